@@ -1,0 +1,1 @@
+//! Every row has one fate: the counts and their identity.

@@ -1,0 +1,1 @@
+//! When an upload is complete, and what follows from it.

@@ -1,0 +1,1 @@
+//! Rows in order: the next index, parked rows, duplicates.

@@ -1,0 +1,12 @@
+//! sheetstream: CSV rows on a Kafka topic in, finished Excel workbooks out.
+pub mod aggregate;
+pub mod crs;
+pub mod map;
+pub mod page;
+pub mod processor;
+pub mod record;
+pub mod sink;
+pub mod source;
+pub mod state;
+pub mod topology;
+pub mod transport;

@@ -1,0 +1,1 @@
+//! Points out of WKT, hex WKB/EWKB and GeoJSON text, through geozero.

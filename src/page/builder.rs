@@ -1,0 +1,1 @@
+//! Rows as they arrive, and the writer that renders and compresses them.

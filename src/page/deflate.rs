@@ -1,0 +1,1 @@
+//! Deflate without searching.

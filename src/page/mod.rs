@@ -1,0 +1,29 @@
+//! Rows to compressed pages of sheet XML. A page is a raw deflate segment (RFC 1951) that ends at a byte boundary with a sync flush and refers
+//! to nothing before it, so that a sheet is the concatenation of its pages. Knows nothing of uploads or sheets' names.
+
+pub mod builder;
+pub mod deflate;
+pub mod huffman;
+pub mod styles;
+pub mod xml;
+
+
+
+
+/// Rows of a sheet in one page.
+pub const PAGE_ROWS: u32 = 1_024;
+/// Rows that the open pages of one upload hold before all of them are cut.
+pub const OPEN_ROWS_MAX: u32 = 65_536;
+
+/// A finished page; it never changes again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutPage {
+    /// The deflate segment.
+    pub bytes: Vec<u8>,
+    /// CRC-32 of the XML.
+    pub xml_crc: u32,
+    /// Length of the XML.
+    pub xml_length: u32,
+    /// Rows.
+    pub rows: u32,
+}

@@ -1,0 +1,1 @@
+//! The table of cell styles as data.

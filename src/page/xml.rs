@@ -1,0 +1,1 @@
+//! Escaping and numbers as ECMA-376 wants them.

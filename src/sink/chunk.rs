@@ -1,0 +1,1 @@
+//! A workbook as records of limited size.

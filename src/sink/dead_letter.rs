@@ -1,0 +1,1 @@
+//! Records that say which row was refused, and why.

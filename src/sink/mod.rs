@@ -1,0 +1,124 @@
+//! What leaves the topology: workbooks in chunks, status, dead letters.
+
+pub mod chunk;
+pub mod dead_letter;
+pub mod sheet_names;
+pub mod status;
+pub mod workbook;
+pub mod zip;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::crs::CrsPair;
+use crate::record::{ColumnType, Offset, UploadHash, UploadId};
+use crate::state::keys::{Accounting, ErrorState, PageState};
+
+/// What the topology says of its sink.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SinkConfig {
+    /// Name of the node.
+    pub node: Arc<str>,
+    /// Topic of the workbooks.
+    pub topic: Arc<str>,
+    /// Partitions for `topics create`.
+    pub partitions: Option<i32>,
+    /// Largest record value; a larger workbook is sent in chunks.
+    pub record_bytes_max: usize,
+    /// Topic of the status records and the ledger.
+    pub status_topic: Arc<str>,
+    /// Topic of the dead letters.
+    pub dead_letter_topic: Arc<str>,
+    /// How workbooks look.
+    pub workbook: WorkbookConfig,
+}
+
+/// How workbooks look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkbookConfig {
+    /// The header row stays in sight.
+    pub freeze_header: bool,
+    /// The header row has filter buttons.
+    pub autofilter: bool,
+    /// Cells carry their reference (`r="A2"`); some readers need it.
+    pub cell_refs: bool,
+    /// The *About* sheet (and its map of sheet names) is part of the workbook.
+    pub about: bool,
+    /// Language of *About* and *Errors*.
+    pub lang: Lang,
+}
+
+/// Language of what we write into a workbook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    En,
+    /// Korean.
+    Ko,
+}
+
+/// What *About* says of the topology; the same for all of its workbooks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AboutFacts {
+    /// Name of the topology.
+    pub topology: Arc<str>,
+    /// Its hash.
+    pub topology_hash: Arc<str>,
+    /// The CRS pairs of its reproject maps, in order.
+    pub crs: Vec<Arc<CrsPair>>,
+}
+
+/// A complete upload: all that its workbook follows from.
+#[derive(Clone, Debug)]
+pub struct CompleteUpload {
+    /// The upload.
+    pub upload: UploadId,
+    /// Its revision, from 1.
+    pub revision: u32,
+    /// Source name for *About*: `ss-name`, else the id, else the topology's name.
+    pub source_name: String,
+    /// Key of its records.
+    pub key: Option<Bytes>,
+    /// `traceparent`.
+    pub traceparent: Option<Arc<str>>,
+    /// Columns of every sheet, in order.
+    pub columns: Arc<[(String, ColumnType)]>,
+    /// Sheets in workbook order, each with its pages in order. At least one: an upload without rows has one empty sheet.
+    pub sheets: Vec<CompleteSheet>,
+    /// The first 10,000 rejected rows, by row.
+    pub errors: Vec<ErrorState>,
+    /// Counts.
+    pub accounting: Accounting,
+    /// SHA-256 of the rows.
+    pub rows_sha256: [u8; 32],
+    /// True when count or checksum were not met and the topology says `emit`.
+    pub incomplete: bool,
+    /// Offset of its first record.
+    pub first_offset: Offset,
+    /// Offset of the record that completed it.
+    pub completion_offset: Offset,
+}
+
+/// A sheet of a complete upload.
+#[derive(Clone, Debug)]
+pub struct CompleteSheet {
+    /// The value that names it, as published.
+    pub value: String,
+    /// Pages in order. A page never crosses a multiple of [`SHEET_ROWS_MAX`] rows of its sheet.
+    pub pages: Vec<CompletePage>,
+    /// Widest cell of each column in the first page, in characters.
+    pub widths: Vec<u16>,
+}
+
+/// Data rows that fit one worksheet below its header row (Excel's 1,048,576 rows).
+pub const SHEET_ROWS_MAX: u64 = 1_048_575;
+
+/// A page and where its bytes are.
+#[derive(Clone, Debug)]
+pub enum CompletePage {
+    /// In the upload's segment.
+    Stored(UploadHash, PageState),
+    /// In memory: the last page of a sheet, cut at completion.
+    Inline(Arc<crate::page::CutPage>),
+}

@@ -1,0 +1,1 @@
+//! One case-insensitive namer for sanitising, clashes and overflow.

@@ -1,0 +1,1 @@
+//! What happened to an upload, as JSON; the terminal ones are the ledger.

@@ -1,0 +1,1 @@
+//! Puts a workbook together from pages.

@@ -1,0 +1,1 @@
+//! Fields into Arrow columns.

@@ -1,0 +1,1 @@
+//! Records into rows and rows into fields (RFC 4180).

@@ -1,0 +1,1 @@
+//! Which charset and delimiter a file has.

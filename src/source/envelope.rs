@@ -1,0 +1,1 @@
+//! Upload ids and markers.

@@ -1,0 +1,235 @@
+//! Every persisted layout, in one place. Keys are bytes with big-endian numbers, so that a scan is in order; values are postcard.
+//! Change anything here and [`STATE_FORMAT`] must rise: state of another format is thrown away and rebuilt.
+
+use serde::{Deserialize, Serialize};
+
+use super::PagePosition;
+use crate::record::{ColumnType, Offset, Reason, RowKey, UploadHash};
+
+/// Version of the layouts below; stands in the manifest.
+pub const STATE_FORMAT: u32 = 1;
+
+/// Keys of one task's small values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateKey {
+    /// `[0]` -> [`TaskState`]. Persisted: never renumber.
+    Task,
+    /// `[1, upload:16]` -> [`UploadState`].
+    Upload(UploadHash),
+    /// `[2, upload:16, sheet:u32]` -> [`SheetState`]; `sheet` counts from 0 in order of first row.
+    Sheet(UploadHash, u32),
+    /// `[3, upload:16, sheet:u32, page:u32]` -> [`PageState`]; `page` counts from 0 without holes.
+    Page(UploadHash, u32, u32),
+    /// `[4, upload:16, n:u32]` -> [`ErrorState`]; `n` counts from 0, 10,000 at most.
+    Error(UploadHash, u32),
+    /// `[5, upload:16]` -> [`LedgerState`].
+    Ledger(UploadHash),
+}
+
+impl StateKey {
+    /// The key as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut key = Vec::with_capacity(25);
+        let mut put = |tag: u8, upload: Option<&UploadHash>, numbers: &[u32]| {
+            key.push(tag);
+            key.extend_from_slice(upload.map_or(&[][..], |u| &u.0));
+            numbers.iter().for_each(|n| key.extend_from_slice(&n.to_be_bytes()));
+        };
+        match self {
+            StateKey::Task => put(0, None, &[]),
+            StateKey::Upload(upload) => put(1, Some(upload), &[]),
+            StateKey::Sheet(upload, sheet) => put(2, Some(upload), &[*sheet]),
+            StateKey::Page(upload, sheet, page) => put(3, Some(upload), &[*sheet, *page]),
+            StateKey::Error(upload, n) => put(4, Some(upload), &[*n]),
+            StateKey::Ledger(upload) => put(5, Some(upload), &[]),
+        }
+        key
+    }
+    /// Reads a key; `None` if it is none of ours.
+    pub fn decode(key: &[u8]) -> Option<StateKey> {
+        let (&tag, rest) = key.split_first()?;
+        if tag == 0 {
+            return rest.is_empty().then_some(StateKey::Task);
+        }
+        let (upload, rest) = rest.split_first_chunk::<16>()?;
+        let upload = UploadHash(*upload);
+        let number = |at: usize| Some(u32::from_be_bytes(rest.get(at..at + 4)?.try_into().ok()?));
+        match (tag, rest.len()) {
+            (1, 0) => Some(StateKey::Upload(upload)),
+            (2, 4) => Some(StateKey::Sheet(upload, number(0)?)),
+            (3, 8) => Some(StateKey::Page(upload, number(0)?, number(4)?)),
+            (4, 4) => Some(StateKey::Error(upload, number(0)?)),
+            (5, 0) => Some(StateKey::Ledger(upload)),
+            _ => None,
+        }
+    }
+}
+
+/// Encodes a value.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("plain data always encodes")
+}
+
+/// Decodes a value; `None` if it is not one.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    postcard::from_bytes(bytes).ok()
+}
+
+/// How far the task's state has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskState {
+    /// First record that is not in the state.
+    pub offset: Offset,
+    /// Lowest offset of any row in an unfinished page or parked; `offset` when there is none.
+    pub refill_from: Offset,
+    /// First offset of the oldest open upload; `offset` when none is open.
+    pub replay_from: Offset,
+    /// Hash of the topology that wrote it.
+    pub topology: String,
+}
+
+/// Row counts of an upload. rows in = written + rejected + duplicate + late + filtered + voided + waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounting {
+    /// Rows that arrived, blanks not counted.
+    pub rows_in: u64,
+    /// Rows that stand, or will stand, in the workbook.
+    pub written: u64,
+    /// Rows that failed.
+    pub rejected: u64,
+    /// Rows that came again.
+    pub duplicate: u64,
+    /// Rows that came after completion.
+    pub late: u64,
+    /// Rows that a filter took out.
+    pub filtered: u64,
+    /// Rows of an attempt that was given up.
+    pub voided: u64,
+    /// Rows that wait for a lower index, or for their header.
+    pub waiting: u64,
+}
+
+impl Accounting {
+    /// Whether every row has exactly one fate.
+    pub fn balances(&self) -> bool {
+        let fates = [self.written, self.rejected, self.duplicate, self.late, self.filtered, self.voided, self.waiting];
+        self.rows_in == fates.iter().sum::<u64>()
+    }
+}
+
+/// An open upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadState {
+    /// The id as published.
+    pub id: String,
+    /// Revision that its workbook will have, from 1.
+    pub revision: u32,
+    /// `ss-attempt`.
+    pub attempt: Option<String>,
+    /// `ss-name`.
+    pub name: Option<String>,
+    /// `traceparent`.
+    pub traceparent: Option<String>,
+    /// Key of its records.
+    pub key: Option<Vec<u8>>,
+    /// Offset of its first record.
+    pub first_offset: Offset,
+    /// Source columns, once the header is known.
+    pub header: Option<Vec<String>>,
+    /// Columns of the workbook, once rows came through the maps.
+    pub columns: Option<Vec<(String, ColumnType)>>,
+    /// True when its rows carry `ss-row`.
+    pub numbered: bool,
+    /// Numbered: lowest index that is not accounted for (from 1). Else: number of rows so far, plus 1.
+    pub next_index: u64,
+    /// Counts.
+    pub accounting: Accounting,
+    /// Serialised state of SHA-256 over the rows below `next_index`.
+    pub sha256: Vec<u8>,
+    /// Sheets so far.
+    pub sheets: u32,
+    /// Entries for the *Errors* sheet so far.
+    pub errors: u32,
+    /// An end-of-file marker that waits for rows: (offset, rows, sha256).
+    pub eof: Option<(Offset, Option<u64>, Option<[u8; 32]>)>,
+    /// Numbered: indexes above `next_index` that failed or were filtered, and so are accounted for already.
+    pub settled: Vec<u64>,
+}
+
+/// A sheet of an open upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SheetState {
+    /// The value that names it, before it is made a sheet name.
+    pub value: String,
+    /// Rows in cut pages.
+    pub paged_rows: u64,
+    /// Cut pages.
+    pub pages: u32,
+    /// Order key of the last row in a cut page; rows up to it are skipped by a refill.
+    pub paged_through: Option<RowKey>,
+    /// Widest cell of each column in the first page, in characters (Hangul and Han count 2).
+    pub widths: Vec<u16>,
+}
+
+/// A cut page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageState {
+    /// Its compressed bytes in the segment.
+    pub at: PagePosition,
+    /// CRC-32 of the XML.
+    pub xml_crc: u32,
+    /// Length of the XML in bytes.
+    pub xml_length: u32,
+    /// Rows.
+    pub rows: u32,
+}
+
+/// A rejected row as the *Errors* sheet shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorState {
+    /// 1-based number of the data row.
+    pub row: u64,
+    /// Why.
+    pub reason: Reason,
+    /// Column at fault.
+    pub column: Option<String>,
+    /// One sentence.
+    pub message: String,
+    /// The row's text, clipped to 1,024 characters.
+    pub raw: String,
+}
+
+/// How an upload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Outcome {
+    /// Its workbook was published.
+    Published,
+    /// It failed.
+    Failed,
+    /// Its publisher gave it up.
+    Aborted,
+    /// It was idle for too long.
+    Expired,
+}
+
+/// A finished upload, as the ledger remembers it (contract 13).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerState {
+    /// The id as published.
+    pub id: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its revision.
+    pub revision: u32,
+    /// Offset of its first record.
+    pub first_offset: Offset,
+    /// Offset of the record that completed it (an idle timeout: the task's position then).
+    pub completion_offset: Offset,
+    /// SHA-256 of its rows.
+    pub rows_sha256: Option<[u8; 32]>,
+    /// Hash of the topology.
+    pub topology: String,
+    /// Rows written, for the answer to the same content.
+    pub accounting: Accounting,
+}

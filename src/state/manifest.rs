@@ -1,0 +1,1 @@
+//! Who a state directory belongs to, and whether it can be trusted.

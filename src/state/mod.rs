@@ -1,0 +1,100 @@
+//! Local state: a cache of the input. Lost or damaged, it is thrown away and rebuilt from the log; nothing in it is the only copy.
+
+pub mod in_memory;
+pub mod keys;
+pub mod manifest;
+pub mod segment;
+pub mod sled;
+
+
+
+use crate::record::UploadHash;
+
+/// Where a page stands in its upload's segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PagePosition {
+    /// First byte in the segment.
+    pub position: u64,
+    /// Length in bytes.
+    pub length: u32,
+    /// CRC-32 (ISO-HDLC) of those bytes, checked on every read.
+    pub crc: u32,
+}
+
+/// Puts and deletes that become durable together, or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct WriteBatch {
+    /// (key, value) or, with `None`, a delete; later entries win.
+    pub entries: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Segments of finished uploads, unlinked once the entries are durable.
+    pub drop_segments: Vec<UploadHash>,
+}
+
+impl WriteBatch {
+    /// Adds or replaces a value.
+    pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.entries.push((key, Some(value)));
+    }
+    /// Removes a value.
+    pub fn delete(&mut self, key: Vec<u8>) {
+        self.entries.push((key, None));
+    }
+}
+
+/// The state of one task. Keys are those of [`keys::StateKey`], without the task: an implementation adds its own prefix.
+pub trait StateStore: Send {
+    /// Every small value of the task, in key order.
+    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+    /// Small values whose key begins with `prefix`, in key order.
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+    /// Appends a page to its upload's segment, which is made on first use. Readable at once; durable with the next
+    /// [`StateStore::commit`].
+    fn append(&mut self, upload: UploadHash, page: &[u8]) -> Result<PagePosition, StateError>;
+    /// Reads a page and checks its CRC; `into` is cleared first.
+    fn read(&self, upload: UploadHash, at: PagePosition, into: &mut Vec<u8>) -> Result<(), StateError>;
+    /// Makes every appended page and then `batch` durable, atomically: on return all of it is on disk, on error or after a
+    /// crash either all or nothing of `batch` is.
+    fn commit(&mut self, batch: WriteBatch) -> Result<(), StateError>;
+    /// Forgets everything of this task, segments included.
+    fn clear(&mut self) -> Result<(), StateError>;
+    /// Bytes of segments that are held.
+    fn bytes(&self) -> u64;
+}
+
+/// Why state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another process holds the directory.
+    #[error("state directory {dir} is in use by process {holder}; stop it or give this one another --state-dir")]
+    Locked {
+        /// The directory.
+        dir: String,
+        /// Process id, or "unknown".
+        holder: String,
+    },
+    /// The directory cannot be used at all.
+    #[error("state directory {dir}: {message}")]
+    Unusable {
+        /// The directory.
+        dir: String,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// The state contradicts itself; throw it away and rebuild.
+    #[error("state is damaged: {0}")]
+    Damaged(String),
+    /// The disk is full, or nearly.
+    #[error("state disk is full: {0}")]
+    DiskFull(String),
+    /// A call did not return in time.
+    #[error("state call '{call}' did not return within {seconds} s")]
+    Hung {
+        /// The call.
+        call: &'static str,
+        /// The limit.
+        seconds: u64,
+    },
+    /// Any other I/O error.
+    #[error("state: {0}")]
+    Io(#[from] std::io::Error),
+}

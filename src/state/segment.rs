@@ -1,0 +1,1 @@
+//! Append-only files of page bytes.

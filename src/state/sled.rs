@@ -1,0 +1,1 @@
+//! State on disk: small values in sled, page bytes in segments.

@@ -1,0 +1,167 @@
+//! The seam between the runtime and where records come from and go to: Kafka, files, or a test.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::record::{Header, Offset, Record, Rejection, TopicPartition};
+
+/// Records of one partition in offset order, and what else the read told.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Records that exist and cannot be decoded, each with its offset (ascending, never in `records`).
+    pub poisoned: Vec<(Offset, Rejection)>,
+    /// Offsets that the log no longer holds (retention, compaction), as far as they lie in what was read; control
+    /// batches and aborted transactions are not gaps.
+    pub lost: Vec<Range<Offset>>,
+    /// Where the next read goes on; may move without records.
+    pub next: Offset,
+    /// End of the partition at the time of the read.
+    pub high_watermark: Offset,
+    /// Start of the partition at the time of the read.
+    pub log_start: Offset,
+}
+
+impl Fetched {
+    /// Bytes of keys, values and headers: what counts against a buffer.
+    pub fn bytes(&self) -> usize {
+        let size = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let headers = |record: &Record| record.headers.iter().map(|h| h.name.len() + size(&h.value) + 48).sum::<usize>();
+        self.records.iter().map(|r| 64 + size(&r.key) + size(&r.value) + headers(r)).sum()
+    }
+}
+
+/// Reads one partition from where it was told to start. Blocking; one thread owns it.
+pub trait Fetcher: Send {
+    /// The next records; returns empty-handed after `wait` at the latest.
+    fn fetch(&mut self, wait: Duration) -> Result<Fetched, TransportError>;
+}
+
+/// A record to be written.
+#[derive(Clone, Debug)]
+pub struct OutRecord {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition, or `None` for Kafka's murmur2 of the key.
+    pub partition: Option<i32>,
+    /// Key.
+    pub key: Option<Bytes>,
+    /// Value.
+    pub value: Bytes,
+    /// Headers in order.
+    pub headers: Vec<Header>,
+}
+
+/// How far a task has come: the Kafka commit (contract 16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// First record that is not processed: the committed offset.
+    pub next: Offset,
+    /// First record of the oldest open upload: the metadata string, `ss1:<offset>`.
+    pub replay_from: Offset,
+}
+
+impl Progress {
+    /// The metadata string of the commit.
+    pub fn metadata(&self) -> String {
+        format!("ss1:{}", self.replay_from)
+    }
+    /// Reads a commit back; `None` for a metadata string that is not ours (somebody reset the offset).
+    pub fn parse(next: Offset, metadata: &str) -> Option<Progress> {
+        let replay_from = Offset(metadata.strip_prefix("ss1:")?.parse().ok()?);
+        (0 <= replay_from.0 && replay_from <= next).then_some(Progress { next, replay_from })
+    }
+}
+
+/// What a group's coordinator holds for a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Committed {
+    /// Nothing: a new group, or the offset expired.
+    #[default]
+    None,
+    /// An offset with our metadata.
+    Ours(Progress),
+    /// An offset without our metadata: somebody reset it.
+    Reset(Offset),
+}
+
+/// Under which membership a task was last ours: what a commit must carry so that the broker refuses a former owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fence {
+    /// Member id; empty outside a group.
+    pub member: String,
+    /// Member epoch; -1 outside a group.
+    pub epoch: i32,
+}
+
+/// Where outputs go and progress is recorded. At least once and exactly once are two implementations of it.
+pub trait Outbox: Send {
+    /// Writes `records` in order. Returns when every one of them is acknowledged (or, exactly-once, part of the transaction
+    /// that [`Outbox::commit`] ends).
+    fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError>;
+    /// Records how far the task has come.
+    fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError>;
+}
+
+/// What the group says to a member.
+#[derive(Debug)]
+pub enum GroupEvent {
+    /// These partitions are ours from now on, under this fence.
+    Assigned(BTreeSet<TopicPartition>, Fence),
+    /// The member epoch moved; partitions that we keep commit under the new one.
+    Epoch(Fence),
+    /// Give these up: drain, commit, then [`Membership::released`].
+    Revoked(BTreeSet<TopicPartition>),
+    /// These are another's already: drop them, commit nothing.
+    Lost(BTreeSet<TopicPartition>),
+    /// The member cannot go on.
+    Fatal(TransportError),
+}
+
+/// Who owns which partition.
+pub trait Membership: Send {
+    /// Waits up to `wait` for the next event.
+    fn next(&mut self, wait: Duration) -> Option<GroupEvent>;
+    /// Tells that revoked partitions have been let go.
+    fn released(&mut self, partitions: &BTreeSet<TopicPartition>);
+    /// Leaves the group.
+    fn leave(&mut self);
+}
+
+/// Why a transport call failed, sorted by what the caller has to do.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TransportError {
+    /// Another member owns the task: drop it and commit nothing.
+    #[error("fenced: {0}")]
+    Fenced(String),
+    /// The broker cannot be reached or did not answer within the deadline; worth another try.
+    #[error("broker unreachable: {0}")]
+    Unavailable(String),
+    /// Wrong or missing credentials or rights.
+    #[error("not authorised: {0}")]
+    Unauthorised(String),
+    /// A topic is missing or set up so that it cannot serve.
+    #[error("topic: {0}")]
+    Topic(String),
+    /// A record is larger than the topic takes.
+    #[error("record too large: {0}")]
+    TooLarge(String),
+    /// The log no longer holds the offset that was asked for.
+    #[error("offset {at} is outside the log, which starts at {log_start}: {hint}")]
+    OutOfRange {
+        /// Offset that was asked for.
+        at: Offset,
+        /// First offset of the log.
+        log_start: Offset,
+        /// What to do.
+        hint: String,
+    },
+    /// Anything else; not worth another try.
+    #[error("{0}")]
+    Failed(String),
+}
