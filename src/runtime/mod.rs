@@ -1,0 +1,4 @@
+//! The only floor that starts anything: tasks, the threads that run them, and how they come back after a crash.
+
+pub mod recovery;
+pub mod stream_task;

@@ -1,0 +1,394 @@
+//! One partition's work: its processor chain, its store and its offset. Knows nothing of threads or Kafka.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use crate::aggregate::{Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase};
+use crate::map;
+use crate::processor::{ProcessError, Processor};
+use crate::record::{Offset, Record, Rejection, StreamElement, TaskId, TopicPartition};
+use crate::runtime::recovery::{self, RecoveryPlan};
+use crate::sink::chunk::Chunks;
+use crate::sink::status::{StatusRecord, WorkbookFacts};
+use crate::sink::workbook::WorkbookMaker;
+use crate::sink::{CompleteUpload, dead_letter};
+use crate::source::Source;
+use crate::state::keys::{self, LedgerState, StateKey, TaskState};
+use crate::state::{StateError, StateStore, WriteBatch};
+use crate::topology::Topology;
+use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError};
+
+/// Outgoing records are handed to the outbox when they hold this many bytes, or at the end of a fetch.
+const OUTGOING_BYTES_MAX: usize = 1 << 20;
+
+/// Why a task cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The state failed; rebuild it, or wait for disk space.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The broker failed.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// A node failed.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+/// What a task has to know before it starts reading.
+#[derive(Debug, Default)]
+pub struct TaskStart {
+    /// What the group's coordinator holds.
+    pub committed: Committed,
+    /// First offset of the log.
+    pub log_start: Offset,
+    /// Partitions of the source topic.
+    pub partition_count: Option<i32>,
+    /// Under which membership the task is ours.
+    pub fence: Fence,
+}
+
+/// One partition of one topology.
+pub struct StreamTask {
+    id: TaskId,
+    partition: TopicPartition,
+    topology: Arc<Topology>,
+    source: Source,
+    maps: Vec<Box<dyn Processor>>,
+    aggregate: Aggregate,
+    maker: WorkbookMaker,
+    store: Box<dyn StateStore>,
+    fence: Fence,
+    /// First record that is not processed.
+    position: Offset,
+    /// While unfinished pages are refilled: where that ends.
+    refill_until: Option<Offset>,
+    /// Outputs of events below this offset are out already.
+    silent_below: Offset,
+    events: Vec<AggregateEvent>,
+    outgoing: Vec<OutRecord>,
+    outgoing_bytes: usize,
+    /// Keys and segments of uploads whose end is committed; they go with the next state commit.
+    finished: WriteBatch,
+    committed_progress: Option<Progress>,
+    commit_due: bool,
+}
+
+impl StreamTask {
+    /// Builds the task and restores it; the second value is the offset to read from. `read_ledger` reads this task's terminal
+    /// status records; it is called when there is no state that remembers them.
+    pub fn start(
+        id: TaskId,
+        topology: Arc<Topology>,
+        mut store: Box<dyn StateStore>,
+        start: TaskStart,
+        read_ledger: &mut dyn FnMut() -> Result<Vec<LedgerState>, TransportError>,
+    ) -> Result<(StreamTask, Offset), TaskError> {
+        let entries = store.load()?;
+        let local = entries.iter().find(|(key, _)| StateKey::decode(key) == Some(StateKey::Task));
+        let local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(value));
+        let usable = local.as_ref().is_some_and(|state| *state.topology == *topology.hash);
+        let ledger = if usable && !matches!(start.committed, Committed::Reset(_)) { vec![] } else { read_ledger()? };
+        let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &ledger, start.log_start);
+
+        let mut task = Self::assemble(id, topology, store, &start)?;
+        let from = match plan {
+            RecoveryPlan::Resume { refill_from, position, silent_below } => {
+                info!(task = %task.id, %refill_from, %position, "resuming from local state");
+                let open = task.aggregate.restore(&entries)?;
+                task.source.begin_refill(open);
+                task.position = position;
+                task.silent_below = silent_below;
+                task.refill_until = Some(position);
+                refill_from.min(position)
+            }
+            RecoveryPlan::Rebuild { replay_from, silent_below, because } => {
+                if let Some(because) = because {
+                    let records = silent_below.0 - replay_from.0;
+                    warn!(task = %task.id, because, %replay_from, records, "rebuilding state from the log");
+                }
+                if !entries.is_empty() {
+                    task.store.clear()?;
+                }
+                task.aggregate.adopt_ledger(ledger);
+                task.position = replay_from;
+                task.silent_below = silent_below;
+                replay_from
+            }
+        };
+        if from < start.log_start {
+            // Retention was faster than we: what the lost records belonged to cannot be completed any more.
+            let lost = from..start.log_start;
+            task.aggregate_call(|aggregate, ctx| aggregate.log_gap(lost, ctx))?;
+            task.position = task.position.max(start.log_start);
+        }
+        let from = from.max(start.log_start);
+        if task.refill_until.is_some_and(|until| from >= until) {
+            task.end_refill()?;
+        }
+        Ok((task, from))
+    }
+
+    fn assemble(
+        id: TaskId,
+        topology: Arc<Topology>,
+        store: Box<dyn StateStore>,
+        start: &TaskStart,
+    ) -> Result<StreamTask, TaskError> {
+        let maker = WorkbookMaker::new(Arc::new(topology.sink.clone()), topology.about())
+            .map_err(|e| ProcessError { node: topology.sink.node.to_string(), message: e.to_string() })?;
+        let aggregate = Aggregate::new(AggregateSettings {
+            aggregate: Arc::new(topology.aggregate.clone()),
+            source: Arc::new(topology.source.clone()),
+            topology_name: topology.name.clone(),
+            topology_hash: topology.hash.clone(),
+            partition_count: start.partition_count,
+            styles: maker.styles().clone(),
+            cell_refs: topology.sink.workbook.cell_refs,
+        });
+        Ok(StreamTask {
+            partition: TopicPartition { topic: topology.source.topic.clone(), partition: id.partition },
+            source: Source::new(Arc::new(topology.source.clone()), start.partition_count),
+            maps: topology.maps.iter().map(map::build).collect::<Result<_, _>>()?,
+            aggregate,
+            maker,
+            store,
+            fence: start.fence.clone(),
+            position: Offset(0),
+            refill_until: None,
+            silent_below: Offset(0),
+            events: Vec::new(),
+            outgoing: Vec::new(),
+            outgoing_bytes: 0,
+            finished: WriteBatch::default(),
+            committed_progress: None,
+            commit_due: false,
+            id,
+            topology,
+        })
+    }
+
+    /// Which task this is.
+    pub fn id(&self) -> &TaskId {
+        &self.id
+    }
+
+    /// The partition it reads.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// First record that is not processed.
+    pub fn position(&self) -> Offset {
+        self.position
+    }
+
+    /// Rows, uploads and fates so far are the aggregate's to tell.
+    pub fn aggregate(&self) -> &Aggregate {
+        &self.aggregate
+    }
+
+    /// The task commits under this fence from now on.
+    pub fn set_fence(&mut self, fence: Fence) {
+        self.fence = fence;
+    }
+
+    /// True when something has to be committed before the interval is over: an upload ended.
+    pub fn commit_due(&self) -> bool {
+        self.commit_due
+    }
+
+    /// Takes the records of one fetch all the way:
+    /// 1. the source makes them rows and markers of uploads,
+    /// 2. the maps work on the rows' columns,
+    /// 3. the aggregate orders them and writes them to the pages of their sheets,
+    /// 4. what is complete leaves through the sink, at once.
+    pub fn process(&mut self, fetched: Fetched, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        let mut lost = fetched.lost.into_iter().peekable();
+        let mut poisoned = fetched.poisoned.into_iter().peekable();
+        for record in fetched.records {
+            while let Some(gap) = lost.next_if(|gap| gap.start <= record.offset) {
+                self.on_gap(gap, now_ms, outbox)?;
+            }
+            while let Some((offset, rejection)) = poisoned.next_if(|(offset, _)| *offset < record.offset) {
+                self.source.poisoned(offset, rejection);
+            }
+            self.on_record(record, now_ms, outbox)?;
+        }
+        for (offset, rejection) in poisoned {
+            self.source.poisoned(offset, rejection);
+        }
+        self.source.flush();
+        self.drain(now_ms, outbox)?;
+        for gap in lost {
+            self.on_gap(gap, now_ms, outbox)?;
+        }
+        if self.refill_until.is_some_and(|until| fetched.next >= until) {
+            self.end_refill()?;
+        }
+        self.position = self.position.max(fetched.next);
+        self.publish(outbox)
+    }
+
+    fn on_record(&mut self, record: Record, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        if self.refill_until.is_some_and(|until| record.offset >= until) {
+            self.source.flush();
+            self.drain(now_ms, outbox)?;
+            self.end_refill()?;
+        }
+        self.position = self.position.max(record.offset);
+        self.source.push(record);
+        self.drain(now_ms, outbox)
+    }
+
+    fn on_gap(&mut self, lost: Range<Offset>, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        self.source.flush();
+        self.drain(now_ms, outbox)?;
+        warn!(task = %self.id, from = %lost.start, to = %lost.end, "records are missing from the log");
+        self.aggregate_call_at(now_ms, |aggregate, ctx| aggregate.log_gap(lost, ctx))?;
+        self.handle_events(outbox)
+    }
+
+    fn end_refill(&mut self) -> Result<(), TaskError> {
+        self.aggregate_call(|aggregate, ctx| aggregate.refill_done(ctx))?;
+        self.source.end_refill();
+        self.refill_until = None;
+        Ok(())
+    }
+
+    /// Elements of the source through the maps into the aggregate, one at a time: what the aggregate closes, the source must
+    /// forget before it reads on.
+    fn drain(&mut self, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        while let Some(element) = self.source.pop() {
+            match element {
+                StreamElement::Rows(mut batch) => {
+                    for map in &mut self.maps {
+                        map.process(&mut batch)?;
+                    }
+                    self.aggregate_call_at(now_ms, |aggregate, ctx| aggregate.process(batch, ctx))?;
+                }
+                StreamElement::Marker(marker) => {
+                    self.aggregate_call_at(now_ms, |aggregate, ctx| aggregate.on_marker(marker, ctx))?;
+                }
+                StreamElement::Failed { upload, offset, rejection } => {
+                    self.aggregate_call_at(now_ms, |aggregate, ctx| aggregate.fail(upload, offset, rejection, ctx))?;
+                }
+                StreamElement::Refused { record, upload, rejection } => {
+                    if self.refill_until.is_none() && record.offset >= self.silent_below {
+                        let letter = dead_letter::of_record(&self.topology.sink, &self.partition, &record, upload.as_ref(), &rejection);
+                        self.send(letter, outbox)?;
+                    }
+                }
+            }
+            self.handle_events(outbox)?;
+        }
+        Ok(())
+    }
+
+    /// Idle time-outs. `now_ms` is monotonic.
+    pub fn tick(&mut self, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        if self.refill_until.is_some() {
+            return Ok(());
+        }
+        self.aggregate_call_at(now_ms, |aggregate, ctx| aggregate.tick(ctx))?;
+        self.handle_events(outbox)?;
+        self.publish(outbox)
+    }
+
+    /// Makes everything so far durable (contract 17): outputs acknowledged, then the state, then the Kafka offset; what is
+    /// finished is deleted with the commit after that.
+    pub fn commit(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        if self.refill_until.is_some() {
+            return Ok(()); // nothing new has been read
+        }
+        self.publish(outbox)?;
+        let progress = self.progress();
+        if self.committed_progress == Some(progress) && self.finished.entries.is_empty() && !self.commit_due {
+            return Ok(());
+        }
+        fail::fail_point!("task-before-state");
+        let mut batch = std::mem::take(&mut self.finished);
+        self.aggregate.write_state(&mut batch);
+        let state = TaskState {
+            offset: self.position,
+            refill_from: self.aggregate.refill_from().into_iter().chain(self.source.oldest_waiting()).min().unwrap_or(self.position),
+            replay_from: progress.replay_from,
+            topology: self.topology.hash.to_string(),
+        };
+        batch.put(StateKey::Task.encode(), keys::encode(&state));
+        self.store.commit(batch)?;
+        fail::fail_point!("task-before-offset");
+        outbox.commit(&self.partition, progress, &self.fence)?;
+        fail::fail_point!("task-after-offset");
+        self.aggregate.take_finished(&mut self.finished);
+        self.committed_progress = Some(progress);
+        self.commit_due = false;
+        Ok(())
+    }
+
+    /// What a commit would tell the group.
+    pub fn progress(&self) -> Progress {
+        let open = self.aggregate.replay_from().into_iter().chain(self.source.oldest_waiting()).min();
+        Progress { next: self.position, replay_from: open.unwrap_or(self.position).min(self.position) }
+    }
+
+    fn aggregate_call<T>(
+        &mut self,
+        call: impl FnOnce(&mut Aggregate, &mut AggregateContext) -> Result<T, StateError>,
+    ) -> Result<T, TaskError> {
+        self.aggregate_call_at(0, call)
+    }
+
+    fn aggregate_call_at<T>(
+        &mut self,
+        now_ms: u64,
+        call: impl FnOnce(&mut Aggregate, &mut AggregateContext) -> Result<T, StateError>,
+    ) -> Result<T, TaskError> {
+        let phase = match self.refill_until {
+            Some(_) => Phase::Refill,
+            None => Phase::Live { silent_below: self.silent_below },
+        };
+        let mut ctx = AggregateContext {
+            store: &mut *self.store,
+            phase,
+            now_ms,
+            position: self.position,
+            out: &mut self.events,
+        };
+        Ok(call(&mut self.aggregate, &mut ctx)?)
+    }
+
+    fn handle_events(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        for event in std::mem::take(&mut self.events) {
+            match event {
+                AggregateEvent::Completed(complete) => self.deliver(*complete, outbox)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The workbook of a complete upload, assembled from its pages and published with its status.
+    fn deliver(&mut self, complete: CompleteUpload, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        let _ = (complete, outbox);
+        Ok(())
+    }
+
+    fn send(&mut self, record: OutRecord, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        self.outgoing_bytes += record.value.len();
+        self.outgoing.push(record);
+        if self.outgoing_bytes >= OUTGOING_BYTES_MAX { self.publish(outbox) } else { Ok(()) }
+    }
+
+    fn publish(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        if !self.outgoing.is_empty() {
+            // Kept until acknowledged: an error leaves them for the next try.
+            outbox.publish(&mut self.outgoing.iter().cloned())?;
+            self.outgoing.clear();
+            self.outgoing_bytes = 0;
+        }
+        Ok(())
+    }
+}
