@@ -6,7 +6,7 @@ pub mod manifest;
 pub mod segment;
 pub mod sled;
 
-
+pub use in_memory::InMemoryStore;
 
 use crate::record::UploadHash;
 
@@ -97,4 +97,15 @@ pub enum StateError {
     /// Any other I/O error.
     #[error("state: {0}")]
     Io(#[from] std::io::Error),
+}
+
+impl StateError {
+    /// Tells a full disk (or quota) from other I/O errors.
+    fn from_io(error: std::io::Error) -> StateError {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match error.kind() {
+            StorageFull | QuotaExceeded => StateError::DiskFull(error.to_string()),
+            _ => StateError::Io(error),
+        }
+    }
 }
