@@ -1,12 +1,12 @@
 //! State that ends with its process: for tests, and for `convert`, which spools its pages to unlinked files so that memory does not grow
 //! with rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{PagePosition, StateError, StateStore, WriteBatch, segment};
+use super::{Entry, PagePosition, StateError, StateStore, WriteBatch, segment};
 use crate::record::UploadHash;
 
 /// A [`StateStore`] without durability: a commit lasts as long as the value.
@@ -53,10 +53,9 @@ impl InMemoryStore {
     }
 
     fn pages(&mut self, upload: UploadHash) -> Result<&mut Pages, StateError> {
-        use std::collections::btree_map::Entry;
         Ok(match self.pages.entry(upload) {
-            Entry::Occupied(pages) => pages.into_mut(),
-            Entry::Vacant(place) => {
+            btree_map::Entry::Occupied(pages) => pages.into_mut(),
+            btree_map::Entry::Vacant(place) => {
                 let bytes = match &self.spool {
                     None => Bytes::Memory(Vec::new()),
                     Some(dir) => Bytes::File(nameless_file(dir).map_err(StateError::from_io)?),
@@ -80,11 +79,11 @@ impl Pages {
 }
 
 impl StateStore for InMemoryStore {
-    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn load(&self) -> Result<Vec<Entry>, StateError> {
         self.scan(&[])
     }
 
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StateError> {
         let from = self.index.range(prefix.to_vec()..);
         Ok(from
             .take_while(|(key, _)| key.starts_with(prefix))

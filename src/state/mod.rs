@@ -1,12 +1,22 @@
 //! Local state: a cache of the input. Lost or damaged, it is thrown away and rebuilt from the log; nothing in it is the only copy.
 
+pub mod directory;
 pub mod in_memory;
+mod keeper;
 pub mod keys;
-pub mod manifest;
-pub mod segment;
-pub mod sled;
+mod lock;
+mod manifest;
+pub mod member;
+mod open_files;
+mod segment;
+mod sled;
+pub mod sled_store;
+mod store_thread;
 
+pub use directory::{StateDir, StateOptions};
 pub use in_memory::InMemoryStore;
+pub use manifest::RebuildReason;
+pub use sled_store::SledStore;
 
 use crate::record::UploadHash;
 
@@ -20,6 +30,9 @@ pub struct PagePosition {
     /// CRC-32 (ISO-HDLC) of those bytes, checked on every read.
     pub crc: u32,
 }
+
+/// A small value: (key, value).
+pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// Puts and deletes that become durable together, or not at all.
 #[derive(Clone, Debug, Default)]
@@ -44,9 +57,9 @@ impl WriteBatch {
 /// The state of one task. Keys are those of [`keys::StateKey`], without the task: an implementation adds its own prefix.
 pub trait StateStore: Send {
     /// Every small value of the task, in key order.
-    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+    fn load(&self) -> Result<Vec<Entry>, StateError>;
     /// Small values whose key begins with `prefix`, in key order.
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StateError>;
     /// Appends a page to its upload's segment, which is made on first use. Readable at once; durable with the next
     /// [`StateStore::commit`].
     fn append(&mut self, upload: UploadHash, page: &[u8]) -> Result<PagePosition, StateError>;
