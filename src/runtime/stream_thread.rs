@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 use crate::kafka::ingest::IngestHandle;
-use crate::kafka::producer::KafkaOutbox;
-use crate::record::{Offset, TaskId};
+use crate::kafka::outbox::KafkaOutbox;
+use crate::record::TaskId;
 use crate::runtime::stream_task::{StreamTask, TaskError};
 use crate::transport::Fence;
 
@@ -223,5 +223,3 @@ fn close(id: &TaskId, slot: Slot) {
     }
 }
 
-/// What a task needs to begin reading; kept apart so that a restore can fail before anything is fetched.
-pub type StartReading = Box<dyn FnOnce(Offset, Waker) -> IngestHandle + Send>;
