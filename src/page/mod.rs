@@ -2,18 +2,29 @@
 //! to nothing before it, so that a sheet is the concatenation of its pages. Knows nothing of uploads or sheets' names.
 
 pub mod builder;
+pub mod cells;
 pub mod deflate;
 pub mod huffman;
+pub mod open;
 pub mod styles;
 pub mod xml;
 
+#[cfg(test)]
+mod tests;
 
-
+pub use builder::PageWriter;
+pub use open::OpenPage;
+pub use styles::{StyleId, Styles};
 
 /// Rows of a sheet in one page.
 pub const PAGE_ROWS: u32 = 1_024;
+/// Bytes of rows that close a page early ([`OpenPage::is_full`]), so that its XML stays far below 4 GiB.
+pub const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Rows that the open pages of one upload hold before all of them are cut.
 pub const OPEN_ROWS_MAX: u32 = 65_536;
+
+/// The block that ends a concatenation of pages: final and empty, with fixed codes.
+pub const END: [u8; 2] = [3, 0];
 
 /// A finished page; it never changes again.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,6 @@ pub mod manifest;
 pub mod segment;
 pub mod sled;
 
-
-
 use crate::record::UploadHash;
 
 /// Where a page stands in its upload's segment.

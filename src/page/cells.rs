@@ -1,0 +1,295 @@
+//! What the text of a cell is: plain numbers by the `auto` rule, and the strict types. The source validates with these, pages render with
+//! them, so that both agree.
+
+use super::styles::DECIMALS_MAX;
+
+/// Digits that survive a double, and that Excel keeps.
+const SIGNIFICANT_MAX: usize = 15;
+
+/// Decimals of a text that is a number under the `auto` rule: written back from a spreadsheet it would be the same text. No leading
+/// zero but `0.`, no plus sign, exponent, blank, `-0`, `.5` or `5.`, at most 15 significant digits and 15 decimals.
+pub fn plain_number(text: &str) -> Option<u8> {
+    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    if digits.is_empty() || digits.len() > 2 + SIGNIFICANT_MAX + usize::from(DECIMALS_MAX) {
+        return None;
+    }
+    let (mut point, mut leading_zeros) = (None, 0);
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0' if leading_zeros + usize::from(point.is_some()) == at => leading_zeros += 1,
+            b'0'..=b'9' => {}
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let whole = point.unwrap_or(digits.len());
+    let decimals = point.map_or(0, |point| digits.len() - point - 1);
+    let significant = whole + decimals - leading_zeros;
+    let zero = significant == 0;
+    let written_so = whole > 0
+        && (point.is_none() || decimals > 0)
+        && (whole == 1 || digits[0] != b'0')
+        && !(zero && text.len() > digits.len());
+    let decimals = u8::try_from(decimals).ok().filter(|decimals| *decimals <= DECIMALS_MAX)?;
+    (written_so && significant <= SIGNIFICANT_MAX).then_some(decimals)
+}
+
+/// A number in decimal notation as a spreadsheet may hold it (`xsd:double`), and how to show it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Decimal<'a> {
+    /// The digits as they stood, without blanks around them and without a plus sign.
+    pub(super) digits: &'a str,
+    /// Decimals, [`DECIMALS_MAX`] at most.
+    pub(super) decimals: u8,
+}
+
+/// Sign, digits with an optional point, optional exponent; blanks around it are ignored.
+pub(super) fn decimal(text: &str) -> Option<Decimal<'_>> {
+    let text = text.trim_matches([' ', '\t']);
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let (mantissa, exponent) = match digits.find(['e', 'E']) {
+        Some(at) => (&digits[..at], digits[at + 1..].parse::<i32>().ok()?),
+        None => (digits, 0),
+    };
+    let unsigned = if digits.len() == text.len() { mantissa.strip_prefix('-').unwrap_or(mantissa) } else { mantissa };
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let decimals = (fraction.len() as i64 - i64::from(exponent)).clamp(0, i64::from(DECIMALS_MAX)) as u8;
+    Some(Decimal { digits, decimals })
+}
+
+/// A finite decimal number: sign, digits with an optional point, optional exponent; blanks around it are ignored.
+pub fn parse_number(text: &str) -> Option<f64> {
+    decimal(text)?.digits.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// A whole number without a point or an exponent; blanks around it are ignored.
+pub fn parse_integer(text: &str) -> Option<i64> {
+    text.trim_matches([' ', '\t']).parse().ok()
+}
+
+/// True when the number is exact in a spreadsheet, which keeps 15 digits.
+pub(super) fn is_exact(value: i64) -> bool {
+    value.unsigned_abs() < 10_u64.pow(SIGNIFICANT_MAX as u32)
+}
+
+/// Serial day of `YYYY-MM-DD`, `YYYY.MM.DD`, `YYYY/MM/DD` or `YYYYMMDD` in the 1900 date system: 1 is 1900-01-01, and 60 is the
+/// 1900-02-29 that never was, so that 61 is 1900-03-01 (ECMA-376 part 1, 18.17.4.1). Earlier days and days that do not exist are `None`.
+pub fn parse_date(text: &str) -> Option<i32> {
+    let text = text.trim_matches([' ', '\t']).as_bytes();
+    let (year, month, day) = match text {
+        [y @ .., s, m0, m1, t, d0, d1] if y.len() == 4 && s == t && b"-./".contains(s) => (y, [*m0, *m1], [*d0, *d1]),
+        [y @ .., m0, m1, d0, d1] if y.len() == 4 => (y, [*m0, *m1], [*d0, *d1]),
+        _ => return None,
+    };
+    let (year, month, day) = (whole(year)?, whole(&month)?, whole(&day)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + i32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if year < 1900 || day < 1 || day > days {
+        return None;
+    }
+    // Days since 0000-03-01, with the year beginning in March (Hinnant, "chrono-compatible low-level date algorithms").
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let since_march_0 = y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
+    const MARCH_1_1900: i32 = 1900 * 365 + 1900 / 4 - 1900 / 100 + 1900 / 400;
+    let serial = since_march_0 - MARCH_1_1900 + 61;
+    Some(if serial < 61 { serial - 1 } else { serial })
+}
+
+/// Serial day and fraction of a date (see [`parse_date`]), `T` or a blank, and `HH:MM` or `HH:MM:SS`.
+pub fn parse_datetime(text: &str) -> Option<f64> {
+    let text = text.trim_matches([' ', '\t']);
+    let (date, time) = text.split_once(['T', ' '])?;
+    let (hour, minute, second) = match time.as_bytes() {
+        [h0, h1, b':', m0, m1] => ([*h0, *h1], [*m0, *m1], *b"00"),
+        [h0, h1, b':', m0, m1, b':', s0, s1] => ([*h0, *h1], [*m0, *m1], [*s0, *s1]),
+        _ => return None,
+    };
+    let (hour, minute, second) = (whole(&hour)?, whole(&minute)?, whole(&second)?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    Some(f64::from(parse_date(date)?) + f64::from(hour * 3600 + minute * 60 + second) / 86_400.0)
+}
+
+/// `true/false`, `yes/no`, `y/n`, `1/0` in any case; blanks around it are ignored.
+pub fn parse_boolean(text: &str) -> Option<bool> {
+    let text = text.trim_matches([' ', '\t']);
+    let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is_one_of(["true", "yes", "y", "1"]) {
+        Some(true)
+    } else {
+        is_one_of(["false", "no", "n", "0"]).then_some(false)
+    }
+}
+
+/// A few ASCII digits as a number.
+fn whole(digits: &[u8]) -> Option<i32> {
+    digits.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i32::from(byte - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_takes_what_reads_back_as_the_same_text() {
+        for (text, decimals) in [
+            ("0", 0),
+            ("7", 0),
+            ("-5", 0),
+            ("0.0", 1),
+            ("1.50", 2),
+            ("-0.5", 1),
+            ("999999999999999", 0),
+            ("126.978275264000", 12),
+            ("0.000000000000001", 15),
+        ] {
+            assert_eq!(plain_number(text), Some(decimals), "{text}");
+        }
+        for text in [
+            "",
+            "-",
+            "-0",
+            "-0.00",
+            ".5",
+            "5.",
+            "-.5",
+            "+5",
+            "007",
+            "00",
+            "-01",
+            "1e3",
+            " 5",
+            "5 ",
+            "1,000",
+            "1.2.3",
+            "--5",
+            "0x1F",
+            "１２７",
+            "NaN",
+            "1000000000000000",
+            "0.0000000000000001",
+            "123456789.12345678",
+        ] {
+            assert_eq!(plain_number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_may_be_padded_signed_and_have_an_exponent() {
+        for (text, value, decimals) in [
+            (" 127 ", 127.0, 0),
+            ("+5", 5.0, 0),
+            ("-1.50", -1.5, 2),
+            ("1e3", 1000.0, 0),
+            ("1.25E-3", 0.00125, 5),
+            (".5", 0.5, 1),
+            ("5.", 5.0, 0),
+            ("007", 7.0, 0),
+            ("1e-300", 1e-300, 15),
+        ] {
+            assert_eq!(parse_number(text), Some(value), "{text}");
+            assert_eq!(decimal(text).map(|found| found.decimals), Some(decimals), "{text}");
+        }
+        for text in [
+            "",
+            ".",
+            "-",
+            "+-5",
+            "1,234.5",
+            "37,5665",
+            "１２７",
+            "NaN",
+            "inf",
+            "1e999",
+            "0x1F",
+            "12 6.9",
+            "127°30'10\"E",
+            "1e",
+            "e5",
+            "1e+-5",
+        ] {
+            assert_eq!(parse_number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_have_no_point() {
+        assert_eq!(parse_integer(" -42 "), Some(-42));
+        assert_eq!(parse_integer("+7"), Some(7));
+        for text in ["", "1.0", "1e3", "9223372036854775808", "x"] {
+            assert_eq!(parse_integer(text), None, "{text}");
+        }
+        assert!(is_exact(-999_999_999_999_999) && !is_exact(1_000_000_000_000_000));
+    }
+
+    #[test]
+    fn serial_days_are_those_of_excel() {
+        for (text, serial) in [
+            ("1900-01-01", 1),
+            ("1900-02-28", 59),
+            ("1900-03-01", 61),
+            ("1970-01-01", 25_569),
+            ("2000.02.29", 36_585),
+            ("2024/12/31", 45_657),
+            ("20240229", 45_351),
+            ("9999-12-31", 2_958_465),
+        ] {
+            assert_eq!(parse_date(text), Some(serial), "{text}");
+        }
+        for text in [
+            "",
+            "1899-12-31",
+            "1900-02-29",
+            "2023-02-29",
+            "2024-13-01",
+            "2024-00-10",
+            "2024-04-31",
+            "2024-01-00",
+            "2024-1-5",
+            "2024-01.05",
+            "24-01-05",
+            "12024-01-05",
+        ] {
+            assert_eq!(parse_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_datetime_is_a_day_and_a_fraction() {
+        assert_eq!(parse_datetime("2024-01-05T12:00"), Some(45_296.5));
+        assert_eq!(parse_datetime("20240105 06:00:00"), Some(45_296.25));
+        assert_eq!(parse_datetime("2024-01-05 23:59:59"), Some(45_296.0 + 86_399.0 / 86_400.0));
+        for text in [
+            "2024-01-05",
+            "2024-01-05 24:00",
+            "2024-01-05 12:60",
+            "2024-01-05 1:00",
+            "2024-01-05T12:00Z",
+            "2024-01-05T12:00:00.5",
+        ] {
+            assert_eq!(parse_datetime(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn booleans_in_any_case() {
+        for text in ["true", "YES", "y", "1", " True "] {
+            assert_eq!(parse_boolean(text), Some(true), "{text}");
+        }
+        for text in ["FALSE", "no", "N", "0"] {
+            assert_eq!(parse_boolean(text), Some(false), "{text}");
+        }
+        assert_eq!(parse_boolean("2"), None);
+        assert_eq!(parse_boolean(""), None);
+    }
+}

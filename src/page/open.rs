@@ -1,0 +1,359 @@
+//! Rows of one sheet that wait for their page, in about as many bytes as they had as CSV.
+
+use crate::record::ColumnType;
+
+use super::styles::{DECIMALS_MAX, StyleId};
+use super::{PAGE_BYTES_MAX, PAGE_ROWS, cells};
+
+/// Characters that a column is made wide for at most.
+const WIDTH_MAX: u16 = 60;
+
+/// Rows below their sheet's last page, cell by cell in the order of their columns. Empty it is three words; it grows with its rows.
+#[derive(Clone, Debug, Default)]
+pub struct OpenPage {
+    /// Cells one behind the other: a tag, and unless it is [`BLANK`] or [`ROW_END`] (it is a style's index then), the length of the value
+    /// (one byte, or [`LONG`] and four) and the value.
+    cells: Vec<u8>,
+    rows: u32,
+}
+
+const ROW_END: u8 = 0xff;
+const BLANK: u8 = 0xfe;
+const LONG: u8 = 0xff;
+
+/// What the buffer holds, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Item<'a> {
+    /// A cell without a value.
+    Blank,
+    /// A cell: its style, and what stands in it, not escaped.
+    Cell(StyleId, &'a str),
+    /// The end of a row.
+    RowEnd,
+}
+
+impl OpenPage {
+    /// Appends a cell of a source column; empty text is a blank. Text that a strict type does not know stays text, as do integers of more
+    /// than 15 digits, which a spreadsheet would round.
+    pub fn cell(&mut self, text: &str, column: ColumnType) {
+        if text.is_empty() {
+            return self.blank();
+        }
+        let (style, value) = match column {
+            ColumnType::Text => (StyleId::TEXT, text),
+            ColumnType::Auto | ColumnType::Number | ColumnType::Computed { .. } => match cells::plain_number(text) {
+                Some(decimals) => (StyleId::number(decimals), text),
+                None => match cells::decimal(text) {
+                    Some(number) if column != ColumnType::Auto && cells::parse_number(text).is_some() => {
+                        (StyleId::number(number.decimals), number.digits)
+                    }
+                    _ => (StyleId::TEXT, text),
+                },
+            },
+            ColumnType::Integer => match cells::parse_integer(text) {
+                Some(value) if cells::is_exact(value) => {
+                    return self.push(StyleId::number(0), itoa::Buffer::new().format(value));
+                }
+                _ => (StyleId::TEXT, text),
+            },
+            ColumnType::Date => match cells::parse_date(text) {
+                Some(day) => return self.push(StyleId::DATE, itoa::Buffer::new().format(day)),
+                None => (StyleId::TEXT, text),
+            },
+            ColumnType::DateTime => match cells::parse_datetime(text) {
+                Some(moment) => return self.push(StyleId::DATETIME, without_zero(zmij::Buffer::new().format(moment))),
+                None => (StyleId::TEXT, text),
+            },
+            ColumnType::Boolean => match cells::parse_boolean(text) {
+                Some(value) => (StyleId::BOOLEAN, if value { "1" } else { "0" }),
+                None => (StyleId::TEXT, text),
+            },
+        };
+        self.push(style, value);
+    }
+
+    /// Appends a computed number, rounded to `decimals` (15 at most) and shown with as many. What is not finite is a blank.
+    pub fn float(&mut self, value: f64, decimals: u8) {
+        let decimals = decimals.min(DECIMALS_MAX);
+        if !value.is_finite() {
+            return self.blank();
+        }
+        let scaled = value * POWERS_OF_TEN[usize::from(decimals)];
+        let nearest = scaled.round();
+        // The product is off by half a unit in its last place at most. Only this near to a tie could that matter.
+        if 0.5 - (scaled - nearest).abs() > scaled.abs() * (f64::EPSILON / 2.0) {
+            let mut text = [0; DECIMAL_LENGTH_MAX];
+            return self.push(StyleId::number(decimals), scaled_decimal(nearest as i64, decimals, &mut text));
+        }
+        let text = format!("{value:.*}", usize::from(decimals));
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        self.push(StyleId::number(decimals), if text == "-0" { "0" } else { text });
+    }
+
+    /// Appends a cell without a value.
+    pub fn blank(&mut self) {
+        self.cells.push(BLANK);
+    }
+
+    /// Ends the row.
+    pub fn end_row(&mut self) {
+        self.cells.push(ROW_END);
+        self.rows += 1;
+    }
+
+    /// Rows that have ended.
+    pub fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// True when the page is due: it has [`PAGE_ROWS`] rows or [`PAGE_BYTES_MAX`] bytes.
+    pub fn is_full(&self) -> bool {
+        self.rows >= PAGE_ROWS || self.cells.len() >= PAGE_BYTES_MAX
+    }
+
+    /// Raises `into[column]` to the widest cell of that column, in characters (Hangul, Han and full-width ones count twice), 60 at most.
+    pub fn widths(&self, into: &mut Vec<u16>) {
+        let mut column = 0;
+        for item in self.items() {
+            let width = match item {
+                Item::RowEnd => {
+                    column = 0;
+                    continue;
+                }
+                Item::Blank => 0,
+                Item::Cell(style, value) => width(style, value),
+            };
+            if into.len() <= column {
+                into.resize(column + 1, 0);
+            }
+            into[column] = into[column].max(width);
+            column += 1;
+        }
+    }
+
+    /// The cells in order.
+    pub(super) fn items(&self) -> Items<'_> {
+        Items { rest: &self.cells }
+    }
+
+    /// Forgets its rows; a large buffer is given back.
+    pub(super) fn clear(&mut self) {
+        *self = OpenPage::default();
+    }
+
+    fn push(&mut self, style: StyleId, value: &str) {
+        let length = value.len();
+        self.cells.reserve(6 + length);
+        self.cells.push(style.index() as u8);
+        if length < usize::from(LONG) {
+            self.cells.push(length as u8);
+        } else {
+            self.cells.push(LONG);
+            self.cells.extend_from_slice(&(length as u32).to_le_bytes());
+        }
+        self.cells.extend_from_slice(value.as_bytes());
+    }
+}
+
+/// Walks an [`OpenPage`].
+#[derive(Clone, Debug)]
+pub(super) struct Items<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        let (&tag, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        if tag >= BLANK {
+            return Some(if tag == BLANK { Item::Blank } else { Item::RowEnd });
+        }
+        let (&short, rest) = rest.split_first()?;
+        let (length, rest) = if short == LONG {
+            let (long, rest) = rest.split_first_chunk::<4>()?;
+            (u32::from_le_bytes(*long) as usize, rest)
+        } else {
+            (usize::from(short), rest)
+        };
+        let (value, rest) = rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(Item::Cell(StyleId::from_index(tag), std::str::from_utf8(value).ok()?))
+    }
+}
+
+const POWERS_OF_TEN: [f64; DECIMALS_MAX as usize + 1] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+/// Sign, point, 16 digits, and leading zeros up to the point.
+const DECIMAL_LENGTH_MAX: usize = 24;
+
+/// `scaled / 10^decimals` in decimal notation, without trailing zeros behind the point.
+fn scaled_decimal(scaled: i64, decimals: u8, text: &mut [u8; DECIMAL_LENGTH_MAX]) -> &str {
+    let (mut rest, mut decimals) = (scaled.unsigned_abs(), decimals);
+    if rest == 0 {
+        return "0";
+    }
+    while decimals > 0 && rest % 10 == 0 {
+        rest /= 10;
+        decimals -= 1;
+    }
+    let mut at = text.len();
+    let mut put = |byte: u8| {
+        at -= 1;
+        text[at] = byte;
+    };
+    for _ in 0..decimals {
+        put(b'0' + (rest % 10) as u8);
+        rest /= 10;
+    }
+    if decimals > 0 {
+        put(b'.');
+    }
+    loop {
+        put(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if scaled < 0 {
+        put(b'-');
+    }
+    std::str::from_utf8(&text[at..]).unwrap_or_default()
+}
+
+/// A double's text without the `.0` of a whole number.
+fn without_zero(text: &str) -> &str {
+    text.strip_suffix(".0").unwrap_or(text)
+}
+
+/// Characters that a cell takes on the screen, up to [`WIDTH_MAX`].
+fn width(style: StyleId, value: &str) -> u16 {
+    match style {
+        StyleId::TEXT => {
+            let mut width = 0;
+            for character in value.chars() {
+                width += if is_wide(character) { 2 } else { 1 };
+                if width >= WIDTH_MAX {
+                    return WIDTH_MAX;
+                }
+            }
+            width
+        }
+        StyleId::BOOLEAN => {
+            if value == "1" {
+                4
+            } else {
+                5
+            }
+        }
+        StyleId::DATE => 10,
+        StyleId::DATETIME => 19,
+        number => {
+            // "0.00" shows a point and two decimals, whatever stands in the cell.
+            let whole = value.find('.').unwrap_or(value.len());
+            let behind = number.num_format().map_or(0, |format| format.len() - 1);
+            u16::try_from(whole + behind).map_or(WIDTH_MAX, |width| width.min(WIDTH_MAX))
+        }
+    }
+}
+
+/// The blocks of East Asian wide and full-width characters (UAX #11) that are met in practice.
+fn is_wide(character: char) -> bool {
+    matches!(character,
+        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{303e}' | '\u{3041}'..='\u{a4cf}' | '\u{a960}'..='\u{a97c}' | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff01}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3fffd}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(fill: impl FnOnce(&mut OpenPage)) -> Vec<(StyleId, String)> {
+        let mut page = OpenPage::default();
+        fill(&mut page);
+        page.items()
+            .map(|item| match item {
+                Item::Cell(style, value) => (style, value.to_owned()),
+                other => (StyleId::TEXT, format!("{other:?}")),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn cells_are_read_by_their_columns_type() {
+        let read = |text, column| cells(|page| page.cell(text, column)).remove(0);
+        let cell = |style, value: &str| (style, value.to_owned());
+        assert_eq!(read("1.50", ColumnType::Auto), cell(StyleId::number(2), "1.50"));
+        assert_eq!(read("0012", ColumnType::Auto), cell(StyleId::TEXT, "0012"));
+        assert_eq!(read("1e3", ColumnType::Auto), cell(StyleId::TEXT, "1e3"));
+        assert_eq!(read("12", ColumnType::Text), cell(StyleId::TEXT, "12"));
+        assert_eq!(read(" +1.5e-1 ", ColumnType::Number), cell(StyleId::number(2), "1.5e-1"));
+        assert_eq!(read("12.x", ColumnType::Number), cell(StyleId::TEXT, "12.x"));
+        assert_eq!(read(" 007 ", ColumnType::Integer), cell(StyleId::number(0), "7"));
+        assert_eq!(read("1234567890123456", ColumnType::Integer), cell(StyleId::TEXT, "1234567890123456"));
+        assert_eq!(read("1900-03-01", ColumnType::Date), cell(StyleId::DATE, "61"));
+        assert_eq!(read("1900-03-01 00:00", ColumnType::DateTime), cell(StyleId::DATETIME, "61"));
+        assert_eq!(read("2024-01-05 12:00", ColumnType::DateTime), cell(StyleId::DATETIME, "45296.5"));
+        assert_eq!(read("Yes", ColumnType::Boolean), cell(StyleId::BOOLEAN, "1"));
+        assert_eq!(read("", ColumnType::Text), cell(StyleId::TEXT, "Blank"));
+    }
+
+    #[test]
+    fn computed_numbers_are_rounded_and_never_have_an_exponent() {
+        let shown = |value, decimals| cells(|page| page.float(value, decimals)).remove(0);
+        for (value, decimals, text) in [
+            (127.123_456_789_4, 9, "127.123456789"),
+            (-0.5, 1, "-0.5"),
+            (1.0, 9, "1"),
+            (100.0, 0, "100"),
+            (-0.000_000_000_1, 9, "0"),
+            (-0.5, 0, "0"),
+            (0.125, 2, "0.12"),
+            (172_706.333_333_333_34, 10, "172706.3333333333"),
+            (-0.0, 3, "0"),
+            (0.001, 3, "0.001"),
+            (1e-15, 15, "0.000000000000001"),
+            (1e20, 6, "100000000000000000000"),
+            (1e300, 0, &format!("1{}", "0".repeat(300))),
+        ] {
+            let (style, found) = shown(value, decimals);
+            assert_eq!(style, StyleId::number(decimals));
+            if value < 1e300 { assert_eq!(found, text) } else { assert!(!found.contains('e')) }
+        }
+        assert_eq!(shown(f64::NAN, 3).1, "Blank");
+    }
+
+    #[test]
+    fn long_values_come_back_whole() {
+        for length in [0, 1, 254, 255, 256, 70_000] {
+            let text = "x".repeat(length);
+            let found = cells(|page| page.push(StyleId::TEXT, &text));
+            assert_eq!(found, [(StyleId::TEXT, text)]);
+        }
+    }
+
+    #[test]
+    fn widths_are_those_of_the_widest_cells_as_shown() {
+        let mut page = OpenPage::default();
+        page.cell("서울A", ColumnType::Auto);
+        page.float(127.5, 9);
+        page.end_row();
+        page.cell("ab", ColumnType::Auto);
+        page.blank();
+        page.cell("2024-01-05", ColumnType::Date);
+        page.cell(&"긴".repeat(50), ColumnType::Auto);
+        page.end_row();
+        let mut widths = vec![9];
+        page.widths(&mut widths);
+        assert_eq!(widths, [9, 13, 10, 60]);
+    }
+}
