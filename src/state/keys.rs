@@ -3,8 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use sha2::{Digest, Sha256};
+
 use super::PagePosition;
-use crate::record::{ColumnType, Offset, Reason, RowKey, UploadHash};
+use crate::record::{ColumnType, Offset, Reason, RowKey, TaskId, UploadHash};
 
 /// Version of the layouts below; stands in the manifest.
 pub const STATE_FORMAT: u32 = 1;
@@ -73,6 +75,90 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 /// Decodes a value; `None` if it is not one.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     postcard::from_bytes(bytes).ok()
+}
+
+/// Fixed-size stand-in for a [`TaskId`] in keys and directory names: the first 8 bytes of SHA-256 of its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskHash(pub [u8; 8]);
+
+impl TaskHash {
+    /// The hash of a task's name.
+    pub fn of(task: &TaskId) -> TaskHash {
+        let digest = Sha256::digest(task.to_string().as_bytes());
+        let mut hash = [0; 8];
+        hash.copy_from_slice(&digest[..8]);
+        TaskHash(hash)
+    }
+}
+
+impl std::fmt::Display for TaskHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Keys of the one index that all tasks of a process share. Its values are [`guard`]ed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexKey<'a> {
+    /// `[task:8, 0]` -> [`SealState`]. Persisted: never renumber.
+    Seal,
+    /// `[task:8, 1, upload:16]` -> committed length of the segment in bytes, u64.
+    Segment(UploadHash),
+    /// `[task:8, 2, key]` -> a small value of the task; `key` is a [`StateKey`].
+    Value(&'a [u8]),
+}
+
+impl<'a> IndexKey<'a> {
+    /// The key as bytes.
+    pub fn encode(&self, task: TaskHash) -> Vec<u8> {
+        let (tag, rest) = match self {
+            IndexKey::Seal => (0, &[][..]),
+            IndexKey::Segment(upload) => (1, &upload.0[..]),
+            IndexKey::Value(key) => (2, *key),
+        };
+        [&task.0[..], &[tag], rest].concat()
+    }
+    /// Reads a key; `None` if it is none of ours.
+    pub fn decode(key: &'a [u8]) -> Option<IndexKey<'a>> {
+        let (_task, rest) = key.split_first_chunk::<8>()?;
+        match rest.split_first()? {
+            (0, []) => Some(IndexKey::Seal),
+            (1, upload) => Some(IndexKey::Segment(UploadHash(upload.try_into().ok()?))),
+            (2, key) => Some(IndexKey::Value(key)),
+            _ => None,
+        }
+    }
+}
+
+/// What a task's entries in the index must add up to. Renewed by every commit, checked when the task is opened: an entry that was lost, torn
+/// off its batch or brought back is noticed, whatever the engine below believes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealState {
+    /// What the state was made from: hash of the topology and versions of everything that shapes a page.
+    pub fingerprint: String,
+    /// Number of the task's other entries.
+    pub entries: u64,
+    /// Sum of their CRCs.
+    pub sum: u64,
+}
+
+/// A value as it stands in the index: `[crc:4, value]`, where `crc` is the CRC-32 of key and value, big-endian.
+pub fn guard(key: &[u8], value: &[u8]) -> Vec<u8> {
+    [&guard_crc(key, value).to_be_bytes(), value].concat()
+}
+
+/// The CRC and the value of an index entry; `None` if they do not belong together.
+pub fn unguard<'a>(key: &[u8], stored: &'a [u8]) -> Option<(u32, &'a [u8])> {
+    let (crc, value) = stored.split_first_chunk::<4>()?;
+    let crc = u32::from_be_bytes(*crc);
+    (crc == guard_crc(key, value)).then_some((crc, value))
+}
+
+fn guard_crc(key: &[u8], value: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(key);
+    crc.update(value);
+    crc.finalize()
 }
 
 /// How far the task's state has come.

@@ -1,10 +1,22 @@
 //! Local state: a cache of the input. Lost or damaged, it is thrown away and rebuilt from the log; nothing in it is the only copy.
 
+pub mod directory;
 pub mod in_memory;
+mod keeper;
 pub mod keys;
-pub mod manifest;
-pub mod segment;
-pub mod sled;
+mod lock;
+mod manifest;
+pub mod member;
+mod open_files;
+mod segment;
+mod sled;
+pub mod sled_store;
+mod store_thread;
+
+pub use directory::{StateDir, StateOptions};
+pub use in_memory::InMemoryStore;
+pub use manifest::RebuildReason;
+pub use sled_store::SledStore;
 
 use crate::record::UploadHash;
 
@@ -18,6 +30,9 @@ pub struct PagePosition {
     /// CRC-32 (ISO-HDLC) of those bytes, checked on every read.
     pub crc: u32,
 }
+
+/// A small value: (key, value).
+pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// Puts and deletes that become durable together, or not at all.
 #[derive(Clone, Debug, Default)]
@@ -42,9 +57,9 @@ impl WriteBatch {
 /// The state of one task. Keys are those of [`keys::StateKey`], without the task: an implementation adds its own prefix.
 pub trait StateStore: Send {
     /// Every small value of the task, in key order.
-    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+    fn load(&self) -> Result<Vec<Entry>, StateError>;
     /// Small values whose key begins with `prefix`, in key order.
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StateError>;
     /// Appends a page to its upload's segment, which is made on first use. Readable at once; durable with the next
     /// [`StateStore::commit`].
     fn append(&mut self, upload: UploadHash, page: &[u8]) -> Result<PagePosition, StateError>;
@@ -95,4 +110,15 @@ pub enum StateError {
     /// Any other I/O error.
     #[error("state: {0}")]
     Io(#[from] std::io::Error),
+}
+
+impl StateError {
+    /// Tells a full disk (or quota) from other I/O errors.
+    fn from_io(error: std::io::Error) -> StateError {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match error.kind() {
+            StorageFull | QuotaExceeded => StateError::DiskFull(error.to_string()),
+            _ => StateError::Io(error),
+        }
+    }
 }

@@ -1,1 +1,173 @@
-//! State on disk: small values in sled, page bytes in segments.
+//! The index: one sled for all tasks, with what makes its answers believable (a CRC on each entry, a seal on each task). Nothing outside
+//! this file knows sled, and nothing inside it knows segments or threads.
+//!
+//! sled 0.34.7 panics, hangs and, after a power cut, forgets. What it holds here can be lost: the caller runs every call on a thread that is
+//! watched and throws the index away at the first doubt.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::Entry;
+use super::keys::{IndexKey, SealState, TaskHash, decode, encode, guard, unguard};
+use crate::record::UploadHash;
+
+/// Memory for sled's page cache; the entries in use are a few KB for each MB of rows.
+const CACHE_BYTES: u64 = 8 << 20;
+
+/// Small values of all tasks.
+#[derive(Debug)]
+pub(super) struct Index {
+    db: sled::Db,
+}
+
+/// What went wrong, and how far it reaches.
+#[derive(Debug)]
+pub(super) enum IndexError {
+    /// sled failed: nothing in the index can be trusted any more.
+    Engine(String),
+    /// The entries of one task contradict each other.
+    Task(String),
+}
+
+impl From<sled::Error> for IndexError {
+    fn from(error: sled::Error) -> IndexError {
+        IndexError::Engine(error.to_string())
+    }
+}
+
+/// Puts and, with `None`, deletes of one task.
+pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// One task's share of an atomic write; keys carry the task's prefix already.
+#[derive(Debug)]
+pub(super) struct TaskChanges {
+    /// Whose entries these are.
+    pub(super) task: TaskHash,
+    /// What its state is made from.
+    pub(super) fingerprint: String,
+    /// The entries, without the seal.
+    pub(super) changes: Changes,
+}
+
+/// What the index knows of a task.
+#[derive(Debug, Default)]
+pub(super) struct TaskIndex {
+    /// What its state was made from; `None` for a task that never committed.
+    pub(super) fingerprint: Option<String>,
+    /// Committed length of each segment in bytes.
+    pub(super) segments: BTreeMap<UploadHash, u64>,
+}
+
+impl Index {
+    /// Opens or creates the index in directory `path`.
+    pub(super) fn open(path: &Path) -> Result<Index, IndexError> {
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+        Ok(Index { db: config.open()? })
+    }
+
+    /// Reads every entry of a task and holds it against the seal.
+    pub(super) fn verify(&self, task: TaskHash) -> Result<TaskIndex, IndexError> {
+        let mut found = SealState::default();
+        let mut seal = None;
+        let mut segments = BTreeMap::new();
+        for entry in self.db.scan_prefix(task.0) {
+            let (key, stored) = entry?;
+            let (crc, value) = checked(&key, &stored)?;
+            match IndexKey::decode(&key) {
+                Some(IndexKey::Seal) => seal = Some(decode::<SealState>(value).ok_or_else(|| unreadable(&key))?),
+                Some(IndexKey::Segment(upload)) => {
+                    let length = value.try_into().map_err(|_| unreadable(&key))?;
+                    segments.insert(upload, u64::from_be_bytes(length));
+                    found.add(crc);
+                }
+                Some(IndexKey::Value(_)) => found.add(crc),
+                None => return Err(unreadable(&key)),
+            }
+        }
+        found.fingerprint = seal.as_ref().map(|seal| seal.fingerprint.clone()).unwrap_or_default();
+        match seal {
+            None if found.entries == 0 => Ok(TaskIndex::default()),
+            Some(seal) if seal == found => Ok(TaskIndex { fingerprint: Some(seal.fingerprint), segments }),
+            seal => Err(IndexError::Task(format!("entries {found:?} do not add up to their seal {seal:?}"))),
+        }
+    }
+
+    /// A task's small values whose key begins with `prefix`, in key order.
+    pub(super) fn scan(&self, task: TaskHash, prefix: &[u8]) -> Result<Vec<Entry>, IndexError> {
+        let mut entries = Vec::new();
+        for entry in self.db.scan_prefix(IndexKey::Value(prefix).encode(task)) {
+            let (key, stored) = entry?;
+            let (_, value) = checked(&key, &stored)?;
+            let Some(IndexKey::Value(short)) = IndexKey::decode(&key) else { return Err(unreadable(&key)) };
+            entries.push((short.to_vec(), value.to_vec()));
+        }
+        Ok(entries)
+    }
+
+    /// Applies the changes of several tasks and renews their seals, all in one atomic batch. Not durable before [`Index::flush`].
+    pub(super) fn apply<'a>(&self, tasks: impl Iterator<Item = &'a TaskChanges>) -> Result<(), IndexError> {
+        let mut batch = sled::Batch::default();
+        for task in tasks {
+            let mut seal = self.seal(task.task)?;
+            seal.fingerprint.clone_from(&task.fingerprint);
+            for (key, value) in &task.changes {
+                if let Some(old) = self.db.get(key)? {
+                    seal.remove(checked(key, &old)?.0);
+                }
+                match value {
+                    None => batch.remove(&key[..]),
+                    Some(value) => {
+                        let stored = guard(key, value);
+                        seal.add(checked(key, &stored)?.0);
+                        batch.insert(&key[..], stored);
+                    }
+                }
+            }
+            let key = IndexKey::Seal.encode(task.task);
+            let stored = guard(&key, &encode(&seal));
+            batch.insert(key, stored);
+        }
+        Ok(self.db.apply_batch(batch)?)
+    }
+
+    /// Forgets a task, its seal included. Not durable before [`Index::flush`].
+    pub(super) fn clear(&self, task: TaskHash) -> Result<(), IndexError> {
+        let mut batch = sled::Batch::default();
+        for key in self.db.scan_prefix(task.0).keys() {
+            batch.remove(key?);
+        }
+        Ok(self.db.apply_batch(batch)?)
+    }
+
+    /// Hands what was applied to the kernel: it survives the process, and the machine with a sync of the file system.
+    pub(super) fn flush(&self) -> Result<(), IndexError> {
+        self.db.flush()?;
+        Ok(())
+    }
+
+    fn seal(&self, task: TaskHash) -> Result<SealState, IndexError> {
+        let key = IndexKey::Seal.encode(task);
+        let Some(stored) = self.db.get(&key)? else { return Ok(SealState::default()) };
+        let (_, value) = checked(&key, &stored)?;
+        decode(value).ok_or_else(|| unreadable(&key))
+    }
+}
+
+impl SealState {
+    fn add(&mut self, crc: u32) {
+        self.entries += 1;
+        self.sum = self.sum.wrapping_add(u64::from(crc));
+    }
+    fn remove(&mut self, crc: u32) {
+        self.entries = self.entries.saturating_sub(1);
+        self.sum = self.sum.wrapping_sub(u64::from(crc));
+    }
+}
+
+fn checked<'a>(key: &[u8], stored: &'a [u8]) -> Result<(u32, &'a [u8]), IndexError> {
+    unguard(key, stored).ok_or_else(|| unreadable(key))
+}
+
+fn unreadable(key: &[u8]) -> IndexError {
+    IndexError::Task(format!("index entry {key:02x?} is unreadable"))
+}

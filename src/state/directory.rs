@@ -1,0 +1,167 @@
+//! The state directory of a process: its lock, its manifest, its one store thread. It decides what is thrown away; what is kept for one
+//! task is [`SledStore`]'s.
+//!
+//! ```text
+//! MANIFEST   who made it, whether it can be trusted     index/                       small values of all tasks (sled)
+//! LOCK       who has it open                            pages/<task>/<upload>.segment  page bytes
+//! bad-<n>/   the last index that broke
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::keeper::Keeper;
+use super::keys::TaskHash;
+use super::lock::DirectoryLock;
+use super::manifest::{self, Found, INDEX, Manifest, PAGES};
+use super::open_files::OpenFiles;
+use super::store_thread::StoreThread;
+use super::{RebuildReason, SledStore, StateError};
+use crate::record::TaskId;
+
+/// How a state directory is kept.
+#[derive(Clone, Debug)]
+pub struct StateOptions {
+    /// Every commit reaches the disk before it is acknowledged (`syncfs`), so that state survives a power cut; about a third slower. Without
+    /// it a commit survives the process, and after a power cut the state is rebuilt.
+    pub power_safe: bool,
+    /// Free space below which commits are refused with [`StateError::DiskFull`], in bytes.
+    pub min_free_bytes: u64,
+    /// Longest time to open the directory, to read a task's values and for one sync.
+    pub open_limit: Duration,
+    /// Longest time for one write to the index.
+    pub call_limit: Duration,
+}
+
+impl Default for StateOptions {
+    fn default() -> StateOptions {
+        StateOptions {
+            power_safe: false,
+            min_free_bytes: 256 << 20,
+            open_limit: Duration::from_secs(30),
+            call_limit: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A state directory that this process holds. Dropped without [`StateDir::close`] it is left as after a crash: nothing that was
+/// acknowledged is lost, as long as the machine stays up.
+#[derive(Debug)]
+pub struct StateDir {
+    shared: Arc<Shared>,
+}
+
+/// What a directory and the stores of its tasks have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) thread: StoreThread, // first: it ends before the lock is given up
+    pub(super) files: Arc<OpenFiles>,
+    root: PathBuf,
+    manifest: Mutex<Manifest>,
+    rebuilds: Rebuilds,
+    _lock: DirectoryLock,
+}
+
+impl StateDir {
+    /// Opens or makes the directory at `path`. State of ours that cannot be trusted is thrown away, with a warning and a count in
+    /// [`StateDir::rebuilds`]; a directory of somebody else, of a newer version, or in use is an error and stays as it is.
+    pub fn open(path: impl AsRef<Path>, options: StateOptions) -> Result<StateDir, StateError> {
+        let root = path.as_ref().to_owned();
+        manifest::prepare(&root)?;
+        Manifest::load(&root)?; // a foreign directory does not even get a lock file
+        let lock = DirectoryLock::take(&root)?;
+
+        let rebuilds = Rebuilds::default();
+        let mut manifest = match Manifest::load(&root)? {
+            Found::Nothing => Manifest::new(),
+            Found::Sound(manifest) => manifest.reopened(),
+            Found::Doubtful(reason, what) => {
+                rebuilds.count(reason, &what);
+                throw_away(&root, reason)?;
+                Manifest::new()
+            }
+        };
+        manifest.clean = false;
+        manifest.power_safe &= options.power_safe;
+        manifest.failed_opens += 1;
+        manifest.save(&root)?;
+
+        let files = Arc::new(OpenFiles::default());
+        let start = || {
+            let (root, files, options) = (root.clone(), files.clone(), options.clone());
+            StoreThread::start(move |watch| Keeper::open(root, files, options, watch))
+        };
+        let thread = match start() {
+            Err(error @ (StateError::Damaged(_) | StateError::Hung { .. })) => {
+                let hung = matches!(error, StateError::Hung { .. });
+                let reason = if hung { RebuildReason::Hung } else { RebuildReason::Damaged };
+                rebuilds.count(reason, &error.to_string());
+                throw_away(&root, reason)?;
+                start()?
+            }
+            started => started?,
+        };
+        manifest.power_safe = options.power_safe;
+        manifest.failed_opens = 0;
+        manifest.save(&root)?;
+        let shared = Shared { thread, files, root, manifest: Mutex::new(manifest), rebuilds, _lock: lock };
+        Ok(StateDir { shared: Arc::new(shared) })
+    }
+
+    /// The store of one task, to be open once at a time. `fingerprint` names everything that shapes what is stored: the hash of the
+    /// topology, the product's version, the page format. State with another fingerprint, or that contradicts itself, is thrown away.
+    pub fn task(&self, task: &TaskId, fingerprint: &str) -> Result<SledStore, StateError> {
+        let hash = TaskHash::of(task);
+        let dir = self.shared.root.join(PAGES).join(hash.to_string());
+        SledStore::open(self.shared.clone(), hash, dir, fingerprint)
+    }
+
+    /// How often state was thrown away since [`StateDir::open`], and why.
+    pub fn rebuilds(&self) -> BTreeMap<RebuildReason, u64> {
+        self.shared.rebuilds.counts()
+    }
+
+    /// Brings everything to the disk and marks the directory clean, so that it is trusted even after the machine went down. Its stores
+    /// are of no use afterwards.
+    pub fn close(&self) -> Result<(), StateError> {
+        self.shared.thread.call(Keeper::close)?;
+        let mut manifest = self.shared.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        manifest.clean = true;
+        manifest.save(&self.shared.root)
+    }
+}
+
+impl Shared {
+    /// Counts and reports state that is thrown away.
+    pub(super) fn rebuild(&self, reason: RebuildReason, what: &str) {
+        self.rebuilds.count(reason, what);
+    }
+}
+
+/// Removes the pages, and puts the index aside or, where nothing can be learned from it, removes it too.
+fn throw_away(root: &Path, reason: RebuildReason) -> Result<(), StateError> {
+    match reason {
+        RebuildReason::Damaged | RebuildReason::Hung => manifest::set_index_aside(root)?,
+        RebuildReason::PowerLoss | RebuildReason::Format | RebuildReason::Topology => {
+            manifest::remove(&root.join(INDEX))?
+        }
+    }
+    manifest::remove(&root.join(PAGES))
+}
+
+#[derive(Debug, Default)]
+struct Rebuilds {
+    counts: Mutex<BTreeMap<RebuildReason, u64>>,
+}
+
+impl Rebuilds {
+    fn count(&self, reason: RebuildReason, what: &str) {
+        tracing::warn!(reason = reason.code(), what, "local state cannot be trusted and is rebuilt from the log");
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+    }
+    fn counts(&self) -> BTreeMap<RebuildReason, u64> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,254 @@
+//! What runs on the store thread: the order of a commit, the guard against a full disk, and the end of an index that cannot be trusted.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::directory::StateOptions;
+use super::keys::TaskHash;
+use super::manifest::{self, INDEX};
+use super::open_files::OpenFiles;
+use super::sled::{Index, IndexError, TaskChanges, TaskIndex};
+use super::store_thread::Watch;
+use super::{Entry, StateError};
+
+/// Dirty segments up to which each is synced for itself; above, one sync of the file system is cheaper.
+const SYNCED_ONE_BY_ONE_MAX: usize = 16;
+/// Free bytes without which the index is not touched at all. Commits that free segments may use up the rest of the reserve.
+const RESERVE_BYTES: u64 = 16 << 20;
+
+/// A task's commit on its way to the disk.
+#[derive(Debug)]
+pub(super) struct Commit {
+    /// Generation of the index that the task knows.
+    pub(super) epoch: u64,
+    /// Entries.
+    pub(super) changes: TaskChanges,
+    /// Segments with new pages.
+    pub(super) segments: Vec<PathBuf>,
+    /// Directory in which segments were born.
+    pub(super) dir: PathBuf,
+    /// Bytes of entries and new pages.
+    pub(super) bytes: u64,
+    /// Whether segments are unlinked after it.
+    pub(super) frees: bool,
+}
+
+/// The index and everything it takes to keep it.
+pub(super) struct Keeper {
+    root: PathBuf,
+    root_file: File,
+    files: Arc<OpenFiles>,
+    options: StateOptions,
+    watch: Arc<Watch>,
+    index: Slot,
+    /// Rises when the index is replaced: a task that knows an older one must not write into its successor.
+    epoch: u64,
+}
+
+enum Slot {
+    Open(Index),
+    Broken(String),
+    Closed,
+}
+
+impl Keeper {
+    /// Opens the index in the state directory `root`.
+    pub(super) fn open(
+        root: PathBuf,
+        files: Arc<OpenFiles>,
+        options: StateOptions,
+        watch: Arc<Watch>,
+    ) -> Result<Keeper, StateError> {
+        let root_file = File::open(&root)?;
+        let mut keeper = Keeper { root, root_file, files, options, watch, index: Slot::Closed, epoch: 0 };
+        keeper.space(RESERVE_BYTES.min(keeper.options.min_free_bytes))?;
+        keeper.open_index()?;
+        if keeper.options.power_safe {
+            keeper.sync_filesystem()?; // what an earlier run without it left in the page cache
+        }
+        Ok(keeper)
+    }
+
+    /// Commits of different tasks, each with its answer.
+    ///
+    /// 1. Space. 2. Pages reach the disk. 3. One atomic batch says where they are. 4. The batch reaches the kernel, and with `power_safe` the
+    ///    disk. Only then is anything acknowledged, so that an entry implies its page.
+    pub(super) fn commit(&mut self, group: Vec<Commit>) -> Vec<Result<(), StateError>> {
+        let mut answers: Vec<_> = group.iter().map(|commit| self.admit(commit)).collect();
+        let admitted: Vec<_> =
+            group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()).map(|(c, _)| c).collect();
+        if admitted.is_empty() {
+            return answers;
+        }
+        if let Err(error) = self.write(&admitted) {
+            answers.iter_mut().filter(|answer| answer.is_ok()).for_each(|answer| *answer = Err(again(&error)));
+        }
+        answers
+    }
+
+    /// What the index knows of a task, checked; and which generation of the index that is.
+    pub(super) fn task(&mut self, task: TaskHash) -> Result<(TaskIndex, u64), StateError> {
+        Ok((self.engine("verify", self.options.open_limit, |index| index.verify(task))?, self.epoch))
+    }
+
+    /// A task's small values.
+    pub(super) fn scan(&mut self, epoch: u64, task: TaskHash, prefix: &[u8]) -> Result<Vec<Entry>, StateError> {
+        self.same_index(epoch)?;
+        self.engine("scan", self.options.open_limit, |index| index.scan(task, prefix))
+    }
+
+    /// Forgets a task; an index that is broken is replaced by an empty one. Gives the generation to go on with.
+    pub(super) fn clear(&mut self, task: TaskHash) -> Result<u64, StateError> {
+        let cleared = self.engine("clear", self.options.open_limit, |index| {
+            index.clear(task)?;
+            index.flush()
+        });
+        if let (Err(_), Slot::Broken(_)) = (&cleared, &self.index) {
+            manifest::set_index_aside(&self.root)?;
+            self.open_index()?;
+            self.epoch += 1;
+            return Ok(self.epoch);
+        }
+        cleared.map(|()| self.epoch)
+    }
+
+    /// Brings everything to the disk and closes the index.
+    pub(super) fn close(&mut self) -> Result<(), StateError> {
+        self.engine("flush", self.options.call_limit, Index::flush)?;
+        self.end();
+        self.sync_filesystem()
+    }
+
+    /// Closes the index without promises.
+    pub(super) fn end(&mut self) {
+        let slot = std::mem::replace(&mut self.index, Slot::Closed);
+        let closed =
+            self.watch.during("close", self.options.open_limit, || catch_unwind(AssertUnwindSafe(|| drop(slot))));
+        if let Err(panic) = closed {
+            tracing::warn!(panic = text(&*panic), "state index panicked when it was closed");
+        }
+    }
+
+    fn open_index(&mut self) -> Result<(), StateError> {
+        let path = self.root.join(INDEX);
+        let open = || catch_unwind(AssertUnwindSafe(|| Index::open(&path)));
+        match self.watch.during("open", self.options.open_limit, open) {
+            Ok(Ok(index)) => {
+                self.index = Slot::Open(index);
+                Ok(())
+            }
+            Ok(Err(IndexError::Engine(what) | IndexError::Task(what))) => Err(StateError::Damaged(what)),
+            Err(panic) => Err(StateError::Damaged(text(&*panic))),
+        }
+    }
+
+    fn admit(&self, commit: &Commit) -> Result<(), StateError> {
+        self.same_index(commit.epoch)?;
+        let floor = self.options.min_free_bytes;
+        self.space(if commit.frees { RESERVE_BYTES.min(floor) } else { floor.max(4 * commit.bytes) })
+    }
+
+    fn same_index(&self, epoch: u64) -> Result<(), StateError> {
+        match epoch == self.epoch {
+            true => Ok(()),
+            false => Err(StateError::Damaged("the index was replaced".to_owned())),
+        }
+    }
+
+    fn space(&self, wanted: u64) -> Result<(), StateError> {
+        let system = rustix::fs::fstatvfs(&self.root_file).map_err(std::io::Error::from)?;
+        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        if free < wanted {
+            let dir = self.root.display();
+            return Err(StateError::DiskFull(format!(
+                "{free} bytes free at {dir}, {wanted} wanted; make room to go on"
+            )));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, group: &[&Commit]) -> Result<(), StateError> {
+        fail::fail_point!("state-before-sync", |_| failpoint("state-before-sync"));
+        self.sync_pages(group)?;
+        fail::fail_point!("state-after-sync", |_| failpoint("state-after-sync"));
+        let limit = self.options.call_limit;
+        self.engine("apply", limit, |index| index.apply(group.iter().map(|commit| &commit.changes)))?;
+        fail::fail_point!("state-after-apply", |_| failpoint("state-after-apply"));
+        self.engine("flush", limit, Index::flush)?;
+        if self.options.power_safe {
+            self.sync_filesystem()?;
+        }
+        fail::fail_point!("state-after-flush", |_| failpoint("state-after-flush"));
+        Ok(())
+    }
+
+    /// A sync that fails is damage: the kernel has dropped those pages and would report success the next time.
+    fn sync_pages(&self, group: &[&Commit]) -> Result<(), StateError> {
+        let paths = || group.iter().flat_map(|commit| &commit.segments);
+        if paths().count() > SYNCED_ONE_BY_ONE_MAX {
+            return self.sync_filesystem();
+        }
+        let dirs: BTreeSet<_> = group.iter().filter(|commit| !commit.segments.is_empty()).map(|c| &c.dir).collect();
+        let sync = || {
+            paths().try_for_each(|path| self.files.existing(path)?.sync_data())?;
+            dirs.iter().try_for_each(|dir| File::open(dir)?.sync_all())
+        };
+        self.watch.during("sync", self.options.open_limit, sync).map_err(sync_failed)
+    }
+
+    fn sync_filesystem(&self) -> Result<(), StateError> {
+        let sync = || manifest::sync_filesystem(&self.root_file);
+        self.watch.during("syncfs", self.options.open_limit, sync).map_err(sync_failed)
+    }
+
+    /// Runs `work` on the index, watched. If sled fails or panics, this index is never called again, not even to be closed.
+    fn engine<T>(
+        &mut self,
+        call: &'static str,
+        limit: Duration,
+        work: impl FnOnce(&Index) -> Result<T, IndexError>,
+    ) -> Result<T, StateError> {
+        let index = match &self.index {
+            Slot::Open(index) => index,
+            Slot::Broken(what) => return Err(StateError::Damaged(what.clone())),
+            Slot::Closed => return Err(std::io::Error::other("the state directory is closed").into()),
+        };
+        let what = match self.watch.during(call, limit, || catch_unwind(AssertUnwindSafe(|| work(index)))) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(IndexError::Task(what))) => return Err(StateError::Damaged(what)),
+            Ok(Err(IndexError::Engine(what))) => what,
+            Err(panic) => text(&*panic),
+        };
+        std::mem::forget(std::mem::replace(&mut self.index, Slot::Broken(what.clone())));
+        Err(StateError::Damaged(what))
+    }
+}
+
+fn sync_failed(error: std::io::Error) -> StateError {
+    StateError::Damaged(format!("sync failed: {error}"))
+}
+
+fn text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
+}
+
+/// The same error for the next member of a group.
+fn again(error: &StateError) -> StateError {
+    match error {
+        StateError::DiskFull(what) => StateError::DiskFull(what.clone()),
+        StateError::Damaged(what) => StateError::Damaged(what.clone()),
+        StateError::Io(error) => StateError::Io(std::io::Error::new(error.kind(), error.to_string())),
+        other => StateError::Io(std::io::Error::other(other.to_string())),
+    }
+}
+
+#[cfg(feature = "failpoints")]
+fn failpoint(name: &str) -> Result<(), StateError> {
+    Err(std::io::Error::other(format!("fail point {name}")).into())
+}

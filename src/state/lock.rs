@@ -1,0 +1,40 @@
+//! One process at a time in a state directory. The lock goes with the process, however it ends.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::StateError;
+
+/// Name of the lock file; it holds the process id of whoever has the lock, and is never removed.
+pub(super) const LOCK: &str = "LOCK";
+
+/// A held lock.
+#[derive(Debug)]
+pub(super) struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Takes the lock of `dir`, or says who has it.
+    pub(super) fn take(dir: &Path) -> Result<DirectoryLock, StateError> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(LOCK))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(held(&mut file, dir)),
+            Err(error) => return Err(StateError::Io(error.into())),
+        }
+        file.set_len(0)?;
+        write!(file, "{}", std::process::id())?;
+        Ok(DirectoryLock { _file: file })
+    }
+}
+
+fn held(file: &mut File, dir: &Path) -> StateError {
+    let mut holder = String::new();
+    let known = file.take(20).read_to_string(&mut holder).is_ok() && holder.parse::<u32>().is_ok();
+    let holder = if known { holder } else { "unknown".to_owned() };
+    StateError::Locked { dir: dir.display().to_string(), holder }
+}

@@ -1,0 +1,126 @@
+//! The state of one task on disk: small values in the shared index, page bytes in segments of its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::directory::Shared;
+use super::keeper::Commit;
+use super::keys::{IndexKey, TaskHash};
+use super::segment::Segments;
+use super::sled::{Changes, TaskChanges};
+use super::{Entry, PagePosition, RebuildReason, StateError, StateStore, WriteBatch};
+use crate::record::UploadHash;
+
+/// One task's share of a [`super::StateDir`].
+#[derive(Debug)]
+pub struct SledStore {
+    shared: Arc<Shared>,
+    task: TaskHash,
+    fingerprint: String,
+    epoch: u64,
+    segments: Segments,
+}
+
+impl SledStore {
+    pub(super) fn open(
+        shared: Arc<Shared>,
+        task: TaskHash,
+        pages: PathBuf,
+        fingerprint: &str,
+    ) -> Result<SledStore, StateError> {
+        let segments = Segments::empty(pages, shared.files.clone());
+        let mut store = SledStore { shared, task, fingerprint: fingerprint.to_owned(), epoch: 0, segments };
+        match store.restore() {
+            Err(StateError::Damaged(what)) => {
+                store.shared.rebuild(RebuildReason::Damaged, &what);
+                store.clear()?;
+            }
+            Ok(Some(other)) if other != fingerprint => {
+                store.shared.rebuild(RebuildReason::Topology, &format!("made by {other}, not {fingerprint}"));
+                store.clear()?;
+            }
+            restored => drop(restored?),
+        }
+        Ok(store)
+    }
+
+    /// Checks what is there and gives its fingerprint.
+    fn restore(&mut self) -> Result<Option<String>, StateError> {
+        let task = self.task;
+        let (index, epoch) = self.shared.thread.call(move |keeper| keeper.task(task))?;
+        self.epoch = epoch;
+        self.segments.restore(index.segments)?;
+        Ok(index.fingerprint)
+    }
+
+    /// Everything between the last commit and now, as one atomic change.
+    fn changes(&self, batch: WriteBatch) -> Commit {
+        let mut changes = Changes::new();
+        let mut bytes = 0;
+        for (key, value) in batch.entries {
+            bytes += (key.len() + value.as_ref().map_or(0, Vec::len)) as u64;
+            changes.insert(IndexKey::Value(&key).encode(self.task), value);
+        }
+        let mut segments = Vec::new();
+        for dirty in self.segments.dirty().filter(|dirty| !batch.drop_segments.contains(&dirty.upload)) {
+            bytes += dirty.fresh;
+            let key = IndexKey::Segment(dirty.upload).encode(self.task);
+            changes.insert(key, Some(dirty.length.to_be_bytes().to_vec()));
+            segments.push(dirty.path);
+        }
+        for upload in &batch.drop_segments {
+            changes.insert(IndexKey::Segment(*upload).encode(self.task), None);
+        }
+        let changes = TaskChanges { task: self.task, fingerprint: self.fingerprint.clone(), changes };
+        let (dir, frees) = (self.segments.dir().to_owned(), !batch.drop_segments.is_empty());
+        Commit { epoch: self.epoch, changes, segments, dir, bytes, frees }
+    }
+
+    /// Damage is counted where it is found; what follows is up to the task, which clears the state and replays, or ends.
+    fn noticed<T>(&self, result: Result<T, StateError>) -> Result<T, StateError> {
+        if let Err(StateError::Damaged(what)) = &result {
+            self.shared.rebuild(RebuildReason::Damaged, what);
+        }
+        result
+    }
+}
+
+impl StateStore for SledStore {
+    fn load(&self) -> Result<Vec<Entry>, StateError> {
+        self.scan(&[])
+    }
+
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StateError> {
+        let (epoch, task, prefix) = (self.epoch, self.task, prefix.to_vec());
+        self.noticed(self.shared.thread.call(move |keeper| keeper.scan(epoch, task, &prefix)))
+    }
+
+    fn append(&mut self, upload: UploadHash, page: &[u8]) -> Result<PagePosition, StateError> {
+        let appended = self.segments.append(upload, page);
+        self.noticed(appended)
+    }
+
+    fn read(&self, upload: UploadHash, at: PagePosition, into: &mut Vec<u8>) -> Result<(), StateError> {
+        self.noticed(self.segments.read(upload, at, into))
+    }
+
+    fn commit(&mut self, batch: WriteBatch) -> Result<(), StateError> {
+        let finished = batch.drop_segments.clone();
+        let commit = self.changes(batch);
+        self.noticed(self.shared.thread.commit(commit))?;
+        self.segments.committed();
+        fail::fail_point!("state-before-unlink");
+        finished.into_iter().for_each(|upload| self.segments.remove(upload));
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), StateError> {
+        let task = self.task;
+        self.epoch = self.shared.thread.call(move |keeper| keeper.clear(task))?;
+        self.segments.clear()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.segments.bytes()
+    }
+}

@@ -1,0 +1,7 @@
+//! The state directory from outside: what it keeps, what it survives, what it refuses.
+
+mod crash;
+mod damage;
+mod directory;
+mod model;
+mod oracle;
