@@ -446,6 +446,8 @@ reasons! {
     LogGap = "log.gap",
     /// The workbook does not fit what the broker or the format allows.
     WorkbookTooLarge = "workbook.too_large",
+    /// The workbook could not be put together: a fault of ours, not of the rows.
+    WorkbookFailed = "workbook.failed",
 }
 
 impl fmt::Display for Reason {

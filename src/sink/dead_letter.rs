@@ -1,1 +1,171 @@
-//! Records that say which row was refused, and why.
+//! Records that say which row was refused, and why (contract 14). Header names as in KIP-1034, then our own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use crate::record::{Header, Offset, Rejection, TopicPartition, UploadId};
+use crate::sink::digest::Digest;
+use crate::transport::OutRecord;
+
+/// Bytes of a value, a key or an upload id that a dead letter carries; together they stay below what brokers take by default.
+pub const CLIP_BYTES: usize = 64 << 10;
+/// Bytes of a message, which may quote a value.
+const MESSAGE_BYTES_MAX: usize = 4 << 10;
+
+/// A row, or a whole record, that was refused.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadLetter<'a> {
+    /// Partition of the record.
+    pub partition: &'a TopicPartition,
+    /// Its offset.
+    pub offset: Offset,
+    /// Its key.
+    pub key: Option<&'a Bytes>,
+    /// The row's bytes, or the record's; `None` when nothing of it could be read.
+    pub value: Option<&'a [u8]>,
+    /// Upload it belongs to, if it said so.
+    pub upload: Option<&'a UploadId>,
+    /// 1-based number of the data row, if it is a row.
+    pub row: Option<u64>,
+    /// Why.
+    pub rejection: &'a Rejection,
+}
+
+impl DeadLetter<'_> {
+    /// The record for the topic of dead letters. It goes where its key leads, or to partition 0 without a key.
+    pub fn to_record(&self, topic: &Arc<str>) -> OutRecord {
+        let reason = self.rejection.reason.code();
+        let message = clip_text(&self.rejection.message, MESSAGE_BYTES_MAX);
+        let mut headers = vec![
+            Header::new("__streams.errors.topic", self.partition.topic.to_string()),
+            Header::new("__streams.errors.partition", self.partition.partition.to_string()),
+            Header::new("__streams.errors.offset", self.offset.to_string()),
+            Header::new("__streams.errors.exception", reason),
+            Header::new("__streams.errors.message", message.to_owned()),
+            Header::new("ss-reason", reason),
+        ];
+        if let Some(upload) = self.upload {
+            headers.push(Header::new("ss-upload", clip_text(upload.as_str(), CLIP_BYTES).to_owned()));
+        }
+        if let Some(row) = self.row {
+            headers.push(Header::new("ss-row", row.to_string()));
+        }
+        if let Some(column) = &self.rejection.column {
+            headers.push(Header::new("ss-column", clip_text(column, MESSAGE_BYTES_MAX).to_owned()));
+        }
+        let whole = self.value.unwrap_or_default();
+        let value = clip(whole);
+        if value.len() < whole.len() {
+            headers.push(Header::new("ss-clipped", whole.len().to_string()));
+            headers.push(Header::new("ss-sha256", Digest(Sha256::digest(whole).into()).to_string()));
+        }
+        OutRecord {
+            topic: Arc::clone(topic),
+            partition: if self.key.is_none() { Some(0) } else { None },
+            key: self.key.map(|key| key.slice(..key.len().min(CLIP_BYTES))),
+            value: Bytes::copy_from_slice(value),
+            headers,
+        }
+    }
+}
+
+fn clip(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(CLIP_BYTES)]
+}
+
+/// As many whole characters as fit.
+pub(super) fn clip_text(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Reason;
+
+    fn header<'a>(record: &'a OutRecord, name: &str) -> Option<&'a str> {
+        let found = record.headers.iter().find(|header| &*header.name == name)?;
+        std::str::from_utf8(found.value.as_deref()?).ok()
+    }
+
+    fn partition() -> TopicPartition {
+        TopicPartition { topic: "rows".into(), partition: 3 }
+    }
+
+    #[test]
+    fn a_refused_row_says_where_it_was_and_why() {
+        let (partition, upload) = (partition(), UploadId::new("seoul.csv"));
+        let rejection = Rejection::new(Reason::NumberFormat, "'12 6.9' is no number").in_column("경도");
+        let key = Bytes::from_static(b"seoul.csv");
+        let letter = DeadLetter {
+            partition: &partition,
+            offset: Offset(77),
+            key: Some(&key),
+            value: Some(b"a,12 6.9"),
+            upload: Some(&upload),
+            row: Some(12),
+            rejection: &rejection,
+        };
+        let record = letter.to_record(&"dead".into());
+        let expected = [
+            ("__streams.errors.topic", "rows"),
+            ("__streams.errors.partition", "3"),
+            ("__streams.errors.offset", "77"),
+            ("__streams.errors.exception", "number.format"),
+            ("__streams.errors.message", "'12 6.9' is no number"),
+            ("ss-reason", "number.format"),
+            ("ss-upload", "seoul.csv"),
+            ("ss-row", "12"),
+            ("ss-column", "경도"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(header(&record, name), Some(value), "{name}");
+        }
+        assert_eq!(record.headers.len(), expected.len());
+        assert_eq!((&*record.topic, record.partition), ("dead", None));
+        assert_eq!((record.key, &*record.value), (Some(key), &b"a,12 6.9"[..]));
+    }
+
+    #[test]
+    fn what_does_not_fit_a_topic_is_clipped_and_says_so() {
+        let partition = partition();
+        let (value, key) = (vec![b'x'; 1 << 20], Bytes::from(vec![b'k'; 1 << 20]));
+        let upload = UploadId::new("가".repeat(100_000));
+        let rejection = Rejection::new(Reason::RowTooBig, "값".repeat(100_000)).in_column("열".repeat(100_000));
+        let letter = DeadLetter {
+            partition: &partition,
+            offset: Offset(0),
+            key: Some(&key),
+            value: Some(&value),
+            upload: Some(&upload),
+            row: None,
+            rejection: &rejection,
+        };
+        let record = letter.to_record(&"dead".into());
+        assert_eq!(record.value.len(), CLIP_BYTES);
+        assert_eq!(header(&record, "ss-clipped"), Some("1048576"));
+        assert_eq!(header(&record, "ss-sha256"), Some(&*Digest(Sha256::digest(&value).into()).to_string()));
+        let headers: usize = record.headers.iter().map(|h| h.name.len() + h.value.as_ref().map_or(0, Bytes::len)).sum();
+        assert!(record.value.len() + record.key.map_or(0, |key| key.len()) + headers < 256 << 10);
+    }
+
+    #[test]
+    fn a_record_that_could_not_be_read_has_an_empty_value() {
+        let partition = partition();
+        let rejection = Rejection::new(Reason::RecordCorrupt, "checksum");
+        let letter = DeadLetter {
+            partition: &partition,
+            offset: Offset(5),
+            key: None,
+            value: None,
+            upload: None,
+            row: None,
+            rejection: &rejection,
+        };
+        let record = letter.to_record(&"dead".into());
+        assert_eq!((record.partition, record.key, record.value.len()), (Some(0), None, 0));
+        assert_eq!(header(&record, "ss-clipped"), None);
+    }
+}

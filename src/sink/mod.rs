@@ -1,8 +1,13 @@
 //! What leaves the topology: workbooks in chunks, status, dead letters.
 
+mod about;
 pub mod chunk;
 pub mod dead_letter;
+pub mod digest;
+mod package;
+mod sheet;
 pub mod sheet_names;
+mod skeleton;
 pub mod status;
 pub mod workbook;
 pub mod zip;

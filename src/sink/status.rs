@@ -1,1 +1,236 @@
-//! What happened to an upload, as JSON; the terminal ones are the ledger.
+//! What happened to an upload, as JSON (contract 12); the terminal ones are the ledger (contract 13).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Header, Offset, Rejection};
+use crate::sink::dead_letter::clip_text;
+use crate::sink::digest::Digest;
+use crate::state::keys::{Accounting, LedgerState, Outcome};
+use crate::transport::OutRecord;
+
+/// Bytes of a message, which may quote a value.
+const MESSAGE_BYTES_MAX: usize = 4 << 10;
+
+/// Where an upload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StatusState {
+    /// Rows come in; best effort, at most one a second for a task.
+    Receiving,
+    /// Count or checksum cannot be met, and the upload is held.
+    Incomplete,
+    /// Nothing came for a tenth of the idle timeout.
+    Stalled,
+    /// Its workbook is in the topic.
+    Published,
+    /// It failed.
+    Failed,
+    /// Its publisher gave it up.
+    Aborted,
+    /// Nothing came for the whole idle timeout.
+    Expired,
+}
+
+impl StatusState {
+    /// How an upload ended; `None` while it is open.
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            StatusState::Receiving | StatusState::Incomplete | StatusState::Stalled => None,
+            StatusState::Published => Some(Outcome::Published),
+            StatusState::Failed => Some(Outcome::Failed),
+            StatusState::Aborted => Some(Outcome::Aborted),
+            StatusState::Expired => Some(Outcome::Expired),
+        }
+    }
+}
+
+/// A value of the status topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRecord {
+    /// Where the upload stands.
+    pub state: StatusState,
+    /// Its id as published.
+    pub upload: String,
+    /// Its revision, from 1.
+    pub revision: u32,
+    /// Name of the topology.
+    pub topology: String,
+    /// Hash of the topology.
+    pub topology_hash: String,
+    /// Partition of the source topic, and of the status topic.
+    pub partition: i32,
+    /// Where it stands in that partition.
+    pub offsets: StatusOffsets,
+    /// Its rows.
+    pub accounting: Accounting,
+    /// SHA-256 of its rows, once they are complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_sha256: Option<Digest>,
+    /// Its workbook, once that is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workbook: Option<StatusWorkbook>,
+    /// Why it is held or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<StatusFailure>,
+}
+
+/// Offsets of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusOffsets {
+    /// Of its first record.
+    pub first: Offset,
+    /// Of the record that completed it (an idle timeout: the task's position then).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<Offset>,
+}
+
+/// Where a workbook is, and how to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusWorkbook {
+    /// Its topic.
+    pub topic: String,
+    /// Length of the file.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+    /// Records that it takes.
+    pub chunks: u32,
+    /// What to call it.
+    pub filename: String,
+}
+
+/// Why an upload is held or failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusFailure {
+    /// The code; text, so that codes of a later release read too.
+    pub reason: String,
+    /// One sentence that says what to do.
+    pub message: String,
+}
+
+impl From<&Rejection> for StatusFailure {
+    fn from(rejection: &Rejection) -> StatusFailure {
+        let message = clip_text(&rejection.message, MESSAGE_BYTES_MAX).to_owned();
+        StatusFailure { reason: rejection.reason.code().to_owned(), message }
+    }
+}
+
+impl StatusRecord {
+    /// The record for the status topic: in the partition of the task, under the upload's id, so that compaction keeps the last one.
+    pub fn to_record(&self, topic: &Arc<str>) -> OutRecord {
+        OutRecord {
+            topic: Arc::clone(topic),
+            partition: Some(self.partition),
+            key: Some(Bytes::copy_from_slice(self.upload.as_bytes())),
+            value: serde_json::to_vec(self).expect("plain data always encodes").into(),
+            headers: vec![Header::new("content-type", "application/json")],
+        }
+    }
+
+    /// Reads a value of the status topic; `None` for anything that is not ours. Fields that are not known are passed over.
+    pub fn parse(value: &[u8]) -> Option<StatusRecord> {
+        serde_json::from_slice(value).ok()
+    }
+
+    /// What the ledger remembers of it; `None` while the upload is open.
+    pub fn ledger(&self) -> Option<LedgerState> {
+        Some(LedgerState {
+            id: self.upload.clone(),
+            outcome: self.state.outcome()?,
+            revision: self.revision,
+            first_offset: self.offsets.first,
+            completion_offset: self.offsets.completion?,
+            rows_sha256: self.rows_sha256.map(|digest| digest.0),
+            topology: self.topology_hash.clone(),
+            accounting: self.accounting,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Reason;
+
+    fn published() -> StatusRecord {
+        StatusRecord {
+            state: StatusState::Published,
+            upload: "서울.csv".into(),
+            revision: 2,
+            topology: "seoul-markets".into(),
+            topology_hash: "0123456789abcdef".into(),
+            partition: 5,
+            offsets: StatusOffsets { first: Offset(10), completion: Some(Offset(20_011)) },
+            accounting: Accounting { rows_in: 20_000, written: 19_990, rejected: 10, ..Accounting::default() },
+            rows_sha256: Some(Digest([7; 32])),
+            workbook: Some(StatusWorkbook {
+                topic: "seoul-markets.workbooks".into(),
+                bytes: 1_500_000,
+                sha256: Digest([255; 32]),
+                chunks: 2,
+                filename: "서울.xlsx".into(),
+            }),
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn a_terminal_status_is_a_ledger_entry() {
+        let record = published().to_record(&"status".into());
+        assert_eq!(record.partition, Some(5));
+        assert_eq!(record.key.as_deref(), Some("서울.csv".as_bytes()));
+        let read = StatusRecord::parse(&record.value).expect("our own record");
+        assert_eq!(read, published());
+        let ledger = read.ledger().expect("terminal");
+        assert_eq!(ledger.outcome, Outcome::Published);
+        assert_eq!((ledger.id.as_str(), ledger.revision), ("서울.csv", 2));
+        assert_eq!((ledger.first_offset, ledger.completion_offset), (Offset(10), Offset(20_011)));
+        assert_eq!(ledger.rows_sha256, Some([7; 32]));
+        assert_eq!(ledger.topology, "0123456789abcdef");
+        assert_eq!(ledger.accounting.written, 19_990);
+    }
+
+    #[test]
+    fn the_json_is_what_the_contract_shows() {
+        let json: serde_json::Value = serde_json::from_slice(&published().to_record(&"s".into()).value).expect("JSON");
+        assert_eq!(json["state"], "PUBLISHED");
+        assert_eq!(json["offsets"]["completion"], 20_011);
+        assert_eq!(json["accounting"]["rejected"], 10);
+        assert_eq!(json["workbook"]["sha256"], "ff".repeat(32));
+        assert_eq!(json["rows_sha256"], "07".repeat(32));
+        assert!(json.get("failure").is_none());
+    }
+
+    #[test]
+    fn open_uploads_are_no_ledger_entries() {
+        for state in [StatusState::Receiving, StatusState::Incomplete, StatusState::Stalled] {
+            assert_eq!(StatusRecord { state, ..published() }.ledger(), None);
+        }
+        let offsets = StatusOffsets { first: Offset(1), completion: None };
+        assert_eq!(StatusRecord { offsets, ..published() }.ledger(), None);
+    }
+
+    #[test]
+    fn a_failure_names_its_reason() {
+        let rejection = Rejection::new(Reason::UploadIncomplete, "값".repeat(10_000));
+        let status = StatusRecord { state: StatusState::Failed, failure: Some((&rejection).into()), ..published() };
+        let value = status.to_record(&"s".into()).value;
+        assert!(value.len() < 8 << 10);
+        let json: serde_json::Value = serde_json::from_slice(&value).expect("JSON");
+        assert_eq!(json["failure"]["reason"], "upload.incomplete");
+        assert_eq!(StatusRecord::parse(&value), Some(status));
+    }
+
+    #[test]
+    fn foreign_values_are_passed_over_and_unknown_fields_ignored() {
+        for foreign in [&b""[..], b"null", b"{}", b"[1]", b"\xff", br#"{"state":"PUBLISHED"}"#, br#"{"state":"SOMETHING"}"#] {
+            assert_eq!(StatusRecord::parse(foreign), None);
+        }
+        let mut json: serde_json::Value = serde_json::from_slice(&published().to_record(&"s".into()).value).expect("JSON");
+        json["from_a_later_release"] = true.into();
+        assert_eq!(StatusRecord::parse(json.to_string().as_bytes()), Some(published()));
+    }
+}

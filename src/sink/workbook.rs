@@ -1,1 +1,112 @@
-//! Puts a workbook together from pages.
+//! Puts a workbook together: the parts of a skeleton, and for each sheet its head, its pages as they are, and its tail. Only heads, tails and
+//! lists of sheets are made here, so the work does not grow with the rows.
+
+use std::sync::Arc;
+
+use crate::page::{PageWriter, Styles};
+use crate::record::{Reason, Rejection};
+use crate::sink::about::{ERROR_COLUMNS, write_about, write_errors};
+use crate::sink::package::Package;
+use crate::sink::sheet::{DataSheet, Frame, HeaderRow};
+use crate::sink::sheet_names::SheetNamer;
+use crate::sink::skeleton::{Listed, SheetTemplate, Skeleton, TEMPLATE_PART, broken, worksheet_number, worksheet_part};
+use crate::sink::{AboutFacts, CompleteUpload, SHEET_ROWS_MAX, SinkConfig};
+
+pub use crate::sink::package::Workbook;
+
+/// Columns of a worksheet (Excel's limit).
+pub const COLUMNS_MAX: usize = 16_384;
+
+/// Makes the workbooks of one topology.
+#[derive(Debug)]
+pub struct WorkbookMaker {
+    config: Arc<SinkConfig>,
+    about: AboutFacts,
+    template: SheetTemplate,
+    template_crc: u32,
+}
+
+impl WorkbookMaker {
+    /// Fixes the styles and all else that follows from the topology.
+    ///
+    /// # Errors
+    /// `workbook.failed` if the library that makes skeletons does not work as expected.
+    pub fn new(config: Arc<SinkConfig>, about: AboutFacts) -> Result<WorkbookMaker, Rejection> {
+        let text = Skeleton::make(&config.workbook, "", |_, _| Ok(()))?.template()?;
+        let template = SheetTemplate::parse(&text).ok_or_else(|| broken("unexpected template"))?;
+        Ok(WorkbookMaker { config, about, template, template_crc: crc32fast::hash(text.as_bytes()) })
+    }
+
+    /// The styles that pages of these workbooks carry; the same for the same topology and release.
+    pub fn styles(&self) -> &Styles {
+        &self.template.styles
+    }
+
+    /// The workbook of an upload: the same bytes for the same content.
+    ///
+    /// # Errors
+    /// `sheet.too_many_columns`; `workbook.failed` if pages contradict what is said of them.
+    pub fn assemble(&self, complete: &CompleteUpload) -> Result<Workbook, Rejection> {
+        self.assemble_with(complete, SHEET_ROWS_MAX)
+    }
+
+    /// As [`WorkbookMaker::assemble`], with worksheets of at most `rows_max` rows.
+    fn assemble_with(&self, complete: &CompleteUpload, rows_max: u64) -> Result<Workbook, Rejection> {
+        let config = &self.config.workbook;
+        let columns = complete.columns.len();
+        if columns > COLUMNS_MAX {
+            let message = format!("{columns} columns; a worksheet has {COLUMNS_MAX} at most: drop some with a select");
+            return Err(Rejection::new(Reason::SheetTooManyColumns, message));
+        }
+        let words = config.lang.words();
+        let data = DataSheet::all(complete, &mut SheetNamer::new(&[words.about, words.errors]), rows_max)?;
+        let frame = Frame {
+            template: &self.template,
+            header: HeaderRow::new(&complete.columns, self.template.header_style, config.cell_refs),
+            autofilter: config.autofilter,
+        };
+
+        let mut listed = Vec::with_capacity(data.len() + 2);
+        listed.extend(data.iter().map(|sheet| Listed { name: sheet.name.as_str(), filter: frame.filter(sheet) }));
+        let skeleton = Skeleton::make(config, &complete.source_name, |workbook, header| {
+            if complete.accounting.rejected > 0 {
+                let sheet = workbook.add_worksheet().set_name(words.errors)?;
+                write_errors(sheet, words, header, complete)?;
+                let filter = config.autofilter.then_some((complete.errors.len() as u32, ERROR_COLUMNS - 1));
+                if let Some((row, column)) = filter {
+                    sheet.autofilter(0, 0, row, column)?;
+                }
+                listed.push(Listed { name: words.errors, filter });
+            }
+            if config.about {
+                let sheet = workbook.add_worksheet().set_name(words.about)?;
+                write_about(sheet, words, header, &self.about, complete, &data)?;
+                listed.push(Listed { name: words.about, filter: None });
+            }
+            Ok(())
+        })?;
+
+        let mut writer = PageWriter::new(self.template.styles.clone(), config.cell_refs);
+        let mut package = Package::default();
+        for part in skeleton.parts() {
+            if part.name == TEMPLATE_PART {
+                if part.facts.crc != self.template_crc {
+                    return Err(broken("the template depends on the upload"));
+                }
+                for (index, sheet) in data.iter().enumerate() {
+                    let head = writer.wrap(frame.head(sheet, index == 0).as_bytes());
+                    let tail = writer.wrap(frame.tail(sheet).as_bytes());
+                    package.sheet(&worksheet_part(index + 1), &head, sheet.pages, &tail);
+                }
+            } else if let Some(number) = worksheet_number(&part.name) {
+                // The second worksheet of the skeleton is the first one behind the data.
+                package.raw(&worksheet_part(data.len() + number - 1), &part.facts, skeleton.raw(part));
+            } else if let Some(xml) = skeleton.list_sheets(part, &listed)? {
+                package.xml(&part.name, &writer.wrap(xml.as_bytes()));
+            } else {
+                package.raw(&part.name, &part.facts, skeleton.raw(part));
+            }
+        }
+        Ok(package.finish())
+    }
+}
