@@ -41,7 +41,7 @@ impl IngestHandle {
         (offset >= 0).then_some(Offset(offset))
     }
     /// Stops reading; what waits can still be taken.
-    pub fn stop(&mut self) {
+    pub fn stop(&self) {
         self.task.abort();
     }
 }

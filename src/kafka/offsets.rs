@@ -19,9 +19,10 @@ impl Group {
     /// What the coordinator holds for each of `partitions`; offsets of transactions under way are waited for. Blocking.
     pub fn fetch_committed(
         &self,
-        partitions: &[TopicPartition],
+        partitions: impl IntoIterator<Item = TopicPartition>,
     ) -> Result<HashMap<TopicPartition, Committed>, TransportError> {
-        Ok(self.client.handle.block_on(self.fetch(partitions))?)
+        let partitions: Vec<_> = partitions.into_iter().collect();
+        Ok(self.client.handle.block_on(self.fetch(&partitions))?)
     }
     /// Commits `progress` under `fence`. A commit of a member that no longer owns the partition is [`TransportError::Fenced`]. Blocking.
     pub fn commit(&self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {

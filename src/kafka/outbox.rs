@@ -1,20 +1,21 @@
 //! Outputs and progress, at least once: records are acknowledged by the brokers before the offset is committed.
 
+use super::KafkaClient;
 use super::group::Group;
 use super::producer::{Producer, ProducerConfig};
 use crate::record::TopicPartition;
 use crate::transport::{Fence, OutRecord, Outbox, Progress, TransportError};
 
-/// The outbox of one stream thread.
+/// The outbox of one task.
 pub struct KafkaOutbox {
     producer: Producer,
     group: Group,
 }
 
-impl Group {
-    /// An outbox that commits to this group.
-    pub fn outbox(&self, config: ProducerConfig) -> KafkaOutbox {
-        KafkaOutbox { producer: self.client.producer(config), group: self.clone() }
+impl KafkaOutbox {
+    /// Writes through `client` and commits to `group`. Connects with the first record.
+    pub fn new(client: &KafkaClient, group: &Group) -> KafkaOutbox {
+        KafkaOutbox { producer: client.producer(ProducerConfig::default()), group: group.clone() }
     }
 }
 

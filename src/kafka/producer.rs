@@ -11,7 +11,6 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::admin::describe_topic;
 use super::partition_writer::{PartitionWriter, Queued};
 use super::partitioner::partition_for_key;
-use super::wire::batch::HEADER_BYTES;
 use super::wire::batch_builder::BatchBuilder;
 use super::wire::compression::Compression;
 use super::{KafkaClient, KafkaError};

@@ -26,18 +26,17 @@ impl KafkaClient {
         let reader = PartitionReader::new(self.cluster.clone(), partition.clone(), from, isolation);
         TopicReader { client: self.clone(), partition, reader, backoff: self.cluster.backoff("fetch") }
     }
-    /// Every record of `partition` from `from`, or from the log's start when that is later, to its present end. Blocking.
+    /// Every record of `partition` from the log's start to its present end, which is returned. Blocking.
     pub fn read_all(
         &self,
         partition: &TopicPartition,
-        from: Offset,
-        mut each: impl FnMut(Record),
+        each: &mut dyn FnMut(Record),
     ) -> Result<Offset, TransportError> {
         let bounds = self.bounds(partition)?;
-        let mut reader = self.reader(partition.clone(), from.max(bounds.start));
+        let mut reader = self.reader(partition.clone(), bounds.start);
         while reader.next() < bounds.end {
             let fetched = reader.fetch(WAIT)?;
-            fetched.records.into_iter().filter(|record| record.offset < bounds.end).for_each(&mut each);
+            fetched.records.into_iter().filter(|record| record.offset < bounds.end).for_each(&mut *each);
         }
         Ok(bounds.end)
     }
