@@ -75,7 +75,7 @@ impl<'a> Chunks<'a> {
     }
 
     /// How many records there are in all.
-    pub fn count(&self) -> u32 {
+    pub fn total(&self) -> u32 {
         self.count
     }
 
@@ -135,7 +135,9 @@ pub fn filename(source_name: &str) -> String {
     let name: String = name.chars().filter(|c| !forbidden(*c)).collect();
     let name = name.replace(['<', '>', ':', '"', '|', '?', '*'], "_");
     let is_extension = |end: &str| {
-        (1..=4).contains(&end.len()) && end.starts_with(|c: char| c.is_ascii_alphabetic()) && end.bytes().all(|b| b.is_ascii_alphanumeric())
+        (1..=4).contains(&end.len())
+            && end.starts_with(|c: char| c.is_ascii_alphabetic())
+            && end.bytes().all(|b| b.is_ascii_alphanumeric())
     };
     let stem = name.rsplit_once('.').filter(|(_, end)| is_extension(end)).map_or(name.as_str(), |(stem, _)| stem);
     let stem = stem.trim_start_matches('.').trim();

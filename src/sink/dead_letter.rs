@@ -165,7 +165,7 @@ mod tests {
             rejection: &rejection,
         };
         let record = letter.to_record(&"dead".into());
-        assert_eq!((record.partition, record.key, record.value.len()), (Some(0), None, 0));
+        assert_eq!((record.partition, &record.key, record.value.len()), (Some(0), &None, 0));
         assert_eq!(header(&record, "ss-clipped"), None);
     }
 }

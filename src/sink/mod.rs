@@ -12,6 +12,9 @@ pub mod status;
 pub mod workbook;
 pub mod zip;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

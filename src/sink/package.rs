@@ -133,8 +133,7 @@ impl Package {
         let mut crc = Hasher::new();
         let (mut compressed, mut size) = (END.len() as u64, 0);
         let pages_facts = pages.iter().map(CompletePage::facts);
-        for (xml_crc, xml_length, length) in
-            [cut_facts(head)].into_iter().chain(pages_facts).chain(tail.map(cut_facts))
+        for (xml_crc, xml_length, length) in [cut_facts(head)].into_iter().chain(pages_facts).chain(tail.map(cut_facts))
         {
             crc.combine(&Hasher::new_with_initial_len(xml_crc, xml_length.into()));
             compressed += length;

@@ -33,7 +33,11 @@ pub(super) struct DataSheet<'a> {
 
 impl<'a> DataSheet<'a> {
     /// The worksheets of an upload, each with at most `rows_max` rows, in their order.
-    pub fn all(complete: &'a CompleteUpload, namer: &mut SheetNamer, rows_max: u64) -> Result<Vec<DataSheet<'a>>, Rejection> {
+    pub fn all(
+        complete: &'a CompleteUpload,
+        namer: &mut SheetNamer,
+        rows_max: u64,
+    ) -> Result<Vec<DataSheet<'a>>, Rejection> {
         let mut sheets = Vec::with_capacity(complete.sheets.len());
         for sheet in &complete.sheets {
             let (mut first, mut rows) = (0, 0);
@@ -119,7 +123,8 @@ impl Frame<'_> {
     pub fn head(&self, sheet: &DataSheet<'_>, is_first: bool) -> String {
         let template = self.template;
         let mut head = template.start.clone();
-        let extent = self.header.last_column().map_or_else(|| "A1".to_owned(), |column| cell_range(0, 0, sheet.rows, column));
+        let extent =
+            self.header.last_column().map_or_else(|| "A1".to_owned(), |column| cell_range(0, 0, sheet.rows, column));
         let _ = write!(head, "<dimension ref=\"{extent}\"/>"); // writing to a string cannot fail
         head.push_str(if is_first { &template.views_first } else { &template.views });
         self.push_columns(sheet.widths, &mut head);

@@ -77,9 +77,9 @@ fn sanitise(value: &str) -> String {
     let mut from = 0;
     while let Some(found) = name[from..].find("_x") {
         let at = from + found;
-        let is_escape = name.as_bytes()[at + 2..].split_first_chunk::<4>().is_some_and(|(digits, rest)| {
-            digits.iter().all(u8::is_ascii_hexdigit) && rest.first() == Some(&b'_')
-        });
+        let is_escape = name.as_bytes()[at + 2..]
+            .split_first_chunk::<4>()
+            .is_some_and(|(digits, rest)| digits.iter().all(u8::is_ascii_hexdigit) && rest.first() == Some(&b'_'));
         if is_escape {
             name.replace_range(at..=at, "-");
         }

@@ -26,7 +26,10 @@ const TITLE_LENGTH_MAX: usize = 255;
 
 /// A fault of ours, as far as an upload can tell.
 pub(super) fn broken(what: impl Display) -> Rejection {
-    Rejection::new(Reason::WorkbookFailed, format!("the workbook could not be put together ({what}); please report this"))
+    Rejection::new(
+        Reason::WorkbookFailed,
+        format!("the workbook could not be put together ({what}); please report this"),
+    )
 }
 
 /// A workbook without rows of data, as a container of parts.
@@ -264,7 +267,9 @@ fn titles(xml: &str, sheets: &[Listed<'_>]) -> Option<String> {
     let (between, rest) = rest.split_once("<TitlesOfParts>")?;
     let (_, after) = rest.split_once("</TitlesOfParts>")?;
     let count = sheets.len();
-    let mut out = format!("{before}<vt:i4>{count}</vt:i4>{between}<TitlesOfParts><vt:vector size=\"{count}\" baseType=\"lpstr\">");
+    let mut out = format!(
+        "{before}<vt:i4>{count}</vt:i4>{between}<TitlesOfParts><vt:vector size=\"{count}\" baseType=\"lpstr\">"
+    );
     for sheet in sheets {
         out.push_str("<vt:lpstr>");
         push_text(sheet.name, &mut out);

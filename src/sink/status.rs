@@ -226,10 +226,13 @@ mod tests {
 
     #[test]
     fn foreign_values_are_passed_over_and_unknown_fields_ignored() {
-        for foreign in [&b""[..], b"null", b"{}", b"[1]", b"\xff", br#"{"state":"PUBLISHED"}"#, br#"{"state":"SOMETHING"}"#] {
+        for foreign in
+            [&b""[..], b"null", b"{}", b"[1]", b"\xff", br#"{"state":"PUBLISHED"}"#, br#"{"state":"SOMETHING"}"#]
+        {
             assert_eq!(StatusRecord::parse(foreign), None);
         }
-        let mut json: serde_json::Value = serde_json::from_slice(&published().to_record(&"s".into()).value).expect("JSON");
+        let mut json: serde_json::Value =
+            serde_json::from_slice(&published().to_record(&"s".into()).value).expect("JSON");
         json["from_a_later_release"] = true.into();
         assert_eq!(StatusRecord::parse(json.to_string().as_bytes()), Some(published()));
     }

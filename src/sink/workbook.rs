@@ -51,7 +51,7 @@ impl WorkbookMaker {
     }
 
     /// As [`WorkbookMaker::assemble`], with worksheets of at most `rows_max` rows.
-    fn assemble_with(&self, complete: &CompleteUpload, rows_max: u64) -> Result<Workbook, Rejection> {
+    pub(super) fn assemble_with(&self, complete: &CompleteUpload, rows_max: u64) -> Result<Workbook, Rejection> {
         let config = &self.config.workbook;
         let columns = complete.columns.len();
         if columns > COLUMNS_MAX {

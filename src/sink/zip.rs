@@ -86,7 +86,8 @@ impl ZipWriter {
         let large_sizes = sizes.iter().any(|size| is_large(*size));
         // In a local header both sizes stand in the zip64 field when one does; in the directory only what does not fit (APPNOTE 4.5.3).
         let local: &[u64] = if large_sizes { &sizes } else { &[] };
-        let listed: Vec<u64> = [facts.size, facts.compressed, self.offset].into_iter().filter(|n| is_large(*n)).collect();
+        let listed: Vec<u64> =
+            [facts.size, facts.compressed, self.offset].into_iter().filter(|n| is_large(*n)).collect();
         let start = into.len();
 
         put_32(into, &[LOCAL_HEADER]);
@@ -289,8 +290,12 @@ mod tests {
         let parts = [("a.xml", "hello"), ("서울/b.xml", ""), ("c", "x")];
         for (name, text) in parts {
             let length = text.len() as u64;
-            let facts =
-                PartFacts { method: Method::Stored, crc: crc32fast::hash(text.as_bytes()), compressed: length, size: length };
+            let facts = PartFacts {
+                method: Method::Stored,
+                crc: crc32fast::hash(text.as_bytes()),
+                compressed: length,
+                size: length,
+            };
             zip.part(name, &facts, &mut out);
             out.extend_from_slice(text.as_bytes());
         }
