@@ -319,3 +319,51 @@ pub struct LedgerState {
     /// Rows written, for the answer to the same content.
     pub accounting: Accounting,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn keys_read_back_and_sort_by_upload_sheet_and_page(
+            upload: [u8; 16], other: [u8; 16], numbers: (u32, u32), others: (u32, u32), tag in 0..6,
+        ) {
+            let key = |upload, (sheet, page)| match tag {
+                0 => StateKey::Task,
+                1 => StateKey::Upload(UploadHash(upload)),
+                2 => StateKey::Sheet(UploadHash(upload), sheet),
+                3 => StateKey::Page(UploadHash(upload), sheet, page),
+                4 => StateKey::Error(UploadHash(upload), sheet),
+                _ => StateKey::Ledger(UploadHash(upload)),
+            };
+            let bytes = key(upload, numbers).encode();
+            prop_assert_eq!(StateKey::decode(&bytes), Some(key(upload, numbers)));
+            prop_assert_eq!(StateKey::decode(&[&bytes[..], &[0]].concat()), None);
+            if tag == 3 {
+                let order = (upload, numbers).cmp(&(other, others));
+                prop_assert_eq!(bytes.cmp(&key(other, others).encode()), order);
+            }
+        }
+
+        #[test]
+        fn index_keys_read_back(task: [u8; 8], upload: [u8; 16], value: Vec<u8>) {
+            for key in [IndexKey::Seal, IndexKey::Segment(UploadHash(upload)), IndexKey::Value(&value)] {
+                let bytes = key.encode(TaskHash(task));
+                prop_assert_eq!(IndexKey::decode(&bytes), Some(key));
+            }
+        }
+
+        #[test]
+        fn guarded_value_is_refused_under_another_key_or_with_another_bit(key: Vec<u8>, value: Vec<u8>, at: usize) {
+            let mut stored = guard(&key, &value);
+            prop_assert_eq!(unguard(&key, &stored).map(|(_, value)| value), Some(&value[..]));
+            prop_assert_eq!(unguard(&[&key[..], b"x"].concat(), &stored), None);
+            let bit = at % (stored.len() * 8);
+            stored[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(unguard(&key, &stored), None);
+        }
+    }
+}
