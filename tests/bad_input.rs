@@ -41,9 +41,9 @@ fn reasons(driver: &TopologyTestDriver) -> Vec<String> {
 /// (status, reason code) of every status record of an upload.
 fn statuses(driver: &TopologyTestDriver, upload: &str) -> Vec<String> {
     let of = driver.statuses().into_iter().filter(|status| status.upload == upload);
-    of.map(|status| match status.reason {
-        Some(reason) => format!("{:?} {}", status.status, reason.code()),
-        None => format!("{:?}", status.status),
+    of.map(|status| match status.failure {
+        Some(failure) => format!("{:?} {}", status.state, failure.reason),
+        None => format!("{:?}", status.state),
     })
     .collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use proptest::prelude::*;
 use sheetstream::record::{Header, Offset, Record};
-use sheetstream::sink::status::Status;
+use sheetstream::sink::status::StatusState;
 use sheetstream::test_driver::{TopologyTestDriver, header};
 use sheetstream::topology::Topology;
 
@@ -102,7 +102,7 @@ fn letters(driver: &TopologyTestDriver) -> BTreeSet<(String, String)> {
 fn finals(driver: &TopologyTestDriver) -> Vec<String> {
     let last = |upload: &&str| {
         let status = driver.statuses().into_iter().rfind(|s| s.upload == **upload).expect("every upload has a status");
-        assert_eq!(status.status, Status::Published);
+        assert_eq!(status.state, StatusState::Published);
         assert!(status.accounting.balances());
         format!("{:?} {:?}", status.accounting, status.rows_sha256)
     };
@@ -237,5 +237,5 @@ fn retention_that_overtakes_an_open_upload_fails_it_and_no_other() {
     assert!(driver.workbooks("old.csv").is_empty());
     assert_eq!(driver.workbooks("new.csv").len(), 1);
     let failed = driver.statuses().into_iter().find(|s| s.upload == "old.csv").expect("old.csv has a status");
-    assert_eq!((failed.status, failed.reason.map(|r| r.code())), (Status::Failed, Some("log.gap")));
+    assert_eq!((failed.state, failed.failure.map(|f| f.reason)), (StatusState::Failed, Some("log.gap".into())));
 }

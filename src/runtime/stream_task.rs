@@ -8,12 +8,14 @@ use tracing::{info, warn};
 use crate::aggregate::{Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase};
 use crate::map;
 use crate::processor::{ProcessError, Processor};
-use crate::record::{Offset, Record, Rejection, StreamElement, TaskId, TopicPartition};
+use crate::record::{Offset, Reason, Record, Rejection, StreamElement, TaskId, TopicPartition};
 use crate::runtime::recovery::{self, RecoveryPlan};
-use crate::sink::chunk::Chunks;
-use crate::sink::status::{StatusRecord, WorkbookFacts};
-use crate::sink::workbook::WorkbookMaker;
-use crate::sink::{CompleteUpload, dead_letter};
+use crate::sink::chunk::{self, Chunks};
+use crate::sink::dead_letter::DeadLetter;
+use crate::sink::digest::Digest;
+use crate::sink::status::{StatusFailure, StatusOffsets, StatusRecord, StatusState, StatusWorkbook};
+use crate::sink::workbook::{Workbook, WorkbookMaker};
+use crate::sink::{AboutFacts, CompleteUpload};
 use crate::source::Source;
 use crate::state::keys::{self, LedgerState, StateKey, TaskState};
 use crate::state::{StateError, StateStore, WriteBatch};
@@ -277,7 +279,16 @@ impl StreamTask {
                 }
                 StreamElement::Refused { record, upload, rejection } => {
                     if self.refill_until.is_none() && record.offset >= self.silent_below {
-                        let letter = dead_letter::of_record(&self.topology.sink, &self.partition, &record, upload.as_ref(), &rejection);
+                        let letter = DeadLetter {
+                            partition: &self.partition,
+                            offset: record.offset,
+                            key: record.key.as_ref(),
+                            value: record.value.as_deref(),
+                            upload: upload.as_ref(),
+                            row: None,
+                            rejection: &rejection,
+                        };
+                        let letter = letter.to_record(&self.topology.sink.dead_letter_topic);
                         self.send(letter, outbox)?;
                     }
                 }
@@ -363,17 +374,102 @@ impl StreamTask {
     fn handle_events(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
         for event in std::mem::take(&mut self.events) {
             match event {
-                AggregateEvent::Completed(complete) => self.deliver(*complete, outbox)?,
-                _ => {}
+                AggregateEvent::Completed(complete) => self.deliver(&complete, outbox)?,
+                AggregateEvent::Status(status) => {
+                    let record = self.status(&status);
+                    self.send(record.to_record(&self.topology.sink.status_topic), outbox)?;
+                    self.commit_due = true;
+                }
+                AggregateEvent::DeadLetter(letter) => {
+                    let record = DeadLetter {
+                        partition: &self.partition,
+                        offset: letter.offset,
+                        key: letter.key.as_ref(),
+                        value: Some(&letter.raw),
+                        upload: Some(&letter.upload),
+                        row: letter.row,
+                        rejection: &letter.rejection,
+                    };
+                    let record = record.to_record(&self.topology.sink.dead_letter_topic);
+                    self.send(record, outbox)?;
+                }
+                AggregateEvent::Closed(upload) => {
+                    self.source.forget(&upload);
+                    self.commit_due = true;
+                }
             }
         }
         Ok(())
     }
 
-    /// The workbook of a complete upload, assembled from its pages and published with its status.
-    fn deliver(&mut self, complete: CompleteUpload, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
-        let _ = (complete, outbox);
-        Ok(())
+    /// The workbook of a complete upload, put together from its pages and published, then its status.
+    fn deliver(&mut self, complete: &CompleteUpload, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        let mut status = self.published(complete);
+        let published = match self.maker.assemble(complete) {
+            Ok(workbook) => self.publish_workbook(complete, &workbook, outbox)?,
+            Err(rejection) => Err(rejection),
+        };
+        match published {
+            Ok(workbook) => status.workbook = Some(workbook),
+            Err(rejection) => {
+                warn!(task = %self.id, upload = %complete.upload, reason = %rejection.reason, "no workbook");
+                status.state = StatusState::Failed;
+                status.failure = Some(StatusFailure::from(&rejection));
+                self.aggregate.undelivered(&complete.upload);
+            }
+        }
+        self.send(status.to_record(&self.topology.sink.status_topic), outbox)
+    }
+
+    /// Every chunk acknowledged, or why this workbook can never be sent.
+    fn publish_workbook(
+        &mut self,
+        complete: &CompleteUpload,
+        workbook: &Workbook,
+        outbox: &mut dyn Outbox,
+    ) -> Result<Result<StatusWorkbook, Rejection>, TaskError> {
+        fail::fail_point!("task-before-workbook");
+        self.publish(outbox)?; // dead letters first: whoever sees the workbook finds them
+        let sink = &self.topology.sink;
+        let sha256 = workbook.sha256(&*self.store)?;
+        let mut chunks = Chunks::new(sink, self.maker.about(), complete, workbook, sha256, &*self.store);
+        let count = chunks.count();
+        let sent = outbox.publish(&mut chunks);
+        chunks.finish()?;
+        match sent {
+            Err(TransportError::TooLarge(limit)) => {
+                let what = format!("a record of {} bytes is too large for topic {}: {limit};", sink.record_bytes_max, sink.topic);
+                let message = format!("{what} lower record_bytes_max or raise the topic's max.message.bytes");
+                return Ok(Err(Rejection::new(Reason::WorkbookTooLarge, message)));
+            }
+            sent => sent?,
+        }
+        fail::fail_point!("task-after-workbook");
+        info!(task = %self.id, upload = %complete.upload, rows = complete.accounting.written, bytes = workbook.length(), "published");
+        Ok(Ok(StatusWorkbook {
+            topic: sink.topic.to_string(),
+            bytes: workbook.length(),
+            sha256: Digest(sha256),
+            chunks: count,
+            filename: chunk::filename(&complete.source_name),
+        }))
+    }
+
+    fn published(&self, complete: &CompleteUpload) -> StatusRecord {
+        let incomplete = "the end-of-file marker promised other rows than these; the workbook holds what came";
+        StatusRecord {
+            state: StatusState::Published,
+            upload: complete.upload.as_str().to_owned(),
+            revision: complete.revision,
+            topology: self.topology.name.to_string(),
+            topology_hash: self.topology.hash.to_string(),
+            partition: self.id.partition,
+            offsets: StatusOffsets { first: complete.first_offset, completion: Some(complete.completion_offset) },
+            accounting: complete.accounting,
+            rows_sha256: Some(Digest(complete.rows_sha256)),
+            workbook: None,
+            failure: complete.incomplete.then(|| StatusFailure::from(&Rejection::new(Reason::UploadIncomplete, incomplete))),
+        }
     }
 
     fn send(&mut self, record: OutRecord, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
