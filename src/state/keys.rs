@@ -220,6 +220,8 @@ pub struct UploadState {
     pub key: Option<Vec<u8>>,
     /// Offset of its first record.
     pub first_offset: Offset,
+    /// Offset of the first record of its open attempt; a refill passes over rows before it.
+    pub begun_at: Offset,
     /// Source columns, once the header is known.
     pub header: Option<Vec<String>>,
     /// Columns of the workbook, once rows came through the maps.
@@ -240,6 +242,8 @@ pub struct UploadState {
     pub eof: Option<(Offset, Option<u64>, Option<[u8; 32]>)>,
     /// Numbered: indexes above `next_index` that failed or were filtered, and so are accounted for already.
     pub settled: Vec<u64>,
+    /// Why it failed: (reason, column, message). Its rows are void until its end.
+    pub failed: Option<(Reason, Option<String>, String)>,
 }
 
 /// A sheet of an open upload.
@@ -312,8 +316,10 @@ pub struct LedgerState {
     pub first_offset: Offset,
     /// Offset of the record that completed it (an idle timeout: the task's position then).
     pub completion_offset: Offset,
-    /// SHA-256 of its rows.
+    /// SHA-256 of its rows; `None` when its workbook was flagged as incomplete, or there is none.
     pub rows_sha256: Option<[u8; 32]>,
+    /// First 16 hex digits of SHA-256 over its column names, each followed by LF. Rows under another header are other content.
+    pub header: Option<String>,
     /// Hash of the topology.
     pub topology: String,
     /// Rows written, for the answer to the same content.
