@@ -2,13 +2,16 @@
 //! them, *Errors* lists the rows that failed. Both follow from the content alone.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use rust_xlsxwriter::{Format, FormatAlign, Worksheet, XlsxError};
 
 use crate::crs::{CrsInfo, CrsPair};
+use crate::page::{OpenPage, PageWriter};
+use crate::record::{ColumnType, SheetName};
 use crate::sink::digest::Digest;
-use crate::sink::sheet::DataSheet;
-use crate::sink::{AboutFacts, CompleteUpload, Lang};
+use crate::sink::sheet::RowSheet;
+use crate::sink::{AboutFacts, CompletePage, CompleteUpload, Lang};
 
 /// Longest cell text, in UTF-16 units.
 const CELL_UNITS_MAX: usize = 32_767;
@@ -33,13 +36,10 @@ pub(super) struct Words {
     operation: &'static str,
     accuracy: [&'static str; 3],
     sheets: [&'static str; 3],
-    error_columns: [&'static str; ERROR_COLUMNS as usize],
+    /// Columns of the sheet of failed rows.
+    pub error_columns: [&'static str; 5],
     more_errors: [&'static str; 2],
 }
-
-/// Columns of the *Errors* sheet.
-pub(super) const ERROR_COLUMNS: u16 = 5;
-const ERROR_WIDTHS: [f64; ERROR_COLUMNS as usize] = [10.0, 18.0, 22.0, 70.0, 80.0];
 
 const ENGLISH: Words = Words {
     about: "About",
@@ -91,35 +91,61 @@ impl Lang {
     }
 }
 
-/// Writes *Errors*: a header row, the listed rows, and how many more there are.
-pub(super) fn write_errors(
-    sheet: &mut Worksheet,
-    words: &Words,
-    header: &Format,
-    complete: &CompleteUpload,
-) -> Result<(), XlsxError> {
-    sheet.set_freeze_panes(1, 0)?;
-    for ((column, name), width) in (0..).zip(words.error_columns).zip(ERROR_WIDTHS) {
-        sheet.write_string_with_format(0, column, name, header)?;
-        sheet.set_column_width(column, width)?;
-    }
-    let mut line = 1;
-    for error in &complete.errors {
-        sheet.write_number(line, 0, error.row as f64)?;
-        if let Some(column) = &error.column {
-            sheet.write_string(line, 1, clip(column))?;
+/// The rows of *Errors*: the listed ones, and in the last line how many more there are.
+#[derive(Debug)]
+pub(super) struct ErrorRows {
+    pages: Vec<CompletePage>,
+    widths: Vec<u16>,
+    rows: u32,
+}
+
+impl ErrorRows {
+    /// Makes the rows below a header row of [`Words::error_columns`].
+    pub fn new(words: &Words, complete: &CompleteUpload, writer: &mut PageWriter) -> ErrorRows {
+        let mut made = ErrorRows { pages: Vec::new(), widths: Vec::new(), rows: 0 };
+        let mut page = OpenPage::default();
+        for error in &complete.errors {
+            page.cell(itoa::Buffer::new().format(error.row), ColumnType::Integer);
+            page.cell(&clip(error.column.as_deref().unwrap_or_default()), ColumnType::Text);
+            page.cell(error.reason.code(), ColumnType::Text);
+            page.cell(&clip(&error.message), ColumnType::Text);
+            page.cell(&clip(&error.raw), ColumnType::Text);
+            page.end_row();
+            if page.is_full() {
+                made.cut(&mut page, writer);
+            }
         }
-        sheet.write_string(line, 2, error.reason.code())?;
-        sheet.write_string(line, 3, clip(&error.message))?;
-        sheet.write_string(line, 4, clip(&error.raw))?;
-        line += 1;
+        let more = complete.accounting.rejected.saturating_sub(complete.errors.len() as u64);
+        if more > 0 {
+            let [before, after] = words.more_errors;
+            (0..3).for_each(|_| page.blank());
+            page.cell(&format!("{before}{more}{after}"), ColumnType::Text);
+            page.end_row();
+        }
+        if page.rows() > 0 {
+            made.cut(&mut page, writer);
+        }
+        made
     }
-    let more = complete.accounting.rejected.saturating_sub(complete.errors.len() as u64);
-    if more > 0 {
-        let [before, after] = words.more_errors;
-        sheet.write_string(line, 0, format!("{before}{more}{after}"))?;
+
+    /// The worksheet of these rows.
+    pub fn sheet<'a>(&'a self, words: &Words, complete: &CompleteUpload) -> RowSheet<'a> {
+        RowSheet {
+            name: SheetName::parse(words.errors).expect("our own words are short"),
+            value: "",
+            rows: self.rows,
+            filtered: complete.errors.len() as u32,
+            pages: &self.pages,
+            widths: &self.widths,
+        }
     }
-    Ok(())
+
+    fn cut(&mut self, page: &mut OpenPage, writer: &mut PageWriter) {
+        page.widths(&mut self.widths);
+        let cut = writer.cut(page, self.rows + 2);
+        self.rows += cut.rows;
+        self.pages.push(CompletePage::Inline(Arc::new(cut)));
+    }
 }
 
 /// Writes *About*: one fact a line, then the coordinate operations, then which value became which sheet.
@@ -129,7 +155,7 @@ pub(super) fn write_about(
     header: &Format,
     facts: &AboutFacts,
     complete: &CompleteUpload,
-    data: &[DataSheet<'_>],
+    data: &[RowSheet<'_>],
 ) -> Result<(), XlsxError> {
     sheet.set_screen_gridlines(false);
     for (column, width) in [(0, 32.0), (1, 68.0), (2, 12.0)] {
@@ -227,7 +253,6 @@ pub(super) fn clip(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::SheetName;
 
     #[test]
     fn both_languages_name_their_sheets_as_excel_allows() {

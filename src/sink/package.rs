@@ -121,27 +121,23 @@ impl Package {
 
     /// A part of one segment.
     pub fn xml(&mut self, name: &str, xml: &CutPage) {
-        self.segments(name, xml, &[], None);
+        self.sheet(name, &[xml], &[], &[]);
     }
 
-    /// A worksheet: what stands before its rows, the rows, and what stands behind them.
-    pub fn sheet(&mut self, name: &str, head: &CutPage, pages: &[CompletePage], tail: &CutPage) {
-        self.segments(name, head, pages, Some(tail));
-    }
-
-    fn segments(&mut self, name: &str, head: &CutPage, pages: &[CompletePage], tail: Option<&CutPage>) {
+    /// A worksheet: segments before its rows, its pages, segments behind them.
+    pub fn sheet(&mut self, name: &str, before: &[&CutPage], pages: &[CompletePage], behind: &[&CutPage]) {
         let mut crc = Hasher::new();
         let (mut compressed, mut size) = (END.len() as u64, 0);
-        let pages_facts = pages.iter().map(CompletePage::facts);
-        for (xml_crc, xml_length, length) in [cut_facts(head)].into_iter().chain(pages_facts).chain(tail.map(cut_facts))
-        {
+        let facts = |pages: &[&CutPage]| pages.iter().map(|page| cut_facts(page)).collect::<Vec<_>>();
+        let all = facts(before).into_iter().chain(pages.iter().map(CompletePage::facts)).chain(facts(behind));
+        for (xml_crc, xml_length, length) in all {
             crc.combine(&Hasher::new_with_initial_len(xml_crc, xml_length.into()));
             compressed += length;
             size += u64::from(xml_length);
         }
         let facts = PartFacts { method: Method::Deflated, crc: crc.finalize(), compressed, size };
         self.zip.part(name, &facts, &mut self.open);
-        self.open.extend_from_slice(&head.bytes);
+        before.iter().for_each(|segment| self.open.extend_from_slice(&segment.bytes));
         for page in pages {
             self.close_piece();
             self.pieces.push(match page {
@@ -149,7 +145,7 @@ impl Package {
                 CompletePage::Inline(page) => Piece::Inline(Arc::clone(page)),
             });
         }
-        self.open.extend_from_slice(tail.map_or(&[], |tail| &tail.bytes));
+        behind.iter().for_each(|segment| self.open.extend_from_slice(&segment.bytes));
         self.open.extend_from_slice(&END);
     }
 

@@ -1,14 +1,17 @@
-//! A worksheet of data: its name, which pages it has, and the XML around them.
+//! A worksheet of rows: its name, which pages it has, and the XML around them.
+//!
+//! With 2,000 sheets compressing that XML is most of the work, so what all sheets share is compressed once, and little that differs is stored.
 
 use std::fmt::Write as _;
 
 use rust_xlsxwriter::utility::cell_range;
 
-use crate::page::{OpenPage, xml};
+use crate::page::{CutPage, OpenPage, PageWriter, xml};
 use crate::record::{ColumnType, Rejection, SheetName};
+use crate::sink::package::Package;
 use crate::sink::sheet_names::SheetNamer;
 use crate::sink::skeleton::{SheetTemplate, broken};
-use crate::sink::{CompletePage, CompleteUpload};
+use crate::sink::{CompletePage, CompleteUpload, WorkbookConfig};
 
 /// Narrowest and widest column, in characters.
 const WIDTHS: [u16; 2] = [6, 60];
@@ -17,33 +20,37 @@ const FILTER_BUTTON: u16 = 3;
 /// Characters of room behind the widest cell.
 const ROOM: u16 = 1;
 
-/// A sheet of an upload, or as much of it as fits one worksheet.
+/// A sheet of an upload, or as much of it as fits one worksheet; or the sheet of its errors.
 #[derive(Debug)]
-pub(super) struct DataSheet<'a> {
+pub(super) struct RowSheet<'a> {
     /// Its name.
     pub name: SheetName,
     /// The value that named it.
     pub value: &'a str,
     /// Rows below the header.
     pub rows: u32,
-    /// Its pages.
+    /// How many of them the filter covers.
+    pub filtered: u32,
+    /// Their pages.
     pub pages: &'a [CompletePage],
-    widths: &'a [u16],
+    /// Widest cell of each column, as far as known.
+    pub widths: &'a [u16],
 }
 
-impl<'a> DataSheet<'a> {
+impl<'a> RowSheet<'a> {
     /// The worksheets of an upload, each with at most `rows_max` rows, in their order.
     pub fn all(
         complete: &'a CompleteUpload,
         namer: &mut SheetNamer,
         rows_max: u64,
-    ) -> Result<Vec<DataSheet<'a>>, Rejection> {
+    ) -> Result<Vec<RowSheet<'a>>, Rejection> {
         let mut sheets = Vec::with_capacity(complete.sheets.len());
         for sheet in &complete.sheets {
             let (mut first, mut rows) = (0, 0);
             let mut add = |pages, rows: u64| {
-                let name = namer.name(&sheet.value);
-                sheets.push(DataSheet { name, value: &sheet.value, rows: rows as u32, pages, widths: &sheet.widths });
+                let (name, rows) = (namer.name(&sheet.value), rows as u32);
+                let widths = &sheet.widths;
+                sheets.push(RowSheet { name, value: &sheet.value, rows, filtered: rows, pages, widths });
             };
             for (index, page) in sheet.pages.iter().enumerate() {
                 if rows == rows_max {
@@ -61,114 +68,227 @@ impl<'a> DataSheet<'a> {
     }
 }
 
-/// The row of column names: the same in all worksheets of a workbook.
+/// The XML around the rows of worksheets that have the same columns.
 #[derive(Debug)]
-pub(super) struct HeaderRow {
-    xml: String,
+pub(super) struct Frame {
+    autofilter: bool,
+    /// Widths of the column names.
     widths: Vec<u16>,
+    start: CutPage,
+    views_first: CutPage,
+    views: CutPage,
+    /// `<sheetData>` and the row of column names.
+    header: CutPage,
+    end: CutPage,
 }
 
-impl HeaderRow {
-    /// The names as text cells of this style.
-    pub fn new(columns: &[(String, ColumnType)], style: u16, cell_refs: bool) -> HeaderRow {
-        let mut row = Vec::new();
+impl Frame {
+    /// The frame for these column names.
+    pub fn new(template: &SheetTemplate, columns: &[&str], config: &WorkbookConfig, writer: &mut PageWriter) -> Frame {
         let mut names = OpenPage::default();
-        if !columns.is_empty() {
-            row.extend_from_slice(if cell_refs { b"<row r=\"1\">" } else { b"<row>" });
-        }
-        for (column, (name, _)) in (0..).zip(columns) {
-            names.cell(name, ColumnType::Text);
-            row.extend_from_slice(b"<c");
-            if cell_refs {
-                row.extend_from_slice(b" r=\"");
-                xml::column_name(column, &mut row);
-                row.extend_from_slice(b"1\"");
-            }
-            row.extend_from_slice(format!(" s=\"{style}\" t=\"inlineStr\"><is><t xml:space=\"preserve\">").as_bytes());
-            xml::escape(name, &mut row);
-            row.extend_from_slice(b"</t></is></c>");
-        }
-        if !columns.is_empty() {
-            row.extend_from_slice(b"</row>");
-        }
+        columns.iter().for_each(|name| names.cell(name, ColumnType::Text));
         let mut widths = Vec::with_capacity(columns.len());
         names.widths(&mut widths);
-        HeaderRow { xml: String::from_utf8_lossy(&row).into_owned(), widths }
+        let header = header_row(columns, template.header_style, config.cell_refs);
+        Frame {
+            autofilter: config.autofilter,
+            widths,
+            start: writer.wrap(template.start.as_bytes()),
+            views_first: writer.wrap(template.views_first.as_bytes()),
+            views: writer.wrap(template.views.as_bytes()),
+            header: writer.wrap(&header),
+            end: writer.wrap(template.end.as_bytes()),
+        }
     }
 
-    /// Last column from 0, if there is any.
+    /// Last row and last column of the sheet's filter, from 0.
+    pub fn filter(&self, sheet: &RowSheet<'_>) -> Option<(u32, u16)> {
+        self.last_column().filter(|_| self.autofilter).map(|column| (sheet.filtered, column))
+    }
+
+    /// Adds a worksheet to the package. One of its worksheets is the first one shown.
+    pub fn add(
+        &self,
+        sheet: &RowSheet<'_>,
+        part: &str,
+        is_first: bool,
+        writer: &mut PageWriter,
+        package: &mut Package,
+    ) {
+        let all = self.last_column().map_or_else(|| "A1".to_owned(), |column| cell_range(0, 0, sheet.rows, column));
+        let dimension = stored(&format!("<dimension ref=\"{all}\"/>"));
+        let views = if is_first { &self.views_first } else { &self.views };
+        let columns = writer.wrap(self.columns(sheet.widths).as_bytes());
+        let filter = self.filter(sheet).map(|(row, column)| cell_range(0, 0, row, column));
+        let filter = filter.map_or_else(String::new, |range| format!("<autoFilter ref=\"{range}\"/>"));
+        let close = stored(&format!("</sheetData>{filter}"));
+        package.sheet(
+            part,
+            &[&self.start, &dimension, views, &columns, &self.header],
+            sheet.pages,
+            &[&close, &self.end],
+        );
+    }
+
     fn last_column(&self) -> Option<u16> {
         self.widths.len().checked_sub(1).map(|last| last as u16)
     }
-}
-
-/// XML around the rows of worksheets.
-#[derive(Debug)]
-pub(super) struct Frame<'a> {
-    /// What is the same for all of them.
-    pub template: &'a SheetTemplate,
-    /// The column names.
-    pub header: HeaderRow,
-    /// Whether the header has filter buttons.
-    pub autofilter: bool,
-}
-
-impl Frame<'_> {
-    /// Last row and last column of the sheet's filter, from 0.
-    pub fn filter(&self, sheet: &DataSheet<'_>) -> Option<(u32, u16)> {
-        self.header.last_column().filter(|_| self.autofilter).map(|column| (sheet.rows, column))
-    }
-
-    /// Everything before the first row of data. One sheet of the workbook is the first one shown.
-    pub fn head(&self, sheet: &DataSheet<'_>, is_first: bool) -> String {
-        let template = self.template;
-        let mut head = template.start.clone();
-        let extent =
-            self.header.last_column().map_or_else(|| "A1".to_owned(), |column| cell_range(0, 0, sheet.rows, column));
-        let _ = write!(head, "<dimension ref=\"{extent}\"/>"); // writing to a string cannot fail
-        head.push_str(if is_first { &template.views_first } else { &template.views });
-        self.push_columns(sheet.widths, &mut head);
-        head.push_str("<sheetData>");
-        head.push_str(&self.header.xml);
-        head
-    }
-
-    /// Everything behind the last row.
-    pub fn tail(&self, sheet: &DataSheet<'_>) -> String {
-        let mut tail = "</sheetData>".to_owned();
-        if let Some((row, column)) = self.filter(sheet) {
-            let _ = write!(tail, "<autoFilter ref=\"{}\"/>", cell_range(0, 0, row, column));
-        }
-        tail.push_str(&self.template.end);
-        tail
-    }
 
     /// `<cols>`: wide enough for the names and the widest cell, neighbours of one width together.
-    fn push_columns(&self, cells: &[u16], head: &mut String) {
+    fn columns(&self, cells: &[u16]) -> String {
         let button = if self.autofilter { FILTER_BUTTON } else { 0 };
         let width = |(column, name): (usize, &u16)| {
             let cell = cells.get(column).copied().unwrap_or(0);
             (cell.max(name.saturating_add(button)).saturating_add(ROOM)).clamp(WIDTHS[0], WIDTHS[1])
         };
-        let widths: Vec<u16> = self.header.widths.iter().enumerate().map(width).collect();
+        let widths: Vec<u16> = self.widths.iter().enumerate().map(width).collect();
         if widths.is_empty() {
-            return;
+            return String::new();
         }
-        head.push_str("<cols>");
+        let mut columns = "<cols>".to_owned();
         let mut min = 1;
         for run in widths.chunk_by(|a, b| a == b) {
             let max = min + run.len() - 1;
-            let width = stored_width(run[0]);
-            let _ = write!(head, "<col min=\"{min}\" max=\"{max}\" width=\"{width}\" customWidth=\"1\"/>");
+            let width = stated_width(run[0]);
+            // Writing to a string cannot fail.
+            let _ = write!(columns, "<col min=\"{min}\" max=\"{max}\" width=\"{width}\" customWidth=\"1\"/>");
             min = max + 1;
         }
-        head.push_str("</cols>");
+        columns.push_str("</cols>");
+        columns
     }
+}
+
+/// `<sheetData>` and a row of these names as text cells.
+fn header_row(columns: &[&str], style: u16, cell_refs: bool) -> Vec<u8> {
+    let mut row = b"<sheetData>".to_vec();
+    if columns.is_empty() {
+        return row;
+    }
+    row.extend_from_slice(if cell_refs { b"<row r=\"1\">" } else { b"<row>" });
+    for (column, name) in (0..).zip(columns) {
+        row.extend_from_slice(b"<c");
+        if cell_refs {
+            row.extend_from_slice(b" r=\"");
+            xml::column_name(column, &mut row);
+            row.extend_from_slice(b"1\"");
+        }
+        row.extend_from_slice(format!(" s=\"{style}\" t=\"inlineStr\"><is><t xml:space=\"preserve\">").as_bytes());
+        xml::escape(name, &mut row);
+        row.extend_from_slice(b"</t></is></c>");
+    }
+    row.extend_from_slice(b"</row>");
+    row
+}
+
+/// A segment of a few bytes, not compressed: a stored block that is not the last one (RFC 1951, 3.2.4).
+fn stored(xml: &str) -> CutPage {
+    let length = u16::try_from(xml.len()).expect("a range and a tag or two");
+    let mut bytes = vec![0];
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&(!length).to_le_bytes());
+    bytes.extend_from_slice(xml.as_bytes());
+    CutPage { bytes, xml_crc: crc32fast::hash(xml.as_bytes()), xml_length: length.into(), rows: 0 }
 }
 
 /// The width that a file states for a column of this many digits of Calibri 11: they are 7 pixels wide, a cell has 5 more, and widths are
 /// 256ths of a digit (ECMA-376 part 1, 18.3.1.13).
-fn stored_width(characters: u16) -> f64 {
+fn stated_width(characters: u16) -> f64 {
     let pixels = u32::from(characters) * 7 + 5;
     f64::from(pixels * 256 / 7) / 256.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::DeflateDecoder;
+
+    use super::*;
+    use crate::sink::Lang;
+    use crate::sink::skeleton::Skeleton;
+    use crate::sink::zip::read_directory;
+    use crate::state::{InMemoryStore, StateError};
+
+    const LOOK: WorkbookConfig =
+        WorkbookConfig { freeze_header: true, autofilter: true, cell_refs: true, about: false, lang: Lang::En };
+
+    fn template() -> SheetTemplate {
+        let skeleton = Skeleton::make(&LOOK, "", |_, _| Ok(())).expect("a skeleton");
+        SheetTemplate::parse(&skeleton.template().expect("XML")).expect("a template")
+    }
+
+    /// The first worksheet as the library writes it.
+    fn library(rows: u32, widths: &[u16]) -> String {
+        let skeleton = Skeleton::make(&LOOK, "", |workbook, _| {
+            let last = widths.len() as u16 - 1;
+            let sheet = workbook.add_worksheet();
+            sheet.set_freeze_panes(1, 0)?;
+            sheet.autofilter(0, 0, rows, last)?;
+            sheet.write_number(rows, last, 1)?;
+            sheet.write_number(0, 0, 1)?;
+            for (column, width) in (0..).zip(widths) {
+                sheet.set_column_width(column, *width)?;
+            }
+            Ok(())
+        });
+        let skeleton = skeleton.expect("a skeleton");
+        let part = skeleton.parts().iter().find(|part| part.name.ends_with("sheet2.xml")).expect("the second sheet");
+        skeleton.xml(part).expect("XML")
+    }
+
+    /// The first worksheet as we write it.
+    fn ours(frame: &Frame, writer: &mut PageWriter, rows: u32, widths: &[u16], is_first: bool) -> String {
+        let name = SheetName::parse("s").expect("a name");
+        let sheet = RowSheet { name, value: "s", rows, filtered: rows, pages: &[], widths };
+        let mut package = Package::default();
+        frame.add(&sheet, "sheet", is_first, writer, &mut package);
+        let mut file = Vec::new();
+        let write = package.finish().write(&InMemoryStore::new(), &mut |bytes| {
+            file.extend_from_slice(bytes);
+            Ok::<(), StateError>(())
+        });
+        write.expect("no pages to read");
+        let part = &read_directory(&file).expect("a container")[0];
+        let mut xml = String::new();
+        DeflateDecoder::new(&file[part.bytes.clone()]).read_to_string(&mut xml).expect("deflate");
+        assert_eq!((part.facts.crc, part.facts.size), (crc32fast::hash(xml.as_bytes()), xml.len() as u64));
+        xml
+    }
+
+    #[test]
+    fn heads_and_tails_are_what_the_library_writes() {
+        let template = template();
+        let mut writer = PageWriter::new(template.styles.clone(), true);
+        let columns = ["n", "a name of thirty characters ok", "다섯글자임", "n", "", "n"];
+        let cells = [3, 10, 12, 60, 59, 10_000];
+        let expected_widths = [6, 34, 14, 60, 60, 60];
+        let frame = Frame::new(&template, &columns, &LOOK, &mut writer);
+        for rows in [0, 1, 50, 1_048_575] {
+            let (expected, sheet) = (library(rows, &expected_widths), ours(&frame, &mut writer, rows, &cells, false));
+            let cut = |xml: &str| -> [String; 3] {
+                let (head, rest) = xml.split_once("<sheetData>").expect("rows");
+                let (rows, tail) = rest.split_once("</sheetData>").expect("rows");
+                [head, rows, tail].map(str::to_owned)
+            };
+            let ([head, header, tail], [expected_head, _, expected_tail]) = (cut(&sheet), cut(&expected));
+            assert_eq!((head, tail), (expected_head, expected_tail));
+            let first = "<row r=\"1\"><c r=\"A1\" s=\"1\" t=\"inlineStr\"><is><t xml:space=\"preserve\">n</t>";
+            assert!(header.starts_with(first));
+            assert!(header.contains("<c r=\"F1\"") && header.ends_with("</is></c></row>"));
+        }
+    }
+
+    #[test]
+    fn widths_may_be_fewer_than_columns() {
+        let template = template();
+        let mut writer = PageWriter::new(template.styles.clone(), false);
+        let plain = WorkbookConfig { autofilter: false, cell_refs: false, ..LOOK };
+        let frame = Frame::new(&template, &["0", "1", "2"], &plain, &mut writer);
+        let xml = ours(&frame, &mut writer, 0, &[9], true);
+        let columns = "<col min=\"1\" max=\"1\" width=\"10.7109375\" customWidth=\"1\"/><col min=\"2\" max=\"3\" ";
+        assert!(xml.contains(columns));
+        assert!(xml.contains("tabSelected=\"1\"") && xml.contains("<row><c s=\"1\" t=\"inlineStr\">"));
+        assert!(!xml.contains("autoFilter"));
+    }
 }

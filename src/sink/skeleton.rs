@@ -107,7 +107,7 @@ impl Skeleton {
     }
 
     /// A part that lists the sheets, with all of these instead of those of the skeleton; `None` for a part that lists none.
-    pub fn list_sheets(&self, part: &StoredPart, sheets: &[Listed<'_>]) -> Result<Option<String>, Rejection> {
+    pub fn list_sheets(&self, part: &StoredPart, sheets: &[Listed]) -> Result<Option<String>, Rejection> {
         let listed = match part.name.as_str() {
             "[Content_Types].xml" => Some(content_types(&self.xml(part)?, sheets.len())),
             "xl/_rels/workbook.xml.rels" => Some(relationships(&self.xml(part)?, sheets.len())),
@@ -184,14 +184,8 @@ fn style_of(rows: &str, cell: &str) -> Option<u16> {
     style.split_once('"')?.0.parse().ok()
 }
 
-/// A sheet in the lists of the package.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Listed<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Last row and last column (from 0) of its filter, which begins at A1.
-    pub filter: Option<(u32, u16)>,
-}
+/// A sheet in the lists of the package: its name, and last row and last column (from 0) of its filter, which begins at A1.
+pub(super) type Listed = (String, Option<(u32, u16)>);
 
 /// The element of the first worksheet once for each sheet, those of other worksheets never, any other as it is.
 fn repeated(element: &str, sheets: usize) -> impl Iterator<Item = String> {
@@ -228,22 +222,22 @@ fn relationships(xml: &str, sheets: usize) -> String {
 }
 
 /// The sheets and, for each filter, the hidden name that Excel expects with it.
-fn workbook(xml: &str, sheets: &[Listed<'_>]) -> Option<String> {
+fn workbook(xml: &str, sheets: &[Listed]) -> Option<String> {
     let (before, rest) = xml.split_once("<sheets>")?;
     let (_, after) = rest.split_at(rest.find("<calcPr")?);
     let mut out = String::with_capacity(xml.len() + 220 * sheets.len());
     out.push_str(before);
     out.push_str("<sheets>");
-    for (n, sheet) in (1..).zip(sheets) {
-        let name = escape_attribute(sheet.name);
+    for (n, (name, _)) in (1..).zip(sheets) {
+        let name = escape_attribute(name);
         let _ = write!(out, "<sheet name=\"{name}\" sheetId=\"{n}\" r:id=\"rId{n}\"/>");
     }
     out.push_str("</sheets>");
     let mut filters: Vec<(String, usize)> = Vec::new();
-    for (index, sheet) in sheets.iter().enumerate() {
-        if let Some((row, column)) = sheet.filter {
+    for (index, (name, filter)) in sheets.iter().enumerate() {
+        if let Some((row, column)) = *filter {
             let range = cell_range_absolute(0, 0, row, column);
-            filters.push((format!("{}!{range}", quote_sheet_name(sheet.name)), index));
+            filters.push((format!("{}!{range}", quote_sheet_name(name)), index));
         }
     }
     filters.sort_unstable(); // Excel keeps names sorted
@@ -261,7 +255,7 @@ fn workbook(xml: &str, sheets: &[Listed<'_>]) -> Option<String> {
 }
 
 /// The names of the sheets and their number.
-fn titles(xml: &str, sheets: &[Listed<'_>]) -> Option<String> {
+fn titles(xml: &str, sheets: &[Listed]) -> Option<String> {
     let (before, rest) = xml.split_once("<vt:i4>")?;
     let (_, rest) = rest.split_once("</vt:i4>")?;
     let (between, rest) = rest.split_once("<TitlesOfParts>")?;
@@ -270,9 +264,9 @@ fn titles(xml: &str, sheets: &[Listed<'_>]) -> Option<String> {
     let mut out = format!(
         "{before}<vt:i4>{count}</vt:i4>{between}<TitlesOfParts><vt:vector size=\"{count}\" baseType=\"lpstr\">"
     );
-    for sheet in sheets {
+    for (name, _) in sheets {
         out.push_str("<vt:lpstr>");
-        push_text(sheet.name, &mut out);
+        push_text(name, &mut out);
         out.push_str("</vt:lpstr>");
     }
     out.push_str("</vt:vector></TitlesOfParts>");
@@ -289,4 +283,86 @@ fn push_text(text: &str, out: &mut String) {
 /// Sheet names have no control characters, so markup is all there is to escape.
 fn escape_attribute(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::Lang;
+
+    const LOOK: WorkbookConfig =
+        WorkbookConfig { freeze_header: true, autofilter: true, cell_refs: true, about: true, lang: Lang::En };
+    const NAMES: [&str; 12] =
+        ["강남구", "a & <b> \"c\"", "it's", "R1C1", "A1", "Zoo", "b", "B2B", "1st", "x.y", "-", "😀"];
+
+    /// A skeleton with these sheets of data and one more behind them.
+    fn skeleton(data: &[&str], autofilter: bool) -> Skeleton {
+        let make = Skeleton::make(&LOOK, "title", |workbook, _| {
+            for (index, name) in data.iter().enumerate() {
+                let sheet = if index == 0 { workbook.worksheet_from_index(0)? } else { workbook.add_worksheet() };
+                sheet.set_name(*name)?;
+                if autofilter {
+                    sheet.autofilter(0, 0, index as u32 + 7, 3)?;
+                }
+            }
+            workbook.add_worksheet().set_name("About")?.write_string(0, 0, "text")?;
+            Ok(())
+        });
+        make.expect("a skeleton")
+    }
+
+    #[test]
+    fn lists_of_sheets_are_what_the_library_writes_for_them() {
+        for autofilter in [true, false] {
+            let expected = skeleton(&NAMES, autofilter);
+            let small = skeleton(&["Sheet1"], autofilter);
+            let filter = |index: u32| autofilter.then_some((index + 7, 3));
+            let mut listed: Vec<Listed> =
+                (0..).zip(NAMES).map(|(index, name)| (name.to_owned(), filter(index))).collect();
+            listed.push(("About".to_owned(), None));
+            let mut lists = 0;
+            for part in small.parts() {
+                let Some(xml) = small.list_sheets(part, &listed).expect("a known form") else { continue };
+                let same = expected.parts().iter().find(|other| other.name == part.name).expect("the same part");
+                assert_eq!(xml, expected.xml(same).expect("XML"), "{}", part.name);
+                lists += 1;
+            }
+            assert_eq!(lists, 4);
+        }
+    }
+
+    #[test]
+    fn every_style_of_the_table_has_its_format() {
+        let skeleton = skeleton(&["Sheet1"], false);
+        let template = SheetTemplate::parse(&skeleton.template().expect("XML")).expect("a template");
+        let part = skeleton.parts().iter().find(|part| part.name == "xl/styles.xml").expect("styles");
+        let xml = skeleton.xml(part).expect("XML");
+        let (_, formats) = xml.split_once("<cellXfs ").expect("formats");
+        let formats: Vec<&str> = formats.split("<xf ").skip(1).collect();
+        let mut seen = vec![0, template.header_style];
+        for style in StyleId::all() {
+            let index = template.styles.index(style);
+            let Some(format) = style.num_format() else {
+                assert_eq!(index, 0, "general cells carry no style");
+                continue;
+            };
+            assert!(!seen.contains(&index), "{format} has an index of its own");
+            seen.push(index);
+            let (_, id) = formats[usize::from(index)].split_once("numFmtId=\"").expect("a number format");
+            let id = &id[..id.find('"').expect("closed")];
+            let built_in = [("1", "0"), ("2", "0.00")];
+            let custom = format!("numFmtId=\"{id}\" formatCode=\"{format}\"");
+            assert!(built_in.contains(&(id, format)) || xml.contains(&custom), "{format} is {id}");
+        }
+        assert!(formats[usize::from(template.header_style)].contains("fontId=\"1\""));
+    }
+
+    #[test]
+    fn unexpected_templates_are_refused() {
+        let template = skeleton(&["Sheet1"], false).template().expect("XML");
+        for gone in ["<dimension ", "<sheetData>", "</sheetData>", "r=\"A1\"", "r=\"T2\""] {
+            assert!(template.contains(gone), "{gone}");
+            assert_eq!(SheetTemplate::parse(&template.replace(gone, "")), None, "{gone}");
+        }
+    }
 }

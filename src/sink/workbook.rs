@@ -1,13 +1,13 @@
-//! Puts a workbook together: the parts of a skeleton, and for each sheet its head, its pages as they are, and its tail. Only heads, tails and
-//! lists of sheets are made here, so the work does not grow with the rows.
+//! Puts a workbook together: the parts of a skeleton, and for each sheet of rows a frame around its pages, which are taken as they are.
+//! So the work grows with the sheets, not with the rows.
 
 use std::sync::Arc;
 
 use crate::page::{PageWriter, Styles};
 use crate::record::{Reason, Rejection};
-use crate::sink::about::{ERROR_COLUMNS, write_about, write_errors};
+use crate::sink::about::{ErrorRows, write_about};
 use crate::sink::package::Package;
-use crate::sink::sheet::{DataSheet, Frame, HeaderRow};
+use crate::sink::sheet::{Frame, RowSheet};
 use crate::sink::sheet_names::SheetNamer;
 use crate::sink::skeleton::{Listed, SheetTemplate, Skeleton, TEMPLATE_PART, broken, worksheet_number, worksheet_part};
 use crate::sink::{AboutFacts, CompleteUpload, SHEET_ROWS_MAX, SinkConfig};
@@ -59,48 +59,44 @@ impl WorkbookMaker {
             return Err(Rejection::new(Reason::SheetTooManyColumns, message));
         }
         let words = config.lang.words();
-        let data = DataSheet::all(complete, &mut SheetNamer::new(&[words.about, words.errors]), rows_max)?;
-        let frame = Frame {
-            template: &self.template,
-            header: HeaderRow::new(&complete.columns, self.template.header_style, config.cell_refs),
-            autofilter: config.autofilter,
-        };
+        let mut writer = PageWriter::new(self.template.styles.clone(), config.cell_refs);
+        let data = RowSheet::all(complete, &mut SheetNamer::new(&[words.about, words.errors]), rows_max)?;
+        let names: Vec<&str> = complete.columns.iter().map(|(name, _)| name.as_str()).collect();
+        let data_frame = Frame::new(&self.template, &names, config, &mut writer);
+        let mut sheets: Vec<(&RowSheet<'_>, &Frame)> = data.iter().map(|sheet| (sheet, &data_frame)).collect();
 
-        let mut listed = Vec::with_capacity(data.len() + 2);
-        listed.extend(data.iter().map(|sheet| Listed { name: sheet.name.as_str(), filter: frame.filter(sheet) }));
+        let error_rows = ErrorRows::new(words, complete, &mut writer);
+        let errors = error_rows.sheet(words, complete);
+        let error_frame = Frame::new(&self.template, &words.error_columns, config, &mut writer);
+        if complete.accounting.rejected > 0 {
+            sheets.push((&errors, &error_frame));
+        }
+
+        let list = |(sheet, frame): &(&'_ RowSheet<'_>, &Frame)| (sheet.name.to_string(), frame.filter(sheet));
+        let mut listed: Vec<Listed> = sheets.iter().map(list).collect();
+        if config.about {
+            listed.push((words.about.to_owned(), None));
+        }
         let skeleton = Skeleton::make(config, &complete.source_name, |workbook, header| {
-            if complete.accounting.rejected > 0 {
-                let sheet = workbook.add_worksheet().set_name(words.errors)?;
-                write_errors(sheet, words, header, complete)?;
-                let filter = config.autofilter.then_some((complete.errors.len() as u32, ERROR_COLUMNS - 1));
-                if let Some((row, column)) = filter {
-                    sheet.autofilter(0, 0, row, column)?;
-                }
-                listed.push(Listed { name: words.errors, filter });
-            }
             if config.about {
                 let sheet = workbook.add_worksheet().set_name(words.about)?;
                 write_about(sheet, words, header, &self.about, complete, &data)?;
-                listed.push(Listed { name: words.about, filter: None });
             }
             Ok(())
         })?;
 
-        let mut writer = PageWriter::new(self.template.styles.clone(), config.cell_refs);
         let mut package = Package::default();
         for part in skeleton.parts() {
             if part.name == TEMPLATE_PART {
                 if part.facts.crc != self.template_crc {
                     return Err(broken("the template depends on the upload"));
                 }
-                for (index, sheet) in data.iter().enumerate() {
-                    let head = writer.wrap(frame.head(sheet, index == 0).as_bytes());
-                    let tail = writer.wrap(frame.tail(sheet).as_bytes());
-                    package.sheet(&worksheet_part(index + 1), &head, sheet.pages, &tail);
+                for (index, (sheet, frame)) in sheets.iter().enumerate() {
+                    frame.add(sheet, &worksheet_part(index + 1), index == 0, &mut writer, &mut package);
                 }
             } else if let Some(number) = worksheet_number(&part.name) {
-                // The second worksheet of the skeleton is the first one behind the data.
-                package.raw(&worksheet_part(data.len() + number - 1), &part.facts, skeleton.raw(part));
+                // The second worksheet of the skeleton is the first one behind ours.
+                package.raw(&worksheet_part(sheets.len() + number - 1), &part.facts, skeleton.raw(part));
             } else if let Some(xml) = skeleton.list_sheets(part, &listed)? {
                 package.xml(&part.name, &writer.wrap(xml.as_bytes()));
             } else {
