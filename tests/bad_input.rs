@@ -58,7 +58,11 @@ fn row_fate(source: &str, row: impl Into<Vec<u8>>) -> (Vec<String>, usize) {
     driver.pipe("a.csv", "3,Red House,museum,953901,1952031");
     driver.pipe("a.csv", "#EOF");
     let sheets = workbook::sheets(&driver.workbook("a.csv").expect("a bad row never costs the workbook"));
-    let rows = sheets.iter().filter(|(name, _)| !["About", "Errors"].contains(&name.as_str())).map(|(_, rows)| rows.len() - 1).sum();
+    let rows = sheets
+        .iter()
+        .filter(|(name, _)| !["About", "Errors"].contains(&name.as_str()))
+        .map(|(_, rows)| rows.len() - 1)
+        .sum();
     let status = driver.statuses().pop().expect("a status");
     let sum = status.accounting;
     assert!(sum.balances(), "{sum:?}");
@@ -210,7 +214,12 @@ fn the_life_of_an_upload_ends_as_the_contract_says() {
     let cases: &[Life] = &[
         ("rows and an end", COLUMNS, &[ROW, ROW2, EOF], &["Published"]),
         ("a count that is met", COLUMNS, &[ROW, ROW2, ("a.csv", "#EOF rows=2")], &["Published"]),
-        ("the end before the rows", COLUMNS, &[ROW, ("a.csv", "#EOF rows=2"), ROW2], &["Incomplete upload.incomplete", "Published"]),
+        (
+            "the end before the rows",
+            COLUMNS,
+            &[ROW, ("a.csv", "#EOF rows=2"), ROW2],
+            &["Incomplete upload.incomplete", "Published"],
+        ),
         ("no rows at all", COLUMNS, &[("a.csv", "#EOF rows=0")], &["Published"]),
         ("a second end", COLUMNS, &[ROW, EOF, EOF], &["Published"]),
         ("rows after the end", COLUMNS, &[ROW, EOF, ROW2, EOF], &["Published", "Published"]),
@@ -298,7 +307,12 @@ fn odd_records_harm_nobody() {
         Header { name: "unknown".into(), value: text("y") },
         Header { name: "null".into(), value: None },
     ];
-    driver.pipe_record(Record { key: text("a.csv"), value: text("2,Red House,museum,953901,1952031"), headers, ..Record::default() });
+    driver.pipe_record(Record {
+        key: text("a.csv"),
+        value: text("2,Red House,museum,953901,1952031"),
+        headers,
+        ..Record::default()
+    });
     // times that cannot be
     for timestamp_ms in [-1, 0, i64::MAX, i64::MIN] {
         let value = text("3,Old House,museum,953901,1952031");
@@ -306,7 +320,11 @@ fn odd_records_harm_nobody() {
     }
     // a key that is no text, and a value that is none
     driver.pipe_record(Record { key: Some(Bytes::from_static(b"\xff\xfe")), value: text(GOOD), ..Record::default() });
-    driver.pipe_record(Record { key: text("a.csv"), value: Some(Bytes::from_static(b"\0\0\0\0\x01avro")), ..Record::default() });
+    driver.pipe_record(Record {
+        key: text("a.csv"),
+        value: Some(Bytes::from_static(b"\0\0\0\0\x01avro")),
+        ..Record::default()
+    });
     // a record that no client can decode
     driver.append_poisoned(Rejection::new(Reason::RecordMalformed, "truncated varint"));
     driver.pipe("a.csv", "#EOF rows=6");

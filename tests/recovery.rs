@@ -95,7 +95,8 @@ struct Expected {
 }
 
 fn letters(driver: &TopologyTestDriver) -> BTreeSet<(String, String)> {
-    let place = |letter| (header(&letter, "ss-upload").expect("always set"), header(&letter, "ss-row").expect("always set"));
+    let place =
+        |letter| (header(&letter, "ss-upload").expect("always set"), header(&letter, "ss-row").expect("always set"));
     driver.dead_letters().into_iter().map(place).collect()
 }
 

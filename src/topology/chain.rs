@@ -20,7 +20,8 @@ pub(super) fn check_name(what: &str, name: &Spanned<String>, length_max: usize, 
     let text = name.get_ref();
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.is_empty() || text.len() > length_max || !text.chars().all(legal) || matches!(text.as_str(), "." | "..") {
-        let why = format!("it is made of 1 to {length_max} of the characters A-Z a-z 0-9 . _ - and is not \".\" or \"..\"");
+        let why =
+            format!("it is made of 1 to {length_max} of the characters A-Z a-z 0-9 . _ - and is not \".\" or \"..\"");
         let shown: String = text.chars().take(40).collect();
         let more = if shown.len() < text.len() { "..." } else { "" };
         findings.add(name.span(), format!("{what} cannot be \"{shown}{more}\""), why);

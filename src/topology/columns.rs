@@ -29,7 +29,8 @@ impl Columns {
     }
     /// One of `candidates` must be there.
     pub fn check(&self, key: &str, candidates: &[Spanned<String>], findings: &mut Findings) {
-        let Some(first) = candidates.first().filter(|_| candidates.iter().all(|name| self.lacks(name.get_ref()))) else {
+        let Some(first) = candidates.first().filter(|_| candidates.iter().all(|name| self.lacks(name.get_ref())))
+        else {
             return;
         };
         let what = match candidates {

@@ -136,7 +136,11 @@ fn compile_source(
 fn check_header(names: &[Spanned<String>], findings: &mut Findings) {
     check_distinct("header", &names.iter().collect::<Vec<_>>(), findings);
     if let Some(name) = names.get(COLUMNS_MAX) {
-        findings.add(name.span(), format!("\"header\" has {} columns", names.len()), "a sheet of Excel has 16384 at most");
+        findings.add(
+            name.span(),
+            format!("\"header\" has {} columns", names.len()),
+            "a sheet of Excel has 16384 at most",
+        );
     }
 }
 
@@ -161,7 +165,8 @@ fn compile_delimiter(text: &Spanned<String>, findings: &mut Findings) -> Option<
         [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Some(*byte),
         _ => {
             let what = format!("\"delimiter\" cannot be {:?}", text.get_ref());
-            let why = "it is one ASCII character, such as \",\" or \";\" or \"\\t\", and neither a quote nor a line end";
+            let why =
+                "it is one ASCII character, such as \",\" or \";\" or \"\\t\", and neither a quote nor a line end";
             findings.add(text.span(), what, why);
             None
         }

@@ -2,13 +2,15 @@
 //! that form can draw this one; what a node does and what the topology promises is added on lines of its own.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Topology, words};
 use crate::aggregate::{AggregateConfig, SheetKey, SheetOrder, TemplatePart};
 use crate::crs::CrsInfo;
 use crate::map::reproject::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
-use crate::sink::SinkConfig;
+use crate::sink::{Lang, SinkConfig};
 use crate::source::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 
 /// A topology as people and their tools read it. Displays in the form of `Topology.describe()`.
@@ -73,10 +75,25 @@ fn fact(about: &'static str, text: impl Into<String>) -> Fact {
     Fact { about, text: text.into() }
 }
 
+/// Bounds in degrees.
+fn area([west, south, east, north]: [f64; 4]) -> String {
+    format!("longitude {west} to {east}, latitude {south} to {north}")
+}
+
+/// A length of time as `idle_timeout` is written, in the largest unit that leaves no rest.
+fn duration(length: Duration) -> String {
+    let length_ms = length.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let unit = units.into_iter().find(|(unit_ms, _)| length_ms.is_multiple_of(*unit_ms));
+    let (unit_ms, unit) = unit.unwrap_or((1, "ms"));
+    format!("{}{unit}", length_ms / unit_ms)
+}
+
 impl Topology {
     /// All that can be told of the topology without a broker.
     pub fn describe(&self) -> Description {
-        let source = (NodeKind::Source { topic: self.source.topic.to_string() }, &self.source.node, self.source.facts());
+        let source =
+            (NodeKind::Source { topic: self.source.topic.to_string() }, &self.source.node, self.source.facts());
         let maps = self.maps.iter().map(|map| match map {
             MapConfig::Reproject(config) => (NodeKind::Processor { store: None }, &config.node, config.facts()),
             MapConfig::Select(config) => (NodeKind::Processor { store: None }, &config.node, config.facts()),
@@ -87,7 +104,7 @@ impl Topology {
 
         let chain: Vec<_> = [source].into_iter().chain(maps).chain([aggregate, sink]).collect();
         let names: Vec<String> = chain.iter().map(|(_, name, _)| name.to_string()).collect();
-        let describe = |(n, (kind, name, facts)): (usize, (NodeKind, &std::sync::Arc<str>, Vec<Fact>))| NodeDescription {
+        let describe = |(n, (kind, name, facts)): (usize, (NodeKind, &Arc<str>, Vec<Fact>))| NodeDescription {
             kind,
             name: name.to_string(),
             parent: n.checked_sub(1).map(|before| names[before].clone()),
@@ -110,12 +127,15 @@ impl Topology {
         };
         vec![
             fact("delivery", "at least once; a workbook that is sent twice is the same bytes"),
-            fact("rows", "rows in = written + rejected + duplicate + late + filtered + voided + waiting, at every moment"),
+            fact(
+                "accounting",
+                "rows in = written + rejected + duplicate + late + filtered + voided + waiting, at every moment",
+            ),
             fact("order", "rows stand in their sheet by ss-row, else by their place in the log"),
             fact("duplicates", "the first row of an index is written, others are counted"),
-            fact("completion", "when all rows of the end-of-file marker are there; never by time"),
+            fact("completion", "at the end-of-file marker, when all rows that it counts are there; never by time"),
             fact("incomplete", format!("an upload whose count or checksum is not met {incomplete}")),
-            fact("idle", format!("an upload without news for {:?} expires", self.source.idle_timeout)),
+            fact("idle", format!("an upload without news for {} expires", duration(self.source.idle_timeout))),
             fact("parallel", "one task for each partition of the source topic; an upload lives in one partition"),
             fact("recovery", "from the offset of the oldest open upload; local state is only a cache"),
         ]
@@ -165,28 +185,31 @@ impl SourceConfig {
 
 impl ReprojectConfig {
     fn facts(&self) -> Vec<Fact> {
-        let crs = |crs: &CrsInfo| format!("{} ({})", crs.definition, crs.name);
+        let crs = |crs: &CrsInfo| format!("{} ({})", crs.label(), crs.name);
         let accuracy = match self.crs.accuracy_m {
-            _ if self.crs.ballpark => "unknown: a ballpark operation, datums may be hundreds of metres apart".to_owned(),
-            Some(metres) => format!("{metres} m"),
+            _ if self.crs.ballpark => {
+                "unknown: a ballpark operation, datums may be hundreds of metres apart".to_owned()
+            }
+            Some(metres) if self.crs.operation_area == self.crs.from.area => format!("{metres} m"),
+            Some(metres) => {
+                format!("{metres} m within {}", self.crs.operation_area.map_or("an unknown area".into(), area))
+            }
             None => "not stated by the authority".to_owned(),
         };
         let input = match &self.input {
             CoordinateInput::Columns { x, y } => format!("x from {}; y from {}", x.join(" or "), y.join(" or ")),
             CoordinateInput::Geometry(candidates) => format!("points from {}", candidates.join(" or ")),
         };
-        let area = match (self.check_area, self.crs.from.area) {
+        let area_of_use = match (self.check_area, self.crs.from.area) {
             (false, _) => "not checked".to_owned(),
             (true, None) => "not known, not checked".to_owned(),
-            (true, Some([west, south, east, north])) => {
-                format!("longitude {west} to {east}, latitude {south} to {north}; a point outside is a bad row")
-            }
+            (true, Some(bounds)) => format!("{}; a point outside is a bad row", area(bounds)),
         };
         vec![
             fact("reproject", format!("{} to {}", crs(&self.crs.from), crs(&self.crs.to))),
             fact("operation", &self.crs.operation),
             fact("accuracy", accuracy),
-            fact("area of use", area),
+            fact("area of use", area_of_use),
             fact("coordinates", input),
             fact("adds", format!("{} and {}, {} decimals", self.into[0], self.into[1], self.decimals)),
         ]
@@ -240,8 +263,8 @@ impl SinkConfig {
         ];
         let shown = shown.iter().filter(|(on, _)| *on).map(|(_, what)| *what);
         let language = match look.lang {
-            crate::sink::Lang::En => "in English",
-            crate::sink::Lang::Ko => "in Korean",
+            Lang::En => "in English",
+            Lang::Ko => "in Korean",
         };
         facts.push(fact("workbook", shown.chain([language]).collect::<Vec<_>>().join(", ")));
         facts

@@ -26,7 +26,7 @@ fn canonical(topology: &Topology) -> Value {
     let Topology { name, hash: _, source, maps, aggregate, sink } = topology;
     let formats = json!([env!("CARGO_PKG_VERSION"), PAGE_FORMAT, STATE_FORMAT]);
     let maps: Vec<Value> = maps.iter().map(map).collect();
-    json!([formats, name, self::source(source), maps, self::aggregate(aggregate), self::sink(sink)])
+    json!([formats, name.as_ref(), self::source(source), maps, self::aggregate(aggregate), self::sink(sink)])
 }
 
 fn source(config: &SourceConfig) -> Value {
@@ -74,7 +74,7 @@ fn map(config: &MapConfig) -> Value {
                 CoordinateInput::Geometry(candidates) => json!(["geometry", candidates]),
             };
             // The operation as well: another PROJ database may choose another one.
-            let crs = json!([crs.from.definition, crs.to.definition, crs.operation]);
+            let crs = json!([crs.from.definition, crs.to.definition, crs.operation, crs.pipeline]);
             json!(["reproject", crs, input, into, decimals, check_area])
         }
         MapConfig::Select(SelectConfig { node: _, columns }) => json!(["select", columns]),
@@ -97,8 +97,15 @@ fn aggregate(config: &AggregateConfig) -> Value {
 }
 
 fn sink(config: &SinkConfig) -> Value {
-    let SinkConfig { node: _, topic: _, partitions: _, record_bytes_max: _, status_topic: _, dead_letter_topic: _, workbook } =
-        config;
+    let SinkConfig {
+        node: _,
+        topic: _,
+        partitions: _,
+        record_bytes_max: _,
+        status_topic: _,
+        dead_letter_topic: _,
+        workbook,
+    } = config;
     let WorkbookConfig { freeze_header, autofilter, cell_refs, about, lang } = workbook;
     json!([freeze_header, autofilter, cell_refs, about, (words::LANG.word)(lang)])
 }

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-pub use describe::{Description, NodeDescription};
-pub use problem::{Problem, Problems};
+pub use describe::{Description, Fact, NodeDescription, NodeKind};
+pub use problem::{Position, Problem, Problems};
 
 use crate::aggregate::AggregateConfig;
 use crate::map::MapConfig;
@@ -97,6 +97,10 @@ fn not_utf8(file_name: &str, bytes: &[u8], error: std::str::Utf8Error) -> Proble
     let mut findings = Findings::default();
     let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
     let what = format!("the byte 0x{:02x} is not UTF-8", bytes[error.valid_up_to()]);
-    findings.add(valid.len()..valid.len(), what, "save the file as UTF-8; it looks like another encoding, such as CP949");
+    findings.add(
+        valid.len()..valid.len(),
+        what,
+        "save the file as UTF-8; it looks like another encoding, such as CP949",
+    );
     findings.into_problems(file_name, &valid)
 }

@@ -8,8 +8,9 @@ use std::ops::Range;
 /// Displays as `line:column: what; why; did you mean "nearest"?`, each part as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
-    /// Line and column, both from 1 and counted in characters; `None` when the file could not be read as text.
-    pub at: Option<(usize, usize)>,
+    /// Where; `None` when the file could not be read at all.
+    #[serde(flatten)]
+    pub at: Option<Position>,
     /// What is wrong, with the value that offends.
     pub what: String,
     /// Why that is wrong, or what would be right.
@@ -18,12 +19,19 @@ pub struct Problem {
     pub nearest: Option<String>,
 }
 
+/// A place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1, counted in characters as editors do.
+    pub column: usize,
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((line, column)) = self.at {
+        if let Some(Position { line, column }) = self.at {
             write!(f, "{line}:{column}: ")?;
-        } else {
-            f.write_str(" ")?;
         }
         f.write_str(&self.what)?;
         if let Some(why) = &self.why {
@@ -59,7 +67,8 @@ impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, problem) in self.problems.iter().enumerate() {
             let line_feed = if n == 0 { "" } else { "\n" };
-            write!(f, "{line_feed}{}:{problem}", self.file)?;
+            let blank = if problem.at.is_none() { " " } else { "" };
+            write!(f, "{line_feed}{}:{blank}{problem}", self.file)?;
         }
         Ok(())
     }
@@ -95,16 +104,16 @@ impl Findings {
     /// The problems in the order of the text, offsets turned into lines and columns.
     pub fn into_problems(mut self, file: &str, text: &str) -> Problems {
         self.found.sort_by_key(|(offset, _)| *offset);
-        let place = |(offset, problem)| Problem { at: Some(line_and_column(text, offset)), ..problem };
+        let place = |(offset, problem)| Problem { at: Some(position(text, offset)), ..problem };
         Problems { file: file.into(), problems: self.found.into_iter().map(place).collect() }
     }
 }
 
-/// Line and column of a byte offset, both from 1, the column counted in characters as editors do.
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+/// Place of a byte offset.
+fn position(text: &str, offset: usize) -> Position {
     let before = &text[..text.floor_char_boundary(offset)];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
 }
 
 /// Of `valid`, the name that `written` most likely meant: at most two in five characters differ, in whatever case.
@@ -136,9 +145,9 @@ mod tests {
     #[test]
     fn columns_count_characters_not_bytes() {
         let text = "a = 1\n\"위도\" = 2\n";
-        let offset = text.find('=').and_then(|_| text.rfind('=')).expect("there is one");
-        assert_eq!(line_and_column(text, offset), (2, 6));
-        assert_eq!(line_and_column(text, text.len() + 9), (3, 1));
+        let offset = text.rfind('=').expect("there is one");
+        assert_eq!(position(text, offset), Position { line: 2, column: 6 });
+        assert_eq!(position(text, text.len() + 9), Position { line: 3, column: 1 });
     }
 
     #[test]

@@ -151,19 +151,8 @@ impl<'t> Fields<'t> {
         let value = self.need(key)?;
         reader.text(key, value)
     }
-    /// A text or a list of texts that may be there.
-    pub fn texts(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<Spanned<String>>> {
-        let value = self.get(key)?;
-        reader.texts(key, value)
-    }
     /// One of `words`, `default` without the key.
-    pub fn choice<T: Copy>(
-        &mut self,
-        reader: &mut Reader<'_>,
-        key: &'static str,
-        words: &Words<T>,
-        default: T,
-    ) -> T {
+    pub fn choice<T: Copy>(&mut self, reader: &mut Reader<'_>, key: &'static str, words: &Words<T>, default: T) -> T {
         self.get(key).and_then(|value| reader.choice(key, value, words)).unwrap_or(default)
     }
     /// `true` or `false`, `default` without the key.

@@ -62,7 +62,10 @@ fn check_literals(parts: &[TemplatePart]) -> Result<(), SheetFault> {
     let fixed: String = literals.collect();
     if let Some(c) = fixed.chars().find(|c| SheetName::parse(&format!("x{c}x")).is_none()) {
         let what = format!("\"sheet\" has the character {c:?}");
-        return Err((what, "Excel allows none of [ ] : * ? / \\ and no control characters in the name of a sheet".into()));
+        return Err((
+            what,
+            "Excel allows none of [ ] : * ? / \\ and no control characters in the name of a sheet".into(),
+        ));
     }
     let begins = matches!(parts.first(), Some(TemplatePart::Literal(text)) if text.starts_with('\''));
     let ends = matches!(parts.last(), Some(TemplatePart::Literal(text)) if text.ends_with('\''));
@@ -73,7 +76,8 @@ fn check_literals(parts: &[TemplatePart]) -> Result<(), SheetFault> {
     let units = fixed.encode_utf16().count();
     if units >= SheetName::UNITS_MAX {
         let what = format!("\"sheet\" has {units} characters of fixed text");
-        let why = format!("the name of a sheet has at most {}, and the columns need some of them", SheetName::UNITS_MAX);
+        let why =
+            format!("the name of a sheet has at most {}, and the columns need some of them", SheetName::UNITS_MAX);
         return Err((what, why));
     }
     Ok(())

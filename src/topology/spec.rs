@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::reader::{Fields, Reader};
 use super::words;
 use crate::aggregate::SheetOrder;
+use crate::page::styles::DECIMALS_MAX;
 use crate::record::ColumnType;
 use crate::sink::{Lang, WorkbookConfig};
 use crate::source::{Incomplete, Markers, OnError};
@@ -244,7 +245,7 @@ fn read_reproject(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Opti
         to: fields.need_text(reader, "to"),
         input: read_coordinates(reader, fields),
         into: fields.need("into").and_then(|value| Some(Spanned::new(value.span(), reader.texts("into", value)?))),
-        decimals: fields.integer(reader, "decimals", 0..=15),
+        decimals: fields.integer(reader, "decimals", 0..=DECIMALS_MAX),
         allow_ballpark: fields.boolean(reader, "allow_ballpark", false),
         check_area: fields.boolean(reader, "check_area", true),
     }))
