@@ -1,4 +1,3 @@
 //! The two ends that people hold: publishing files, fetching workbooks.
 
 pub mod fetch;
-pub mod publish;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use crate::aggregate::{Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase};
+use crate::aggregate::{
+    Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase, Standing, UploadStatus,
+};
 use crate::map;
 use crate::processor::{ProcessError, Processor};
 use crate::record::{Offset, Reason, Record, Rejection, StreamElement, TaskId, TopicPartition};
@@ -144,7 +146,7 @@ impl StreamTask {
         let aggregate = Aggregate::new(AggregateSettings {
             aggregate: Arc::new(topology.aggregate.clone()),
             source: Arc::new(topology.source.clone()),
-            topology_name: topology.name.clone(),
+            topology: topology.name.clone(),
             topology_hash: topology.hash.clone(),
             partition_count: start.partition_count,
             styles: maker.styles().clone(),
@@ -374,24 +376,30 @@ impl StreamTask {
     fn handle_events(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
         for event in std::mem::take(&mut self.events) {
             match event {
-                AggregateEvent::Completed(complete) => self.deliver(&complete, outbox)?,
-                AggregateEvent::Status(status) => {
-                    let record = self.status(&status);
-                    self.send(record.to_record(&self.topology.sink.status_topic), outbox)?;
-                    self.commit_due = true;
+                AggregateEvent::Completed { upload, ledger } => self.deliver(&upload, &ledger, outbox)?,
+                AggregateEvent::Republished { upload, ledger } => {
+                    info!(task = %self.id, %upload, revision = ledger.revision, "the same content again: answered from the ledger");
+                    self.send_status(self.ended(&ledger), outbox)?;
                 }
-                AggregateEvent::DeadLetter(letter) => {
-                    let record = DeadLetter {
+                AggregateEvent::Status(status) => self.send_status(self.standing(&status), outbox)?,
+                AggregateEvent::DeadLetter { upload, offset, row, key, raw, rejection } => {
+                    let letter = DeadLetter {
                         partition: &self.partition,
-                        offset: letter.offset,
-                        key: letter.key.as_ref(),
-                        value: Some(&letter.raw),
-                        upload: Some(&letter.upload),
-                        row: letter.row,
-                        rejection: &letter.rejection,
+                        offset,
+                        key: key.as_ref(),
+                        value: Some(&raw),
+                        upload: Some(&upload),
+                        row,
+                        rejection: &rejection,
                     };
-                    let record = record.to_record(&self.topology.sink.dead_letter_topic);
-                    self.send(record, outbox)?;
+                    let letter = letter.to_record(&self.topology.sink.dead_letter_topic);
+                    self.send(letter, outbox)?;
+                }
+                AggregateEvent::DuplicateEof { upload, offset } => {
+                    info!(task = %self.id, %upload, %offset, "another end-of-file marker; the upload is complete");
+                }
+                AggregateEvent::Warning(rejection) => {
+                    warn!(task = %self.id, reason = %rejection.reason, "{}", rejection.message);
                 }
                 AggregateEvent::Closed(upload) => {
                     self.source.forget(&upload);
@@ -403,22 +411,31 @@ impl StreamTask {
     }
 
     /// The workbook of a complete upload, put together from its pages and published, then its status.
-    fn deliver(&mut self, complete: &CompleteUpload, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
-        let mut status = self.published(complete);
+    fn deliver(
+        &mut self,
+        complete: &CompleteUpload,
+        ledger: &LedgerState,
+        outbox: &mut dyn Outbox,
+    ) -> Result<(), TaskError> {
+        let mut status = self.ended(ledger);
         let published = match self.maker.assemble(complete) {
             Ok(workbook) => self.publish_workbook(complete, &workbook, outbox)?,
             Err(rejection) => Err(rejection),
         };
         match published {
-            Ok(workbook) => status.workbook = Some(workbook),
+            Ok(workbook) => {
+                status.workbook = Some(workbook);
+                let message = "the end-of-file marker promised other rows than these; the workbook holds what came";
+                let flag = Rejection::new(Reason::UploadIncomplete, message);
+                status.failure = complete.incomplete.then(|| StatusFailure::from(&flag));
+            }
             Err(rejection) => {
-                warn!(task = %self.id, upload = %complete.upload, reason = %rejection.reason, "no workbook");
+                warn!(task = %self.id, upload = %complete.upload, reason = %rejection.reason, "{}", rejection.message);
                 status.state = StatusState::Failed;
                 status.failure = Some(StatusFailure::from(&rejection));
-                self.aggregate.undelivered(&complete.upload);
             }
         }
-        self.send(status.to_record(&self.topology.sink.status_topic), outbox)
+        self.send_status(status, outbox)
     }
 
     /// Every chunk acknowledged, or why this workbook can never be sent.
@@ -432,7 +449,7 @@ impl StreamTask {
         self.publish(outbox)?; // dead letters first: whoever sees the workbook finds them
         let sink = &self.topology.sink;
         let sha256 = workbook.sha256(&*self.store)?;
-        let mut chunks = Chunks::new(sink, self.maker.about(), complete, workbook, sha256, &*self.store);
+        let mut chunks = Chunks::new(sink, &self.about, complete, workbook, sha256, &*self.store);
         let count = chunks.count();
         let sent = outbox.publish(&mut chunks);
         chunks.finish()?;
@@ -455,21 +472,56 @@ impl StreamTask {
         }))
     }
 
-    fn published(&self, complete: &CompleteUpload) -> StatusRecord {
-        let incomplete = "the end-of-file marker promised other rows than these; the workbook holds what came";
+    /// The terminal status of an upload, without what only its workbook knows.
+    fn ended(&self, ledger: &LedgerState) -> StatusRecord {
         StatusRecord {
-            state: StatusState::Published,
-            upload: complete.upload.as_str().to_owned(),
-            revision: complete.revision,
+            state: StatusState::from(ledger.outcome),
+            upload: ledger.id.clone(),
+            revision: ledger.revision,
             topology: self.topology.name.to_string(),
             topology_hash: self.topology.hash.to_string(),
             partition: self.id.partition,
-            offsets: StatusOffsets { first: complete.first_offset, completion: Some(complete.completion_offset) },
-            accounting: complete.accounting,
-            rows_sha256: Some(Digest(complete.rows_sha256)),
+            offsets: StatusOffsets { first: ledger.first_offset, completion: Some(ledger.completion_offset) },
+            accounting: ledger.accounting,
+            header: ledger.header.clone(),
+            rows_sha256: ledger.rows_sha256.map(Digest),
             workbook: None,
-            failure: complete.incomplete.then(|| StatusFailure::from(&Rejection::new(Reason::UploadIncomplete, incomplete))),
+            failure: None,
         }
+    }
+
+    /// The status of an upload as the aggregate reports it.
+    fn standing(&self, status: &UploadStatus) -> StatusRecord {
+        let failure = status.rejection.as_ref().map(StatusFailure::from);
+        if let Some(ledger) = &status.ledger {
+            return StatusRecord { failure, ..self.ended(ledger) };
+        }
+        StatusRecord {
+            state: match status.status {
+                Standing::Receiving => StatusState::Receiving,
+                Standing::Incomplete => StatusState::Incomplete,
+                Standing::Stalled => StatusState::Stalled,
+                Standing::Failed => StatusState::Failed,
+                Standing::Aborted => StatusState::Aborted,
+                Standing::Expired => StatusState::Expired,
+            },
+            upload: status.upload.as_str().to_owned(),
+            revision: status.revision,
+            topology: self.topology.name.to_string(),
+            topology_hash: self.topology.hash.to_string(),
+            partition: self.id.partition,
+            offsets: StatusOffsets { first: status.first_offset, completion: None },
+            accounting: status.accounting,
+            header: None,
+            rows_sha256: None,
+            workbook: None,
+            failure,
+        }
+    }
+
+    fn send_status(&mut self, status: StatusRecord, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        self.commit_due = true;
+        self.send(status.to_record(&self.topology.sink.status_topic), outbox)
     }
 
     fn send(&mut self, record: OutRecord, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
