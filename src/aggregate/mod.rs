@@ -116,6 +116,19 @@ pub struct Aggregate {
     latest: Option<UploadId>,
 }
 
+/// An upload that was open when the state was written.
+#[derive(Clone, Debug)]
+pub struct RestoredUpload {
+    /// The upload.
+    pub upload: UploadId,
+    /// Its columns, if they are known.
+    pub header: Option<Arc<[String]>>,
+    /// Where its present attempt begins; what stands before is not its own.
+    pub begun_at: Offset,
+    /// Its end-of-file marker came, and rows are missing.
+    pub expects_rows: bool,
+}
+
 /// What is left of an upload that has ended.
 #[derive(Debug)]
 struct Finished {
@@ -139,23 +152,28 @@ impl Aggregate {
         }
     }
 
-    /// Takes up what [`StateStore::load`](crate::state::StateStore::load) gave. Returns the open uploads, each with its header, for the source.
-    pub fn restore(&mut self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<(UploadId, Option<Arc<[String]>>)>, StateError> {
+    /// Takes up what [`StateStore::load`](crate::state::StateStore::load) gave. Returns the open uploads, for the source.
+    pub fn restore(&mut self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<RestoredUpload>, StateError> {
         let saved = Saved::read(entries)?;
         for entry in saved.ledger {
             self.ledger.adopt(entry, Offset(i64::MAX));
         }
-        let mut headers = Vec::new();
+        let mut restored = Vec::new();
         for mut upload in saved.uploads {
             if self.ledger.find(upload.id.hash(), upload.first_offset).is_some() {
                 // It had ended, and the process too before this was deleted.
                 self.finished.push(Finished::of(&mut upload));
                 continue;
             }
-            headers.push((upload.id.clone(), upload.header.clone()));
+            restored.push(RestoredUpload {
+                upload: upload.id.clone(),
+                header: upload.header.clone(),
+                begun_at: upload.begun_at,
+                expects_rows: upload.eof.is_some(),
+            });
             self.open.insert(upload.id.clone(), Box::new(upload));
         }
-        Ok(headers)
+        Ok(restored)
     }
 
     /// Takes up ends of uploads that were read from the status topic, for a replay that begins at `replay_from`.

@@ -94,7 +94,7 @@ mod tests {
 
     fn state(offset: i64, refill_from: i64) -> TaskState {
         let [offset, refill_from] = [Offset(offset), Offset(refill_from)];
-        TaskState { offset, refill_from, replay_from: refill_from, topology: "t".into() }
+        TaskState { offset, refill_from, replay_from: refill_from, topology: "t".into(), waiting: vec![] }
     }
     fn ours(next: i64, replay_from: i64) -> Committed {
         Committed::Ours(Progress { next: Offset(next), replay_from: Offset(replay_from) })

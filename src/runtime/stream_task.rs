@@ -10,7 +10,7 @@ use crate::aggregate::{
 };
 use crate::map;
 use crate::processor::{ProcessError, Processor};
-use crate::record::{Offset, Reason, Record, Rejection, StreamElement, TaskId, TopicPartition};
+use crate::record::{Offset, Reason, Rejection, StreamElement, TaskId, TopicPartition, UploadId};
 use crate::runtime::recovery::{self, RecoveryPlan};
 use crate::sink::chunk::{self, Chunks};
 use crate::sink::dead_letter::DeadLetter;
@@ -20,7 +20,7 @@ use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::{AboutFacts, CompleteUpload};
 use crate::source::Source;
 use crate::state::keys::{self, LedgerState, StateKey, TaskState};
-use crate::state::{StateError, StateStore, WriteBatch};
+use crate::state::{Entry, StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError};
 
@@ -63,10 +63,13 @@ pub struct StreamTask {
     maps: Vec<Box<dyn Processor>>,
     aggregate: Aggregate,
     maker: WorkbookMaker,
+    about: AboutFacts,
     store: Box<dyn StateStore>,
     fence: Fence,
     /// First record that is not processed.
     position: Offset,
+    /// First offset of the read that is under way: a fetch, or the part of one on this side of a border.
+    read_from: Offset,
     /// While unfinished pages are refilled: where that ends.
     refill_until: Option<Offset>,
     /// Outputs of events below this offset are out already.
@@ -93,46 +96,78 @@ impl StreamTask {
         let entries = store.load()?;
         let local = entries.iter().find(|(key, _)| StateKey::decode(key) == Some(StateKey::Task));
         let local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(value));
-        let usable = local.as_ref().is_some_and(|state| *state.topology == *topology.hash);
-        let ledger = if usable && !matches!(start.committed, Committed::Reset(_)) { vec![] } else { read_ledger()? };
+        // State that is as new as the commit remembers every end that matters.
+        let remembers = |state: &TaskState| match &start.committed {
+            Committed::None => true,
+            Committed::Ours(progress) => progress.next <= state.offset,
+            Committed::Reset(_) => false,
+        };
+        let usable = local.as_ref().is_some_and(|state| *state.topology == *topology.hash && remembers(state));
+        let ledger = if usable { vec![] } else { read_ledger()? };
         let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &ledger, start.log_start);
 
         let mut task = Self::assemble(id, topology, store, &start)?;
-        let from = match plan {
-            RecoveryPlan::Resume { refill_from, position, silent_below } => {
+        let from = match (plan, local) {
+            (RecoveryPlan::Resume { refill_from, position, silent_below }, Some(local)) => {
                 info!(task = %task.id, %refill_from, %position, "resuming from local state");
-                let open = task.aggregate.restore(&entries)?;
-                task.source.begin_refill(open);
+                task.restore(&entries, local)?;
+                task.aggregate.adopt_ledger(ledger, position);
                 task.position = position;
                 task.silent_below = silent_below;
                 task.refill_until = Some(position);
-                refill_from.min(position)
+                refill_from
             }
-            RecoveryPlan::Rebuild { replay_from, silent_below, because } => {
-                if let Some(because) = because {
+            (RecoveryPlan::Resume { position: replay_from, silent_below, .. }, None)
+            | (RecoveryPlan::Rebuild { replay_from, silent_below, .. }, _) => {
+                if let RecoveryPlan::Rebuild { because: Some(because), .. } = plan {
                     let records = silent_below.0 - replay_from.0;
                     warn!(task = %task.id, because, %replay_from, records, "rebuilding state from the log");
                 }
                 if !entries.is_empty() {
                     task.store.clear()?;
                 }
-                task.aggregate.adopt_ledger(ledger);
+                task.aggregate.adopt_ledger(ledger, replay_from);
                 task.position = replay_from;
                 task.silent_below = silent_below;
                 replay_from
             }
         };
         if from < start.log_start {
-            // Retention was faster than we: what the lost records belonged to cannot be completed any more.
-            let lost = from..start.log_start;
-            task.aggregate_call(|aggregate, ctx| aggregate.log_gap(lost, ctx))?;
-            task.position = task.position.max(start.log_start);
+            task.survive_retention(from..start.log_start)?;
         }
+        task.aggregate.forget_ledger_below(start.log_start);
         let from = from.max(start.log_start);
+        task.read_from = from;
         if task.refill_until.is_some_and(|until| from >= until) {
             task.end_refill()?;
         }
         Ok((task, from))
+    }
+
+    /// Takes up the open uploads, and tells the source whose rows are to be read again.
+    fn restore(&mut self, entries: &[Entry], local: TaskState) -> Result<(), TaskError> {
+        let open = self.aggregate.restore(entries)?;
+        let waiting = local.waiting.into_iter().map(|(id, from)| (UploadId::new(id), from));
+        self.source.begin_refill(open.iter().map(|open| (open.upload.clone(), open.begun_at)).chain(waiting).collect());
+        for open in open {
+            self.source.restore(open.upload.clone(), open.header);
+            if open.expects_rows {
+                self.source.expect_rows(&open.upload);
+            }
+        }
+        Ok(())
+    }
+
+    /// Retention was faster than we: what the lost records may have belonged to cannot be completed any more.
+    fn survive_retention(&mut self, lost: Range<Offset>) -> Result<(), TaskError> {
+        warn!(task = %self.id, from = %lost.start, to = %lost.end, "retention removed records of open uploads; raise retention.ms or retention.bytes");
+        self.refill_until = None;
+        self.source.end_refill();
+        self.position = self.position.max(lost.end);
+        self.call_aggregate(0, |aggregate, ctx| {
+            aggregate.log_gap(lost, ctx);
+            Ok(())
+        })
     }
 
     fn assemble(
@@ -141,7 +176,8 @@ impl StreamTask {
         store: Box<dyn StateStore>,
         start: &TaskStart,
     ) -> Result<StreamTask, TaskError> {
-        let maker = WorkbookMaker::new(Arc::new(topology.sink.clone()), topology.about())
+        let about = topology.about();
+        let maker = WorkbookMaker::new(Arc::new(topology.sink.clone()), about.clone())
             .map_err(|e| ProcessError { node: topology.sink.node.to_string(), message: e.to_string() })?;
         let aggregate = Aggregate::new(AggregateSettings {
             aggregate: Arc::new(topology.aggregate.clone()),
@@ -158,9 +194,11 @@ impl StreamTask {
             maps: topology.maps.iter().map(map::build).collect::<Result<_, _>>()?,
             aggregate,
             maker,
+            about,
             store,
             fence: start.fence.clone(),
             position: Offset(0),
+            read_from: Offset(0),
             refill_until: None,
             silent_below: Offset(0),
             events: Vec::new(),
@@ -209,6 +247,8 @@ impl StreamTask {
     /// 2. the maps work on the rows' columns,
     /// 3. the aggregate orders them and writes them to the pages of their sheets,
     /// 4. what is complete leaves through the sink, at once.
+    ///
+    /// After an error the task is of no use: it is started again from its last commit.
     pub fn process(&mut self, fetched: Fetched, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
         let mut lost = fetched.lost.into_iter().peekable();
         let mut poisoned = fetched.poisoned.into_iter().peekable();
@@ -217,46 +257,57 @@ impl StreamTask {
                 self.on_gap(gap, now_ms, outbox)?;
             }
             while let Some((offset, rejection)) = poisoned.next_if(|(offset, _)| *offset < record.offset) {
+                self.reach(offset, now_ms, outbox)?;
                 self.source.poisoned(offset, rejection);
             }
-            self.on_record(record, now_ms, outbox)?;
+            self.reach(record.offset, now_ms, outbox)?;
+            self.source.push(record);
+            self.drain(now_ms, outbox)?;
         }
         for (offset, rejection) in poisoned {
+            self.reach(offset, now_ms, outbox)?;
             self.source.poisoned(offset, rejection);
         }
-        self.source.flush();
-        self.drain(now_ms, outbox)?;
         for gap in lost {
             self.on_gap(gap, now_ms, outbox)?;
         }
-        if self.refill_until.is_some_and(|until| fetched.next >= until) {
-            self.end_refill()?;
-        }
-        self.position = self.position.max(fetched.next);
+        self.read_to(fetched.next, now_ms, outbox)?;
         self.publish(outbox)
     }
 
-    fn on_record(&mut self, record: Record, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
-        if self.refill_until.is_some_and(|until| record.offset >= until) {
-            self.source.flush();
-            self.drain(now_ms, outbox)?;
+    /// Before a record is taken: a read never crosses the end of the refill, nor the offset from which on outputs count.
+    fn reach(&mut self, offset: Offset, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        let crosses = |border| self.read_from < border && border <= offset;
+        if crosses(self.refill_until.unwrap_or_default()) || crosses(self.silent_below) {
+            self.read_to(offset, now_ms, outbox)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a read: everything below `next` is taken all the way.
+    fn read_to(&mut self, next: Offset, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        self.source.flush();
+        self.drain(now_ms, outbox)?;
+        self.read_from = self.read_from.max(next);
+        if self.refill_until.is_some_and(|until| next >= until) {
             self.end_refill()?;
         }
-        self.position = self.position.max(record.offset);
-        self.source.push(record);
-        self.drain(now_ms, outbox)
+        self.position = self.position.max(next);
+        Ok(())
     }
 
     fn on_gap(&mut self, lost: Range<Offset>, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
-        self.source.flush();
-        self.drain(now_ms, outbox)?;
+        self.read_to(lost.start, now_ms, outbox)?;
         warn!(task = %self.id, from = %lost.start, to = %lost.end, "records are missing from the log");
-        self.aggregate_call_at(now_ms, |aggregate, ctx| aggregate.log_gap(lost, ctx))?;
+        self.call_aggregate(now_ms, |aggregate, ctx| {
+            aggregate.log_gap(lost, ctx);
+            Ok(())
+        })?;
         self.handle_events(outbox)
     }
 
     fn end_refill(&mut self) -> Result<(), TaskError> {
-        self.aggregate_call(|aggregate, ctx| aggregate.refill_done(ctx))?;
+        self.aggregate.refill_done()?;
         self.source.end_refill();
         self.refill_until = None;
         Ok(())
@@ -271,13 +322,16 @@ impl StreamTask {
                     for map in &mut self.maps {
                         map.process(&mut batch)?;
                     }
-                    self.aggregate_call_at(now_ms, |aggregate, ctx| aggregate.process(batch, ctx))?;
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.process(batch, ctx))?;
                 }
                 StreamElement::Marker(marker) => {
-                    self.aggregate_call_at(now_ms, |aggregate, ctx| aggregate.on_marker(marker, ctx))?;
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.on_marker(marker, ctx))?;
                 }
                 StreamElement::Failed { upload, offset, rejection } => {
-                    self.aggregate_call_at(now_ms, |aggregate, ctx| aggregate.fail(upload, offset, rejection, ctx))?;
+                    self.call_aggregate(now_ms, |aggregate, ctx| {
+                        aggregate.fail(&upload, offset, rejection, ctx);
+                        Ok(())
+                    })?;
                 }
                 StreamElement::Refused { record, upload, rejection } => {
                     if self.refill_until.is_none() && record.offset >= self.silent_below {
@@ -305,7 +359,10 @@ impl StreamTask {
         if self.refill_until.is_some() {
             return Ok(());
         }
-        self.aggregate_call_at(now_ms, |aggregate, ctx| aggregate.tick(ctx))?;
+        self.call_aggregate(now_ms, |aggregate, ctx| {
+            aggregate.tick(ctx);
+            Ok(())
+        })?;
         self.handle_events(outbox)?;
         self.publish(outbox)
     }
@@ -329,6 +386,7 @@ impl StreamTask {
             refill_from: self.aggregate.refill_from().into_iter().chain(self.source.oldest_waiting()).min().unwrap_or(self.position),
             replay_from: progress.replay_from,
             topology: self.topology.hash.to_string(),
+            waiting: self.source.waiting_uploads().map(|(id, from)| (id.as_str().to_owned(), from)).collect(),
         };
         batch.put(StateKey::Task.encode(), keys::encode(&state));
         self.store.commit(batch)?;
@@ -347,14 +405,7 @@ impl StreamTask {
         Progress { next: self.position, replay_from: open.unwrap_or(self.position).min(self.position) }
     }
 
-    fn aggregate_call<T>(
-        &mut self,
-        call: impl FnOnce(&mut Aggregate, &mut AggregateContext) -> Result<T, StateError>,
-    ) -> Result<T, TaskError> {
-        self.aggregate_call_at(0, call)
-    }
-
-    fn aggregate_call_at<T>(
+    fn call_aggregate<T>(
         &mut self,
         now_ms: u64,
         call: impl FnOnce(&mut Aggregate, &mut AggregateContext) -> Result<T, StateError>,
@@ -363,13 +414,8 @@ impl StreamTask {
             Some(_) => Phase::Refill,
             None => Phase::Live { silent_below: self.silent_below },
         };
-        let mut ctx = AggregateContext {
-            store: &mut *self.store,
-            phase,
-            now_ms,
-            position: self.position,
-            out: &mut self.events,
-        };
+        let position = self.read_from;
+        let mut ctx = AggregateContext { store: &mut *self.store, phase, now_ms, position, out: &mut self.events };
         Ok(call(&mut self.aggregate, &mut ctx)?)
     }
 

@@ -88,7 +88,7 @@ impl Manager {
     /// Checks the topics and joins every topology's group.
     fn join(&mut self, topologies: Vec<Topology>, config: &StreamsConfig) -> Result<(), StreamsError> {
         for topology in topologies {
-            let partition_count = self.client.check_topics(&topology.topics())?;
+            let partition_count = check_topics(&self.client, &topology)?;
             let group = self.client.group(&topology.name);
             let member = member::member_id(&topology.name, config.instance_id.as_deref(), &config.state_dir);
             info!(topology = %topology.name, hash = %topology.hash, %member, "joining");
@@ -214,6 +214,28 @@ impl Manager {
     }
 }
 
+/// Refuses topics that cannot serve before anything is read; the answer is the number of source partitions.
+fn check_topics(client: &KafkaClient, topology: &Topology) -> Result<i32, TransportError> {
+    let hint = |error| match error {
+        TransportError::Topic(message) => {
+            TransportError::Topic(format!("{message}; `sheetstream topics create` makes the topics of a topology"))
+        }
+        other => other,
+    };
+    let sink = &topology.sink;
+    let input = client.describe_topic(&topology.source.topic).map_err(hint)?;
+    input.check_uncompacted()?;
+    client.describe_topic(&sink.topic).map_err(hint)?.check_uncompacted()?;
+    client.describe_topic(&sink.dead_letter_topic).map_err(hint)?;
+    let status = client.describe_topic(&sink.status_topic).map_err(hint)?;
+    if status.partitions < input.partitions {
+        let (found, wanted) = (status.partitions, input.partitions);
+        let what = format!("{} has {found} partitions and the source {wanted}; task k writes its partition k", status.name);
+        return Err(TransportError::Topic(format!("{what}: add partitions with kafka-topics --alter --partitions {wanted}")));
+    }
+    Ok(input.partitions)
+}
+
 fn release(app: &mut Application, id: &TaskId) {
     let partition = TopicPartition { topic: app.topology.source.topic.clone(), partition: id.partition };
     app.member.released(&BTreeSet::from([partition]));
@@ -243,7 +265,7 @@ fn task_maker(id: TaskId, app: &Application, client: KafkaClient, state: Arc<Sta
         let start = TaskStart { committed, log_start, partition_count, fence };
         let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
         let (task, from) = StreamTask::start(id, topology, store, start, &mut || ledger::read(&client, &status))?;
-        let outbox = KafkaOutbox::new(&client, &group)?;
+        let outbox = KafkaOutbox::new(&client, &group);
         let ingest = ingest::spawn(&client, partition, from, waker);
         Ok(RunningTask { task, ingest, outbox })
     })

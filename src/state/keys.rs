@@ -172,6 +172,8 @@ pub struct TaskState {
     pub replay_from: Offset,
     /// Hash of the topology that wrote it.
     pub topology: String,
+    /// Uploads whose rows wait for their header, and the first record that they cannot do without: the source's, and none else's yet.
+    pub waiting: Vec<(String, Offset)>,
 }
 
 /// Row counts of an upload. rows in = written + rejected + duplicate + late + filtered + voided + waiting.

@@ -26,7 +26,7 @@ pub use problem::{Position, Problem, Problems};
 
 use crate::aggregate::AggregateConfig;
 use crate::map::MapConfig;
-use crate::sink::SinkConfig;
+use crate::sink::{AboutFacts, SinkConfig};
 use crate::source::SourceConfig;
 use problem::Findings;
 use reader::Reader;
@@ -89,6 +89,17 @@ impl Topology {
             Some(topology) if findings.is_empty() => Ok(topology),
             _ => Err(findings.into_problems(file_name, text)),
         }
+    }
+}
+
+impl Topology {
+    /// What the *About* sheet of its workbooks says of it.
+    pub fn about(&self) -> AboutFacts {
+        let crs = self.maps.iter().filter_map(|map| match map {
+            MapConfig::Reproject(reproject) => Some(reproject.crs.clone()),
+            MapConfig::Select(_) => None,
+        });
+        AboutFacts { topology: self.name.clone(), topology_hash: self.hash.clone(), crs: crs.collect() }
     }
 }
 
