@@ -1,6 +1,7 @@
 //! sheetstream: CSV rows on a Kafka topic in, finished Excel workbooks out.
 pub mod aggregate;
 pub mod crs;
+pub mod file;
 pub mod kafka;
 pub mod map;
 pub mod page;
