@@ -2,6 +2,7 @@
 pub mod aggregate;
 pub mod client;
 pub mod crs;
+pub mod file;
 pub mod kafka;
 pub mod map;
 pub mod page;
