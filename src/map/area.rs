@@ -7,8 +7,8 @@ use crate::crs::{self, CrsError, CrsKind, CrsPair, LonLat};
 
 /// An area of use, and how a point's longitude and latitude are had.
 ///
-/// The cheapest way that is right: the source coordinates or the result are the longitude and latitude already, or differ from them
-/// too little to matter; only between two projected CRSs (or away from WGS 84) a second transformation is needed.
+/// The cheapest way that is right: mostly the source coordinates or the result are the longitude and latitude already; between two
+/// projected CRSs, and to a datum other than WGS 84, every point costs a second transformation.
 pub(super) struct Area {
     bounds: [f64; 4],
     way: Way,

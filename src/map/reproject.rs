@@ -129,9 +129,11 @@ impl Reproject {
         let place = area.zip(target).and_then(|(area, target)| area.lon_lat((x, y), target));
         let mut message = match (place, area) {
             (Some((lon, lat)), Some(area)) => {
-                format!("({x}, {y}) is at longitude {lon:.4}, latitude {lat:.4}, outside the area of {label} ({area})")
+                format!(
+                    "({x:?}, {y:?}) is at longitude {lon:.4}, latitude {lat:.4}, outside the area of {label} ({area})"
+                )
             }
-            _ => format!("({x}, {y}) is no place in {label}"),
+            _ => format!("({x:?}, {y:?}) is no place in {label}"),
         };
         let fits = |point: Point| area.zip(self.target(point)).is_some_and(|(area, target)| area.holds(point, target));
         let degrees = x.abs() <= 180.0 && y.abs() <= 180.0;

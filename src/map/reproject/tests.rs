@@ -99,7 +99,7 @@ fn bad_coordinates_are_refused_with_their_reason_and_a_hint() {
         ("EPSG:5181", "EPSG:5179", "953900", "1952030", CoordRange, "outside the area of EPSG:5181"),
         ("EPSG:3857", "EPSG:5179", "14135000", "99999999", CoordRange, "outside the area of EPSG:3857"),
         ("EPSG:5179", "EPSG:4326", "1e15", "1e15", CoordRange, "no place in EPSG:5179"),
-        ("EPSG:5179", "EPSG:4326", "1e300", "-1e300", CoordRange, "no place in EPSG:5179"),
+        ("EPSG:5179", "EPSG:4326", "1e300", "-1e300", CoordRange, "(1e300, -1e300) is no place in EPSG:5179"),
         ("EPSG:4326", "EPSG:3857", "200", "10", CoordRange, "outside the area"),
         ("EPSG:4326", "EPSG:3857", "900", "10", CoordRange, "no place"),
         // zeros that were empty cells
