@@ -184,7 +184,7 @@ fn clip(definition: &str) -> String {
     }
 }
 
-/// An object that runs `pipeline`. It is neither `Send` nor `Sync`, prints nothing, and costs no look-up in PROJ's database.
+/// An object that runs `pipeline`, for the thread that opens it only; it prints nothing. Costs some 5 ms.
 pub fn open(pipeline: &str) -> Result<Proj, CrsError> {
     silence();
     Proj::new(pipeline).map_err(|error| CrsError::Library(error.to_string()))
@@ -452,3 +452,6 @@ impl Drop for Object<'_> {
         unsafe { proj_destroy(self.ptr) };
     }
 }
+
+#[cfg(test)]
+mod tests;
