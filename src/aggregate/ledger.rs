@@ -119,6 +119,15 @@ impl Ledger {
         }
     }
 
+    /// The last end that was reached is a failure after all.
+    pub(super) fn fail_last(&mut self, upload: UploadHash) {
+        let entries = self.entries.get_mut(&upload).map_or(&mut [][..], Vec::as_mut_slice);
+        if let Some(last) = entries.iter_mut().rev().find(|entry| entry.reached) {
+            (last.state.outcome, last.state.rows_sha256) = (Outcome::Failed, None);
+            self.changed.insert(upload);
+        }
+    }
+
     /// Counts a row that came after the last end before `offset`.
     pub(super) fn late_row(&mut self, upload: UploadHash, offset: Offset) {
         let entries = self.entries.get_mut(&upload).map_or(&mut [][..], Vec::as_mut_slice);

@@ -36,7 +36,7 @@ use crate::page::{PageWriter, Styles};
 use crate::record::{ColumnType, Offset, Reason, Rejection, RowBatch, UploadHash, UploadId};
 use crate::source::SourceConfig;
 use crate::state::keys::LedgerState;
-use crate::state::{StateError, WriteBatch};
+use crate::state::{Entry, StateError, WriteBatch};
 
 /// What the topology says of its aggregate.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +153,7 @@ impl Aggregate {
     }
 
     /// Takes up what [`StateStore::load`](crate::state::StateStore::load) gave. Returns the open uploads, for the source.
-    pub fn restore(&mut self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<RestoredUpload>, StateError> {
+    pub fn restore(&mut self, entries: &[Entry]) -> Result<Vec<RestoredUpload>, StateError> {
         let saved = Saved::read(entries)?;
         for entry in saved.ledger {
             self.ledger.adopt(entry, Offset(i64::MAX));
@@ -189,6 +189,11 @@ impl Aggregate {
     /// Forgets ends of uploads that lie below the start of the log.
     pub fn forget_ledger_below(&mut self, log_start: Offset) {
         self.ledger.forget_below(log_start);
+    }
+
+    /// The workbook of an upload that has just completed cannot be made or sent: it failed after all.
+    pub fn undelivered(&mut self, upload: &UploadId) {
+        self.ledger.fail_last(upload.hash());
     }
 
     /// Takes rows that went through the maps. A batch without rows tells the columns of an upload that may have none.

@@ -12,7 +12,7 @@ use super::sheets::Sheets;
 use super::upload::{OpenUpload, PendingEof, upload_hash};
 use crate::record::{Rejection, RowKey, UploadHash, UploadId};
 use crate::state::keys::{LedgerState, PageState, SheetState, StateKey, UploadState, decode};
-use crate::state::StateError;
+use crate::state::{Entry, StateError};
 
 /// Rows of unfinished pages that were read again, until all are there: numbered rows may come in any order.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ fn damaged(what: impl Into<String>) -> StateError {
 impl Saved {
     /// Reads `entries`, which are in key order, and checks that nothing is missing: sheets, pages and rejected rows count from 0 without
     /// holes, and each count is what the next higher entry says.
-    pub(super) fn read(entries: &[(Vec<u8>, Vec<u8>)]) -> Result<Saved, StateError> {
+    pub(super) fn read(entries: &[Entry]) -> Result<Saved, StateError> {
         let mut saved = Saved::default();
         let mut parts: BTreeMap<UploadHash, Parts> = BTreeMap::new();
         for (key, value) in entries {
