@@ -25,8 +25,6 @@ impl Code {
     pub(crate) const UNKNOWN_PRODUCER_ID: Code = Code(59);
     pub(crate) const INVALID_PRODUCER_EPOCH: Code = Code(47);
     pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = Code(49);
-    pub(crate) const UNKNOWN_TOPIC_ID: Code = Code(100);
-    pub(crate) const INCONSISTENT_TOPIC_ID: Code = Code(103);
     pub(crate) const FENCED_MEMBER_EPOCH: Code = Code(110);
     pub(crate) const STALE_MEMBER_EPOCH: Code = Code(113);
 
@@ -55,7 +53,8 @@ impl Code {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(error) = ResponseError::try_from_code(self.0) {
+        let known = ResponseError::try_from_code(self.0).filter(|error| !matches!(error, ResponseError::Unknown(_)));
+        if let Some(error) = known {
             for (i, c) in format!("{error:?}").chars().enumerate() {
                 let gap = if i > 0 && c.is_ascii_uppercase() { "_" } else { "" };
                 write!(f, "{gap}{}", c.to_ascii_uppercase())?;

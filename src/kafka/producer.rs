@@ -162,7 +162,7 @@ impl Producer {
             self.partitions.iter().filter(|(_, lane)| !lane.builder.is_empty()).map(|(at, _)| at.clone()).collect();
         waiting.iter().try_for_each(|at| self.dispatch(at))?;
         let everything = self.deliveries.room.acquire_many(self.config.buffer_bytes);
-        self.client.handle.block_on(everything).map_err(|_| KafkaError::ShutDown)?;
+        drop(self.client.handle.block_on(everything).map_err(|_| KafkaError::ShutDown)?);
         self.deliveries.take_error()
     }
     /// Hands a partition's batch to its writer, once there is room.

@@ -35,10 +35,14 @@ impl Backoff {
     }
     /// Waits before the next try; fails with `error` when another try cannot help, with [`KafkaError::Deadline`] past the deadline.
     pub async fn wait(&mut self, error: KafkaError) -> Result<(), KafkaError> {
+        sleep(self.next(Instant::now(), error)?).await;
+        Ok(())
+    }
+    /// How long to wait, as of `now`.
+    fn next(&mut self, now: Instant, error: KafkaError) -> Result<Duration, KafkaError> {
         if !error.is_transient() {
             return Err(error);
         }
-        let now = Instant::now();
         let failing = now - *self.failing_since.get_or_insert(now);
         if failing > self.deadline {
             return Err(KafkaError::Deadline { operation: self.operation, after: failing, last: Box::new(error) });
@@ -49,9 +53,9 @@ impl Backoff {
         } else {
             tracing::debug!(operation = self.operation, wait_ms = self.wait.as_millis() as u64, %error, "retrying");
         }
-        sleep(self.wait).await;
-        self.wait = (self.wait * 2).min(CAP);
-        Ok(())
+        let wait = self.wait;
+        self.wait = (wait * 2).min(CAP);
+        Ok(wait)
     }
     /// The operation succeeded: the next failure begins a new deadline.
     pub fn reset(&mut self) {
@@ -70,32 +74,33 @@ mod tests {
         KafkaError::Connection { address: "nowhere:9092".into(), message: "refused".into() }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn waits_double_up_to_the_cap_and_end_at_the_deadline() {
+    #[test]
+    fn waits_double_up_to_the_cap_and_end_at_the_deadline() {
         let (start, mut backoff) = (Instant::now(), Backoff::new("test", Duration::from_secs(10)));
-        let mut at = Vec::new();
+        let (mut now, mut at) = (start, Vec::new());
         let last = loop {
-            match backoff.wait(unreachable()).await {
-                Ok(()) => at.push(start.elapsed().as_millis()),
+            match backoff.next(now, unreachable()) {
+                Ok(wait) => now += wait,
                 Err(error) => break error,
             }
+            at.push((now - start).as_millis());
         };
         assert_eq!(at, [100, 300, 700, 1_500, 3_100, 5_100, 7_100, 9_100, 11_100]);
         assert!(matches!(last, KafkaError::Deadline { .. }), "{last}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn success_begins_a_new_deadline() {
-        let mut backoff = Backoff::new("test", Duration::from_secs(3));
+    #[test]
+    fn success_begins_a_new_deadline() {
+        let (mut now, mut backoff) = (Instant::now(), Backoff::new("test", Duration::from_secs(3)));
         for _ in 0..20 {
-            backoff.wait(unreachable()).await.expect("within the deadline");
+            now += backoff.next(now, unreachable()).expect("within the deadline") + Duration::from_secs(2);
             backoff.reset();
         }
     }
 
-    #[tokio::test]
-    async fn what_cannot_pass_is_not_waited_for() {
+    #[test]
+    fn what_cannot_pass_is_not_waited_for() {
         let mut backoff = Backoff::new("test", Duration::from_secs(3));
-        assert!(matches!(backoff.wait(KafkaError::ShutDown).await, Err(KafkaError::ShutDown)));
+        assert!(matches!(backoff.next(Instant::now(), KafkaError::ShutDown), Err(KafkaError::ShutDown)));
     }
 }

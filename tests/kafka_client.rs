@@ -1,0 +1,605 @@
+//! The Kafka transport against Apache Kafka itself.
+
+#[path = "support/kafka.rs"]
+mod kafka;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{
+    DeleteRecordsRequest, EndTxnRequest, InitProducerIdRequest, ProduceRequest, ProducerId, TopicName, TransactionalId,
+};
+use kafka_protocol::protocol::StrBytes;
+use sheetstream::kafka::admin::{Creation, NewTopic};
+use sheetstream::kafka::group::GroupMember;
+use sheetstream::kafka::ingest::{self, BUFFER_BYTES_MAX, IngestHandle};
+use sheetstream::kafka::outbox::KafkaOutbox;
+use sheetstream::kafka::producer::ProducerConfig;
+use sheetstream::kafka::wire::batch_builder::{BatchBuilder, ProducerStamp};
+use sheetstream::kafka::wire::cluster::{Cluster, Lane};
+use sheetstream::kafka::wire::compression::Compression;
+use sheetstream::kafka::{Isolation, KafkaClient, KafkaConfig};
+use sheetstream::record::{Header, Offset, Record, TopicPartition};
+use sheetstream::transport::{
+    Committed, Fence, Fetched, GroupEvent, Membership, OutRecord, Outbox, Progress, TransportError,
+};
+use uuid::Uuid;
+
+use kafka::{Kafka, connect};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn at(topic: &Arc<str>, partition: i32) -> TopicPartition {
+    TopicPartition { topic: topic.clone(), partition }
+}
+
+fn send(client: &KafkaClient, topic: &Arc<str>, values: &[&str]) {
+    let mut producer = client.producer(ProducerConfig::default());
+    for value in values {
+        producer.send(topic, Some(0), None, Some(value.as_bytes()), &[]).expect("sent");
+    }
+    producer.flush().expect("acknowledged");
+}
+
+/// A partition that is being read, and how its thread is woken.
+struct Reading {
+    ingest: IngestHandle,
+    woken: Receiver<()>,
+}
+
+impl Reading {
+    fn from(client: &KafkaClient, partition: TopicPartition, from: i64) -> Reading {
+        let (wake, woken) = channel();
+        let waker = Arc::new(move || drop(wake.send(())));
+        Reading { ingest: ingest::spawn(client, partition, Offset(from), waker), woken }
+    }
+    fn next(&mut self) -> Result<Fetched, TransportError> {
+        loop {
+            if let Some(read) = self.ingest.try_next() {
+                return read;
+            }
+            self.woken.recv_timeout(LIMIT).expect("something to read");
+        }
+    }
+    /// Everything up to offset `end`.
+    fn until(&mut self, end: i64) -> Fetched {
+        let mut all = Fetched::default();
+        while all.next < Offset(end) {
+            let read = self.next().expect("readable");
+            all.records.extend(read.records);
+            all.poisoned.extend(read.poisoned);
+            all.lost.extend(read.lost);
+            (all.next, all.high_watermark, all.log_start) = (read.next, read.high_watermark, read.log_start);
+        }
+        all
+    }
+}
+
+fn values(records: &[Record]) -> Vec<&str> {
+    records.iter().map(|r| std::str::from_utf8(r.value.as_deref().unwrap_or_default()).expect("UTF-8")).collect()
+}
+
+/// A member that obeys: what it holds, and under which fence.
+struct Obedient {
+    member: GroupMember,
+    held: BTreeSet<TopicPartition>,
+    fence: Fence,
+}
+
+impl Obedient {
+    fn new(member: GroupMember) -> Obedient {
+        Obedient { member, held: BTreeSet::new(), fence: Fence::default() }
+    }
+    fn turn(&mut self) {
+        match self.member.next(Duration::from_millis(20)) {
+            None => (),
+            Some(GroupEvent::Assigned(partitions, fence)) => {
+                self.held.extend(partitions);
+                self.fence = fence;
+            }
+            Some(GroupEvent::Epoch(fence)) => self.fence = fence,
+            Some(GroupEvent::Revoked(partitions)) => {
+                self.held.retain(|held| !partitions.contains(held));
+                self.member.released(&partitions);
+            }
+            Some(GroupEvent::Lost(partitions)) => self.held.retain(|held| !partitions.contains(held)),
+            Some(GroupEvent::Fatal(error)) => panic!("{error}"),
+        }
+    }
+}
+
+/// Serves all members until `done`; no partition is ever held by two.
+fn serve(members: &mut [&mut Obedient], done: impl Fn(&[&mut Obedient]) -> bool) {
+    let since = std::time::Instant::now();
+    while !done(members) {
+        assert!(since.elapsed() < LIMIT, "not settled");
+        members.iter_mut().for_each(|member| member.turn());
+        let held: usize = members.iter().map(|member| member.held.len()).sum();
+        let distinct: BTreeSet<_> = members.iter().flat_map(|member| &member.held).collect();
+        assert_eq!(held, distinct.len(), "a partition is held twice");
+    }
+}
+
+fn holds(counts: &[usize]) -> impl Fn(&[&mut Obedient]) -> bool + '_ {
+    |members| members.iter().map(|member| member.held.len()).eq(counts.iter().copied())
+}
+
+#[test]
+fn partitions_are_shared_given_up_and_taken_over() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 6, &[]);
+    let group = kafka.client("group").group(&format!("group.{topic}"));
+    let join = || Obedient::new(group.join(Uuid::new_v4(), [topic.clone()]));
+
+    let mut a = join();
+    serve(&mut [&mut a], holds(&[6]));
+    let mut b = join();
+    serve(&mut [&mut a, &mut b], holds(&[3, 3]));
+    b.member.leave();
+    serve(&mut [&mut a], holds(&[6]));
+
+    let mut c = join();
+    serve(&mut [&mut a, &mut c], holds(&[3, 3]));
+    drop(c); // no leave: as after kill -9, the session has to expire
+    serve(&mut [&mut a], holds(&[6]));
+}
+
+#[test]
+fn a_restarted_member_is_given_its_partitions_back_without_a_rebalance() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 4, &[]);
+    let group = kafka.client("group").group(&format!("group.{topic}"));
+    let member = Uuid::new_v4();
+    let mut first = Obedient::new(group.join(member, [topic.clone()]));
+    serve(&mut [&mut first], holds(&[4]));
+    let fence = first.fence.clone();
+    drop(first);
+    let mut second = Obedient::new(group.join(member, [topic.clone()]));
+    serve(&mut [&mut second], holds(&[4]));
+    assert_eq!(second.fence, fence, "same member, same epoch");
+}
+
+#[test]
+fn a_member_that_was_put_out_loses_everything_and_comes_back() {
+    let Some(mut kafka) = Kafka::start(&[]) else { return };
+    let topic = kafka.topic("rows", 2, &[]);
+    let config = KafkaConfig { request_timeout: Duration::from_secs(1), ..kafka.config("group") };
+    let mut member = Obedient::new(connect(config).group("group").join(Uuid::new_v4(), [topic]));
+    serve(&mut [&mut member], holds(&[2]));
+    kafka.freeze();
+    std::thread::sleep(Duration::from_millis(7_000)); // longer than the session, by the broker's own clock
+    kafka.thaw();
+    let fence = member.fence.clone();
+    serve(&mut [&mut member], |members| members[0].held.len() == 2 && members[0].fence != fence || members[0].held.len() == 2);
+}
+
+#[test]
+fn progress_comes_back_as_committed_and_a_reset_is_noticed() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 2, &[]);
+    let client = kafka.client("commit");
+    send(&client, &topic, &["a", "b", "c"]);
+    let name = format!("group.{topic}");
+    let group = client.group(&name);
+    let committed = |partition| group.fetch_committed([at(&topic, partition)]).expect("fetched")[&at(&topic, partition)].clone();
+    assert_eq!(committed(0), Committed::None);
+
+    let mut member = Obedient::new(group.join(Uuid::new_v4(), [topic.clone()]));
+    serve(&mut [&mut member], holds(&[2]));
+    let progress = Progress { next: Offset(3), replay_from: Offset(1) };
+    group.commit(&at(&topic, 0), progress, &member.fence).expect("committed");
+    assert_eq!(committed(0), Committed::Ours(progress));
+    assert_eq!(committed(1), Committed::None);
+
+    member.member.leave();
+    let reset = kafka
+        .tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand")
+        .args(["--group", &name, "--topic", &topic, "--reset-offsets", "--to-offset", "2", "--execute"])
+        .output()
+        .expect("the tool runs");
+    assert!(reset.status.success(), "{}", String::from_utf8_lossy(&reset.stdout));
+    assert_eq!(committed(0), Committed::Reset(Offset(2)));
+}
+
+#[test]
+fn a_former_owners_commit_is_fenced() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 2, &[]);
+    let client = kafka.client("fence");
+    let group = client.group(&format!("group.{topic}"));
+    let mut a = Obedient::new(group.join(Uuid::new_v4(), [topic.clone()]));
+    serve(&mut [&mut a], holds(&[2]));
+    let former = a.fence.clone();
+    // Another handle of the same group, as another process would have it.
+    let mut b = Obedient::new(client.group(&group_name(&topic)).join(Uuid::new_v4(), [topic.clone()]));
+    serve(&mut [&mut a, &mut b], holds(&[1, 1]));
+    let (kept, lost) = (a.held.first().expect("one"), b.held.first().expect("one"));
+    let progress = Progress { next: Offset(0), replay_from: Offset(0) };
+    group.commit(kept, progress, &former).expect("still ours");
+    let refused = group.commit(lost, progress, &former);
+    assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
+    let unknown = Fence { member: Uuid::new_v4().to_string(), epoch: 1 };
+    assert!(matches!(group.commit(kept, progress, &unknown), Err(TransportError::Fenced(_))));
+}
+
+fn group_name(topic: &str) -> String {
+    format!("group.{topic}")
+}
+
+#[test]
+fn a_missing_topic_is_fatal_to_a_member_and_is_not_created() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let client = kafka.client("missing");
+    let missing: Arc<str> = "no.such.topic".into();
+    let mut member = client.group("group.missing").join(Uuid::new_v4(), [missing.clone()]);
+    assert!(matches!(member.next(LIMIT), Some(GroupEvent::Fatal(TransportError::Topic(_)))));
+    let mut reading = Reading::from(&client, at(&missing, 0), 0);
+    assert!(matches!(reading.next(), Err(TransportError::Topic(_))));
+    assert!(matches!(client.describe_topic(&missing), Err(TransportError::Topic(_))));
+    assert!(!client.list_topics().expect("listed").contains(&missing.to_string()));
+}
+
+#[test]
+fn topics_are_created_once_and_described() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let client = kafka.client("topics");
+    let name = format!("status.{}", Uuid::new_v4().simple());
+    let configs = vec![
+        ("cleanup.policy".to_string(), "compact,delete".to_string()),
+        ("max.message.bytes".to_string(), "2000000".to_string()),
+    ];
+    let wanted = NewTopic { name: name.clone(), partitions: 3, replication: -1, configs };
+    assert_eq!(client.create_topics(std::slice::from_ref(&wanted)).expect("created")[&name], Creation::Created);
+    assert_eq!(client.create_topics(std::slice::from_ref(&wanted)).expect("there")[&name], Creation::Existed);
+    let other = NewTopic { partitions: 4, ..wanted };
+    assert!(matches!(client.create_topics(&[other]), Err(TransportError::Topic(_))));
+    let described = client.describe_topic(&name).expect("described");
+    assert_eq!((described.partitions, described.max_message_bytes), (3, Some(2_000_000)));
+    assert!(matches!(described.check_uncompacted(), Err(TransportError::Topic(_))));
+    assert!(client.list_topics().expect("listed").contains(&name));
+    assert_eq!(client.partitions(&name).expect("there"), 3);
+}
+
+#[test]
+fn a_workbook_of_85_mb_goes_out_in_chunks_and_comes_back_in_order() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("workbooks", 3, &[]);
+    let client = kafka.client("outbox");
+    let mut outbox = KafkaOutbox::new(&client, &client.group(&group_name(&topic)));
+    let chunk = |i: usize| Bytes::from(vec![i as u8; 900 << 10]);
+    let record = |i: usize| OutRecord {
+        topic: topic.clone(),
+        partition: None,
+        key: Some(Bytes::from_static(b"21")),
+        value: chunk(i),
+        headers: vec![Header::new("ss-chunk", format!("{}/94", i + 1))],
+    };
+    outbox.publish(&mut (0..94).map(record)).expect("acknowledged");
+    let partition = at(&topic, (-973_932_308 & i32::MAX) % 3); // murmur2("21")
+    let mut found = Vec::new();
+    client.read_all(&partition, &mut |record| found.push(record)).expect("read");
+    assert_eq!(found.len(), 94);
+    for (i, record) in found.iter().enumerate() {
+        assert_eq!(record.headers, [Header::new("ss-chunk", format!("{}/94", i + 1))]);
+        assert_eq!(record.value, Some(chunk(i)));
+    }
+}
+
+#[test]
+fn a_record_the_topic_does_not_take_is_too_large_and_harms_no_other() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("workbooks", 1, &[]);
+    let client = kafka.client("large");
+    let mut outbox = KafkaOutbox::new(&client, &client.group(&group_name(&topic)));
+    let record = |bytes: usize| OutRecord {
+        topic: topic.clone(),
+        partition: Some(0),
+        key: None,
+        value: vec![7; bytes].into(),
+        headers: Vec::new(),
+    };
+    let refused = outbox.publish(&mut [record(1_100_000)].into_iter());
+    assert!(matches!(&refused, Err(TransportError::TooLarge(why)) if why.contains("1048588")), "{refused:?}");
+    outbox.publish(&mut [record(1_000_000), record(40_000), record(1_000)].into_iter()).expect("acknowledged");
+    assert_eq!(client.bounds(&at(&topic, 0)).expect("bounds").end, Offset(3));
+}
+
+#[test]
+fn rows_come_in_order_from_anywhere_in_the_log_whatever_the_codec() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let client = kafka.client("codecs");
+    let committed = connect(KafkaConfig { isolation: Isolation::ReadCommitted, ..kafka.config("codecs") });
+    let rows: Vec<String> = (0..5_000).map(|i| format!("{i},127.0276,37.4979")).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    for codec in ["uncompressed", "gzip", "snappy", "lz4", "zstd"] {
+        let topic = kafka.topic("rows", 1, &[("compression.type", codec)]);
+        send(&client, &topic, &rows);
+        for reader in [&client, &committed] {
+            let read = Reading::from(reader, at(&topic, 0), 1_234).until(5_000);
+            assert_eq!(values(&read.records), rows[1_234..], "{codec}");
+            assert_eq!(read.records[0].offset, Offset(1_234));
+            assert_eq!((read.high_watermark, read.log_start), (Offset(5_000), Offset(0)));
+            assert!(read.lost.is_empty() && read.poisoned.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_null_header_is_delivered_by_the_wire_reader() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 1, &[]);
+    let client = kafka.client("null-header");
+    send(&client, &topic, &["before"]);
+    let mut producer = client.producer(ProducerConfig::default());
+    let header = Header { name: "traceparent".into(), value: None };
+    producer.send(&topic, Some(0), Some(b"k"), Some(b"null"), std::slice::from_ref(&header)).expect("sent");
+    producer.flush().expect("acknowledged");
+    send(&client, &topic, &["after"]);
+    let read = Reading::from(&client, at(&topic, 0), 0).until(3);
+    assert_eq!(values(&read.records), ["before", "null", "after"]);
+    assert_eq!(read.records[1].headers, [header]);
+}
+
+/// Transactions by hand, as another producer would write them.
+struct Transactions {
+    cluster: Cluster,
+    partition: TopicPartition,
+    id: TransactionalId,
+    producer: (ProducerId, i16),
+    sequence: i32,
+}
+
+impl Transactions {
+    async fn begin(kafka: &Kafka, partition: TopicPartition) -> Transactions {
+        let cluster = Cluster::new(kafka.config("transactions"));
+        let id = TransactionalId(StrBytes::from_string(Uuid::new_v4().to_string()));
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(Some(id.clone()))
+            .with_transaction_timeout_ms(60_000)
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1);
+        let broker = cluster.any().await.expect("connected");
+        let answer = loop {
+            let answer = broker.call(&request, 5).await.expect("answered");
+            match answer.error_code {
+                14..=16 | 51 => tokio::time::sleep(Duration::from_millis(20)).await,
+                code => break (code == 0).then_some(answer).expect("a producer id"),
+            }
+        };
+        Transactions { cluster, partition, id, producer: (answer.producer_id, answer.producer_epoch), sequence: 0 }
+    }
+    async fn write(&mut self, values: &[&str]) {
+        let mut builder = BatchBuilder::new(1_000);
+        values.iter().for_each(|value| builder.push(1, None, Some(value.as_bytes()), &[]));
+        let mut batch = builder.finish(Compression::None);
+        batch.stamp(ProducerStamp { id: self.producer.0.0, epoch: self.producer.1, sequence: self.sequence });
+        self.sequence += values.len() as i32;
+        let mut bytes = BytesMut::from(&batch.bytes()[..]);
+        bytes[22] |= 0x10; // transactional
+        let crc = crc32c::crc32c(&bytes[21..]);
+        bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        let data = PartitionProduceData::default().with_index(0).with_records(Some(bytes.freeze()));
+        let topic = TopicProduceData::default()
+            .with_name(TopicName(StrBytes::from_string(self.partition.topic.to_string())))
+            .with_partition_data(vec![data]);
+        let request = ProduceRequest::default()
+            .with_transactional_id(Some(self.id.clone()))
+            .with_acks(-1)
+            .with_timeout_ms(10_000)
+            .with_topic_data(vec![topic]);
+        let (leader, _) = self.cluster.leader(&self.partition, Lane::Produce).await.expect("a leader");
+        loop {
+            let answer = leader.call(&request, 12).await.expect("answered");
+            match answer.responses[0].partition_responses[0].error_code {
+                51 => tokio::time::sleep(Duration::from_millis(10)).await,
+                code => break assert_eq!(code, 0),
+            }
+        }
+    }
+    async fn end(&mut self, commit: bool) {
+        let request = EndTxnRequest::default()
+            .with_transactional_id(self.id.clone())
+            .with_producer_id(self.producer.0)
+            .with_producer_epoch(self.producer.1)
+            .with_committed(commit);
+        let broker = self.cluster.any().await.expect("connected");
+        let answer = broker.call(&request, 5).await.expect("answered");
+        assert_eq!(answer.error_code, 0);
+        self.producer = (answer.producer_id, answer.producer_epoch);
+        self.sequence = 0;
+    }
+}
+
+#[test]
+fn transactions_are_read_in_both_isolations() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 1, &[]);
+    let client = kafka.client("plain");
+    send(&client, &topic, &["plain 0"]);
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        let mut transactions = Transactions::begin(kafka, at(&topic, 0)).await;
+        for (values, commit) in [(["committed 1", "committed 2"], true), (["aborted 4", "aborted 5"], false), (["committed 7", "committed 8"], true)] {
+            transactions.write(&values).await;
+            transactions.end(commit).await;
+        }
+        // The last marker is written after the answer to EndTxn: the next transaction waits for it.
+        transactions.write(&["open 10"]).await;
+    });
+    send(&client, &topic, &["plain 11"]);
+
+    let read = Reading::from(&client, at(&topic, 0), 0).until(12);
+    let all = [
+        "plain 0", "committed 1", "committed 2", "aborted 4", "aborted 5", "committed 7", "committed 8", "open 10", "plain 11",
+    ];
+    assert_eq!(values(&read.records), all);
+    assert!(read.lost.is_empty(), "markers are not gaps: {:?}", read.lost);
+
+    let committed = connect(KafkaConfig { isolation: Isolation::ReadCommitted, ..kafka.config("committed") });
+    let read = Reading::from(&committed, at(&topic, 0), 0).until(10);
+    assert_eq!(values(&read.records), ["plain 0", "committed 1", "committed 2", "committed 7", "committed 8"]);
+    assert!(read.lost.is_empty(), "aborted rows are not gaps: {:?}", read.lost);
+    let mut seen = Vec::new();
+    let end = committed.read_all(&at(&topic, 0), &mut |record| seen.push(record.offset.0)).expect("read");
+    assert_eq!((end, seen), (Offset(10), vec![0, 1, 2, 7, 8]), "up to the open transaction");
+}
+
+fn delete_records(kafka: &Kafka, partition: &TopicPartition, below: i64) {
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        let cluster = Cluster::new(kafka.config("delete"));
+        let (leader, _) = cluster.leader(partition, Lane::Control).await.expect("a leader");
+        let of = DeleteRecordsPartition::default().with_partition_index(partition.partition).with_offset(below);
+        let topic = DeleteRecordsTopic::default()
+            .with_name(TopicName(StrBytes::from_string(partition.topic.to_string())))
+            .with_partitions(vec![of]);
+        let request = DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
+        let answer = leader.call(&request, 2).await.expect("answered");
+        assert_eq!(answer.topics[0].partitions[0].error_code, 0);
+    });
+}
+
+#[test]
+fn an_offset_below_the_log_is_out_of_range_and_names_the_setting() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 1, &[]);
+    let client = kafka.client("range");
+    send(&client, &topic, &["a", "b", "c"]);
+    delete_records(kafka, &at(&topic, 0), 2);
+    for isolation in [Isolation::ReadUncommitted, Isolation::ReadCommitted] {
+        let client = connect(KafkaConfig { isolation, ..kafka.config("range") });
+        match Reading::from(&client, at(&topic, 0), 1).next() {
+            Err(TransportError::OutOfRange { at: Offset(1), log_start: Offset(2), hint }) => {
+                assert!(hint.contains("retention.ms"), "{hint}");
+            }
+            other => panic!("{other:?}"),
+        }
+        match Reading::from(&client, at(&topic, 0), 9).next() {
+            Err(TransportError::OutOfRange { hint, .. }) => assert!(hint.contains("made anew"), "{hint}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn records_deleted_while_they_wait_to_be_read_are_lost_and_the_rest_is_read() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 1, &[]);
+    for isolation in [Isolation::ReadUncommitted, Isolation::ReadCommitted] {
+        let client = connect(KafkaConfig { isolation, ..kafka.config("lost") });
+        let start = client.bounds(&at(&topic, 0)).expect("bounds").end.0;
+        let value = "x".repeat(900_000);
+        send(&client, &topic, &vec![value.as_str(); 20]);
+        let mut reading = Reading::from(&client, at(&topic, 0), start);
+        while reading.ingest.buffered_bytes() < BUFFER_BYTES_MAX {
+            reading.woken.recv_timeout(LIMIT).expect("the buffer fills");
+        }
+        delete_records(kafka, &at(&topic, 0), start + 18);
+        let read = reading.until(start + 20);
+        let [lost] = &read.lost[..] else { panic!("{:?}", read.lost) };
+        assert_eq!(lost.end, Offset(start + 18));
+        assert_eq!(read.records.len() as i64, lost.start.0 - start + 2);
+    }
+}
+
+#[test]
+fn a_full_buffer_stops_its_partition_and_no_other() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 2, &[]);
+    let client = kafka.client("buffer");
+    let mut producer = client.producer(ProducerConfig::default());
+    let value = vec![b'x'; 900_000];
+    for _ in 0..40 {
+        producer.send(&topic, Some(0), None, Some(&value), &[]).expect("sent");
+    }
+    producer.send(&topic, Some(1), None, Some(b"other"), &[]).expect("sent");
+    producer.flush().expect("acknowledged");
+    let mut full = Reading::from(&client, at(&topic, 0), 0);
+    while full.ingest.buffered_bytes() < BUFFER_BYTES_MAX {
+        full.woken.recv_timeout(LIMIT).expect("the buffer fills");
+    }
+    assert_eq!(values(&Reading::from(&client, at(&topic, 1), 0).until(1).records), ["other"]);
+    assert!(full.ingest.buffered_bytes() < BUFFER_BYTES_MAX + (2 << 20));
+    assert_eq!(full.ingest.high_watermark(), Some(Offset(40)));
+    assert_eq!(full.until(40).records.len(), 40);
+}
+
+#[test]
+fn a_frozen_broker_is_waited_for() {
+    let Some(mut kafka) = Kafka::start(&[]) else { return };
+    let topic = kafka.topic("rows", 1, &[]);
+    let client = connect(KafkaConfig { request_timeout: Duration::from_millis(700), ..kafka.config("frozen") });
+    send(&client, &topic, &["before"]);
+    let mut reading = Reading::from(&client, at(&topic, 0), 0);
+    assert_eq!(values(&reading.until(1).records), ["before"]);
+    let mut producer = client.producer(ProducerConfig::default());
+    kafka.freeze();
+    let written = std::thread::spawn({
+        let topic = topic.clone();
+        move || {
+            producer.send(&topic, Some(0), None, Some(b"during"), &[])?;
+            producer.flush()
+        }
+    });
+    std::thread::sleep(Duration::from_millis(3_000)); // long enough for every deadline on the way to pass
+    kafka.thaw();
+    written.join().expect("no panic").expect("acknowledged");
+    assert_eq!(values(&reading.until(2).records), ["during"], "once, although it was sent again");
+    send(&client, &topic, &["after"]);
+    assert_eq!(values(&reading.until(3).records), ["after"]);
+}
+
+#[test]
+fn a_broker_that_is_down_at_the_start_is_waited_for() {
+    let Some(mut kafka) = Kafka::start(&[]) else { return };
+    let topic = kafka.topic("rows", 1, &[]);
+    let client = kafka.client("down");
+    send(&client, &topic, &["a"]);
+    kafka.kill();
+    let client = kafka.client("down");
+    let mut reading = Reading::from(&client, at(&topic, 0), 0);
+    let mut member = Obedient::new(client.group("group").join(Uuid::new_v4(), [topic.clone()]));
+    let written = std::thread::spawn({
+        let (client, topic) = (client.clone(), topic.clone());
+        move || send(&client, &topic, &["b"])
+    });
+    kafka.boot();
+    assert_eq!(values(&reading.until(2).records), ["a", "b"]);
+    serve(&mut [&mut member], holds(&[1]));
+    written.join().expect("acknowledged");
+}
+
+#[test]
+fn past_the_deadline_a_broker_is_unavailable() {
+    let Some(kafka) = Kafka::prepare(&[]) else { return };
+    let config = KafkaConfig { retry_deadline: Duration::from_millis(300), ..kafka.config("nowhere") };
+    let client = connect(config);
+    let topic: Arc<str> = "rows".into();
+    assert!(matches!(client.bounds(&at(&topic, 0)), Err(TransportError::Unavailable(_))));
+    assert!(matches!(Reading::from(&client, at(&topic, 0), 0).next(), Err(TransportError::Unavailable(_))));
+    let mut member = client.group("group").join(Uuid::new_v4(), [topic.clone()]);
+    assert!(matches!(member.next(LIMIT), Some(GroupEvent::Fatal(TransportError::Unavailable(_)))));
+}
+
+#[test]
+fn lines_of_the_console_producer_arrive() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 1, &[]);
+    let mut console = kafka
+        .tool("org.apache.kafka.tools.ConsoleProducer")
+        .args(["--topic", &topic, "--reader-property", "parse.key=true", "--reader-property", "key.separator=|"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("the tool runs");
+    let mut lines = console.stdin.take().expect("piped");
+    std::io::Write::write_all(&mut lines, "seoul.csv|강남역,127.0276\nseoul.csv|#EOF\n".as_bytes()).expect("open");
+    drop(lines);
+    assert!(console.wait().expect("ended").success());
+    let read = Reading::from(&kafka.client("console"), at(&topic, 0), 0).until(2);
+    let lines: BTreeMap<_, _> = read.records.iter().map(|r| (r.offset.0, (r.key.as_deref(), r.value.as_deref()))).collect();
+    assert_eq!(lines[&0], (Some(&b"seoul.csv"[..]), Some("강남역,127.0276".as_bytes())));
+    assert_eq!(lines[&1], (Some(&b"seoul.csv"[..]), Some(&b"#EOF"[..])));
+}
