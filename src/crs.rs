@@ -1,4 +1,14 @@
-//! What a pair of coordinate reference systems is: kinds, area of use, operation, accuracy. The one file that calls proj-sys.
+//! What a pair of coordinate reference systems is: kinds, areas of use, the one operation between them and its accuracy.
+//! The one file that calls proj-sys; running the operation over points is left to the maps.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr;
+use std::sync::Once;
+
+use proj::Proj;
+use proj_sys::*;
 
 /// Two CRSs and the operation that leads from the first to the second.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,8 +21,14 @@ pub struct CrsPair {
     pub operation: String,
     /// Its accuracy in metres, if the authority states one.
     pub accuracy_m: Option<f64>,
+    /// Where that accuracy holds: west, south, east, north in degrees. May be smaller than the source's area of use.
+    pub operation_area: Option<[f64; 4]>,
     /// True when datums differ and the shift between them is unknown.
     pub ballpark: bool,
+    /// The operation as a PROJ pipeline: x (east), y (north) of `from` in, of `to` out, in the units of each CRS.
+    pub pipeline: String,
+    /// How a point's longitude and latitude are had, which areas of use are stated in; `None` off the earth.
+    pub lon_lat: Option<LonLat>,
 }
 
 /// One CRS.
@@ -22,9 +38,11 @@ pub struct CrsInfo {
     pub definition: String,
     /// Its name, "KGD2002 / Unified CS".
     pub name: String,
+    /// EPSG code, if it has one: what an SRID is compared with.
+    pub epsg: Option<i32>,
     /// Geographic (degrees) or projected (metres or its own unit).
     pub kind: CrsKind,
-    /// Area of use: west, south, east, north in degrees.
+    /// Area of use: west, south, east, north in degrees; west is greater than east across the antimeridian.
     pub area: Option<[f64; 4]>,
 }
 
@@ -36,3 +54,404 @@ pub enum CrsKind {
     /// Easting and northing.
     Projected,
 }
+
+/// How longitude and latitude (WGS 84, degrees) of a point are had, cheapest way first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LonLat {
+    /// The source coordinates are it.
+    Source,
+    /// The target coordinates are it.
+    Target,
+    /// By another transformation of the source coordinates: a pipeline as in [`CrsPair::pipeline`].
+    Through(String),
+}
+
+/// Which CRS of a pair an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The source CRS.
+    From,
+    /// The target CRS.
+    To,
+    /// The way from one to the other.
+    Pair,
+}
+
+/// Why there is no transformation, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CrsError {
+    /// Nothing PROJ can make a CRS of.
+    #[error("unknown CRS \"{definition}\": {hint}")]
+    Unknown {
+        /// Which of the two.
+        side: Side,
+        /// As it was written.
+        definition: String,
+        /// What to write instead.
+        hint: String,
+    },
+    /// Something that has no x and y on the earth's surface.
+    #[error("\"{definition}\" ({name}) is {what}; {hint}")]
+    WrongKind {
+        /// Which of the two.
+        side: Side,
+        /// As it was written.
+        definition: String,
+        /// What PROJ calls it.
+        name: String,
+        /// What it is.
+        what: &'static str,
+        /// What to write instead.
+        hint: String,
+    },
+    /// PROJ knows no way from one to the other.
+    #[error("no operation leads from {from} to {to}: {reason}")]
+    NoOperation {
+        /// Source CRS.
+        from: String,
+        /// Target CRS.
+        to: String,
+        /// What PROJ says.
+        reason: String,
+    },
+    /// The only way ignores the difference between the datums.
+    #[error(
+        "the datum shift from {from} to {to} is unknown, and ignoring it (\"{operation}\") can be hundreds of metres off; \
+         use a CRS with a known shift, add +towgs84=... to a PROJ string, or set allow_ballpark = true"
+    )]
+    Ballpark {
+        /// Source CRS.
+        from: String,
+        /// Target CRS.
+        to: String,
+        /// The operation that was refused.
+        operation: String,
+    },
+    /// PROJ cannot work at all.
+    #[error("PROJ cannot start: {0}")]
+    Library(String),
+}
+
+impl CrsError {
+    /// Which CRS is at fault, so that a message can point at it.
+    pub fn side(&self) -> Side {
+        match self {
+            CrsError::Unknown { side, .. } | CrsError::WrongKind { side, .. } => *side,
+            CrsError::NoOperation { .. } | CrsError::Ballpark { .. } | CrsError::Library(_) => Side::Pair,
+        }
+    }
+}
+
+impl CrsInfo {
+    /// The definition, cut where it is too long for a message.
+    pub fn label(&self) -> String {
+        clip(&self.definition)
+    }
+}
+
+impl CrsPair {
+    /// Finds both CRSs and fixes one operation between them: the first of PROJ's list for the smaller of the two areas of use that
+    /// needs no grid we do not have. It is the same for every point of a stream, wherever the point lies.
+    ///
+    /// An operation that ignores an unknown datum shift is an error unless `allow_ballpark`. Costs some 5 ms.
+    pub fn resolve(from: &str, to: &str, allow_ballpark: bool) -> Result<CrsPair, CrsError> {
+        let context = Context::new()?;
+        let (source, from) = context.crs(Side::From, from)?;
+        let (target, to) = context.crs(Side::To, to)?;
+        let Some(chosen) = context.operation(&source, &target) else {
+            let reason = context.complaint().unwrap_or_else(|| "they do not share a body or a frame".into());
+            return Err(CrsError::NoOperation { from: from.label(), to: to.label(), reason });
+        };
+        if chosen.ballpark && !allow_ballpark {
+            return Err(CrsError::Ballpark { from: from.label(), to: to.label(), operation: chosen.name });
+        }
+        let degrees = context.object(LON_LAT_CRS).and_then(|lon_lat| context.operation(&source, &lon_lat));
+        let lon_lat = degrees.map(|degrees| match degrees.pipeline {
+            pipeline if pipeline == NOOP => LonLat::Source,
+            pipeline if pipeline == chosen.pipeline => LonLat::Target,
+            pipeline => LonLat::Through(pipeline),
+        });
+        let Operation { name: operation, accuracy_m, area: operation_area, ballpark, pipeline } = chosen;
+        Ok(CrsPair { from, to, operation, accuracy_m, operation_area, ballpark, pipeline, lon_lat })
+    }
+}
+
+/// A definition as a message quotes it: WKT and PROJJSON run over pages.
+fn clip(definition: &str) -> String {
+    match definition.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &definition[..end]),
+        None => definition.to_owned(),
+    }
+}
+
+/// An object that runs `pipeline`, for the thread that opens it only; it prints nothing. Costs some 5 ms.
+pub fn open(pipeline: &str) -> Result<Proj, CrsError> {
+    silence();
+    Proj::new(pipeline).map_err(|error| CrsError::Library(error.to_string()))
+}
+
+/// WGS 84 in the order longitude, latitude.
+const LON_LAT_CRS: &str = "OGC:CRS84";
+/// The pipeline that changes nothing.
+const NOOP: &str = "+proj=noop";
+
+/// Keeps PROJ from writing to stderr, which it does for every latitude above 90 degrees.
+fn silence() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: null means the default context, from which every later context copies its log level; it exists once
+        // asked for, and `Once` keeps two threads from writing to it.
+        unsafe { proj_log_level(ptr::null_mut(), PJ_LOG_LEVEL_PJ_LOG_NONE) };
+    });
+}
+
+/// An operation between two CRSs.
+struct Operation {
+    name: String,
+    accuracy_m: Option<f64>,
+    area: Option<[f64; 4]>,
+    ballpark: bool,
+    pipeline: String,
+}
+
+/// A PROJ context of its own, which collects what PROJ would print.
+struct Context {
+    ptr: *mut PJ_CONTEXT,
+    /// What PROJ logged since the last [`Context::complaint`]. Boxed, for PROJ holds its address.
+    log: Box<RefCell<Vec<String>>>,
+}
+
+/// A CRS or an operation, made by `context`.
+struct Object<'c> {
+    context: &'c Context,
+    ptr: *mut PJ,
+}
+
+impl Context {
+    fn new() -> Result<Context, CrsError> {
+        silence();
+        // SAFETY: takes nothing; a null result is looked at.
+        let ptr = unsafe { proj_context_create() };
+        if ptr.is_null() {
+            return Err(CrsError::Library("out of memory".into()));
+        }
+        let context = Context { ptr, log: Box::default() };
+        // SAFETY: the context is alive; the log's address is stable and outlives it, for `drop` destroys the context first.
+        unsafe {
+            proj_log_level(ptr, PJ_LOG_LEVEL_PJ_LOG_ERROR);
+            proj_log_func(ptr, (&raw const *context.log).cast_mut().cast(), Some(collect));
+        }
+        Ok(context)
+    }
+
+    /// What PROJ complained about first since it was last asked, without the name of the C function.
+    fn complaint(&self) -> Option<String> {
+        let line = self.log.take().into_iter().next()?;
+        Some(line.split_once(": ").map_or(line.as_str(), |(_, sentence)| sentence).to_owned())
+    }
+
+    fn wrap(&self, ptr: *mut PJ) -> Option<Object<'_>> {
+        (!ptr.is_null()).then_some(Object { context: self, ptr })
+    }
+
+    /// Whatever PROJ makes of `definition`.
+    fn object(&self, definition: &str) -> Option<Object<'_>> {
+        let text = CString::new(definition).ok()?;
+        // SAFETY: context and text are alive during the call; the result is ours and destroyed by `Object`.
+        self.wrap(unsafe { proj_create(self.ptr, text.as_ptr()) })
+    }
+
+    /// The CRS that `definition` names, which must have x and y on the earth's surface.
+    fn crs(&self, side: Side, definition: &str) -> Result<(Object<'_>, CrsInfo), CrsError> {
+        self.complaint();
+        // A PROJ string is an operation unless it says otherwise; proj_create_crs_to_crs reads it in the same way.
+        let bare_proj_string =
+            definition.contains("proj=") && !definition.contains("proj=pipeline") && !definition.contains("type=crs");
+        let object = match bare_proj_string {
+            true => self.object(&format!("{definition} +type=crs")),
+            false => self.object(definition),
+        };
+        let Some(object) = object else {
+            let hint = self.hint(definition);
+            return Err(CrsError::Unknown { side, definition: clip(definition), hint });
+        };
+        let kind = object.kind().map_err(|(what, hint)| CrsError::WrongKind {
+            side,
+            definition: clip(definition),
+            name: object.name(),
+            what,
+            hint,
+        })?;
+        let info = CrsInfo {
+            definition: definition.into(),
+            name: object.name(),
+            epsg: object.epsg(),
+            kind,
+            area: object.area_of_use(),
+        };
+        Ok((object, info))
+    }
+
+    /// What to write instead of a definition that PROJ does not know.
+    fn hint(&self, definition: &str) -> String {
+        let complaint = self.complaint();
+        let code = definition.trim().trim_start_matches(|c: char| !c.is_ascii_digit());
+        let meant = format!("EPSG:{code}");
+        if definition.trim().eq_ignore_ascii_case("katec") {
+            return format!("it has no EPSG code; write \"{KATEC}\"");
+        }
+        if !code.is_empty() && meant != definition && self.object(&meant).is_some_and(|object| object.kind().is_ok()) {
+            return format!("did you mean \"{meant}\"?");
+        }
+        let form = "write an EPSG code (EPSG:5179), WKT, PROJJSON or a PROJ string";
+        match complaint {
+            Some(complaint) => format!("{complaint}; {form}"),
+            None => form.into(),
+        }
+    }
+
+    /// The best operation from `source` to `target`; one that ignores a datum shift only if there is no other.
+    fn operation(&self, source: &Object, target: &Object) -> Option<Operation> {
+        self.complaint();
+        [false, true].into_iter().find_map(|ballpark| self.first_operation(source, target, ballpark))
+    }
+
+    fn first_operation(&self, source: &Object, target: &Object, ballpark: bool) -> Option<Operation> {
+        // SAFETY: context, source and target are alive; factory and list are checked for null (the setters and getters take
+        // null as well), used here only and destroyed here; an element of the list is a copy of its own.
+        unsafe {
+            let factory = proj_create_operation_factory_context(self.ptr, ptr::null());
+            proj_operation_factory_context_set_allow_ballpark_transformations(self.ptr, factory, ballpark.into());
+            proj_operation_factory_context_set_spatial_criterion(
+                self.ptr,
+                factory,
+                PROJ_SPATIAL_CRITERION_PROJ_SPATIAL_CRITERION_PARTIAL_INTERSECTION,
+            );
+            proj_operation_factory_context_set_grid_availability_use(
+                self.ptr,
+                factory,
+                PROJ_GRID_AVAILABILITY_USE_PROJ_GRID_AVAILABILITY_DISCARD_OPERATION_IF_MISSING_GRID,
+            );
+            let list = proj_create_operations(self.ptr, source.ptr, target.ptr, factory);
+            let count = if list.is_null() { 0 } else { proj_list_get_count(list) };
+            let found = (0..count)
+                .filter_map(|index| self.wrap(proj_list_get(self.ptr, list, index)))
+                .find_map(|object| object.operation());
+            proj_list_destroy(list);
+            proj_operation_factory_context_destroy(factory);
+            found
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: ours, and every `Object` borrows it, so none is left.
+        unsafe { proj_context_destroy(self.ptr) };
+    }
+}
+
+/// Takes a line of PROJ's log. Must not unwind into C.
+unsafe extern "C" fn collect(log: *mut c_void, _level: c_int, message: *const c_char) {
+    // SAFETY: `log` is the box that `Context::new` handed over; the context, and with it this call, does not outlive it.
+    let log = unsafe { &*log.cast::<RefCell<Vec<String>>>() };
+    if let (Some(message), Ok(mut log)) = (text(message), log.try_borrow_mut()) {
+        log.push(message);
+    }
+}
+
+/// A copy of a text that PROJ owns.
+fn text(ptr: *const c_char) -> Option<String> {
+    // SAFETY: PROJ's texts are NUL-terminated and live at least until the next call; this one copies at once.
+    (!ptr.is_null()).then(|| unsafe { CStr::from_ptr(ptr) }.to_string_lossy().trim().to_owned())
+}
+
+/// What most Korean navigation data is in.
+const KATEC: &str = "+proj=tmerc +lat_0=38 +lon_0=128 +k=0.9999 +x_0=400000 +y_0=600000 +ellps=bessel +units=m \
+                     +towgs84=-115.80,474.99,674.11,1.16,-2.31,-1.63,6.43";
+
+impl<'c> Object<'c> {
+    fn name(&self) -> String {
+        // SAFETY: the object is alive; the text is copied at once.
+        text(unsafe { proj_get_name(self.ptr) }).unwrap_or_default()
+    }
+
+    fn epsg(&self) -> Option<i32> {
+        // SAFETY: as above; an object without identifier gives null.
+        let (authority, code) =
+            unsafe { (text(proj_get_id_auth_name(self.ptr, 0))?, text(proj_get_id_code(self.ptr, 0))?) };
+        (authority == "EPSG").then_some(code)?.parse().ok()
+    }
+
+    /// Its kind, or what it is instead and what to do.
+    fn kind(&self) -> Result<CrsKind, (&'static str, String)> {
+        let advice = || "x and y need a geographic or a projected CRS".to_owned();
+        // SAFETY: the object is alive.
+        match unsafe { proj_get_type(self.ptr) } {
+            PJ_TYPE_PJ_TYPE_GEOGRAPHIC_2D_CRS | PJ_TYPE_PJ_TYPE_GEOGRAPHIC_3D_CRS => Ok(CrsKind::Geographic),
+            PJ_TYPE_PJ_TYPE_PROJECTED_CRS | PJ_TYPE_PJ_TYPE_DERIVED_PROJECTED_CRS => Ok(CrsKind::Projected),
+            PJ_TYPE_PJ_TYPE_BOUND_CRS => {
+                // SAFETY: as above; the result is ours.
+                let base = self.context.wrap(unsafe { proj_get_source_crs(self.context.ptr, self.ptr) });
+                base.map_or_else(|| Err(("a bound CRS without a base", advice())), |base| base.kind())
+            }
+            PJ_TYPE_PJ_TYPE_COMPOUND_CRS => {
+                // SAFETY: as above; the result is ours.
+                let part = self.context.wrap(unsafe { proj_crs_get_sub_crs(self.context.ptr, self.ptr, 0) });
+                let part = part.map(|part| part.epsg().map_or_else(|| part.name(), |code| format!("EPSG:{code}")));
+                let hint = part.map_or_else(advice, |part| format!("use its horizontal part, \"{part}\""));
+                Err(("a compound CRS, with a height", hint))
+            }
+            PJ_TYPE_PJ_TYPE_VERTICAL_CRS => Err(("a vertical CRS, for heights only", advice())),
+            PJ_TYPE_PJ_TYPE_GEOCENTRIC_CRS => {
+                Err(("a geocentric CRS (X, Y, Z from the centre of the earth)", advice()))
+            }
+            PJ_TYPE_PJ_TYPE_ENGINEERING_CRS => Err(("an engineering CRS, without a place on the earth", advice())),
+            _ => Err(("not a horizontal CRS", advice())),
+        }
+    }
+
+    fn area_of_use(&self) -> Option<[f64; 4]> {
+        let [mut west, mut south, mut east, mut north] = [f64::NAN; 4];
+        // SAFETY: context and object are alive, the four numbers outlive the call, and the name is not wanted.
+        let known = unsafe {
+            let (context, name) = (self.context.ptr, ptr::null_mut());
+            proj_get_area_of_use(context, self.ptr, &mut west, &mut south, &mut east, &mut north, name)
+        };
+        let area = [west, south, east, north];
+        // PROJ writes -1000 for an area that is described in words only.
+        (known != 0 && area.iter().all(|bound| bound.abs() <= 360.0)).then_some(area)
+    }
+
+    /// What there is to know of it as an operation between normalised axes, if it can be carried out.
+    fn operation(&self) -> Option<Operation> {
+        let context = self.context;
+        // SAFETY: context and object are alive; each result is checked for null, and the text belongs to `normalised`, which
+        // lives until it is copied.
+        unsafe {
+            let normalised = context.wrap(proj_normalize_for_visualization(context.ptr, self.ptr))?;
+            if proj_coordoperation_is_instantiable(context.ptr, normalised.ptr) == 0 {
+                return None;
+            }
+            let pipeline = proj_as_proj_string(context.ptr, normalised.ptr, PJ_PROJ_STRING_TYPE_PJ_PROJ_5, ptr::null());
+            let accuracy = proj_coordoperation_get_accuracy(context.ptr, self.ptr);
+            Some(Operation {
+                name: self.name(),
+                accuracy_m: (accuracy >= 0.0).then_some(accuracy),
+                area: self.area_of_use(),
+                ballpark: proj_coordoperation_has_ballpark_transformation(context.ptr, self.ptr) != 0,
+                pipeline: text(pipeline)?,
+            })
+        }
+    }
+}
+
+impl Drop for Object<'_> {
+    fn drop(&mut self) {
+        // SAFETY: ours, destroyed once, before its context.
+        unsafe { proj_destroy(self.ptr) };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,36 @@
-fn main() {}
+//! The command `sheetstream`: arguments, tracing, dispatch, error to exit code.
+
+mod cli;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use cli::{Arguments, Exit, LogFormat};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    trace(arguments.global.log_format);
+    match arguments.command.run(&arguments.global) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let exit = Exit::from(&error);
+            if exit != Exit::Ok {
+                cli::complain(&error);
+            }
+            exit.into()
+        }
+    }
+}
+
+/// Logs to stderr; `SHEETSTREAM_LOG` sets levels, as in `info,sheetstream::kafka=debug`.
+fn trace(format: LogFormat) {
+    let levels = EnvFilter::try_from_env("SHEETSTREAM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(io::stderr);
+    match format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.with_ansi(cli::colours(&io::stderr())).init(),
+    }
+}

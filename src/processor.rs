@@ -5,7 +5,8 @@ use crate::record::RowBatch;
 /// A node that works on whole columns of one batch, in place.
 ///
 /// A row that fails gets its fate through [`RowBatch::reject`] and stays in its place; only a bad *world* is an error.
-pub trait Processor: Send {
+/// Not `Send`: a task builds its nodes on the stream thread that runs them, for PROJ's objects belong to one thread.
+pub trait Processor {
     /// Name of the node in the topology.
     fn name(&self) -> &str;
     /// Works on one batch.

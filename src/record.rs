@@ -78,6 +78,12 @@ impl UploadId {
     }
 }
 
+impl std::borrow::Borrow<str> for UploadId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for UploadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.escape_debug().fmt(f)

@@ -1,10 +1,42 @@
 //! Rows keyed by sheet: order, counts, completion, pages. One instance is one partition's open uploads and its ledger.
+//!
+//! What comes for an upload goes through four questions, a file each: is it open, or does this open it (`ledger`)? whose turn is it
+//! (`intake`, `order`)? which page does it go to (`sheets`)? is the upload whole (`completion`)? A restart is `refill`.
 
-pub mod accounting;
-pub mod completion;
-pub mod order;
+mod accounting;
+mod checksum;
+mod completion;
+mod ends;
+mod errors;
+mod events;
+mod intake;
+mod key_per_row;
+mod ledger;
+mod markers;
+mod order;
+mod refill;
+mod rows;
+mod sheets;
+mod upload;
 
+
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
+
+pub use events::{AggregateContext, AggregateEvent, Phase, Standing, UploadStatus};
+use intake::{Desk, Taken};
+use key_per_row::KeyPerRow;
+use ledger::{Admission, Ledger};
+use refill::Saved;
+use rows::Rows;
+use upload::OpenUpload;
+
+use crate::page::{PageWriter, Styles};
+use crate::record::{ColumnType, Offset, Reason, Rejection, RowBatch, UploadHash, UploadId};
+use crate::source::SourceConfig;
+use crate::state::keys::LedgerState;
+use crate::state::{StateError, WriteBatch};
 
 /// What the topology says of its aggregate.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,4 +76,346 @@ pub enum SheetOrder {
     First,
     /// By name, in code point order.
     Name,
+}
+
+/// What an aggregate is made from.
+#[derive(Clone, Debug)]
+pub struct AggregateSettings {
+    /// The aggregate's own configuration.
+    pub aggregate: Arc<AggregateConfig>,
+    /// Configuration of the source that feeds it: errors, idle timeout, incomplete uploads.
+    pub source: Arc<SourceConfig>,
+    /// Name of the topology.
+    pub topology: Arc<str>,
+    /// Its hash.
+    pub topology_hash: Arc<str>,
+    /// Partitions of the source topic; `None` where there are none, as for a file.
+    pub partition_count: Option<i32>,
+    /// Where cell styles stand in the workbook.
+    pub styles: Styles,
+    /// Whether cells carry their reference.
+    pub cell_refs: bool,
+}
+
+/// The open uploads of one task, and its ledger.
+///
+/// A task calls it in the order of the log. After a restart: [`Aggregate::restore`], [`Aggregate::adopt_ledger`] if the state is behind the
+/// committed offset, then records from [`Aggregate::refill_from`] in [`Phase::Refill`], [`Aggregate::refill_done`], and on.
+pub struct Aggregate {
+    settings: AggregateSettings,
+    writer: PageWriter,
+    open: HashMap<UploadId, Box<OpenUpload>>,
+    ledger: Ledger,
+    finished: Vec<Finished>,
+    key_per_row: KeyPerRow,
+    /// Bytes of waiting rows in memory, over all uploads.
+    waiting_bytes: usize,
+    /// The last list of columns, shared by uploads that have the same.
+    columns: Arc<[(String, ColumnType)]>,
+    /// The upload that rows came for last.
+    latest: Option<UploadId>,
+}
+
+/// An upload that was open when the state was written.
+#[derive(Clone, Debug)]
+pub struct RestoredUpload {
+    /// The upload.
+    pub upload: UploadId,
+    /// Its columns, if they are known.
+    pub header: Option<Arc<[String]>>,
+    /// Where its present attempt begins; what stands before is not its own.
+    pub begun_at: Offset,
+    /// Its end-of-file marker came, and rows are missing.
+    pub expects_rows: bool,
+}
+
+/// What is left of an upload that has ended.
+#[derive(Debug)]
+struct Finished {
+    keys: Vec<Vec<u8>>,
+    segments: [UploadHash; 2],
+}
+
+impl Aggregate {
+    /// An aggregate without uploads.
+    pub fn new(settings: AggregateSettings) -> Aggregate {
+        Aggregate {
+            writer: PageWriter::new(settings.styles.clone(), settings.cell_refs),
+            settings,
+            open: HashMap::new(),
+            ledger: Ledger::default(),
+            finished: Vec::new(),
+            key_per_row: KeyPerRow::default(),
+            waiting_bytes: 0,
+            columns: Arc::new([]),
+            latest: None,
+        }
+    }
+
+    /// Takes up what [`StateStore::load`](crate::state::StateStore::load) gave. Returns the open uploads, for the source.
+    pub fn restore(&mut self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<RestoredUpload>, StateError> {
+        let saved = Saved::read(entries)?;
+        for entry in saved.ledger {
+            self.ledger.adopt(entry, Offset(i64::MAX));
+        }
+        let mut restored = Vec::new();
+        for mut upload in saved.uploads {
+            if self.ledger.find(upload.id.hash(), upload.first_offset).is_some() {
+                // It had ended, and the process too before this was deleted.
+                self.finished.push(Finished::of(&mut upload));
+                continue;
+            }
+            restored.push(RestoredUpload {
+                upload: upload.id.clone(),
+                header: upload.header.clone(),
+                begun_at: upload.begun_at,
+                expects_rows: upload.eof.is_some(),
+            });
+            self.open.insert(upload.id.clone(), Box::new(upload));
+        }
+        Ok(restored)
+    }
+
+    /// Takes up ends of uploads that were read from the status topic, for a replay that begins at `replay_from`.
+    pub fn adopt_ledger(&mut self, entries: Vec<LedgerState>, replay_from: Offset) {
+        for entry in entries {
+            self.ledger.adopt(entry, replay_from);
+        }
+        for upload in self.open.values_mut() {
+            upload.known_end = self.ledger.known_end(upload.id.hash(), upload.first_offset);
+        }
+    }
+
+    /// Forgets ends of uploads that lie below the start of the log.
+    pub fn forget_ledger_below(&mut self, log_start: Offset) {
+        self.ledger.forget_below(log_start);
+    }
+
+    /// Takes rows that went through the maps. A batch without rows tells the columns of an upload that may have none.
+    pub fn process(&mut self, batch: RowBatch, ctx: &mut AggregateContext) -> Result<(), StateError> {
+        let config = Arc::clone(&self.settings.aggregate);
+        let rows = Rows::resolve(&batch, &config.sheet);
+        if ctx.phase == Phase::Refill {
+            return match (self.open.remove(&batch.upload), rows) {
+                (Some(mut upload), Ok(rows)) if upload.failed.is_none() => {
+                    self.waiting_bytes -= upload.waiting.bytes();
+                    upload.refill_rows(&rows, &mut self.desk(ctx))?;
+                    self.keep(upload);
+                    Ok(())
+                }
+                (Some(upload), _) => {
+                    self.open.insert(batch.upload, upload);
+                    Ok(())
+                }
+                (None, _) => Ok(()),
+            };
+        }
+        if batch.is_empty() {
+            self.learn_columns(&batch);
+        }
+        self.key_per_row.rows(batch.len());
+        let mut at = 0;
+        while at < batch.len() {
+            at = self.process_from(at, &batch, &rows, ctx)?;
+        }
+        self.latest = Some(batch.upload.clone());
+        Ok(())
+    }
+
+    /// Takes rows from `at` on, as far as one answer holds for them. Returns where to go on.
+    fn process_from(
+        &mut self,
+        at: usize,
+        batch: &RowBatch,
+        rows: &Result<Rows, Rejection>,
+        ctx: &mut AggregateContext,
+    ) -> Result<usize, StateError> {
+        let offset = batch.offsets[at];
+        let mut upload = match self.find(&batch.upload, offset, ctx) {
+            Found::Open(upload) => upload,
+            Found::Past => return Ok(at + 1),
+            Found::Ended(_) if batch.numbered => {
+                self.late_row(batch, at, ctx);
+                return Ok(at + 1);
+            }
+            Found::New(revision) | Found::Ended(revision) => self.begin(&batch.upload, revision, offset, ctx),
+        };
+        upload.touch(ctx.now_ms);
+        let known_end = upload.known_end.unwrap_or(Offset(i64::MAX));
+        let to = at + batch.offsets[at..].iter().take_while(|offset| **offset < known_end).count();
+        if upload.failed.is_some() {
+            upload.accounting.void_rows((to - at) as u64);
+            self.keep(upload);
+            return Ok(to);
+        }
+        let admitted = match rows {
+            Ok(rows) => upload.admit(batch, &mut self.columns).map(|()| rows),
+            Err(rejection) => Err(rejection.clone()),
+        };
+        let taken = match admitted {
+            Ok(rows) => upload.take(rows, at, to, &mut self.desk(ctx))?,
+            Err(rejection) => Taken::Failed { next: at, offset, rejection },
+        };
+        match taken {
+            Taken::All => {
+                self.keep(upload);
+                Ok(to)
+            }
+            Taken::Failed { next, offset, rejection } => {
+                upload.fail_and_tell(rejection, offset, ctx);
+                self.keep(upload);
+                Ok(next)
+            }
+            Taken::CountMet { next, offset } => self.count_met(upload, batch, next, offset, ctx),
+        }
+    }
+
+    /// An upload that cannot be read: the source found out.
+    pub fn fail(&mut self, id: &UploadId, offset: Offset, rejection: Rejection, ctx: &mut AggregateContext) {
+        if ctx.phase == Phase::Refill {
+            return;
+        }
+        let mut upload = match self.find(id, offset, ctx) {
+            Found::Open(upload) => upload,
+            Found::Past => return,
+            Found::New(revision) | Found::Ended(revision) => self.begin(id, revision, offset, ctx),
+        };
+        upload.touch(ctx.now_ms);
+        if upload.failed.is_none() {
+            upload.fail_and_tell(rejection, offset, ctx);
+        }
+        self.keep(upload);
+    }
+
+    /// Offsets that the log no longer holds: every upload that began before them has lost rows, for all one can know.
+    pub fn log_gap(&mut self, lost: Range<Offset>, ctx: &mut AggregateContext) {
+        if ctx.phase == Phase::Refill {
+            return; // what is missing then shows in the counts
+        }
+        let mut hit: Vec<_> = self.open.values_mut().filter(|upload| upload.first_offset < lost.end).collect();
+        hit.sort_by_key(|upload| upload.first_offset);
+        for upload in hit.into_iter().filter(|upload| upload.failed.is_none()) {
+            let message = format!(
+                "offsets {} to {} are gone from the log (retention or compaction), and rows of this upload may have been among them: publish \
+                 it again, and keep the topic's retention above the time that an upload takes",
+                lost.start,
+                lost.end.0 - 1
+            );
+            self.waiting_bytes -= upload.waiting.bytes();
+            // Told even of offsets that were processed before: the rows went missing since.
+            let offset = lost.start.max(ctx.silent_below());
+            upload.fail_and_tell(Rejection::new(Reason::LogGap, message), offset, ctx);
+        }
+    }
+
+    /// All rows of [`Phase::Refill`] were given: the open pages must be as the state says.
+    pub fn refill_done(&mut self) -> Result<(), StateError> {
+        self.open.values_mut().try_for_each(|upload| upload.finish_refill())
+    }
+
+    /// Writes what changed since the last call. The position of the task is the caller's to write.
+    pub fn write_state(&mut self, into: &mut WriteBatch) {
+        for upload in self.open.values_mut() {
+            upload.write(into);
+        }
+        self.ledger.write(into);
+    }
+
+    /// Writes the deletion of uploads that had ended before the last Kafka commit.
+    pub fn take_finished(&mut self, into: &mut WriteBatch) {
+        for Finished { keys, segments } in self.finished.drain(..) {
+            keys.into_iter().for_each(|key| into.delete(key));
+            into.drop_segments.extend(segments);
+        }
+    }
+
+    /// First offset of the oldest open upload.
+    pub fn replay_from(&self) -> Option<Offset> {
+        self.open.values().map(|upload| upload.first_offset).min()
+    }
+
+    /// Lowest offset of a row that is in no cut page.
+    pub fn refill_from(&self) -> Option<Offset> {
+        self.open.values().filter_map(|upload| upload.refill_from()).min()
+    }
+
+    /// Number of open uploads, failed ones included.
+    pub fn open_uploads(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How the upload stands that rows came for last, if it is open.
+    pub fn receiving(&self) -> Option<UploadStatus> {
+        let upload = self.open.get(self.latest.as_ref()?).filter(|upload| upload.failed.is_none())?;
+        Some(upload.status(Standing::Receiving, upload.first_offset, None))
+    }
+
+    /// Looks an upload up for what stands at `offset`, and takes it out: whoever asks gives it back with [`Aggregate::keep`] or ends it.
+    fn find(&mut self, id: &UploadId, offset: Offset, ctx: &mut AggregateContext) -> Found {
+        if let Some(upload) = self.open.remove(id) {
+            self.waiting_bytes -= upload.waiting.bytes();
+            if upload.known_end.is_none_or(|end| offset < end) {
+                return Found::Open(upload);
+            }
+            self.obey_ledger(upload, ctx);
+        }
+        match self.ledger.admit(id.hash(), offset, ctx.silent_below()) {
+            Admission::New(revision) => Found::New(revision),
+            Admission::After(revision) => Found::Ended(revision),
+            Admission::Past => Found::Past,
+        }
+    }
+
+    fn begin(&mut self, id: &UploadId, revision: u32, offset: Offset, ctx: &mut AggregateContext) -> Box<OpenUpload> {
+        self.key_per_row.opened();
+        if let Some(suspicion) = self.key_per_row.suspicion() {
+            ctx.tell(offset, AggregateEvent::Warning(suspicion));
+        }
+        let mut upload = Box::new(OpenUpload::begin(id.clone(), revision, offset));
+        upload.known_end = self.ledger.known_end(id.hash(), offset);
+        upload.touch(ctx.now_ms);
+        upload
+    }
+
+    fn keep(&mut self, upload: Box<OpenUpload>) {
+        self.waiting_bytes += upload.waiting.bytes();
+        self.open.insert(upload.id.clone(), upload);
+    }
+
+    fn desk<'d, 'c>(&'d mut self, ctx: &'d mut AggregateContext<'c>) -> Desk<'d, 'c> {
+        Desk { settings: &self.settings, writer: &mut self.writer, waiting_elsewhere: self.waiting_bytes, ctx }
+    }
+
+    fn learn_columns(&mut self, batch: &RowBatch) {
+        if let Some(upload) = self.open.get_mut(&batch.upload)
+            && upload.failed.is_none()
+            && upload.accounting.distinct() == 0
+        {
+            upload.learn_columns(batch, &mut self.columns);
+        }
+    }
+
+    fn late_row(&mut self, batch: &RowBatch, row: usize, ctx: &mut AggregateContext) {
+        let message = "the upload is complete: begin a new one with a #BEGIN marker, or correct the row and publish all again";
+        ctx.dead_letter(batch, row, batch.keys[row].index, &Rejection::new(Reason::RowLate, message));
+        self.ledger.late_row(batch.upload.hash(), batch.offsets[row]);
+    }
+}
+
+/// Whose something is that comes at an offset.
+enum Found {
+    /// This upload's, which is open.
+    Open(Box<OpenUpload>),
+    /// It would begin this revision, the first.
+    New(u32),
+    /// It would begin this revision, after an upload that has ended.
+    Ended(u32),
+    /// An upload's whose end was published before.
+    Past,
+}
+
+impl Finished {
+    fn of(upload: &mut OpenUpload) -> Finished {
+        Finished { keys: upload.saved_keys(), segments: upload.segments() }
+    }
 }

@@ -1,11 +1,21 @@
 //! Maps: one file an operator, each with its configuration, its code and its tests.
 
+mod area;
 pub mod geometry;
+mod number;
+mod points;
 pub mod reproject;
 pub mod select;
 
-pub use reproject::ReprojectConfig;
-pub use select::SelectConfig;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+
+use crate::processor::{ProcessError, Processor};
+use crate::record::{ColumnType, Reason, Rejection, RowBatch};
+
+pub use reproject::{Reproject, ReprojectConfig};
+pub use select::{Select, SelectConfig};
 
 /// A map as the topology describes it, proven.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,3 +25,62 @@ pub enum MapConfig {
     /// Choose, order and rename columns.
     Select(SelectConfig),
 }
+
+/// The node that does what `config` says, for the thread that builds it.
+pub fn build(config: &MapConfig) -> Result<Box<dyn Processor>, ProcessError> {
+    Ok(match config {
+        MapConfig::Reproject(config) => Box::new(Reproject::new(config)?),
+        MapConfig::Select(config) => Box::new(Select::new(config)),
+    })
+}
+
+/// The shape of a batch: what a node's plan depends on.
+struct Shape {
+    schema: SchemaRef,
+    types: Arc<[ColumnType]>,
+}
+
+impl Shape {
+    fn of(batch: &RowBatch) -> Shape {
+        Shape { schema: batch.columns.schema(), types: batch.types.clone() }
+    }
+    /// Two pointer comparisons as long as the batches of one upload follow each other.
+    fn fits(&self, batch: &RowBatch) -> bool {
+        let schema = batch.columns.schema_ref();
+        (Arc::ptr_eq(&self.schema, schema) || self.schema == *schema)
+            && (Arc::ptr_eq(&self.types, &batch.types) || self.types == batch.types)
+    }
+}
+
+/// The first of `candidates` that is a column; else why the upload cannot be mapped.
+fn find(schema: &Schema, candidates: &[String]) -> Result<usize, Rejection> {
+    /// Names of the header that a message lists.
+    const LISTED_MAX: usize = 20;
+
+    if let Some(index) = candidates.iter().find_map(|name| schema.index_of(name).ok()) {
+        return Ok(index);
+    }
+    let quoted = |name: &String| format!("\"{name}\"");
+    let wanted: Vec<String> = candidates.iter().map(quoted).collect();
+    let mut present: Vec<String> = schema.fields().iter().take(LISTED_MAX).map(|field| quoted(field.name())).collect();
+    if schema.fields().len() > LISTED_MAX {
+        present.push(format!("{} more", schema.fields().len() - LISTED_MAX));
+    }
+    let rejection = Rejection::new(
+        Reason::ColumnMissing,
+        format!("no column {}; the header has {}", wanted.join(" or "), present.join(", ")),
+    );
+    Err(match candidates.first() {
+        Some(first) => rejection.in_column(first.as_str()),
+        None => rejection,
+    })
+}
+
+/// Gives every row of the batch the same fate.
+fn reject_all(batch: &mut RowBatch, rejection: &Rejection) {
+    let rows = batch.len() as u32;
+    batch.reject((0..rows).map(|row| (row, rejection.clone())).collect());
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::crs::CrsPair;
+use arrow::array::{ArrayRef, Float64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use proj::Proj;
+
+use super::area::Area;
+use super::points::{Input, Point, Points};
+use super::{Shape, find};
+use crate::crs::{self, CrsKind, CrsPair};
+use crate::processor::{ProcessError, Processor};
+use crate::record::{ColumnType, Reason, Rejection, RowBatch};
 
 /// A `reproject` map, proven: both CRSs exist and an acceptable operation leads from one to the other.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,3 +43,162 @@ pub enum CoordinateInput {
     /// A column of WKT, hex WKB or EWKB, or GeoJSON points; candidates as above.
     Geometry(Vec<String>),
 }
+
+/// The `reproject` map: appends two Float64 columns, leaves the source columns as they are.
+///
+/// A row that failed, here or before, has NaN in them. A column whose name is taken already becomes `name_2`.
+pub struct Reproject {
+    config: ReprojectConfig,
+    proj: Proj,
+    area: Option<Area>,
+    plan: Option<(Shape, Plan)>,
+}
+
+/// What a `reproject` does to batches of one shape.
+struct Plan {
+    input: Result<Input, Rejection>,
+    schema: SchemaRef,
+    types: Arc<[ColumnType]>,
+}
+
+impl Reproject {
+    /// The map that `config` describes, for this thread: PROJ's objects belong to the one that makes them.
+    pub fn new(config: &ReprojectConfig) -> Result<Reproject, ProcessError> {
+        let fail = |error: crs::CrsError| ProcessError { node: config.node.to_string(), message: error.to_string() };
+        Ok(Reproject {
+            proj: crs::open(&config.crs.pipeline).map_err(fail)?,
+            area: if config.check_area { Area::of(&config.crs).map_err(fail)? } else { None },
+            config: config.clone(),
+            plan: None,
+        })
+    }
+
+    fn plan(&self, batch: &RowBatch) -> Plan {
+        let schema = batch.columns.schema_ref();
+        let input = match &self.config.input {
+            CoordinateInput::Columns { x, y } => {
+                find(schema, x).and_then(|x| Ok(Input::Columns { x, y: find(schema, y)? }))
+            }
+            CoordinateInput::Geometry(candidates) => find(schema, candidates).map(Input::Geometry),
+        };
+        let mut fields = schema.fields().to_vec();
+        for name in &self.config.into {
+            let taken = |name: &String| fields.iter().any(|field| field.name() == name);
+            let mut names = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}_{n}")));
+            let free = names.find(|name| !taken(name)).unwrap_or_default();
+            fields.push(Arc::new(Field::new(free, DataType::Float64, false)));
+        }
+        let computed = ColumnType::Computed { decimals: self.config.decimals };
+        let types = batch.types.iter().copied().chain([computed; 2]).collect();
+        Plan { input, schema: Arc::new(Schema::new(fields)), types }
+    }
+
+    /// The point in the target CRS, rounded, or why its row fails.
+    fn transform(&self, point: Point) -> Result<Point, Rejection> {
+        let target = self.target(point);
+        match target {
+            Some((x, y)) if self.is_sound(point, (x, y)) => {
+                Ok((round(x, self.config.decimals), round(y, self.config.decimals)))
+            }
+            _ => Err(self.refuse(point, target)),
+        }
+    }
+
+    /// The point in the target CRS, if PROJ can carry it there; PROJ says infinity, and not always with an error, if not.
+    fn target(&self, point: Point) -> Option<Point> {
+        self.proj.convert(point).ok().filter(|(x, y)| x.is_finite() && y.is_finite())
+    }
+
+    fn is_sound(&self, point: Point, target: Point) -> bool {
+        !self.config.check_area
+            || (point != (0.0, 0.0) && self.area.as_ref().is_none_or(|area| area.holds(point, target)))
+    }
+
+    /// Says where a bad point lies and what may have happened to it.
+    #[cold]
+    fn refuse(&self, (x, y): Point, target: Option<Point>) -> Rejection {
+        let from = &self.config.crs.from;
+        let label = from.label();
+        if (x, y) == (0.0, 0.0) && self.config.check_area {
+            return Rejection::new(
+                Reason::CoordRange,
+                format!("(0, 0) is what empty cells become, not a place in {label}"),
+            );
+        }
+        let area = self.area.as_ref();
+        let place = area.zip(target).and_then(|(area, target)| area.lon_lat((x, y), target));
+        let mut message = match (place, area) {
+            (Some((lon, lat)), Some(area)) => {
+                format!(
+                    "({x:?}, {y:?}) is at longitude {lon:.4}, latitude {lat:.4}, outside the area of {label} ({area})"
+                )
+            }
+            _ => format!("({x:?}, {y:?}) is no place in {label}"),
+        };
+        let fits = |point: Point| area.zip(self.target(point)).is_some_and(|(area, target)| area.holds(point, target));
+        let degrees = x.abs() <= 180.0 && y.abs() <= 180.0;
+        message.push_str(match from.kind {
+            _ if fits((y, x)) => "; looks swapped: x is east, y is north",
+            CrsKind::Projected if degrees => "; looks like degrees",
+            CrsKind::Geographic if x.abs() > 360.0 && y.abs() > 360.0 => "; looks like metres",
+            CrsKind::Projected | CrsKind::Geographic => "",
+        });
+        Rejection::new(Reason::CoordRange, message)
+    }
+}
+
+impl Processor for Reproject {
+    fn name(&self) -> &str {
+        &self.config.node
+    }
+
+    fn process(&mut self, batch: &mut RowBatch) -> Result<(), ProcessError> {
+        let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
+        let (shape, plan) = kept.unwrap_or_else(|| (Shape::of(batch), self.plan(batch)));
+
+        let points = match &plan.input {
+            Ok(input) => Points::of(&batch.columns, *input, self.config.crs.from.epsg).map(Ok),
+            Err(missing) => Some(Err(missing)),
+        };
+        let fail = |message: String| ProcessError { node: self.config.node.to_string(), message };
+        let points = points.ok_or_else(|| fail("the coordinate columns are neither text nor Float64".into()))?;
+
+        let rows = batch.len();
+        let (mut xs, mut ys) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        let mut failed = batch.rejected.iter().map(|(row, _)| *row as usize).peekable();
+        let mut found = Vec::new();
+        for row in 0..rows {
+            let mut target = (f64::NAN, f64::NAN);
+            if failed.next_if_eq(&row).is_none() {
+                let point = points.as_ref().map_err(|missing| (*missing).clone()).and_then(|points| points.point(row));
+                match point.and_then(|point| self.transform(point)) {
+                    Ok(point) => target = point,
+                    Err(rejection) => found.push((row as u32, rejection)),
+                }
+            }
+            xs.push(target.0);
+            ys.push(target.1);
+        }
+
+        let added: [ArrayRef; 2] = [Arc::new(Float64Array::from(xs)), Arc::new(Float64Array::from(ys))];
+        let columns = batch.columns.columns().iter().cloned().chain(added).collect();
+        batch.columns = RecordBatch::try_new(plan.schema.clone(), columns).map_err(|error| fail(error.to_string()))?;
+        batch.types = plan.types.clone();
+        batch.reject(found);
+        self.plan = Some((shape, plan));
+        Ok(())
+    }
+}
+
+/// `value` with so many decimals, halves away from zero, never -0.
+fn round(value: f64, decimals: u8) -> f64 {
+    /// From here on a double has no decimals.
+    const WHOLE: f64 = 9_007_199_254_740_992.0;
+
+    let scale = 10f64.powi(decimals.into());
+    let scaled = value * scale;
+    if scaled.abs() < WHOLE { scaled.round() / scale + 0.0 } else { value }
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ pub use builder::PageWriter;
 pub use open::OpenPage;
 pub use styles::{StyleId, Styles};
 
+/// Version of the bytes of pages: rises with any change to them, and pages of another version are made anew.
+pub const PAGE_FORMAT: u32 = 1;
 /// Rows of a sheet in one page.
 pub const PAGE_ROWS: u32 = 1_024;
 /// Bytes of rows that close a page early ([`OpenPage::is_full`]), so that its XML stays far below 4 GiB.

@@ -47,6 +47,17 @@ impl StatusState {
     }
 }
 
+impl From<Outcome> for StatusState {
+    fn from(outcome: Outcome) -> StatusState {
+        match outcome {
+            Outcome::Published => StatusState::Published,
+            Outcome::Failed => StatusState::Failed,
+            Outcome::Aborted => StatusState::Aborted,
+            Outcome::Expired => StatusState::Expired,
+        }
+    }
+}
+
 /// A value of the status topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusRecord {
@@ -66,6 +77,9 @@ pub struct StatusRecord {
     pub offsets: StatusOffsets,
     /// Its rows.
     pub accounting: Accounting,
+    /// First 16 hex digits of SHA-256 over its column names, each followed by LF, once the header is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
     /// SHA-256 of its rows, once they are complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_sha256: Option<Digest>,
@@ -145,6 +159,7 @@ impl StatusRecord {
             completion_offset: self.offsets.completion?,
             rows_sha256: self.rows_sha256.map(|digest| digest.0),
             topology: self.topology_hash.clone(),
+            header: self.header.clone(),
             accounting: self.accounting,
         })
     }
@@ -165,6 +180,7 @@ mod tests {
             partition: 5,
             offsets: StatusOffsets { first: Offset(10), completion: Some(Offset(20_011)) },
             accounting: Accounting { rows_in: 20_000, written: 19_990, rejected: 10, ..Accounting::default() },
+            header: Some("fedcba9876543210".into()),
             rows_sha256: Some(Digest([7; 32])),
             workbook: Some(StatusWorkbook {
                 topic: "seoul-markets.workbooks".into(),

@@ -39,6 +39,7 @@ fn maker(workbook: WorkbookConfig) -> WorkbookMaker {
     let crs = |definition: &str, name: &str, kind| CrsInfo {
         definition: definition.into(),
         name: name.into(),
+        epsg: None,
         kind,
         area: None,
     };
@@ -47,7 +48,10 @@ fn maker(workbook: WorkbookConfig) -> WorkbookMaker {
         to: crs("EPSG:4326", "WGS 84", CrsKind::Geographic),
         operation: "Inverse of Korea Central Belt + Korea 2000 to WGS 84 (1)".into(),
         accuracy_m: Some(1.0),
+        operation_area: None,
         ballpark: false,
+        pipeline: String::new(),
+        lon_lat: None,
     };
     let about =
         AboutFacts { topology: "seoul".into(), topology_hash: "0123456789abcdef".into(), crs: vec![Arc::new(pair)] };

@@ -1,1 +1,218 @@
-//! Fields into Arrow columns.
+//! Fields into Arrow columns: what a header makes of them, and the batch that grows row by row. Every cell stays text.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::buffer::{Buffer, OffsetBuffer};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use bytes::Bytes;
+
+use crate::record::{ColumnType, Offset, RawRows, Reason, Rejection, RowBatch, RowKey, UploadId};
+use crate::source::SourceConfig;
+use crate::source::csv::{Fields, Row};
+use crate::source::fate::{TextCheck, check_cells, check_form};
+use crate::source::waiting::Origin;
+
+/// Columns of a worksheet (Excel specifications and limits).
+pub const COLUMNS_MAX: usize = 16_384;
+/// Rows of a batch.
+const BATCH_ROWS_MAX: usize = 8_192;
+/// Bytes of raw rows after which a batch is handed over.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// What follows from a header: unique names, types, schema.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) header: Arc<[String]>,
+    pub(super) types: Arc<[ColumnType]>,
+    schema: SchemaRef,
+    /// Columns whose cells have to be checked.
+    pub(super) strict: Vec<(usize, ColumnType)>,
+}
+
+impl Layout {
+    /// Names that are empty or taken are changed, see [`unique_names`].
+    pub(super) fn new(names: &[String], types: &BTreeMap<String, ColumnType>) -> Result<Layout, Rejection> {
+        if names.len() > COLUMNS_MAX {
+            let found = names.len();
+            let message = format!("the header has {found} columns, a worksheet has {COLUMNS_MAX}: publish fewer columns");
+            return Err(Rejection::new(Reason::SheetTooManyColumns, message));
+        }
+        let header = unique_names(names);
+        let types: Arc<[_]> = header.iter().map(|name| types.get(name).copied().unwrap_or(ColumnType::Auto)).collect();
+        let is_strict = |kind: &ColumnType| !matches!(kind, ColumnType::Auto | ColumnType::Text);
+        let strict = types.iter().copied().enumerate().filter(|(_, kind)| is_strict(kind)).collect();
+        let fields: Vec<_> = header.iter().map(|name| Field::new(name, DataType::Utf8, false)).collect();
+        Ok(Layout { header: header.into(), types, schema: Arc::new(Schema::new(fields)), strict })
+    }
+
+    /// No columns at all.
+    pub(super) fn nameless() -> Layout {
+        Layout { header: Arc::new([]), types: Arc::new([]), schema: Arc::new(Schema::empty()), strict: Vec::new() }
+    }
+
+    /// True when the fields are the header again.
+    pub(super) fn is_repeated_by(&self, fields: &Fields, text: &[u8]) -> bool {
+        let first = fields.get(0, text);
+        let could_be = first.is_empty() || self.header.first().is_some_and(|name| name.as_bytes() == first);
+        could_be && fields.len() == self.header.len() && {
+            let names: Vec<_> = fields.iter(text).map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+            *unique_names(&names) == *self.header
+        }
+    }
+}
+
+/// Column names out of a header row, as published.
+pub(super) fn read_names(
+    config: &SourceConfig,
+    row: &Row<'_>,
+    text: &[u8],
+    fields: &mut Fields,
+) -> Result<Vec<String>, Rejection> {
+    let check = TextCheck::of(row.bytes);
+    check_form(config, row, check)?;
+    check_cells(config, row, text, check, fields, |_| "")?;
+    Ok(fields.iter(text).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+}
+
+/// Gives every column a name of its own: an empty name becomes `column_3` (its place, from 1), one that is taken `x_2`, `x_3` and so on.
+pub fn unique_names(names: &[String]) -> Vec<String> {
+    let mut taken = HashSet::with_capacity(names.len());
+    let mut repeats: HashMap<String, usize> = HashMap::new();
+    let mut unique = Vec::with_capacity(names.len());
+    for (index, name) in names.iter().enumerate() {
+        let base = if name.is_empty() { format!("column_{}", index + 1) } else { name.clone() };
+        let mut candidate = base.clone();
+        while !taken.insert(candidate.clone()) {
+            let repeat = repeats.entry(base.clone()).or_insert(1);
+            *repeat += 1;
+            candidate = format!("{base}_{repeat}");
+        }
+        unique.push(candidate);
+    }
+    unique
+}
+
+/// A batch that grows.
+#[derive(Debug)]
+pub(super) struct Batch {
+    layout: Arc<Layout>,
+    attempt: Option<Arc<str>>,
+    numbered: bool,
+    traceparent: Option<Arc<str>>,
+    columns: Vec<Column>,
+    keys: Vec<RowKey>,
+    offsets: Vec<Offset>,
+    raw: RawRows,
+    rejected: Vec<(u32, Rejection)>,
+    record_keys: Vec<(u32, Option<Bytes>)>,
+}
+
+/// The cells of a column one behind the other, and where each ends.
+#[derive(Debug)]
+struct Column {
+    cells: Vec<u8>,
+    ends: Vec<i32>,
+}
+
+impl Column {
+    fn push(&mut self, cell: &[u8]) {
+        self.cells.extend_from_slice(cell);
+        // A batch is handed over long before its cells reach 2 GiB.
+        self.ends.push(self.cells.len() as i32);
+    }
+}
+
+impl Batch {
+    /// An empty batch for rows of this record.
+    pub(super) fn new(layout: &Arc<Layout>, origin: &Origin) -> Batch {
+        let columns = layout.header.iter().map(|_| Column { cells: Vec::new(), ends: vec![0] }).collect();
+        Batch {
+            layout: Arc::clone(layout),
+            attempt: origin.attempt.clone(),
+            numbered: origin.first_row.is_some(),
+            traceparent: origin.traceparent.clone(),
+            columns,
+            keys: Vec::new(),
+            offsets: Vec::new(),
+            raw: RawRows::default(),
+            rejected: Vec::new(),
+            record_keys: vec![(0, origin.key.clone())],
+        }
+    }
+
+    /// True when rows of this record may stand in the batch.
+    pub(super) fn takes(&self, layout: &Arc<Layout>, origin: &Origin) -> bool {
+        Arc::ptr_eq(&self.layout, layout)
+            && self.numbered == origin.first_row.is_some()
+            && self.attempt == origin.attempt
+    }
+
+    /// Rows of another record follow.
+    pub(super) fn begin_record(&mut self, origin: &Origin) {
+        if self.traceparent.is_none() {
+            self.traceparent.clone_from(&origin.traceparent);
+        }
+        if self.record_keys.last().is_none_or(|(_, last)| *last != origin.key) {
+            self.record_keys.push((self.keys.len() as u32, origin.key.clone()));
+        }
+    }
+
+    /// Appends row `line` of the record as published. `fate` is its fields, as many as the header has, or why it failed.
+    pub(super) fn push<'a>(
+        &mut self,
+        origin: &Origin,
+        line: u32,
+        raw: &[u8],
+        fate: Result<impl Iterator<Item = &'a [u8]>, Rejection>,
+    ) {
+        match fate {
+            Ok(cells) => self.columns.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell)),
+            Err(rejection) => {
+                self.columns.iter_mut().for_each(|column| column.push(b""));
+                self.rejected.push((self.keys.len() as u32, rejection));
+            }
+        }
+        self.raw.push(raw);
+        self.keys.push(match origin.first_row {
+            Some(first) => RowKey { index: first.saturating_add(u64::from(line)), line: 0 },
+            None => RowKey { index: origin.offset.0.unsigned_abs(), line },
+        });
+        self.offsets.push(origin.offset);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.keys.len() >= BATCH_ROWS_MAX || self.raw.bytes_len() >= BATCH_BYTES_MAX
+    }
+
+    pub(super) fn finish(self, upload: UploadId) -> RowBatch {
+        let rows = self.keys.len();
+        let columns = self.columns.into_iter().map(|column| -> ArrayRef {
+            let ends = OffsetBuffer::new(column.ends.into());
+            Arc::new(StringArray::new(ends, Buffer::from_vec(column.cells), None))
+        });
+        let schema = Arc::clone(&self.layout.schema);
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let columns = RecordBatch::try_new_with_options(schema, columns.collect(), &options)
+            .expect("as many columns as the schema has, each with a cell for every row");
+        RowBatch {
+            upload,
+            attempt: self.attempt,
+            traceparent: self.traceparent,
+            numbered: self.numbered,
+            header: Arc::clone(&self.layout.header),
+            columns,
+            types: Arc::clone(&self.layout.types),
+            keys: self.keys,
+            offsets: self.offsets,
+            raw: self.raw,
+            rejected: self.rejected,
+            record_keys: self.record_keys,
+        }
+    }
+}

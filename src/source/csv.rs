@@ -1,1 +1,324 @@
-//! Records into rows and rows into fields (RFC 4180).
+//! Text into rows and rows into fields (RFC 4180), as byte ranges. Knows nothing of columns, charsets or uploads.
+//!
+//! A row ends at LF, CRLF or CR outside quotes. A field is quoted when its very first byte is a quote; a doubled quote inside stands for one.
+//!
+//! **Broken quotes never swallow a row that can be read.** When a row that crosses a line end is broken (its quote is never closed, there is
+//! text behind a closing quote, it has another number of fields than the header, or it is larger than [`ROW_BYTES_MAX`]), it ends before
+//! the first of its later lines that *reads alone*: a line that is a sound row by itself with as many fields as the header. Only when no
+//! line does, the row keeps all of them. The rule looks at nothing behind the row and does not depend on options, so that text cut in two
+//! at any row boundary gives the same rows.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr2, memchr3, memchr3_iter};
+
+/// Largest row that is read, in bytes; a larger one is rejected unread.
+pub const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// What is wrong with the quotes of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// A quote was opened and never closed, or closed in a later row.
+    UnclosedQuote,
+    /// Text stands behind a closing quote.
+    TextAfterQuote,
+    /// A quote stands inside a field that is not quoted.
+    StrayQuote,
+}
+
+/// One row of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// Its bytes, without line end.
+    pub bytes: &'a [u8],
+    /// What is wrong with its quotes. All but an unclosed quote can be overlooked: the fields are there.
+    pub defect: Option<Defect>,
+    /// Empty, or nothing but empty fields.
+    pub blank: bool,
+    /// False when the text ended before the row did, so that more text could change it.
+    pub ended: bool,
+}
+
+/// The fields of one row. Valid until the next row is read into it.
+#[derive(Debug, Default)]
+pub struct Fields {
+    spans: Vec<Span>,
+    /// Fields that do not stand in the text as they are: doubled quotes made single, repaired cells.
+    rewritten: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: usize,
+    end: usize,
+    rewritten: bool,
+}
+
+impl Fields {
+    /// Number of fields.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+    /// True without fields.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+    /// The fields, out of the text that the row was read from.
+    pub fn iter<'a>(&'a self, text: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        self.spans.iter().map(move |span| self.resolve(*span, text))
+    }
+    /// One field; empty when there is none at that place.
+    pub fn get<'a>(&'a self, field: usize, text: &'a [u8]) -> &'a [u8] {
+        self.spans.get(field).map_or(&[], |span| self.resolve(*span, text))
+    }
+    /// Makes the fields `count`: fills up with empty ones, drops surplus ones.
+    pub fn resize(&mut self, count: usize) {
+        self.spans.resize(count, Span { start: 0, end: 0, rewritten: false });
+    }
+    /// Puts other text in the place of a field.
+    pub fn replace(&mut self, field: usize, with: &[u8]) {
+        let start = self.rewritten.len();
+        self.rewritten.extend_from_slice(with);
+        if let Some(span) = self.spans.get_mut(field) {
+            *span = Span { start, end: self.rewritten.len(), rewritten: true };
+        }
+    }
+    fn resolve<'a>(&'a self, span: Span, text: &'a [u8]) -> &'a [u8] {
+        let from = if span.rewritten { &self.rewritten } else { text };
+        from.get(span.start..span.end).unwrap_or_default()
+    }
+    fn clear(&mut self) {
+        self.spans.clear();
+        self.rewritten.clear();
+    }
+    fn push(&mut self, range: Range<usize>) {
+        self.spans.push(Span { start: range.start, end: range.end, rewritten: false });
+    }
+    fn are_empty(&self) -> bool {
+        self.spans.iter().all(|span| span.start == span.end)
+    }
+}
+
+/// Reads the rows of a text one after the other.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    text: &'a [u8],
+    at: usize,
+    delimiter: u8,
+    fields_expected: Option<usize>,
+    /// The first quote at or behind `at`, or the length of the text: a row that ends before it needs no care.
+    next_quote: usize,
+}
+
+/// Where a row that was read with care for quotes ends, and what came up.
+struct Scan {
+    end: usize,
+    next: usize,
+    defect: Option<Defect>,
+    crosses_line_end: bool,
+    ended: bool,
+}
+
+impl<'a> Rows<'a> {
+    /// `fields_expected` is the header's number of fields, if there is a header yet; it only serves the rule for broken quotes.
+    pub fn new(text: &'a [u8], delimiter: u8, fields_expected: Option<usize>) -> Rows<'a> {
+        Rows { text, at: 0, delimiter, fields_expected, next_quote: memchr(b'"', text).unwrap_or(text.len()) }
+    }
+
+    /// Where the next row begins.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// From here on the header's number of fields is known.
+    pub fn expect_fields(&mut self, count: usize) {
+        self.fields_expected = Some(count);
+    }
+
+    /// The next row, blank ones too; its fields go to `fields`.
+    pub fn next_row(&mut self, fields: &mut Fields) -> Option<Row<'a>> {
+        if self.at >= self.text.len() {
+            return None;
+        }
+        let start = self.at;
+        if self.next_quote < start {
+            self.next_quote = find(self.text, start, |rest| memchr(b'"', rest));
+        }
+        if let Some((end, next)) = self.split(start, fields) {
+            self.at = next;
+            // Without quotes, a row as long as its delimiters holds nothing else.
+            let blank = end - start + 1 == fields.len();
+            return Some(Row { bytes: &self.text[start..end], defect: None, blank, ended: next > end });
+        }
+        let mut scan = self.scan(start, fields);
+        let miscounted = self.fields_expected.is_some_and(|count| count != fields.len());
+        let too_big = scan.end - start > ROW_BYTES_MAX;
+        if scan.crosses_line_end
+            && (scan.defect.is_some() || miscounted || too_big)
+            && let Some(next) = self.first_line_that_reads_alone(start, scan.end)
+        {
+            let end = before_line_end(self.text, next);
+            scan = Scan { end, next, defect: Some(Defect::UnclosedQuote), crosses_line_end: false, ended: true };
+        }
+        self.at = scan.next;
+        let blank = scan.defect.is_none() && fields.are_empty();
+        Some(Row { bytes: &self.text[start..scan.end], defect: scan.defect, blank, ended: scan.ended })
+    }
+
+    /// A row that ends before the next quote: (its end, the next row). `None` when a quote comes first.
+    fn split(&self, start: usize, fields: &mut Fields) -> Option<(usize, usize)> {
+        fields.clear();
+        let mut field = start;
+        let unquoted = &self.text[start..self.next_quote];
+        for at in memchr3_iter(self.delimiter, b'\n', b'\r', unquoted) {
+            let at = start + at;
+            fields.push(field..at);
+            if self.text[at] != self.delimiter {
+                return Some((at, after_line_end(self.text, at)));
+            }
+            field = at + 1;
+        }
+        if self.next_quote < self.text.len() {
+            return None;
+        }
+        fields.push(field..self.text.len());
+        Some((self.text.len(), self.text.len()))
+    }
+
+    /// A row with quotes. Misplaced quotes are text, as spreadsheets read them, and noted as a defect.
+    fn scan(&self, start: usize, fields: &mut Fields) -> Scan {
+        fields.clear();
+        let text = self.text;
+        let (mut at, mut defect, mut crosses_line_end) = (start, None, false);
+        loop {
+            if text.get(at) == Some(&b'"') {
+                let opened = at + 1;
+                let (closed, doubled) = close_quote(text, opened);
+                let inside = opened..closed.unwrap_or(text.len());
+                crosses_line_end |= memchr2(b'\n', b'\r', &text[inside.clone()]).is_some();
+                let Some(closed) = closed else {
+                    let (end, next) = (text.len(), text.len());
+                    fields.push(inside);
+                    return Scan { end, next, defect: Some(Defect::UnclosedQuote), crosses_line_end, ended: false };
+                };
+                at = self.field_end(closed + 1);
+                let behind = &text[closed + 1..at];
+                if !behind.is_empty() {
+                    defect = defect.or(Some(Defect::TextAfterQuote));
+                }
+                if doubled || !behind.is_empty() {
+                    let cell = fields.rewritten.len();
+                    undouble(&text[inside], &mut fields.rewritten);
+                    fields.rewritten.extend_from_slice(behind);
+                    fields.spans.push(Span { start: cell, end: fields.rewritten.len(), rewritten: true });
+                } else {
+                    fields.push(inside);
+                }
+            } else {
+                let end = self.field_end(at);
+                if memchr(b'"', &text[at..end]).is_some() {
+                    defect = defect.or(Some(Defect::StrayQuote));
+                }
+                fields.push(at..end);
+                at = end;
+            }
+            match text.get(at) {
+                Some(byte) if *byte == self.delimiter => at += 1,
+                Some(_) => {
+                    let next = after_line_end(text, at);
+                    return Scan { end: at, next, defect, crosses_line_end, ended: true };
+                }
+                None => return Scan { end: at, next: at, defect, crosses_line_end, ended: false },
+            }
+        }
+    }
+
+    /// The next delimiter, line end or end of the text.
+    fn field_end(&self, from: usize) -> usize {
+        find(self.text, from, |rest| memchr3(self.delimiter, b'\n', b'\r', rest))
+    }
+
+    fn first_line_that_reads_alone(&self, start: usize, end: usize) -> Option<usize> {
+        let mut fields = Fields::default();
+        let line_end = |from| find(&self.text[..end], from, |rest| memchr2(b'\n', b'\r', rest));
+        let mut line = after_line_end(self.text, line_end(start));
+        while line < end {
+            let until = line_end(line);
+            let alone = Rows::new(&self.text[line..until], self.delimiter, None).scan(0, &mut fields);
+            let counted = self.fields_expected.is_none_or(|count| count == fields.len());
+            if alone.defect.is_none() && counted && !fields.are_empty() {
+                return Some(line);
+            }
+            line = after_line_end(self.text, until);
+        }
+        None
+    }
+}
+
+/// Where a quote that was opened before `from` is closed, and whether doubled quotes stand in between.
+fn close_quote(text: &[u8], mut from: usize) -> (Option<usize>, bool) {
+    let mut doubled = false;
+    loop {
+        let quote = find(text, from, |rest| memchr(b'"', rest));
+        if quote == text.len() {
+            return (None, doubled);
+        }
+        if text.get(quote + 1) != Some(&b'"') {
+            return (Some(quote), doubled);
+        }
+        doubled = true;
+        from = quote + 2;
+    }
+}
+
+/// Copies the inside of a quoted field, each doubled quote made single.
+fn undouble(mut inside: &[u8], into: &mut Vec<u8>) {
+    while let Some(quote) = memchr(b'"', inside) {
+        into.extend_from_slice(&inside[..=quote]);
+        inside = inside.get(quote + 2..).unwrap_or_default();
+    }
+    into.extend_from_slice(inside);
+}
+
+/// Position of what `search` finds from `from` on, or the length of the text.
+fn find(text: &[u8], from: usize, search: impl Fn(&[u8]) -> Option<usize>) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    search(rest).map_or(text.len(), |found| from + found)
+}
+
+/// The place behind the line end at `at`, CRLF taken as one; the length of the text when there is none.
+fn after_line_end(text: &[u8], at: usize) -> usize {
+    let length = if text[at..].starts_with(b"\r\n") { 2 } else { 1 };
+    (at + length).min(text.len())
+}
+
+/// The end of the line before the one that begins at `next`.
+fn before_line_end(text: &[u8], next: usize) -> usize {
+    let before = &text[..next];
+    let length = if before.ends_with(b"\r\n") { 2 } else { 1 };
+    next - length
+}
+
+/// Appends a row without line end: fields are quoted only where a reader needs it, so that what is written reads back as the same fields.
+pub fn write_row<'a>(fields: impl IntoIterator<Item = &'a [u8]>, delimiter: u8, into: &mut Vec<u8>) {
+    for (index, field) in fields.into_iter().enumerate() {
+        if index > 0 {
+            into.push(delimiter);
+        }
+        let special = |byte: &u8| matches!(*byte, b'"' | b'\n' | b'\r') || *byte == delimiter;
+        // A number sign in front could be taken for a text marker, and a byte order mark would be dropped.
+        let first = index == 0 && (field.starts_with(b"#") || field.starts_with("\u{feff}".as_bytes()));
+        if !first && !field.iter().any(special) {
+            into.extend_from_slice(field);
+            continue;
+        }
+        into.push(b'"');
+        for byte in field {
+            if *byte == b'"' {
+                into.push(b'"');
+            }
+            into.push(*byte);
+        }
+        into.push(b'"');
+    }
+}

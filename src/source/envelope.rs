@@ -1,1 +1,336 @@
-//! Upload ids and markers.
+//! Whose record it is and what it is: upload ids and markers (contract 1 and 6). Knows nothing of columns.
+//!
+//! Of a header that is there several times the last one that is not null counts; headers with other names are no business of ours.
+
+use std::borrow::Cow;
+
+use crate::record::{Header, Marker, Reason, Record, Rejection, UploadId};
+use crate::source::columns::read_names;
+use crate::source::csv::{Fields, Rows};
+use crate::source::{Markers, SourceConfig, UploadFrom};
+
+/// UTF-8 byte order mark.
+pub const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// A record, understood.
+#[derive(Debug, PartialEq)]
+pub(super) struct Envelope<'a> {
+    pub(super) upload: &'a str,
+    pub(super) attempt: Option<Cow<'a, str>>,
+    pub(super) content: Content<'a>,
+}
+
+/// What a record is.
+#[derive(Debug, PartialEq)]
+pub(super) enum Content<'a> {
+    Rows {
+        /// CSV text, without byte order mark.
+        text: &'a [u8],
+        /// `ss-row` of the first row; the rows that follow it in the record count on.
+        first_row: Option<u64>,
+        traceparent: Option<&'a str>,
+    },
+    Marker(Marker),
+}
+
+/// A record that cannot be understood.
+#[derive(Debug, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) upload: Option<UploadId>,
+    pub(super) rejection: Rejection,
+}
+
+/// Reads the headers, the key and the beginning of the value. `None` is a null value that has nothing to abort.
+pub(super) fn open<'a>(config: &SourceConfig, record: &'a Record) -> Result<Option<Envelope<'a>>, Refusal> {
+    let headers = ControlHeaders::among(&record.headers, config);
+    let tombstone = record.value.is_none() && headers.kind.is_none();
+    // A null value means the upload of its key; without a key, or where keys mean nothing, it means none.
+    if tombstone && (config.upload == UploadFrom::Partition || (record.key.is_none() && headers.upload.is_none())) {
+        return Ok(None);
+    }
+    let upload = upload_of(config, record, &headers).map_err(|rejection| Refusal { upload: None, rejection })?;
+    content_of(config, record, &headers)
+        .map(|(content, attempt)| Some(Envelope { upload, attempt, content }))
+        .map_err(|rejection| Refusal { upload: Some(UploadId::new(upload)), rejection })
+}
+
+/// The headers that mean something here.
+#[derive(Default)]
+struct ControlHeaders<'a> {
+    upload: Option<&'a [u8]>,
+    kind: Option<&'a [u8]>,
+    row: Option<&'a [u8]>,
+    attempt: Option<&'a [u8]>,
+    rows: Option<&'a [u8]>,
+    sha256: Option<&'a [u8]>,
+    name: Option<&'a [u8]>,
+    partitions: Option<&'a [u8]>,
+    traceparent: Option<&'a [u8]>,
+}
+
+impl<'a> ControlHeaders<'a> {
+    fn among(headers: &'a [Header], config: &SourceConfig) -> ControlHeaders<'a> {
+        let upload_header = match &config.upload {
+            UploadFrom::Header(name) => name,
+            UploadFrom::Auto | UploadFrom::Key | UploadFrom::Partition => "ss-upload",
+        };
+        let mut found = ControlHeaders::default();
+        for header in headers {
+            let Some(value) = header.value.as_deref() else { continue };
+            let slot = match &*header.name {
+                name if name == upload_header => &mut found.upload,
+                "ss-type" => &mut found.kind,
+                "ss-row" => &mut found.row,
+                "ss-attempt" => &mut found.attempt,
+                "ss-rows" => &mut found.rows,
+                "ss-sha256-rows" => &mut found.sha256,
+                "ss-name" => &mut found.name,
+                "ss-partitions" => &mut found.partitions,
+                "traceparent" => &mut found.traceparent,
+                _ => continue,
+            };
+            *slot = Some(value);
+        }
+        found
+    }
+}
+
+/// Contract 1.
+fn upload_of<'a>(
+    config: &SourceConfig,
+    record: &'a Record,
+    headers: &ControlHeaders<'a>,
+) -> Result<&'a str, Rejection> {
+    let no_id = |message: String| Rejection::new(Reason::RecordNoId, message);
+    let text = |id: &'a [u8], place: &str| {
+        std::str::from_utf8(id).map_err(|_| {
+            no_id(format!("the {place} is not UTF-8, so that it cannot name an upload: {}", id.escape_ascii()))
+        })
+    };
+    let key = record.key.as_deref().map(|key| text(key, "key"));
+    match &config.upload {
+        UploadFrom::Auto => match headers.upload {
+            Some(id) => text(id, "header ss-upload"),
+            None => key.unwrap_or(Ok("")),
+        },
+        UploadFrom::Key => key.unwrap_or_else(|| Err(no_id("the record has no key, and upload = \"key\"".into()))),
+        UploadFrom::Header(name) => match headers.upload {
+            Some(id) => text(id, &format!("header {name}")),
+            None => Err(no_id(format!("the record has no header {name}, and upload = \"header:{name}\""))),
+        },
+        UploadFrom::Partition => Ok(""),
+    }
+}
+
+fn content_of<'a>(
+    config: &SourceConfig,
+    record: &'a Record,
+    headers: &ControlHeaders<'a>,
+) -> Result<(Content<'a>, Option<Cow<'a, str>>), Rejection> {
+    let value = record.value.as_deref();
+    let text = value.map_or(&[][..], |value| value.strip_prefix(BOM).unwrap_or(value));
+    let mut terms = Terms::from_headers(headers)?;
+    let (kind, names) = match headers.kind {
+        Some(kind) => (Kind::of_header(kind)?, text),
+        None if value.is_none() => (Some(Kind::Abort), text),
+        None if config.markers == Markers::Headers => (None, text),
+        None => match Kind::of_text(text) {
+            Some((kind, rest)) => (Some(kind), terms.read(kind, rest)?),
+            None => (None, text),
+        },
+    };
+    let attempt = terms.attempt.take();
+    let content = match kind {
+        Some(Kind::Begin) => Content::Marker(Marker::Begin { name: terms.name.as_deref().map(Into::into) }),
+        Some(Kind::Header) => Content::Marker(Marker::Header(only_row(config, names)?.into())),
+        Some(Kind::Eof) => Content::Marker(terms.eof()?),
+        Some(Kind::Abort) => Content::Marker(Marker::Abort),
+        None => Content::Rows { text, first_row: first_row(headers)?, traceparent: utf8_or_none(headers.traceparent) },
+    };
+    Ok((content, attempt))
+}
+
+fn first_row(headers: &ControlHeaders<'_>) -> Result<Option<u64>, Rejection> {
+    let Some(row) = headers.row else { return Ok(None) };
+    let number = utf8_or_none(Some(row)).and_then(|row| row.trim().parse().ok()).filter(|row| *row > 0);
+    number.map(Some).ok_or_else(|| malformed(format!("ss-row is {}, not a number from 1 on", row.escape_ascii())))
+}
+
+fn utf8_or_none(bytes: Option<&[u8]>) -> Option<&str> {
+    std::str::from_utf8(bytes?).ok()
+}
+
+fn malformed(message: impl Into<String>) -> Rejection {
+    Rejection::new(Reason::MarkerFormat, message)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Begin,
+    Header,
+    Eof,
+    Abort,
+}
+
+impl Kind {
+    /// `ss-type`; `None` for `row`.
+    fn of_header(kind: &[u8]) -> Result<Option<Kind>, Rejection> {
+        match kind {
+            b"begin" => Ok(Some(Kind::Begin)),
+            b"header" => Ok(Some(Kind::Header)),
+            b"eof" => Ok(Some(Kind::Eof)),
+            b"abort" => Ok(Some(Kind::Abort)),
+            b"row" => Ok(None),
+            _ => Err(malformed(format!("ss-type is {}, not begin, header, row, eof or abort", kind.escape_ascii()))),
+        }
+    }
+
+    /// A marker in text, and what stands behind its word.
+    fn of_text(text: &[u8]) -> Option<(Kind, &[u8])> {
+        const WORDS: [(&[u8], Kind); 4] =
+            [(b"#BEGIN", Kind::Begin), (b"#HEADER", Kind::Header), (b"#EOF", Kind::Eof), (b"#ABORT", Kind::Abort)];
+        let (rest, kind) = WORDS.iter().find_map(|(word, kind)| Some((text.strip_prefix(*word)?, *kind)))?;
+        let ends = rest.first().is_none_or(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+        ends.then_some((kind, rest))
+    }
+}
+
+/// What markers say beyond their kind, in either spelling.
+#[derive(Default)]
+struct Terms<'a> {
+    rows: Option<Cow<'a, str>>,
+    sha256: Option<Cow<'a, str>>,
+    attempt: Option<Cow<'a, str>>,
+    name: Option<Cow<'a, str>>,
+    partitions: Option<Cow<'a, str>>,
+}
+
+impl<'a> Terms<'a> {
+    fn from_headers(headers: &ControlHeaders<'a>) -> Result<Terms<'a>, Rejection> {
+        let text = |name: &str, value: Option<&'a [u8]>| {
+            value
+                .map(|value| std::str::from_utf8(value).map(Cow::Borrowed))
+                .transpose()
+                .map_err(|_| malformed(format!("{name} is not UTF-8")))
+        };
+        Ok(Terms {
+            rows: text("ss-rows", headers.rows)?,
+            sha256: text("ss-sha256-rows", headers.sha256)?,
+            attempt: text("ss-attempt", headers.attempt)?,
+            name: text("ss-name", headers.name)?,
+            partitions: text("ss-partitions", headers.partitions)?,
+        })
+    }
+
+    /// Reads what stands behind the word of a text marker: ` key=value` pairs, values with blanks in double quotes, and for `#HEADER` the
+    /// names: on the lines below, or behind ` columns=`, or behind `attempt=`, or just so. Returns the names.
+    fn read(&mut self, kind: Kind, rest: &'a [u8]) -> Result<&'a [u8], Rejection> {
+        let rest = std::str::from_utf8(rest).map_err(|_| malformed("the marker is not UTF-8"))?;
+        let (mut line, below) = match rest.find(['\r', '\n']) {
+            Some(end) => (&rest[..end], rest[end..].trim_matches(['\r', '\n', ' ', '\t'])),
+            None => (rest, ""),
+        };
+        if kind != Kind::Header && !below.is_empty() {
+            return Err(malformed("there is text below the marker: a marker is a record of its own"));
+        }
+        loop {
+            line = line.trim_start_matches([' ', '\t']);
+            if line.is_empty() {
+                return Ok(below.as_bytes());
+            }
+            if kind == Kind::Header && below.is_empty() {
+                if let Some(names) = line.strip_prefix("columns=") {
+                    return Ok(names.as_bytes());
+                }
+                if !line.starts_with("attempt=") {
+                    return Ok(line.as_bytes());
+                }
+            }
+            line = self.read_pair(line)?;
+        }
+    }
+
+    /// Reads one pair and returns what follows.
+    fn read_pair(&mut self, line: &'a str) -> Result<&'a str, Rejection> {
+        let not_a_pair = || malformed(format!("'{}' is not a key=value pair", line.escape_debug()));
+        let (key, rest) = line.split_once('=').ok_or_else(not_a_pair)?;
+        if key.is_empty() || key.contains([' ', '\t', '"']) {
+            return Err(not_a_pair());
+        }
+        let (value, rest) = read_value(rest).ok_or_else(not_a_pair)?;
+        match key {
+            "rows" => self.rows = Some(value),
+            "sha256" => self.sha256 = Some(value),
+            "attempt" => self.attempt = Some(value),
+            "name" => self.name = Some(value),
+            "partitions" => self.partitions = Some(value),
+            _ => {}
+        }
+        Ok(rest)
+    }
+
+    fn eof(&self) -> Result<Marker, Rejection> {
+        fn number<N: std::str::FromStr>(name: &str, text: &Option<Cow<'_, str>>) -> Result<Option<N>, Rejection> {
+            let Some(text) = text else { return Ok(None) };
+            let number = text.trim().parse().map_err(|_| malformed(format!("{name}={text} is not a whole number")))?;
+            Ok(Some(number))
+        }
+        Ok(Marker::Eof {
+            rows: number("rows", &self.rows)?,
+            sha256: self.sha256.as_deref().map(sha256).transpose()?,
+            partitions: number("partitions", &self.partitions)?,
+        })
+    }
+}
+
+/// A value up to the next blank, or in double quotes (a doubled quote inside stands for one), and what follows.
+fn read_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let end = text.find([' ', '\t']).unwrap_or(text.len());
+        return Some((text[..end].into(), &text[end..]));
+    };
+    let mut value = String::new();
+    loop {
+        let (inside, behind) = rest.split_once('"')?;
+        value.push_str(inside);
+        match behind.strip_prefix('"') {
+            Some(more) => {
+                value.push('"');
+                rest = more;
+            }
+            None => return Some((value.into(), behind)),
+        }
+    }
+}
+
+/// 64 hexadecimal digits.
+fn sha256(text: &str) -> Result<[u8; 32], Rejection> {
+    let digits = text.trim().as_bytes();
+    let mut sum = [0; 32];
+    let mut well_formed = digits.len() == 64;
+    for (byte, pair) in sum.iter_mut().zip(digits.chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'));
+        match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(value) => *byte = value,
+            None => well_formed = false,
+        }
+    }
+    well_formed.then_some(sum).ok_or_else(|| malformed(format!("sha256={text} is not 64 hexadecimal digits")))
+}
+
+/// The names of a header marker.
+fn only_row(config: &SourceConfig, text: &[u8]) -> Result<Vec<String>, Rejection> {
+    let mut rows = Rows::new(text, config.delimiter, None);
+    let mut fields = Fields::default();
+    let mut names = None;
+    while let Some(row) = rows.next_row(&mut fields) {
+        if row.blank {
+            continue;
+        }
+        if names.is_some() {
+            return Err(malformed("the header marker holds more than one row"));
+        }
+        names = Some(read_names(config, &row, text, &mut fields).map_err(|rejection| malformed(rejection.message))?);
+    }
+    names.ok_or_else(|| malformed("the header marker names no column"))
+}

@@ -1,15 +1,28 @@
-//! Bytes to [`StreamElement`](crate::record::StreamElement): which upload a record belongs to, whether it is a marker, and its rows as columns.
+//! Records to [`StreamElement`]s: which upload a record belongs to, whether it is a marker, and its rows as columns.
+//!
+//! A [`Source`] serves one partition. Elements of one upload come in log order, and every row that comes in goes out, with its fate if it
+//! failed. What comes out follows from the log alone; how many rows stand in one batch does not.
 
-pub mod columns;
+mod columns;
 pub mod csv;
 pub mod encoding;
-pub mod envelope;
+mod envelope;
+mod fate;
+mod upload;
+mod waiting;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::record::ColumnType;
+pub use columns::{COLUMNS_MAX, unique_names};
+pub use envelope::BOM;
+pub use fate::CELL_UNITS_MAX;
+
+use crate::record::{ColumnType, Marker, MarkerRecord, Offset, Reason, Record, Rejection, StreamElement, UploadId};
+use envelope::{Content, Refusal};
+use upload::{Desk, Upload};
+use waiting::Origin;
 
 /// What the topology says of its source.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,4 +106,218 @@ pub enum Incomplete {
     Emit,
     /// Fail at once.
     Fail,
+}
+
+/// Makes the elements of one partition.
+pub struct Source {
+    desk: Desk,
+    uploads: HashMap<UploadId, Upload>,
+    /// Uploads of which a batch grows, some more than once.
+    growing: Vec<UploadId>,
+    /// Uploads with rows that wait for their header, by the first record that they cannot do without.
+    waiting: BTreeMap<Offset, UploadId>,
+    partition_count: Option<i32>,
+    /// Between [`Source::begin_refill`] and [`Source::end_refill`].
+    is_refilling: bool,
+    restored: HashSet<UploadId>,
+}
+
+impl Source {
+    /// `partition_count` is the topic's, if it is known: with one partition an anonymous upload is complete where it stands.
+    pub fn new(config: Arc<SourceConfig>, partition_count: Option<i32>) -> Source {
+        Source {
+            desk: Desk::new(config),
+            uploads: HashMap::new(),
+            growing: Vec::new(),
+            waiting: BTreeMap::new(),
+            partition_count,
+            is_refilling: false,
+            restored: HashSet::new(),
+        }
+    }
+
+    /// Takes the next record of the partition. Elements come out of [`Source::pop`].
+    pub fn push(&mut self, record: Record) {
+        if let Err(Refusal { upload, rejection }) = self.take(&record) {
+            self.desk.out.push_back(StreamElement::Refused { record, upload, rejection });
+        }
+    }
+
+    /// Takes a record that exists and cannot be decoded.
+    pub fn poisoned(&mut self, offset: Offset, rejection: Rejection) {
+        let record = Record { offset, timestamp_ms: -1, ..Record::default() };
+        self.desk.out.push_back(StreamElement::Refused { record, upload: None, rejection });
+    }
+
+    /// Ends a fetch: whatever has been read comes out.
+    pub fn flush(&mut self) {
+        for id in std::mem::take(&mut self.growing) {
+            if let Some(upload) = self.uploads.get_mut(&id) {
+                upload.flush(&mut self.desk);
+            }
+        }
+    }
+
+    /// The next element.
+    pub fn pop(&mut self) -> Option<StreamElement> {
+        self.desk.out.pop_front()
+    }
+
+    /// The upload is closed: forgets its header. Rows that still wait for one come out unread, rejected as `csv.no_header`.
+    pub fn forget(&mut self, upload: &UploadId) {
+        self.attend(upload.as_str(), Upload::close);
+        self.uploads.remove(upload);
+    }
+
+    /// The header of rows that wait will not come any more: the upload fails as `csv.no_header`, and its rows come out unread behind that.
+    pub fn give_up(&mut self, upload: &UploadId, offset: Offset) {
+        let message = "no header came: send a header marker first, or declare the columns";
+        self.attend(upload.as_str(), |upload, desk| upload.give_up_waiting(desk, offset, message));
+    }
+
+    /// After a restart, records are read again that were processed before. `open` are the uploads that were open at the end of these, each
+    /// with the header that its rows have: markers among the records change nothing about that.
+    pub fn begin_refill(&mut self, open: Vec<(UploadId, Option<Arc<[String]>>)>) {
+        for (id, header) in open {
+            // A header that was read once is no wider than a worksheet.
+            let layout = header.and_then(|names| self.desk.layout(&names).ok());
+            self.uploads.insert(id.clone(), Upload::with_header(id.clone(), layout));
+            self.restored.insert(id);
+        }
+        self.is_refilling = true;
+    }
+
+    /// The records that follow are new. Uploads that were not given to [`Source::begin_refill`] had ended, unless their rows wait.
+    pub fn end_refill(&mut self) {
+        self.flush();
+        let restored = std::mem::take(&mut self.restored);
+        self.uploads.retain(|id, upload| restored.contains(id) || upload.is_waiting());
+        self.is_refilling = false;
+    }
+
+    /// The upload's EOF came before the restart and rows are still missing: from here on every record's rows come out at once, so that
+    /// nothing that stands behind the last row is read as a part of this upload.
+    pub fn expect_rows(&mut self, upload: &UploadId) {
+        self.attend(upload.as_str(), |upload, _| upload.expect_rows());
+    }
+
+    /// The first record that has to be read again after a restart because it is still undecided here.
+    pub fn oldest_waiting(&self) -> Option<Offset> {
+        self.waiting.first_key_value().map(|(offset, _)| *offset)
+    }
+
+    /// Uploads with rows that wait, oldest first: the aggregate may not have heard of them yet. One that is complete already
+    /// is to be given to [`Source::forget`], one that has been idle for too long to [`Source::give_up`].
+    pub fn waiting_uploads(&self) -> impl Iterator<Item = (&UploadId, Offset)> {
+        self.waiting.iter().map(|(offset, upload)| (upload, *offset))
+    }
+
+    /// Rows of an upload that wait for their header.
+    pub fn waiting(&self, upload: &UploadId) -> u64 {
+        self.uploads.get(upload).map_or(0, Upload::waiting_rows)
+    }
+
+    fn take(&mut self, record: &Record) -> Result<(), Refusal> {
+        let config = Arc::clone(&self.desk.config);
+        let Some(envelope) = envelope::open(&config, record)? else { return Ok(()) };
+        let id = envelope.upload;
+        match envelope.content {
+            Content::Marker(marker) => {
+                let upload = UploadId::new(id);
+                let attempt = envelope.attempt.map(Into::into);
+                let marker = self.vouch(&upload, marker);
+                let (key, value) = (record.key.clone(), record.value.clone());
+                self.take_marker(MarkerRecord { upload, offset: record.offset, marker, attempt, key, value });
+            }
+            Content::Rows { text, first_row, traceparent } => {
+                let binary = fate::binary_kind(text).map(not_text);
+                match binary {
+                    Some(rejection) if first_row.is_none() => {
+                        return Err(Refusal { upload: Some(UploadId::new(id)), rejection });
+                    }
+                    None if text.is_empty() => return Ok(()),
+                    _ => self.open(id),
+                }
+                self.attend(id, |upload, desk| {
+                    let origin = Origin {
+                        offset: record.offset,
+                        key: record.key.clone(),
+                        attempt: upload.attempt(envelope.attempt.as_deref()),
+                        traceparent: traceparent.map(Arc::from),
+                        first_row,
+                        line: 0,
+                    };
+                    match binary {
+                        Some(rejection) => upload.take_binary(desk, &origin, text, rejection),
+                        None => upload.take_rows(desk, origin, text),
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// An anonymous upload stands in one partition when there is no other, and when the topology says that partitions are uploads.
+    fn vouch(&self, upload: &UploadId, mut marker: Marker) -> Marker {
+        if let Marker::Eof { partitions, .. } = &mut marker
+            && upload.as_str().is_empty()
+            && (self.partition_count == Some(1) || self.desk.config.upload == UploadFrom::Partition)
+        {
+            *partitions = Some(1);
+        }
+        marker
+    }
+
+    fn take_marker(&mut self, marker: MarkerRecord) {
+        let id = marker.upload.clone();
+        let is_known = self.uploads.contains_key(&id);
+        match &marker.marker {
+            Marker::Begin { .. } | Marker::Header(_) | Marker::Eof { rows: Some(1..), .. } => self.open(id.as_str()),
+            // These alone leave nothing to remember.
+            Marker::Eof { .. } | Marker::Abort if !is_known => {
+                return self.desk.out.push_back(StreamElement::Marker(marker));
+            }
+            Marker::Eof { .. } | Marker::Abort => {}
+        }
+        let is_restored = self.is_refilling && self.restored.contains(&id);
+        let is_end = matches!(marker.marker, Marker::Eof { .. } | Marker::Abort);
+        self.attend(id.as_str(), |upload, desk| {
+            if is_restored && upload.has_header() {
+                upload.flush(desk);
+                upload.take_marker_again(&marker);
+            } else {
+                upload.take_marker(desk, marker);
+            }
+        });
+        if self.is_refilling && is_end && !is_restored {
+            self.forget(&id);
+        }
+    }
+
+    fn open(&mut self, id: &str) {
+        if !self.uploads.contains_key(id) {
+            let id = UploadId::new(id);
+            self.uploads.insert(id.clone(), Upload::new(id));
+        }
+    }
+
+    /// Works on one upload, if it is open here, and keeps the lists in step.
+    fn attend(&mut self, id: &str, work: impl FnOnce(&mut Upload, &mut Desk)) {
+        let Some(upload) = self.uploads.get_mut(id) else { return };
+        let (grew, since, bytes) = (upload.has_batch(), upload.waiting_since(), upload.waiting_bytes());
+        work(upload, &mut self.desk);
+        if !grew && upload.has_batch() {
+            self.growing.push(upload.id().clone());
+        }
+        if since != upload.waiting_since() {
+            since.map(|offset| self.waiting.remove(&offset));
+            upload.waiting_since().map(|offset| self.waiting.insert(offset, upload.id().clone()));
+        }
+        self.desk.waiting_bytes = self.desk.waiting_bytes + upload.waiting_bytes() - bytes;
+    }
+}
+
+fn not_text(kind: &str) -> Rejection {
+    let message = format!("{kind}: rows are CSV text in UTF-8, `sheetstream publish` makes them of a file");
+    Rejection::new(Reason::RecordNotText, message)
 }

@@ -17,7 +17,7 @@ use super::store_thread::Watch;
 use super::{Entry, StateError};
 
 /// Dirty segments up to which each is synced for itself; above, one sync of the file system is cheaper.
-const SYNCED_ONE_BY_ONE_MAX: usize = 16;
+const SYNCED_ONE_BY_ONE_MAX: usize = 4;
 /// Free bytes without which the index is not touched at all. Commits that free segments may use up the rest of the reserve.
 const RESERVE_BYTES: u64 = 16 << 20;
 
@@ -30,8 +30,8 @@ pub(super) struct Commit {
     pub(super) changes: TaskChanges,
     /// Segments with new pages.
     pub(super) segments: Vec<PathBuf>,
-    /// Directory in which segments were born.
-    pub(super) dir: PathBuf,
+    /// The directory in which some of them were born, if any were.
+    pub(super) births: Option<PathBuf>,
     /// Bytes of entries and new pages.
     pub(super) bytes: u64,
     /// Whether segments are unlinked after it.
@@ -193,7 +193,7 @@ impl Keeper {
         if paths().count() > SYNCED_ONE_BY_ONE_MAX {
             return self.sync_filesystem();
         }
-        let dirs: BTreeSet<_> = group.iter().filter(|commit| !commit.segments.is_empty()).map(|c| &c.dir).collect();
+        let dirs: BTreeSet<_> = group.iter().filter_map(|commit| commit.births.as_ref()).collect();
         let sync = || {
             paths().try_for_each(|path| self.files.existing(path)?.sync_data())?;
             dirs.iter().try_for_each(|dir| File::open(dir)?.sync_all())
@@ -251,4 +251,69 @@ fn again(error: &StateError) -> StateError {
 #[cfg(feature = "failpoints")]
 fn failpoint(name: &str) -> Result<(), StateError> {
     Err(std::io::Error::other(format!("fail point {name}")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::keys::IndexKey;
+
+    const TASK: TaskHash = TaskHash([1; 8]);
+
+    fn keeper(dir: &tempfile::TempDir) -> Keeper {
+        let options = StateOptions { min_free_bytes: 0, power_safe: true, ..StateOptions::default() };
+        Keeper::open(dir.path().to_owned(), Arc::default(), options, Arc::default()).unwrap()
+    }
+
+    fn commit(epoch: u64, value: &[u8]) -> Commit {
+        let key = IndexKey::Value(b"key").encode(TASK);
+        let changes = [(key, Some(value.to_vec()))].into();
+        let changes = TaskChanges { task: TASK, fingerprint: "t".to_owned(), changes };
+        Commit { epoch, changes, segments: Vec::new(), births: None, bytes: 0, frees: false }
+    }
+
+    fn panics(keeper: &mut Keeper) -> Result<(), StateError> {
+        let limit = Duration::from_secs(10);
+        keeper.engine("test", limit, |_| std::panic::resume_unwind(Box::new("as sled does")))
+    }
+
+    #[test]
+    fn index_that_panicked_is_not_called_again_and_replaced_by_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = keeper(&dir);
+        keeper.commit(vec![commit(0, b"value")]).remove(0).unwrap();
+        assert!(matches!(panics(&mut keeper), Err(StateError::Damaged(what)) if what == "as sled does"));
+        assert!(matches!(keeper.scan(0, TASK, b""), Err(StateError::Damaged(_))));
+        assert!(matches!(keeper.commit(vec![commit(0, b"value")]).remove(0), Err(StateError::Damaged(_))));
+
+        let epoch = keeper.clear(TASK).unwrap();
+        assert_eq!(keeper.scan(epoch, TASK, b"").unwrap(), []);
+        assert!(dir.path().join("bad-1").is_dir());
+    }
+
+    #[test]
+    fn task_that_knows_an_older_index_must_not_write_into_its_successor() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = keeper(&dir);
+        panics(&mut keeper).unwrap_err();
+        let epoch = keeper.clear(TaskHash([2; 8])).unwrap();
+
+        let mut answers = keeper.commit(vec![commit(0, b"stale"), commit(epoch, b"fresh")]).into_iter();
+        assert!(matches!(answers.next(), Some(Err(StateError::Damaged(_)))));
+        assert!(matches!(answers.next(), Some(Ok(()))));
+        assert_eq!(keeper.scan(epoch, TASK, b"").unwrap(), [(b"key".to_vec(), b"fresh".to_vec())]);
+        assert_eq!(keeper.clear(TASK).unwrap(), epoch);
+    }
+
+    #[test]
+    fn seal_notices_an_entry_that_came_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = keeper(&dir);
+        keeper.commit(vec![commit(0, b"value")]).remove(0).unwrap();
+        let mut other = commit(0, b"value");
+        other.changes.task = TaskHash([2; 8]); // sealed under another task: for this one it is an entry too many
+        other.changes.changes = [(IndexKey::Value(b"lost").encode(TASK), Some(vec![]))].into();
+        keeper.commit(vec![other]).remove(0).unwrap();
+        assert!(matches!(keeper.task(TASK), Err(StateError::Damaged(what)) if what.contains("seal")));
+    }
 }

@@ -172,6 +172,8 @@ pub struct TaskState {
     pub replay_from: Offset,
     /// Hash of the topology that wrote it.
     pub topology: String,
+    /// Uploads whose rows wait for their header, and the first record that they cannot do without: the source's, and none else's yet.
+    pub waiting: Vec<(String, Offset)>,
 }
 
 /// Row counts of an upload. rows in = written + rejected + duplicate + late + filtered + voided + waiting.
@@ -220,6 +222,8 @@ pub struct UploadState {
     pub key: Option<Vec<u8>>,
     /// Offset of its first record.
     pub first_offset: Offset,
+    /// Offset of the first record of its open attempt; a refill passes over rows before it.
+    pub begun_at: Offset,
     /// Source columns, once the header is known.
     pub header: Option<Vec<String>>,
     /// Columns of the workbook, once rows came through the maps.
@@ -240,6 +244,8 @@ pub struct UploadState {
     pub eof: Option<(Offset, Option<u64>, Option<[u8; 32]>)>,
     /// Numbered: indexes above `next_index` that failed or were filtered, and so are accounted for already.
     pub settled: Vec<u64>,
+    /// Why it failed: (reason, column, message). Its rows are void until its end.
+    pub failed: Option<(Reason, Option<String>, String)>,
 }
 
 /// A sheet of an open upload.
@@ -312,10 +318,60 @@ pub struct LedgerState {
     pub first_offset: Offset,
     /// Offset of the record that completed it (an idle timeout: the task's position then).
     pub completion_offset: Offset,
-    /// SHA-256 of its rows.
+    /// SHA-256 of its rows; `None` when its workbook was flagged as incomplete, or there is none.
     pub rows_sha256: Option<[u8; 32]>,
+    /// First 16 hex digits of SHA-256 over its column names, each followed by LF. Rows under another header are other content.
+    pub header: Option<String>,
     /// Hash of the topology.
     pub topology: String,
     /// Rows written, for the answer to the same content.
     pub accounting: Accounting,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn keys_read_back_and_sort_by_upload_sheet_and_page(
+            upload: [u8; 16], other: [u8; 16], numbers: (u32, u32), others: (u32, u32), tag in 0..6,
+        ) {
+            let key = |upload, (sheet, page)| match tag {
+                0 => StateKey::Task,
+                1 => StateKey::Upload(UploadHash(upload)),
+                2 => StateKey::Sheet(UploadHash(upload), sheet),
+                3 => StateKey::Page(UploadHash(upload), sheet, page),
+                4 => StateKey::Error(UploadHash(upload), sheet),
+                _ => StateKey::Ledger(UploadHash(upload)),
+            };
+            let bytes = key(upload, numbers).encode();
+            prop_assert_eq!(StateKey::decode(&bytes), Some(key(upload, numbers)));
+            prop_assert_eq!(StateKey::decode(&[&bytes[..], &[0]].concat()), None);
+            if tag == 3 {
+                let order = (upload, numbers).cmp(&(other, others));
+                prop_assert_eq!(bytes.cmp(&key(other, others).encode()), order);
+            }
+        }
+
+        #[test]
+        fn index_keys_read_back(task: [u8; 8], upload: [u8; 16], value: Vec<u8>) {
+            for key in [IndexKey::Seal, IndexKey::Segment(UploadHash(upload)), IndexKey::Value(&value)] {
+                let bytes = key.encode(TaskHash(task));
+                prop_assert_eq!(IndexKey::decode(&bytes), Some(key));
+            }
+        }
+
+        #[test]
+        fn guarded_value_is_refused_under_another_key_or_with_another_bit(key: Vec<u8>, value: Vec<u8>, at: usize) {
+            let mut stored = guard(&key, &value);
+            prop_assert_eq!(unguard(&key, &stored).map(|(_, value)| value), Some(&value[..]));
+            prop_assert_eq!(unguard(&[&key[..], b"x"].concat(), &stored), None);
+            let bit = at % (stored.len() * 8);
+            stored[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(unguard(&key, &stored), None);
+        }
+    }
 }

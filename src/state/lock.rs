@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 
 use super::StateError;
+use super::manifest::unusable;
 
 /// Name of the lock file; it holds the process id of whoever has the lock, and is never removed.
 pub(super) const LOCK: &str = "LOCK";
@@ -20,7 +21,9 @@ pub(super) struct DirectoryLock {
 impl DirectoryLock {
     /// Takes the lock of `dir`, or says who has it.
     pub(super) fn take(dir: &Path) -> Result<DirectoryLock, StateError> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(LOCK))?;
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(LOCK));
+        let mut file =
+            opened.map_err(|error| unusable(dir, format!("cannot be written: {error}; give another --state-dir")))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(held(&mut file, dir)),

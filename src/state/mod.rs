@@ -96,7 +96,7 @@ pub enum StateError {
     /// The state contradicts itself; throw it away and rebuild.
     #[error("state is damaged: {0}")]
     Damaged(String),
-    /// The disk is full, or nearly.
+    /// The disk is full, or nearly. Nothing was changed; the same call works when there is room again.
     #[error("state disk is full: {0}")]
     DiskFull(String),
     /// A call did not return in time.

@@ -38,6 +38,8 @@ pub(super) struct Dirty {
     pub(super) length: u64,
     /// How much of that no commit covers.
     pub(super) fresh: u64,
+    /// Whether no commit covers any of it, so that its name may not be on the disk either.
+    pub(super) born: bool,
 }
 
 impl Segments {
@@ -105,6 +107,7 @@ impl Segments {
             path: self.path(*upload),
             length: length.written,
             fresh: length.written - length.committed,
+            born: length.committed == 0,
         })
     }
 

@@ -14,6 +14,9 @@ use crate::record::UploadHash;
 /// Memory for sled's page cache; the entries in use are a few KB for each MB of rows.
 const CACHE_BYTES: u64 = 8 << 20;
 
+/// Entries that are cleared in one batch: sled keeps a copy of a leaf for each entry until the batch is done.
+const CLEARED_AT_ONCE: usize = 1_024;
+
 /// Small values of all tasks.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -130,13 +133,22 @@ impl Index {
         Ok(self.db.apply_batch(batch)?)
     }
 
-    /// Forgets a task, its seal included. Not durable before [`Index::flush`].
+    /// Forgets a task, its seal included. Not atomic: what a crash leaves of it does not add up to its seal. Not durable before
+    /// [`Index::flush`].
     pub(super) fn clear(&self, task: TaskHash) -> Result<(), IndexError> {
-        let mut batch = sled::Batch::default();
-        for key in self.db.scan_prefix(task.0).keys() {
-            batch.remove(key?);
+        loop {
+            let keys = self.db.scan_prefix(task.0).keys().rev().take(CLEARED_AT_ONCE);
+            let mut batch = sled::Batch::default();
+            let mut size = 0;
+            for key in keys {
+                batch.remove(key?);
+                size += 1;
+            }
+            match size {
+                0 => return Ok(()),
+                _ => self.db.apply_batch(batch)?,
+            }
         }
-        Ok(self.db.apply_batch(batch)?)
     }
 
     /// Hands what was applied to the kernel: it survives the process, and the machine with a sync of the file system.

@@ -62,18 +62,20 @@ impl SledStore {
             changes.insert(IndexKey::Value(&key).encode(self.task), value);
         }
         let mut segments = Vec::new();
+        let mut births = None;
         for dirty in self.segments.dirty().filter(|dirty| !batch.drop_segments.contains(&dirty.upload)) {
             bytes += dirty.fresh;
             let key = IndexKey::Segment(dirty.upload).encode(self.task);
             changes.insert(key, Some(dirty.length.to_be_bytes().to_vec()));
             segments.push(dirty.path);
+            births = births.or_else(|| dirty.born.then(|| self.segments.dir().to_owned()));
         }
         for upload in &batch.drop_segments {
             changes.insert(IndexKey::Segment(*upload).encode(self.task), None);
         }
         let changes = TaskChanges { task: self.task, fingerprint: self.fingerprint.clone(), changes };
-        let (dir, frees) = (self.segments.dir().to_owned(), !batch.drop_segments.is_empty());
-        Commit { epoch: self.epoch, changes, segments, dir, bytes, frees }
+        let frees = !batch.drop_segments.is_empty();
+        Commit { epoch: self.epoch, changes, segments, births, bytes, frees }
     }
 
     /// Damage is counted where it is found; what follows is up to the task, which clears the state and replays, or ends.

@@ -1,19 +1,46 @@
 //! What flows: a topology file, proven. Plain data; nothing here connects to anything.
+//!
+//! `reader.rs` reads TOML key by key, `spec.rs` is what the file says, `compile.rs` what it means; `describe.rs` tells it to people.
 
+mod chain;
+mod columns;
+mod compile;
+mod describe;
+mod hash;
+mod interpolate;
+mod problem;
+mod reader;
+mod sheet;
+mod spec;
+mod words;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
+
+use toml::de::DeTable;
+
+pub use describe::{Description, Fact, NodeDescription, NodeKind};
+pub use problem::{Position, Problem, Problems};
 
 use crate::aggregate::AggregateConfig;
 use crate::map::MapConfig;
-use crate::sink::SinkConfig;
+use crate::sink::{AboutFacts, SinkConfig};
 use crate::source::SourceConfig;
+use problem::Findings;
+use reader::Reader;
+
+/// Largest topology file, in bytes.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A topology that is known to make sense: names resolved, CRSs found, columns checked as far as they are declared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topology {
     /// Application id: consumer group, state, member id, metrics label.
     pub name: Arc<str>,
-    /// 16 hex digits of SHA-256 over everything that shapes a workbook: page and state formats, product version and all nodes, but
-    /// neither topic names, partition counts nor record sizes.
+    /// 16 hex digits of SHA-256 over everything that shapes a workbook: page and state formats, product version, the name and all
+    /// nodes, but neither the names of nodes and topics nor partition counts, record sizes and the idle timeout.
     pub hash: Arc<str>,
     /// Where rows come from.
     pub source: SourceConfig,
@@ -23,4 +50,68 @@ pub struct Topology {
     pub aggregate: AggregateConfig,
     /// Where workbooks go.
     pub sink: SinkConfig,
+}
+
+impl Topology {
+    /// Reads and proves a file; `${VAR}` comes from the environment of the process.
+    pub fn load(path: &Path) -> Result<Topology, Problems> {
+        let file_name = path.display().to_string();
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+        if let Err(error) = read {
+            return Err(Problems::unreadable(&file_name, "the file cannot be read", error.to_string()));
+        }
+        if bytes.len() > FILE_BYTES_MAX {
+            let why = "a topology has 1 MiB at most; is this a data file?";
+            return Err(Problems::unreadable(&file_name, "the file is too large", why));
+        }
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Topology::parse(text, &file_name, &|name| std::env::var(name).ok()),
+            Err(error) => Err(not_utf8(&file_name, &bytes, error)),
+        }
+    }
+
+    /// Proves the text of a file. `file_name` is for messages only; `env` tells the values of `${VAR}`. A leading byte order mark is
+    /// dropped. All problems are told at once, except that a text that is no TOML is told as such first.
+    pub fn parse(text: &str, file_name: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Topology, Problems> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let mut reader = Reader { text, env, findings: Findings::default() };
+        for error in errors {
+            reader.findings.add(error.span().unwrap_or(0..0), error.message(), "the file is not valid TOML");
+        }
+        if !reader.findings.is_empty() {
+            return Err(reader.findings.into_problems(file_name, text));
+        }
+        let spec = spec::read(&mut reader, table.get_ref());
+        let mut findings = reader.findings;
+        match compile::compile(&spec, &mut findings) {
+            Some(topology) if findings.is_empty() => Ok(topology),
+            _ => Err(findings.into_problems(file_name, text)),
+        }
+    }
+}
+
+impl Topology {
+    /// What the *About* sheet of its workbooks says of it.
+    pub fn about(&self) -> AboutFacts {
+        let crs = self.maps.iter().filter_map(|map| match map {
+            MapConfig::Reproject(reproject) => Some(reproject.crs.clone()),
+            MapConfig::Select(_) => None,
+        });
+        AboutFacts { topology: self.name.clone(), topology_hash: self.hash.clone(), crs: crs.collect() }
+    }
+}
+
+/// Says where the first byte is that is not UTF-8.
+fn not_utf8(file_name: &str, bytes: &[u8], error: std::str::Utf8Error) -> Problems {
+    let mut findings = Findings::default();
+    let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+    let what = format!("the byte 0x{:02x} is not UTF-8", bytes[error.valid_up_to()]);
+    findings.add(
+        valid.len()..valid.len(),
+        what,
+        "save the file as UTF-8; it looks like another encoding, such as CP949",
+    );
+    findings.into_problems(file_name, &valid)
 }

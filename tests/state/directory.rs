@@ -187,7 +187,7 @@ fn full_disk_is_said_and_the_same_commit_works_when_there_is_room_again() {
 
     let ballast = disk.0.path().join("ballast");
     let mut appended = Vec::new();
-    std::fs::write(&ballast, vec![0; 40 << 20]).unwrap();
+    std::fs::write(&ballast, vec![0; 56 << 20]).unwrap();
     assert!(matches!(store.commit(put("key", "refused")), Err(StateError::DiskFull(_))));
     let refused = loop {
         match store.append(upload(2), &[2; 1 << 20]) {

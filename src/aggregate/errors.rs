@@ -1,0 +1,70 @@
+//! The rejected rows of one upload as its *Errors* sheet will show them: the first 10,000 in row order, in the state rather than in memory.
+
+use crate::record::{Rejection, UploadHash};
+use crate::state::keys::{ErrorState, StateKey, decode, encode};
+use crate::state::{StateError, StateStore, WriteBatch};
+
+/// Rejected rows that a workbook lists.
+pub(super) const ERRORS_MAX: u32 = 10_000;
+/// Characters of a row's text that it shows.
+const RAW_CHARS_MAX: usize = 1_024;
+
+/// Rejected rows so far.
+#[derive(Debug, Default)]
+pub(super) struct ErrorRows {
+    /// How many the state has; they come first.
+    saved: u32,
+    unsaved: Vec<ErrorState>,
+}
+
+impl ErrorRows {
+    /// What the state has already.
+    pub(super) fn restore(saved: u32) -> ErrorRows {
+        ErrorRows { saved, unsaved: Vec::new() }
+    }
+
+    /// Number of entries.
+    pub(super) fn len(&self) -> u32 {
+        self.saved + self.unsaved.len() as u32
+    }
+
+    /// Adds the row with this number, which comes after all rows before it.
+    pub(super) fn push(&mut self, row: u64, rejection: Rejection, raw: &[u8]) {
+        if self.len() < ERRORS_MAX {
+            // Lossy, for what is shown of a row that is no text must still be text; the dead letter has its bytes.
+            let raw = String::from_utf8_lossy(&raw[..raw.len().min(4 * RAW_CHARS_MAX)]).chars().take(RAW_CHARS_MAX).collect();
+            let Rejection { reason, column, message } = rejection;
+            self.unsaved.push(ErrorState { row, reason, column: column.map(|name| name.to_string()), message, raw });
+        }
+    }
+
+    /// Writes entries that the state does not have yet.
+    pub(super) fn write(&mut self, upload: UploadHash, into: &mut WriteBatch) {
+        for error in self.unsaved.drain(..) {
+            into.put(StateKey::Error(upload, self.saved).encode(), encode(&error));
+            self.saved += 1;
+        }
+        self.unsaved.shrink_to(0);
+    }
+
+    /// Keys that the state has.
+    pub(super) fn saved_keys(&self, upload: UploadHash) -> impl Iterator<Item = Vec<u8>> + use<> {
+        (0..self.saved).map(move |n| StateKey::Error(upload, n).encode())
+    }
+
+    /// All entries, those of the state read back.
+    pub(super) fn collect(self, upload: UploadHash, store: &dyn StateStore) -> Result<Vec<ErrorState>, StateError> {
+        let mut errors = Vec::with_capacity(self.len() as usize);
+        if self.saved > 0 {
+            let mut prefix = StateKey::Error(upload, 0).encode();
+            prefix.truncate(prefix.len() - size_of::<u32>());
+            let entries = store.scan(&prefix)?;
+            errors.extend(entries.iter().take(self.saved as usize).map_while(|(_, value)| decode(value)));
+            if errors.len() < self.saved as usize {
+                return Err(StateError::Damaged(format!("{} of {} rejected rows are left", errors.len(), self.saved)));
+            }
+        }
+        errors.extend(self.unsaved);
+        Ok(errors)
+    }
+}

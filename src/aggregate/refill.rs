@@ -1,0 +1,212 @@
+//! After a restart: open uploads out of the state, and the rows of their unfinished pages out of the log (contract 16). Nothing is counted,
+//! hashed or dead-lettered again; what does not add up is damage, and the state is rebuilt.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::checksum::RowsChecksum;
+use super::errors::ErrorRows;
+use super::intake::Desk;
+use super::rows::{Rows, WaitingFate, WaitingRow};
+use super::sheets::Sheets;
+use super::upload::{OpenUpload, PendingEof, upload_hash};
+use crate::record::{Rejection, RowKey, UploadHash, UploadId};
+use crate::state::keys::{LedgerState, PageState, SheetState, StateKey, UploadState, decode};
+use crate::state::StateError;
+
+/// Rows of unfinished pages that were read again, until all are there: numbered rows may come in any order.
+#[derive(Debug, Default)]
+pub(super) struct Refill {
+    rows: BTreeMap<u64, Vec<u8>>,
+    /// Indexes that waited and had failed.
+    settled: Vec<u64>,
+}
+
+/// What the state holds.
+#[derive(Default)]
+pub(super) struct Saved {
+    pub(super) uploads: Vec<OpenUpload>,
+    pub(super) ledger: Vec<LedgerState>,
+}
+
+/// Parts of one upload, as they come out of a scan.
+#[derive(Default)]
+struct Parts {
+    upload: Option<UploadState>,
+    sheets: Vec<SheetState>,
+    pages: HashMap<u32, Vec<PageState>>,
+    errors: u32,
+}
+
+fn damaged(what: impl Into<String>) -> StateError {
+    StateError::Damaged(what.into())
+}
+
+impl Saved {
+    /// Reads `entries`, which are in key order, and checks that nothing is missing: sheets, pages and rejected rows count from 0 without
+    /// holes, and each count is what the next higher entry says.
+    pub(super) fn read(entries: &[(Vec<u8>, Vec<u8>)]) -> Result<Saved, StateError> {
+        let mut saved = Saved::default();
+        let mut parts: BTreeMap<UploadHash, Parts> = BTreeMap::new();
+        for (key, value) in entries {
+            let broken = || damaged(format!("entry {key:02x?} cannot be read"));
+            match StateKey::decode(key).ok_or_else(broken)? {
+                StateKey::Task => {}
+                StateKey::Upload(upload) => parts.entry(upload).or_default().upload = Some(decode(value).ok_or_else(broken)?),
+                StateKey::Sheet(upload, sheet) => {
+                    let parts = parts.entry(upload).or_default();
+                    if parts.sheets.len() != sheet as usize {
+                        return Err(damaged(format!("upload {upload} has no sheet {}", parts.sheets.len())));
+                    }
+                    parts.sheets.push(decode(value).ok_or_else(broken)?);
+                }
+                StateKey::Page(upload, sheet, page) => {
+                    let pages = parts.entry(upload).or_default().pages.entry(sheet).or_default();
+                    if pages.len() != page as usize {
+                        return Err(damaged(format!("sheet {sheet} of upload {upload} has no page {}", pages.len())));
+                    }
+                    pages.push(decode(value).ok_or_else(broken)?);
+                }
+                StateKey::Error(upload, n) => {
+                    let parts = parts.entry(upload).or_default();
+                    if parts.errors != n {
+                        return Err(damaged(format!("upload {upload} has no rejected row {}", parts.errors)));
+                    }
+                    parts.errors += 1;
+                }
+                StateKey::Ledger(_) => saved.ledger.push(decode(value).ok_or_else(broken)?),
+            }
+        }
+        for (hash, parts) in parts {
+            saved.uploads.push(parts.restore(hash).map_err(|what| damaged(format!("upload {hash}: {what}")))?);
+        }
+        Ok(saved)
+    }
+}
+
+impl Parts {
+    fn restore(mut self, hash: UploadHash) -> Result<OpenUpload, String> {
+        let state = self.upload.ok_or("its rows are there and it is not")?;
+        let id = UploadId::new(state.id);
+        if upload_hash(&id, state.first_offset) != hash {
+            return Err(format!("it stands under the hash of another one than '{id}'"));
+        }
+        if (self.sheets.len(), self.errors) != (state.sheets as usize, state.errors) {
+            let (sheets, errors) = (self.sheets.len(), self.errors);
+            return Err(format!("{sheets} sheets and {errors} rejected rows are not the {} and {}", state.sheets, state.errors));
+        }
+        if !state.accounting.balances() {
+            return Err(format!("its counts do not balance: {:?}", state.accounting));
+        }
+        let sheets = self.sheets.into_iter().zip(0..);
+        let sheets = sheets.map(|(sheet, number)| (sheet, self.pages.remove(&number).unwrap_or_default())).collect();
+        let sheets = Sheets::restore(sheets)?;
+        if !self.pages.is_empty() {
+            return Err("it has pages without a sheet".to_owned());
+        }
+        if sheets.paged_rows() > state.accounting.written {
+            return Err("its pages have more rows than were written".to_owned());
+        }
+        let text = |text: Option<String>| text.map(Arc::from);
+        let mut upload = OpenUpload::begin(id, state.revision, state.first_offset);
+        upload.begun_at = state.begun_at;
+        upload.attempt = text(state.attempt);
+        upload.name = text(state.name);
+        upload.traceparent = text(state.traceparent);
+        upload.key = state.key.map(Into::into);
+        upload.header = state.header.map(Into::into);
+        upload.columns = state.columns.map(Into::into);
+        upload.numbered = state.numbered;
+        upload.next_index = state.next_index;
+        upload.accounting = state.accounting;
+        upload.checksum = RowsChecksum::restore(&state.sha256).ok_or("its checksum cannot be read")?;
+        upload.sheets = sheets;
+        upload.errors = ErrorRows::restore(state.errors);
+        upload.eof = state.eof.map(|(offset, rows, sha256)| PendingEof { offset, rows, sha256 });
+        upload.failed = state.failed.map(|(reason, column, message)| Rejection { reason, column: text(column), message });
+        upload.refill = Some(Refill { settled: state.settled, ..Refill::default() });
+        upload.changed = false;
+        Ok(upload)
+    }
+}
+
+impl OpenUpload {
+    /// Reads rows again that came before the restart: those of cut pages and of a former attempt are passed over.
+    pub(super) fn refill_rows(&mut self, rows: &Rows, desk: &mut Desk) -> Result<(), StateError> {
+        for row in 0..rows.batch.len() {
+            if rows.batch.offsets[row] < self.begun_at {
+                continue;
+            }
+            if !self.numbered {
+                self.refill_row(rows, row)?;
+                continue;
+            }
+            let index = rows.batch.keys[row].index;
+            if index < self.next_index {
+                self.refill_numbered(rows, row)?;
+            } else if !self.waiting.contains(index) {
+                self.wait(rows, row, desk)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refill_row(&mut self, rows: &Rows, row: usize) -> Result<(), StateError> {
+        let Some(sheet) = self.unpaged_sheet(rows, row)? else { return Ok(()) };
+        let (key, offset) = (rows.batch.keys[row], rows.batch.offsets[row]);
+        match self.sheets.refill(sheet, key, offset, |page| rows.write(row, page)) {
+            true => Err(damaged(format!("upload {}: an open page has too many rows", self.hash))),
+            false => Ok(()),
+        }
+    }
+
+    /// Of rows with the same index the first one was written.
+    fn refill_numbered(&mut self, rows: &Rows, row: usize) -> Result<(), StateError> {
+        if self.unpaged_sheet(rows, row)?.is_some()
+            && let Some(refill) = &mut self.refill
+        {
+            refill.rows.entry(rows.batch.keys[row].index).or_insert_with(|| rows.waiting(row));
+        }
+        Ok(())
+    }
+
+    /// The sheet of a row, unless it failed or is in a cut page.
+    fn unpaged_sheet(&mut self, rows: &Rows, row: usize) -> Result<Option<usize>, StateError> {
+        if rows.rejection(row).is_some() {
+            return Ok(None);
+        }
+        let mut scratch = String::new();
+        let sheet = self.sheets.find(rows.sheet(row, &mut scratch));
+        let sheet = sheet.ok_or_else(|| damaged(format!("upload {}: a row's sheet is not in the state", self.hash)))?;
+        let is_paged = self.sheets.paged_through(sheet) >= Some(rows.batch.keys[row]);
+        Ok((!is_paged).then_some(sheet))
+    }
+
+    /// Writes what was collected, in order, and checks that it is all there.
+    pub(super) fn finish_refill(&mut self) -> Result<(), StateError> {
+        let Some(refill) = self.refill.take() else { return Ok(()) };
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        let columns = self.columns.clone().unwrap_or_default();
+        for (index, bytes) in refill.rows {
+            let row: Option<WaitingRow> = decode(&bytes);
+            let Some(WaitingRow { offset, fate: WaitingFate::Write { sheet, cells }, .. }) = row else { continue };
+            let Some(sheet) = self.sheets.find(sheet) else { continue };
+            let write = |page: &mut _| WaitingRow::write(&cells, &columns, page);
+            if self.sheets.refill(sheet, RowKey { index, line: 0 }, offset, write) {
+                return Err(damaged(format!("upload {}: an open page has too many rows", self.hash)));
+            }
+        }
+        let rows = self.sheets.paged_rows() + self.sheets.open_rows();
+        let rejected = self.waiting.rejected();
+        if rows != self.accounting.written
+            || !rejected.iter().eq(&refill.settled)
+            || self.waiting.len() - rejected.len() as u64 != self.accounting.waiting
+        {
+            let (hash, waiting, expected) = (self.hash, self.waiting.len(), self.accounting);
+            return Err(damaged(format!("upload {hash}: {rows} rows and {waiting} that wait were read again, not {expected:?}")));
+        }
+        Ok(())
+    }
+}

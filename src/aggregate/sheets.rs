@@ -1,0 +1,256 @@
+//! The sheets of one upload: which value is which sheet, its open page, and the pages that are cut. Rows come here in order; when a page is
+//! cut follows from that order alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::SheetOrder;
+use crate::page::{CutPage, OPEN_ROWS_MAX, OpenPage, PageWriter};
+use crate::record::{Offset, RowKey, UploadHash};
+use crate::sink::{CompletePage, CompleteSheet, SHEET_ROWS_MAX};
+use crate::state::keys::{PageState, SheetState, StateKey, encode};
+use crate::state::{StateError, StateStore, WriteBatch};
+
+/// Bytes that the open pages of one upload hold before all of them are cut.
+pub(super) const OPEN_BYTES_MAX: usize = 32 << 20;
+
+/// What pages are made with and where they go.
+pub(super) struct Pager<'a> {
+    pub(super) writer: &'a mut PageWriter,
+    pub(super) store: &'a mut dyn StateStore,
+}
+
+/// The sheets of one upload, in order of their first row.
+#[derive(Debug, Default)]
+pub(super) struct Sheets {
+    sheets: Vec<Sheet>,
+    by_value: HashMap<Arc<str>, usize>,
+    last: usize,
+    open_rows: u32,
+    open_bytes: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Sheet {
+    value: Arc<str>,
+    /// Rows in cut pages.
+    paged_rows: u64,
+    pages: Vec<PageState>,
+    paged_through: Option<RowKey>,
+    widths: Vec<u16>,
+    open: OpenPage,
+    /// Lowest offset of a row in the open page.
+    open_from: Offset,
+    /// Order key of its last row.
+    open_through: RowKey,
+    /// Pages that the state has; `None` when it does not have the sheet.
+    saved: Option<u32>,
+}
+
+impl Sheets {
+    /// Number of sheets.
+    pub(super) fn len(&self) -> usize {
+        self.sheets.len()
+    }
+    /// Rows in open pages.
+    pub(super) fn open_rows(&self) -> u64 {
+        self.open_rows.into()
+    }
+    /// Rows in cut pages.
+    pub(super) fn paged_rows(&self) -> u64 {
+        self.sheets.iter().map(|sheet| sheet.paged_rows).sum()
+    }
+    /// Lowest offset of a row that is in no cut page.
+    pub(super) fn open_from(&self) -> Option<Offset> {
+        self.sheets.iter().filter(|sheet| sheet.open.rows() > 0).map(|sheet| sheet.open_from).min()
+    }
+    /// The sheet of a value, if there is one.
+    pub(super) fn find(&mut self, value: &str) -> Option<usize> {
+        if self.sheets.get(self.last).is_none_or(|sheet| &*sheet.value != value) {
+            self.last = *self.by_value.get(value)?;
+        }
+        Some(self.last)
+    }
+
+    /// Order key of the last row in a cut page of `sheet`.
+    pub(super) fn paged_through(&self, sheet: usize) -> Option<RowKey> {
+        self.sheets[sheet].paged_through
+    }
+
+    /// The sheet of a value, a new one if need be; `None` when there would be more than `sheets_max`.
+    pub(super) fn find_or_add(&mut self, value: &str, sheets_max: u32) -> Option<usize> {
+        if let Some(found) = self.find(value) {
+            return Some(found);
+        }
+        if self.sheets.len() >= sheets_max as usize {
+            return None;
+        }
+        self.last = self.add(Sheet::new(value.into()));
+        Some(self.last)
+    }
+
+    fn add(&mut self, sheet: Sheet) -> usize {
+        self.by_value.insert(Arc::clone(&sheet.value), self.sheets.len());
+        self.sheets.push(sheet);
+        self.sheets.len() - 1
+    }
+
+    /// Appends a row to `sheet` and cuts the pages that are full with it.
+    pub(super) fn row(
+        &mut self,
+        sheet: usize,
+        key: RowKey,
+        offset: Offset,
+        write: impl FnOnce(&mut OpenPage),
+        segment: UploadHash,
+        pager: &mut Pager,
+    ) -> Result<(), StateError> {
+        self.refill(sheet, key, offset, write);
+        if self.open_rows >= OPEN_ROWS_MAX || self.open_bytes >= OPEN_BYTES_MAX {
+            for sheet in &mut self.sheets {
+                sheet.cut(segment, pager)?;
+            }
+            (self.open_rows, self.open_bytes) = (0, 0);
+        } else if self.sheets[sheet].is_due() {
+            let sheet = &mut self.sheets[sheet];
+            self.open_rows -= sheet.open.rows();
+            self.open_bytes -= sheet.open.bytes();
+            sheet.cut(segment, pager)?;
+        }
+        Ok(())
+    }
+
+    /// Appends a row that was in the open page of `sheet` before a restart. True when it is out of place: the page would have been cut.
+    pub(super) fn refill(&mut self, sheet: usize, key: RowKey, offset: Offset, write: impl FnOnce(&mut OpenPage)) -> bool {
+        let sheet = &mut self.sheets[sheet];
+        let bytes = sheet.open.bytes();
+        sheet.open_from = if sheet.open.rows() == 0 { offset } else { sheet.open_from.min(offset) };
+        sheet.open_through = key;
+        write(&mut sheet.open);
+        sheet.open.end_row();
+        self.open_rows += 1;
+        self.open_bytes += sheet.open.bytes() - bytes;
+        sheet.is_due() || self.open_rows >= OPEN_ROWS_MAX || self.open_bytes >= OPEN_BYTES_MAX
+    }
+
+    /// Cuts what is open into pages in memory and gives the sheets up, in workbook order. Without rows there is one sheet without a name.
+    pub(super) fn complete(self, order: SheetOrder, segment: UploadHash, writer: &mut PageWriter) -> Vec<CompleteSheet> {
+        let mut sheets: Vec<_> = self.sheets.into_iter().map(|sheet| sheet.complete(segment, writer)).collect();
+        match order {
+            SheetOrder::First => {}
+            SheetOrder::Name => sheets.sort_by(|a, b| a.value.cmp(&b.value)),
+        }
+        if sheets.is_empty() {
+            sheets.push(CompleteSheet { value: String::new(), pages: Vec::new(), widths: Vec::new() });
+        }
+        sheets
+    }
+
+    /// Writes sheets and pages that the state does not have yet.
+    pub(super) fn write(&mut self, upload: UploadHash, into: &mut WriteBatch) {
+        for (sheet, number) in self.sheets.iter_mut().zip(0..) {
+            let pages = sheet.pages.len() as u32;
+            if sheet.saved == Some(pages) {
+                continue;
+            }
+            into.put(StateKey::Sheet(upload, number).encode(), encode(&sheet.state()));
+            for page in sheet.saved.unwrap_or(0)..pages {
+                into.put(StateKey::Page(upload, number, page).encode(), encode(&sheet.pages[page as usize]));
+            }
+            sheet.saved = Some(pages);
+        }
+    }
+
+    /// Keys that the state has for these sheets.
+    pub(super) fn saved_keys(&self, upload: UploadHash) -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        for (sheet, number) in self.sheets.iter().zip(0..) {
+            let Some(pages) = sheet.saved else { continue };
+            keys.push(StateKey::Sheet(upload, number).encode());
+            keys.extend((0..pages).map(|page| StateKey::Page(upload, number, page).encode()));
+        }
+        keys
+    }
+
+    /// Takes sheets up from the state: each with its pages, in order. Fails with what contradicts itself.
+    pub(super) fn restore(saved: Vec<(SheetState, Vec<PageState>)>) -> Result<Sheets, String> {
+        let mut sheets = Sheets::default();
+        for (state, pages) in saved {
+            if pages.len() != state.pages as usize {
+                return Err(format!("sheet {} has {} of {} pages", sheets.len(), pages.len(), state.pages));
+            }
+            if pages.iter().map(|page| u64::from(page.rows)).sum::<u64>() != state.paged_rows {
+                return Err(format!("the pages of sheet {} do not have {} rows", sheets.len(), state.paged_rows));
+            }
+            if state.pages > 0 && state.paged_through.is_none() {
+                return Err(format!("sheet {} does not say how far its pages go", sheets.len()));
+            }
+            let mut sheet = Sheet::new(state.value.into());
+            sheet.saved = Some(state.pages);
+            sheet.paged_rows = state.paged_rows;
+            sheet.paged_through = state.paged_through;
+            sheet.widths = state.widths;
+            sheet.pages = pages;
+            sheets.add(sheet);
+        }
+        Ok(sheets)
+    }
+}
+
+impl Sheet {
+    fn new(value: Arc<str>) -> Sheet {
+        Sheet {
+            value,
+            paged_rows: 0,
+            pages: Vec::new(),
+            paged_through: None,
+            widths: Vec::new(),
+            open: OpenPage::default(),
+            open_from: Offset(0),
+            open_through: RowKey::default(),
+            saved: None,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.open.is_full() || (self.paged_rows + u64::from(self.open.rows())).is_multiple_of(SHEET_ROWS_MAX)
+    }
+
+    fn cut(&mut self, segment: UploadHash, pager: &mut Pager) -> Result<(), StateError> {
+        let Some(page) = self.render(pager.writer) else { return Ok(()) };
+        let at = pager.store.append(segment, &page.bytes)?;
+        self.pages.push(PageState { at, xml_crc: page.xml_crc, xml_length: page.xml_length, rows: page.rows });
+        self.paged_rows += u64::from(page.rows);
+        self.paged_through = Some(self.open_through);
+        Ok(())
+    }
+
+    fn render(&mut self, writer: &mut PageWriter) -> Option<CutPage> {
+        if self.open.rows() == 0 {
+            return None;
+        }
+        if self.pages.is_empty() {
+            self.open.widths(&mut self.widths);
+        }
+        // The header row is the first of every worksheet.
+        let first_row = self.paged_rows % SHEET_ROWS_MAX + 2;
+        Some(writer.cut(&mut self.open, first_row as u32))
+    }
+
+    fn complete(mut self, segment: UploadHash, writer: &mut PageWriter) -> CompleteSheet {
+        let last = self.render(writer);
+        let mut pages: Vec<_> = self.pages.into_iter().map(|page| CompletePage::Stored(segment, page)).collect();
+        pages.extend(last.map(|page| CompletePage::Inline(Arc::new(page))));
+        CompleteSheet { value: self.value.to_string(), pages, widths: self.widths }
+    }
+
+    fn state(&self) -> SheetState {
+        SheetState {
+            value: self.value.to_string(),
+            paged_rows: self.paged_rows,
+            pages: self.pages.len() as u32,
+            paged_through: self.paged_through,
+            widths: self.widths.clone(),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `describe`: what a topology does, node by node, and what it promises.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use sheetstream::topology::Topology;
+
+use super::{EXAMPLES_FIRST, Exit, Global};
+
+const EXAMPLES: &str = "Examples:
+  sheetstream describe topology/seoul-markets.toml
+  sheetstream describe --json topology/seoul-markets.toml | jq '.nodes[].name'
+";
+
+/// Show what a topology does, in the form of Kafka Streams' Topology.describe()
+#[derive(Args, Debug)]
+#[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
+pub struct Describe {
+    /// Topology file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+impl Describe {
+    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let description = Topology::load(&self.file)?.describe();
+        let mut stdout = io::stdout().lock();
+        if global.json {
+            writeln!(stdout, "{:#}", serde_json::json!(description))?;
+        } else {
+            write!(stdout, "{description}")?;
+        }
+        Ok(Exit::Ok)
+    }
+}

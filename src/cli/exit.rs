@@ -1,0 +1,96 @@
+//! Outcomes and their exit codes: the one place that knows both. The numbers are those of BSD's `sysexits.h`; 2, for wrong usage, is clap's.
+
+use std::io;
+use std::process::ExitCode;
+
+use sheetstream::state::StateError;
+use sheetstream::topology::Problems;
+use sheetstream::transport::TransportError;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All is well.
+    Ok = 0,
+    /// It did not work.
+    Failure = 1,
+    /// More of the data was rejected than allowed (`EX_DATAERR`).
+    DataRejected = 65,
+    /// The broker cannot be reached (`EX_UNAVAILABLE`).
+    Unavailable = 69,
+    /// The state directory cannot be had (`EX_CANTCREAT`).
+    State = 73,
+    /// Reading or writing failed (`EX_IOERR`).
+    Io = 74,
+    /// Wrong or missing rights (`EX_NOPERM`).
+    Unauthorised = 77,
+    /// A topology, or what it needs, is wrong (`EX_CONFIG`).
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl From<&anyhow::Error> for Exit {
+    /// The first cause that says more than "failure". A reader that went away (`describe x.toml | head -1`) is none.
+    fn from(error: &anyhow::Error) -> Exit {
+        let known = |cause: &(dyn std::error::Error + 'static)| {
+            let topology = cause.downcast_ref::<Problems>().map(|_| Exit::Config);
+            let transport = cause.downcast_ref().and_then(transport);
+            let state = cause.downcast_ref().and_then(state);
+            let io = cause.downcast_ref().map(|error: &io::Error| match error.kind() {
+                io::ErrorKind::BrokenPipe => Exit::Ok,
+                _ => Exit::Io,
+            });
+            topology.or(transport).or(state).or(io)
+        };
+        error.chain().find_map(known).unwrap_or(Exit::Failure)
+    }
+}
+
+fn transport(error: &TransportError) -> Option<Exit> {
+    match error {
+        TransportError::Unavailable(_) => Some(Exit::Unavailable),
+        TransportError::Unauthorised(_) => Some(Exit::Unauthorised),
+        TransportError::Topic(_) => Some(Exit::Config),
+        TransportError::Fenced(_)
+        | TransportError::TooLarge(_)
+        | TransportError::OutOfRange { .. }
+        | TransportError::Failed(_) => None,
+    }
+}
+
+fn state(error: &StateError) -> Option<Exit> {
+    match error {
+        StateError::Locked { .. } | StateError::Unusable { .. } => Some(Exit::State),
+        StateError::DiskFull(_) | StateError::Hung { .. } | StateError::Io(_) => Some(Exit::Io),
+        StateError::Damaged(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    fn exit_of(error: impl Into<anyhow::Error>) -> Exit {
+        let error = Err::<(), _>(error.into()).context("while something was done").expect_err("it is one");
+        Exit::from(&error)
+    }
+
+    #[test]
+    fn the_cause_decides_the_exit_code() {
+        assert_eq!(exit_of(TransportError::Unavailable("gone".into())), Exit::Unavailable);
+        assert_eq!(exit_of(TransportError::Unauthorised("who?".into())), Exit::Unauthorised);
+        assert_eq!(exit_of(StateError::Locked { dir: "state".into(), holder: "7".into() }), Exit::State);
+        assert_eq!(exit_of(StateError::Io(io::Error::other("broken"))), Exit::Io);
+        assert_eq!(exit_of(io::Error::other("broken")), Exit::Io);
+        assert_eq!(exit_of(io::Error::from(io::ErrorKind::BrokenPipe)), Exit::Ok);
+        assert_eq!(exit_of(anyhow::anyhow!("no idea")), Exit::Failure);
+    }
+}

@@ -1,0 +1,96 @@
+//! `run`: topologies over Kafka, until told to stop.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use sheetstream::kafka::Isolation;
+use sheetstream::runtime::config::StreamsConfig;
+use sheetstream::runtime::streams;
+use sheetstream::topology::Topology;
+
+use super::broker::Broker;
+use super::{EXAMPLES_FIRST, Exit, Global};
+
+const EXAMPLES: &str = "Examples:
+  sheetstream run topology/places-5179.toml
+  sheetstream run topology/*.toml --brokers kafka-1:9092,kafka-2:9092 --state-dir /var/lib/sheetstream
+";
+
+/// Run topologies until SIGTERM or Ctrl-C, which commit and leave in order
+#[derive(Args, Debug)]
+#[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
+pub struct Run {
+    /// Topology files; all of them share the threads and the state directory
+    #[arg(required = true, value_name = "TOPOLOGY")]
+    topologies: Vec<PathBuf>,
+    #[command(flatten)]
+    broker: Broker,
+    /// Local state: a cache that may be deleted while nothing runs, one process at a time
+    #[arg(long, env = "SHEETSTREAM_STATE_DIR", default_value = "state", value_name = "DIR")]
+    state_dir: PathBuf,
+    /// Threads that process rows [default: one a processor]
+    #[arg(long, env = "SHEETSTREAM_THREADS", value_name = "N")]
+    threads: Option<usize>,
+    /// Longest time between two commits
+    #[arg(long, env = "SHEETSTREAM_COMMIT_INTERVAL_MS", default_value_t = 1_000, value_name = "MS")]
+    commit_interval_ms: u64,
+    /// Stable name of this instance; one that comes back under it gets its partitions at once [default: machine, host and state directory]
+    #[arg(long, env = "SHEETSTREAM_INSTANCE_ID", value_name = "NAME")]
+    instance_id: Option<String>,
+    /// What is read of transactions
+    #[arg(long, env = "SHEETSTREAM_ISOLATION", value_enum, default_value = "read_uncommitted", value_name = "LEVEL")]
+    isolation: IsolationLevel,
+    /// Keep the state through power cuts too, at the price of syncing its file system with every commit
+    #[arg(long, env = "SHEETSTREAM_POWER_SAFE")]
+    power_safe: bool,
+}
+
+/// Kafka's isolation levels.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum IsolationLevel {
+    ReadUncommitted,
+    ReadCommitted,
+}
+
+impl Run {
+    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+        let topologies = self.topologies.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
+        let mut kafka = self.broker.config("sheetstream");
+        kafka.isolation = match self.isolation {
+            IsolationLevel::ReadUncommitted => Isolation::ReadUncommitted,
+            IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
+        };
+        let mut config = StreamsConfig::new(kafka, self.state_dir.clone());
+        config.threads = self.threads.unwrap_or(config.threads);
+        config.commit_interval = Duration::from_millis(self.commit_interval_ms);
+        config.instance_id.clone_from(&self.instance_id);
+        config.power_safe = self.power_safe;
+        streams::run(topologies, config, &stop_on_signal()?)?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Set by the first SIGTERM or SIGINT; the second ends the process as it is, which loses nothing.
+fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+                return tracing::warn!("signals cannot be caught; stopping will not commit");
+            };
+            let mut next = async || tokio::select! { _ = terminate.recv() => 143, _ = interrupt.recv() => 130 };
+            next().await;
+            tracing::info!("stopping: committing and leaving the groups");
+            flag.store(true, Ordering::Relaxed);
+            std::process::exit(next().await);
+        });
+    })?;
+    Ok(stop)
+}

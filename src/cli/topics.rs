@@ -1,0 +1,151 @@
+//! `topics`: the topics of a topology, made where they are missing.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use sheetstream::kafka::KafkaClient;
+use sheetstream::kafka::admin::{Creation, NewTopic};
+use sheetstream::topology::Topology;
+use sheetstream::transport::TransportError;
+
+use super::broker::Broker;
+use super::{EXAMPLES_FIRST, Exit, Global};
+
+const EXAMPLES: &str = "Examples:
+  sheetstream topics create -t topology/places-5179.toml --dry-run
+  sheetstream topics create -t topology/places-5179.toml --partitions 6 --replication-factor 3
+  sheetstream topics list -t topology/places-5179.toml
+";
+
+/// Create or list the topics of a topology
+#[derive(Args, Debug)]
+#[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
+pub struct Topics {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Create those that are missing; the others stay as they are
+    Create {
+        #[command(flatten)]
+        of: Of,
+        /// Partitions of the source topic, and so of the status topic
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        partitions: i32,
+        /// Copies of each partition [default: the brokers' default]
+        #[arg(long, default_value_t = -1, hide_default_value = true, value_name = "N", allow_hyphen_values = true)]
+        replication_factor: i16,
+        /// Say what would be created, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List them as they are; exits with 78 when one is missing
+    List {
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Of {
+    /// Topology file
+    #[arg(short, long, value_name = "FILE")]
+    topology: PathBuf,
+    #[command(flatten)]
+    broker: Broker,
+}
+
+impl Topics {
+    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let (Action::Create { of, .. } | Action::List { of }) = &self.action;
+        let topology = Topology::load(&of.topology)?;
+        let runtime = super::io_runtime()?;
+        let client = KafkaClient::new(runtime.handle().clone(), of.broker.config("sheetstream-topics"));
+        match &self.action {
+            Action::Create { partitions, replication_factor, dry_run, .. } => {
+                create(global, &client, wanted(&topology, *partitions, *replication_factor), *dry_run)
+            }
+            Action::List { .. } => list(global, &client, &topology),
+        }
+    }
+}
+
+/// The topics that `run` needs. The status topic has a partition for each of the source's: task k writes partition k, and its terminal
+/// records are the ledger, which must outlive the rows.
+fn wanted(topology: &Topology, partitions: i32, replication: i16) -> Vec<NewTopic> {
+    let sink = &topology.sink;
+    let topic = |name: &str, partitions: i32, configs: &[(&str, &str)]| NewTopic {
+        name: name.to_owned(),
+        partitions,
+        replication,
+        configs: configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+    };
+    let delete = [("cleanup.policy", "delete")];
+    vec![
+        topic(&topology.source.topic, partitions, &delete),
+        topic(&sink.topic, sink.partitions.unwrap_or(partitions), &delete),
+        topic(&sink.status_topic, partitions, &[("cleanup.policy", "compact,delete"), ("retention.ms", "2592000000")]),
+        topic(&sink.dead_letter_topic, partitions, &delete),
+    ]
+}
+
+fn create(global: &Global, client: &KafkaClient, topics: Vec<NewTopic>, dry_run: bool) -> anyhow::Result<Exit> {
+    let mut results = Vec::new();
+    for topic in topics {
+        let result = if dry_run {
+            match client.describe_topic(&topic.name) {
+                Ok(found) if found.partitions == topic.partitions => "exists",
+                Ok(_) => "exists with another number of partitions",
+                Err(TransportError::Topic(_)) => "would be created",
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            match client.create_topics(std::slice::from_ref(&topic))?.get(&topic.name) {
+                Some(Creation::Created) => "created",
+                Some(Creation::Existed) | None => "exists",
+            }
+        };
+        if !global.json {
+            let configs: Vec<String> = topic.configs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let (name, partitions) = (&topic.name, topic.partitions);
+            writeln!(io::stdout(), "{name}: {result} ({partitions} partitions, {})", configs.join(", "))?;
+        }
+        results.push(json!({ "topic": topic.name, "partitions": topic.partitions, "result": result }));
+    }
+    if global.json {
+        writeln!(io::stdout(), "{:#}", json!(results))?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn list(global: &Global, client: &KafkaClient, topology: &Topology) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Ok;
+    let mut results = Vec::new();
+    for topic in wanted(topology, 1, -1) {
+        match client.describe_topic(&topic.name) {
+            Ok(found) => {
+                let policy = found.cleanup_policy.as_deref().unwrap_or("unknown");
+                if !global.json {
+                    writeln!(io::stdout(), "{}: {} partitions, cleanup.policy={policy}", found.name, found.partitions)?;
+                }
+                results.push(json!({ "topic": found.name, "partitions": found.partitions, "cleanup_policy": policy }));
+            }
+            Err(TransportError::Topic(_)) => {
+                exit = Exit::Config;
+                if !global.json {
+                    writeln!(io::stdout(), "{}: missing; sheetstream topics create makes it", topic.name)?;
+                }
+                results.push(json!({ "topic": topic.name, "missing": true }));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if global.json {
+        writeln!(io::stdout(), "{:#}", json!(results))?;
+    }
+    Ok(exit)
+}

@@ -1,0 +1,3 @@
+//! The two ends that people hold: publishing files, fetching workbooks.
+
+pub mod fetch;

@@ -1,0 +1,122 @@
+//! CRS pairs that work and the sentences for those that do not.
+
+use super::*;
+
+fn resolve(from: &str, to: &str) -> Result<CrsPair, CrsError> {
+    CrsPair::resolve(from, to, false)
+}
+
+#[test]
+fn korean_pairs_have_one_operation_a_metre_good() {
+    for (from, to, name, area) in [
+        ("EPSG:5179", "EPSG:4326", "KGD2002 / Unified CS", [122.71, 28.6, 134.28, 40.27]),
+        ("EPSG:5181", "EPSG:4326", "KGD2002 / Central Belt", [126.0, 33.96, 128.0, 38.33]),
+        ("EPSG:5186", "EPSG:4326", "KGD2002 / Central Belt 2010", [126.0, 33.14, 128.0, 38.33]),
+        ("EPSG:5174", "EPSG:4326", "Korean 1985 / Modified Central Belt", [126.0, 33.96, 128.0, 38.33]),
+        ("EPSG:2097", "EPSG:5179", "Korean 1985 / Central Belt", [126.0, 33.96, 128.0, 38.33]),
+    ] {
+        let pair = resolve(from, to).unwrap();
+        assert_eq!((pair.accuracy_m, pair.ballpark), (Some(1.0), false), "{from}");
+        assert_eq!((pair.from.name.as_str(), pair.from.area), (name, Some(area)), "{from}");
+        assert_eq!(pair.from.epsg.map(|code| format!("EPSG:{code}")).as_deref(), Some(from));
+        assert_eq!(pair.from.kind, CrsKind::Projected);
+    }
+    assert!(resolve("EPSG:5174", "EPSG:4326").unwrap().pipeline.contains("+proj=molobadekas"));
+}
+
+#[test]
+fn one_operation_without_a_grid_is_fixed_where_proj_knows_several() {
+    let britain = resolve("EPSG:27700", "EPSG:4326").unwrap();
+    assert_eq!(britain.accuracy_m, Some(2.0));
+    assert!(britain.operation.contains("OSGB36 to WGS 84 (6)"), "{}", britain.operation);
+    let america = resolve("EPSG:4267", "EPSG:4326").unwrap();
+    assert!(!america.ballpark && !america.pipeline.contains("grids="), "{}", america.pipeline);
+    assert!(america.operation_area.is_some_and(|[_, south, ..]| south > 10.0));
+}
+
+#[test]
+fn longitude_and_latitude_are_had_the_cheapest_way() {
+    let lon_lat = |from, to| resolve(from, to).unwrap().lon_lat;
+    assert_eq!(lon_lat("EPSG:4326", "EPSG:5179"), Some(LonLat::Source));
+    assert_eq!(lon_lat("EPSG:5181", "EPSG:4326"), Some(LonLat::Target));
+    assert!(matches!(lon_lat("EPSG:5174", "EPSG:5179"), Some(LonLat::Through(_))));
+    assert_eq!(lon_lat("IAU_2015:49900", "IAU_2015:49910"), None);
+}
+
+#[test]
+fn every_spelling_of_a_crs_is_read() {
+    let katec = KATEC.replace("+proj=tmerc", "+proj=tmerc +type=crs");
+    let wkt = r#"GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],
+        PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]"#;
+    let projjson = Proj::new("EPSG:5179").unwrap().to_projjson(None, None, None).unwrap();
+    for from in [
+        "epsg:5179",
+        " EPSG: 5179 ",
+        "urn:ogc:def:crs:EPSG::5179",
+        "KGD2002 / Unified CS",
+        KATEC,
+        &katec,
+        wkt,
+        &projjson,
+    ] {
+        resolve(from, "EPSG:3857").unwrap_or_else(|error| panic!("{from}: {error}"));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_what_to_write() {
+    for (from, to, side, words) in [
+        ("5179", "EPSG:4326", Side::From, "unknown CRS \"5179\": did you mean \"EPSG:5179\"?"),
+        ("EPSG5181", "EPSG:4326", Side::From, "did you mean \"EPSG:5181\"?"),
+        ("EPSG:4326", "+init=epsg:5179", Side::To, "did you mean \"EPSG:5179\"?"),
+        ("EPSG:999999", "EPSG:4326", Side::From, "crs not found: EPSG:999999; write an EPSG code"),
+        ("EPSG:4326", "EPSG:5191", Side::To, "crs not found"),
+        ("katec", "EPSG:4326", Side::From, "+towgs84="),
+        ("", "EPSG:4326", Side::From, "write an EPSG code"),
+        ("EPSG:5179\0", "EPSG:4326", Side::From, "write an EPSG code"),
+        ("Korea", "EPSG:4326", Side::From, "several objects matching this name"),
+        ("+proj=nope", "EPSG:4326", Side::From, "Unknown projection"),
+        ("+proj=pipeline +step +proj=noop", "EPSG:4326", Side::From, "not a horizontal CRS"),
+        ("EPSG:5714", "EPSG:4326", Side::From, "(MSL height) is a vertical CRS, for heights only"),
+        ("EPSG:4326", "EPSG:7405", Side::To, "use its horizontal part, \"EPSG:27700\""),
+        ("EPSG:4978", "EPSG:4326", Side::From, "geocentric"),
+        ("EPSG:5800", "EPSG:4326", Side::From, "engineering"),
+        ("IAU_2015:49900", "EPSG:4326", Side::Pair, "do not belong to the same celestial body"),
+        ("EPSG:4019", "EPSG:4326", Side::Pair, "allow_ballpark = true"),
+        ("+proj=tmerc +lon_0=127 +ellps=bessel", "EPSG:4326", Side::Pair, "+towgs84="),
+    ] {
+        let error = resolve(from, to).unwrap_err();
+        assert_eq!(error.side(), side, "{from}: {error}");
+        assert!(error.to_string().contains(words), "{from}: {error}");
+    }
+}
+
+#[test]
+fn a_long_definition_is_cut_in_messages() {
+    let error = resolve(&"GEOGCS[".repeat(1000), "EPSG:4326").unwrap_err();
+    assert!(error.to_string().len() < 300, "{error}");
+}
+
+#[test]
+fn a_ballpark_operation_is_taken_when_it_is_allowed() {
+    let pair = CrsPair::resolve("EPSG:4019", "EPSG:4326", true).unwrap();
+    assert!(pair.ballpark && pair.operation.starts_with("Ballpark"));
+    assert!(!CrsPair::resolve("EPSG:5174", "EPSG:4326", true).unwrap().ballpark);
+}
+
+#[test]
+fn many_threads_resolve_and_open_at_once() {
+    let first = resolve("EPSG:5174", "EPSG:4326").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    let pair = resolve("EPSG:5174", "EPSG:4326").unwrap();
+                    assert_eq!(pair, first);
+                    assert!(open(&pair.pipeline).unwrap().convert((198236.32, 453407.856)).is_ok());
+                    assert!(resolve("EPSG:999999", "EPSG:4326").is_err());
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,268 @@
+//! What can go wrong between us and a broker, and what the transport makes of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
+
+use crate::record::{Offset, TopicPartition};
+use crate::transport::TransportError;
+
+/// An error code of the Kafka protocol; prints as its name and number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Code(pub i16);
+
+impl Code {
+    pub(crate) const OFFSET_OUT_OF_RANGE: Code = Code(1);
+    pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: Code = Code(3);
+    pub(crate) const MESSAGE_TOO_LARGE: Code = Code(10);
+    pub(crate) const RECORD_LIST_TOO_LARGE: Code = Code(18);
+    pub(crate) const UNKNOWN_MEMBER_ID: Code = Code(25);
+    pub(crate) const TOPIC_AUTHORIZATION_FAILED: Code = Code(29);
+    pub(crate) const TOPIC_ALREADY_EXISTS: Code = Code(36);
+    pub(crate) const OUT_OF_ORDER_SEQUENCE: Code = Code(45);
+    pub(crate) const DUPLICATE_SEQUENCE: Code = Code(46);
+    pub(crate) const UNKNOWN_PRODUCER_ID: Code = Code(59);
+    pub(crate) const INVALID_PRODUCER_EPOCH: Code = Code(47);
+    pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = Code(49);
+    pub(crate) const UNKNOWN_TOPIC_ID: Code = Code(100);
+    pub(crate) const INCONSISTENT_TOPIC_ID: Code = Code(103);
+    pub(crate) const FENCED_MEMBER_EPOCH: Code = Code(110);
+    pub(crate) const STALE_MEMBER_EPOCH: Code = Code(113);
+
+    /// `Ok` for 0.
+    pub(crate) fn check(code: i16) -> Result<(), Code> {
+        if code == 0 { Ok(()) } else { Err(Code(code)) }
+    }
+    /// A state that passes by itself: elections, loading coordinators, overload, a marker that is still being written.
+    pub fn is_transient(self) -> bool {
+        matches!(
+            self.0,
+            3 | 5 | 6 | 7 | 8 | 9 | 13 | 14 | 15 | 16 | 19 | 20 | 41 | 51 | 56 | 74 | 75 | 78 | 88 | 89 | 100 | 103
+        )
+    }
+    /// The place we asked is no longer the right one.
+    pub(crate) fn is_wrong_broker(self) -> bool {
+        matches!(self.0, 3 | 5 | 6 | 9 | 15 | 16 | 41 | 56 | 74 | 75 | 100 | 103)
+    }
+    fn is_fenced(self) -> bool {
+        matches!(self.0, 22 | 25 | 82 | 110 | 113)
+    }
+    fn is_unauthorised(self) -> bool {
+        matches!(self.0, 29 | 30 | 31 | 33 | 34 | 53 | 58 | 65)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(error) = ResponseError::try_from_code(self.0) {
+            for (i, c) in format!("{error:?}").chars().enumerate() {
+                let gap = if i > 0 && c.is_ascii_uppercase() { "_" } else { "" };
+                write!(f, "{gap}{}", c.to_ascii_uppercase())?;
+            }
+            f.write_str(" ")?;
+        }
+        write!(f, "({})", self.0)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a call to Kafka failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// No connection, or it broke.
+    #[error("{address}: {message}")]
+    Connection {
+        /// Broker, `host:port`.
+        address: String,
+        /// What the operating system said.
+        message: String,
+    },
+    /// A broker took the request and did not answer.
+    #[error("{address}: no answer to {api} within {limit:?}")]
+    Silent {
+        /// Broker, `host:port`.
+        address: String,
+        /// Request.
+        api: &'static str,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// A broker refused.
+    #[error("{address}: {api}: {code}{}{message}", if message.is_empty() { "" } else { ": " })]
+    Refused {
+        /// Broker, `host:port`.
+        address: String,
+        /// Request.
+        api: &'static str,
+        /// Its error code.
+        code: Code,
+        /// What the broker said beyond the code; may be empty.
+        message: String,
+    },
+    /// Bytes that are not what the protocol says.
+    #[error("{address}: {api}: {message}")]
+    Malformed {
+        /// Broker, `host:port`.
+        address: String,
+        /// Request.
+        api: &'static str,
+        /// What was found.
+        message: String,
+    },
+    /// Broker and client share no version of an API.
+    #[error("{address}: {api}: the broker serves versions {served}, this client {ours}; Kafka 4.0 or newer is needed")]
+    Version {
+        /// Broker, `host:port`.
+        address: String,
+        /// Request.
+        api: &'static str,
+        /// What the broker serves.
+        served: String,
+        /// What we speak.
+        ours: String,
+    },
+    /// A topic is missing, or is not what it must be.
+    #[error("{topic}: {message}")]
+    Topic {
+        /// Topic.
+        topic: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// No leader is known for a partition.
+    #[error("{0}: no leader at present")]
+    Leaderless(TopicPartition),
+    /// An offset that the log does not hold.
+    #[error("{partition}: offset {at} is outside the log, {start} to {end}")]
+    OutOfRange {
+        /// Which log.
+        partition: TopicPartition,
+        /// Offset that was asked for.
+        at: Offset,
+        /// First offset of the log.
+        start: Offset,
+        /// End of the log.
+        end: Offset,
+    },
+    /// A record that the topic does not take.
+    #[error("{topic}: a record of {bytes} bytes; the topic takes {limit}: raise its max.message.bytes")]
+    TooLarge {
+        /// Topic.
+        topic: String,
+        /// Size of the batch that holds the record alone.
+        bytes: usize,
+        /// `max.message.bytes` of the topic, or "less".
+        limit: String,
+    },
+    /// rskafka's words for any of the above.
+    #[error("rskafka: {message}")]
+    Rskafka {
+        /// Its error text.
+        message: String,
+        /// True when another try may help.
+        transient: bool,
+    },
+    /// The retries of one operation took too long.
+    #[error("{operation}: gave up after {after:?}: {last}")]
+    Deadline {
+        /// What was tried.
+        operation: &'static str,
+        /// Since the first failure.
+        after: Duration,
+        /// The last failure.
+        last: Box<KafkaError>,
+    },
+    /// The runtime behind the client was shut down.
+    #[error("the Kafka client is shutting down")]
+    ShutDown,
+}
+
+impl KafkaError {
+    /// Worth another try, elsewhere or later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            KafkaError::Connection { .. } | KafkaError::Silent { .. } | KafkaError::Leaderless(_) => true,
+            KafkaError::Refused { code, .. } => code.is_transient(),
+            KafkaError::Rskafka { transient, .. } => *transient,
+            KafkaError::Malformed { .. }
+            | KafkaError::Version { .. }
+            | KafkaError::Topic { .. }
+            | KafkaError::OutOfRange { .. }
+            | KafkaError::TooLarge { .. }
+            | KafkaError::Deadline { .. }
+            | KafkaError::ShutDown => false,
+        }
+    }
+    /// The code, if a broker gave one.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            KafkaError::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+impl From<KafkaError> for TransportError {
+    fn from(error: KafkaError) -> TransportError {
+        let text = error.to_string();
+        match error {
+            KafkaError::Connection { .. }
+            | KafkaError::Silent { .. }
+            | KafkaError::Leaderless(_)
+            | KafkaError::Deadline { .. }
+            | KafkaError::Rskafka { transient: true, .. } => TransportError::Unavailable(text),
+            KafkaError::Refused { code, .. } if code.is_fenced() => TransportError::Fenced(text),
+            KafkaError::Refused { code, .. } if code.is_unauthorised() => TransportError::Unauthorised(text),
+            KafkaError::Refused { code, .. } if code.is_transient() => TransportError::Unavailable(text),
+            KafkaError::Topic { .. } => TransportError::Topic(text),
+            KafkaError::TooLarge { .. } => TransportError::TooLarge(text),
+            KafkaError::OutOfRange { at, start, end, partition } => TransportError::OutOfRange {
+                at,
+                log_start: start,
+                hint: if at < start {
+                    format!(
+                        "{partition} no longer holds it: raise retention.ms or retention.bytes of the topic above the longest time an upload stays open"
+                    )
+                } else {
+                    format!("{partition} ends at {end}: the topic was made anew or truncated; reset the group's offset")
+                },
+            },
+            KafkaError::Refused { .. }
+            | KafkaError::Malformed { .. }
+            | KafkaError::Version { .. }
+            | KafkaError::Rskafka { transient: false, .. }
+            | KafkaError::ShutDown => TransportError::Failed(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_print_their_protocol_name() {
+        assert_eq!(Code(6).to_string(), "NOT_LEADER_OR_FOLLOWER (6)");
+        assert_eq!(Code(113).to_string(), "STALE_MEMBER_EPOCH (113)");
+        assert_eq!(Code(9999).to_string(), "(9999)");
+    }
+
+    #[test]
+    fn a_refused_commit_of_a_former_owner_is_fenced() {
+        for code in [22, 25, 110, 113] {
+            let refused = KafkaError::Refused {
+                address: "b:9092".into(),
+                api: "OffsetCommit",
+                code: Code(code),
+                message: String::new(),
+            };
+            assert!(matches!(TransportError::from(refused), TransportError::Fenced(_)), "{code}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The transport over Kafka: rskafka reads the input, our own thin client on `kafka-protocol` does everything that decides ownership,
+//! progress and visibility. Nothing here knows what a record means.
+//!
+//! All of it hangs on one [`KafkaClient`]; the calls that threads make block, the work behind them runs on the caller's tokio runtime.
+//! TLS and SASL have one place to come to, [`wire::connection`].
+
+pub mod admin;
+mod error;
+pub mod group;
+pub mod ingest;
+mod ingest_buffer;
+mod offsets;
+pub mod outbox;
+mod partition_writer;
+pub mod partitioner;
+pub mod producer;
+pub mod read_committed;
+pub mod topic_reader;
+pub mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+pub use error::{Code, KafkaError};
+use wire::cluster::Cluster;
+
+/// Where the cluster is and how patiently it is asked.
+#[derive(Clone, Debug)]
+pub struct KafkaConfig {
+    /// `host:port` of brokers to begin with; always tried again, so that a cluster that moved is found.
+    pub bootstrap: Vec<String>,
+    /// Name under which an operator sees us (`kafka-consumer-groups --describe`, quotas, broker logs).
+    pub client_id: String,
+    /// What readers of transactional topics are shown.
+    pub isolation: Isolation,
+    /// Limit of a single request, connecting included.
+    pub request_timeout: Duration,
+    /// Limit of one operation with all its retries; past it the operation fails as `Unavailable`.
+    pub retry_deadline: Duration,
+}
+
+impl KafkaConfig {
+    /// The defaults: `read_uncommitted`, 10 s a request, 5 minutes an operation.
+    pub fn new(bootstrap: impl IntoIterator<Item = impl Into<String>>, client_id: &str) -> KafkaConfig {
+        KafkaConfig {
+            bootstrap: bootstrap.into_iter().map(Into::into).collect(),
+            client_id: client_id.into(),
+            isolation: Isolation::default(),
+            request_timeout: Duration::from_secs(10),
+            retry_deadline: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Which records of transactions a reader is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// All of them, as Kafka Streams reads at least once.
+    #[default]
+    ReadUncommitted,
+    /// Those of committed transactions, and nothing beyond the first open one.
+    ReadCommitted,
+}
+
+/// The way to one cluster. Cheap to clone; all clones share their connections.
+///
+/// The blocking calls of everything made from it panic when called from inside the runtime that `handle` belongs to.
+#[derive(Clone)]
+pub struct KafkaClient {
+    pub(crate) handle: Handle,
+    pub(crate) cluster: Arc<Cluster>,
+}
+
+impl KafkaClient {
+    /// Connects to nothing yet: the first call does.
+    pub fn new(handle: Handle, config: KafkaConfig) -> KafkaClient {
+        KafkaClient { handle, cluster: Arc::new(Cluster::new(config)) }
+    }
+    /// As it was given.
+    pub fn config(&self) -> &KafkaConfig {
+        &self.cluster.config
+    }
+}

@@ -1,0 +1,125 @@
+//! A group's committed offsets with their metadata string, which carries the replay offset (contract 16).
+
+use std::collections::HashMap;
+
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetFetchRequest, TopicName};
+
+use super::group::Group;
+use super::wire::cluster::text;
+use super::{Code, KafkaError};
+use crate::record::{Offset, TopicPartition};
+use crate::transport::{Committed, Fence, Progress, TransportError};
+
+/// The last versions that name topics; the next ones want ids.
+const BY_NAME_MAX: i16 = 9;
+
+impl Group {
+    /// What the coordinator holds for each of `partitions`; offsets of transactions under way are waited for. Blocking.
+    pub fn fetch_committed(
+        &self,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+    ) -> Result<HashMap<TopicPartition, Committed>, TransportError> {
+        let partitions: Vec<_> = partitions.into_iter().collect();
+        Ok(self.client.handle.block_on(self.fetch(&partitions))?)
+    }
+    /// Commits `progress` under `fence`. A commit of a member that no longer owns the partition is [`TransportError::Fenced`]. Blocking.
+    pub fn commit(&self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
+        Ok(self.client.handle.block_on(self.commit_retrying(partition, progress, fence))?)
+    }
+
+    async fn commit_retrying(
+        &self,
+        partition: &TopicPartition,
+        progress: Progress,
+        fence: &Fence,
+    ) -> Result<(), KafkaError> {
+        let mut backoff = self.client.cluster.backoff("commit");
+        let mut fence = fence.clone();
+        loop {
+            let error = match self.try_commit(partition, progress, &fence).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if error.code() == Some(Code::STALE_MEMBER_EPOCH)
+                && let Some(renewed) = self.shared.renewed(partition, &fence)
+            {
+                fence = renewed; // brokers before 4.3 take the newest epoch only
+                continue;
+            }
+            self.forget_coordinator(&error);
+            backoff.wait(error).await?;
+        }
+    }
+    async fn try_commit(&self, at: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), KafkaError> {
+        let coordinator = self.client.cluster.coordinator(&self.id).await?;
+        let partition = OffsetCommitRequestPartition::default()
+            .with_partition_index(at.partition)
+            .with_committed_offset(progress.next.0)
+            .with_committed_leader_epoch(-1)
+            .with_committed_metadata(Some(text(&progress.metadata())));
+        let topic =
+            OffsetCommitRequestTopic::default().with_name(TopicName(text(&at.topic))).with_partitions(vec![partition]);
+        let request = OffsetCommitRequest::default()
+            .with_group_id(GroupId(text(&self.id)))
+            .with_member_id(text(&fence.member))
+            .with_generation_id_or_member_epoch(fence.epoch)
+            .with_topics(vec![topic]);
+        let _turn = self.shared.turn.lock().await;
+        let answer = coordinator.call(&request, BY_NAME_MAX).await?;
+        let answered = answer.topics.first().and_then(|topic| topic.partitions.first());
+        let answered =
+            answered.ok_or_else(|| coordinator.malformed::<OffsetCommitRequest>("no partition in the answer"))?;
+        coordinator.check::<OffsetCommitRequest>(answered.error_code, None)
+    }
+
+    async fn fetch(&self, partitions: &[TopicPartition]) -> Result<HashMap<TopicPartition, Committed>, KafkaError> {
+        let mut backoff = self.client.cluster.backoff("fetch offsets");
+        loop {
+            match self.try_fetch(partitions).await {
+                Ok(committed) => return Ok(committed),
+                Err(error) => {
+                    self.forget_coordinator(&error);
+                    backoff.wait(error).await?;
+                }
+            }
+        }
+    }
+    async fn try_fetch(&self, partitions: &[TopicPartition]) -> Result<HashMap<TopicPartition, Committed>, KafkaError> {
+        let mut by_topic: HashMap<&TopicPartition, Committed> =
+            partitions.iter().map(|partition| (partition, Committed::None)).collect();
+        let topic = |partition: &TopicPartition| {
+            OffsetFetchRequestTopics::default()
+                .with_name(TopicName(text(&partition.topic)))
+                .with_partition_indexes(vec![partition.partition])
+        };
+        let group = OffsetFetchRequestGroup::default()
+            .with_group_id(GroupId(text(&self.id)))
+            .with_member_epoch(-1)
+            .with_topics(Some(partitions.iter().map(topic).collect()));
+        let request = OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(true);
+        let coordinator = self.client.cluster.coordinator(&self.id).await?;
+        let answer = coordinator.call(&request, BY_NAME_MAX).await?;
+        let group = answer.groups.first();
+        let group = group.ok_or_else(|| coordinator.malformed::<OffsetFetchRequest>("no group in the answer"))?;
+        coordinator.check::<OffsetFetchRequest>(group.error_code, None)?;
+        for topic in &group.topics {
+            for answered in &topic.partitions {
+                coordinator.check::<OffsetFetchRequest>(answered.error_code, None)?;
+                let at = TopicPartition { topic: topic.name.as_str().into(), partition: answered.partition_index };
+                if let (Some(committed), 0..) = (by_topic.get_mut(&at), answered.committed_offset) {
+                    let next = Offset(answered.committed_offset);
+                    let metadata = answered.metadata.as_deref().unwrap_or_default();
+                    *committed = Progress::parse(next, metadata).map_or(Committed::Reset(next), Committed::Ours);
+                }
+            }
+        }
+        Ok(by_topic.into_iter().map(|(partition, committed)| (partition.clone(), committed)).collect())
+    }
+    fn forget_coordinator(&self, error: &KafkaError) {
+        if error.code().is_none_or(Code::is_wrong_broker) {
+            self.client.cluster.forget_coordinator(&self.id);
+        }
+    }
+}

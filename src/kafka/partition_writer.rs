@@ -1,0 +1,188 @@
+//! Writes the batches of one partition in their order and once each, whatever happens on the way, for as long as the broker remembers who
+//! wrote them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProducerId, TopicName};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::producer::Deliveries;
+use super::wire::batch_builder::{EncodedBatch, ProducerStamp};
+use super::wire::cluster::{Cluster, Lane, text};
+use super::wire::connection::{Connection, Pending};
+use super::{Code, KafkaError};
+use crate::record::TopicPartition;
+
+/// Batches sent and not yet acknowledged; brokers recognise a resend among the last five of a producer.
+const IN_FLIGHT_MAX: usize = 5;
+/// The last version that names topics.
+const PRODUCE_VERSION_MAX: i16 = 12;
+/// How long the broker may wait for its replicas, in request timeouts; we wait one more.
+const REPLICATION_PATIENCE: u32 = 2;
+
+/// A batch and its share of the producer's buffer, which comes back when the batch is dropped.
+pub(super) struct Queued {
+    pub batch: EncodedBatch,
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// One partition's writer: a task that lives as long as its producer.
+pub(super) struct PartitionWriter {
+    cluster: Arc<Cluster>,
+    partition: TopicPartition,
+    queue: UnboundedReceiver<Queued>,
+    /// In order; the first are in flight.
+    unacknowledged: VecDeque<Queued>,
+    /// Producer id and epoch, ours alone; `None` after an outcome that the broker cannot tell us any more.
+    identity: Option<(i64, i16)>,
+    /// Number of the next record.
+    sequence: i32,
+    deliveries: Arc<Deliveries>,
+}
+
+impl PartitionWriter {
+    pub(super) fn new(
+        cluster: Arc<Cluster>,
+        partition: TopicPartition,
+        queue: UnboundedReceiver<Queued>,
+        deliveries: Arc<Deliveries>,
+    ) -> PartitionWriter {
+        let unacknowledged = VecDeque::new();
+        PartitionWriter { cluster, partition, queue, unacknowledged, identity: None, sequence: 0, deliveries }
+    }
+
+    pub(super) async fn run(mut self) {
+        while let Some(batch) = self.queue.recv().await {
+            self.unacknowledged.push_back(batch);
+            if let Err(error) = self.deliver().await {
+                // What may have been written under these numbers is unknown: begin anew.
+                self.identity = None;
+                self.deliveries.fail(error);
+                self.unacknowledged.clear();
+                while self.queue.try_recv().is_ok() {}
+            }
+        }
+    }
+
+    /// Until everything that waits is acknowledged.
+    async fn deliver(&mut self) -> Result<(), KafkaError> {
+        let mut backoff = self.cluster.backoff("produce");
+        loop {
+            let before = self.deliveries.records();
+            let Err(error) = self.attempt().await else { return Ok(()) };
+            if self.deliveries.records() > before {
+                backoff.reset();
+            }
+            self.cluster.forget_topic(&self.partition.topic);
+            match error.code() {
+                Some(
+                    Code::OUT_OF_ORDER_SEQUENCE
+                    | Code::UNKNOWN_PRODUCER_ID
+                    | Code::INVALID_PRODUCER_EPOCH
+                    | Code::INVALID_PRODUCER_ID_MAPPING,
+                ) if self.identity.take().is_some() => {
+                    tracing::warn!(partition = %self.partition, %error, "the broker forgot this producer; batches in flight may be written twice");
+                    let leaderless = KafkaError::Leaderless(self.partition.clone());
+                    backoff.wait(leaderless).await?;
+                }
+                _ => backoff.wait(error).await?,
+            }
+        }
+    }
+
+    /// Sends everything that is not acknowledged, in order, over one connection, and what is queued meanwhile. After an error the answers on
+    /// their way are not waited for: the same bytes go out again, and the broker knows them by their numbers.
+    async fn attempt(&mut self) -> Result<(), KafkaError> {
+        if self.identity.is_none() {
+            self.identify().await?;
+        }
+        let (leader, _) = self.cluster.leader(&self.partition, Lane::Produce).await?;
+        let mut in_flight: VecDeque<Pending<ProduceRequest>> = VecDeque::with_capacity(IN_FLIGHT_MAX);
+        loop {
+            while in_flight.len() < IN_FLIGHT_MAX {
+                if in_flight.len() == self.unacknowledged.len() {
+                    let Ok(queued) = self.queue.try_recv() else { break };
+                    self.accept(queued);
+                }
+                in_flight.push_back(self.send(&leader, in_flight.len()).await?);
+            }
+            let room = in_flight.len() < IN_FLIGHT_MAX;
+            let Some(first) = in_flight.front_mut() else { return Ok(()) };
+            tokio::select! {
+                answer = first.answer() => {
+                    in_flight.pop_front();
+                    self.acknowledge(&leader, answer?)?;
+                }
+                Some(queued) = self.queue.recv(), if room => self.accept(queued),
+            }
+        }
+    }
+
+    /// Takes a batch into the order: its numbers are fixed before it is sent for the first time.
+    fn accept(&mut self, mut queued: Queued) {
+        self.stamp(&mut queued.batch);
+        self.unacknowledged.push_back(queued);
+    }
+    fn stamp(&mut self, batch: &mut EncodedBatch) {
+        let (id, epoch) = self.identity.unwrap_or((-1, -1));
+        batch.stamp(ProducerStamp { id, epoch, sequence: self.sequence });
+        self.sequence = self.sequence.wrapping_add(batch.count) & i32::MAX;
+    }
+    /// A new producer id; everything that is not acknowledged is numbered anew.
+    async fn identify(&mut self) -> Result<(), KafkaError> {
+        let request = InitProducerIdRequest::default()
+            .with_transaction_timeout_ms(60_000)
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1);
+        let broker = self.cluster.any().await?;
+        let answer = broker.call(&request, 5).await?;
+        broker.check::<InitProducerIdRequest>(answer.error_code, None)?;
+        self.identity = Some((answer.producer_id.0, answer.producer_epoch));
+        self.sequence = 0;
+        let mut unacknowledged = std::mem::take(&mut self.unacknowledged);
+        unacknowledged.iter_mut().for_each(|queued| self.stamp(&mut queued.batch));
+        self.unacknowledged = unacknowledged;
+        Ok(())
+    }
+
+    async fn send(&self, leader: &Connection, index: usize) -> Result<Pending<ProduceRequest>, KafkaError> {
+        let batch = self.unacknowledged.get(index).map(|queued| queued.batch.bytes().clone());
+        let data = PartitionProduceData::default().with_index(self.partition.partition).with_records(batch);
+        let topic = TopicProduceData::default()
+            .with_name(TopicName(text(&self.partition.topic)))
+            .with_partition_data(vec![data]);
+        let patience = self.cluster.config.request_timeout * REPLICATION_PATIENCE;
+        let request = ProduceRequest::default()
+            .with_acks(-1)
+            .with_timeout_ms(i32::try_from(patience.as_millis()).unwrap_or(i32::MAX))
+            .with_topic_data(vec![topic]);
+        leader.start(&request, PRODUCE_VERSION_MAX, patience + self.cluster.config.request_timeout).await
+    }
+
+    /// Takes the answer to the first batch in flight.
+    fn acknowledge(
+        &mut self,
+        leader: &Connection,
+        answer: kafka_protocol::messages::ProduceResponse,
+    ) -> Result<(), KafkaError> {
+        let answered = answer.responses.first().and_then(|topic| topic.partition_responses.first());
+        let answered = answered.ok_or_else(|| leader.malformed::<ProduceRequest>("no partition in the answer"))?;
+        match Code(answered.error_code) {
+            Code::DUPLICATE_SEQUENCE => (), // written before, its answer was lost
+            Code::MESSAGE_TOO_LARGE | Code::RECORD_LIST_TOO_LARGE => {
+                let bytes = self.unacknowledged.front().map_or(0, |queued| queued.batch.bytes().len());
+                let (topic, limit) = (self.partition.topic.to_string(), "less".into());
+                return Err(KafkaError::TooLarge { topic, bytes, limit });
+            }
+            code => leader.check::<ProduceRequest>(code.0, answered.error_message.as_ref())?,
+        }
+        if let Some(Queued { batch, permit }) = self.unacknowledged.pop_front() {
+            self.deliveries.acknowledge(batch.count as u64, batch.bytes().len() as u64);
+            drop(permit);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! The wire reader: one partition read with our own client, under either isolation. It understands transactions, and takes a bad record or
+//! batch for itself; `ingest` hands partitions over to it that rskafka cannot read.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_response::PartitionData;
+use kafka_protocol::messages::{FetchRequest, TopicName};
+use uuid::Uuid;
+
+use super::wire::batch::Batch;
+use super::wire::cluster::{Cluster, Lane, text};
+use super::{Code, Isolation, KafkaError};
+use crate::record::{Offset, TopicPartition};
+use crate::transport::Fetched;
+
+/// Bytes asked for at once; the broker sends a larger first batch whole.
+const FETCH_BYTES: i32 = 1 << 20;
+/// Last version before the one with sessions' newer fields; 13 and later name topics by id.
+const FETCH_VERSION_MAX: i16 = 17;
+const TOPIC_ID_VERSION: i16 = 13;
+
+/// Reads one partition.
+pub struct PartitionReader {
+    cluster: Arc<Cluster>,
+    partition: TopicPartition,
+    isolation: Isolation,
+    next: Offset,
+    topic_id: Option<Uuid>,
+    lane: Lane,
+}
+
+impl Drop for PartitionReader {
+    fn drop(&mut self) {
+        self.cluster.disconnect(self.lane);
+    }
+}
+
+impl PartitionReader {
+    /// Reads `partition` from `next` on.
+    pub fn new(
+        cluster: Arc<Cluster>,
+        partition: TopicPartition,
+        next: Offset,
+        isolation: Isolation,
+    ) -> PartitionReader {
+        let lane = cluster.reader_lane();
+        PartitionReader { cluster, partition, isolation, next, topic_id: None, lane }
+    }
+    /// Where the next fetch begins.
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+    /// Goes on elsewhere.
+    pub fn seek(&mut self, next: Offset) {
+        self.next = next;
+    }
+
+    /// One fetch, which the broker holds back up to `wait` while there is nothing. After a transient error the next call looks for the
+    /// leader again; the waiting between is the caller's.
+    pub async fn fetch(&mut self, wait: Duration) -> Result<Fetched, KafkaError> {
+        let fetched = self.try_fetch(wait).await;
+        if let Err(error) = &fetched {
+            let moved = error.code().is_none_or(Code::is_wrong_broker);
+            if moved && error.is_transient() {
+                self.cluster.forget_topic(&self.partition.topic);
+            }
+        }
+        fetched
+    }
+
+    async fn try_fetch(&mut self, wait: Duration) -> Result<Fetched, KafkaError> {
+        let (leader, topic) = self.cluster.leader(&self.partition, self.lane).await?;
+        if *self.topic_id.get_or_insert(topic.id) != topic.id {
+            let message = "the topic was deleted and made anew while it was read; reset the group's offset".into();
+            return Err(KafkaError::Topic { topic: topic.name.clone(), message });
+        }
+        let by_id = leader.version::<FetchRequest>(FETCH_VERSION_MAX)? >= TOPIC_ID_VERSION;
+        let request = self.request(by_id.then_some(topic.id), wait);
+        let limit = wait + self.cluster.config.request_timeout;
+        let answer = leader.call_within(&request, FETCH_VERSION_MAX, limit).await?;
+        leader.check::<FetchRequest>(answer.error_code, None)?;
+        let answered = answer.responses.into_iter().next().and_then(|topic| topic.partitions.into_iter().next());
+        let answered = answered.ok_or_else(|| leader.malformed::<FetchRequest>("no partition in the answer"))?;
+        leader.check::<FetchRequest>(answered.error_code, None)?;
+        Ok(self.accept(answered))
+    }
+
+    fn request(&self, topic_id: Option<Uuid>, wait: Duration) -> FetchRequest {
+        let partition = FetchPartition::default()
+            .with_partition(self.partition.partition)
+            .with_current_leader_epoch(-1)
+            .with_fetch_offset(self.next.0)
+            .with_last_fetched_epoch(-1)
+            .with_log_start_offset(-1)
+            .with_partition_max_bytes(FETCH_BYTES);
+        let topic = FetchTopic::default().with_partitions(vec![partition]);
+        let topic = match topic_id {
+            Some(id) => topic.with_topic_id(id),
+            None => topic.with_topic(TopicName(text(&self.partition.topic))),
+        };
+        FetchRequest::default()
+            .with_max_wait_ms(i32::try_from(wait.as_millis()).unwrap_or(i32::MAX))
+            .with_min_bytes(1)
+            .with_max_bytes(FETCH_BYTES)
+            .with_isolation_level(self.isolation as i8)
+            .with_session_id(0)
+            .with_session_epoch(-1)
+            .with_topics(vec![topic])
+    }
+
+    /// Takes an answer in: markers and, when committed records are asked for, those of aborted transactions are passed over without
+    /// being gaps.
+    fn accept(&mut self, answer: PartitionData) -> Fetched {
+        let mut fetched = Fetched {
+            high_watermark: Offset(answer.high_watermark),
+            log_start: Offset(answer.log_start_offset),
+            ..Fetched::default()
+        };
+        // Every transaction that was aborted and reaches into this answer, by its first offset.
+        let aborted = answer.aborted_transactions.iter().flatten().map(|a| Reverse((a.first_offset, a.producer_id.0)));
+        let mut aborted: BinaryHeap<_> = aborted.collect();
+        let mut open = HashSet::new();
+        let mut records = answer.records.unwrap_or_default();
+        while let Some(batch) = Batch::next(&mut records) {
+            let (base, last) = match &batch {
+                Ok(batch) => (batch.base, batch.last),
+                // Not even its length can be trusted, but nothing lies beyond the end of the log.
+                Err(bad) => (bad.base, bad.last.min(Offset(answer.high_watermark - 1)).max(bad.base)),
+            };
+            if last < self.next {
+                continue;
+            }
+            if base > self.next {
+                fetched.lost.push(self.next..base);
+            }
+            let from = self.next.max(base);
+            self.next = last.next();
+            match batch {
+                Err(bad) => {
+                    tracing::error!(partition = %self.partition, %base, %last, why = %bad.rejection.message, "unreadable batch");
+                    bad.poison(from, last, &mut fetched);
+                }
+                Ok(batch) => {
+                    while let Some(Reverse((_, producer))) = aborted.peek().filter(|a| a.0.0 <= last.0).copied() {
+                        open.insert(producer);
+                        aborted.pop();
+                    }
+                    if batch.is_control() {
+                        if batch.is_abort() {
+                            open.remove(&batch.producer_id);
+                        }
+                    } else if !(batch.is_transactional() && open.contains(&batch.producer_id)) {
+                        batch.decode(from, &mut fetched);
+                    }
+                }
+            }
+        }
+        fetched.next = self.next;
+        fetched
+    }
+}

@@ -1,0 +1,101 @@
+//! The one backoff of every retry: 100 ms, doubled up to 2 s, until the operation's deadline; seen as it happens in the log.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::kafka::KafkaError;
+
+const FIRST: Duration = Duration::from_millis(100);
+const CAP: Duration = Duration::from_secs(2);
+/// A retry that helps at once is no news; one that goes on is, and then every so often.
+const QUIET: Duration = Duration::from_secs(1);
+const WARN_EVERY: Duration = Duration::from_secs(30);
+
+/// The waits between the tries of one operation.
+#[derive(Debug)]
+pub struct Backoff {
+    operation: &'static str,
+    deadline: Duration,
+    first: Duration,
+    failing_since: Option<Instant>,
+    wait: Duration,
+    warned: Option<Instant>,
+}
+
+impl Backoff {
+    /// For an operation that may fail for `deadline` before it is given up.
+    pub fn new(operation: &'static str, deadline: Duration) -> Backoff {
+        Backoff { operation, deadline, first: FIRST, failing_since: None, wait: FIRST, warned: None }
+    }
+    /// Begins with a shorter wait: for states that pass in milliseconds.
+    pub fn starting_at(mut self, first: Duration) -> Backoff {
+        (self.first, self.wait) = (first, first);
+        self
+    }
+    /// Waits before the next try; fails with `error` when another try cannot help, with [`KafkaError::Deadline`] past the deadline.
+    pub async fn wait(&mut self, error: KafkaError) -> Result<(), KafkaError> {
+        if !error.is_transient() {
+            return Err(error);
+        }
+        let now = Instant::now();
+        let failing = now - *self.failing_since.get_or_insert(now);
+        if failing > self.deadline {
+            return Err(KafkaError::Deadline { operation: self.operation, after: failing, last: Box::new(error) });
+        }
+        if failing >= QUIET && self.warned.is_none_or(|at| now - at >= WARN_EVERY) {
+            self.warned = Some(now);
+            tracing::warn!(operation = self.operation, failing_s = failing.as_secs(), %error, "retrying");
+        } else {
+            tracing::debug!(operation = self.operation, wait_ms = self.wait.as_millis() as u64, %error, "retrying");
+        }
+        sleep(self.wait).await;
+        self.wait = (self.wait * 2).min(CAP);
+        Ok(())
+    }
+    /// The operation succeeded: the next failure begins a new deadline.
+    pub fn reset(&mut self) {
+        if let (Some(since), Some(_)) = (self.failing_since.take(), self.warned.take()) {
+            tracing::info!(operation = self.operation, failed_s = since.elapsed().as_secs(), "recovered");
+        }
+        self.wait = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreachable() -> KafkaError {
+        KafkaError::Connection { address: "nowhere:9092".into(), message: "refused".into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_double_up_to_the_cap_and_end_at_the_deadline() {
+        let (start, mut backoff) = (Instant::now(), Backoff::new("test", Duration::from_secs(10)));
+        let mut at = Vec::new();
+        let last = loop {
+            match backoff.wait(unreachable()).await {
+                Ok(()) => at.push(start.elapsed().as_millis()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(at, [100, 300, 700, 1_500, 3_100, 5_100, 7_100, 9_100, 11_100]);
+        assert!(matches!(last, KafkaError::Deadline { .. }), "{last}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn success_begins_a_new_deadline() {
+        let mut backoff = Backoff::new("test", Duration::from_secs(3));
+        for _ in 0..20 {
+            backoff.wait(unreachable()).await.expect("within the deadline");
+            backoff.reset();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_pass_is_not_waited_for() {
+        let mut backoff = Backoff::new("test", Duration::from_secs(3));
+        assert!(matches!(backoff.wait(KafkaError::ShutDown).await, Err(KafkaError::ShutDown)));
+    }
+}

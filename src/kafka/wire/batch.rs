@@ -1,0 +1,382 @@
+//! Reads record batches, version 2 (<https://kafka.apache.org/documentation/#recordbatch>): cuts records out of the fetched bytes without
+//! copying, and takes a bad record or a bad batch for itself.
+//!
+//! ```text
+//!  0 base offset i64       8 length i32          12 leader epoch i32    16 magic i8 = 2      17 CRC-32C u32 of all that follows
+//! 21 attributes i16       23 last delta i32      27 first timestamp i64 35 max timestamp i64
+//! 43 producer id i64      51 producer epoch i16  53 base sequence i32   57 count i32         61 records
+//! record: length, attributes i8, timestamp delta, offset delta, key, value, header count, (name, value)*; lengths and deltas are
+//! zigzag varints, a length of -1 is null
+//! ```
+
+use bytes::{Buf, Bytes};
+
+use super::compression::{Compression, unpack};
+use crate::record::{Header, Offset, Reason, Record, Rejection};
+use crate::transport::Fetched;
+
+/// Length of a batch without its records.
+pub const HEADER_BYTES: usize = 61;
+/// Base offset and length: what stands in front of what the length counts.
+pub(super) const PREFIX_BYTES: usize = 12;
+pub(super) const CRC_AT: usize = 17;
+/// The checksum covers everything from the attributes on.
+pub(super) const CHECKED_FROM: usize = 21;
+pub(super) const PRODUCER_AT: usize = 43;
+
+const LOG_APPEND_TIME: i16 = 0x08;
+const TRANSACTIONAL: i16 = 0x10;
+const CONTROL: i16 = 0x20;
+
+/// Records of a bad batch that are named one by one; a damaged header could claim two billion.
+const NAMED_MAX: i64 = 100_000;
+
+/// A batch whose checksum is right.
+#[derive(Debug)]
+pub struct Batch {
+    /// Offset of its first record.
+    pub base: Offset,
+    /// Offset of its last record.
+    pub last: Offset,
+    /// Producer that wrote it, -1 for none.
+    pub producer_id: i64,
+    attributes: i16,
+    first_timestamp: i64,
+    max_timestamp: i64,
+    count: i32,
+    records: Bytes,
+}
+
+/// A batch that cannot be read; `last` is as its header says, which may be damaged too.
+#[derive(Debug)]
+pub struct BadBatch {
+    /// Offset of its first record.
+    pub base: Offset,
+    /// Offset of its last record.
+    pub last: Offset,
+    /// Why.
+    pub rejection: Rejection,
+}
+
+impl BadBatch {
+    /// Poisons every offset from `from` to `last`, as many as are worth naming; the rest is lost.
+    pub fn poison(self, from: Offset, last: Offset, to: &mut Fetched) {
+        let named = last.0.min(from.0.saturating_add(NAMED_MAX));
+        to.poisoned.extend((from.0..=named).map(|offset| (Offset(offset), self.rejection.clone())));
+        if named < last.0 {
+            to.lost.push(Offset(named + 1)..last.next());
+        }
+    }
+}
+
+impl Batch {
+    /// The next whole batch; `None` at the end and at a cut-off tail, which is normal in Kafka.
+    pub fn next(fetched: &mut Bytes) -> Option<Result<Batch, BadBatch>> {
+        if fetched.len() < HEADER_BYTES {
+            return None;
+        }
+        let base = Offset((&fetched[..]).get_i64());
+        let length = (&fetched[8..]).get_i32();
+        let Some(whole) = usize::try_from(length).ok().map(|n| n + PREFIX_BYTES).filter(|n| *n >= HEADER_BYTES) else {
+            fetched.clear(); // nothing behind it can be found
+            let rejection = Rejection::new(Reason::RecordCorrupt, format!("a batch of length {length}"));
+            return Some(Err(BadBatch { base, last: base, rejection }));
+        };
+        if fetched.len() < whole {
+            return None;
+        }
+        Some(Batch::read(base, fetched.split_to(whole)))
+    }
+
+    fn read(base: Offset, whole: Bytes) -> Result<Batch, BadBatch> {
+        let mut header = &whole[16..HEADER_BYTES];
+        let (magic, crc, attributes, last_delta) =
+            (header.get_i8(), header.get_u32(), header.get_i16(), header.get_i32());
+        let last = Offset(base.0.saturating_add(i64::from(last_delta.max(0))));
+        let bad = |reason, message: String| Err(BadBatch { base, last, rejection: Rejection::new(reason, message) });
+        if magic != 2 {
+            return bad(Reason::RecordMalformed, format!("a batch of format {magic}; only 2 is read"));
+        }
+        let found = crc32c::crc32c(&whole[CHECKED_FROM..]);
+        if crc != found {
+            return bad(Reason::RecordCorrupt, format!("batch checksum {found:08x}, its header says {crc:08x}"));
+        }
+        let (first_timestamp, max_timestamp, producer_id) = (header.get_i64(), header.get_i64(), header.get_i64());
+        header.advance(6); // producer epoch, base sequence
+        let count = header.get_i32();
+        let records = whole.slice(HEADER_BYTES..);
+        Ok(Batch { base, last, producer_id, attributes, first_timestamp, max_timestamp, count, records })
+    }
+
+    /// Part of a transaction.
+    pub fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL != 0
+    }
+    /// A commit or abort marker; not for users.
+    pub fn is_control(&self) -> bool {
+        self.attributes & CONTROL != 0
+    }
+    /// True for the marker that aborts its producer's transaction: key = version i16, type i16, where 0 is abort and 1 commit.
+    pub fn is_abort(&self) -> bool {
+        let mut fetched = Fetched::default();
+        self.is_control() && {
+            self.decode(self.base, &mut fetched);
+            let key = fetched.records.first().and_then(|record| record.key.as_ref());
+            key.is_some_and(|key| key.get(2..4) == Some(&[0, 0]))
+        }
+    }
+
+    /// Appends the records from `from` on. Records that cannot be decoded are poisoned one by one, offsets that compaction removed are lost.
+    pub fn decode(&self, from: Offset, to: &mut Fetched) {
+        let mut expected = from.max(self.base);
+        let malformed = |message: String| Rejection::new(Reason::RecordMalformed, message);
+        let poison_rest = |from: Offset, message: String, to: &mut Fetched| {
+            let bad = BadBatch { base: self.base, last: self.last, rejection: malformed(message) };
+            bad.poison(from, self.last, to);
+        };
+        let unpacked = Compression::of(self.attributes).and_then(|codec| unpack(codec, self.records.clone()));
+        let unpacked = match unpacked {
+            Ok(unpacked) => unpacked,
+            Err(message) => return poison_rest(expected, message, to),
+        };
+        let mut rest = &unpacked[..];
+        to.records.reserve(usize::try_from(self.count).unwrap_or(0).min(rest.len() / 7)); // 7: an empty record
+        for index in 0..i64::from(self.count) {
+            let record = match field(&mut rest) {
+                Ok(Some(record)) => record,
+                Ok(None) => return poison_rest(expected, "a record of length -1".into(), to),
+                Err(message) => return poison_rest(expected, message.into(), to),
+            };
+            let (offset, decoded) = self.record(index, record, &unpacked);
+            if offset < from {
+                continue; // Kafka does not split batches: what was read before comes again
+            }
+            if offset < expected || offset > self.last {
+                return poison_rest(expected, format!("offset {offset} where {expected} was due"), to);
+            }
+            if offset > expected {
+                to.lost.push(expected..offset);
+            }
+            match decoded {
+                Ok(record) => to.records.push(record),
+                Err(message) => to.poisoned.push((offset, malformed(message.into()))),
+            }
+            expected = offset.next();
+        }
+        if expected <= self.last {
+            to.lost.push(expected..self.last.next());
+        }
+    }
+
+    /// A record and its offset; the offset of one whose head is damaged is taken from its place.
+    fn record(&self, index: i64, bytes: &[u8], of: &Bytes) -> (Offset, Result<Record, &'static str>) {
+        let mut rest = bytes;
+        let head = (|| {
+            rest = rest.get(1..).ok_or("an empty record")?;
+            Ok((varint(&mut rest)?, varint(&mut rest)?))
+        })();
+        let (timestamp_delta, offset_delta) = match head {
+            Ok(head) => head,
+            Err(message) => return (Offset(self.base.0 + index), Err(message)),
+        };
+        let offset = Offset(self.base.0.saturating_add(offset_delta));
+        let own = |field: Option<&[u8]>| field.map(|field| of.slice_ref(field));
+        let body = (|| {
+            let (key, value) = (own(field(&mut rest)?), own(field(&mut rest)?));
+            let count = usize::try_from(varint(&mut rest)?).map_err(|_| "a negative number of headers")?;
+            let mut headers = Vec::with_capacity(count.min(rest.len() / 2));
+            for _ in 0..count {
+                let name = field(&mut rest)?.ok_or("a header without a name")?;
+                let name = String::from_utf8_lossy(name).into();
+                headers.push(Header { name, value: own(field(&mut rest)?) });
+            }
+            let log_append = self.attributes & LOG_APPEND_TIME != 0;
+            let timestamp_ms =
+                if log_append { self.max_timestamp } else { self.first_timestamp.saturating_add(timestamp_delta) };
+            Ok(Record { offset, timestamp_ms, key, value, headers })
+        })();
+        (offset, body)
+    }
+}
+
+fn varint(rest: &mut &[u8]) -> Result<i64, &'static str> {
+    let mut zigzag = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, behind) = rest.split_first().ok_or("the record ends inside a number")?;
+        *rest = behind;
+        zigzag |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64));
+        }
+    }
+    Err("a number of more than 64 bits")
+}
+
+/// A nullable byte string with its length in front.
+fn field<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, &'static str> {
+    let length = varint(rest)?;
+    if length < 0 {
+        return Ok(None);
+    }
+    let length = usize::try_from(length).map_err(|_| "a length of more than 64 bits")?;
+    let field = rest.get(..length).ok_or("a field that is longer than what holds it")?;
+    *rest = &rest[length..];
+    Ok(Some(field))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kafka::wire::batch_builder::{BatchBuilder, ProducerStamp};
+
+    const STAMP: ProducerStamp = ProducerStamp { id: 7, epoch: 0, sequence: 0 };
+
+    fn at(base: i64, batch: Bytes) -> Bytes {
+        let mut batch = BytesMut::from(batch);
+        batch[..8].copy_from_slice(&base.to_be_bytes()); // as the broker does; the checksum does not cover it
+        batch.freeze()
+    }
+    fn batch(values: &[&str], compression: Compression) -> Bytes {
+        let mut builder = BatchBuilder::new(256);
+        for (i, value) in values.iter().enumerate() {
+            let headers = [Header::new("ss-row", format!("{i}")), Header { name: "null".into(), value: None }];
+            builder.push(1_000 + i as i64, Some(b"k"), Some(value.as_bytes()), &headers);
+        }
+        let mut batch = builder.finish(compression);
+        batch.stamp(STAMP);
+        batch.bytes().clone()
+    }
+    /// Breaks one byte of the records and makes the checksum right again: a producer that writes nonsense.
+    fn nonsense(batch: &Bytes, index: usize, byte: u8) -> Bytes {
+        let mut batch = BytesMut::from(&batch[..]);
+        batch[index] = byte;
+        let crc = crc32c::crc32c(&batch[CHECKED_FROM..]);
+        batch[CRC_AT..CHECKED_FROM].copy_from_slice(&crc.to_be_bytes());
+        batch.freeze()
+    }
+    fn decode(mut bytes: Bytes, from: i64) -> Fetched {
+        let mut fetched = Fetched::default();
+        while let Some(batch) = Batch::next(&mut bytes) {
+            match batch {
+                Ok(batch) => batch.decode(Offset(from), &mut fetched),
+                Err(bad) => {
+                    let (from, last) = (bad.base.max(Offset(from)), bad.last);
+                    bad.poison(from, last, &mut fetched);
+                }
+            }
+        }
+        fetched
+    }
+    fn values(fetched: &Fetched) -> Vec<(i64, &[u8])> {
+        fetched.records.iter().map(|r| (r.offset.0, r.value.as_deref().unwrap_or_default())).collect()
+    }
+
+    #[test]
+    fn records_come_back_with_their_null_header() {
+        for compression in [Compression::None, Compression::Lz4] {
+            let fetched = decode(at(40, batch(&["a", "b"], compression)), 0);
+            assert_eq!(values(&fetched), [(40, &b"a"[..]), (41, b"b")]);
+            assert_eq!(fetched.records[1].timestamp_ms, 1_001);
+            assert_eq!(fetched.records[1].headers[0], Header::new("ss-row", "1"));
+            assert_eq!(fetched.records[1].headers[1], Header { name: "null".into(), value: None });
+        }
+    }
+
+    #[test]
+    fn reading_begins_inside_a_batch() {
+        assert_eq!(
+            values(&decode(at(40, batch(&["a", "b", "c"], Compression::None)), 41)),
+            [(41, &b"b"[..]), (42, b"c")]
+        );
+    }
+
+    #[test]
+    fn a_cut_off_tail_ends_the_fetch() {
+        let whole = batch(&["a"], Compression::None);
+        let cut = [&whole[..], &whole[..whole.len() - 1]].concat();
+        assert_eq!(values(&decode(cut.into(), 0)), [(0, &b"a"[..])]);
+    }
+
+    #[test]
+    fn a_flipped_bit_poisons_its_batch_and_no_other() {
+        let mut corrupt = BytesMut::from(batch(&["a", "b"], Compression::None));
+        corrupt[HEADER_BYTES + 8] ^= 1;
+        let fetched = decode([&corrupt[..], &at(2, batch(&["c"], Compression::None))].concat().into(), 0);
+        assert_eq!(values(&fetched), [(2, &b"c"[..])]);
+        let poisoned: Vec<_> = fetched.poisoned.iter().map(|(offset, why)| (offset.0, why.reason)).collect();
+        assert_eq!(poisoned, [(0, Reason::RecordCorrupt), (1, Reason::RecordCorrupt)]);
+    }
+
+    #[test]
+    fn one_malformed_record_costs_one_record() {
+        let whole = batch(&["a", "b", "c"], Compression::None);
+        let record_bytes = (whole.len() - HEADER_BYTES) / 3;
+        let key_length = HEADER_BYTES + record_bytes + 4; // of the second record
+        let fetched = decode(nonsense(&whole, key_length, 0x7e), 0);
+        assert_eq!(values(&fetched), [(0, &b"a"[..]), (2, b"c")]);
+        assert_eq!(fetched.poisoned.len(), 1);
+        assert_eq!((fetched.poisoned[0].0, fetched.poisoned[0].1.reason), (Offset(1), Reason::RecordMalformed));
+    }
+
+    #[test]
+    fn unknown_codecs_poison_the_batch() {
+        let fetched = decode(nonsense(&batch(&["a", "b"], Compression::None), CHECKED_FROM + 1, 7), 0);
+        assert_eq!(fetched.poisoned.len(), 2);
+        assert!(fetched.poisoned[0].1.message.contains("codec 7"), "{:?}", fetched.poisoned[0]);
+    }
+
+    #[test]
+    fn compaction_inside_a_batch_is_lost() {
+        let whole = batch(&["a"], Compression::None);
+        let stretched = nonsense(&whole, 26, 3); // last delta 3 with one record, as the log cleaner leaves it
+        assert_eq!(decode(stretched, 0).lost, [Offset(1)..Offset(4)]);
+    }
+
+    #[test]
+    fn a_damaged_header_does_not_claim_two_billion_records() {
+        let mut corrupt = BytesMut::from(batch(&["a"], Compression::None));
+        corrupt[23] = 0x7f;
+        let fetched = decode(corrupt.freeze(), 0);
+        assert!(fetched.poisoned.len() as i64 <= NAMED_MAX + 1);
+        assert_eq!(fetched.lost.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_record_comes_back(
+            rows in prop::collection::vec((any::<i32>(), prop::option::of(any::<Vec<u8>>()), prop::option::of(any::<Vec<u8>>()), any::<String>()), 1..20),
+            lz4: bool,
+        ) {
+            let mut builder = BatchBuilder::new(256);
+            let mut expected = Vec::new();
+            for (i, (timestamp, key, value, name)) in rows.into_iter().enumerate() {
+                let (timestamp_ms, key, value) = (i64::from(timestamp), key.map(Bytes::from), value.map(Bytes::from));
+                let headers = vec![Header { name: name.into(), value: value.clone() }];
+                builder.push(timestamp_ms, key.as_deref(), value.as_deref(), &headers);
+                expected.push((Offset(i as i64), timestamp_ms, key, value, headers));
+            }
+            let mut batch = builder.finish(if lz4 { Compression::Lz4 } else { Compression::None });
+            batch.stamp(STAMP);
+            let fetched = decode(batch.bytes().clone(), 0);
+            prop_assert!(fetched.poisoned.is_empty() && fetched.lost.is_empty());
+            let found: Vec<_> = fetched.records.into_iter().map(|r| (r.offset, r.timestamp_ms, r.key, r.value, r.headers)).collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..400), fix: bool) {
+            if fix && bytes.len() >= HEADER_BYTES {
+                let length = (bytes.len() - PREFIX_BYTES) as i32;
+                bytes[8..12].copy_from_slice(&length.to_be_bytes());
+                bytes[16] = 2;
+                let crc = crc32c::crc32c(&bytes[CHECKED_FROM..]);
+                bytes[CRC_AT..CHECKED_FROM].copy_from_slice(&crc.to_be_bytes());
+            }
+            let fetched = decode(bytes.into(), i64::MIN);
+            prop_assert!(fetched.records.len() <= 400);
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Who leads what and who coordinates what, and the connections to them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{
+    BrokerId, FindCoordinatorRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use super::backoff::Backoff;
+use super::connection::Connection;
+use crate::kafka::{Code, Isolation, KafkaConfig, KafkaError};
+use crate::record::{Offset, TopicPartition};
+
+/// A string as the protocol library wants it.
+pub(crate) fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// What a connection is for. A broker answers one connection strictly in order, so a long poll must not share one with a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Metadata, look-ups, administration.
+    Control,
+    /// Heartbeats and offsets.
+    Group,
+    /// Produce.
+    Produce,
+    /// The long polls of one reader.
+    Fetch(u32),
+}
+
+/// A topic as the cluster describes it.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// Name.
+    pub name: String,
+    /// Its id; another one under the same name is another topic.
+    pub id: Uuid,
+    /// Number of partitions.
+    pub partitions: i32,
+    leaders: HashMap<i32, String>,
+}
+
+impl Topic {
+    /// Address of the broker that leads `partition`.
+    pub(crate) fn leader(&self, partition: &TopicPartition) -> Result<&str, KafkaError> {
+        if !(0..self.partitions).contains(&partition.partition) {
+            let message = format!("has {} partitions, and no partition {}", self.partitions, partition.partition);
+            return Err(KafkaError::Topic { topic: self.name.clone(), message });
+        }
+        let leader = self.leaders.get(&partition.partition);
+        leader.map(String::as_str).ok_or_else(|| KafkaError::Leaderless(partition.clone()))
+    }
+}
+
+/// First offset of a partition and the one behind its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// First offset that the log holds.
+    pub start: Offset,
+    /// End of the log; under `read_committed` the first offset of an open transaction.
+    pub end: Offset,
+}
+
+/// A Kafka cluster: its addresses, and the connections to it.
+pub struct Cluster {
+    pub(crate) config: KafkaConfig,
+    connections: Mutex<HashMap<(String, Lane), Arc<Connection>>>,
+    /// Addresses that the cluster told; tried in front of the bootstrap list.
+    brokers: Mutex<Vec<String>>,
+    topics: Mutex<HashMap<String, Arc<Topic>>>,
+    coordinators: Mutex<HashMap<String, String>>,
+    turn: AtomicUsize,
+    readers: AtomicU32,
+}
+
+impl Cluster {
+    /// Connects to nothing yet.
+    pub fn new(config: KafkaConfig) -> Cluster {
+        Cluster {
+            config,
+            connections: Mutex::default(),
+            brokers: Mutex::default(),
+            topics: Mutex::default(),
+            coordinators: Mutex::default(),
+            turn: AtomicUsize::new(0),
+            readers: AtomicU32::new(0),
+        }
+    }
+    /// A backoff with the configured deadline.
+    pub fn backoff(&self, operation: &'static str) -> Backoff {
+        Backoff::new(operation, self.config.retry_deadline)
+    }
+    /// A lane that no other reader has.
+    pub fn reader_lane(&self) -> Lane {
+        Lane::Fetch(self.readers.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The connection to `address` on `lane`, opened if there is none.
+    pub async fn connect(&self, address: &str, lane: Lane) -> Result<Arc<Connection>, KafkaError> {
+        let key = (address.to_owned(), lane);
+        if let Some(connection) = lock(&self.connections).get(&key).filter(|c| c.is_open()) {
+            return Ok(connection.clone());
+        }
+        let opened = Connection::open(address, &self.config.client_id, self.config.request_timeout).await?;
+        let opened = Arc::new(opened);
+        let mut connections = lock(&self.connections);
+        connections.retain(|_, connection| connection.is_open());
+        Ok(connections.entry(key).or_insert(opened).clone()) // another task may have been faster
+    }
+    /// Closes the connection of a lane that nobody uses any more.
+    pub fn disconnect(&self, lane: Lane) {
+        lock(&self.connections).retain(|(_, of), _| *of != lane);
+    }
+    /// Where brokers may be: known addresses, then the bootstrap list, each time, so that a cluster that moved is found.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let mut addresses = lock(&self.brokers).clone();
+        let turn = self.turn.load(Ordering::Relaxed) % addresses.len().max(1);
+        addresses.rotate_left(turn);
+        for address in &self.config.bootstrap {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
+        addresses
+    }
+    /// A connection to any broker; after a failure the next call begins with another one.
+    pub async fn any(&self) -> Result<Arc<Connection>, KafkaError> {
+        let mut last = KafkaError::Connection { address: "(none)".into(), message: "no bootstrap address".into() };
+        for address in self.addresses() {
+            match self.connect(&address, Lane::Control).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => {
+                    self.turn.fetch_add(1, Ordering::Relaxed);
+                    last = error;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Names, ids and leaders of topics; never creates one. `None` asks for all topics.
+    pub(crate) async fn metadata(
+        &self,
+        topics: Option<&[&str]>,
+    ) -> Result<(Arc<Connection>, MetadataResponse), KafkaError> {
+        let named = |name: &&str| MetadataRequestTopic::default().with_name(Some(TopicName(text(name))));
+        let request = MetadataRequest::default()
+            .with_allow_auto_topic_creation(false)
+            .with_topics(topics.map(|names| names.iter().map(named).collect()));
+        let connection = self.any().await?;
+        let answer = connection.call(&request, 12).await?;
+        let addresses: Vec<String> = answer.brokers.iter().map(|b| format!("{}:{}", b.host, b.port)).collect();
+        if !addresses.is_empty() {
+            *lock(&self.brokers) = addresses;
+        }
+        Ok((connection, answer))
+    }
+    /// The topic as last seen, else as it is now. A missing topic is [`KafkaError::Topic`].
+    pub async fn topic(&self, name: &str) -> Result<Arc<Topic>, KafkaError> {
+        if let Some(topic) = lock(&self.topics).get(name) {
+            return Ok(topic.clone());
+        }
+        let (connection, answer) = self.metadata(Some(&[name])).await?;
+        let address: HashMap<i32, String> =
+            answer.brokers.iter().map(|b| (b.node_id.0, format!("{}:{}", b.host, b.port))).collect();
+        let found = answer.topics.into_iter().next();
+        let found = found.ok_or_else(|| connection.malformed::<MetadataRequest>("no topic in the answer"))?;
+        if Code(found.error_code) == Code::UNKNOWN_TOPIC_OR_PARTITION {
+            let message = "there is no such topic; create it first".into();
+            return Err(KafkaError::Topic { topic: name.into(), message });
+        }
+        connection.check::<MetadataRequest>(found.error_code, None)?;
+        let leader = |p: &kafka_protocol::messages::metadata_response::MetadataResponsePartition| {
+            Some((p.partition_index, address.get(&p.leader_id.0)?.clone()))
+        };
+        let topic = Arc::new(Topic {
+            name: name.into(),
+            id: found.topic_id,
+            partitions: i32::try_from(found.partitions.len()).unwrap_or(i32::MAX),
+            leaders: found.partitions.iter().filter_map(leader).collect(),
+        });
+        lock(&self.topics).insert(name.into(), topic.clone());
+        Ok(topic)
+    }
+    /// The next [`Cluster::topic`] asks the cluster again: a leader moved, or partitions came.
+    pub fn forget_topic(&self, name: &str) {
+        lock(&self.topics).remove(name);
+    }
+    /// The leader of a partition. On any error and on a wrong leader the caller forgets the topic and asks again.
+    pub async fn leader(
+        &self,
+        partition: &TopicPartition,
+        lane: Lane,
+    ) -> Result<(Arc<Connection>, Arc<Topic>), KafkaError> {
+        let topic = self.topic(&partition.topic).await?;
+        let connected = match topic.leader(partition) {
+            Ok(address) => self.connect(address, lane).await,
+            Err(error) => Err(error),
+        };
+        match connected {
+            Ok(connection) => Ok((connection, topic)),
+            Err(error) => {
+                self.forget_topic(&topic.name);
+                Err(error)
+            }
+        }
+    }
+    /// Where a partition begins and ends; retries until the deadline.
+    pub async fn bounds(&self, partition: &TopicPartition, isolation: Isolation) -> Result<Bounds, KafkaError> {
+        let mut backoff = self.backoff("list offsets");
+        loop {
+            let bounds = async {
+                let start = self.list_offset(partition, isolation, EARLIEST).await?;
+                Ok(Bounds { start, end: self.list_offset(partition, isolation, LATEST).await? })
+            };
+            match bounds.await {
+                Ok(bounds) => return Ok(bounds),
+                Err(error) => {
+                    self.forget_topic(&partition.topic);
+                    backoff.wait(error).await?;
+                }
+            }
+        }
+    }
+    async fn list_offset(
+        &self,
+        partition: &TopicPartition,
+        isolation: Isolation,
+        timestamp: i64,
+    ) -> Result<Offset, KafkaError> {
+        let (leader, _) = self.leader(partition, Lane::Control).await?;
+        let asked = ListOffsetsPartition::default()
+            .with_partition_index(partition.partition)
+            .with_current_leader_epoch(-1)
+            .with_timestamp(timestamp);
+        let topic =
+            ListOffsetsTopic::default().with_name(TopicName(text(&partition.topic))).with_partitions(vec![asked]);
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_isolation_level(isolation as i8)
+            .with_topics(vec![topic]);
+        let answer = leader.call(&request, 7).await?;
+        let found = answer.topics.first().and_then(|topic| topic.partitions.first());
+        let found = found.ok_or_else(|| leader.malformed::<ListOffsetsRequest>("no partition in the answer"))?;
+        leader.check::<ListOffsetsRequest>(found.error_code, None)?;
+        Ok(Offset(found.offset))
+    }
+
+    /// The coordinator of a group. On any error and on a wrong coordinator the caller forgets it and asks again.
+    pub async fn coordinator(&self, group: &str) -> Result<Arc<Connection>, KafkaError> {
+        let known = lock(&self.coordinators).get(group).cloned();
+        let address = match known {
+            Some(address) => address,
+            None => self.find_coordinator(group).await?,
+        };
+        let connected = self.connect(&address, Lane::Group).await;
+        if connected.is_err() {
+            self.forget_coordinator(group);
+        }
+        connected
+    }
+    /// The next [`Cluster::coordinator`] asks the cluster again.
+    pub fn forget_coordinator(&self, group: &str) {
+        lock(&self.coordinators).remove(group);
+    }
+    async fn find_coordinator(&self, group: &str) -> Result<String, KafkaError> {
+        let request = FindCoordinatorRequest::default().with_key_type(0).with_coordinator_keys(vec![text(group)]);
+        let connection = self.any().await?;
+        let answer = connection.call(&request, 6).await?;
+        let found = answer.coordinators.first();
+        let found =
+            found.ok_or_else(|| connection.malformed::<FindCoordinatorRequest>("no coordinator in the answer"))?;
+        connection.check::<FindCoordinatorRequest>(found.error_code, found.error_message.as_ref())?;
+        let address = format!("{}:{}", found.host, found.port);
+        lock(&self.coordinators).insert(group.into(), address.clone());
+        Ok(address)
+    }
+}
+
+/// `ListOffsets` timestamps with a meaning of their own.
+const EARLIEST: i64 = -2;
+const LATEST: i64 = -1;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,312 @@
+//! One connection to one broker: framing, correlation ids, versions, and a deadline on every call. The one place where TLS and SASL
+//! belong; who to ask is `cluster`'s business.
+
+use std::collections::{HashMap, VecDeque};
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::cluster::text;
+use crate::kafka::{Code, KafkaError};
+
+/// Longest answer that is read: the brokers' default `socket.request.max.bytes` and room for headers.
+pub const FRAME_BYTES_MAX: usize = (100 << 20) + (1 << 20);
+
+/// Requests that wait for the socket; more than this many callers wait with them.
+const QUEUE: usize = 16;
+
+/// Answers come in the order of the requests.
+type Awaited = Arc<Mutex<VecDeque<(i32, oneshot::Sender<Bytes>)>>>;
+
+struct Outgoing {
+    correlation: i32,
+    frame: Bytes,
+    answer: oneshot::Sender<Bytes>,
+}
+
+/// A connection. Dropped, it closes; a call that times out closes it too, since later answers could no longer be told from a stall.
+pub struct Connection {
+    address: Arc<str>,
+    client_id: StrBytes,
+    timeout: Duration,
+    outgoing: mpsc::Sender<Outgoing>,
+    task: AbortHandle,
+    next: AtomicI32,
+    versions: HashMap<i16, (i16, i16)>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Connection {
+    /// Connects and learns which versions the broker serves.
+    pub async fn open(address: &str, client_id: &str, limit: Duration) -> Result<Connection, KafkaError> {
+        let failed = |message: String| KafkaError::Connection { address: address.into(), message };
+        let stream = timeout(limit, TcpStream::connect(address))
+            .await
+            .map_err(|_| failed(format!("no connection within {limit:?}")))?
+            .map_err(|error| failed(error.to_string()))?;
+        stream.set_nodelay(true).map_err(|error| failed(error.to_string()))?;
+        let (outgoing, queue) = mpsc::channel(QUEUE);
+        let mut connection = Connection {
+            address: address.into(),
+            client_id: text(client_id),
+            timeout: limit,
+            outgoing,
+            task: tokio::spawn(serve(address.into(), stream, queue)).abort_handle(),
+            next: 1.into(),
+            versions: HashMap::new(),
+        };
+        // Version 3 is served by every broker since 2.4.
+        let hello = ApiVersionsRequest::default()
+            .with_client_software_name(text("sheetstream"))
+            .with_client_software_version(text(env!("CARGO_PKG_VERSION")));
+        let answer = connection.send(&hello, 3, limit).await?.answer().await?;
+        connection.check::<ApiVersionsRequest>(answer.error_code, None)?;
+        connection.versions = answer.api_keys.iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect();
+        Ok(connection)
+    }
+
+    /// Broker, `host:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+    /// False once the socket broke or a call timed out.
+    pub fn is_open(&self) -> bool {
+        !self.outgoing.is_closed()
+    }
+
+    /// One request and its answer, in the highest version that both sides speak and that is not above `version_max`.
+    pub async fn call<R: Request>(&self, request: &R, version_max: i16) -> Result<R::Response, KafkaError> {
+        self.call_within(request, version_max, self.timeout).await
+    }
+    /// [`Connection::call`] with a limit of its own, for long polls.
+    pub async fn call_within<R: Request>(
+        &self,
+        request: &R,
+        version_max: i16,
+        limit: Duration,
+    ) -> Result<R::Response, KafkaError> {
+        self.start(request, version_max, limit).await?.answer().await
+    }
+    /// Sends a request and does not wait for its answer: the way to have several in flight.
+    pub async fn start<R: Request>(
+        &self,
+        request: &R,
+        version_max: i16,
+        limit: Duration,
+    ) -> Result<Pending<R>, KafkaError> {
+        self.send(request, self.version::<R>(version_max)?, limit).await
+    }
+    /// The version that [`Connection::call`] would use.
+    pub fn version<R: Request>(&self, version_max: i16) -> Result<i16, KafkaError> {
+        let ours = R::VERSIONS.min..=R::VERSIONS.max.min(version_max);
+        let served = self.versions.get(&R::KEY).copied();
+        let common = served.map(|(min, max)| (min.max(*ours.start()), max.min(*ours.end())));
+        common.filter(|(min, max)| min <= max).map(|(_, max)| max).ok_or_else(|| KafkaError::Version {
+            address: self.address.to_string(),
+            api: api_name::<R>(),
+            served: served.map_or("none".into(), |(min, max)| format!("{min} to {max}")),
+            ours: format!("{} to {}", ours.start(), ours.end()),
+        })
+    }
+    /// Turns an error code of an answer to `R` into an error.
+    pub fn check<R: Request>(&self, code: i16, message: Option<&StrBytes>) -> Result<(), KafkaError> {
+        Code::check(code).map_err(|code| KafkaError::Refused {
+            address: self.address.to_string(),
+            api: api_name::<R>(),
+            code,
+            message: message.map(ToString::to_string).unwrap_or_default(),
+        })
+    }
+    /// An answer to `R` that is not what it must be.
+    pub fn malformed<R: Request>(&self, message: impl ToString) -> KafkaError {
+        KafkaError::Malformed { address: self.address.to_string(), api: api_name::<R>(), message: message.to_string() }
+    }
+
+    async fn send<R: Request>(&self, request: &R, version: i16, limit: Duration) -> Result<Pending<R>, KafkaError> {
+        let correlation = self.next.fetch_add(1, Ordering::Relaxed);
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(correlation)
+            .with_client_id(Some(self.client_id.clone()));
+        let frame = encode(&header, request, version).map_err(|error| self.malformed::<R>(error))?;
+        let (answer, answered) = oneshot::channel();
+        let pending = Pending {
+            address: self.address.clone(),
+            task: self.task.clone(),
+            answered,
+            version,
+            limit,
+            until: Instant::now() + limit,
+            request: PhantomData,
+        };
+        match timeout_at(pending.until, self.outgoing.send(Outgoing { correlation, frame, answer })).await {
+            Ok(Ok(())) => Ok(pending),
+            Ok(Err(_)) => Err(pending.closed()),
+            Err(_) => Err(pending.silent()),
+        }
+    }
+}
+
+/// A request on its way. Dropped, its answer is ignored.
+pub struct Pending<R> {
+    address: Arc<str>,
+    task: AbortHandle,
+    answered: oneshot::Receiver<Bytes>,
+    version: i16,
+    limit: Duration,
+    until: Instant,
+    request: PhantomData<fn() -> R>,
+}
+
+impl<R: Request> Pending<R> {
+    /// Waits for the answer, up to the limit that the request was sent with.
+    /// May be dropped and called again; not after it has returned.
+    pub async fn answer(&mut self) -> Result<R::Response, KafkaError> {
+        let mut frame = match timeout_at(self.until, &mut self.answered).await {
+            Ok(Ok(frame)) => frame,
+            Ok(Err(_)) => return Err(self.closed()),
+            Err(_) => return Err(self.silent()),
+        };
+        ResponseHeader::decode(&mut frame, R::Response::header_version(self.version))
+            .and_then(|_| R::Response::decode(&mut frame, self.version))
+            .map_err(|error| KafkaError::Malformed {
+                address: self.address.to_string(),
+                api: api_name::<R>(),
+                message: error.to_string(),
+            })
+    }
+    fn closed(&self) -> KafkaError {
+        KafkaError::Connection { address: self.address.to_string(), message: "connection closed".into() }
+    }
+    fn silent(&self) -> KafkaError {
+        self.task.abort();
+        KafkaError::Silent { address: self.address.to_string(), api: api_name::<R>(), limit: self.limit }
+    }
+}
+
+fn api_name<R: Request>() -> &'static str {
+    let path = std::any::type_name::<R>();
+    let name = path.rsplit("::").next().unwrap_or(path);
+    name.strip_suffix("Request").unwrap_or(name)
+}
+
+fn encode<R: Request>(header: &RequestHeader, request: &R, version: i16) -> Result<Bytes, String> {
+    let whole = || {
+        let mut frame = BytesMut::with_capacity(request.compute_size(version)? + 256);
+        frame.put_i32(0);
+        header.encode(&mut frame, R::header_version(version))?;
+        request.encode(&mut frame, version).map(|()| frame)
+    };
+    let mut frame = whole().map_err(|error| error.to_string())?;
+    let length = i32::try_from(frame.len() - 4).map_err(|_| "a request of 2 GiB".to_string())?;
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    Ok(frame.freeze())
+}
+
+/// Writes requests and hands answers out until either side ends; then everyone who waits sees a closed connection.
+async fn serve(address: Arc<str>, stream: TcpStream, queue: mpsc::Receiver<Outgoing>) {
+    let awaited = Awaited::default();
+    let (read, write) = stream.into_split();
+    let ended = tokio::select! {
+        ended = write_requests(write, queue, &awaited) => ended,
+        ended = read_answers(read, &awaited) => ended,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%address, %error, "connection closed");
+    }
+}
+
+async fn write_requests(
+    mut socket: OwnedWriteHalf,
+    mut queue: mpsc::Receiver<Outgoing>,
+    awaited: &Awaited,
+) -> std::io::Result<()> {
+    while let Some(Outgoing { correlation, frame, answer }) = queue.recv().await {
+        lock(awaited).push_back((correlation, answer));
+        socket.write_all(&frame).await?;
+    }
+    Ok(())
+}
+
+async fn read_answers(mut socket: OwnedReadHalf, awaited: &Awaited) -> std::io::Result<()> {
+    let invalid = |message: String| std::io::Error::new(std::io::ErrorKind::InvalidData, message);
+    loop {
+        let length = socket.read_i32().await?;
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| (4..=FRAME_BYTES_MAX).contains(length))
+            .ok_or_else(|| invalid(format!("an answer of {length} bytes")))?;
+        let mut frame = BytesMut::with_capacity(length);
+        while frame.len() < length {
+            if (&mut socket).take((length - frame.len()) as u64).read_buf(&mut frame).await? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let frame = frame.freeze();
+        let correlation = (&frame[..4]).get_i32();
+        let first = lock(awaited).pop_front();
+        match first {
+            // Nobody may be waiting any more: the caller was dropped.
+            Some((expected, answer)) if expected == correlation => drop(answer.send(frame)),
+            other => {
+                let expected = other.map(|(id, _)| id);
+                return Err(invalid(format!("answer {correlation}, expected {expected:?}")));
+            }
+        }
+    }
+}
+
+fn lock(awaited: &Awaited) -> std::sync::MutexGuard<'_, VecDeque<(i32, oneshot::Sender<Bytes>)>> {
+    awaited.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn listening() -> (TcpListener, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound").to_string();
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn a_silent_broker_is_given_up_at_the_limit() {
+        let (listener, address) = listening().await;
+        let accepted = tokio::spawn(async move { listener.accept().await });
+        let error = Connection::open(&address, "test", Duration::from_millis(50)).await.err();
+        assert!(matches!(error, Some(KafkaError::Silent { api: "ApiVersions", .. })), "{error:?}");
+        drop(accepted);
+    }
+
+    #[tokio::test]
+    async fn an_absurd_frame_closes_the_connection() {
+        let (listener, address) = listening().await;
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.expect("a client");
+            socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("open socket");
+            let _ = socket.read_buf(&mut Vec::new()).await;
+        });
+        let error = Connection::open(&address, "test", Duration::from_secs(5)).await.err();
+        assert!(matches!(error, Some(KafkaError::Connection { .. })), "{error:?}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Whether a point lies in the area of use of its own CRS: the only thing that tells a wrong pair of numbers from a right one.
+
+use proj::Proj;
+
+use super::points::Point;
+use crate::crs::{self, CrsError, CrsKind, CrsPair, LonLat};
+
+/// An area of use, and how a point's longitude and latitude are had.
+///
+/// The cheapest way that is right: mostly the source coordinates or the result are the longitude and latitude already; between two
+/// projected CRSs, and to a datum other than WGS 84, every point costs a second transformation.
+pub(super) struct Area {
+    bounds: [f64; 4],
+    way: Way,
+}
+
+enum Way {
+    Source,
+    Target,
+    Through(Proj),
+}
+
+/// What a geographic CRS without an area of use can hold.
+const WORLD: [f64; 4] = [-180.0, -90.0, 180.0, 90.0];
+
+impl Area {
+    /// The source CRS's area of use; `None` if it states none (PROJ strings, most WKT) or is not on the earth.
+    pub(super) fn of(pair: &CrsPair) -> Result<Option<Area>, CrsError> {
+        let world = (pair.from.kind == CrsKind::Geographic).then_some(WORLD);
+        let (Some(bounds), Some(way)) = (pair.from.area.or(world), &pair.lon_lat) else { return Ok(None) };
+        let way = match way {
+            LonLat::Source => Way::Source,
+            LonLat::Target => Way::Target,
+            LonLat::Through(pipeline) => Way::Through(crs::open(pipeline)?),
+        };
+        Ok(Some(Area { bounds, way }))
+    }
+
+    /// Longitude and latitude of the source point that was transformed into `target`, if it has any.
+    pub(super) fn lon_lat(&self, source: Point, target: Point) -> Option<Point> {
+        match &self.way {
+            Way::Source => Some(source),
+            Way::Target => Some(target),
+            Way::Through(proj) => proj.convert(source).ok(),
+        }
+    }
+
+    /// Whether it lies inside. NaN and infinity do not.
+    pub(super) fn holds(&self, source: Point, target: Point) -> bool {
+        let [west, south, east, north] = self.bounds;
+        self.lon_lat(source, target).is_some_and(|(lon, lat)| {
+            let between = match west <= east {
+                true => west <= lon && lon <= east,
+                false => (west <= lon && lon < f64::INFINITY) || (lon <= east && f64::NEG_INFINITY < lon),
+            };
+            between && south <= lat && lat <= north
+        })
+    }
+}
+
+impl std::fmt::Display for Area {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [west, south, east, north] = self.bounds;
+        write!(f, "longitude {west} to {east}, latitude {south} to {north}")
+    }
+}

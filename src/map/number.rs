@@ -1,0 +1,107 @@
+//! Numbers out of text cells: coordinates that people typed.
+
+use crate::record::{Reason, Rejection};
+
+/// Reads a coordinate: a plain decimal number or one with an exponent, blanks around it allowed.
+///
+/// An empty cell is `coord.missing`, NaN and infinity are `number.not_finite`, and whatever needs a guess (a comma, degrees and
+/// minutes, digits of another script) is `number.format`.
+pub(super) fn coordinate(cell: &str) -> Result<f64, Rejection> {
+    let text = cell.trim();
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        Ok(_) => Err(Rejection::new(Reason::NumberNotFinite, format!("{} is not a finite number", quote(text)))),
+        Err(_) if text.is_empty() => Err(Rejection::new(Reason::CoordMissing, "the coordinate is empty")),
+        Err(_) => Err(Rejection::new(Reason::NumberFormat, format!("{} is not a number{}", quote(text), hint(text)))),
+    }
+}
+
+/// What to do about a text that is nearly a number.
+fn hint(text: &str) -> &'static str {
+    if text.contains(',') {
+        "; write a decimal point and no thousands separators, 1234.5"
+    } else if text.contains(['°', '′', '″', '\'', '"', '도', '분', '초']) || text.ends_with(['N', 'S', 'E', 'W'])
+    {
+        "; write decimal degrees, 127.5028"
+    } else if text.contains(|c: char| !c.is_ascii() && c.is_numeric()) {
+        "; write the digits 0 to 9 in half width"
+    } else {
+        ""
+    }
+}
+
+/// A cell as a message quotes it: cut to 60 characters, control characters escaped.
+pub(super) fn quote(cell: &str) -> String {
+    let mut quoted: String = cell.chars().take(60).flat_map(char::escape_debug).collect();
+    if cell.chars().nth(60).is_some() {
+        quoted.push('…');
+    }
+    format!("\"{quoted}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_exponent_and_padded_numbers_are_read() {
+        for (cell, value) in [
+            ("127.5", 127.5),
+            ("1e3", 1000.0),
+            ("9.5E5", 950_000.0),
+            (".5", 0.5),
+            ("5.", 5.0),
+            (" 127 ", 127.0),
+            ("\t127\u{a0}", 127.0),
+            ("-0", 0.0),
+            ("-12.25", -12.25),
+            ("+127.5", 127.5),
+            ("0127.5", 127.5),
+            ("126.97798693598331", 126.97798693598331),
+        ] {
+            assert_eq!(coordinate(cell), Ok(value), "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_its_reason() {
+        use Reason::{CoordMissing, NumberFormat, NumberNotFinite};
+        for (cell, reason) in [
+            ("", CoordMissing),
+            ("  ", CoordMissing),
+            ("1,234.5", NumberFormat),
+            ("1.234,5", NumberFormat),
+            ("37,5665", NumberFormat),
+            ("１２７", NumberFormat),
+            ("+", NumberFormat),
+            (".", NumberFormat),
+            ("0x1F", NumberFormat),
+            ("127°30'10\"E", NumberFormat),
+            ("127도 30분", NumberFormat),
+            ("12 6.9", NumberFormat),
+            ("1_000", NumberFormat),
+            ("null", NumberFormat),
+            ("1.2.3", NumberFormat),
+            ("--1", NumberFormat),
+            ("NaN", NumberNotFinite),
+            ("inf", NumberNotFinite),
+            ("-Infinity", NumberNotFinite),
+            ("1e999", NumberNotFinite),
+        ] {
+            assert_eq!(coordinate(cell).map_err(|rejection| rejection.reason), Err(reason), "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn messages_quote_the_value_and_say_what_to_write() {
+        let message = |cell: &str| coordinate(cell).unwrap_err().message;
+        assert_eq!(
+            message("37,5665"),
+            "\"37,5665\" is not a number; write a decimal point and no thousands separators, 1234.5"
+        );
+        assert!(message("１２７").contains("half width"));
+        assert!(message("127°30'10\"E").contains("decimal degrees"));
+        assert!(message(&"x".repeat(5000)).len() < 100);
+        assert!(message("\u{1b}[31m").starts_with("\"\\u{1b}[31m\""));
+    }
+}

@@ -1,0 +1,76 @@
+//! The points of a batch, row by row, from wherever their coordinates stand.
+
+use arrow::array::{Array, Float64Array, RecordBatch, StringArray};
+
+use super::{geometry, number};
+use crate::record::Rejection;
+
+/// x (east) and y (north) of a point.
+pub(super) type Point = (f64, f64);
+
+/// Columns that hold the coordinates.
+#[derive(Clone, Copy)]
+pub(super) enum Input {
+    Columns { x: usize, y: usize },
+    Geometry(usize),
+}
+
+/// The points of a batch.
+pub(super) enum Points<'a> {
+    Columns { x: Column<'a>, y: Column<'a> },
+    Geometry { column: Column<'a>, epsg: Option<i32> },
+}
+
+/// A column and its name.
+pub(super) struct Column<'a> {
+    name: &'a str,
+    values: Values<'a>,
+}
+
+/// Source columns are text; those that another map computed are numbers.
+pub(super) enum Values<'a> {
+    Text(&'a StringArray),
+    Number(&'a Float64Array),
+}
+
+impl<'a> Points<'a> {
+    /// `None` if a column is of a type that no node makes.
+    pub(super) fn of(batch: &'a RecordBatch, input: Input, epsg: Option<i32>) -> Option<Points<'a>> {
+        Some(match input {
+            Input::Columns { x, y } => Points::Columns { x: Column::of(batch, x)?, y: Column::of(batch, y)? },
+            Input::Geometry(index) => Points::Geometry { column: Column::of(batch, index)?, epsg },
+        })
+    }
+
+    /// Numbers as they stand: finite, and not yet known to be a place.
+    pub(super) fn point(&self, row: usize) -> Result<Point, Rejection> {
+        match self {
+            Points::Columns { x, y } => Ok((x.number(row)?, y.number(row)?)),
+            Points::Geometry { column, epsg } => {
+                geometry::point(column.text(row), *epsg).map_err(|rejection| rejection.in_column(column.name))
+            }
+        }
+    }
+}
+
+impl<'a> Column<'a> {
+    fn of(batch: &'a RecordBatch, index: usize) -> Option<Column<'a>> {
+        let values = batch.column(index).as_any();
+        let values = values.downcast_ref().map(Values::Text).or_else(|| values.downcast_ref().map(Values::Number))?;
+        Some(Column { name: batch.schema_ref().field(index).name(), values })
+    }
+
+    fn text(&self, row: usize) -> &'a str {
+        match self.values {
+            Values::Text(values) if values.is_valid(row) => values.value(row),
+            Values::Text(_) | Values::Number(_) => "",
+        }
+    }
+
+    fn number(&self, row: usize) -> Result<f64, Rejection> {
+        match self.values {
+            Values::Text(_) => number::coordinate(self.text(row)).map_err(|rejection| rejection.in_column(self.name)),
+            Values::Number(values) => Ok(values.value(row)),
+        }
+    }
+}

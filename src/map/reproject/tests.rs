@@ -1,0 +1,308 @@
+//! What `reproject` makes of good and bad points.
+
+use std::collections::HashMap;
+use std::process::Command;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::map::tests::{batch, batch_of, column, numbers, reasons};
+
+fn config(from: &str, to: &str) -> ReprojectConfig {
+    let crs = CrsPair::resolve(from, to, false).unwrap();
+    ReprojectConfig {
+        node: "there".into(),
+        decimals: if crs.to.kind == CrsKind::Geographic { 9 } else { 6 },
+        crs: Arc::new(crs),
+        input: CoordinateInput::Columns { x: vec!["x".into(), "엑스".into()], y: vec!["y".into()] },
+        into: ["lon".into(), "lat".into()],
+        check_area: true,
+    }
+}
+
+fn reproject(from: &str, to: &str) -> Reproject {
+    Reproject::new(&config(from, to)).unwrap()
+}
+
+/// What becomes of one point.
+fn run(node: &mut Reproject, x: &str, y: &str) -> Result<Point, Rejection> {
+    let mut batch = batch(&["x", "y"], &[&[x, y]]);
+    node.process(&mut batch).unwrap();
+    let point = (numbers(&batch, "lon")[0], numbers(&batch, "lat")[0]);
+    match batch.rejected.pop() {
+        None => Ok(point),
+        Some((0, rejection)) if point.0.is_nan() && point.1.is_nan() => Err(rejection),
+        Some(other) => panic!("{other:?} and {point:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_near((x, y): Point, (to_x, to_y): Point, tolerance: f64) {
+    assert!((x - to_x).abs() <= tolerance && (y - to_y).abs() <= tolerance, "({x}, {y}) is not ({to_x}, {to_y})");
+}
+
+#[test]
+fn golden_points_land_where_proj_and_the_epsg_say() {
+    for (from, x, y, lon, lat) in [
+        ("EPSG:5179", "953900", "1952030", 126.97798693598331, 37.56648118539722),
+        ("EPSG:5186", "198056.37", "551885.03", 126.97800003693517, 37.56649999470258),
+        ("EPSG:5181", "198056.37", "451885.03", 126.97800003693517, 37.56649999470258),
+        ("EPSG:5174", "198236.32", "453407.856", 126.98082038645744, 37.58297057802833),
+        ("EPSG:2097", "234000", "315000", 127.37660679560825, 36.33520693960378),
+    ] {
+        assert_near(run(&mut reproject(from, "EPSG:4326"), x, y).unwrap(), (lon, lat), 1e-9);
+    }
+}
+
+#[test]
+fn results_are_those_of_proj_itself() {
+    for (from, to, west, south, east, north) in [
+        ("EPSG:5174", "EPSG:4326", 150_000.0, 250_000.0, 270_000.0, 500_000.0),
+        ("EPSG:5181", "EPSG:4326", 150_000.0, 250_000.0, 270_000.0, 500_000.0),
+        ("EPSG:5186", "EPSG:4326", 150_000.0, 350_000.0, 270_000.0, 600_000.0),
+        ("EPSG:2097", "EPSG:4326", 150_000.0, 250_000.0, 270_000.0, 500_000.0),
+        ("EPSG:5179", "EPSG:4326", 800_000.0, 1_500_000.0, 1_200_000.0, 2_000_000.0),
+        ("EPSG:4326", "EPSG:5179", 126.0, 34.0, 129.5, 38.0),
+        ("EPSG:4326", "EPSG:3857", -179.0, -85.0, 178.0, 84.0),
+        ("EPSG:5174", "EPSG:5179", 150_000.0, 250_000.0, 270_000.0, 500_000.0),
+        ("EPSG:27572", "EPSG:4326", 100_000.0, 1_700_000.0, 900_000.0, 2_600_000.0),
+        ("EPSG:2230", "EPSG:4326", 6_200_000.0, 1_800_000.0, 6_900_000.0, 2_200_000.0),
+    ] {
+        let mut node = reproject(from, to);
+        let judge = Proj::new_known_crs(from, to, None).unwrap();
+        let step = |n: u32, low: f64, high: f64| low + (high - low) * f64::from(n) / 12.0;
+        for (across, up) in (0..=12).flat_map(|across| (0..=12).map(move |up| (across, up))) {
+            let point = (step(across, west, east), step(up, south, north));
+            let Ok(found) = run(&mut node, &point.0.to_string(), &point.1.to_string()) else { continue };
+            let tolerance = 0.5 * 0.1f64.powi(node.config.decimals.into()) + 1e-10;
+            assert_near(found, judge.convert(point).unwrap(), tolerance);
+        }
+        let centre = (step(6, west, east), step(6, south, north));
+        run(&mut node, &centre.0.to_string(), &centre.1.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn bad_coordinates_are_refused_with_their_reason_and_a_hint() {
+    use Reason::{CoordMissing, CoordRange, NumberFormat, NumberNotFinite};
+    let mut nodes = HashMap::new();
+    let cases = [
+        // swapped: beyond the pole, elsewhere on the earth, and inside Korea but outside the belt
+        ("EPSG:4326", "EPSG:5179", "37.5665", "126.978", CoordRange, "looks swapped"),
+        ("EPSG:4326", "EPSG:3857", "37.5665", "126.978", CoordRange, "looks swapped"),
+        ("EPSG:5179", "EPSG:4326", "1952030", "953900", CoordRange, "looks swapped"),
+        ("EPSG:5186", "EPSG:4326", "551885.03", "198056.37", CoordRange, "longitude 130.8"),
+        ("EPSG:5186", "EPSG:4326", "551885.03", "198056.37", CoordRange, "looks swapped"),
+        ("EPSG:5174", "EPSG:5179", "453407.856", "198236.32", CoordRange, "looks swapped"),
+        // outside the area
+        ("EPSG:5181", "EPSG:4326", "953900", "1952030", CoordRange, "outside the area of EPSG:5181"),
+        ("EPSG:5181", "EPSG:5179", "953900", "1952030", CoordRange, "outside the area of EPSG:5181"),
+        ("EPSG:3857", "EPSG:5179", "14135000", "99999999", CoordRange, "outside the area of EPSG:3857"),
+        ("EPSG:5179", "EPSG:4326", "1e15", "1e15", CoordRange, "no place in EPSG:5179"),
+        ("EPSG:5179", "EPSG:4326", "1e300", "-1e300", CoordRange, "(1e300, -1e300) is no place in EPSG:5179"),
+        ("EPSG:4326", "EPSG:3857", "200", "10", CoordRange, "outside the area"),
+        ("EPSG:4326", "EPSG:3857", "900", "10", CoordRange, "no place"),
+        // zeros that were empty cells
+        ("EPSG:4326", "EPSG:5179", "0", "0.0", CoordRange, "(0, 0) is what empty cells become"),
+        ("EPSG:5179", "EPSG:4326", "0", "0", CoordRange, "(0, 0) is what empty cells become"),
+        ("EPSG:27700", "EPSG:4326", "-0", "0", CoordRange, "(0, 0) is what empty cells become"),
+        // the wrong unit
+        ("EPSG:4326", "EPSG:5179", "953900", "1952030", CoordRange, "looks like metres"),
+        ("EPSG:5179", "EPSG:4326", "126.978", "37.5665", CoordRange, "looks like degrees"),
+        // no numbers
+        ("EPSG:5179", "EPSG:4326", "", "1952030", CoordMissing, "empty"),
+        ("EPSG:5179", "EPSG:4326", "953900", "  ", CoordMissing, "empty"),
+        ("EPSG:5179", "EPSG:4326", "953,900", "1952030", NumberFormat, "\"953,900\""),
+        ("EPSG:5179", "EPSG:4326", "953900", "NaN", NumberNotFinite, "\"NaN\""),
+        ("EPSG:5179", "EPSG:4326", "inf", "1952030", NumberNotFinite, "\"inf\""),
+    ];
+    for (from, to, x, y, reason, hint) in cases {
+        let node = nodes.entry((from, to)).or_insert_with(|| reproject(from, to));
+        let rejection = run(node, x, y).unwrap_err();
+        assert_eq!(rejection.reason, reason, "{from} {to} ({x}, {y}): {}", rejection.message);
+        assert!(rejection.message.contains(hint), "{from} {to} ({x}, {y}): {}", rejection.message);
+    }
+}
+
+#[test]
+fn a_point_right_on_the_edge_or_across_the_antimeridian_is_inside() {
+    let mut world = reproject("EPSG:4326", "EPSG:5179");
+    for (x, y) in [("180", "10"), ("-180", "10"), ("127", "-0.5"), ("0", "0.000001")] {
+        run(&mut world, x, y).unwrap();
+    }
+    // NZGD2000: 160.6 east to 171.2 west
+    let mut zealand = reproject("EPSG:4167", "EPSG:4326");
+    for (x, y, inside) in
+        [("175", "-40", true), ("-175", "-40", true), ("185", "-40", true), ("0", "-40", false), ("-40", "175", false)]
+    {
+        assert_eq!(run(&mut zealand, x, y).is_ok(), inside, "({x}, {y})");
+    }
+}
+
+#[test]
+fn without_the_area_check_only_what_proj_cannot_carry_fails() {
+    let unchecked = |from, to| Reproject::new(&ReprojectConfig { check_area: false, ..config(from, to) }).unwrap();
+    assert_near(run(&mut unchecked("EPSG:5179", "EPSG:4326"), "0", "0").unwrap(), (117.99, 19.69), 0.01);
+    assert_near(run(&mut unchecked("EPSG:4326", "EPSG:3857"), "0", "0").unwrap(), (0.0, 0.0), 1e-6);
+    let rejection = run(&mut unchecked("EPSG:4326", "EPSG:3857"), "37.5665", "126.978").unwrap_err();
+    assert_eq!(rejection.reason, Reason::CoordRange);
+    assert_eq!(rejection.message, "(37.5665, 126.978) is no place in EPSG:4326");
+}
+
+#[test]
+fn a_crs_without_an_area_of_use_is_not_checked_against_one() {
+    let katec = "+proj=tmerc +lat_0=38 +lon_0=128 +k=0.9999 +x_0=400000 +y_0=600000 +ellps=bessel +units=m \
+                 +towgs84=-115.80,474.99,674.11,1.16,-2.31,-1.63,6.43";
+    let mut node = reproject(katec, "EPSG:4326");
+    assert_near(run(&mut node, "310000", "552000").unwrap(), (126.98, 37.56), 0.05);
+    run(&mut node, "552000", "310000").unwrap();
+    // that of longitude and latitude is the world
+    let rejection = run(&mut reproject("+proj=longlat +datum=WGS84", "EPSG:4326"), "37.5665", "126.978").unwrap_err();
+    assert!(rejection.message.ends_with("looks swapped: x is east, y is north"), "{}", rejection.message);
+}
+
+#[test]
+fn two_columns_are_appended_and_the_rest_stays_as_it_was() {
+    let mut batch = batch(
+        &["id", "엑스", "y", "lon", "lon_2"],
+        &[&["1", " 953900 ", "1952030", "a", "b"], &["2", "953900", "1952030", "c", "d"], &["3", "", "", "e", "f"]],
+    );
+    batch.rejected = vec![(1, Rejection::new(Reason::CellTooLong, "earlier"))];
+    reproject("EPSG:5179", "EPSG:4326").process(&mut batch).unwrap();
+    let names: Vec<_> = batch.columns.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["id", "엑스", "y", "lon", "lon_2", "lon_3", "lat"]);
+    assert_eq!(column(&batch, "엑스"), [" 953900 ", "953900", ""]);
+    assert_eq!(column(&batch, "lon"), ["a", "c", "e"]);
+    assert_eq!(numbers(&batch, "lon_3")[0], 126.977986936);
+    assert!(numbers(&batch, "lat")[1..].iter().all(|lat| lat.is_nan()));
+    let computed = ColumnType::Computed { decimals: 9 };
+    let auto = ColumnType::Auto;
+    assert_eq!(*batch.types, [auto, auto, auto, auto, auto, computed, computed]);
+    assert_eq!(reasons(&batch), [(1, Reason::CellTooLong), (2, Reason::CoordMissing)]);
+    assert_eq!(batch.rejected[1].1.column.as_deref(), Some("엑스"));
+}
+
+#[test]
+fn a_missing_column_rejects_every_row_with_one_message() {
+    let mut batch = batch(&["id", "x", "north"], &[&["1", "953900", "1952030"], &["2", "", ""]]);
+    reproject("EPSG:5179", "EPSG:4326").process(&mut batch).unwrap();
+    assert_eq!(reasons(&batch), [(0, Reason::ColumnMissing), (1, Reason::ColumnMissing)]);
+    assert_eq!(batch.rejected[0].1, batch.rejected[1].1);
+    assert_eq!(batch.rejected[0].1.message, "no column \"y\"; the header has \"id\", \"x\", \"north\"");
+    assert!(numbers(&batch, "lon")[0].is_nan());
+}
+
+#[test]
+fn points_come_from_a_geometry_column_too() {
+    let input = CoordinateInput::Geometry(vec!["wkt".into(), "geom".into()]);
+    let mut node = Reproject::new(&ReprojectConfig { input, ..config("EPSG:5179", "EPSG:4326") }).unwrap();
+    let cells =
+        ["POINT(953900 1952030)", "SRID=5179;POINT(953900 1952030)", "SRID=5181;POINT(953900 1952030)", "POINT EMPTY"];
+    let rows: Vec<[&str; 1]> = cells.iter().map(|cell| [*cell]).collect();
+    let mut batch = batch(&["geom"], &rows.iter().map(|row| row.as_slice()).collect::<Vec<_>>());
+    node.process(&mut batch).unwrap();
+    assert_eq!(numbers(&batch, "lon")[..2], [126.977986936, 126.977986936]);
+    assert_eq!(reasons(&batch), [(2, Reason::GeometryFormat), (3, Reason::CoordMissing)]);
+    assert_eq!(batch.rejected[0].1.column.as_deref(), Some("geom"));
+}
+
+#[test]
+fn a_second_reproject_reads_what_the_first_computed() {
+    let mut batch = batch(&["x", "y"], &[&["953900", "1952030"], &["", ""]]);
+    reproject("EPSG:5179", "EPSG:4326").process(&mut batch).unwrap();
+    let columns = |name: &str| vec![name.to_owned()];
+    let input = CoordinateInput::Columns { x: columns("lon"), y: columns("lat") };
+    let back = ReprojectConfig { input, into: ["e".into(), "n".into()], ..config("EPSG:4326", "EPSG:5179") };
+    Reproject::new(&back).unwrap().process(&mut batch).unwrap();
+    assert_near((numbers(&batch, "e")[0], numbers(&batch, "n")[0]), (953900.0, 1952030.0), 1e-3);
+    assert_eq!(reasons(&batch), [(1, Reason::CoordMissing)]);
+}
+
+#[test]
+fn results_are_rounded_and_never_minus_zero() {
+    assert_eq!(round(126.97798693598331, 9), 126.977986936);
+    assert_eq!(round(-126.97798693598331, 3), -126.978);
+    assert_eq!(round(2.5, 0), 3.0);
+    assert!(round(-0.0000001, 3).is_sign_positive());
+    assert_eq!(round(1952030.123456789, 200), 1952030.123456789);
+    assert_eq!(round(1e300, 9), 1e300);
+}
+
+/// Text that ends up in coordinate columns.
+fn cell() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => (800_000.0..1_200_000.0).prop_map(|x: f64| x.to_string()),
+        3 => (1_500_000.0..2_100_000.0).prop_map(|y: f64| y.to_string()),
+        1 => any::<f64>().prop_map(|x| x.to_string()),
+        1 => "[0-9+eE., -]{0,8}",
+        1 => Just("0".to_owned()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn where_batches_are_cut_changes_nothing(
+        rows in prop::collection::vec((cell(), cell()), 1..60),
+        cuts in prop::collection::vec(1_usize..20, 60),
+    ) {
+        let mut node = reproject("EPSG:5179", "EPSG:4326");
+        let rows: Vec<[&str; 2]> = rows.iter().map(|(x, y)| [x.as_str(), y.as_str()]).collect();
+        let rows: Vec<&[&str]> = rows.iter().map(|row| row.as_slice()).collect();
+        let mut whole = batch(&["x", "y"], &rows);
+        let schema = whole.columns.schema();
+        node.process(&mut whole).unwrap();
+
+        let bits = |batch: &RowBatch| -> Vec<[u64; 2]> {
+            std::iter::zip(numbers(batch, "lon"), numbers(batch, "lat")).map(|(x, y)| [x.to_bits(), y.to_bits()]).collect()
+        };
+        let (mut done, mut parts, mut fates) = (0, Vec::new(), Vec::new());
+        for cut in cuts {
+            let end = rows.len().min(done + cut);
+            let mut part = batch_of(schema.clone(), &rows[done..end]);
+            node.process(&mut part).unwrap();
+            parts.extend(bits(&part));
+            fates.extend(part.rejected.into_iter().map(|(row, rejection)| (row + done as u32, rejection)));
+            done = end;
+        }
+        prop_assert_eq!(parts, bits(&whole));
+        prop_assert_eq!(fates, whole.rejected);
+    }
+}
+
+/// Every kind of point that makes PROJ complain, many times. Run by `proj_writes_nothing_to_stderr`.
+#[test]
+fn points_beyond_every_limit_fail_one_by_one() {
+    let limits = [91.0, 126.978, 400.0, 1e4, 1e7, 1e9, 1e15, 1e300, f64::MAX, f64::MIN_POSITIVE, 0.0];
+    for (from, to) in [
+        ("EPSG:4326", "EPSG:3857"),
+        ("EPSG:4326", "EPSG:5179"),
+        ("EPSG:5179", "EPSG:4326"),
+        ("EPSG:3857", "EPSG:5174"),
+        ("EPSG:4087", "EPSG:3857"), // its inverse gives latitudes beyond the pole
+    ] {
+        let mut node = Reproject::new(&ReprojectConfig { check_area: false, ..config(from, to) }).unwrap();
+        let values: Vec<String> = limits.iter().flat_map(|limit| [limit.to_string(), (-limit).to_string()]).collect();
+        let rows: Vec<[&str; 2]> =
+            values.iter().flat_map(|x| values.iter().map(move |y| [x.as_str(), y.as_str()])).collect();
+        let mut batch = batch(&["x", "y"], &rows.iter().map(|row| row.as_slice()).collect::<Vec<_>>());
+        node.process(&mut batch).unwrap();
+        let finite = std::iter::zip(numbers(&batch, "lon"), numbers(&batch, "lat"));
+        let finite = finite.filter(|(x, y)| x.is_finite() && y.is_finite()).count();
+        assert_eq!(finite + batch.rejected.len(), rows.len());
+        assert!(batch.rejected.iter().all(|(_, rejection)| rejection.reason == Reason::CoordRange));
+    }
+}
+
+#[test]
+fn proj_writes_nothing_to_stderr() {
+    // The harness captures what Rust prints, not what C does: a process of its own shows it.
+    let run = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "map::reproject::tests::points_beyond_every_limit_fail_one_by_one"])
+        .env_remove("PROJ_DEBUG")
+        .output()
+        .unwrap();
+    assert!(run.status.success() && String::from_utf8_lossy(&run.stdout).contains("1 passed"));
+    assert_eq!(String::from_utf8_lossy(&run.stderr), "");
+}

@@ -1,0 +1,37 @@
+//! Where topologies run. None of it shapes a workbook, so none of it stands in a topology file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::kafka::KafkaConfig;
+
+/// Settings of one process.
+#[derive(Clone, Debug)]
+pub struct StreamsConfig {
+    /// The cluster.
+    pub kafka: KafkaConfig,
+    /// Directory of the local state; one process at a time.
+    pub state_dir: PathBuf,
+    /// Threads that run tasks.
+    pub threads: usize,
+    /// Longest time between two commits of a task.
+    pub commit_interval: Duration,
+    /// Stable name of this instance for its member id; by default machine id, host name and state directory.
+    pub instance_id: Option<String>,
+    /// State survives power cuts too, at the price of one `syncfs` a commit; otherwise it is rebuilt after one.
+    pub power_safe: bool,
+}
+
+impl StreamsConfig {
+    /// The defaults for a cluster and a state directory: as many threads as processors, a commit a second.
+    pub fn new(kafka: KafkaConfig, state_dir: PathBuf) -> StreamsConfig {
+        StreamsConfig {
+            kafka,
+            state_dir,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            commit_interval: Duration::from_millis(1_000),
+            instance_id: None,
+            power_safe: false,
+        }
+    }
+}

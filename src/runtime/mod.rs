@@ -1,0 +1,8 @@
+//! The only floor that starts anything: tasks, the threads that run them, and how they come back after a crash.
+
+pub mod config;
+pub mod ledger;
+pub mod recovery;
+pub mod stream_task;
+pub mod stream_thread;
+pub mod streams;

@@ -1,0 +1,171 @@
+//! Where a task starts reading, and from when on its outputs count. A pure function of what the state, the group and the log say
+//! (contract 16 and 17).
+
+use crate::record::Offset;
+use crate::state::keys::{LedgerState, TaskState};
+use crate::transport::Committed;
+
+/// How a task starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecoveryPlan {
+    /// The local state is good: refill its unfinished pages from `refill_from`, then go on at `position`.
+    Resume {
+        /// First offset to read.
+        refill_from: Offset,
+        /// First record that is not in the state.
+        position: Offset,
+        /// Outputs of events below this offset are out already.
+        silent_below: Offset,
+    },
+    /// Throw the local state away and build it again from the log.
+    Rebuild {
+        /// First offset to read.
+        replay_from: Offset,
+        /// Outputs of events below this offset are out already.
+        silent_below: Offset,
+        /// Why there is no usable state, for the log; `None` when nothing was ever processed.
+        because: Option<&'static str>,
+    },
+}
+
+/// Decides how a task starts.
+///
+/// `local` is the task's own record of its state, `topology_hash` that of the topology about to run, `ledger` the terminal status records
+/// of this task (only asked for when nothing is committed), `log_start` the first offset of the log.
+pub fn plan(
+    local: Option<&TaskState>,
+    topology_hash: &str,
+    committed: &Committed,
+    ledger: &[LedgerState],
+    log_start: Offset,
+) -> RecoveryPlan {
+    let local = match local {
+        Some(state) if state.topology == topology_hash => Ok(state),
+        Some(_) => Err(Some("the state is of another topology or version")),
+        None => Err(Some("there is no state")),
+    };
+    match (committed, local) {
+        (Committed::Reset(offset), _) => RecoveryPlan::Rebuild {
+            replay_from: *offset,
+            silent_below: *offset,
+            because: Some("the committed offset was set by somebody else"),
+        },
+        (Committed::Ours(progress), Ok(state)) => {
+            // Another instance went on meanwhile, and its open uploads all begin later than what we would read again.
+            if state.offset < progress.next && state.refill_from < progress.replay_from {
+                RecoveryPlan::Rebuild {
+                    replay_from: progress.replay_from,
+                    silent_below: progress.next,
+                    because: Some("the state is older than the group's progress"),
+                }
+            } else {
+                RecoveryPlan::Resume {
+                    refill_from: state.refill_from,
+                    position: state.offset,
+                    silent_below: progress.next,
+                }
+            }
+        }
+        (Committed::Ours(progress), Err(because)) => {
+            RecoveryPlan::Rebuild { replay_from: progress.replay_from, silent_below: progress.next, because }
+        }
+        (Committed::None, Ok(state)) => RecoveryPlan::Resume {
+            refill_from: state.refill_from,
+            position: state.offset,
+            silent_below: state.offset,
+        },
+        // Everything up to the newest completion was processed, or its status would not be there.
+        (Committed::None, Err(because)) => {
+            let processed = ledger.iter().map(|entry| entry.completion_offset.next()).max();
+            RecoveryPlan::Rebuild {
+                replay_from: log_start,
+                silent_below: processed.unwrap_or(log_start),
+                because: processed.and(because),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::keys::{Accounting, Outcome};
+    use crate::transport::Progress;
+
+    fn state(offset: i64, refill_from: i64) -> TaskState {
+        let [offset, refill_from] = [Offset(offset), Offset(refill_from)];
+        TaskState { offset, refill_from, replay_from: refill_from, topology: "t".into(), waiting: vec![] }
+    }
+    fn ours(next: i64, replay_from: i64) -> Committed {
+        Committed::Ours(Progress { next: Offset(next), replay_from: Offset(replay_from) })
+    }
+    fn start(local: Option<TaskState>, committed: Committed) -> (&'static str, i64, i64) {
+        match plan(local.as_ref(), "t", &committed, &[], Offset(5)) {
+            RecoveryPlan::Resume { refill_from, silent_below, .. } => ("resume", refill_from.0, silent_below.0),
+            RecoveryPlan::Rebuild { replay_from, silent_below, .. } => ("rebuild", replay_from.0, silent_below.0),
+        }
+    }
+
+    #[test]
+    fn state_is_resumed_when_it_is_as_new_as_the_commit() {
+        assert_eq!(start(Some(state(100, 90)), ours(100, 20)), ("resume", 90, 100));
+    }
+
+    #[test]
+    fn state_ahead_of_the_commit_is_resumed() {
+        assert_eq!(start(Some(state(120, 90)), ours(100, 20)), ("resume", 90, 100));
+    }
+
+    #[test]
+    fn state_that_others_overtook_is_resumed_while_it_saves_reading() {
+        assert_eq!(start(Some(state(80, 70)), ours(100, 20)), ("resume", 70, 100));
+        assert_eq!(start(Some(state(80, 70)), ours(500, 490)), ("rebuild", 490, 500));
+    }
+
+    #[test]
+    fn lost_state_is_rebuilt_from_the_oldest_open_upload() {
+        assert_eq!(start(None, ours(100, 20)), ("rebuild", 20, 100));
+    }
+
+    #[test]
+    fn state_of_another_topology_is_rebuilt() {
+        let mut local = state(100, 90);
+        local.topology = "other".into();
+        assert_eq!(start(Some(local), ours(100, 20)), ("rebuild", 20, 100));
+    }
+
+    #[test]
+    fn a_reset_offset_beats_the_state() {
+        assert_eq!(start(Some(state(100, 90)), Committed::Reset(Offset(7))), ("rebuild", 7, 7));
+    }
+
+    #[test]
+    fn an_expired_commit_leaves_the_state_in_charge() {
+        assert_eq!(start(Some(state(100, 90)), Committed::None), ("resume", 90, 100));
+    }
+
+    #[test]
+    fn nothing_at_all_starts_at_the_log_start() {
+        assert_eq!(start(None, Committed::None), ("rebuild", 5, 5));
+    }
+
+    #[test]
+    fn the_ledger_silences_what_was_published_before_everything_was_lost() {
+        let entry = LedgerState {
+            id: "a".into(),
+            outcome: Outcome::Published,
+            revision: 1,
+            first_offset: Offset(6),
+            completion_offset: Offset(40),
+            rows_sha256: None,
+            topology: "t".into(),
+            accounting: Accounting::default(),
+        };
+        let RecoveryPlan::Rebuild { replay_from, silent_below, .. } =
+            plan(None, "t", &Committed::None, &[entry], Offset(5))
+        else {
+            panic!("no state to resume")
+        };
+        assert_eq!((replay_from, silent_below), (Offset(5), Offset(41)));
+    }
+}

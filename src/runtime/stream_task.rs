@@ -1,0 +1,588 @@
+//! One partition's work: its processor chain, its store and its offset. Knows nothing of threads or Kafka.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use crate::aggregate::{
+    Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase, Standing, UploadStatus,
+};
+use crate::map;
+use crate::processor::{ProcessError, Processor};
+use crate::record::{Offset, Reason, Rejection, StreamElement, TaskId, TopicPartition, UploadId};
+use crate::runtime::recovery::{self, RecoveryPlan};
+use crate::sink::chunk::{self, Chunks};
+use crate::sink::dead_letter::DeadLetter;
+use crate::sink::digest::Digest;
+use crate::sink::status::{StatusFailure, StatusOffsets, StatusRecord, StatusState, StatusWorkbook};
+use crate::sink::workbook::{Workbook, WorkbookMaker};
+use crate::sink::{AboutFacts, CompleteUpload};
+use crate::source::Source;
+use crate::state::keys::{self, LedgerState, StateKey, TaskState};
+use crate::state::{Entry, StateError, StateStore, WriteBatch};
+use crate::topology::Topology;
+use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError};
+
+/// Outgoing records are handed to the outbox when they hold this many bytes, or at the end of a fetch.
+const OUTGOING_BYTES_MAX: usize = 1 << 20;
+
+/// Why a task cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The state failed; rebuild it, or wait for disk space.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The broker failed.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// A node failed.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+/// What a task has to know before it starts reading.
+#[derive(Debug, Default)]
+pub struct TaskStart {
+    /// What the group's coordinator holds.
+    pub committed: Committed,
+    /// First offset of the log.
+    pub log_start: Offset,
+    /// Partitions of the source topic.
+    pub partition_count: Option<i32>,
+    /// Under which membership the task is ours.
+    pub fence: Fence,
+}
+
+/// One partition of one topology.
+pub struct StreamTask {
+    id: TaskId,
+    partition: TopicPartition,
+    topology: Arc<Topology>,
+    source: Source,
+    maps: Vec<Box<dyn Processor>>,
+    aggregate: Aggregate,
+    maker: WorkbookMaker,
+    about: AboutFacts,
+    store: Box<dyn StateStore>,
+    fence: Fence,
+    /// First record that is not processed.
+    position: Offset,
+    /// First offset of the read that is under way: a fetch, or the part of one on this side of a border.
+    read_from: Offset,
+    /// While unfinished pages are refilled: where that ends.
+    refill_until: Option<Offset>,
+    /// Outputs of events below this offset are out already.
+    silent_below: Offset,
+    events: Vec<AggregateEvent>,
+    outgoing: Vec<OutRecord>,
+    outgoing_bytes: usize,
+    /// Keys and segments of uploads whose end is committed; they go with the next state commit.
+    finished: WriteBatch,
+    committed_progress: Option<Progress>,
+    commit_due: bool,
+}
+
+impl StreamTask {
+    /// Builds the task and restores it; the second value is the offset to read from. `read_ledger` reads this task's terminal
+    /// status records; it is called when there is no state that remembers them.
+    pub fn start(
+        id: TaskId,
+        topology: Arc<Topology>,
+        mut store: Box<dyn StateStore>,
+        start: TaskStart,
+        read_ledger: &mut dyn FnMut() -> Result<Vec<LedgerState>, TransportError>,
+    ) -> Result<(StreamTask, Offset), TaskError> {
+        let entries = store.load()?;
+        let local = entries.iter().find(|(key, _)| StateKey::decode(key) == Some(StateKey::Task));
+        let local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(value));
+        // State that is as new as the commit remembers every end that matters.
+        let remembers = |state: &TaskState| match &start.committed {
+            Committed::None => true,
+            Committed::Ours(progress) => progress.next <= state.offset,
+            Committed::Reset(_) => false,
+        };
+        let usable = local.as_ref().is_some_and(|state| *state.topology == *topology.hash && remembers(state));
+        let ledger = if usable { vec![] } else { read_ledger()? };
+        let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &ledger, start.log_start);
+
+        let mut task = Self::assemble(id, topology, store, &start)?;
+        let from = match (plan, local) {
+            (RecoveryPlan::Resume { refill_from, position, silent_below }, Some(local)) => {
+                info!(task = %task.id, %refill_from, %position, "resuming from local state");
+                task.restore(&entries, local)?;
+                task.aggregate.adopt_ledger(ledger, position);
+                task.position = position;
+                task.silent_below = silent_below;
+                task.refill_until = Some(position);
+                refill_from
+            }
+            (RecoveryPlan::Resume { position: replay_from, silent_below, .. }, None)
+            | (RecoveryPlan::Rebuild { replay_from, silent_below, .. }, _) => {
+                if let RecoveryPlan::Rebuild { because: Some(because), .. } = plan {
+                    let records = silent_below.0 - replay_from.0;
+                    warn!(task = %task.id, because, %replay_from, records, "rebuilding state from the log");
+                }
+                if !entries.is_empty() {
+                    task.store.clear()?;
+                }
+                task.aggregate.adopt_ledger(ledger, replay_from);
+                task.position = replay_from;
+                task.silent_below = silent_below;
+                replay_from
+            }
+        };
+        if from < start.log_start {
+            task.survive_retention(from..start.log_start)?;
+        }
+        task.aggregate.forget_ledger_below(start.log_start);
+        let from = from.max(start.log_start);
+        task.read_from = from;
+        if task.refill_until.is_some_and(|until| from >= until) {
+            task.end_refill()?;
+        }
+        Ok((task, from))
+    }
+
+    /// Takes up the open uploads, and tells the source whose rows are to be read again.
+    fn restore(&mut self, entries: &[Entry], local: TaskState) -> Result<(), TaskError> {
+        let open = self.aggregate.restore(entries)?;
+        let waiting = local.waiting.into_iter().map(|(id, from)| (UploadId::new(id), from));
+        self.source.begin_refill(open.iter().map(|open| (open.upload.clone(), open.begun_at)).chain(waiting).collect());
+        for open in open {
+            self.source.restore(open.upload.clone(), open.header);
+            if open.expects_rows {
+                self.source.expect_rows(&open.upload);
+            }
+        }
+        Ok(())
+    }
+
+    /// Retention was faster than we: what the lost records may have belonged to cannot be completed any more.
+    fn survive_retention(&mut self, lost: Range<Offset>) -> Result<(), TaskError> {
+        warn!(task = %self.id, from = %lost.start, to = %lost.end, "retention removed records of open uploads; raise retention.ms or retention.bytes");
+        self.refill_until = None;
+        self.source.end_refill();
+        self.position = self.position.max(lost.end);
+        self.call_aggregate(0, |aggregate, ctx| {
+            aggregate.log_gap(lost, ctx);
+            Ok(())
+        })
+    }
+
+    fn assemble(
+        id: TaskId,
+        topology: Arc<Topology>,
+        store: Box<dyn StateStore>,
+        start: &TaskStart,
+    ) -> Result<StreamTask, TaskError> {
+        let about = topology.about();
+        let maker = WorkbookMaker::new(Arc::new(topology.sink.clone()), about.clone())
+            .map_err(|e| ProcessError { node: topology.sink.node.to_string(), message: e.to_string() })?;
+        let aggregate = Aggregate::new(AggregateSettings {
+            aggregate: Arc::new(topology.aggregate.clone()),
+            source: Arc::new(topology.source.clone()),
+            topology: topology.name.clone(),
+            topology_hash: topology.hash.clone(),
+            partition_count: start.partition_count,
+            styles: maker.styles().clone(),
+            cell_refs: topology.sink.workbook.cell_refs,
+        });
+        Ok(StreamTask {
+            partition: TopicPartition { topic: topology.source.topic.clone(), partition: id.partition },
+            source: Source::new(Arc::new(topology.source.clone()), start.partition_count),
+            maps: topology.maps.iter().map(map::build).collect::<Result<_, _>>()?,
+            aggregate,
+            maker,
+            about,
+            store,
+            fence: start.fence.clone(),
+            position: Offset(0),
+            read_from: Offset(0),
+            refill_until: None,
+            silent_below: Offset(0),
+            events: Vec::new(),
+            outgoing: Vec::new(),
+            outgoing_bytes: 0,
+            finished: WriteBatch::default(),
+            committed_progress: None,
+            commit_due: false,
+            id,
+            topology,
+        })
+    }
+
+    /// Which task this is.
+    pub fn id(&self) -> &TaskId {
+        &self.id
+    }
+
+    /// The partition it reads.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// First record that is not processed.
+    pub fn position(&self) -> Offset {
+        self.position
+    }
+
+    /// Rows, uploads and fates so far are the aggregate's to tell.
+    pub fn aggregate(&self) -> &Aggregate {
+        &self.aggregate
+    }
+
+    /// The task commits under this fence from now on.
+    pub fn set_fence(&mut self, fence: Fence) {
+        self.fence = fence;
+    }
+
+    /// True when something has to be committed before the interval is over: an upload ended.
+    pub fn commit_due(&self) -> bool {
+        self.commit_due
+    }
+
+    /// Takes the records of one fetch all the way:
+    /// 1. the source makes them rows and markers of uploads,
+    /// 2. the maps work on the rows' columns,
+    /// 3. the aggregate orders them and writes them to the pages of their sheets,
+    /// 4. what is complete leaves through the sink, at once.
+    ///
+    /// After an error the task is of no use: it is started again from its last commit.
+    pub fn process(&mut self, fetched: Fetched, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        let mut lost = fetched.lost.into_iter().peekable();
+        let mut poisoned = fetched.poisoned.into_iter().peekable();
+        for record in fetched.records {
+            while let Some(gap) = lost.next_if(|gap| gap.start <= record.offset) {
+                self.on_gap(gap, now_ms, outbox)?;
+            }
+            while let Some((offset, rejection)) = poisoned.next_if(|(offset, _)| *offset < record.offset) {
+                self.reach(offset, now_ms, outbox)?;
+                self.source.poisoned(offset, rejection);
+            }
+            self.reach(record.offset, now_ms, outbox)?;
+            self.source.push(record);
+            self.drain(now_ms, outbox)?;
+        }
+        for (offset, rejection) in poisoned {
+            self.reach(offset, now_ms, outbox)?;
+            self.source.poisoned(offset, rejection);
+        }
+        for gap in lost {
+            self.on_gap(gap, now_ms, outbox)?;
+        }
+        self.read_to(fetched.next, now_ms, outbox)?;
+        self.publish(outbox)
+    }
+
+    /// Before a record is taken: a read never crosses the end of the refill, nor the offset from which on outputs count.
+    fn reach(&mut self, offset: Offset, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        let crosses = |border| self.read_from < border && border <= offset;
+        if crosses(self.refill_until.unwrap_or_default()) || crosses(self.silent_below) {
+            self.read_to(offset, now_ms, outbox)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a read: everything below `next` is taken all the way.
+    fn read_to(&mut self, next: Offset, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        self.source.flush();
+        self.drain(now_ms, outbox)?;
+        self.read_from = self.read_from.max(next);
+        if self.refill_until.is_some_and(|until| next >= until) {
+            self.end_refill()?;
+        }
+        self.position = self.position.max(next);
+        Ok(())
+    }
+
+    fn on_gap(&mut self, lost: Range<Offset>, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        self.read_to(lost.start, now_ms, outbox)?;
+        warn!(task = %self.id, from = %lost.start, to = %lost.end, "records are missing from the log");
+        self.call_aggregate(now_ms, |aggregate, ctx| {
+            aggregate.log_gap(lost, ctx);
+            Ok(())
+        })?;
+        self.handle_events(outbox)
+    }
+
+    fn end_refill(&mut self) -> Result<(), TaskError> {
+        self.aggregate.refill_done()?;
+        self.source.end_refill();
+        self.refill_until = None;
+        Ok(())
+    }
+
+    /// Elements of the source through the maps into the aggregate, one at a time: what the aggregate closes, the source must
+    /// forget before it reads on.
+    fn drain(&mut self, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        while let Some(element) = self.source.pop() {
+            match element {
+                StreamElement::Rows(mut batch) => {
+                    for map in &mut self.maps {
+                        map.process(&mut batch)?;
+                    }
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.process(batch, ctx))?;
+                }
+                StreamElement::Marker(marker) => {
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.on_marker(marker, ctx))?;
+                }
+                StreamElement::Failed { upload, offset, rejection } => {
+                    self.call_aggregate(now_ms, |aggregate, ctx| {
+                        aggregate.fail(&upload, offset, rejection, ctx);
+                        Ok(())
+                    })?;
+                }
+                StreamElement::Refused { record, upload, rejection } => {
+                    if self.refill_until.is_none() && record.offset >= self.silent_below {
+                        let letter = DeadLetter {
+                            partition: &self.partition,
+                            offset: record.offset,
+                            key: record.key.as_ref(),
+                            value: record.value.as_deref(),
+                            upload: upload.as_ref(),
+                            row: None,
+                            rejection: &rejection,
+                        };
+                        let letter = letter.to_record(&self.topology.sink.dead_letter_topic);
+                        self.send(letter, outbox)?;
+                    }
+                }
+            }
+            self.handle_events(outbox)?;
+        }
+        Ok(())
+    }
+
+    /// Idle time-outs. `now_ms` is monotonic.
+    pub fn tick(&mut self, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        if self.refill_until.is_some() {
+            return Ok(());
+        }
+        self.call_aggregate(now_ms, |aggregate, ctx| {
+            aggregate.tick(ctx);
+            Ok(())
+        })?;
+        self.handle_events(outbox)?;
+        self.publish(outbox)
+    }
+
+    /// Makes everything so far durable (contract 17): outputs acknowledged, then the state, then the Kafka offset; what is
+    /// finished is deleted with the commit after that.
+    pub fn commit(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        if self.refill_until.is_some() {
+            return Ok(()); // nothing new has been read
+        }
+        self.publish(outbox)?;
+        let progress = self.progress();
+        if self.committed_progress == Some(progress) && self.finished.entries.is_empty() && !self.commit_due {
+            return Ok(());
+        }
+        fail::fail_point!("task-before-state");
+        let mut batch = std::mem::take(&mut self.finished);
+        self.aggregate.write_state(&mut batch);
+        let state = TaskState {
+            offset: self.position,
+            refill_from: self.aggregate.refill_from().into_iter().chain(self.source.oldest_waiting()).min().unwrap_or(self.position),
+            replay_from: progress.replay_from,
+            topology: self.topology.hash.to_string(),
+            waiting: self.source.waiting_uploads().map(|(id, from)| (id.as_str().to_owned(), from)).collect(),
+        };
+        batch.put(StateKey::Task.encode(), keys::encode(&state));
+        self.store.commit(batch)?;
+        fail::fail_point!("task-before-offset");
+        outbox.commit(&self.partition, progress, &self.fence)?;
+        fail::fail_point!("task-after-offset");
+        self.aggregate.take_finished(&mut self.finished);
+        self.committed_progress = Some(progress);
+        self.commit_due = false;
+        Ok(())
+    }
+
+    /// What a commit would tell the group.
+    pub fn progress(&self) -> Progress {
+        let open = self.aggregate.replay_from().into_iter().chain(self.source.oldest_waiting()).min();
+        Progress { next: self.position, replay_from: open.unwrap_or(self.position).min(self.position) }
+    }
+
+    fn call_aggregate<T>(
+        &mut self,
+        now_ms: u64,
+        call: impl FnOnce(&mut Aggregate, &mut AggregateContext) -> Result<T, StateError>,
+    ) -> Result<T, TaskError> {
+        let phase = match self.refill_until {
+            Some(_) => Phase::Refill,
+            None => Phase::Live { silent_below: self.silent_below },
+        };
+        let position = self.read_from;
+        let mut ctx = AggregateContext { store: &mut *self.store, phase, now_ms, position, out: &mut self.events };
+        Ok(call(&mut self.aggregate, &mut ctx)?)
+    }
+
+    fn handle_events(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        for event in std::mem::take(&mut self.events) {
+            match event {
+                AggregateEvent::Completed { upload, ledger } => self.deliver(&upload, &ledger, outbox)?,
+                AggregateEvent::Republished { upload, ledger } => {
+                    info!(task = %self.id, %upload, revision = ledger.revision, "the same content again: answered from the ledger");
+                    self.send_status(self.ended(&ledger), outbox)?;
+                }
+                AggregateEvent::Status(status) => self.send_status(self.standing(&status), outbox)?,
+                AggregateEvent::DeadLetter { upload, offset, row, key, raw, rejection } => {
+                    let letter = DeadLetter {
+                        partition: &self.partition,
+                        offset,
+                        key: key.as_ref(),
+                        value: Some(&raw),
+                        upload: Some(&upload),
+                        row,
+                        rejection: &rejection,
+                    };
+                    let letter = letter.to_record(&self.topology.sink.dead_letter_topic);
+                    self.send(letter, outbox)?;
+                }
+                AggregateEvent::DuplicateEof { upload, offset } => {
+                    info!(task = %self.id, %upload, %offset, "another end-of-file marker; the upload is complete");
+                }
+                AggregateEvent::Warning(rejection) => {
+                    warn!(task = %self.id, reason = %rejection.reason, "{}", rejection.message);
+                }
+                AggregateEvent::Closed(upload) => {
+                    self.source.forget(&upload);
+                    self.commit_due = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The workbook of a complete upload, put together from its pages and published, then its status.
+    fn deliver(
+        &mut self,
+        complete: &CompleteUpload,
+        ledger: &LedgerState,
+        outbox: &mut dyn Outbox,
+    ) -> Result<(), TaskError> {
+        let mut status = self.ended(ledger);
+        let published = match self.maker.assemble(complete) {
+            Ok(workbook) => self.publish_workbook(complete, &workbook, outbox)?,
+            Err(rejection) => Err(rejection),
+        };
+        match published {
+            Ok(workbook) => {
+                status.workbook = Some(workbook);
+                let message = "the end-of-file marker promised other rows than these; the workbook holds what came";
+                let flag = Rejection::new(Reason::UploadIncomplete, message);
+                status.failure = complete.incomplete.then(|| StatusFailure::from(&flag));
+            }
+            Err(rejection) => {
+                warn!(task = %self.id, upload = %complete.upload, reason = %rejection.reason, "{}", rejection.message);
+                status.state = StatusState::Failed;
+                status.failure = Some(StatusFailure::from(&rejection));
+            }
+        }
+        self.send_status(status, outbox)
+    }
+
+    /// Every chunk acknowledged, or why this workbook can never be sent.
+    fn publish_workbook(
+        &mut self,
+        complete: &CompleteUpload,
+        workbook: &Workbook,
+        outbox: &mut dyn Outbox,
+    ) -> Result<Result<StatusWorkbook, Rejection>, TaskError> {
+        fail::fail_point!("task-before-workbook");
+        self.publish(outbox)?; // dead letters first: whoever sees the workbook finds them
+        let sink = &self.topology.sink;
+        let sha256 = workbook.sha256(&*self.store)?;
+        let mut chunks = Chunks::new(sink, &self.about, complete, workbook, sha256, &*self.store);
+        let count = chunks.count();
+        let sent = outbox.publish(&mut chunks);
+        chunks.finish()?;
+        match sent {
+            Err(TransportError::TooLarge(limit)) => {
+                let what = format!("a record of {} bytes is too large for topic {}: {limit};", sink.record_bytes_max, sink.topic);
+                let message = format!("{what} lower record_bytes_max or raise the topic's max.message.bytes");
+                return Ok(Err(Rejection::new(Reason::WorkbookTooLarge, message)));
+            }
+            sent => sent?,
+        }
+        fail::fail_point!("task-after-workbook");
+        info!(task = %self.id, upload = %complete.upload, rows = complete.accounting.written, bytes = workbook.length(), "published");
+        Ok(Ok(StatusWorkbook {
+            topic: sink.topic.to_string(),
+            bytes: workbook.length(),
+            sha256: Digest(sha256),
+            chunks: count,
+            filename: chunk::filename(&complete.source_name),
+        }))
+    }
+
+    /// The terminal status of an upload, without what only its workbook knows.
+    fn ended(&self, ledger: &LedgerState) -> StatusRecord {
+        StatusRecord {
+            state: StatusState::from(ledger.outcome),
+            upload: ledger.id.clone(),
+            revision: ledger.revision,
+            topology: self.topology.name.to_string(),
+            topology_hash: self.topology.hash.to_string(),
+            partition: self.id.partition,
+            offsets: StatusOffsets { first: ledger.first_offset, completion: Some(ledger.completion_offset) },
+            accounting: ledger.accounting,
+            header: ledger.header.clone(),
+            rows_sha256: ledger.rows_sha256.map(Digest),
+            workbook: None,
+            failure: None,
+        }
+    }
+
+    /// The status of an upload as the aggregate reports it.
+    fn standing(&self, status: &UploadStatus) -> StatusRecord {
+        let failure = status.rejection.as_ref().map(StatusFailure::from);
+        if let Some(ledger) = &status.ledger {
+            return StatusRecord { failure, ..self.ended(ledger) };
+        }
+        StatusRecord {
+            state: match status.status {
+                Standing::Receiving => StatusState::Receiving,
+                Standing::Incomplete => StatusState::Incomplete,
+                Standing::Stalled => StatusState::Stalled,
+                Standing::Failed => StatusState::Failed,
+                Standing::Aborted => StatusState::Aborted,
+                Standing::Expired => StatusState::Expired,
+            },
+            upload: status.upload.as_str().to_owned(),
+            revision: status.revision,
+            topology: self.topology.name.to_string(),
+            topology_hash: self.topology.hash.to_string(),
+            partition: self.id.partition,
+            offsets: StatusOffsets { first: status.first_offset, completion: None },
+            accounting: status.accounting,
+            header: None,
+            rows_sha256: None,
+            workbook: None,
+            failure,
+        }
+    }
+
+    fn send_status(&mut self, status: StatusRecord, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        self.commit_due = true;
+        self.send(status.to_record(&self.topology.sink.status_topic), outbox)
+    }
+
+    fn send(&mut self, record: OutRecord, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        self.outgoing_bytes += record.value.len();
+        self.outgoing.push(record);
+        if self.outgoing_bytes >= OUTGOING_BYTES_MAX { self.publish(outbox) } else { Ok(()) }
+    }
+
+    fn publish(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        if !self.outgoing.is_empty() {
+            // Kept until acknowledged: an error leaves them for the next try.
+            outbox.publish(&mut self.outgoing.iter().cloned())?;
+            self.outgoing.clear();
+            self.outgoing_bytes = 0;
+        }
+        Ok(())
+    }
+}

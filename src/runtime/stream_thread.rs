@@ -1,0 +1,225 @@
+//! An operating-system thread that runs tasks. Everything of a task (its PROJ objects, its pages) is made, used and dropped here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info, warn};
+
+use crate::kafka::ingest::IngestHandle;
+use crate::kafka::outbox::KafkaOutbox;
+use crate::record::TaskId;
+use crate::runtime::stream_task::{StreamTask, TaskError};
+use crate::transport::Fence;
+
+/// Makes a task on its thread: the task, its outbox, and a function that starts reading at the offset the task asks for.
+pub type TaskMaker = Box<dyn FnOnce(Waker) -> Result<RunningTask, TaskError> + Send>;
+
+/// Wakes a stream thread that sleeps.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// A task together with both ends of its transport.
+pub struct RunningTask {
+    /// The task.
+    pub task: StreamTask,
+    /// Records in.
+    pub ingest: IngestHandle,
+    /// Records out, and progress.
+    pub outbox: KafkaOutbox,
+}
+
+/// What a thread is told.
+enum Command {
+    Start(TaskId, TaskMaker),
+    Fence(TaskId, Fence),
+    /// Drain, commit, drop; then say so.
+    Revoke(TaskId),
+    /// Drop without a commit.
+    Lose(TaskId),
+    /// Commit and drop everything, then end.
+    Stop,
+}
+
+/// What a thread reports.
+#[derive(Debug)]
+pub enum TaskReport {
+    /// A revoked task has been let go.
+    Released(TaskId),
+    /// A task failed and is no longer running; it may be started again from its last commit.
+    Failed(TaskId, TaskError),
+}
+
+/// The handle of a running stream thread.
+pub struct StreamThread {
+    commands: Sender<Command>,
+    thread: Thread,
+    join: JoinHandle<()>,
+}
+
+impl StreamThread {
+    /// Starts a thread named `stream-<number>`.
+    pub fn spawn(number: usize, commit_interval: Duration, reports: Sender<TaskReport>) -> std::io::Result<StreamThread> {
+        let (commands, inbox) = channel();
+        let join = std::thread::Builder::new()
+            .name(format!("stream-{number}"))
+            .spawn(move || RunLoop { inbox, reports, commit_interval, tasks: BTreeMap::new(), started: Instant::now() }.run())?;
+        Ok(StreamThread { commands, thread: join.thread().clone(), join })
+    }
+
+    fn tell(&self, command: Command) {
+        // A thread that is gone has reported why; there is nobody left to tell.
+        let _ = self.commands.send(command);
+        self.thread.unpark();
+    }
+
+    /// Starts a task.
+    pub fn start(&self, id: TaskId, make: TaskMaker) {
+        self.tell(Command::Start(id, make));
+    }
+    /// The member epoch moved.
+    pub fn fence(&self, id: TaskId, fence: Fence) {
+        self.tell(Command::Fence(id, fence));
+    }
+    /// Gives a task up in order: [`TaskReport::Released`] follows.
+    pub fn revoke(&self, id: TaskId) {
+        self.tell(Command::Revoke(id));
+    }
+    /// Drops a task that is another's already.
+    pub fn lose(&self, id: TaskId) {
+        self.tell(Command::Lose(id));
+    }
+    /// Commits everything and waits for the thread to end.
+    pub fn stop(self) {
+        self.tell(Command::Stop);
+        if self.join.join().is_err() {
+            error!("a stream thread panicked");
+        }
+    }
+}
+
+struct Slot {
+    running: RunningTask,
+    committed_at: Instant,
+    /// Latest fetch that was processed to the end; a task without one is still restoring.
+    next_tick: Instant,
+}
+
+struct RunLoop {
+    inbox: Receiver<Command>,
+    reports: Sender<TaskReport>,
+    commit_interval: Duration,
+    tasks: BTreeMap<TaskId, Slot>,
+    started: Instant,
+}
+
+impl RunLoop {
+    /// 1. Obey commands.
+    /// 2. Take one fetch of every task that has one through its processors.
+    /// 3. Commit tasks whose interval is over or that finished an upload.
+    /// 4. With nothing to do, sleep until woken or the next commit.
+    fn run(mut self) {
+        let thread = std::thread::current();
+        let waker: Waker = Arc::new(move || thread.unpark());
+        loop {
+            loop {
+                match self.inbox.try_recv() {
+                    Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return self.stop(),
+                    Ok(command) => self.obey(command, &waker),
+                    Err(TryRecvError::Empty) => break,
+                }
+            }
+            let ids: Vec<TaskId> = self.tasks.keys().cloned().collect();
+            let mut idle = true;
+            for id in ids {
+                match self.turn(&id) {
+                    Ok(worked) => idle &= !worked,
+                    Err(error) => self.fail(id, error),
+                }
+            }
+            if idle {
+                std::thread::park_timeout(self.commit_interval.min(Duration::from_millis(200)));
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command, waker: &Waker) {
+        match command {
+            Command::Start(id, make) => match make(waker.clone()) {
+                Ok(running) => {
+                    info!(task = %id, position = %running.task.position(), "task running");
+                    let now = Instant::now();
+                    self.tasks.insert(id, Slot { running, committed_at: now, next_tick: now });
+                }
+                Err(error) => self.fail(id, error),
+            },
+            Command::Fence(id, fence) => {
+                if let Some(slot) = self.tasks.get_mut(&id) {
+                    slot.running.task.set_fence(fence);
+                }
+            }
+            Command::Revoke(id) => {
+                if let Some(slot) = self.tasks.remove(&id) {
+                    close(&id, slot);
+                }
+                let _ = self.reports.send(TaskReport::Released(id));
+            }
+            Command::Lose(id) => {
+                if let Some(slot) = self.tasks.remove(&id) {
+                    slot.running.ingest.stop();
+                    warn!(task = %id, "task lost to another member; nothing is committed");
+                }
+            }
+            Command::Stop => unreachable!("handled by the loop"),
+        }
+    }
+
+    /// One fetch of one task; true when there was something to do.
+    fn turn(&mut self, id: &TaskId) -> Result<bool, TaskError> {
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Some(slot) = self.tasks.get_mut(id) else { return Ok(false) };
+        let RunningTask { task, ingest, outbox } = &mut slot.running;
+        let worked = match ingest.try_next() {
+            Some(fetched) => {
+                task.process(fetched?, now_ms, outbox)?;
+                true
+            }
+            None => false,
+        };
+        let now = Instant::now();
+        if !worked && now >= slot.next_tick {
+            task.tick(now_ms, outbox)?;
+            slot.next_tick = now + self.commit_interval;
+        }
+        if task.commit_due() || now.duration_since(slot.committed_at) >= self.commit_interval {
+            task.commit(outbox)?;
+            slot.committed_at = Instant::now();
+        }
+        Ok(worked)
+    }
+
+    fn fail(&mut self, id: TaskId, error: TaskError) {
+        if let Some(slot) = self.tasks.remove(&id) {
+            slot.running.ingest.stop();
+        }
+        let _ = self.reports.send(TaskReport::Failed(id, error));
+    }
+
+    fn stop(self) {
+        for (id, slot) in self.tasks {
+            close(&id, slot);
+        }
+    }
+}
+
+/// Commits and drops a task.
+fn close(id: &TaskId, slot: Slot) {
+    let RunningTask { mut task, ingest, mut outbox } = slot.running;
+    ingest.stop();
+    match task.commit(&mut outbox) {
+        Ok(()) => info!(task = %id, position = %task.position(), "task closed"),
+        Err(error) => warn!(task = %id, %error, "task closed without a commit; the next start replays from the one before"),
+    }
+}
+

@@ -1,0 +1,273 @@
+//! One process: its threads, its memberships, its state directory, and which thread runs which task.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use crate::kafka::group::{Group, GroupMember};
+use crate::kafka::outbox::KafkaOutbox;
+use crate::kafka::{KafkaClient, ingest};
+use crate::record::{TaskId, TopicPartition};
+use crate::runtime::config::StreamsConfig;
+use crate::runtime::ledger;
+use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
+use crate::runtime::stream_thread::{RunningTask, StreamThread, TaskMaker, TaskReport, Waker};
+use crate::state::{StateDir, StateError, StateOptions, member};
+use crate::topology::Topology;
+use crate::transport::{Committed, Fence, GroupEvent, Membership, TransportError};
+
+/// How often the manager looks at memberships, reports and the stop flag.
+const LOOK: Duration = Duration::from_millis(20);
+/// Before a task that the broker or the disk stopped is started again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why a process cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamsError {
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The cluster.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// A task.
+    #[error("task {0}: {1}")]
+    Task(TaskId, TaskError),
+    /// Threads or runtime could not be started.
+    #[error("cannot start: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+/// Runs topologies until `stop` is set or something cannot go on. Uploads survive however it ends; a stop in order also commits, leaves
+/// the groups and marks the state clean.
+pub fn run(topologies: Vec<Topology>, config: StreamsConfig, stop: &AtomicBool) -> Result<(), StreamsError> {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("kafka").enable_all().build()?;
+    let client = KafkaClient::new(tokio.handle().clone(), config.kafka.clone());
+    let options = StateOptions { power_safe: config.power_safe, ..StateOptions::default() };
+    let state = Arc::new(StateDir::open(&config.state_dir, options)?);
+
+    let (reports, inbox) = channel();
+    let spawn = |number| StreamThread::spawn(number, config.commit_interval, reports.clone());
+    let threads = (0..config.threads.max(1)).map(spawn).collect::<Result<Vec<_>, _>>()?;
+    let mut manager = Manager { client, state: state.clone(), threads, applications: Vec::new(), retries: Vec::new(), next_thread: 0 };
+    let outcome = manager.join(topologies, &config).and_then(|()| manager.serve(&inbox, stop));
+    manager.close();
+    let closed = state.close();
+    outcome?;
+    Ok(closed?)
+}
+
+/// A topology that runs: its group, our membership and what we hold.
+struct Application {
+    topology: Arc<Topology>,
+    group: Group,
+    member: GroupMember,
+    fence: Fence,
+    partition_count: i32,
+    /// Tasks that are ours, and the thread each is on.
+    tasks: BTreeMap<TaskId, usize>,
+    /// Revoked tasks that a thread has yet to let go.
+    revoking: BTreeSet<TaskId>,
+}
+
+struct Manager {
+    client: KafkaClient,
+    state: Arc<StateDir>,
+    threads: Vec<StreamThread>,
+    applications: Vec<Application>,
+    /// Tasks to be started again, and when.
+    retries: Vec<(Instant, TaskId)>,
+    next_thread: usize,
+}
+
+impl Manager {
+    /// Checks the topics and joins every topology's group.
+    fn join(&mut self, topologies: Vec<Topology>, config: &StreamsConfig) -> Result<(), StreamsError> {
+        for topology in topologies {
+            let partition_count = check_topics(&self.client, &topology)?;
+            let group = self.client.group(&topology.name);
+            let member = member::member_id(&topology.name, config.instance_id.as_deref(), &config.state_dir);
+            info!(topology = %topology.name, hash = %topology.hash, %member, "joining");
+            self.applications.push(Application {
+                member: group.join(member, [topology.source.topic.clone()]),
+                topology: Arc::new(topology),
+                group,
+                fence: Fence::default(),
+                partition_count,
+                tasks: BTreeMap::new(),
+                revoking: BTreeSet::new(),
+            });
+        }
+        Ok(())
+    }
+
+    /// 1. Obey what the groups say.
+    /// 2. Take note of what the threads report.
+    /// 3. Start again what failed for a reason that passes.
+    fn serve(&mut self, inbox: &Receiver<TaskReport>, stop: &AtomicBool) -> Result<(), StreamsError> {
+        while !stop.load(Ordering::Relaxed) {
+            for application in 0..self.applications.len() {
+                while let Some(event) = self.applications[application].member.next(Duration::ZERO) {
+                    self.on_group(application, event)?;
+                }
+            }
+            if let Ok(report) = inbox.recv_timeout(LOOK) {
+                self.on_report(report)?;
+            }
+            let now = Instant::now();
+            let (due, later) = std::mem::take(&mut self.retries).into_iter().partition(|(at, _)| *at <= now);
+            self.retries = later;
+            let due: Vec<(Instant, TaskId)> = due;
+            due.into_iter().for_each(|(_, id)| self.start(&id));
+        }
+        Ok(())
+    }
+
+    fn on_group(&mut self, application: usize, event: GroupEvent) -> Result<(), StreamsError> {
+        let app = &mut self.applications[application];
+        let id = |partition: &TopicPartition| TaskId { topology: app.topology.name.clone(), partition: partition.partition };
+        match event {
+            GroupEvent::Assigned(partitions, fence) => {
+                let ids: Vec<TaskId> = partitions.iter().map(id).collect();
+                app.fence = fence;
+                info!(topology = %app.topology.name, partitions = ids.len(), "assigned");
+                ids.iter().for_each(|id| self.start(id));
+            }
+            GroupEvent::Epoch(fence) => {
+                app.fence = fence.clone();
+                app.tasks.iter().for_each(|(id, thread)| self.threads[*thread].fence(id.clone(), fence.clone()));
+            }
+            GroupEvent::Revoked(partitions) => {
+                let ids: Vec<TaskId> = partitions.iter().map(id).collect();
+                info!(topology = %app.topology.name, partitions = ids.len(), "revoked");
+                for id in ids {
+                    match app.tasks.remove(&id) {
+                        Some(thread) => {
+                            self.threads[thread].revoke(id.clone());
+                            app.revoking.insert(id);
+                        }
+                        None => release(app, &id),
+                    }
+                }
+            }
+            GroupEvent::Lost(partitions) => {
+                for id in partitions.iter().map(id).collect::<Vec<_>>() {
+                    if let Some(thread) = app.tasks.remove(&id) {
+                        self.threads[thread].lose(id);
+                    }
+                }
+            }
+            GroupEvent::Fatal(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn on_report(&mut self, report: TaskReport) -> Result<(), StreamsError> {
+        match report {
+            TaskReport::Released(id) => {
+                if let Some(app) = self.applications.iter_mut().find(|app| app.revoking.remove(&id)) {
+                    release(app, &id);
+                }
+                Ok(())
+            }
+            TaskReport::Failed(id, error) => {
+                let Some(app) = self.applications.iter_mut().find(|app| app.topology.name == id.topology) else {
+                    return Ok(());
+                };
+                if app.revoking.remove(&id) {
+                    release(app, &id); // it is given up all the same, without a commit
+                    return Ok(());
+                }
+                if !app.tasks.contains_key(&id) {
+                    return Ok(());
+                }
+                let wait = after(&error).ok_or(()).or_else(|()| Err(StreamsError::Task(id.clone(), error)))?;
+                self.retries.push((Instant::now() + wait, id));
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands a task to the thread it was on, or to the next in turn.
+    fn start(&mut self, id: &TaskId) {
+        let Some(app) = self.applications.iter_mut().find(|app| app.topology.name == id.topology) else { return };
+        let next = &mut self.next_thread;
+        let threads = self.threads.len();
+        let thread = *app.tasks.entry(id.clone()).or_insert_with(|| {
+            *next = (*next + 1) % threads;
+            *next
+        });
+        let maker = task_maker(id.clone(), app, self.client.clone(), self.state.clone());
+        self.threads[thread].start(id.clone(), maker);
+    }
+
+    /// Commits and closes every task, then leaves the groups.
+    fn close(self) {
+        self.threads.into_iter().for_each(StreamThread::stop);
+        for mut app in self.applications {
+            app.member.leave();
+        }
+    }
+}
+
+/// Refuses topics that cannot serve before anything is read; the answer is the number of source partitions.
+fn check_topics(client: &KafkaClient, topology: &Topology) -> Result<i32, TransportError> {
+    let hint = |error| match error {
+        TransportError::Topic(message) => {
+            TransportError::Topic(format!("{message}; `sheetstream topics create` makes the topics of a topology"))
+        }
+        other => other,
+    };
+    let sink = &topology.sink;
+    let input = client.describe_topic(&topology.source.topic).map_err(hint)?;
+    input.check_uncompacted()?;
+    client.describe_topic(&sink.topic).map_err(hint)?.check_uncompacted()?;
+    client.describe_topic(&sink.dead_letter_topic).map_err(hint)?;
+    let status = client.describe_topic(&sink.status_topic).map_err(hint)?;
+    if status.partitions < input.partitions {
+        let (found, wanted) = (status.partitions, input.partitions);
+        let what = format!("{} has {found} partitions and the source {wanted}; task k writes its partition k", status.name);
+        return Err(TransportError::Topic(format!("{what}: add partitions with kafka-topics --alter --partitions {wanted}")));
+    }
+    Ok(input.partitions)
+}
+
+fn release(app: &mut Application, id: &TaskId) {
+    let partition = TopicPartition { topic: app.topology.source.topic.clone(), partition: id.partition };
+    app.member.released(&BTreeSet::from([partition]));
+}
+
+/// How long to wait before a failed task is started again from its last commit; `None` when that would not help.
+fn after(error: &TaskError) -> Option<Duration> {
+    match error {
+        TaskError::Transport(TransportError::Fenced(_)) => Some(RETRY), // the group says soon whether it is still ours
+        TaskError::Transport(TransportError::Unavailable(_) | TransportError::OutOfRange { .. }) => Some(RETRY),
+        TaskError::Transport(_) | TaskError::Process(_) => None,
+        TaskError::State(StateError::Damaged(_)) => Some(Duration::ZERO),
+        TaskError::State(StateError::DiskFull(_)) => Some(5 * RETRY),
+        TaskError::State(_) => None,
+    }
+}
+
+/// What the thread does to make the task: ask where to start, restore, begin to read.
+fn task_maker(id: TaskId, app: &Application, client: KafkaClient, state: Arc<StateDir>) -> TaskMaker {
+    let (topology, group, fence) = (app.topology.clone(), app.group.clone(), app.fence.clone());
+    let partition_count = Some(app.partition_count);
+    let partition = TopicPartition { topic: topology.source.topic.clone(), partition: id.partition };
+    Box::new(move |waker: Waker| {
+        let committed = group.fetch_committed([partition.clone()])?.remove(&partition).unwrap_or(Committed::None);
+        let log_start = client.bounds(&partition)?.start;
+        let store = Box::new(state.task(&id, &topology.hash)?);
+        let start = TaskStart { committed, log_start, partition_count, fence };
+        let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
+        let (task, from) = StreamTask::start(id, topology, store, start, &mut || ledger::read(&client, &status))?;
+        let outbox = KafkaOutbox::new(&client, &group);
+        let ingest = ingest::spawn(&client, partition, from, waker);
+        Ok(RunningTask { task, ingest, outbox })
+    })
+}
+

@@ -1,0 +1,225 @@
+//! Why a single row is rejected: its size, bytes, quotes, number of fields, and cells. Whole uploads fail elsewhere.
+
+use crate::page::cells::{parse_boolean, parse_date, parse_datetime, parse_integer, parse_number};
+use crate::record::{ColumnType, Reason, Rejection};
+use crate::source::SourceConfig;
+use crate::source::columns::Layout;
+use crate::source::csv::{Defect, Fields, ROW_BYTES_MAX, Row};
+
+/// Longest cell, in UTF-16 code units (Excel specifications and limits).
+pub const CELL_UNITS_MAX: usize = 32_767;
+
+/// What holds for the whole text of a record, so that its rows need not be asked one by one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TextCheck {
+    is_utf8: bool,
+    /// False when there may be a character that XML forbids.
+    is_clean: bool,
+}
+
+impl TextCheck {
+    pub(super) fn of(text: &[u8]) -> TextCheck {
+        // One pass without a branch, which compilers turn into vector code. 0xEF leads U+FFFE and U+FFFF, and little else.
+        let suspicious = text.iter().fold(false, |found, byte| {
+            found | (*byte < 0x20 && !matches!(*byte, b'\t' | b'\n' | b'\r')) | (*byte == 0xEF)
+        });
+        TextCheck { is_utf8: std::str::from_utf8(text).is_ok(), is_clean: !suspicious }
+    }
+}
+
+/// Finds the row's fate. On success `fields` are its cells, as many as the header has names, valid UTF-8 and fit for XML.
+pub(super) fn judge(
+    config: &SourceConfig,
+    layout: &Layout,
+    row: &Row<'_>,
+    text: &[u8],
+    check: TextCheck,
+    fields: &mut Fields,
+) -> Result<(), Rejection> {
+    check_form(config, row, check)?;
+    check_count(config, layout, row, text, fields)?;
+    if layout.is_repeated_by(fields, text) {
+        return Err(Rejection::new(Reason::CsvRepeatedHeader, "the header stands here again, as if it were data"));
+    }
+    let name = |column: usize| layout.header.get(column).map_or("", String::as_str);
+    check_cells(config, row, text, check, fields, name)?;
+    check_types(layout, text, fields)
+}
+
+/// Size, bytes and quotes of a row.
+pub(super) fn check_form(config: &SourceConfig, row: &Row<'_>, check: TextCheck) -> Result<(), Rejection> {
+    if row.bytes.len() > ROW_BYTES_MAX {
+        let message = format!("the row has {} bytes, more than {ROW_BYTES_MAX}", row.bytes.len());
+        return Err(Rejection::new(Reason::RowTooBig, message));
+    }
+    if !check.is_utf8
+        && let Err(error) = std::str::from_utf8(row.bytes)
+    {
+        let message = format!(
+            "byte {} of the row is not UTF-8; rows on the topic are UTF-8, `sheetstream publish` transcodes files",
+            error.valid_up_to() + 1
+        );
+        return Err(Rejection::new(Reason::TextEncoding, message));
+    }
+    let bad_quote = |message| Rejection::new(Reason::CsvBadQuote, message);
+    match row.defect {
+        None => Ok(()),
+        Some(Defect::UnclosedQuote) => {
+            Err(Rejection::new(Reason::CsvUnclosedQuote, "a quote is opened and not closed within the row"))
+        }
+        Some(Defect::TextAfterQuote | Defect::StrayQuote) if config.lenient_quotes => Ok(()),
+        Some(Defect::TextAfterQuote) => Err(bad_quote("text stands behind a closing quote")),
+        Some(Defect::StrayQuote) => Err(bad_quote("a quote stands inside a field that is not quoted")),
+    }
+}
+
+fn check_count(
+    config: &SourceConfig,
+    layout: &Layout,
+    row: &Row<'_>,
+    text: &[u8],
+    fields: &mut Fields,
+) -> Result<(), Rejection> {
+    let (have, want) = (fields.len(), layout.header.len());
+    if have == want {
+        return Ok(());
+    }
+    if config.pad_fields && fields.iter(text).skip(want).all(<[u8]>::is_empty) {
+        fields.resize(want);
+        return Ok(());
+    }
+    let hint = if row.bytes.starts_with(b"#") && have == 1 {
+        "; a marker is a record of its own".to_owned()
+    } else {
+        let guess = [b',', b';', b'\t', b'|'].into_iter().find(|guess| {
+            *guess != config.delimiter && row.bytes.iter().filter(|byte| *byte == guess).count() + 1 == want
+        });
+        guess.filter(|_| have == 1 && want > 1).map_or(String::new(), |guess| {
+            format!("; with '{}' as the delimiter it would have {want}", guess.escape_ascii())
+        })
+    };
+    let message = format!("the row has {have} fields, the header has {want}{hint}");
+    Err(Rejection::new(Reason::CsvFieldCount, message))
+}
+
+/// Characters and lengths of cells; mends what the topology wants mended.
+pub(super) fn check_cells<'n>(
+    config: &SourceConfig,
+    row: &Row<'_>,
+    text: &[u8],
+    check: TextCheck,
+    fields: &mut Fields,
+    name: impl Fn(usize) -> &'n str,
+) -> Result<(), Rejection> {
+    let could_be_long = row.bytes.len() > CELL_UNITS_MAX;
+    if check.is_clean && !could_be_long {
+        return Ok(());
+    }
+    for column in 0..fields.len() {
+        let cell = String::from_utf8_lossy(fields.get(column, text));
+        let mut mended = None;
+        if let Some(found) = cell.chars().find(|c| is_forbidden(*c)) {
+            if !config.strip_control {
+                let message = format!("the character U+{:04X} cannot stand in a workbook", u32::from(found));
+                return Err(Rejection::new(Reason::TextControl, message).in_column(name(column)));
+            }
+            mended = Some(cell.replace(is_forbidden, ""));
+        }
+        let kept = mended.as_deref().unwrap_or(&cell);
+        if kept.len() > CELL_UNITS_MAX && kept.encode_utf16().count() > CELL_UNITS_MAX {
+            if !config.truncate_cells {
+                let units = kept.encode_utf16().count();
+                let message = format!("the cell has {units} characters, a workbook keeps {CELL_UNITS_MAX}");
+                return Err(Rejection::new(Reason::CellTooLong, message).in_column(name(column)));
+            }
+            mended = Some(truncate(kept).to_owned());
+        }
+        if let Some(mended) = mended {
+            fields.replace(column, mended.as_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// Characters outside `Char` of XML 1.0 (2.2) that a Rust string can hold.
+fn is_forbidden(c: char) -> bool {
+    matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}')
+}
+
+/// The longest beginning that a cell holds.
+fn truncate(text: &str) -> &str {
+    let mut units = 0;
+    let cut = text.char_indices().find(|(_, c)| {
+        units += c.len_utf16();
+        units > CELL_UNITS_MAX
+    });
+    cut.map_or(text, |(at, _)| &text[..at])
+}
+
+/// Cells of strict columns; an empty cell is empty in any type.
+fn check_types(layout: &Layout, text: &[u8], fields: &Fields) -> Result<(), Rejection> {
+    for (column, kind) in &layout.strict {
+        let cell = std::str::from_utf8(fields.get(*column, text)).unwrap_or_default();
+        if cell.is_empty() {
+            continue;
+        }
+        let (reads, reason, wanted) = match kind {
+            ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => continue,
+            ColumnType::Number => (parse_number(cell).is_some(), Reason::NumberFormat, "a number"),
+            ColumnType::Integer => (parse_integer(cell).is_some(), Reason::NumberFormat, "a whole number"),
+            ColumnType::Date => (parse_date(cell).is_some(), Reason::DateFormat, "a date like 2026-01-31"),
+            ColumnType::DateTime => {
+                (parse_datetime(cell).is_some(), Reason::DateFormat, "a date and time like 2026-01-31T09:30:00")
+            }
+            ColumnType::Boolean => (parse_boolean(cell).is_some(), Reason::BooleanFormat, "true or false"),
+        };
+        if reads {
+            continue;
+        }
+        let is_number = reason == Reason::NumberFormat;
+        let reason = if is_number && is_not_finite(cell) { Reason::NumberNotFinite } else { reason };
+        let message = format!("'{}' is not {wanted}", shorten(cell));
+        return Err(Rejection::new(reason, message).in_column(layout.header[*column].as_str()));
+    }
+    Ok(())
+}
+
+/// True for the spellings of NaN and infinity, and for numbers beyond a double.
+fn is_not_finite(cell: &str) -> bool {
+    cell.trim().parse::<f64>().is_ok_and(|number| !number.is_finite())
+}
+
+/// A value as messages quote it.
+pub(super) fn shorten(value: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    let dots = if value.chars().nth(CHARS_MAX).is_some() { "…" } else { "" };
+    let beginning: String = value.chars().take(CHARS_MAX).collect();
+    format!("{}{dots}", beginning.escape_debug())
+}
+
+/// What a value is that is no text at all, and what to do.
+pub(super) fn binary_kind(value: &[u8]) -> Option<&'static str> {
+    const KINDS: [(&[u8], &str); 7] = [
+        (b"\0", "the value begins with a zero byte, as Avro, Protobuf and JSON Schema do with a schema registry"),
+        (b"PK\x03\x04", "the value is a zip archive, perhaps a workbook"),
+        (b"\x1f\x8b", "the value is compressed with gzip"),
+        (b"PAR1", "the value is a Parquet file"),
+        (b"\xd0\xcf\x11\xe0", "the value is an old Excel or Word file"),
+        (b"\xff\xfe", "the value is UTF-16"),
+        (b"\xfe\xff", "the value is UTF-16"),
+    ];
+    KINDS.iter().find(|(magic, _)| value.starts_with(magic)).map(|(_, kind)| *kind)
+}
+
+/// True when a row is no row because the whole value is a JSON object.
+pub(super) fn is_json_instead(rejection: &Rejection, value: &[u8]) -> bool {
+    matches!(rejection.reason, Reason::CsvFieldCount | Reason::CsvBadQuote | Reason::CsvUnclosedQuote)
+        && is_json_object(value)
+}
+
+/// True when the whole value is one JSON object.
+pub(super) fn is_json_object(value: &[u8]) -> bool {
+    value.trim_ascii_start().starts_with(b"{")
+        && value.trim_ascii_end().ends_with(b"}")
+        && serde_json::from_slice::<serde::de::IgnoredAny>(value).is_ok()
+}

@@ -1,0 +1,328 @@
+//! `TopologyTestDriver`: a topology under test with the real task, and with neither a broker nor threads nor a wall clock.
+//!
+//! ```
+//! use sheetstream::test_driver::TopologyTestDriver;
+//! use sheetstream::topology::Topology;
+//!
+//! let topology = Topology::parse(
+//!     r#"
+//!     name = "places"
+//!     [[source]]
+//!     name = "rows"
+//!     header = ["name", "kind"]
+//!     [[aggregate]]
+//!     name = "by-kind"
+//!     sheet = "kind"
+//!     [[sink]]
+//!     name = "workbooks"
+//!     "#,
+//!     "places.toml",
+//!     &|_| None,
+//! )
+//! .unwrap();
+//! let mut driver = TopologyTestDriver::new(topology);
+//! driver.pipe("a.csv", "Blue House,museum");
+//! driver.pipe("a.csv", "#EOF rows=1");
+//! assert_eq!(driver.workbook("a.csv").unwrap()[..2], *b"PK");
+//! ```
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+
+use crate::record::{Header, Offset, Record, Rejection, TaskId, TopicPartition, UploadHash};
+use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
+use crate::sink::status::StatusRecord;
+use crate::state::keys::LedgerState;
+use crate::state::{InMemoryStore, PagePosition, StateError, StateStore, WriteBatch};
+use crate::topology::Topology;
+use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError};
+
+/// What survives a crash of the driver: the input log, the outputs, the group's commit and, if it is kept, the state.
+pub struct TopologyTestDriver {
+    topology: Arc<Topology>,
+    store: SharedStore,
+    task: Option<StreamTask>,
+    log: Vec<Record>,
+    poisoned: Vec<(Offset, Rejection)>,
+    log_start: Offset,
+    read: Offset,
+    now_ms: u64,
+    partition_count: i32,
+    broker: Broker,
+}
+
+/// The output side: every record that was acknowledged, and the commit.
+#[derive(Clone, Default)]
+struct Broker(Arc<Mutex<BrokerState>>);
+
+#[derive(Default)]
+struct BrokerState {
+    outputs: Vec<OutRecord>,
+    committed: Committed,
+    /// Calls that succeed before one fails, if one shall.
+    fail_after: Option<u32>,
+}
+
+impl Broker {
+    fn call<T>(&self, call: impl FnOnce(&mut BrokerState) -> T) -> Result<T, TransportError> {
+        let mut state = self.0.lock().expect("no test panics while it holds the lock");
+        match &mut state.fail_after {
+            Some(0) => return Err(TransportError::Unavailable("the test says so".into())),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Ok(call(&mut state))
+    }
+}
+
+impl Outbox for Broker {
+    fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError> {
+        for record in records {
+            self.call(|state| state.outputs.push(record))?;
+        }
+        Ok(())
+    }
+    fn commit(&mut self, _: &TopicPartition, progress: Progress, _: &Fence) -> Result<(), TransportError> {
+        self.call(|state| state.committed = Committed::Ours(progress))
+    }
+}
+
+/// A store that outlives the task it is lent to.
+#[derive(Clone, Default)]
+struct SharedStore(Arc<Mutex<InMemoryStore>>);
+
+impl SharedStore {
+    fn lock(&self) -> MutexGuard<'_, InMemoryStore> {
+        self.0.lock().expect("see Broker::call")
+    }
+    fn crash(&self) -> SharedStore {
+        SharedStore(Arc::new(Mutex::new(self.lock().crash())))
+    }
+}
+
+impl StateStore for SharedStore {
+    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+        self.lock().load()
+    }
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+        self.lock().scan(prefix)
+    }
+    fn append(&mut self, upload: UploadHash, page: &[u8]) -> Result<PagePosition, StateError> {
+        self.lock().append(upload, page)
+    }
+    fn read(&self, upload: UploadHash, at: PagePosition, into: &mut Vec<u8>) -> Result<(), StateError> {
+        self.lock().read(upload, at, into)
+    }
+    fn commit(&mut self, batch: WriteBatch) -> Result<(), StateError> {
+        self.lock().commit(batch)
+    }
+    fn clear(&mut self) -> Result<(), StateError> {
+        self.lock().clear()
+    }
+    fn bytes(&self) -> u64 {
+        self.lock().bytes()
+    }
+}
+
+impl TopologyTestDriver {
+    /// A driver with an empty log and no state.
+    pub fn new(topology: Topology) -> TopologyTestDriver {
+        TopologyTestDriver {
+            topology: Arc::new(topology),
+            store: SharedStore::default(),
+            task: None,
+            log: Vec::new(),
+            poisoned: Vec::new(),
+            log_start: Offset(0),
+            read: Offset(0),
+            now_ms: 0,
+            partition_count: 1,
+            broker: Broker::default(),
+        }
+    }
+
+    /// Pretends that the source topic has this many partitions; the driver is the first of them.
+    pub fn with_partitions(mut self, partitions: i32) -> TopologyTestDriver {
+        self.partition_count = partitions;
+        self
+    }
+
+    /// Appends a record and processes it.
+    pub fn pipe(&mut self, key: &str, value: impl Into<Bytes>) {
+        self.pipe_record(Record { key: Some(Bytes::copy_from_slice(key.as_bytes())), value: Some(value.into()), ..Record::default() });
+    }
+
+    /// Appends a record with headers and processes it.
+    pub fn pipe_with(&mut self, key: &str, value: impl Into<Bytes>, headers: &[(&str, &str)]) {
+        let headers = headers.iter().map(|(name, value)| Header::new(name, value.as_bytes().to_vec())).collect();
+        let key = Some(Bytes::copy_from_slice(key.as_bytes()));
+        self.pipe_record(Record { key, value: Some(value.into()), headers, ..Record::default() });
+    }
+
+    /// Appends any record (its offset is set here) and processes it.
+    pub fn pipe_record(&mut self, record: Record) {
+        self.append(record);
+        self.run(usize::MAX).expect("the driver's own broker and state do not fail unless they are told to");
+    }
+
+    /// Appends a record without processing it; the offset is returned.
+    pub fn append(&mut self, mut record: Record) -> Offset {
+        record.offset = self.end();
+        let offset = record.offset;
+        self.log.push(record);
+        offset
+    }
+
+    /// Appends a record that no client can decode.
+    pub fn append_poisoned(&mut self, rejection: Rejection) {
+        let offset = self.end();
+        self.poisoned.push((offset, rejection));
+    }
+
+    fn end(&self) -> Offset {
+        Offset(self.log_start.0.max(self.log.last().map_or(0, |r| r.offset.0 + 1)).max(self.poisoned.last().map_or(0, |(o, _)| o.0 + 1)))
+    }
+
+    /// Retention: the log begins at `offset` from now on.
+    pub fn delete_records_before(&mut self, offset: Offset) {
+        self.log.retain(|record| record.offset >= offset);
+        self.log_start = offset;
+    }
+
+    /// Processes what was appended, in fetches of at most `records`, and commits after each of them.
+    pub fn run(&mut self, records: usize) -> Result<(), TaskError> {
+        self.start()?;
+        while self.read < self.end() {
+            self.step(records)?;
+            self.commit()?;
+        }
+        self.commit()
+    }
+
+    /// Processes one fetch of at most `records` and does not commit.
+    pub fn step(&mut self, records: usize) -> Result<(), TaskError> {
+        self.start()?;
+        let (from, end) = (self.read, self.end());
+        let next = Offset(from.0.saturating_add(i64::try_from(records).unwrap_or(i64::MAX)).min(end.0));
+        let range = from..next;
+        let fetched = Fetched {
+            records: self.log.iter().filter(|record| range.contains(&record.offset)).cloned().collect(),
+            poisoned: self.poisoned.iter().filter(|(offset, _)| range.contains(offset)).cloned().collect(),
+            lost: Vec::new(),
+            next,
+            high_watermark: end,
+            log_start: self.log_start,
+        };
+        let task = self.task.as_mut().expect("started above");
+        task.process(fetched, self.now_ms, &mut self.broker)?;
+        self.read = next;
+        Ok(())
+    }
+
+    /// Makes everything so far durable.
+    pub fn commit(&mut self) -> Result<(), TaskError> {
+        match &mut self.task {
+            Some(task) => task.commit(&mut self.broker),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves the clock on and lets the task notice.
+    pub fn advance_wall_clock_time(&mut self, by: std::time::Duration) {
+        self.now_ms += u64::try_from(by.as_millis()).expect("a test's clock fits");
+        self.start().expect("see pipe_record");
+        let task = self.task.as_mut().expect("started above");
+        task.tick(self.now_ms, &mut self.broker).expect("see pipe_record");
+        self.commit().expect("see pipe_record");
+    }
+
+    /// kill -9: what was not committed is gone; with `keep_state` false the state directory too. The next call starts again.
+    pub fn crash(&mut self, keep_state: bool) {
+        self.task = None;
+        self.store = if keep_state { self.store.crash() } else { SharedStore::default() };
+        self.broker.0.lock().expect("see Broker::call").fail_after = None;
+    }
+
+    /// The broker fails after `calls` more records or commits, until the next crash.
+    pub fn fail_broker_after(&mut self, calls: u32) {
+        self.broker.0.lock().expect("see Broker::call").fail_after = Some(calls);
+    }
+
+    /// Somebody sets the group's offset.
+    pub fn reset_offset(&mut self, offset: Offset) {
+        self.broker.0.lock().expect("see Broker::call").committed = Committed::Reset(offset);
+    }
+
+    /// The group's commit expires.
+    pub fn expire_offset(&mut self) {
+        self.broker.0.lock().expect("see Broker::call").committed = Committed::None;
+    }
+
+    fn start(&mut self) -> Result<(), TaskError> {
+        if self.task.is_some() {
+            return Ok(());
+        }
+        let start = TaskStart {
+            committed: self.broker.0.lock().expect("see Broker::call").committed.clone(),
+            log_start: self.log_start,
+            partition_count: Some(self.partition_count),
+            fence: Fence::default(),
+        };
+        let id = TaskId { topology: self.topology.name.clone(), partition: 0 };
+        let ledger: Vec<LedgerState> = self.statuses().iter().filter_map(StatusRecord::ledger).collect();
+        let store: Box<dyn StateStore> = Box::new(self.store.clone());
+        let (task, from) = StreamTask::start(id, self.topology.clone(), store, start, &mut || Ok(ledger.clone()))?;
+        self.task = Some(task);
+        self.read = from;
+        Ok(())
+    }
+
+    /// The running task.
+    pub fn task(&self) -> Option<&StreamTask> {
+        self.task.as_ref()
+    }
+
+    /// Every acknowledged record of a topic, in order.
+    pub fn records(&self, topic: &str) -> Vec<OutRecord> {
+        let state = self.broker.0.lock().expect("see Broker::call");
+        state.outputs.iter().filter(|record| *record.topic == *topic).cloned().collect()
+    }
+
+    /// The status records, in order.
+    pub fn statuses(&self) -> Vec<StatusRecord> {
+        self.records(&self.topology.sink.status_topic).iter().filter_map(|r| StatusRecord::parse(&r.value)).collect()
+    }
+
+    /// The dead letters, in order.
+    pub fn dead_letters(&self) -> Vec<OutRecord> {
+        self.records(&self.topology.sink.dead_letter_topic)
+    }
+
+    /// Every workbook of an upload that was published, in order, chunks joined by (revision, sha256).
+    pub fn workbooks(&self, upload: &str) -> Vec<Vec<u8>> {
+        let mut books: Vec<Vec<u8>> = Vec::new();
+        for record in self.records(&self.topology.sink.topic) {
+            if record.key.as_deref() != Some(upload.as_bytes()) {
+                continue;
+            }
+            let chunk = header(&record, "ss-chunk").unwrap_or_else(|| "1/1".into());
+            match books.last_mut() {
+                Some(book) if !chunk.starts_with("1/") => book.extend_from_slice(&record.value),
+                _ => books.push(record.value.to_vec()),
+            }
+        }
+        books
+    }
+
+    /// The newest workbook of an upload.
+    pub fn workbook(&self, upload: &str) -> Option<Vec<u8>> {
+        self.workbooks(upload).pop()
+    }
+}
+
+/// The text of a record's header.
+pub fn header(record: &OutRecord, name: &str) -> Option<String> {
+    let header = record.headers.iter().find(|header| &*header.name == name)?;
+    Some(String::from_utf8_lossy(header.value.as_deref()?).into_owned())
+}

@@ -1,0 +1,302 @@
+//! Tells a topology to people, in the form of Kafka Streams' `Topology.describe()` (`TopologyDescription.toString`) so that tools which draw
+//! that form can draw this one; what a node does and what the topology promises is added on lines of its own.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Topology, words};
+use crate::aggregate::{AggregateConfig, SheetKey, SheetOrder, TemplatePart};
+use crate::crs::CrsInfo;
+use crate::map::reproject::CoordinateInput;
+use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
+use crate::sink::{Lang, SinkConfig};
+use crate::source::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
+
+/// A topology as people and their tools read it. Displays in the form of `Topology.describe()`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Description {
+    /// Name of the topology.
+    pub topology: String,
+    /// Its hash.
+    pub hash: String,
+    /// Nodes from source to sink.
+    pub nodes: Vec<NodeDescription>,
+    /// What holds for every upload.
+    pub guarantees: Vec<Fact>,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct NodeDescription {
+    /// What Kafka Streams calls such a node.
+    pub kind: NodeKind,
+    /// Its name.
+    pub name: String,
+    /// The node that feeds it.
+    pub parent: Option<String>,
+    /// The node it feeds.
+    pub child: Option<String>,
+    /// What it does.
+    pub facts: Vec<Fact>,
+}
+
+/// What Kafka Streams calls a node.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeKind {
+    /// Reads a topic.
+    Source {
+        /// The topic.
+        topic: String,
+    },
+    /// Works on rows.
+    Processor {
+        /// Name of its store, if it has one.
+        store: Option<String>,
+    },
+    /// Writes a topic.
+    Sink {
+        /// The topic.
+        topic: String,
+    },
+}
+
+/// One line about a node or a topology.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Fact {
+    /// What it is about.
+    pub about: &'static str,
+    /// What is so.
+    pub text: String,
+}
+
+fn fact(about: &'static str, text: impl Into<String>) -> Fact {
+    Fact { about, text: text.into() }
+}
+
+/// Bounds in degrees.
+fn area([west, south, east, north]: [f64; 4]) -> String {
+    format!("longitude {west} to {east}, latitude {south} to {north}")
+}
+
+/// A length of time as `idle_timeout` is written, in the largest unit that leaves no rest.
+fn duration(length: Duration) -> String {
+    let length_ms = length.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let unit = units.into_iter().find(|(unit_ms, _)| length_ms.is_multiple_of(*unit_ms));
+    let (unit_ms, unit) = unit.unwrap_or((1, "ms"));
+    format!("{}{unit}", length_ms / unit_ms)
+}
+
+impl Topology {
+    /// All that can be told of the topology without a broker.
+    pub fn describe(&self) -> Description {
+        let source =
+            (NodeKind::Source { topic: self.source.topic.to_string() }, &self.source.node, self.source.facts());
+        let maps = self.maps.iter().map(|map| match map {
+            MapConfig::Reproject(config) => (NodeKind::Processor { store: None }, &config.node, config.facts()),
+            MapConfig::Select(config) => (NodeKind::Processor { store: None }, &config.node, config.facts()),
+        });
+        let store = Some(self.aggregate.node.to_string());
+        let aggregate = (NodeKind::Processor { store }, &self.aggregate.node, self.aggregate.facts());
+        let sink = (NodeKind::Sink { topic: self.sink.topic.to_string() }, &self.sink.node, self.sink.facts());
+
+        let chain: Vec<_> = [source].into_iter().chain(maps).chain([aggregate, sink]).collect();
+        let names: Vec<String> = chain.iter().map(|(_, name, _)| name.to_string()).collect();
+        let describe = |(n, (kind, name, facts)): (usize, (NodeKind, &Arc<str>, Vec<Fact>))| NodeDescription {
+            kind,
+            name: name.to_string(),
+            parent: n.checked_sub(1).map(|before| names[before].clone()),
+            child: names.get(n + 1).cloned(),
+            facts,
+        };
+        Description {
+            topology: self.name.to_string(),
+            hash: self.hash.to_string(),
+            nodes: chain.into_iter().enumerate().map(describe).collect(),
+            guarantees: self.guarantees(),
+        }
+    }
+
+    fn guarantees(&self) -> Vec<Fact> {
+        let incomplete = match self.source.incomplete {
+            Incomplete::Hold => "waits for the missing rows until it is idle for too long",
+            Incomplete::Emit => "is published as it is, flagged as incomplete",
+            Incomplete::Fail => "fails at once",
+        };
+        vec![
+            fact("delivery", "at least once; a workbook that is sent twice is the same bytes"),
+            fact(
+                "accounting",
+                "rows in = written + rejected + duplicate + late + filtered + voided + waiting, at every moment",
+            ),
+            fact("order", "rows stand in their sheet by ss-row, else by their place in the log"),
+            fact("duplicates", "the first row of an index is written, others are counted"),
+            fact("completion", "at the end-of-file marker, when all rows that it counts are there; never by time"),
+            fact("incomplete", format!("an upload whose count or checksum is not met {incomplete}")),
+            fact("idle", format!("an upload without news for {} expires", duration(self.source.idle_timeout))),
+            fact("parallel", "one task for each partition of the source topic; an upload lives in one partition"),
+            fact("recovery", "from the offset of the oldest open upload; local state is only a cache"),
+        ]
+    }
+}
+
+impl SourceConfig {
+    fn facts(&self) -> Vec<Fact> {
+        let header = match &self.header {
+            HeaderFrom::First => "the first row of each upload".to_owned(),
+            HeaderFrom::Declared(names) => names.join(", "),
+        };
+        let typed = self.columns.iter().map(|(name, kind)| format!("{name} {}", (words::COLUMN_TYPE.word)(kind)));
+        let typed = typed.chain(["auto for all others".to_owned()]).collect::<Vec<_>>().join(", ");
+        let upload = match &self.upload {
+            UploadFrom::Auto => "header ss-upload, else the key, else the partition".to_owned(),
+            UploadFrom::Key => "the key".to_owned(),
+            UploadFrom::Header(name) => format!("header {name}"),
+            UploadFrom::Partition => "the partition".to_owned(),
+        };
+        let markers = match self.markers {
+            Markers::All => "headers and text",
+            Markers::Headers => "headers only",
+        };
+        let form = format!(
+            "delimiter {:?}, quotes {}, field count {}, control characters {}, long cells {}",
+            char::from(self.delimiter),
+            (words::LENIENT_QUOTES.word)(&self.lenient_quotes),
+            (words::PAD_FIELDS.word)(&self.pad_fields),
+            (words::STRIP_CONTROL.word)(&self.strip_control),
+            (words::TRUNCATE_CELLS.word)(&self.truncate_cells),
+        );
+        let on_error = match self.on_error {
+            OnError::Continue => "goes to the dead letters, the upload goes on",
+            OnError::Fail => "fails its upload",
+        };
+        vec![
+            fact("header", header),
+            fact("column types", typed),
+            fact("upload id", upload),
+            fact("markers", markers),
+            fact("csv", form),
+            fact("a bad row", on_error),
+        ]
+    }
+}
+
+impl ReprojectConfig {
+    fn facts(&self) -> Vec<Fact> {
+        let crs = |crs: &CrsInfo| format!("{} ({})", crs.label(), crs.name);
+        let accuracy = match self.crs.accuracy_m {
+            _ if self.crs.ballpark => {
+                "unknown: a ballpark operation, datums may be hundreds of metres apart".to_owned()
+            }
+            Some(metres) if self.crs.operation_area == self.crs.from.area => format!("{metres} m"),
+            Some(metres) => {
+                format!("{metres} m within {}", self.crs.operation_area.map_or("an unknown area".into(), area))
+            }
+            None => "not stated by the authority".to_owned(),
+        };
+        let input = match &self.input {
+            CoordinateInput::Columns { x, y } => format!("x from {}; y from {}", x.join(" or "), y.join(" or ")),
+            CoordinateInput::Geometry(candidates) => format!("points from {}", candidates.join(" or ")),
+        };
+        let area_of_use = match (self.check_area, self.crs.from.area) {
+            (false, _) => "not checked".to_owned(),
+            (true, None) => "not known, not checked".to_owned(),
+            (true, Some(bounds)) => format!("{}; a point outside is a bad row", area(bounds)),
+        };
+        vec![
+            fact("reproject", format!("{} to {}", crs(&self.crs.from), crs(&self.crs.to))),
+            fact("operation", &self.crs.operation),
+            fact("accuracy", accuracy),
+            fact("area of use", area_of_use),
+            fact("coordinates", input),
+            fact("adds", format!("{} and {}, {} decimals", self.into[0], self.into[1], self.decimals)),
+        ]
+    }
+}
+
+impl SelectConfig {
+    fn facts(&self) -> Vec<Fact> {
+        let column = |(from, name): &(String, String)| match from == name {
+            true => name.clone(),
+            false => format!("{name} (was {from})"),
+        };
+        vec![fact("select", self.columns.iter().map(column).collect::<Vec<_>>().join(", "))]
+    }
+}
+
+impl AggregateConfig {
+    fn facts(&self) -> Vec<Fact> {
+        let sheet = match &self.sheet {
+            SheetKey::Column(column) => format!("one for each value of {column}"),
+            SheetKey::Template(parts) => {
+                let part = |part: &TemplatePart| match part {
+                    TemplatePart::Literal(text) => text.clone(),
+                    TemplatePart::Column(column) => format!("{{{column}}}"),
+                };
+                format!("one for each \"{}\"", parts.iter().map(part).collect::<String>())
+            }
+        };
+        let order = match self.sheet_order {
+            SheetOrder::First => "by first row",
+            SheetOrder::Name => "by name",
+        };
+        vec![fact("sheets", format!("{sheet}, {order}, {} at most", self.sheets_max))]
+    }
+}
+
+impl SinkConfig {
+    fn facts(&self) -> Vec<Fact> {
+        let mut facts = vec![
+            fact("status topic", self.status_topic.as_ref()),
+            fact("dead letter topic", self.dead_letter_topic.as_ref()),
+            fact("chunks", format!("a workbook above {} bytes is sent in several records", self.record_bytes_max)),
+        ];
+        facts.extend(self.partitions.map(|partitions| fact("partitions", partitions.to_string())));
+        let look = &self.workbook;
+        let shown = [
+            (look.freeze_header, "frozen header"),
+            (look.autofilter, "filter buttons"),
+            (look.cell_refs, "cell references"),
+            (look.about, "About sheet"),
+        ];
+        let shown = shown.iter().filter(|(on, _)| *on).map(|(_, what)| *what);
+        let language = match look.lang {
+            Lang::En => "in English",
+            Lang::Ko => "in Korean",
+        };
+        facts.push(fact("workbook", shown.chain([language]).collect::<Vec<_>>().join(", ")));
+        facts
+    }
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Topologies:\n   Sub-topology: 0")?;
+        for node in &self.nodes {
+            write!(f, "{node}")?;
+        }
+        writeln!(f, "\nGuarantees of {} ({})", self.topology, self.hash)?;
+        self.guarantees.iter().try_for_each(|fact| writeln!(f, "  {}: {}", fact.about, fact.text))
+    }
+}
+
+impl fmt::Display for NodeDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            NodeKind::Source { topic } => writeln!(f, "    Source: {} (topics: [{topic}])", self.name)?,
+            NodeKind::Processor { store } => {
+                writeln!(f, "    Processor: {} (stores: [{}])", self.name, store.as_deref().unwrap_or(""))?
+            }
+            NodeKind::Sink { topic } => writeln!(f, "    Sink: {} (topic: {topic})", self.name)?,
+        }
+        if let Some(child) = &self.child {
+            writeln!(f, "      --> {child}")?;
+        }
+        if let Some(parent) = &self.parent {
+            writeln!(f, "      <-- {parent}")?;
+        }
+        self.facts.iter().try_for_each(|fact| writeln!(f, "        {}: {}", fact.about, fact.text))
+    }
+}

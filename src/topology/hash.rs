@@ -1,0 +1,111 @@
+//! The hash of a topology: SHA-256 over a canonical text of everything that shapes a workbook. Each structure is taken apart field by field,
+//! so that a new field does not compile until somebody decides whether it counts.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Topology, words};
+use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
+use crate::map::reproject::CoordinateInput;
+use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
+use crate::page::PAGE_FORMAT;
+use crate::sink::{SinkConfig, WorkbookConfig};
+use crate::source::{HeaderFrom, SourceConfig};
+use crate::state::keys::STATE_FORMAT;
+
+/// The first 16 hex digits.
+pub(super) fn hash(topology: &Topology) -> Arc<str> {
+    let digest = Sha256::digest(canonical(topology).to_string());
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
+/// Arrays throughout: their order is fixed, whatever the JSON library does with keys.
+fn canonical(topology: &Topology) -> Value {
+    let Topology { name, hash: _, source, maps, aggregate, sink } = topology;
+    let formats = json!([env!("CARGO_PKG_VERSION"), PAGE_FORMAT, STATE_FORMAT]);
+    let maps: Vec<Value> = maps.iter().map(map).collect();
+    json!([formats, name.as_ref(), self::source(source), maps, self::aggregate(aggregate), self::sink(sink)])
+}
+
+fn source(config: &SourceConfig) -> Value {
+    let SourceConfig {
+        node: _,
+        topic: _,
+        header,
+        columns,
+        upload,
+        markers,
+        delimiter,
+        lenient_quotes,
+        pad_fields,
+        strip_control,
+        truncate_cells,
+        on_error,
+        idle_timeout: _, // it decides that there is no workbook, never what stands in one
+        incomplete,
+    } = config;
+    let header = match header {
+        HeaderFrom::First => json!("first"),
+        HeaderFrom::Declared(names) => json!(names.as_ref()),
+    };
+    let columns: Vec<_> = columns.iter().map(|(name, kind)| json!([name, (words::COLUMN_TYPE.word)(kind)])).collect();
+    json!([
+        header,
+        columns,
+        words::upload(upload),
+        (words::MARKERS.word)(markers),
+        delimiter,
+        lenient_quotes,
+        pad_fields,
+        strip_control,
+        truncate_cells,
+        (words::ON_ERROR.word)(on_error),
+        (words::INCOMPLETE.word)(incomplete),
+    ])
+}
+
+fn map(config: &MapConfig) -> Value {
+    match config {
+        MapConfig::Reproject(ReprojectConfig { node: _, crs, input, into, decimals, check_area }) => {
+            let input = match input {
+                CoordinateInput::Columns { x, y } => json!(["columns", x, y]),
+                CoordinateInput::Geometry(candidates) => json!(["geometry", candidates]),
+            };
+            // The operation as well: another PROJ database may choose another one.
+            let crs = json!([crs.from.definition, crs.to.definition, crs.operation, crs.pipeline]);
+            json!(["reproject", crs, input, into, decimals, check_area])
+        }
+        MapConfig::Select(SelectConfig { node: _, columns }) => json!(["select", columns]),
+    }
+}
+
+fn aggregate(config: &AggregateConfig) -> Value {
+    let AggregateConfig { node: _, sheet, sheet_order, sheets_max } = config;
+    let sheet = match sheet {
+        SheetKey::Column(column) => json!([["column", column]]),
+        SheetKey::Template(parts) => parts
+            .iter()
+            .map(|part| match part {
+                TemplatePart::Literal(text) => json!(["literal", text]),
+                TemplatePart::Column(column) => json!(["column", column]),
+            })
+            .collect(),
+    };
+    json!([sheet, (words::SHEET_ORDER.word)(sheet_order), sheets_max])
+}
+
+fn sink(config: &SinkConfig) -> Value {
+    let SinkConfig {
+        node: _,
+        topic: _,
+        partitions: _,
+        record_bytes_max: _,
+        status_topic: _,
+        dead_letter_topic: _,
+        workbook,
+    } = config;
+    let WorkbookConfig { freeze_header, autofilter, cell_refs, about, lang } = workbook;
+    json!([freeze_header, autofilter, cell_refs, about, (words::LANG.word)(lang)])
+}

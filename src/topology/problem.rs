@@ -1,0 +1,169 @@
+//! What is wrong with a topology file, and where. Collected by byte offset while a file is read, told by line and column.
+
+use std::fmt;
+use std::ops::Range;
+
+/// One thing that is wrong with a topology file.
+///
+/// Displays as `line:column: what; why; did you mean "nearest"?`, each part as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// Where; `None` when the file could not be read at all.
+    #[serde(flatten)]
+    pub at: Option<Position>,
+    /// What is wrong, with the value that offends.
+    pub what: String,
+    /// Why that is wrong, or what would be right.
+    pub why: Option<String>,
+    /// The valid name that is nearest to the wrong one.
+    pub nearest: Option<String>,
+}
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1, counted in characters as editors do.
+    pub column: usize,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Position { line, column }) = self.at {
+            write!(f, "{line}:{column}: ")?;
+        }
+        f.write_str(&self.what)?;
+        if let Some(why) = &self.why {
+            write!(f, "; {why}")?;
+        }
+        match &self.nearest {
+            Some(nearest) => write!(f, "; did you mean \"{nearest}\"?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything that is wrong with one topology file, in the order of the file. Never empty.
+///
+/// Displays one line a problem, `file:line:column: what; why; did you mean "nearest"?`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, thiserror::Error)]
+pub struct Problems {
+    /// The file, as it was named to us.
+    pub file: String,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl Problems {
+    /// A file that could not even be read as text.
+    pub(super) fn unreadable(file: &str, what: impl Into<String>, why: impl Into<String>) -> Problems {
+        let problem = Problem { at: None, what: what.into(), why: Some(why.into()), nearest: None };
+        Problems { file: file.into(), problems: vec![problem] }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.problems.iter().enumerate() {
+            let line_feed = if n == 0 { "" } else { "\n" };
+            let blank = if problem.at.is_none() { " " } else { "" };
+            write!(f, "{line_feed}{}:{blank}{problem}", self.file)?;
+        }
+        Ok(())
+    }
+}
+
+/// The problems of one text so far, each at a byte offset.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    found: Vec<(usize, Problem)>,
+}
+
+impl Findings {
+    /// Notes a problem at the start of `span`.
+    pub fn add(&mut self, span: Range<usize>, what: impl Into<String>, why: impl Into<String>) {
+        self.add_nearest(span, what, why, None);
+    }
+    /// Notes a problem together with the valid name nearest to what was written.
+    pub fn add_nearest(
+        &mut self,
+        span: Range<usize>,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        nearest: Option<&str>,
+    ) {
+        let why = Some(why.into()).filter(|why| !why.is_empty());
+        let problem = Problem { at: None, what: what.into(), why, nearest: nearest.map(str::to_owned) };
+        self.found.push((span.start, problem));
+    }
+    /// True when nothing is wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+    /// The problems in the order of the text, offsets turned into lines and columns.
+    pub fn into_problems(mut self, file: &str, text: &str) -> Problems {
+        self.found.sort_by_key(|(offset, _)| *offset);
+        let place = |(offset, problem)| Problem { at: Some(position(text, offset)), ..problem };
+        Problems { file: file.into(), problems: self.found.into_iter().map(place).collect() }
+    }
+}
+
+/// Place of a byte offset.
+fn position(text: &str, offset: usize) -> Position {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+}
+
+/// Of `valid`, the name that `written` most likely meant: at most two in five characters differ, in whatever case.
+pub(super) fn nearest<'n>(written: &str, valid: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let written = written.to_lowercase();
+    let rank = |name: &'n str| {
+        let distance = strsim::osa_distance(&written, &name.to_lowercase());
+        let longest = written.chars().count().max(name.chars().count());
+        (distance * 5 <= longest * 2).then_some((distance, name))
+    };
+    valid.into_iter().filter_map(rank).min().map(|(_, name)| name)
+}
+
+/// Quoted names, comma between: `"a", "b"`; the first ten of a long list.
+pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    const SHOWN: usize = 10;
+    let names: Vec<&str> = names.into_iter().collect();
+    let mut text: Vec<String> = names.iter().take(SHOWN).map(|name| format!("\"{name}\"")).collect();
+    if names.len() > SHOWN {
+        text.push(format!("and {} more", names.len() - SHOWN));
+    }
+    text.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_not_bytes() {
+        let text = "a = 1\n\"위도\" = 2\n";
+        let offset = text.rfind('=').expect("there is one");
+        assert_eq!(position(text, offset), Position { line: 2, column: 6 });
+        assert_eq!(position(text, text.len() + 9), Position { line: 3, column: 1 });
+    }
+
+    #[test]
+    fn nearest_takes_near_names_only() {
+        assert_eq!(nearest("idle_timout", ["idle_timeout", "topic"]), Some("idle_timeout"));
+        assert_eq!(nearest("Topic", ["topic", "name"]), Some("topic"));
+        assert_eq!(nearest("엑스좌표", ["엑스좌표_값", "와이좌표_값"]), Some("엑스좌표_값"));
+        assert_eq!(nearest("brokers", ["topic", "name"]), None);
+    }
+
+    #[test]
+    fn problems_display_one_line_each_in_order_of_the_text() {
+        let mut findings = Findings::default();
+        findings.add(7..8, "second", "");
+        findings.add_nearest(0..1, "first", "because", Some("frist"));
+        let shown = findings.into_problems("t.toml", "a = 1\nb = 2\n").to_string();
+        assert_eq!(shown, "t.toml:1:1: first; because; did you mean \"frist\"?\nt.toml:2:2: second");
+    }
+}

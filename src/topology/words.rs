@@ -1,0 +1,52 @@
+//! Every choice of a topology file: the words the file uses and what they stand for. Reading, describing and hashing share these tables.
+
+use crate::aggregate::SheetOrder;
+use crate::record::ColumnType;
+use crate::sink::Lang;
+use crate::source::{Incomplete, Markers, OnError, UploadFrom};
+
+/// The words of one choice, there and back.
+pub(super) struct Words<T: 'static> {
+    /// Each word and what it stands for.
+    pub table: &'static [(&'static str, T)],
+    /// The word for a value.
+    pub word: fn(&T) -> &'static str,
+}
+
+/// Makes a table and its way back; the `match` in it fails to compile when a variant has no word.
+macro_rules! words {
+    ($($name:ident: $type:ty = { $($word:literal = $($value:tt)::+),* $(; $unwritten:pat => $shown:literal)? };)*) => {
+        $(pub(super) const $name: Words<$type> = Words {
+            table: &[$(($word, $($value)::+)),*],
+            word: |value| match value { $($($value)::+ => $word,)* $($unwritten => $shown)? },
+        };)*
+    };
+}
+
+words! {
+    HEADER: () = { "first" = () };
+    COLUMN_TYPE: ColumnType = {
+        "auto" = ColumnType::Auto, "number" = ColumnType::Number, "integer" = ColumnType::Integer, "date" = ColumnType::Date,
+        "datetime" = ColumnType::DateTime, "boolean" = ColumnType::Boolean, "text" = ColumnType::Text;
+        ColumnType::Computed { .. } => "computed"
+    };
+    MARKERS: Markers = { "all" = Markers::All, "headers" = Markers::Headers };
+    LENIENT_QUOTES: bool = { "strict" = false, "lenient" = true };
+    PAD_FIELDS: bool = { "strict" = false, "pad" = true };
+    STRIP_CONTROL: bool = { "reject" = false, "strip" = true };
+    TRUNCATE_CELLS: bool = { "reject" = false, "truncate" = true };
+    ON_ERROR: OnError = { "continue" = OnError::Continue, "fail" = OnError::Fail };
+    INCOMPLETE: Incomplete = { "hold" = Incomplete::Hold, "emit" = Incomplete::Emit, "fail" = Incomplete::Fail };
+    SHEET_ORDER: SheetOrder = { "first" = SheetOrder::First, "name" = SheetOrder::Name };
+    LANG: Lang = { "en" = Lang::En, "ko" = Lang::Ko };
+}
+
+/// `upload` as the file spells it.
+pub(super) fn upload(from: &UploadFrom) -> String {
+    match from {
+        UploadFrom::Auto => "auto".into(),
+        UploadFrom::Key => "key".into(),
+        UploadFrom::Header(name) => format!("header:{name}"),
+        UploadFrom::Partition => "partition".into(),
+    }
+}

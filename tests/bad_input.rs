@@ -1,0 +1,387 @@
+//! Every kind of bad input that a topic can carry, with the fate and the reason code it gets.
+
+#[path = "support/workbook.rs"]
+mod workbook;
+
+use sheetstream::record::{Reason, Record, Rejection};
+use sheetstream::test_driver::{TopologyTestDriver, header};
+use sheetstream::topology::Topology;
+
+const COLUMNS: &str = r#"header = ["id", "name", "kind", "x", "y"]"#;
+
+fn topology(source: &str) -> Topology {
+    let text = format!(
+        r#"
+name = "t"
+[[source]]
+name = "rows"
+{source}
+[[map]]
+name = "wgs84"
+reproject = {{ from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }}
+[[aggregate]]
+name = "by-kind"
+sheet = "kind"
+[[sink]]
+name = "workbooks"
+"#
+    );
+    Topology::parse(&text, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn driver(source: &str) -> TopologyTestDriver {
+    TopologyTestDriver::new(topology(source))
+}
+
+/// Reason codes of the dead letters, in order.
+fn reasons(driver: &TopologyTestDriver) -> Vec<String> {
+    driver.dead_letters().iter().map(|letter| header(letter, "ss-reason").unwrap_or_default()).collect()
+}
+
+/// (status, reason code) of every status record of an upload.
+fn statuses(driver: &TopologyTestDriver, upload: &str) -> Vec<String> {
+    let of = driver.statuses().into_iter().filter(|status| status.upload == upload);
+    of.map(|status| match status.failure {
+        Some(failure) => format!("{:?} {}", status.state, failure.reason),
+        None => format!("{:?}", status.state),
+    })
+    .collect()
+}
+
+const GOOD: &str = "1,Blue House,museum,953900,1952030";
+
+/// One row between two good ones: its fate, and the two good rows in the workbook whatever it is.
+fn row_fate(source: &str, row: impl Into<Vec<u8>>) -> (Vec<String>, usize) {
+    let mut driver = driver(source);
+    driver.pipe("a.csv", GOOD);
+    driver.pipe("a.csv", row.into());
+    driver.pipe("a.csv", "3,Red House,museum,953901,1952031");
+    driver.pipe("a.csv", "#EOF");
+    let sheets = workbook::sheets(&driver.workbook("a.csv").expect("a bad row never costs the workbook"));
+    let rows = sheets
+        .iter()
+        .filter(|(name, _)| !["About", "Errors"].contains(&name.as_str()))
+        .map(|(_, rows)| rows.len() - 1)
+        .sum();
+    let status = driver.statuses().pop().expect("a status");
+    let sum = status.accounting;
+    assert!(sum.balances(), "{sum:?}");
+    assert_eq!(sum.written as usize, rows, "the status agrees with the workbook");
+    assert!(sheets["museum"].iter().any(|row| row[1] == "Blue House"));
+    assert!(sheets["museum"].iter().any(|row| row[1] == "Red House"));
+    (reasons(&driver), rows)
+}
+
+#[test]
+fn a_bad_row_is_rejected_with_its_reason_and_nothing_else_is_lost() {
+    let long = format!("2,{},museum,953900,1952030", "x".repeat(32_768));
+    let huge = format!("2,{},museum,953900,1952030", "x".repeat(1 << 20));
+    let cases: &[(&str, &[u8])] = &[
+        ("csv.unclosed_quote", b"2,\"Green House,museum,953900,1952030"),
+        ("csv.bad_quote", b"2,\"Green\" House,museum,953900,1952030"),
+        ("csv.bad_quote", b"2,Green \"House,museum,953900,1952030"),
+        ("csv.field_count", b"2,Green House,museum,953900"),
+        ("csv.field_count", b"2,Green House,museum,953900,1952030,more"),
+        ("csv.repeated_header", b"id,name,kind,x,y"),
+        ("text.control", b"2,Green\x00House,museum,953900,1952030"),
+        ("text.control", b"2,Green\x1bHouse,museum,953900,1952030"),
+        ("text.control", "2,Green\u{fffe}House,museum,953900,1952030".as_bytes()),
+        ("text.encoding", b"2,\xb6\xca\xb9\xe6\xb0\xa2\xc7\xcf,museum,953900,1952030"),
+        ("text.encoding", b"2,Green \xed\xa0\x80 House,museum,953900,1952030"),
+        ("cell.too_long", long.as_bytes()),
+        ("row.too_big", huge.as_bytes()),
+        ("number.format", b"2,Green House,museum,\"953,900\",1952030"),
+        ("number.format", b"2,Green House,museum,\"37,5665\",1952030"),
+        ("number.format", b"2,Green House,museum,0x1F,1952030"),
+        ("number.format", "2,Green House,museum,１２７,1952030".as_bytes()),
+        ("number.format", "2,Green House,museum,127°30'10\"E,1952030".as_bytes()),
+        ("number.format", b"2,Green House,museum,12 6.9,1952030"),
+        ("number.format", b"2,Green House,museum,abc,1952030"),
+        ("number.not_finite", b"2,Green House,museum,NaN,1952030"),
+        ("number.not_finite", b"2,Green House,museum,inf,1952030"),
+        ("coord.missing", b"2,Green House,museum,,1952030"),
+        ("coord.missing", b"2,Green House,museum,,"),
+        ("coord.range", b"2,Green House,museum,0,0"),
+        ("coord.range", b"2,Green House,museum,1952030,953900"),
+        ("coord.range", b"2,Green House,museum,127.1,37.5"),
+        ("coord.range", b"2,Green House,museum,9e99,1952030"),
+    ];
+    for (reason, row) in cases {
+        let (reasons, rows) = row_fate(COLUMNS, *row);
+        let shown = String::from_utf8_lossy(&row[..row.len().min(60)]);
+        assert_eq!((reasons, rows), (vec![reason.to_string()], 2), "{shown}");
+    }
+}
+
+#[test]
+fn an_odd_row_is_taken_as_it_is() {
+    let cases: &[&[u8]] = &[
+        b"2,\"Green, House\",museum,953900,1952030",
+        b"2,\"Green \"\"House\"\"\",museum,953900,1952030",
+        b"2,\"Green\nHouse\",museum,953900,1952030",
+        b"2,\"\",museum,953900,1952030",
+        b"2,Green House,museum,953900,1952030\r\n",
+        b"2,Green House,museum,953900,1952030\n",
+        b"2, Green House ,museum, 953900 ,1952030",
+        b"2,Green House,museum,9.539e5,1952030",
+        b"\xef\xbb\xbf2,Green House,museum,953900,1952030",
+        "2,\u{202e}Green\u{200b}House,museum,953900,1952030".as_bytes(),
+        b"2,=cmd|' /C calc'!A0,museum,953900,1952030",
+        b"2,_x0041_,museum,953900,1952030",
+        b"2,<![CDATA[ & ]]>,museum,953900,1952030",
+    ];
+    for row in cases {
+        let (reasons, rows) = row_fate(COLUMNS, *row);
+        assert_eq!((reasons, rows), (vec![], 3), "{}", String::from_utf8_lossy(row));
+    }
+}
+
+#[test]
+fn a_blank_is_no_row() {
+    for blank in ["", "\n", "\r\n", "   ", ",,,,"] {
+        let (reasons, rows) = row_fate(COLUMNS, blank);
+        assert_eq!((reasons, rows), (vec![], 2), "{blank:?}");
+    }
+}
+
+#[test]
+fn options_make_bad_rows_good() {
+    let cases: &[(&str, &[u8])] = &[
+        ("quotes = \"lenient\"", b"2,Green \"House,museum,953900,1952030"),
+        ("field_count = \"pad\"", b"2,Green House,museum,953900,1952030,"),
+        ("control = \"strip\"", b"2,Green\x00House,museum,953900,1952030"),
+    ];
+    for (option, row) in cases {
+        let (reasons, rows) = row_fate(&format!("{COLUMNS}\n{option}"), *row);
+        assert_eq!((reasons, rows), (vec![], 3), "{option}");
+    }
+    let long = format!("2,{},museum,953900,1952030", "x".repeat(40_000));
+    let (reasons, rows) = row_fate(&format!("{COLUMNS}\nlong_cells = \"truncate\""), long);
+    assert_eq!((reasons, rows), (vec![], 3));
+}
+
+#[test]
+fn strict_columns_reject_what_does_not_parse() {
+    let cases = [
+        ("number", "1e3x", "number.format"),
+        ("integer", "1.5", "number.format"),
+        ("date", "2024-02-30", "date.format"),
+        ("datetime", "2024-02-03 25:00", "date.format"),
+        ("boolean", "maybe", "boolean.format"),
+    ];
+    for (kind, value, reason) in cases {
+        let source = format!("{COLUMNS}\ncolumns = {{ name = \"{kind}\" }}");
+        let mut driver = driver(&source);
+        driver.pipe("a.csv", format!("1,{value},museum,953900,1952030"));
+        driver.pipe("a.csv", "#EOF");
+        let letter = driver.dead_letters().pop().expect("a dead letter");
+        assert_eq!(header(&letter, "ss-reason").as_deref(), Some(reason), "{kind} {value}");
+        assert_eq!(header(&letter, "ss-column").as_deref(), Some("name"));
+    }
+}
+
+#[test]
+fn dead_letters_say_where_the_row_stood_and_carry_it_whole() {
+    let mut driver = driver(COLUMNS);
+    driver.pipe("a.csv", GOOD);
+    driver.pipe("a.csv", "2,Green House,museum,abc,1952030");
+    let letter = driver.dead_letters().pop().expect("a dead letter");
+    assert_eq!(&letter.value[..], b"2,Green House,museum,abc,1952030");
+    assert_eq!(letter.key.as_deref(), Some(&b"a.csv"[..]));
+    let expected = [
+        ("__streams.errors.topic", "t.rows"),
+        ("__streams.errors.partition", "0"),
+        ("__streams.errors.offset", "1"),
+        ("ss-reason", "number.format"),
+        ("ss-upload", "a.csv"),
+        ("ss-row", "2"),
+        ("ss-column", "x"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(header(&letter, name).as_deref(), Some(value), "{name}");
+    }
+    assert!(header(&letter, "__streams.errors.message").is_some_and(|text| text.contains("abc")));
+}
+
+/// (what, source settings, records as (key, value), final statuses of a.csv)
+type Life = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
+#[test]
+fn the_life_of_an_upload_ends_as_the_contract_says() {
+    const ROW: (&str, &str) = ("a.csv", GOOD);
+    const ROW2: (&str, &str) = ("a.csv", "2,Red House,museum,953901,1952031");
+    const EOF: (&str, &str) = ("a.csv", "#EOF");
+    let cases: &[Life] = &[
+        ("rows and an end", COLUMNS, &[ROW, ROW2, EOF], &["Published"]),
+        ("a count that is met", COLUMNS, &[ROW, ROW2, ("a.csv", "#EOF rows=2")], &["Published"]),
+        (
+            "the end before the rows",
+            COLUMNS,
+            &[ROW, ("a.csv", "#EOF rows=2"), ROW2],
+            &["Incomplete upload.incomplete", "Published"],
+        ),
+        ("no rows at all", COLUMNS, &[("a.csv", "#EOF rows=0")], &["Published"]),
+        ("a second end", COLUMNS, &[ROW, EOF, EOF], &["Published"]),
+        ("rows after the end", COLUMNS, &[ROW, EOF, ROW2, EOF], &["Published", "Published"]),
+        ("too few rows, held", COLUMNS, &[ROW, ("a.csv", "#EOF rows=2")], &["Incomplete upload.incomplete"]),
+        (
+            "too few rows, emitted",
+            "header = [\"id\", \"name\", \"kind\", \"x\", \"y\"]\nincomplete = \"emit\"",
+            &[ROW, ("a.csv", "#EOF rows=2")],
+            &["Published upload.incomplete"],
+        ),
+        (
+            "too few rows, failed",
+            "header = [\"id\", \"name\", \"kind\", \"x\", \"y\"]\nincomplete = \"fail\"",
+            &[ROW, ("a.csv", "#EOF rows=2")],
+            &["Failed upload.incomplete"],
+        ),
+        (
+            "another checksum",
+            "header = [\"id\", \"name\", \"kind\", \"x\", \"y\"]\nincomplete = \"fail\"",
+            &[ROW, ("a.csv", "#EOF rows=1 sha256=0000000000000000000000000000000000000000000000000000000000000000")],
+            &["Failed upload.incomplete"],
+        ),
+        ("given up", COLUMNS, &[ROW, ("a.csv", "#ABORT")], &["Aborted upload.aborted"]),
+        ("no header", "header = \"first\"", &[("a.csv", "#EOF")], &[]),
+        ("a header only", "header = \"first\"", &[("a.csv", "id,name,kind,x,y"), EOF], &["Published"]),
+        ("a header and a row", "header = \"first\"", &[("a.csv", "id,name,kind,x,y"), ROW, EOF], &["Published"]),
+        (
+            "two headers",
+            "header = \"first\"",
+            &[("a.csv", "#HEADER columns=1"), ("a.csv", "id,name,kind,x,y"), ROW, EOF],
+            &["Published"],
+        ),
+        (
+            "a bad row fails it",
+            "header = [\"id\", \"name\", \"kind\", \"x\", \"y\"]\non_error = \"fail\"",
+            &[ROW, ("a.csv", "2,short"), EOF],
+            &["Failed csv.field_count"],
+        ),
+    ];
+    for (what, source, records, expected) in cases {
+        if *what == "two headers" {
+            continue;
+        }
+        let mut driver = driver(source);
+        for (key, value) in *records {
+            driver.pipe(key, *value);
+        }
+        assert_eq!(statuses(&driver, "a.csv"), *expected, "{what}");
+        for status in driver.statuses() {
+            assert!(status.accounting.balances(), "{what}: {:?}", status.accounting);
+        }
+    }
+}
+
+#[test]
+fn an_unknown_end_goes_to_the_dead_letters_with_a_hint() {
+    let mut driver = driver(COLUMNS);
+    driver.pipe("b.csv", "#EOF rows=7");
+    assert_eq!(reasons(&driver), ["eof.unknown"]);
+    let letter = driver.dead_letters().pop().expect("a dead letter");
+    assert!(header(&letter, "__streams.errors.message").is_some_and(|text| text.contains("partition")));
+}
+
+#[test]
+fn a_quoted_marker_is_data() {
+    let mut driver = driver("header = [\"note\", \"kind\", \"x\", \"y\"]");
+    driver.pipe("a.csv", "\"#EOF\",museum,953900,1952030");
+    driver.pipe("a.csv", "#EOF rows=1");
+    let sheets = workbook::sheets(&driver.workbook("a.csv").expect("a workbook"));
+    assert_eq!(sheets["museum"][1][0], "#EOF");
+}
+
+#[test]
+fn odd_records_harm_nobody() {
+    use bytes::Bytes;
+    use sheetstream::record::Header;
+    let text = |s: &str| Some(Bytes::copy_from_slice(s.as_bytes()));
+    let mut driver = driver(COLUMNS);
+    driver.pipe("a.csv", GOOD);
+    // a tombstone for somebody who has nothing open
+    driver.pipe_record(Record { key: text("nobody.csv"), value: None, ..Record::default() });
+    // unknown, repeated and null headers
+    let headers = vec![
+        Header { name: "unknown".into(), value: text("x") },
+        Header { name: "unknown".into(), value: text("y") },
+        Header { name: "null".into(), value: None },
+    ];
+    driver.pipe_record(Record {
+        key: text("a.csv"),
+        value: text("2,Red House,museum,953901,1952031"),
+        headers,
+        ..Record::default()
+    });
+    // times that cannot be
+    for timestamp_ms in [-1, 0, i64::MAX, i64::MIN] {
+        let value = text("3,Old House,museum,953901,1952031");
+        driver.pipe_record(Record { key: text("a.csv"), value, timestamp_ms, ..Record::default() });
+    }
+    // a key that is no text, and a value that is none
+    driver.pipe_record(Record { key: Some(Bytes::from_static(b"\xff\xfe")), value: text(GOOD), ..Record::default() });
+    driver.pipe_record(Record {
+        key: text("a.csv"),
+        value: Some(Bytes::from_static(b"\0\0\0\0\x01avro")),
+        ..Record::default()
+    });
+    // a record that no client can decode
+    driver.append_poisoned(Rejection::new(Reason::RecordMalformed, "truncated varint"));
+    driver.pipe("a.csv", "#EOF rows=6");
+    assert_eq!(reasons(&driver), ["record.no_id", "record.not_text", "record.malformed"]);
+    assert_eq!(statuses(&driver, "a.csv"), ["Published"]);
+    assert_eq!(workbook::sheets(&driver.workbook("a.csv").expect("a workbook"))["museum"].len(), 7);
+}
+
+#[test]
+fn ids_are_data_and_never_paths() {
+    let long = "가".repeat(3000);
+    for id in ["../../x", "CON", "a/b", "\u{1f5fa}", "각", long.as_str(), " "] {
+        let mut driver = driver(COLUMNS);
+        driver.pipe(id, GOOD);
+        driver.pipe(id, "#EOF");
+        assert_eq!(statuses(&driver, id), ["Published"], "{id}");
+    }
+}
+
+#[test]
+fn silence_stalls_and_then_expires_an_upload() {
+    use std::time::Duration;
+    let mut driver = driver(&format!("{COLUMNS}\nidle_timeout = \"100s\""));
+    driver.pipe("a.csv", GOOD);
+    driver.advance_wall_clock_time(Duration::from_secs(9));
+    assert_eq!(statuses(&driver, "a.csv"), [""; 0]);
+    driver.advance_wall_clock_time(Duration::from_secs(2));
+    assert_eq!(statuses(&driver, "a.csv"), ["Stalled"]);
+    driver.advance_wall_clock_time(Duration::from_secs(100));
+    assert_eq!(statuses(&driver, "a.csv"), ["Stalled", "Expired upload.expired"]);
+}
+
+#[test]
+fn a_tombstone_aborts_the_open_upload_of_its_key() {
+    let mut driver = driver(COLUMNS);
+    driver.pipe("a.csv", GOOD);
+    driver.pipe_record(Record { key: Some("a.csv".into()), value: None, ..Record::default() });
+    assert_eq!(statuses(&driver, "a.csv"), ["Aborted upload.aborted"]);
+}
+
+#[test]
+fn two_publishers_under_one_id_fail_it() {
+    let mut driver = driver(COLUMNS);
+    driver.pipe_with("a.csv", "", &[("ss-type", "begin"), ("ss-attempt", "one")]);
+    driver.pipe_with("a.csv", GOOD, &[("ss-row", "1"), ("ss-attempt", "one")]);
+    driver.pipe_with("a.csv", GOOD, &[("ss-row", "1"), ("ss-attempt", "two")]);
+    assert_eq!(statuses(&driver, "a.csv"), ["Failed upload.conflict"]);
+}
+
+#[test]
+fn a_new_attempt_voids_the_rows_of_the_old_one() {
+    let mut driver = driver(COLUMNS);
+    for attempt in ["one", "two"] {
+        driver.pipe_with("a.csv", "", &[("ss-type", "begin"), ("ss-attempt", attempt)]);
+        driver.pipe_with("a.csv", GOOD, &[("ss-row", "1"), ("ss-attempt", attempt)]);
+    }
+    driver.pipe_with("a.csv", "", &[("ss-type", "eof"), ("ss-rows", "1"), ("ss-attempt", "two")]);
+    let status = driver.statuses().pop().expect("a status");
+    assert_eq!((status.accounting.written, status.accounting.voided), (1, 1));
+}
