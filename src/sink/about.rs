@@ -174,7 +174,7 @@ pub(super) fn write_about(
 
     for pair in &facts.crs {
         page.next += 1;
-        page.heading(&[words.coordinates, ""], header)?;
+        page.heading(&[words.coordinates, "", ""], header)?;
         page.text(words.from, &crs_text(&pair.from))?;
         page.text(words.to, &crs_text(&pair.to))?;
         page.text(words.operation, &pair.operation)?;

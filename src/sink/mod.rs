@@ -6,6 +6,7 @@ pub mod dead_letter;
 pub mod digest;
 mod package;
 mod sheet;
+mod sheet_lists;
 pub mod sheet_names;
 mod skeleton;
 pub mod status;

@@ -18,7 +18,7 @@ const WIDTHS: [u16; 2] = [6, 60];
 /// Characters that a filter button covers.
 const FILTER_BUTTON: u16 = 3;
 /// Characters of room behind the widest cell.
-const ROOM: u16 = 1;
+const ROOM: u16 = 2;
 
 /// A sheet of an upload, or as much of it as fits one worksheet; or the sheet of its errors.
 #[derive(Debug)]
@@ -262,7 +262,7 @@ mod tests {
         let mut writer = PageWriter::new(template.styles.clone(), true);
         let columns = ["n", "a name of thirty characters ok", "다섯글자임", "n", "", "n"];
         let cells = [3, 10, 12, 60, 59, 10_000];
-        let expected_widths = [6, 34, 14, 60, 60, 60];
+        let expected_widths = [6, 35, 15, 60, 60, 60];
         let frame = Frame::new(&template, &columns, &LOOK, &mut writer);
         for rows in [0, 1, 50, 1_048_575] {
             let (expected, sheet) = (library(rows, &expected_widths), ours(&frame, &mut writer, rows, &cells, false));
@@ -286,7 +286,7 @@ mod tests {
         let plain = WorkbookConfig { autofilter: false, cell_refs: false, ..LOOK };
         let frame = Frame::new(&template, &["0", "1", "2"], &plain, &mut writer);
         let xml = ours(&frame, &mut writer, 0, &[9], true);
-        let columns = "<col min=\"1\" max=\"1\" width=\"10.7109375\" customWidth=\"1\"/><col min=\"2\" max=\"3\" ";
+        let columns = "<col min=\"1\" max=\"1\" width=\"11.7109375\" customWidth=\"1\"/><col min=\"2\" max=\"3\" ";
         assert!(xml.contains(columns));
         assert!(xml.contains("tabSelected=\"1\"") && xml.contains("<row><c s=\"1\" t=\"inlineStr\">"));
         assert!(!xml.contains("autoFilter"));

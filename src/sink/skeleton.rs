@@ -1,16 +1,16 @@
-//! What rust_xlsxwriter makes of a workbook: everything but the rows of data. A skeleton has one sheet of data, the template; its parts are copied as
-//! they are, except that the template becomes any number of sheets, and the lists of sheets grow accordingly.
+//! What rust_xlsxwriter makes of a workbook: everything but the rows. A skeleton has one empty sheet of rows, the template; its parts are
+//! copied as they are, except that the template becomes any number of sheets, and the lists of sheets grow with it.
 //!
-//! One sheet costs rust_xlsxwriter over 100 us (a thread and a compressor each), which 2,000 sheets would feel; here it costs a few.
+//! One sheet costs rust_xlsxwriter over 100 us (a thread and a compressor each), which 2,000 sheets would feel.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::io::Read;
 
 use flate2::read::DeflateDecoder;
-use rust_xlsxwriter::utility::{cell_range_absolute, quote_sheet_name, row_col_to_cell};
+use rust_xlsxwriter::utility::row_col_to_cell;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, FormatBorder, Workbook, XlsxError};
 
-use crate::page::{StyleId, Styles, xml};
+use crate::page::{StyleId, Styles};
 use crate::record::{Reason, Rejection};
 use crate::sink::WorkbookConfig;
 use crate::sink::zip::{Method, StoredPart, read_directory};
@@ -106,18 +106,6 @@ impl Skeleton {
         Ok(text)
     }
 
-    /// A part that lists the sheets, with all of these instead of those of the skeleton; `None` for a part that lists none.
-    pub fn list_sheets(&self, part: &StoredPart, sheets: &[Listed]) -> Result<Option<String>, Rejection> {
-        let listed = match part.name.as_str() {
-            "[Content_Types].xml" => Some(content_types(&self.xml(part)?, sheets.len())),
-            "xl/_rels/workbook.xml.rels" => Some(relationships(&self.xml(part)?, sheets.len())),
-            "xl/workbook.xml" => workbook(&self.xml(part)?, sheets),
-            "docProps/app.xml" => titles(&self.xml(part)?, sheets),
-            _ => return Ok(None),
-        };
-        listed.map(Some).ok_or_else(|| broken(format_args!("unexpected {}", part.name)))
-    }
-
     /// The XML of the template.
     pub fn template(&self) -> Result<String, Rejection> {
         let part = self.parts.iter().find(|part| part.name == TEMPLATE_PART).ok_or_else(|| broken(TEMPLATE_PART))?;
@@ -184,107 +172,6 @@ fn style_of(rows: &str, cell: &str) -> Option<u16> {
     style.split_once('"')?.0.parse().ok()
 }
 
-/// A sheet in the lists of the package: its name, and last row and last column (from 0) of its filter, which begins at A1.
-pub(super) type Listed = (String, Option<(u32, u16)>);
-
-/// The element of the first worksheet once for each sheet, those of other worksheets never, any other as it is.
-fn repeated(element: &str, sheets: usize) -> impl Iterator<Item = String> {
-    const FIRST: &str = "worksheets/sheet1.xml";
-    let numbers = match (element.contains(FIRST), element.contains("worksheets/sheet")) {
-        (true, _) => 1..sheets + 1,
-        (false, true) => 1..1,
-        (false, false) => 1..2,
-    };
-    numbers.map(move |n| element.replacen(FIRST, &format!("worksheets/sheet{n}.xml"), 1))
-}
-
-/// The types of the parts.
-fn content_types(xml: &str, sheets: usize) -> String {
-    xml.split_inclusive('>').flat_map(|element| repeated(element, sheets)).collect()
-}
-
-/// The parts that the workbook refers to, numbered anew: worksheets come first, so that sheet n is `rId<n>`.
-fn relationships(xml: &str, sheets: usize) -> String {
-    let mut out = String::with_capacity(xml.len() + 140 * sheets);
-    let mut id = 0;
-    for element in xml.split_inclusive('>') {
-        match element.split_once(" Type=").filter(|(start, _)| start.starts_with("<Relationship Id=")) {
-            Some((_, rest)) => {
-                for rest in repeated(rest, sheets) {
-                    id += 1;
-                    let _ = write!(out, "<Relationship Id=\"rId{id}\" Type={rest}");
-                }
-            }
-            None => out.push_str(element),
-        }
-    }
-    out
-}
-
-/// The sheets and, for each filter, the hidden name that Excel expects with it.
-fn workbook(xml: &str, sheets: &[Listed]) -> Option<String> {
-    let (before, rest) = xml.split_once("<sheets>")?;
-    let (_, after) = rest.split_at(rest.find("<calcPr")?);
-    let mut out = String::with_capacity(xml.len() + 220 * sheets.len());
-    out.push_str(before);
-    out.push_str("<sheets>");
-    for (n, (name, _)) in (1..).zip(sheets) {
-        let name = escape_attribute(name);
-        let _ = write!(out, "<sheet name=\"{name}\" sheetId=\"{n}\" r:id=\"rId{n}\"/>");
-    }
-    out.push_str("</sheets>");
-    let mut filters: Vec<(String, usize)> = Vec::new();
-    for (index, (name, filter)) in sheets.iter().enumerate() {
-        if let Some((row, column)) = *filter {
-            let range = cell_range_absolute(0, 0, row, column);
-            filters.push((format!("{}!{range}", quote_sheet_name(name)), index));
-        }
-    }
-    filters.sort_unstable(); // Excel keeps names sorted
-    if !filters.is_empty() {
-        out.push_str("<definedNames>");
-        for (range, index) in &filters {
-            let _ = write!(out, "<definedName name=\"_xlnm._FilterDatabase\" localSheetId=\"{index}\" hidden=\"1\">");
-            push_text(range, &mut out);
-            out.push_str("</definedName>");
-        }
-        out.push_str("</definedNames>");
-    }
-    out.push_str(after);
-    Some(out)
-}
-
-/// The names of the sheets and their number.
-fn titles(xml: &str, sheets: &[Listed]) -> Option<String> {
-    let (before, rest) = xml.split_once("<vt:i4>")?;
-    let (_, rest) = rest.split_once("</vt:i4>")?;
-    let (between, rest) = rest.split_once("<TitlesOfParts>")?;
-    let (_, after) = rest.split_once("</TitlesOfParts>")?;
-    let count = sheets.len();
-    let mut out = format!(
-        "{before}<vt:i4>{count}</vt:i4>{between}<TitlesOfParts><vt:vector size=\"{count}\" baseType=\"lpstr\">"
-    );
-    for (name, _) in sheets {
-        out.push_str("<vt:lpstr>");
-        push_text(name, &mut out);
-        out.push_str("</vt:lpstr>");
-    }
-    out.push_str("</vt:vector></TitlesOfParts>");
-    out.push_str(after);
-    Some(out)
-}
-
-fn push_text(text: &str, out: &mut String) {
-    let mut escaped = Vec::with_capacity(text.len());
-    xml::escape(text, &mut escaped);
-    out.push_str(&String::from_utf8_lossy(&escaped));
-}
-
-/// Sheet names have no control characters, so markup is all there is to escape.
-fn escape_attribute(text: &str) -> String {
-    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,48 +179,14 @@ mod tests {
 
     const LOOK: WorkbookConfig =
         WorkbookConfig { freeze_header: true, autofilter: true, cell_refs: true, about: true, lang: Lang::En };
-    const NAMES: [&str; 12] =
-        ["강남구", "a & <b> \"c\"", "it's", "R1C1", "A1", "Zoo", "b", "B2B", "1st", "x.y", "-", "😀"];
 
-    /// A skeleton with these sheets of data and one more behind them.
-    fn skeleton(data: &[&str], autofilter: bool) -> Skeleton {
-        let make = Skeleton::make(&LOOK, "title", |workbook, _| {
-            for (index, name) in data.iter().enumerate() {
-                let sheet = if index == 0 { workbook.worksheet_from_index(0)? } else { workbook.add_worksheet() };
-                sheet.set_name(*name)?;
-                if autofilter {
-                    sheet.autofilter(0, 0, index as u32 + 7, 3)?;
-                }
-            }
-            workbook.add_worksheet().set_name("About")?.write_string(0, 0, "text")?;
-            Ok(())
-        });
-        make.expect("a skeleton")
-    }
-
-    #[test]
-    fn lists_of_sheets_are_what_the_library_writes_for_them() {
-        for autofilter in [true, false] {
-            let expected = skeleton(&NAMES, autofilter);
-            let small = skeleton(&["Sheet1"], autofilter);
-            let filter = |index: u32| autofilter.then_some((index + 7, 3));
-            let mut listed: Vec<Listed> =
-                (0..).zip(NAMES).map(|(index, name)| (name.to_owned(), filter(index))).collect();
-            listed.push(("About".to_owned(), None));
-            let mut lists = 0;
-            for part in small.parts() {
-                let Some(xml) = small.list_sheets(part, &listed).expect("a known form") else { continue };
-                let same = expected.parts().iter().find(|other| other.name == part.name).expect("the same part");
-                assert_eq!(xml, expected.xml(same).expect("XML"), "{}", part.name);
-                lists += 1;
-            }
-            assert_eq!(lists, 4);
-        }
+    fn skeleton() -> Skeleton {
+        Skeleton::make(&LOOK, "", |_, _| Ok(())).expect("a skeleton")
     }
 
     #[test]
     fn every_style_of_the_table_has_its_format() {
-        let skeleton = skeleton(&["Sheet1"], false);
+        let skeleton = skeleton();
         let template = SheetTemplate::parse(&skeleton.template().expect("XML")).expect("a template");
         let part = skeleton.parts().iter().find(|part| part.name == "xl/styles.xml").expect("styles");
         let xml = skeleton.xml(part).expect("XML");
@@ -359,7 +212,7 @@ mod tests {
 
     #[test]
     fn unexpected_templates_are_refused() {
-        let template = skeleton(&["Sheet1"], false).template().expect("XML");
+        let template = skeleton().template().expect("XML");
         for gone in ["<dimension ", "<sheetData>", "</sheetData>", "r=\"A1\"", "r=\"T2\""] {
             assert!(template.contains(gone), "{gone}");
             assert_eq!(SheetTemplate::parse(&template.replace(gone, "")), None, "{gone}");

@@ -8,8 +8,9 @@ use crate::record::{Reason, Rejection};
 use crate::sink::about::{ErrorRows, write_about};
 use crate::sink::package::Package;
 use crate::sink::sheet::{Frame, RowSheet};
+use crate::sink::sheet_lists::{Listed, SheetList};
 use crate::sink::sheet_names::SheetNamer;
-use crate::sink::skeleton::{Listed, SheetTemplate, Skeleton, TEMPLATE_PART, broken, worksheet_number, worksheet_part};
+use crate::sink::skeleton::{SheetTemplate, Skeleton, TEMPLATE_PART, broken, worksheet_number, worksheet_part};
 use crate::sink::{AboutFacts, CompleteUpload, SHEET_ROWS_MAX, SinkConfig};
 
 pub use crate::sink::package::Workbook;
@@ -72,8 +73,8 @@ impl WorkbookMaker {
             sheets.push((&errors, &error_frame));
         }
 
-        let list = |(sheet, frame): &(&'_ RowSheet<'_>, &Frame)| (sheet.name.to_string(), frame.filter(sheet));
-        let mut listed: Vec<Listed> = sheets.iter().map(list).collect();
+        let mut listed: Vec<Listed> =
+            sheets.iter().map(|(sheet, frame)| (sheet.name.to_string(), frame.filter(sheet))).collect();
         if config.about {
             listed.push((words.about.to_owned(), None));
         }
@@ -97,7 +98,9 @@ impl WorkbookMaker {
             } else if let Some(number) = worksheet_number(&part.name) {
                 // The second worksheet of the skeleton is the first one behind ours.
                 package.raw(&worksheet_part(sheets.len() + number - 1), &part.facts, skeleton.raw(part));
-            } else if let Some(xml) = skeleton.list_sheets(part, &listed)? {
+            } else if let Some(list) = SheetList::of(&part.name) {
+                let xml = list.with_sheets(&skeleton.xml(part)?, &listed);
+                let xml = xml.ok_or_else(|| broken(format_args!("unexpected {}", part.name)))?;
                 package.xml(&part.name, &writer.wrap(xml.as_bytes()));
             } else {
                 package.raw(&part.name, &part.facts, skeleton.raw(part));
