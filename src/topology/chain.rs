@@ -8,6 +8,9 @@ use super::spec::{NodeKind, NodeSpec};
 /// Longest name of a topology or a node: with `.dead-letters` behind it still a topic.
 pub(super) const NAME_LENGTH_MAX: usize = 200;
 
+/// Nodes of one topology.
+pub(super) const NODES_MAX: usize = 64;
+
 /// Every check of this file.
 pub(super) fn check(nodes: &[NodeSpec], findings: &mut Findings) {
     check_names(nodes, findings);
@@ -22,9 +25,7 @@ pub(super) fn check_name(what: &str, name: &Spanned<String>, length_max: usize, 
     if text.is_empty() || text.len() > length_max || !text.chars().all(legal) || matches!(text.as_str(), "." | "..") {
         let why =
             format!("it is made of 1 to {length_max} of the characters A-Z a-z 0-9 . _ - and is not \".\" or \"..\"");
-        let shown: String = text.chars().take(40).collect();
-        let more = if shown.len() < text.len() { "..." } else { "" };
-        findings.add(name.span(), format!("{what} cannot be \"{shown}{more}\""), why);
+        findings.add(name.span(), format!("{what} cannot be \"{text}\""), why);
     }
 }
 
@@ -75,7 +76,7 @@ fn check_order(nodes: &[NodeSpec], findings: &mut Findings) {
         let mut earlier = nodes[..n].iter().map(|earlier| earlier.kind.place());
         let only = match node.kind {
             NodeKind::Source(_) => "a topology reads one topic; another topic is another topology",
-            NodeKind::Reproject(_) | NodeKind::Select(_) | NodeKind::UnknownMap => "",
+            NodeKind::Map(_) => "",
             NodeKind::Aggregate(_) => "one key names the sheets of a workbook",
             NodeKind::Sink(_) => "a topology makes one workbook of an upload",
         };
@@ -93,7 +94,7 @@ impl NodeKind {
     fn place(&self) -> (u8, &'static str) {
         match self {
             NodeKind::Source(_) => (0, "source"),
-            NodeKind::Reproject(_) | NodeKind::Select(_) | NodeKind::UnknownMap => (1, "map"),
+            NodeKind::Map(_) => (1, "map"),
             NodeKind::Aggregate(_) => (2, "aggregate"),
             NodeKind::Sink(_) => (3, "sink"),
         }

@@ -1,8 +1,16 @@
 //! Which columns rows have at a point of the chain, as far as the file tells, and whether what a node asks for can be there.
 
+use std::collections::HashSet;
+
 use toml::Spanned;
 
 use super::problem::{Findings, list, nearest};
+
+/// Columns of an Excel sheet.
+const COLUMNS_MAX: usize = 16_384;
+
+/// Columns among which a nearest name is looked for: to compare each with each takes minutes for the widest of files.
+const NEAREST_AMONG_MAX: usize = 1_000;
 
 /// The columns at one point of the chain.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +46,8 @@ impl Columns {
             _ => format!("\"{key}\" names {} columns, none of which is there", candidates.len()),
         };
         let names = || self.names().iter().map(String::as_str);
-        let near = candidates.iter().find_map(|candidate| nearest(candidate.get_ref(), names()));
+        let mut searched = candidates.iter().filter(|_| self.names().len() <= NEAREST_AMONG_MAX);
+        let near = searched.find_map(|candidate| nearest(candidate.get_ref(), names()));
         findings.add_nearest(first.span(), what, format!("here the columns are {}", list(names())), near);
     }
     fn names(&self) -> &[String] {
@@ -47,14 +56,19 @@ impl Columns {
     }
 }
 
-/// No two of `names` are equal, and none is empty.
+/// No two of `names` are equal, none is empty, and a sheet has room for them.
 pub(super) fn check_distinct(key: &str, names: &[&Spanned<String>], findings: &mut Findings) {
-    for (n, name) in names.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for name in names.iter().take(COLUMNS_MAX) {
         if name.get_ref().is_empty() {
-            findings.add(name.span(), format!("\"{key}\" holds an empty column name"), "");
-        } else if names[..n].iter().any(|earlier| earlier.get_ref() == name.get_ref()) {
+            findings.add(name.span(), format!("an empty column name in \"{key}\""), "");
+        } else if !seen.insert(name.get_ref()) {
             let why = "a column is found by its name";
-            findings.add(name.span(), format!("\"{key}\" holds \"{}\" twice", name.get_ref()), why);
+            findings.add(name.span(), format!("\"{}\" stands twice in \"{key}\"", name.get_ref()), why);
         }
+    }
+    if let Some(name) = names.get(COLUMNS_MAX) {
+        let why = format!("a sheet of Excel has {COLUMNS_MAX} at most");
+        findings.add(name.span(), format!("{} columns in \"{key}\"", names.len()), why);
     }
 }

@@ -1,6 +1,6 @@
 //! What flows: a topology file, proven. Plain data; nothing here connects to anything.
 //!
-//! `reader.rs` reads TOML key by key, `spec.rs` is what the file says, `compile.rs` what it means; `describe.rs` tells it to people.
+//! `reader.rs` reads TOML key by key, `spec.rs` is what the file says, `compile.rs` what it means (`maps.rs` is both for `[[map]]`); `describe.rs` tells it to people.
 
 mod chain;
 mod columns;
@@ -8,6 +8,7 @@ mod compile;
 mod describe;
 mod hash;
 mod interpolate;
+mod maps;
 mod problem;
 mod reader;
 mod sheet;
@@ -80,6 +81,7 @@ impl Topology {
         for error in errors {
             reader.findings.add(error.span().unwrap_or(0..0), error.message(), "the file is not valid TOML");
         }
+        reader.findings.keep_first_of_each_line(text);
         if !reader.findings.is_empty() {
             return Err(reader.findings.into_problems(file_name, text));
         }

@@ -93,9 +93,15 @@ impl Findings {
         why: impl Into<String>,
         nearest: Option<&str>,
     ) {
-        let why = Some(why.into()).filter(|why| !why.is_empty());
-        let problem = Problem { at: None, what: what.into(), why, nearest: nearest.map(str::to_owned) };
+        let why = Some(printable(&why.into())).filter(|why| !why.is_empty());
+        let problem = Problem { at: None, what: printable(&what.into()), why, nearest: nearest.map(printable) };
         self.found.push((span.start, problem));
+    }
+    /// Drops what stands behind another problem of its line, and most likely follows from it.
+    pub fn keep_first_of_each_line(&mut self, text: &str) {
+        self.found.sort_by_key(|(offset, _)| *offset);
+        let lines = Lines::of(text);
+        self.found.dedup_by_key(|(offset, _)| lines.line(*offset));
     }
     /// True when nothing is wrong so far.
     pub fn is_empty(&self) -> bool {
@@ -104,16 +110,43 @@ impl Findings {
     /// The problems in the order of the text, offsets turned into lines and columns.
     pub fn into_problems(mut self, file: &str, text: &str) -> Problems {
         self.found.sort_by_key(|(offset, _)| *offset);
-        let place = |(offset, problem)| Problem { at: Some(position(text, offset)), ..problem };
+        let lines = Lines::of(text);
+        let place = |(offset, problem)| Problem { at: Some(lines.position(offset)), ..problem };
         Problems { file: file.into(), problems: self.found.into_iter().map(place).collect() }
     }
 }
 
-/// Place of a byte offset.
-fn position(text: &str, offset: usize) -> Position {
-    let before = &text[..text.floor_char_boundary(offset)];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+/// A text that quotes a file and still fits one line of a terminal: control characters escaped, an endless value cut.
+fn printable(text: &str) -> String {
+    const CHARS_MAX: usize = 600;
+    let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    let mut printable: String = text.chars().take(CHARS_MAX).map(escape).collect();
+    if text.chars().nth(CHARS_MAX).is_some() {
+        printable.push_str("...");
+    }
+    printable
+}
+
+/// Where the lines of a text begin.
+struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    fn of(text: &'t str) -> Lines<'t> {
+        let starts = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Lines { text, starts }
+    }
+    /// Line of a byte offset, from 1.
+    fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
+    }
+    fn position(&self, offset: usize) -> Position {
+        let offset = self.text.floor_char_boundary(offset);
+        let line = self.line(offset);
+        Position { line, column: self.text[self.starts[line - 1]..offset].chars().count() + 1 }
+    }
 }
 
 /// Of `valid`, the name that `written` most likely meant: at most two in five characters differ, in whatever case.
@@ -146,8 +179,8 @@ mod tests {
     fn columns_count_characters_not_bytes() {
         let text = "a = 1\n\"위도\" = 2\n";
         let offset = text.rfind('=').expect("there is one");
-        assert_eq!(position(text, offset), Position { line: 2, column: 6 });
-        assert_eq!(position(text, text.len() + 9), Position { line: 3, column: 1 });
+        assert_eq!(Lines::of(text).position(offset), Position { line: 2, column: 6 });
+        assert_eq!(Lines::of(text).position(text.len() + 9), Position { line: 3, column: 1 });
     }
 
     #[test]
@@ -156,6 +189,12 @@ mod tests {
         assert_eq!(nearest("Topic", ["topic", "name"]), Some("topic"));
         assert_eq!(nearest("엑스좌표", ["엑스좌표_값", "와이좌표_값"]), Some("엑스좌표_값"));
         assert_eq!(nearest("brokers", ["topic", "name"]), None);
+    }
+
+    #[test]
+    fn quoted_text_stays_on_its_line() {
+        assert_eq!(printable("a\u{1b}[31m\nb 위도"), "a\\u{1b}[31m\\nb 위도");
+        assert_eq!(printable(&"x".repeat(601)).len(), 603);
     }
 
     #[test]

@@ -7,10 +7,12 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::chain::NODES_MAX;
+use super::maps::MapSpec;
+use super::problem::nearest;
 use super::reader::{Fields, Reader};
 use super::words;
 use crate::aggregate::SheetOrder;
-use crate::page::styles::DECIMALS_MAX;
 use crate::record::ColumnType;
 use crate::sink::{Lang, WorkbookConfig};
 use crate::source::{Incomplete, Markers, OnError};
@@ -39,12 +41,8 @@ pub(super) struct NodeSpec {
 pub(super) enum NodeKind {
     /// `[[source]]`
     Source(SourceSpec),
-    /// `[[map]]` with `reproject`
-    Reproject(ReprojectSpec),
-    /// `[[map]]` with `select`
-    Select(Vec<SelectedColumn>),
-    /// A `[[map]]` that could not be read.
-    UnknownMap,
+    /// `[[map]]`
+    Map(MapSpec),
     /// `[[aggregate]]`
     Aggregate(AggregateSpec),
     /// `[[sink]]`
@@ -74,30 +72,6 @@ pub(super) enum HeaderSpec {
     Declared(Vec<Spanned<String>>),
 }
 
-/// `reproject = { .. }`
-pub(super) struct ReprojectSpec {
-    pub span: Range<usize>,
-    pub from: Option<Spanned<String>>,
-    pub to: Option<Spanned<String>>,
-    pub input: Option<CoordinateSpec>,
-    pub into: Option<Spanned<Vec<Spanned<String>>>>,
-    pub decimals: Option<u8>,
-    pub allow_ballpark: bool,
-    pub check_area: bool,
-}
-
-/// Where `reproject` finds its coordinates; each a list of candidates.
-pub(super) enum CoordinateSpec {
-    Columns { x: Vec<Spanned<String>>, y: Vec<Spanned<String>> },
-    Geometry(Vec<Spanned<String>>),
-}
-
-/// One column of `select = [..]`
-pub(super) struct SelectedColumn {
-    pub from: Spanned<String>,
-    pub name: Spanned<String>,
-}
-
 /// `[[aggregate]]`
 pub(super) struct AggregateSpec {
     pub sheet: Option<Spanned<String>>,
@@ -120,27 +94,46 @@ pub(super) fn read<'t>(reader: &mut Reader<'_>, file: &'t DeTable<'t>) -> Topolo
     reader.table("the topology", 0..0, file, |reader, fields| {
         let name = fields.need_text(reader, "name");
         let mut nodes = Vec::new();
-        read_nodes(reader, fields, "source", &mut nodes, |r, f| NodeKind::Source(read_source(r, f)));
-        read_nodes(reader, fields, "map", &mut nodes, read_map);
-        read_nodes(reader, fields, "aggregate", &mut nodes, |r, f| NodeKind::Aggregate(read_aggregate(r, f)));
-        read_nodes(reader, fields, "sink", &mut nodes, |r, f| NodeKind::Sink(read_sink(r, f)));
+        let mut read = |kind, required, read: fn(&mut Reader<'_>, &mut Fields<'t>) -> NodeKind| {
+            read_nodes(reader, fields, kind, required, &mut nodes, read);
+        };
+        read("source", Some("[[source]] tells where rows come from"), |r, f| NodeKind::Source(read_source(r, f)));
+        read("map", None, |r, f| NodeKind::Map(MapSpec::read(r, f)));
+        read("aggregate", Some("[[aggregate]] gathers rows in sheets"), |r, f| {
+            NodeKind::Aggregate(read_aggregate(r, f))
+        });
+        read("sink", Some("[[sink]] tells where workbooks go"), |r, f| NodeKind::Sink(read_sink(r, f)));
         nodes.sort_by_key(|node| node.span.start);
+        if let Some(node) = nodes.get(NODES_MAX) {
+            let what = format!("a topology of {} nodes", nodes.len());
+            reader.findings.add(node.span.clone(), what, format!("it has {NODES_MAX} at most"));
+        }
+        nodes.truncate(NODES_MAX);
         TopologySpec { name, nodes }
     })
 }
 
-/// Reads the tables `[[kind]]`.
+/// Reads the tables `[[kind]]`; `required` says why there must be one.
 fn read_nodes<'t>(
     reader: &mut Reader<'_>,
     fields: &mut Fields<'t>,
     kind: &'static str,
+    required: Option<&'static str>,
     nodes: &mut Vec<NodeSpec>,
-    read: impl Fn(&mut Reader<'_>, &mut Fields<'t>) -> NodeKind,
+    read: fn(&mut Reader<'_>, &mut Fields<'t>) -> NodeKind,
 ) {
-    let Some(value) = fields.get(kind) else { return };
+    let Some(value) = fields.get(kind) else {
+        if let Some(why) = required {
+            fields.need_because(kind, why);
+        }
+        return;
+    };
     let Some(items) = value.get_ref().as_array() else {
         return reader.wrong_type(kind, &format!("an array of tables; write [[{kind}]]"), value);
     };
+    if items.is_empty() {
+        reader.wrong_type(kind, &format!("at least one table; write [[{kind}]]"), value);
+    }
     for item in items.iter() {
         let Some(table) = item.get_ref().as_table() else {
             reader.wrong_type(kind, &format!("an array of tables; write [[{kind}]]"), item);
@@ -177,11 +170,18 @@ fn read_header(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<
     if value.get_ref().is_array() {
         return reader.texts("header", value).map(HeaderSpec::Declared);
     }
-    if value.get_ref().is_str() {
-        return reader.choice("header", value, &words::HEADER).map(|()| HeaderSpec::First);
+    if !value.get_ref().is_str() {
+        reader.wrong_type("header", "\"first\" or a list of column names", value);
+        return None;
     }
-    reader.wrong_type("header", "\"first\" or a list of column names", value);
-    None
+    let text = reader.text("header", value)?;
+    if text.get_ref() != "first" {
+        let what = format!("\"header\" cannot be \"{}\"", text.get_ref());
+        let near = nearest(text.get_ref(), ["first"]);
+        reader.findings.add_nearest(text.span(), what, "it is \"first\" or a list of column names", near);
+        return None;
+    }
+    Some(HeaderSpec::First)
 }
 
 fn read_column_types(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<(Spanned<String>, ColumnType)> {
@@ -191,7 +191,7 @@ fn read_column_types(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> V
     };
     let read = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
         let name = Spanned::new(key.span(), AsRef::<str>::as_ref(key.get_ref()).to_owned());
-        let column_type = reader.choice(name.get_ref(), value, &words::COLUMN_TYPE)?;
+        let column_type = reader.choice(&format!("columns.{}", name.get_ref()), value, &words::COLUMN_TYPE)?;
         Some((name, column_type))
     };
     table.iter().filter_map(read).collect()
@@ -217,85 +217,6 @@ fn read_duration(reader: &mut Reader<'_>, text: &Spanned<String>) -> Option<Dura
         reader.findings.add(text.span(), format!("\"{written}\" is not a length of time"), why);
     }
     length_ms.map(Duration::from_millis)
-}
-
-fn read_map(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> NodeKind {
-    match (fields.get("reproject"), fields.get("select")) {
-        (Some(_), Some(select)) => {
-            reader.findings.add(select.span(), "a [[map]] does one thing", "give \"select\" a [[map]] of its own");
-            NodeKind::UnknownMap
-        }
-        (Some(reproject), None) => read_reproject(reader, reproject).map_or(NodeKind::UnknownMap, NodeKind::Reproject),
-        (None, Some(select)) => read_select(reader, select).map_or(NodeKind::UnknownMap, NodeKind::Select),
-        (None, None) => {
-            fields.need_because("reproject", "a [[map]] does one of \"reproject\" and \"select\"");
-            NodeKind::UnknownMap
-        }
-    }
-}
-
-fn read_reproject(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<ReprojectSpec> {
-    let Some(table) = value.get_ref().as_table() else {
-        reader.wrong_type("reproject", "a table, such as { from = \"EPSG:5181\", .. }", value);
-        return None;
-    };
-    Some(reader.table("reproject", value.span(), table, |reader, fields| ReprojectSpec {
-        span: value.span(),
-        from: fields.need_text(reader, "from"),
-        to: fields.need_text(reader, "to"),
-        input: read_coordinates(reader, fields),
-        into: fields.need("into").and_then(|value| Some(Spanned::new(value.span(), reader.texts("into", value)?))),
-        decimals: fields.integer(reader, "decimals", 0..=DECIMALS_MAX),
-        allow_ballpark: fields.boolean(reader, "allow_ballpark", false),
-        check_area: fields.boolean(reader, "check_area", true),
-    }))
-}
-
-fn read_coordinates(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<CoordinateSpec> {
-    const FORMS: &str = "coordinates stand in the columns \"x\" and \"y\" or in the column \"geometry\"";
-    match (fields.get("x"), fields.get("y"), fields.get("geometry")) {
-        (Some(x), Some(y), None) => {
-            let (x, y) = (reader.texts("x", x), reader.texts("y", y));
-            Some(CoordinateSpec::Columns { x: x?, y: y? })
-        }
-        (None, None, Some(geometry)) => reader.texts("geometry", geometry).map(CoordinateSpec::Geometry),
-        (_, _, Some(geometry)) => {
-            reader.findings.add(geometry.span(), "\"geometry\" stands beside \"x\" or \"y\"", FORMS);
-            None
-        }
-        (x, y, None) => {
-            let missing = [("x", x), ("y", y)].into_iter().filter(|(_, value)| value.is_none());
-            missing.for_each(|(key, _)| fields.need_because(key, FORMS));
-            None
-        }
-    }
-}
-
-fn read_select(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Vec<SelectedColumn>> {
-    let Some(items) = value.get_ref().as_array() else {
-        reader.wrong_type("select", "a list of columns, such as [\"name\", { from = \"x\", as = \"east\" }]", value);
-        return None;
-    };
-    if items.is_empty() {
-        reader.findings.add(value.span(), "\"select\" is an empty list", "a workbook needs at least one column");
-    }
-    let columns: Vec<_> = items.iter().map(|item| read_selected(reader, item)).collect();
-    columns.into_iter().collect::<Option<Vec<_>>>().filter(|columns| !columns.is_empty())
-}
-
-fn read_selected(reader: &mut Reader<'_>, item: &Spanned<DeValue<'_>>) -> Option<SelectedColumn> {
-    if let Some(table) = item.get_ref().as_table() {
-        let (from, name) = reader.table("select", item.span(), table, |reader, fields| {
-            (fields.need_text(reader, "from"), fields.need_text(reader, "as"))
-        });
-        return Some(SelectedColumn { from: from?, name: name? });
-    }
-    if item.get_ref().is_str() {
-        let from = reader.text("select", item)?;
-        return Some(SelectedColumn { name: from.clone(), from });
-    }
-    reader.wrong_type("select", "a list of names and of { from = .., as = .. }", item);
-    None
 }
 
 fn read_aggregate(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> AggregateSpec {

@@ -24,7 +24,6 @@ macro_rules! words {
 }
 
 words! {
-    HEADER: () = { "first" = () };
     COLUMN_TYPE: ColumnType = {
         "auto" = ColumnType::Auto, "number" = ColumnType::Number, "integer" = ColumnType::Integer, "date" = ColumnType::Date,
         "datetime" = ColumnType::DateTime, "boolean" = ColumnType::Boolean, "text" = ColumnType::Text;
