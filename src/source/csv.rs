@@ -158,7 +158,7 @@ impl<'a> Rows<'a> {
             && let Some(next) = self.first_line_that_reads_alone(start, scan.end)
         {
             let end = before_line_end(self.text, next);
-            scan = Scan { end, next, defect: Some(Defect::UnclosedQuote), crosses_line_end: false, ended: true };
+            scan = Scan { end, next, defect: Some(Defect::UnclosedQuote), ..scan };
         }
         self.at = scan.next;
         let blank = scan.defect.is_none() && fields.are_empty();
@@ -312,13 +312,18 @@ pub fn write_row<'a>(fields: impl IntoIterator<Item = &'a [u8]>, delimiter: u8, 
             into.extend_from_slice(field);
             continue;
         }
-        into.push(b'"');
-        for byte in field {
-            if *byte == b'"' {
-                into.push(b'"');
-            }
-            into.push(*byte);
-        }
-        into.push(b'"');
+        write_quoted(field, into);
     }
+}
+
+/// Appends a field in quotes.
+pub fn write_quoted(field: &[u8], into: &mut Vec<u8>) {
+    into.push(b'"');
+    for piece in field.split_inclusive(|byte| *byte == b'"') {
+        into.extend_from_slice(piece);
+        if piece.ends_with(b"\"") {
+            into.push(b'"');
+        }
+    }
+    into.push(b'"');
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use columns::{COLUMNS_MAX, unique_names};
 pub use envelope::BOM;
-pub use fate::CELL_UNITS_MAX;
+pub use fate::{CELL_UNITS_MAX, binary_kind};
 
 use crate::record::{ColumnType, Marker, MarkerRecord, Offset, Reason, Record, Rejection, StreamElement, UploadId};
 use envelope::{Content, Refusal};
@@ -318,6 +318,6 @@ impl Source {
 }
 
 fn not_text(kind: &str) -> Rejection {
-    let message = format!("{kind}: rows are CSV text in UTF-8, `sheetstream publish` makes them of a file");
+    let message = format!("the value is {kind}: rows are CSV text in UTF-8, `sheetstream publish` makes them of a file");
     Rejection::new(Reason::RecordNotText, message)
 }
