@@ -57,6 +57,7 @@ pub(super) struct Upload {
     expects_rows: bool,
     /// Whether rows were read in this attempt; after a restart that is not known.
     has_read_rows: Option<bool>,
+    is_restored: bool,
     /// Why it cannot be read; its rows go on unread.
     failed: Option<Box<Rejection>>,
     waiting: Option<Box<Waiting>>,
@@ -81,6 +82,7 @@ impl Upload {
             header: None,
             expects_rows: false,
             has_read_rows: Some(false),
+            is_restored: false,
             failed: None,
             waiting: None,
             batch: None,
@@ -90,7 +92,7 @@ impl Upload {
     /// After a restart: the header is known to be right.
     pub(super) fn with_header(id: UploadId, layout: Option<Arc<Layout>>) -> Upload {
         let header = layout.map(|layout| HeaderRead { layout, offset: None, doubted: None });
-        Upload { header, has_read_rows: None, ..Upload::new(id) }
+        Upload { is_restored: header.is_some(), header, has_read_rows: None, ..Upload::new(id) }
     }
 
     pub(super) fn id(&self) -> &UploadId {
@@ -98,7 +100,8 @@ impl Upload {
     }
 
     /// A marker that was obeyed before the restart.
-    pub(super) fn take_marker_again(&mut self, marker: &MarkerRecord) {
+    pub(super) fn take_marker_again(&mut self, desk: &mut Desk, marker: &MarkerRecord) {
+        self.flush(desk);
         match &marker.marker {
             Marker::Begin { .. } => self.attempt.clone_from(&marker.attempt),
             Marker::Eof { rows, .. } => self.expects_rows |= rows.is_some(),
@@ -106,12 +109,9 @@ impl Upload {
         }
     }
 
-    pub(super) fn has_header(&self) -> bool {
-        self.header.is_some()
-    }
-
-    pub(super) fn is_waiting(&self) -> bool {
-        self.waiting_since().is_some()
+    /// True when its header is known from before a restart.
+    pub(super) fn is_restored(&self) -> bool {
+        self.is_restored
     }
 
     pub(super) fn expect_rows(&mut self) {
