@@ -9,6 +9,8 @@ pub mod encoding;
 mod envelope;
 mod fate;
 mod upload;
+#[cfg(test)]
+pub(crate) mod tests;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use columns::{COLUMNS_MAX, unique_names};
-pub use envelope::BOM;
 pub use fate::{CELL_UNITS_MAX, binary_kind};
 
 use crate::record::{ColumnType, Marker, MarkerRecord, Offset, Reason, Record, Rejection, StreamElement, UploadId};

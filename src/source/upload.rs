@@ -268,6 +268,7 @@ impl Upload {
                 self.settle_doubt(desk, marker.offset);
                 let message = "the upload ended before a header came: send a header marker first, or declare the columns";
                 self.give_up_waiting(desk, marker.offset, message);
+                self.flush(desk);
                 self.show_columns(desk, &marker);
                 self.expects_rows = rows.is_some();
             }
