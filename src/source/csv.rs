@@ -1,6 +1,6 @@
 //! Text into rows and rows into fields (RFC 4180), as byte ranges. Knows nothing of columns, charsets or uploads.
 //!
-//! A row ends at LF, CRLF or CR outside quotes. A field is quoted when its very first byte is a quote; a doubled quote inside stands for one.
+//! A row ends at LF, CRLF or CR outside quotes. A byte order mark in front of it is dropped, wherever files were joined. A field is quoted when its very first byte is a quote; a doubled quote inside stands for one.
 //!
 //! **Broken quotes never swallow a row that can be read.** When a row that crosses a line end is broken (its quote is never closed, there is
 //! text behind a closing quote, it has another number of fields than the header, or it is larger than [`ROW_BYTES_MAX`]), it ends before
@@ -14,6 +14,9 @@ use memchr::{memchr, memchr2, memchr3, memchr3_iter};
 
 /// Largest row that is read, in bytes; a larger one is rejected unread.
 pub const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// UTF-8 byte order mark.
+pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// What is wrong with the quotes of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +143,7 @@ impl<'a> Rows<'a> {
         if self.at >= self.text.len() {
             return None;
         }
-        let start = self.at;
+        let start = behind_bom(self.text, self.at);
         if self.next_quote < start {
             self.next_quote = find(self.text, start, |rest| memchr(b'"', rest));
         }
@@ -158,7 +161,7 @@ impl<'a> Rows<'a> {
             && let Some(next) = self.first_line_that_reads_alone(start, scan.end)
         {
             let end = before_line_end(self.text, next);
-            scan = Scan { end, next, defect: Some(Defect::UnclosedQuote), crosses_line_end: false, ended: true };
+            scan = Scan { end, next, defect: Some(Defect::UnclosedQuote), ..scan };
         }
         self.at = scan.next;
         let blank = scan.defect.is_none() && fields.are_empty();
@@ -197,7 +200,8 @@ impl<'a> Rows<'a> {
                 let inside = opened..closed.unwrap_or(text.len());
                 crosses_line_end |= memchr2(b'\n', b'\r', &text[inside.clone()]).is_some();
                 let Some(closed) = closed else {
-                    let (end, next) = (text.len(), text.len());
+                    // A line end that ends the text is none of the row.
+                    let (end, next) = (before_line_end(text, text.len()), text.len());
                     fields.push(inside);
                     return Scan { end, next, defect: Some(Defect::UnclosedQuote), crosses_line_end, ended: false };
                 };
@@ -244,7 +248,8 @@ impl<'a> Rows<'a> {
         let mut line = after_line_end(self.text, line_end(start));
         while line < end {
             let until = line_end(line);
-            let alone = Rows::new(&self.text[line..until], self.delimiter, None).scan(0, &mut fields);
+            let alone = &self.text[behind_bom(self.text, line).min(until)..until];
+            let alone = Rows::new(alone, self.delimiter, None).scan(0, &mut fields);
             let counted = self.fields_expected.is_none_or(|count| count == fields.len());
             if alone.defect.is_none() && counted && !fields.are_empty() {
                 return Some(line);
@@ -253,6 +258,14 @@ impl<'a> Rows<'a> {
         }
         None
     }
+}
+
+/// Where a row at `at` begins, byte order marks passed over.
+fn behind_bom(text: &[u8], mut at: usize) -> usize {
+    while text[at..].starts_with(BOM) {
+        at += BOM.len();
+    }
+    at
 }
 
 /// Where a quote that was opened before `from` is closed, and whether doubled quotes stand in between.
@@ -292,11 +305,11 @@ fn after_line_end(text: &[u8], at: usize) -> usize {
     (at + length).min(text.len())
 }
 
-/// The end of the line before the one that begins at `next`.
-fn before_line_end(text: &[u8], next: usize) -> usize {
-    let before = &text[..next];
-    let length = if before.ends_with(b"\r\n") { 2 } else { 1 };
-    next - length
+/// `at` without the line end right before it, if there is one.
+fn before_line_end(text: &[u8], at: usize) -> usize {
+    let before = &text[..at];
+    let line_end = [&b"\r\n"[..], b"\n", b"\r"].into_iter().find(|line_end| before.ends_with(line_end));
+    at - line_end.map_or(0, <[u8]>::len)
 }
 
 /// Appends a row without line end: fields are quoted only where a reader needs it, so that what is written reads back as the same fields.
@@ -307,18 +320,161 @@ pub fn write_row<'a>(fields: impl IntoIterator<Item = &'a [u8]>, delimiter: u8, 
         }
         let special = |byte: &u8| matches!(*byte, b'"' | b'\n' | b'\r') || *byte == delimiter;
         // A number sign in front could be taken for a text marker, and a byte order mark would be dropped.
-        let first = index == 0 && (field.starts_with(b"#") || field.starts_with("\u{feff}".as_bytes()));
+        let first = index == 0 && (field.starts_with(b"#") || field.starts_with(BOM));
         if !first && !field.iter().any(special) {
             into.extend_from_slice(field);
             continue;
         }
-        into.push(b'"');
-        for byte in field {
-            if *byte == b'"' {
-                into.push(b'"');
-            }
-            into.push(*byte);
+        write_quoted(field, into);
+    }
+}
+
+/// Appends a field in quotes.
+pub fn write_quoted(field: &[u8], into: &mut Vec<u8>) {
+    into.push(b'"');
+    for piece in field.split_inclusive(|byte| *byte == b'"') {
+        into.extend_from_slice(piece);
+        if piece.ends_with(b"\"") {
+            into.push(b'"');
         }
-        into.push(b'"');
+    }
+    into.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Rows that are not blank, their fields joined by `·`, broken ones as `!` and their bytes.
+    fn read(text: &[u8], expected: Option<usize>) -> Vec<String> {
+        let mut rows = Rows::new(text, b',', expected);
+        let mut fields = Fields::default();
+        let mut read = Vec::new();
+        while let Some(row) = rows.next_row(&mut fields) {
+            let cells: Vec<_> = fields.iter(text).map(String::from_utf8_lossy).collect();
+            match row.defect {
+                _ if row.blank => {}
+                None => read.push(cells.join("·")),
+                Some(_) => read.push(format!("!{}", String::from_utf8_lossy(row.bytes))),
+            }
+        }
+        read
+    }
+
+    #[test]
+    fn rows_and_fields() {
+        for (text, rows) in [
+            ("1,2,3", vec!["1·2·3"]),
+            ("1,2\n3,4\n", vec!["1·2", "3·4"]),
+            ("1,2\r\n3,4\r5,6", vec!["1·2", "3·4", "5·6"]),
+            (" 1 , 2 ", vec![" 1 · 2 "]),
+            ("a,\"x,y\",b", vec!["a·x,y·b"]),
+            ("\"say \"\"hi\"\"\",2", vec!["say \"hi\"·2"]),
+            ("\"two\nlines\",2\n3,4", vec!["two\nlines·2", "3·4"]),
+            ("\"\",\"2\"\n", vec!["·2"]),
+            ("1,\n,2\n", vec!["1·", "·2"]),
+            ("1,2,\"\"\r\n", vec!["1·2·"]),
+            ("\n\n1,2\n,\n\"\",\"\"\n\r\n", vec!["1·2"]),
+            ("", vec![]),
+            ("\u{feff}1,2\n\u{feff}\"3\",4\n\u{feff}", vec!["1·2", "3·4"]),
+            ("#EOF,2", vec!["#EOF·2"]),
+        ] {
+            assert_eq!(read(text.as_bytes(), None), rows, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn broken_quotes_never_swallow_a_row_that_can_be_read() {
+        for (text, rows) in [
+            // Never closed.
+            ("a,\"b\n1,2\n3,4", vec!["!a,\"b", "1·2", "3·4"]),
+            ("a,\"b", vec!["!a,\"b"]),
+            // Closed by the quote of a later row.
+            ("a,\"b\n1,2\nc,\"d\"\n3,4", vec!["!a,\"b", "1·2", "c·d", "3·4"]),
+            // Closed, but with the wrong number of fields.
+            ("a,\"b\n1,2\n\",c,d\n3,4", vec!["!a,\"b", "1·2", "!\",c,d", "3·4"]),
+            // A sound row over two lines, each of which would read alone.
+            ("a,\"1,2\n3,4\"\n5,6", vec!["a·1,2\n3,4", "5·6"]),
+            // A miscounted row over two lines that do not read alone stays one row.
+            ("a,\"b\nc\",d\n1,2", vec!["a·b\nc·d", "1·2"]),
+            // Within one line nothing is swallowed anyway.
+            ("\"x\"y,2\n1,2", vec!["!\"x\"y,2", "1·2"]),
+            ("x\"y,2\n1,2", vec!["!x\"y,2", "1·2"]),
+        ] {
+            assert_eq!(read(text.as_bytes(), Some(2)), rows, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn misplaced_quotes_can_be_read_as_text() {
+        let text = b"\"x\"y,a\"b\n";
+        let mut fields = Fields::default();
+        let row = Rows::new(text, b',', None).next_row(&mut fields).map(|row| row.defect);
+        assert_eq!(row, Some(Some(Defect::TextAfterQuote)));
+        assert_eq!(fields.iter(text).collect::<Vec<_>>(), [&b"xy"[..], b"a\"b"]);
+    }
+
+    #[test]
+    fn a_huge_field_that_is_never_closed_costs_one_row() {
+        let mut text = b"\"".to_vec();
+        text.resize(2 * ROW_BYTES_MAX, b'x');
+        text.extend_from_slice(b"\n1,2\n");
+        assert_eq!(read(&text, Some(2)).len(), 2);
+    }
+
+    /// Text in which everything that means something is frequent.
+    pub(crate) fn messy_text() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop::sample::select(vec![",", ",", "\n", "\n", "\"", "\"", "\r\n", "\r", "1", "x", "가", "\"\"", "#EOF"]);
+        prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    /// Start and end of every row, blank ones too.
+    fn extents(text: &[u8], expected: usize) -> Vec<(usize, usize)> {
+        let mut rows = Rows::new(text, b',', Some(expected));
+        let mut fields = Fields::default();
+        let mut extents = Vec::new();
+        loop {
+            let start = rows.position();
+            if rows.next_row(&mut fields).is_none() {
+                return extents;
+            }
+            extents.push((start, rows.position()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_cover_any_text(text in prop::collection::vec(any::<u8>(), 0..200), expected in 1_usize..4) {
+            let extents = extents(&text, expected);
+            prop_assert!(extents.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[1].0 < pair[1].1));
+            prop_assert_eq!(extents.last().map_or(0, |last| last.1), text.len());
+        }
+
+        #[test]
+        fn text_cut_at_any_row_boundary_gives_the_same_rows(text in messy_text(), expected in 1_usize..4) {
+            let whole = extents(&text, expected);
+            for &(_, cut) in &whole {
+                let mut parts = extents(&text[..cut], expected);
+                parts.extend(extents(&text[cut..], expected).into_iter().map(|(start, end)| (start + cut, end + cut)));
+                prop_assert_eq!(&parts, &whole, "cut at {}", cut);
+            }
+        }
+
+        #[test]
+        fn what_is_written_reads_back(cells in prop::collection::vec("[a,;\"\n\r# 가]{0,6}", 1..6)) {
+            let mut text = Vec::new();
+            write_row(cells.iter().map(|cell| cell.as_bytes()), b',', &mut text);
+            let mut fields = Fields::default();
+            let row = Rows::new(&text, b',', Some(cells.len())).next_row(&mut fields);
+            let row = row.map(|row| (row.bytes, row.defect));
+            if text.is_empty() {
+                prop_assert_eq!(row, None);
+            } else {
+                prop_assert_eq!(row, Some((&text[..], None)));
+                let read: Vec<_> = fields.iter(&text).collect();
+                prop_assert_eq!(read, cells.iter().map(|cell| cell.as_bytes()).collect::<Vec<_>>());
+            }
+        }
     }
 }

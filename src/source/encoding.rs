@@ -139,3 +139,68 @@ pub fn delimiter_name(delimiter: u8) -> String {
         other => format!("'{}'", other.escape_ascii()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn korean(text: &str) -> Vec<u8> {
+        EUC_KR.encode(text).0.into_owned()
+    }
+
+    #[test]
+    fn charset_by_the_bytes() {
+        for (sample, cut, charset) in [
+            ("서울".as_bytes().to_vec(), false, Charset::Utf8),
+            (korean("서울"), false, Charset::EucKr),
+            (korean("똠방각하 펲시콜라"), false, Charset::EucKr),
+            // Half a character where the sample was cut is no fault, at the end of a file it is.
+            ("서울".as_bytes()[..5].to_vec(), true, Charset::Utf8),
+            (korean("서울시")[..5].to_vec(), true, Charset::EucKr),
+            ("서울".as_bytes()[..5].to_vec(), false, Charset::Utf8),
+            // One broken byte does not make a UTF-8 file Korean.
+            ([&b"\xff"[..], "서울특별시 중구 세종대로 110".as_bytes()].concat(), false, Charset::Utf8),
+            // Syllables whose EUC-KR bytes are valid UTF-8, after one that is clear.
+            (korean("가\n청\n청\n"), false, Charset::EucKr),
+            (vec![], false, Charset::Utf8),
+        ] {
+            assert_eq!(Charset::of_sample(&sample, cut), charset, "{}", sample.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn charset_by_a_byte_order_mark() {
+        for (beginning, found) in [
+            (&b"\xef\xbb\xbfa"[..], Some((Charset::Utf8, 3))),
+            (b"\xff\xfea\0", Some((Charset::Utf16Le, 2))),
+            (b"\xfe\xff\0a", Some((Charset::Utf16Be, 2))),
+            (b"a,b", None),
+        ] {
+            assert_eq!(Charset::of_bom(beginning), found);
+        }
+    }
+
+    #[test]
+    fn charset_by_name() {
+        for name in ["CP949", "euc-kr", "ms949", "windows-949", "ks_c_5601-1987"] {
+            assert_eq!(name.parse(), Ok(Charset::EucKr), "{name}");
+        }
+        assert_eq!("UTF-16BE".parse(), Ok(Charset::Utf16Be));
+        assert!("latin-9".parse::<Charset>().is_err());
+    }
+
+    #[test]
+    fn delimiter_by_consistency() {
+        for (text, delimiter) in [
+            ("a,b\n1,2\n", b','),
+            ("a;b;c\n1,5;2,5;x\n2,5;3,5;y\n", b';'),
+            ("a\tb\n1,2\t3\n", b'\t'),
+            ("a|b\n\"x|y\n,\"|2\n", b'|'),
+            ("a, the first;b\n1;2\n3;4\n", b';'),
+            ("name\nx;y\n", b','),
+            ("", b','),
+        ] {
+            assert_eq!(find_delimiter(text.as_bytes(), false), delimiter, "{text:?}");
+        }
+    }
+}

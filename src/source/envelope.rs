@@ -6,11 +6,8 @@ use std::borrow::Cow;
 
 use crate::record::{Header, Marker, Reason, Record, Rejection, UploadId};
 use crate::source::columns::read_names;
-use crate::source::csv::{Fields, Rows};
+use crate::source::csv::{BOM, Fields, Rows};
 use crate::source::{Markers, SourceConfig, UploadFrom};
-
-/// UTF-8 byte order mark.
-pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A record, understood.
 #[derive(Debug, PartialEq)]
@@ -333,4 +330,122 @@ fn only_row(config: &SourceConfig, text: &[u8]) -> Result<Vec<String>, Rejection
         names = Some(read_names(config, &row, text, &mut fields).map_err(|rejection| malformed(rejection.message))?);
     }
     names.ok_or_else(|| malformed("the header marker names no column"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tests::config;
+    use bytes::Bytes;
+
+    fn record(headers: &[(&str, &str)], key: Option<&'static str>, value: Option<&'static str>) -> Record {
+        Record {
+            headers: headers.iter().map(|(name, value)| Header::new(name, value.as_bytes().to_vec())).collect(),
+            key: key.map(|key| Bytes::from_static(key.as_bytes())),
+            value: value.map(|value| Bytes::from_static(value.as_bytes())),
+            ..Record::default()
+        }
+    }
+
+    fn opened(config: &SourceConfig, record: &Record) -> String {
+        match open(config, record) {
+            Ok(None) => "nothing".to_owned(),
+            Ok(Some(Envelope { upload, attempt, content })) => {
+                let attempt = attempt.map_or(String::new(), |attempt| format!(" attempt {attempt}"));
+                match content {
+                    Content::Marker(marker) => format!("{upload}: {marker:?}{attempt}"),
+                    Content::Rows { first_row, .. } => format!("{upload}: rows {first_row:?}{attempt}"),
+                }
+            }
+            Err(Refusal { rejection, .. }) => rejection.reason.code().to_owned(),
+        }
+    }
+
+    #[test]
+    fn upload_ids() {
+        let header = |id| vec![("ss-upload", id)];
+        for (from, headers, key, id) in [
+            (UploadFrom::Auto, header("h"), Some("k"), "h"),
+            (UploadFrom::Auto, vec![], Some("k"), "k"),
+            (UploadFrom::Auto, vec![], None, ""),
+            (UploadFrom::Key, header("h"), Some("k"), "k"),
+            (UploadFrom::Key, header("h"), None, "record.no_id"),
+            (UploadFrom::Header("file".into()), vec![("file", "f")], Some("k"), "f"),
+            (UploadFrom::Header("file".into()), header("h"), Some("k"), "record.no_id"),
+            (UploadFrom::Partition, header("h"), Some("k"), ""),
+            (UploadFrom::Auto, vec![], Some("../../CON\u{0}😀"), "../../CON\u{0}😀"),
+        ] {
+            let config = SourceConfig { upload: from.clone(), ..config() };
+            let found = opened(&config, &record(&headers, key, Some("1,2")));
+            let expected = if id == "record.no_id" { id.to_owned() } else { format!("{id}: rows None") };
+            assert_eq!(found, expected, "{from:?} {headers:?} {key:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_names_no_upload() {
+        let record = Record { key: Some(Bytes::from_static(b"\xff")), value: Some(Bytes::from_static(b"1")), ..Record::default() };
+        assert_eq!(opened(&config(), &record), "record.no_id");
+    }
+
+    #[test]
+    fn both_spellings_of_a_marker_mean_the_same() {
+        let sum = "ab".repeat(32);
+        let eof_text: &'static str = format!("#EOF rows=3 sha256={sum} attempt=7 partitions=1").leak();
+        let pairs: [(&[(&str, &str)], &'static str, &'static str); 6] = [
+            (&[("ss-type", "eof"), ("ss-rows", "3"), ("ss-sha256-rows", &sum), ("ss-attempt", "7"), ("ss-partitions", "1")], "", eof_text),
+            (&[("ss-type", "eof")], "", "#EOF\n"),
+            (&[("ss-type", "begin"), ("ss-name", "a \"b\".csv")], "", "#BEGIN name=\"a \"\"b\"\".csv\" colour=red"),
+            (&[("ss-type", "header"), ("ss-attempt", "7")], "a,\"b,c\"", "#HEADER attempt=7\r\na,\"b,c\"\r\n"),
+            (&[("ss-type", "header")], "a,x y", "#HEADER a,x y"),
+            (&[("ss-type", "abort")], "", "#ABORT"),
+        ];
+        for (headers, value, text) in pairs {
+            let by_headers = opened(&config(), &record(headers, Some("k"), Some(value)));
+            assert_eq!(opened(&config(), &record(&[], Some("k"), Some(text))), by_headers, "{text}");
+            assert!(by_headers.starts_with("k: "), "{by_headers}");
+        }
+        let config = config();
+        assert_eq!(
+            opened(&config, &record(&[], Some("k"), Some("#HEADER attempt=7 columns=a=b,c"))),
+            opened(&config, &record(&[("ss-type", "header"), ("ss-attempt", "7")], Some("k"), Some("a=b,c"))),
+        );
+    }
+
+    #[test]
+    fn what_only_looks_like_a_marker_is_data() {
+        let rows = "k: rows None";
+        for value in ["\"#EOF\"", "#EOFX", "#eof", " #EOF", "##EOF", "1,2\n#EOF"] {
+            assert_eq!(opened(&config(), &record(&[], Some("k"), Some(value))), rows, "{value}");
+        }
+        assert_eq!(opened(&config(), &record(&[("ss-type", "row")], Some("k"), Some("#EOF"))), rows);
+        let headers_only = SourceConfig { markers: Markers::Headers, ..config() };
+        assert_eq!(opened(&headers_only, &record(&[], Some("k"), Some("#EOF"))), rows);
+    }
+
+    #[test]
+    fn malformed_markers_are_refused() {
+        for value in ["#EOF rows=x", "#EOF rows=-1", "#EOF three", "#EOF sha256=12", "#EOF\n1,2", "#BEGIN name=\"open", "#HEADER", "#HEADER \"a"] {
+            assert_eq!(opened(&config(), &record(&[], Some("k"), Some(value))), "marker.format", "{value}");
+        }
+        for headers in [("ss-type", "end"), ("ss-row", "0"), ("ss-row", "x")] {
+            assert_eq!(opened(&config(), &record(&[headers], Some("k"), Some("1"))), "marker.format", "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn null_duplicate_and_unknown_headers_do_no_harm() {
+        let mut record = record(&[("ss-row", "1"), ("x", "y"), ("ss-row", "5")], Some("k"), Some("1,2"));
+        record.headers.push(Header { name: "ss-row".into(), value: None });
+        record.headers.push(Header { name: "ss-type".into(), value: None });
+        assert_eq!(opened(&config(), &record), "k: rows Some(5)");
+    }
+
+    #[test]
+    fn a_null_value_aborts_the_upload_of_its_key() {
+        assert_eq!(opened(&config(), &record(&[], Some("k"), None)), "k: Abort");
+        assert_eq!(opened(&config(), &record(&[], None, None)), "nothing");
+        let partition = SourceConfig { upload: UploadFrom::Partition, ..config() };
+        assert_eq!(opened(&partition, &record(&[], Some("k"), None)), "nothing");
+    }
 }

@@ -197,18 +197,18 @@ pub(super) fn shorten(value: &str) -> String {
     format!("{}{dots}", beginning.escape_debug())
 }
 
-/// What a value is that is no text at all, and what to do.
-pub(super) fn binary_kind(value: &[u8]) -> Option<&'static str> {
+/// What bytes are that are no text at all, by how they begin.
+pub fn binary_kind(beginning: &[u8]) -> Option<&'static str> {
     const KINDS: [(&[u8], &str); 7] = [
-        (b"\0", "the value begins with a zero byte, as Avro, Protobuf and JSON Schema do with a schema registry"),
-        (b"PK\x03\x04", "the value is a zip archive, perhaps a workbook"),
-        (b"\x1f\x8b", "the value is compressed with gzip"),
-        (b"PAR1", "the value is a Parquet file"),
-        (b"\xd0\xcf\x11\xe0", "the value is an old Excel or Word file"),
-        (b"\xff\xfe", "the value is UTF-16"),
-        (b"\xfe\xff", "the value is UTF-16"),
+        (b"\0", "binary: it begins with a zero byte, as Avro, Protobuf and JSON Schema do with a schema registry"),
+        (b"PK\x03\x04", "a zip archive, perhaps a workbook"),
+        (b"\x1f\x8b", "compressed with gzip"),
+        (b"PAR1", "a Parquet file"),
+        (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
+        (b"\xff\xfe", "UTF-16"),
+        (b"\xfe\xff", "UTF-16"),
     ];
-    KINDS.iter().find(|(magic, _)| value.starts_with(magic)).map(|(_, kind)| *kind)
+    KINDS.iter().find(|(magic, _)| beginning.starts_with(magic)).map(|(_, kind)| *kind)
 }
 
 /// True when a row is no row because the whole value is a JSON object.

@@ -9,15 +9,16 @@ pub mod encoding;
 mod envelope;
 mod fate;
 mod upload;
+#[cfg(test)]
+pub(crate) mod tests;
 mod waiting;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use columns::{COLUMNS_MAX, unique_names};
-pub use envelope::BOM;
-pub use fate::CELL_UNITS_MAX;
+pub use fate::{CELL_UNITS_MAX, binary_kind};
 
 use crate::record::{ColumnType, Marker, MarkerRecord, Offset, Reason, Record, Rejection, StreamElement, UploadId};
 use envelope::{Content, Refusal};
@@ -117,9 +118,8 @@ pub struct Source {
     /// Uploads with rows that wait for their header, by the first record that they cannot do without.
     waiting: BTreeMap<Offset, UploadId>,
     partition_count: Option<i32>,
-    /// Between [`Source::begin_refill`] and [`Source::end_refill`].
-    is_refilling: bool,
-    restored: HashSet<UploadId>,
+    /// While records are read again: whose, and from where on.
+    refill: Option<HashMap<UploadId, Offset>>,
 }
 
 impl Source {
@@ -131,8 +131,7 @@ impl Source {
             growing: Vec::new(),
             waiting: BTreeMap::new(),
             partition_count,
-            is_refilling: false,
-            restored: HashSet::new(),
+            refill: None,
         }
     }
 
@@ -175,24 +174,27 @@ impl Source {
         self.attend(upload.as_str(), |upload, desk| upload.give_up_waiting(desk, offset, message));
     }
 
-    /// After a restart, records are read again that were processed before. `open` are the uploads that were open at the end of these, each
-    /// with the header that its rows have: markers among the records change nothing about that.
-    pub fn begin_refill(&mut self, open: Vec<(UploadId, Option<Arc<[String]>>)>) {
-        for (id, header) in open {
-            // A header that was read once is no wider than a worksheet.
-            let layout = header.and_then(|names| self.desk.layout(&names).ok());
-            self.uploads.insert(id.clone(), Upload::with_header(id.clone(), layout));
-            self.restored.insert(id);
+    /// After a restart, records that were processed before are read again: those of these uploads, each from this offset on. All others
+    /// are passed over until [`Source::end_refill`].
+    pub fn begin_refill(&mut self, uploads: Vec<(UploadId, Offset)>) {
+        let mut refill = HashMap::with_capacity(uploads.len());
+        for (upload, from) in uploads {
+            let earliest = refill.entry(upload).or_insert(from);
+            *earliest = from.min(*earliest);
         }
-        self.is_refilling = true;
+        self.refill = Some(refill);
     }
 
-    /// The records that follow are new. Uploads that were not given to [`Source::begin_refill`] had ended, unless their rows wait.
+    /// After a restart, the upload is open, and its rows have this header, whatever markers are read again.
+    pub fn restore(&mut self, upload: UploadId, header: Option<Arc<[String]>>) {
+        // A header that was read once is no wider than a worksheet.
+        let layout = header.and_then(|names| self.desk.layout(&names).ok());
+        self.uploads.insert(upload.clone(), Upload::with_header(upload, layout));
+    }
+
+    /// The records that follow are new.
     pub fn end_refill(&mut self) {
-        self.flush();
-        let restored = std::mem::take(&mut self.restored);
-        self.uploads.retain(|id, upload| restored.contains(id) || upload.is_waiting());
-        self.is_refilling = false;
+        self.refill = None;
     }
 
     /// The upload's EOF came before the restart and rows are still missing: from here on every record's rows come out at once, so that
@@ -221,6 +223,11 @@ impl Source {
         let config = Arc::clone(&self.desk.config);
         let Some(envelope) = envelope::open(&config, record)? else { return Ok(()) };
         let id = envelope.upload;
+        if let Some(refill) = &self.refill
+            && refill.get(id).is_none_or(|from| record.offset < *from)
+        {
+            return Ok(());
+        }
         match envelope.content {
             Content::Marker(marker) => {
                 let upload = UploadId::new(id);
@@ -279,19 +286,11 @@ impl Source {
             }
             Marker::Eof { .. } | Marker::Abort => {}
         }
-        let is_restored = self.is_refilling && self.restored.contains(&id);
-        let is_end = matches!(marker.marker, Marker::Eof { .. } | Marker::Abort);
-        self.attend(id.as_str(), |upload, desk| {
-            if is_restored && upload.has_header() {
-                upload.flush(desk);
-                upload.take_marker_again(&marker);
-            } else {
-                upload.take_marker(desk, marker);
-            }
+        let is_read_again = self.refill.is_some();
+        self.attend(id.as_str(), |upload, desk| match is_read_again && upload.is_restored() {
+            true => upload.take_marker_again(desk, &marker),
+            false => upload.take_marker(desk, marker),
         });
-        if self.is_refilling && is_end && !is_restored {
-            self.forget(&id);
-        }
     }
 
     fn open(&mut self, id: &str) {
@@ -318,6 +317,6 @@ impl Source {
 }
 
 fn not_text(kind: &str) -> Rejection {
-    let message = format!("{kind}: rows are CSV text in UTF-8, `sheetstream publish` makes them of a file");
+    let message = format!("the value is {kind}: rows are CSV text in UTF-8, `sheetstream publish` makes them of a file");
     Rejection::new(Reason::RecordNotText, message)
 }

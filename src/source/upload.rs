@@ -55,8 +55,9 @@ pub(super) struct Upload {
     header: Option<HeaderRead>,
     /// The EOF came and rows are missing: the next one could be the last, so rows are handed over record by record.
     expects_rows: bool,
-    /// Rows were read since the header, or it is not known that there were none.
-    has_read_rows: bool,
+    /// Whether rows were read in this attempt; after a restart that is not known.
+    has_read_rows: Option<bool>,
+    is_restored: bool,
     /// Why it cannot be read; its rows go on unread.
     failed: Option<Box<Rejection>>,
     waiting: Option<Box<Waiting>>,
@@ -80,7 +81,8 @@ impl Upload {
             attempt: None,
             header: None,
             expects_rows: false,
-            has_read_rows: false,
+            has_read_rows: Some(false),
+            is_restored: false,
             failed: None,
             waiting: None,
             batch: None,
@@ -90,7 +92,7 @@ impl Upload {
     /// After a restart: the header is known to be right.
     pub(super) fn with_header(id: UploadId, layout: Option<Arc<Layout>>) -> Upload {
         let header = layout.map(|layout| HeaderRead { layout, offset: None, doubted: None });
-        Upload { header, ..Upload::new(id) }
+        Upload { is_restored: header.is_some(), header, has_read_rows: None, ..Upload::new(id) }
     }
 
     pub(super) fn id(&self) -> &UploadId {
@@ -98,7 +100,8 @@ impl Upload {
     }
 
     /// A marker that was obeyed before the restart.
-    pub(super) fn take_marker_again(&mut self, marker: &MarkerRecord) {
+    pub(super) fn take_marker_again(&mut self, desk: &mut Desk, marker: &MarkerRecord) {
+        self.flush(desk);
         match &marker.marker {
             Marker::Begin { .. } => self.attempt.clone_from(&marker.attempt),
             Marker::Eof { rows, .. } => self.expects_rows |= rows.is_some(),
@@ -106,12 +109,9 @@ impl Upload {
         }
     }
 
-    pub(super) fn has_header(&self) -> bool {
-        self.header.is_some()
-    }
-
-    pub(super) fn is_waiting(&self) -> bool {
-        self.waiting_since().is_some()
+    /// True when its header is known from before a restart.
+    pub(super) fn is_restored(&self) -> bool {
+        self.is_restored
     }
 
     pub(super) fn expect_rows(&mut self) {
@@ -253,7 +253,9 @@ impl Upload {
         self.flush(desk);
         match &marker.marker {
             Marker::Begin { .. } => {
-                if marker.attempt.is_none() || marker.attempt != self.attempt {
+                let is_same = self.attempt.is_some() && self.attempt == marker.attempt;
+                let is_first = self.attempt.is_none() && self.has_read_rows == Some(false) && self.failed.is_none();
+                if !is_same && !is_first {
                     let message = "another attempt began before the header of this one was known";
                     self.give_up_waiting(desk, marker.offset, message);
                     *self = Upload::new(self.id.clone());
@@ -266,6 +268,7 @@ impl Upload {
                 self.settle_doubt(desk, marker.offset);
                 let message = "the upload ended before a header came: send a header marker first, or declare the columns";
                 self.give_up_waiting(desk, marker.offset, message);
+                self.flush(desk);
                 self.show_columns(desk, &marker);
                 self.expects_rows = rows.is_some();
             }
@@ -297,7 +300,7 @@ impl Upload {
 
     /// An upload without rows has columns too: a batch without rows tells those who follow.
     fn show_columns(&mut self, desk: &mut Desk, marker: &MarkerRecord) {
-        let Some(header) = self.header.as_ref().filter(|_| !self.has_read_rows && self.failed.is_none()) else { return };
+        let Some(header) = self.header.as_ref().filter(|_| self.has_read_rows != Some(true) && self.failed.is_none()) else { return };
         let origin = Origin {
             offset: marker.offset,
             key: marker.key.clone(),
@@ -434,7 +437,9 @@ impl Upload {
                 batch = Box::new(Batch::new(&layout, origin));
             }
         }
-        self.has_read_rows |= line > origin.line;
+        if line > origin.line {
+            self.has_read_rows = Some(true);
+        }
         self.batch = (!batch.is_empty()).then_some(batch);
     }
 

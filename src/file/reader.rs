@@ -1,0 +1,452 @@
+//! A CSV file as blocks of whole rows, in UTF-8, with commas, LF between rows and nothing blank: what `publish` sends and `convert` reads,
+//! so that both make the same workbook. Holds little more than [`ROW_BYTES_MAX`] in memory, however long the file and its rows are.
+//!
+//! Rows of a comma-separated file are passed on byte for byte. Rows of other files are written anew with commas; one whose quotes are broken
+//! is then passed on as a single quoted field with a blank behind it, so that the source rejects it and nothing else.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use bytes::Bytes;
+use memchr::memchr2;
+use sha2::{Digest, Sha256};
+
+use super::FileError;
+use super::transcode::Transcoder;
+use crate::source::csv::{Fields, ROW_BYTES_MAX, Row, Rows, write_quoted, write_row};
+use crate::source::encoding::{Charset, delimiter_name, find_delimiter};
+
+/// Text that decides the delimiter.
+const SAMPLE_BYTES: usize = 64 << 10;
+/// Text in which the end of a row is looked for.
+const ROW_SEARCH_BYTES: usize = ROW_BYTES_MAX + SAMPLE_BYTES;
+
+/// How to read a file. What is not given is found out.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Its charset.
+    pub charset: Option<Charset>,
+    /// Its delimiter, an ASCII byte.
+    pub delimiter: Option<u8>,
+    /// Size of a block; a larger row is a block by itself.
+    pub block_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { charset: None, delimiter: None, block_bytes: 64 << 10 }
+    }
+}
+
+/// Some rows of a file, ready to be the value of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Number of its first row, from 1.
+    pub first_row: u64,
+    /// Its rows.
+    pub rows: u32,
+    /// The rows, each followed by LF. UTF-8, except in rows that are broken.
+    pub text: Bytes,
+}
+
+/// A CSV file that is being read.
+pub struct CsvFile {
+    input: Transcoder,
+    options: Options,
+    delimiter: u8,
+    header: Vec<String>,
+    /// Text that is not yet rows.
+    text: Vec<u8>,
+    /// What is left of a row that is too big.
+    skips_row: bool,
+    ready: Ready,
+    rows: u64,
+    sha256: Sha256,
+}
+
+/// Rows as they will be published, and where each ends.
+#[derive(Default)]
+struct Ready {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    /// Rows that went into a block.
+    taken: usize,
+}
+
+impl CsvFile {
+    /// Opens a file and reads its header.
+    pub fn open(path: &Path, options: Options) -> Result<CsvFile, FileError> {
+        CsvFile::from_reader(Box::new(File::open(path)?), options)
+    }
+
+    /// Takes anything that can be read, standard input for one, and reads its header.
+    pub fn from_reader(input: Box<dyn Read + Send>, options: Options) -> Result<CsvFile, FileError> {
+        let mut file = CsvFile {
+            input: Transcoder::new(input, options.charset),
+            options,
+            delimiter: b',',
+            header: Vec::new(),
+            text: Vec::new(),
+            skips_row: false,
+            ready: Ready::default(),
+            rows: 0,
+            sha256: Sha256::new(),
+        };
+        file.read_header()?;
+        Ok(file)
+    }
+
+    /// Column names as they stand in the file; they may be empty and repeat.
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// The charset; `None` while all that was read is ASCII, which decides nothing.
+    pub fn charset(&self) -> Option<Charset> {
+        self.input.charset()
+    }
+
+    /// The delimiter of the file. Blocks have commas.
+    pub fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    /// What the file was found to be, for the person who gave it: `EUC-KR (windows-949), semicolons, 7 columns`.
+    pub fn description(&self) -> String {
+        let charset = self.charset().map_or("ASCII".to_owned(), |charset| charset.to_string());
+        let columns = self.header.len();
+        format!("{charset}, delimiter {}, {columns} columns", delimiter_name(self.delimiter))
+    }
+
+    /// Rows in the blocks so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// SHA-256 of the rows in the blocks so far, each followed by LF.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256.clone().finalize().into()
+    }
+
+    /// The next rows; `None` at the end of the file.
+    pub fn next_block(&mut self) -> Result<Option<Block>, FileError> {
+        let mut text = Vec::new();
+        let mut rows = 0;
+        loop {
+            while let Some(row) = self.ready.peek() {
+                if rows > 0 && text.len() + row.len() > self.options.block_bytes {
+                    return Ok(Some(self.block(rows, text)));
+                }
+                text.extend_from_slice(row);
+                self.ready.taken += 1;
+                rows += 1;
+            }
+            if self.text.is_empty() && self.input.has_ended() {
+                return Ok((rows > 0).then(|| self.block(rows, text)));
+            }
+            self.prepare_rows()?;
+        }
+    }
+
+    fn block(&mut self, rows: u32, text: Vec<u8>) -> Block {
+        let first_row = self.rows + 1;
+        self.rows += u64::from(rows);
+        self.sha256.update(&text);
+        Block { first_row, rows, text: text.into() }
+    }
+
+    fn read_header(&mut self) -> Result<(), FileError> {
+        while self.text.len() < SAMPLE_BYTES && !self.input.has_ended() {
+            self.input.read_into(&mut self.text)?;
+        }
+        let cut = !self.input.has_ended();
+        self.delimiter = self.options.delimiter.unwrap_or_else(|| find_delimiter(&self.text, cut));
+        loop {
+            let mut rows = Rows::new(&self.text, self.delimiter, None);
+            let mut fields = Fields::default();
+            let row = std::iter::from_fn(|| rows.next_row(&mut fields)).find(|row| !row.blank);
+            let could_change = row.is_none_or(|row| !row.ended) && !self.input.has_ended();
+            if could_change && self.text.len() < ROW_SEARCH_BYTES {
+                self.read_more()?;
+                continue;
+            }
+            let row = row.ok_or_else(|| FileError::Header("the file is empty".to_owned()))?;
+            if row.defect.is_some() {
+                return Err(FileError::Header("its quotes are broken".to_owned()));
+            }
+            let names = fields.iter(&self.text).map(|name| String::from_utf8(name.to_vec()));
+            let names: Result<Vec<_>, _> = names.collect();
+            let charset = self.charset().unwrap_or(Charset::Utf8);
+            self.header = names.map_err(|_| FileError::Header(format!("it holds bytes that are not {charset}")))?;
+            let behind = rows.position();
+            self.text.drain(..behind);
+            return Ok(());
+        }
+    }
+
+    /// Doubles the text at hand, so that looking for the end of a long row again and again stays cheap.
+    fn read_more(&mut self) -> Result<(), FileError> {
+        let enough = 2 * self.text.len();
+        loop {
+            self.input.read_into(&mut self.text)?;
+            if self.input.has_ended() || self.text.len() > enough {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes rows of the text at hand, or reads more of it.
+    fn prepare_rows(&mut self) -> Result<(), FileError> {
+        self.ready.clear();
+        if self.skips_row {
+            let end = memchr2(b'\n', b'\r', &self.text);
+            self.skips_row = end.is_none();
+            self.text.drain(..end.unwrap_or(self.text.len()));
+        }
+        let has_ended = self.input.has_ended();
+        let mut rows = Rows::new(&self.text, self.delimiter, Some(self.header.len()));
+        let mut fields = Fields::default();
+        let mut done = 0;
+        while let Some(row) = rows.next_row(&mut fields) {
+            let is_final = row.ended || has_ended || self.text.len() - done > ROW_SEARCH_BYTES;
+            if !is_final {
+                break;
+            }
+            done = rows.position();
+            if !row.blank {
+                self.ready.push(&row, &fields, &self.text, self.delimiter, self.header.len());
+            }
+            self.skips_row = !row.ended && !has_ended && done == self.text.len();
+        }
+        self.text.drain(..done);
+        if self.ready.ends.is_empty() && !has_ended { self.read_more() } else { Ok(()) }
+    }
+}
+
+impl Ready {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+        self.taken = 0;
+    }
+
+    fn peek(&self) -> Option<&[u8]> {
+        let end = *self.ends.get(self.taken)?;
+        let start = if self.taken == 0 { 0 } else { self.ends[self.taken - 1] };
+        Some(&self.text[start..end])
+    }
+
+    fn push(&mut self, row: &Row<'_>, fields: &Fields, text: &[u8], delimiter: u8, columns: usize) {
+        let start = self.text.len();
+        if row.bytes.len() > ROW_BYTES_MAX {
+            self.write_broken(&row.bytes[..=ROW_BYTES_MAX]);
+        } else if delimiter == b',' {
+            self.text.extend_from_slice(row.bytes);
+        } else if row.defect.is_some() {
+            self.write_broken(row.bytes);
+        } else {
+            write_row(fields.iter(text), b',', &mut self.text);
+            if !is_one_row(&self.text[start..], columns) {
+                flatten(&mut self.text[start..]);
+            }
+        }
+        self.text.push(b'\n');
+        self.ends.push(self.text.len());
+    }
+
+    /// One line that no reader takes for a sound row.
+    fn write_broken(&mut self, row: &[u8]) {
+        let start = self.text.len();
+        write_quoted(row, &mut self.text);
+        flatten(&mut self.text[start..]);
+        self.text.push(b' ');
+    }
+}
+
+fn flatten(row: &mut [u8]) {
+    row.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+}
+
+/// True when the source, too, will read these bytes as one row.
+fn is_one_row(row: &[u8], columns: usize) -> bool {
+    let mut rows = Rows::new(row, b',', Some(columns));
+    rows.next_row(&mut Fields::default()).is_some() && rows.position() == row.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Header, Offset, Record, StreamElement};
+    use crate::source::tests::config;
+    use crate::source::{HeaderFrom, Source, SourceConfig};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn open(bytes: &[u8], options: Options) -> Result<CsvFile, FileError> {
+        CsvFile::from_reader(Box::new(std::io::Cursor::new(bytes.to_vec())), options)
+    }
+
+    fn blocks(file: &mut CsvFile) -> Vec<Block> {
+        std::iter::from_fn(|| file.next_block().expect("memory can be read")).collect()
+    }
+
+    fn text(bytes: &[u8]) -> (CsvFile, Vec<u8>) {
+        let mut file = open(bytes, Options::default()).expect("a header");
+        let text = blocks(&mut file).iter().flat_map(|block| block.text.to_vec()).collect();
+        (file, text)
+    }
+
+    fn utf16(text: &str, to_bytes: impl Fn(u16) -> [u8; 2]) -> Vec<u8> {
+        "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(to_bytes).collect()
+    }
+
+    #[test]
+    fn charsets_and_delimiters_all_give_the_same_rows() {
+        let csv = "이름,x\n\"똠방각하, 서울\",1\n청,2\n";
+        let semicolons = "이름;x\n똠방각하, 서울;1\n청;2\n";
+        let korean = |text: &str| encoding_rs::EUC_KR.encode(text).0.into_owned();
+        for (bytes, description) in [
+            (csv.as_bytes().to_vec(), "UTF-8, delimiter comma, 2 columns"),
+            (format!("\u{feff}{csv}").into_bytes(), "UTF-8, delimiter comma, 2 columns"),
+            (korean(csv), "EUC-KR (windows-949), delimiter comma, 2 columns"),
+            (korean(semicolons), "EUC-KR (windows-949), delimiter semicolon, 2 columns"),
+            (utf16(csv, u16::to_le_bytes), "UTF-16LE, delimiter comma, 2 columns"),
+            (utf16(semicolons, u16::to_be_bytes), "UTF-16BE, delimiter semicolon, 2 columns"),
+            (csv.replace('\n', "\r\n").into_bytes(), "UTF-8, delimiter comma, 2 columns"),
+            (csv.replace('\n', "\r").into_bytes(), "UTF-8, delimiter comma, 2 columns"),
+            (csv.replace('\n', "\n\n").trim_end().as_bytes().to_vec(), "UTF-8, delimiter comma, 2 columns"),
+        ] {
+            let (file, text) = text(&bytes);
+            assert_eq!(file.header(), ["이름", "x"], "{description}");
+            assert_eq!(String::from_utf8_lossy(&text), "\"똠방각하, 서울\",1\n청,2\n", "{description}");
+            assert_eq!((file.rows(), file.description().as_str()), (2, description));
+            assert_eq!(file.sha256(), <[u8; 32]>::from(Sha256::digest(&text)));
+        }
+    }
+
+    #[test]
+    fn ascii_alone_decides_nothing() {
+        let mut bytes = "a,b\n".repeat(100_000).into_bytes();
+        let mut file = open(&bytes, Options::default()).expect("a header");
+        assert_eq!(file.charset(), None);
+        assert_eq!(blocks(&mut file).iter().map(|block| u64::from(block.rows)).sum::<u64>(), 99_999);
+        assert_eq!(file.charset(), None);
+        bytes.extend_from_slice(&encoding_rs::EUC_KR.encode("서울,1\n").0);
+        let (file, text) = text(&bytes);
+        assert_eq!(file.charset(), Some(Charset::EucKr));
+        assert!(text.ends_with("서울,1\n".as_bytes()));
+    }
+
+    #[test]
+    fn broken_bytes_stay_in_their_row_and_stay_broken() {
+        let odd = [utf16("a,b\n서,1\n2,", u16::to_le_bytes), vec![0x33]].concat();
+        for (bytes, expected) in [
+            ("a,b\n서,1\n\u{ff},2\n".replace('\u{ff}', "?").into_bytes(), &b"\xec\x84\x9c,1\n?,2\n"[..]),
+            ([&encoding_rs::EUC_KR.encode("a,b\n서울,1\n").0[..], b"\xc7,2\n3,4\n"].concat(), "서울,1\n\u{0},2\n3,4\n".as_bytes()),
+            (odd, "서,1\n2,\u{0}\n".as_bytes()),
+        ] {
+            let expected: Vec<_> = expected.iter().map(|byte| if *byte == 0 { 0xFF } else { *byte }).collect();
+            assert_eq!(text(&bytes).1.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        }
+        let utf8_with_a_broken_tail = "a,b\n서울,1\n서울".as_bytes();
+        assert_eq!(text(&utf8_with_a_broken_tail[..utf8_with_a_broken_tail.len() - 1]).0.charset(), Some(Charset::Utf8));
+    }
+
+    #[test]
+    fn what_is_told_is_not_guessed() {
+        let bytes = encoding_rs::EUC_KR.encode("a;b\n청;1,5\n").0.into_owned();
+        let options = Options { charset: Some(Charset::EucKr), delimiter: Some(b','), ..Options::default() };
+        let mut file = open(&bytes, options).expect("a header");
+        assert_eq!(file.header(), ["a;b"]);
+        assert_eq!(blocks(&mut file)[0].text, "청;1,5\n");
+    }
+
+    #[test]
+    fn files_without_rows() {
+        let mut file = open(b"a,b", Options::default()).expect("a header");
+        assert_eq!((file.header().len(), file.next_block().expect("an end"), file.rows()), (2, None, 0));
+        assert!(matches!(open(b"\n,\n", Options::default()), Err(FileError::Header(_))));
+        assert!(matches!(open(b"", Options::default()), Err(FileError::Header(_))));
+        assert!(matches!(open(b"PK\x03\x04zip", Options::default()), Err(FileError::NotText(_))));
+        assert!(matches!(CsvFile::open(Path::new("/nowhere/at/all"), Options::default()), Err(FileError::Io(_))));
+    }
+
+    #[test]
+    fn blocks_hold_whole_rows() {
+        let options = Options { block_bytes: 8, ..Options::default() };
+        let mut file = open(b"a,b\n1,2\n\n3,4\n\"long\nrow\",5\n6,7\n", options).expect("a header");
+        let blocks: Vec<_> = blocks(&mut file).into_iter().map(|block| (block.first_row, block.rows, block.text)).collect();
+        let text = Bytes::from_static;
+        assert_eq!(blocks, [(1, 2, text(b"1,2\n3,4\n")), (3, 1, text(b"\"long\nrow\",5\n")), (4, 1, text(b"6,7\n"))]);
+    }
+
+    #[test]
+    fn a_row_that_never_ends_costs_one_row_and_little_memory() {
+        for quote in ["", "\""] {
+            let mut bytes = format!("a,b\n1,2\n{quote}").into_bytes();
+            bytes.resize(5 * ROW_BYTES_MAX, b'x');
+            bytes.extend_from_slice(b"\n3,4\n");
+            let mut file = open(&bytes, Options::default()).expect("a header");
+            let blocks = blocks(&mut file);
+            assert_eq!(file.rows(), 3);
+            assert!(blocks.iter().all(|block| block.text.len() < ROW_BYTES_MAX + 1000));
+            assert!(file.text.capacity() < 5 * ROW_BYTES_MAX);
+        }
+    }
+
+    /// Fates of the rows of a file, block by block or as one value: (row as published, why it failed).
+    fn fates(columns: usize, values: impl IntoIterator<Item = (u64, Bytes)>) -> Vec<(Vec<u8>, Option<&'static str>)> {
+        let names = (0..columns).map(|column| format!("column {column}")).collect();
+        let config = SourceConfig { header: HeaderFrom::Declared(names), ..config() };
+        let mut source = Source::new(Arc::new(config), None);
+        for (first_row, value) in values {
+            let headers = vec![Header::new("ss-type", "row"), Header::new("ss-row", first_row.to_string())];
+            source.push(Record { offset: Offset(first_row as i64), value: Some(value), headers, ..Record::default() });
+        }
+        source.flush();
+        let mut fates = Vec::new();
+        while let Some(element) = source.pop() {
+            let StreamElement::Rows(batch) = element else { panic!("{element:?}") };
+            for (row, key) in batch.keys.iter().enumerate() {
+                assert_eq!(key.index, fates.len() as u64 + 1, "rows are counted as the reader counts them");
+                let rejected = batch.rejected.iter().find(|(rejected, _)| *rejected as usize == row);
+                fates.push((batch.raw.get(row).to_vec(), rejected.map(|(_, rejection)| rejection.reason.code())));
+            }
+        }
+        fates
+    }
+
+    proptest! {
+        /// The promise that `publish` and the source agree on: the same rows, the same count, the same checksum, in blocks of any size.
+        #[test]
+        fn the_source_reads_as_many_rows_as_were_published(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec![",", ",", ";", ";", "\n", "\n", "\n", "\"", "\"", "\r\n", "1", "x y", "가", "\"\"", "#EOF", "\u{feff}"]), 0..80),
+            columns in 1_usize..4,
+            delimiter in prop::sample::select(vec![b',', b';']),
+            block_bytes in 1_usize..60,
+        ) {
+            let header = vec!["h"; columns].join(std::str::from_utf8(&[delimiter]).unwrap_or_default());
+            let bytes = format!("{header}\n{}", pieces.concat()).into_bytes();
+            let options = Options { charset: Some(Charset::Utf8), delimiter: Some(delimiter), block_bytes };
+            let mut file = open(&bytes, options).expect("a header");
+            let blocks = blocks(&mut file);
+            let fates = fates(columns, blocks.iter().map(|block| (block.first_row, block.text.clone())));
+            prop_assert_eq!(fates.len() as u64, file.rows());
+            let rows: Vec<u8> = fates.iter().flat_map(|(row, _)| [row, &b"\n"[..]].concat()).collect();
+            prop_assert_eq!(file.sha256(), <[u8; 32]>::from(Sha256::digest(&rows)));
+        }
+
+        /// Any bytes at all: no panic, and whatever is published is accounted for.
+        #[test]
+        fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..300), block_bytes in 1_usize..60) {
+            let options = Options { block_bytes, ..Options::default() };
+            if let Ok(mut file) = open(&bytes, options) {
+                let blocks = blocks(&mut file);
+                let fates = fates(file.header().len(), blocks.iter().map(|block| (block.first_row, block.text.clone())));
+                prop_assert_eq!(fates.len() as u64, file.rows());
+            }
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! What comes out of a source for what goes in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::AsArray;
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::csv::ROW_BYTES_MAX;
+use super::*;
+use crate::record::{Header, RowBatch};
+
+/// A topology's source that changes nothing about the defaults.
+pub(crate) fn config() -> SourceConfig {
+    SourceConfig {
+        node: "rows".into(),
+        topic: "rows".into(),
+        header: HeaderFrom::First,
+        columns: BTreeMap::new(),
+        upload: UploadFrom::Auto,
+        markers: Markers::All,
+        delimiter: b',',
+        lenient_quotes: false,
+        pad_fields: false,
+        strip_control: false,
+        truncate_cells: false,
+        on_error: OnError::Continue,
+        idle_timeout: Duration::from_secs(86_400),
+        incomplete: Incomplete::Hold,
+    }
+}
+
+fn declared(names: &[&str]) -> SourceConfig {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    SourceConfig { header: HeaderFrom::Declared(names.into()), ..config() }
+}
+
+/// A record with key `k`; its offset comes from its place.
+fn row(value: impl Into<Bytes>) -> Record {
+    Record { key: Some(Bytes::from_static(b"k")), value: Some(value.into()), ..Record::default() }
+}
+
+fn numbered(index: u64, value: &'static str) -> Record {
+    Record { headers: vec![Header::new("ss-row", index.to_string())], ..row(value) }
+}
+
+fn of(key: &'static str, record: Record) -> Record {
+    Record { key: Some(Bytes::from_static(key.as_bytes())), ..record }
+}
+
+/// What comes out, with the batches of an upload that follow each other as one.
+fn run(config: SourceConfig, records: impl IntoIterator<Item = Record>) -> Vec<String> {
+    let mut source = Source::new(Arc::new(config), Some(1));
+    feed(&mut source, 0, records)
+}
+
+fn feed(source: &mut Source, from: i64, records: impl IntoIterator<Item = Record>) -> Vec<String> {
+    for (offset, record) in (from..).zip(records) {
+        source.push(Record { offset: Offset(offset), ..record });
+    }
+    source.flush();
+    told(std::iter::from_fn(|| source.pop()))
+}
+
+fn told(elements: impl Iterator<Item = StreamElement>) -> Vec<String> {
+    elements.flat_map(|element| tell(&element)).collect()
+}
+
+/// One line for every row, and for everything else.
+fn tell(element: &StreamElement) -> Vec<String> {
+    match element {
+        StreamElement::Rows(batch) if batch.is_empty() => vec![format!("{} columns {}", batch.upload, batch.header.join(","))],
+        StreamElement::Rows(batch) => (0..batch.len()).map(|row| tell_row(batch, row)).collect(),
+        StreamElement::Marker(MarkerRecord { upload, marker, .. }) => match marker {
+            Marker::Header(names) => vec![format!("{upload} header {}", names.join(","))],
+            Marker::Eof { rows, .. } => vec![format!("{upload} eof {rows:?}")],
+            Marker::Begin { .. } => vec![format!("{upload} begin")],
+            Marker::Abort => vec![format!("{upload} abort")],
+        },
+        StreamElement::Failed { upload, offset, rejection } => vec![format!("{upload} failed {} at {offset}", rejection.reason)],
+        StreamElement::Refused { rejection, .. } => vec![format!("refused {}", rejection.reason)],
+    }
+}
+
+fn tell_row(batch: &RowBatch, row: usize) -> String {
+    let cells: Vec<_> = batch.columns.columns().iter().map(|column| column.as_string::<i32>().value(row)).collect();
+    let rejected = batch.rejected.iter().find(|(rejected, _)| *rejected as usize == row);
+    let key = batch.keys[row];
+    match rejected {
+        None => format!("{} {}.{} {}", batch.upload, key.index, key.line, cells.join("|")),
+        Some((_, rejection)) => {
+            assert!(cells.iter().all(|cell| cell.is_empty()), "a failed row has empty cells");
+            let column = rejection.column.as_deref().map_or(String::new(), |column| format!(" in {column}"));
+            format!("{} {}.{} {}{column}", batch.upload, key.index, key.line, rejection.reason)
+        }
+    }
+}
+
+/// The fate of one value under a header `a,b`: its cells, or why it failed.
+fn fate(config: &SourceConfig, value: impl Into<Bytes>) -> Vec<String> {
+    let config = SourceConfig { header: declared(&["a", "b"]).header, ..config.clone() };
+    let rows = run(config, [row(value)]).into_iter();
+    rows.map(|told| told.splitn(3, ' ').last().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn fates_of_rows() {
+    let table: [(&[u8], &[&str]); 28] = [
+        (b"1,2", &["1|2"]),
+        (b"\xef\xbb\xbf1,2\r\n", &["1|2"]),
+        (b"1,2\r3,4\n5,6\r\n", &["1|2", "3|4", "5|6"]),
+        (b"\"x,\"\"y\",\"two\nlines\"", &["x,\"y|two\nlines"]),
+        (b"", &[]),
+        (b"\n,\n\"\",\r\n", &[]),
+        (b"1", &["csv.field_count"]),
+        (b"1,2,3", &["csv.field_count"]),
+        (b"1,\"2", &["csv.unclosed_quote"]),
+        (b"1,\"2\n3,4", &["csv.unclosed_quote", "3|4"]),
+        (b"\"1\"x,2", &["csv.bad_quote"]),
+        (b"1\",2", &["csv.bad_quote"]),
+        (b"a,b\n1,2", &["csv.repeated_header", "1|2"]),
+        (b"1,\x002", &["text.control in b"]),
+        (b"1,\x1b[31m", &["text.control in b"]),
+        ("1,\u{fffe}".as_bytes(), &["text.control in b"]),
+        ("1,\u{ff11}\u{202e}\u{200b}\u{fffd}".as_bytes(), &["1|\u{ff11}\u{202e}\u{200b}\u{fffd}"]),
+        (b"1,\t2", &["1|\t2"]),
+        (b"\xc3\xbb,\xff\n3,4", &["text.encoding", "3|4"]),
+        (b"1,\xed\xa0\x80", &["text.encoding"]),
+        (b"=1+1,@x", &["=1+1|@x"]),
+        (b"0012,1e5", &["0012|1e5"]),
+        (b"{\"a\":1,\"b\":2}", &["record.not_text"]),
+        (b"{\n\"a\": 1,\n\"b\": 2\n}\n", &["record.not_text"]),
+        (b"{x,y}", &["{x|y}"]),
+        (b"{\"a\":1},\"b\"", &["csv.bad_quote"]),
+        (b"<img onerror=alert(1)>,2", &["<img onerror=alert(1)>|2"]),
+        (b"#EOFX,2", &["#EOFX|2"]),
+    ];
+    for (value, fates) in table {
+        assert_eq!(fate(&config(), value), fates, "{}", value.escape_ascii());
+    }
+}
+
+#[test]
+fn fates_of_rows_that_are_too_large() {
+    let cell = |length: usize| format!("1,{}", "x".repeat(length));
+    assert_eq!(fate(&config(), cell(CELL_UNITS_MAX)), [format!("1|{}", "x".repeat(CELL_UNITS_MAX))]);
+    assert_eq!(fate(&config(), cell(CELL_UNITS_MAX + 1)), ["cell.too_long in b"]);
+    assert_eq!(fate(&config(), format!("1,{}", "가".repeat(CELL_UNITS_MAX))).len(), 1);
+    assert_eq!(fate(&config(), format!("1,{}", "😀".repeat(CELL_UNITS_MAX / 2 + 1))), ["cell.too_long in b"]);
+    assert_eq!(fate(&config(), format!("{}\n1,2", cell(ROW_BYTES_MAX))), ["row.too_big", "1|2"]);
+}
+
+#[test]
+fn what_the_topology_wants_mended_is_mended() {
+    let lenient = SourceConfig { lenient_quotes: true, ..config() };
+    assert_eq!(fate(&lenient, "\"1\"x,2\"\n"), ["1x|2\""]);
+    let pad = SourceConfig { pad_fields: true, ..config() };
+    assert_eq!(fate(&pad, "1\n1,2,,\n1,2,3"), ["1|", "1|2", "csv.field_count"]);
+    let strip = SourceConfig { strip_control: true, ..config() };
+    assert_eq!(fate(&strip, "1\u{0},\"\u{b}\"\"\u{ffff}\""), ["1|\""]);
+    let truncate = SourceConfig { truncate_cells: true, ..config() };
+    let long = format!("1,x{}", "😀".repeat(CELL_UNITS_MAX));
+    assert_eq!(fate(&truncate, long), [format!("1|x{}", "😀".repeat(CELL_UNITS_MAX / 2))]);
+}
+
+#[test]
+fn strict_columns_reject_what_does_not_parse() {
+    for (kind, good, bad, reason) in [
+        (ColumnType::Number, "-1.5e3", "1.234,5", "number.format"),
+        (ColumnType::Number, " 127 ", "NaN", "number.not_finite"),
+        (ColumnType::Number, ".5", "inf", "number.not_finite"),
+        (ColumnType::Integer, "42", "4.2", "number.format"),
+        (ColumnType::Date, "2026-01-31", "2026-02-30", "date.format"),
+        (ColumnType::DateTime, "2026-01-31 09:30", "2026-01-31", "date.format"),
+        (ColumnType::Boolean, "Yes", "maybe", "boolean.format"),
+        (ColumnType::Date, "", "x", "date.format"),
+    ] {
+        let config = SourceConfig { columns: [("a".to_owned(), kind)].into(), ..config() };
+        let quoted = |cell: &str| format!("\"{cell}\",x");
+        assert_eq!(fate(&config, quoted(good)), [format!("{good}|x")]);
+        assert_eq!(fate(&config, quoted(bad)), [format!("{reason} in a")]);
+    }
+}
+
+#[test]
+fn the_first_row_is_the_header() {
+    let expected = ["k header a,b", "k 0.1 1|2", "k 1.0 3|4", "k eof None"];
+    assert_eq!(run(config(), [row("a,b\n1,2"), row("3,4"), row("#EOF")]), expected);
+}
+
+#[test]
+fn a_header_marker_beats_the_first_row_and_the_topology() {
+    let expected = ["k header a,b", "k 1.0 1|2"];
+    assert_eq!(run(config(), [row("#HEADER a,b"), row("1,2")]), expected);
+    assert_eq!(run(declared(&["x"]), [row("#HEADER a,b"), row("1,2")]), expected);
+}
+
+#[test]
+fn duplicate_and_empty_names_are_changed() {
+    let names = |names: &[&str]| unique_names(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(names(&["x", "", "x", "x_2", "x", ""]), ["x", "column_2", "x_2", "x_2_2", "x_3", "column_6"]);
+    let many = unique_names(&vec!["x".to_owned(); COLUMNS_MAX]);
+    assert_eq!(unique_names(&many), many);
+    // As published it is the header again all the same.
+    assert_eq!(run(config(), [row("x,,x\nx,,x")]), ["k header x,,x", "k 0.1 csv.repeated_header"]);
+}
+
+#[test]
+fn an_upload_without_rows_shows_its_columns() {
+    assert_eq!(run(config(), [row("a,b"), row("#EOF rows=0")]), ["k header a,b", "k columns a,b", "k eof Some(0)"]);
+}
+
+#[test]
+fn rows_that_come_before_their_header_wait_for_it() {
+    let records = [numbered(1, "1,2"), numbered(2, "3,4\n5,6"), row("#HEADER a,b"), row("#EOF rows=3")];
+    let expected = ["k header a,b", "k 1.0 1|2", "k 2.0 3|4", "k 3.0 5|6", "k eof Some(3)"];
+    let mut source = Source::new(Arc::new(config()), None);
+    assert_eq!(feed(&mut source, 0, records[..2].to_vec()), Vec::<String>::new());
+    assert_eq!((source.waiting(&UploadId::new("k")), source.oldest_waiting()), (3, Some(Offset(0))));
+    assert_eq!(feed(&mut source, 2, records[2..].to_vec()), expected);
+    assert_eq!((source.waiting(&UploadId::new("k")), source.oldest_waiting()), (0, None));
+}
+
+#[test]
+fn rows_without_a_header_fail_their_upload_at_its_end() {
+    let expected = ["k failed csv.no_header at 1", "k 1.0 csv.no_header", "k eof None"];
+    assert_eq!(run(config(), [numbered(1, "1,2"), row("#EOF")]), expected);
+}
+
+#[test]
+fn only_so_many_rows_wait() {
+    let records = (1..=10_001).map(|index| numbered(index, "1,2"));
+    let told = run(config(), records);
+    assert_eq!(told.len(), 10_002);
+    assert_eq!(told[0], "k failed csv.no_header at 10000");
+}
+
+#[test]
+fn a_header_that_conflicts_fails_the_upload_and_its_rows_go_on_unread() {
+    let records = [row("#HEADER a,b"), row("1,2"), row("#HEADER a,c"), row("3,4"), row("#EOF"), row("#BEGIN"), row("a,c"), row("5,6")];
+    let expected = [
+        "k header a,b",
+        "k 1.0 1|2",
+        "k failed header.conflict at 2",
+        "k 3.0 header.conflict",
+        "k eof None",
+        "k begin",
+        "k header a,c",
+        "k 7.0 5|6",
+    ];
+    assert_eq!(run(config(), records), expected);
+}
+
+#[test]
+fn the_same_header_again_is_no_conflict() {
+    assert_eq!(run(config(), [row("a,b\n1,2"), row("#HEADER a,b"), row("3,4")]).last().map(String::as_str), Some("k 2.0 3|4"));
+}
+
+#[test]
+fn too_many_columns_fail_the_upload() {
+    let header = vec!["x"; COLUMNS_MAX + 1].join(",");
+    assert_eq!(run(config(), [row(header)]), ["k failed sheet.too_many_columns at 0"]);
+}
+
+#[test]
+fn a_first_row_that_cannot_be_read_fails_the_upload() {
+    assert_eq!(run(config(), [row("a,\"b\"x\n1,2")]), ["k failed csv.bad_quote at 0", "k 0.1 csv.bad_quote"]);
+    assert_eq!(run(config(), [row("{\"a\":1}")]), ["k failed record.not_text at 0"]);
+}
+
+#[test]
+fn a_wrong_delimiter_is_found_out() {
+    let rows = || (0..150).map(|n| row(format!("{n};1,5;x")));
+    let told = run(config(), std::iter::once(row("a;b;c")).chain(rows()));
+    assert_eq!(told[0], "k failed csv.delimiter at 100");
+    assert_eq!(told.len(), 151);
+    // Fewer rows: at the end.
+    let told = run(config(), [row("a;b\n1;2"), row("#EOF")]);
+    assert_eq!(told, ["k failed csv.delimiter at 1", "k 0.1 csv.delimiter", "k eof None"]);
+}
+
+#[test]
+fn a_header_of_one_column_may_hold_a_semicolon() {
+    let told = run(config(), [row("name; remarks\nx\ny"), row("#EOF")]);
+    assert_eq!(told, ["k header name; remarks", "k 0.1 x", "k 0.2 y", "k eof None"]);
+}
+
+#[test]
+fn values_that_are_no_text_are_refused() {
+    for value in [&b"\0\0\0\0\x01abc"[..], b"PK\x03\x04", b"\x1f\x8b\x08", b"\xff\xfea\0"] {
+        assert_eq!(run(declared(&["a"]), [row(value)]), ["refused record.not_text"]);
+    }
+    // With a number it is a row, or the upload would wait for it for ever.
+    assert_eq!(run(declared(&["a"]), [numbered(7, "\0\u{1}")]), ["k 7.0 record.not_text"]);
+}
+
+#[test]
+fn rows_go_before_the_marker_that_follows_them() {
+    let records = [row("a\n1"), of("j", row("a\n7")), row("2"), row("#EOF"), of("j", row("8"))];
+    let told = run(config(), records);
+    let of_k: Vec<_> = told.iter().filter(|told| told.starts_with('k')).collect();
+    assert_eq!(of_k, ["k header a", "k 0.1 1", "k 2.0 2", "k eof None"]);
+}
+
+#[test]
+fn the_aggregate_closes_an_upload_and_its_header_is_forgotten() {
+    let mut source = Source::new(Arc::new(config()), None);
+    feed(&mut source, 0, [row("a\n1"), row("#EOF")]);
+    source.forget(&UploadId::new("k"));
+    assert_eq!(feed(&mut source, 2, [row("b\n2")]), ["k header b", "k 2.1 2"]);
+}
+
+#[test]
+fn rows_that_wait_come_out_when_their_upload_is_closed_or_given_up() {
+    let mut source = Source::new(Arc::new(config()), None);
+    feed(&mut source, 0, [numbered(1, "1,2"), of("j", numbered(1, "1,2"))]);
+    let waiting: Vec<_> = source.waiting_uploads().map(|(id, from)| format!("{id} {from}")).collect();
+    assert_eq!(waiting, ["k 0", "j 1"]);
+    source.forget(&UploadId::new("k"));
+    source.give_up(&UploadId::new("j"), Offset(9));
+    assert_eq!(feed(&mut source, 2, []), ["k 1.0 csv.no_header", "j failed csv.no_header at 9", "j 1.0 csv.no_header"]);
+    assert_eq!(source.oldest_waiting(), None);
+}
+
+#[test]
+fn once_the_end_is_known_rows_come_record_by_record() {
+    let mut source = Source::new(Arc::new(declared(&["a"])), None);
+    source.push(row("#EOF rows=2"));
+    source.push(Record { offset: Offset(1), ..row("1") });
+    source.push(Record { offset: Offset(2), ..row("2\n3") });
+    let batches = std::iter::from_fn(|| source.pop()).filter_map(|element| match element {
+        StreamElement::Rows(batch) => Some(batch.len()),
+        StreamElement::Marker(_) | StreamElement::Failed { .. } | StreamElement::Refused { .. } => None,
+    });
+    assert_eq!(batches.collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn an_anonymous_upload_is_whole_where_there_is_one_partition() {
+    let partitions = |config: SourceConfig, count| {
+        let mut source = Source::new(Arc::new(config), count);
+        source.push(Record { value: Some(Bytes::from_static(b"#EOF")), ..Record::default() });
+        match source.pop() {
+            Some(StreamElement::Marker(MarkerRecord { marker: Marker::Eof { partitions, .. }, .. })) => partitions,
+            other => panic!("not an EOF: {other:?}"),
+        }
+    };
+    assert_eq!(partitions(config(), Some(1)), Some(1));
+    assert_eq!(partitions(config(), Some(3)), None);
+    assert_eq!(partitions(SourceConfig { upload: UploadFrom::Partition, ..config() }, Some(3)), Some(1));
+}
+
+#[test]
+fn a_batch_tells_keys_attempt_and_trace_of_its_rows() {
+    let headers = |attempt: &str| vec![Header::new("ss-attempt", attempt.to_owned()), Header::new("traceparent", "00-ab-cd-01")];
+    let config = SourceConfig { upload: UploadFrom::Partition, ..declared(&["a"]) };
+    let mut source = Source::new(Arc::new(config), None);
+    for (offset, (key, attempt)) in (0..).zip([("x", "1"), ("x", "1"), ("y", "1"), ("y", "2")]) {
+        source.push(of(key, Record { offset: Offset(offset), headers: headers(attempt), ..row("1") }));
+    }
+    source.flush();
+    let batches: Vec<_> = std::iter::from_fn(|| source.pop()).collect();
+    let [StreamElement::Rows(first), StreamElement::Rows(second)] = &batches[..] else { panic!("{batches:?}") };
+    assert_eq!((first.len(), first.attempt.as_deref(), second.attempt.as_deref()), (3, Some("1"), Some("2")));
+    assert_eq!(first.traceparent.as_deref(), Some("00-ab-cd-01"));
+    let keys = [0, 1, 2].map(|row| first.record_key(row).map(|key| key.to_vec()));
+    assert_eq!(keys, [Some(b"x".to_vec()), Some(b"x".to_vec()), Some(b"y".to_vec())]);
+    assert_eq!(first.raw.span(0..2), b"1\n1\n");
+}
+
+#[test]
+fn ten_thousand_uploads_interleave() {
+    let records = (0..30_000_u64).map(|n| {
+        let key = Bytes::from(format!("upload-{}", n % 10_000));
+        let value = if n < 10_000 { "a,b".to_owned() } else { format!("{n},x") };
+        Record { key: Some(key), ..row(value) }
+    });
+    let told = run(config(), records);
+    assert_eq!(told.len(), 30_000);
+    assert_eq!(told.iter().filter(|told| told.ends_with("|x")).count(), 20_000);
+}
+
+#[test]
+fn records_read_again_belong_to_uploads_that_were_open() {
+    let records = || [row("a\n1"), of("j", row("b\n7")), row("#EOF"), row("c\n2"), row("3"), of("i", row("d;e\n1;2"))];
+    let mut source = Source::new(Arc::new(config()), None);
+    // k's second upload is open since offset 3 and `i` waits since 5; j has ended.
+    let [k, i] = ["k", "i"].map(UploadId::new);
+    source.begin_refill(vec![(k.clone(), Offset(3)), (i, Offset(5))]);
+    source.restore(k, Some(Arc::new(["c".to_owned()])));
+    assert_eq!(feed(&mut source, 0, records()), ["k 3.0 csv.repeated_header", "k 3.1 2", "k 4.0 3"]);
+    assert_eq!(source.oldest_waiting(), Some(Offset(5)));
+    source.end_refill();
+    assert_eq!(feed(&mut source, 6, [row("4"), of("j", row("x\n8"))]), ["j header x", "k 6.0 4", "j 7.1 8"]);
+}
+
+#[test]
+fn markers_read_again_change_nothing_about_a_header() {
+    let mut source = Source::new(Arc::new(config()), None);
+    let k = UploadId::new("k");
+    source.begin_refill(vec![(k.clone(), Offset(0))]);
+    source.restore(k, Some(Arc::new(["a".to_owned()])));
+    assert_eq!(feed(&mut source, 0, [row("#BEGIN"), row("#HEADER b"), row("1")]), ["k 2.0 1"]);
+    source.end_refill();
+    assert_eq!(feed(&mut source, 3, [row("#BEGIN"), row("#HEADER b"), row("1")]), ["k begin", "k header b", "k 5.0 1"]);
+}
+
+proptest! {
+    /// Records are cut into fetches anyhow: the elements are the same, rows of neighbouring batches taken together.
+    #[test]
+    fn fetches_do_not_show(
+        values in prop::collection::vec(
+            prop::sample::select(vec!["a,b\n1,2", "3,4", "5,\"6", "#EOF", "#HEADER a,b", "#BEGIN", "\"7\n8\",9", "x;y", "1;2", "#EOF rows=3"]), 0..12),
+        numbers in prop::collection::vec(prop::option::of(1_u64..9), 12),
+        fetches in prop::collection::vec(any::<bool>(), 12),
+    ) {
+        let records: Vec<_> = values.iter().zip(&numbers).map(|(value, number)| match number {
+            Some(number) if !value.starts_with('#') => numbered(*number, value),
+            _ => row(*value),
+        }).collect();
+        let mut source = Source::new(Arc::new(config()), None);
+        let mut cut = Vec::new();
+        for ((offset, record), ends_fetch) in (0..).zip(&records).zip(fetches) {
+            source.push(Record { offset: Offset(offset), ..record.clone() });
+            if ends_fetch {
+                source.flush();
+            }
+            cut.extend(told(std::iter::from_fn(|| source.pop())));
+        }
+        source.flush();
+        cut.extend(told(std::iter::from_fn(|| source.pop())));
+        prop_assert_eq!(cut, run(config(), records));
+    }
+
+    /// Whatever the bytes are, rows that come in come out: as cells, with a fate, as a header, or waiting.
+    #[test]
+    fn every_row_has_a_fate(values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..8)) {
+        let mut source = Source::new(Arc::new(declared(&["a", "b"])), None);
+        for (offset, value) in (0..).zip(values) {
+            source.push(Record { offset: Offset(offset), ..row(value.clone()) });
+            source.flush();
+            let elements: Vec<_> = std::iter::from_fn(|| source.pop()).collect();
+            let rows: usize = elements.iter().map(|element| match element {
+                StreamElement::Rows(batch) => batch.len(),
+                StreamElement::Marker(_) | StreamElement::Failed { .. } | StreamElement::Refused { .. } => 0,
+            }).sum();
+            let has_content = value.iter().any(|byte| !b",\"\r\n\xef\xbb\xbf".contains(byte));
+            prop_assert!(rows > 0 || !elements.is_empty() || !has_content);
+        }
+    }
+}
