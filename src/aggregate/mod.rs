@@ -19,6 +19,9 @@ mod rows;
 mod sheets;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 
 use std::collections::HashMap;
 use std::ops::Range;
