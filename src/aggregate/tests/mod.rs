@@ -18,7 +18,7 @@ use crate::state::keys::{Accounting, ErrorState, LedgerState, Outcome};
 use crate::state::{InMemoryStore, StateStore};
 
 /// A record of the log; its offset is its place.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Line {
     pub(super) upload: &'static str,
     pub(super) attempt: Option<&'static str>,
@@ -52,6 +52,18 @@ pub(super) fn eof(upload: &'static str) -> Line {
 pub(super) fn eof_of(upload: &'static str, rows: u64) -> Line {
     marker(upload, Marker::Eof { rows: Some(rows), sha256: None, partitions: None })
 }
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Line { upload, attempt, content } = self;
+        match content {
+            Content::Rows { first, seeds } => {
+                write!(f, "{upload} {attempt:?} {first:?}: {:?}..={:?}", seeds.first(), seeds.last())
+            }
+            Content::Marker(marker) => write!(f, "{upload} {attempt:?} {marker:?}"),
+        }
+    }
+}
+
 impl Line {
     pub(super) fn of(mut self, attempt: &'static str) -> Line {
         self.attempt = Some(attempt);
@@ -144,7 +156,8 @@ pub(super) fn settings() -> AggregateSettings {
 /// All of a complete upload that its workbook follows from.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Book {
-    pub(super) sheets: Vec<(String, Vec<Vec<u8>>, Vec<u16>)>,
+    /// Value, a checksum of each page, widths.
+    pub(super) sheets: Vec<(String, Vec<String>, Vec<u16>)>,
     pub(super) rows: Vec<Vec<u32>>,
     pub(super) errors: Vec<ErrorState>,
     pub(super) written: u64,
@@ -153,6 +166,10 @@ pub(super) struct Book {
     pub(super) incomplete: bool,
     pub(super) columns: Vec<(String, ColumnType)>,
     pub(super) source_name: String,
+}
+
+fn page_sum(bytes: &[u8]) -> String {
+    format!("{:08x} {}", crc32fast::hash(bytes), bytes.len())
 }
 
 impl Book {
@@ -170,11 +187,11 @@ impl Book {
                         let mut bytes = Vec::new();
                         store.read(*segment, page.at, &mut bytes).expect("a page that was appended");
                         counts.push(page.rows);
-                        pages.push(bytes);
+                        pages.push(page_sum(&bytes));
                     }
                     CompletePage::Inline(page) => {
                         counts.push(page.rows);
-                        pages.push(page.bytes.clone());
+                        pages.push(page_sum(&page.bytes));
                     }
                 }
             }
@@ -380,7 +397,7 @@ impl Task {
     pub(super) fn commit(&mut self, until: u8) {
         if until >= 1 {
             let mut writes = WriteBatch::default();
-            self.aggregate.write_state(&mut writes);
+            self.aggregate.write_state(Offset(self.position), &mut writes);
             self.store.commit(writes).expect("memory takes it");
             self.saved = Some((self.position, self.aggregate.refill_from().map_or(self.position, |offset| offset.0)));
         }
