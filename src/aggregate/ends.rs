@@ -90,6 +90,9 @@ impl Aggregate {
         let finished = Finished::of(&mut upload);
         if let Some(before) = before.filter(|_| is_known) {
             entry.revision = before.revision;
+        }
+        let entry = self.ledger.since_commit(upload.id.hash(), entry, ctx.silent_below());
+        if is_known {
             let event = AggregateEvent::Republished { upload: upload.id.clone(), ledger: Box::new(entry.clone()) };
             ctx.tell(offset, event);
         } else if ctx.is_loud(offset) {
@@ -116,6 +119,7 @@ impl Aggregate {
         };
         upload.accounting.void_workbook();
         let entry = upload.ledger(outcome, offset, &self.settings.topology_hash);
+        let entry = self.ledger.since_commit(upload.id.hash(), entry, ctx.silent_below());
         let status = UploadStatus { ledger: Some(Box::new(entry.clone())), ..upload.status(standing, offset, rejection) };
         ctx.tell(offset, AggregateEvent::Status(Box::new(status)));
         let finished = Finished::of(&mut upload);
@@ -130,7 +134,6 @@ impl Aggregate {
 
     /// Ends an upload, without a word, of which the ledger knows that it was over by now: the clock had decided so, before the restart.
     pub(super) fn obey_ledger(&mut self, mut upload: Box<OpenUpload>, ctx: &mut AggregateContext) {
-        self.ledger.reach(upload.id.hash(), upload.first_offset);
         self.finished.push(Finished::of(&mut upload));
         ctx.out.push(AggregateEvent::Closed(upload.id.clone()));
     }

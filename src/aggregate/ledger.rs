@@ -11,15 +11,11 @@ use crate::state::keys::{LedgerState, Outcome, StateKey, encode};
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Ascending by first offset. Mostly one; more while a replay goes through them.
-    entries: HashMap<UploadHash, Vec<Entry>>,
+    entries: HashMap<UploadHash, Vec<LedgerState>>,
     changed: BTreeSet<UploadHash>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    state: LedgerState,
-    /// False while it lies in the future of a replay.
-    reached: bool,
+    /// First offset and revision of the first end of each id since the last commit.
+    uncommitted: HashMap<UploadHash, (Offset, u32)>,
+    has_committed: bool,
 }
 
 /// What the ledger says of something that comes for an id that is not open.
@@ -44,44 +40,61 @@ impl LedgerState {
 }
 
 impl Ledger {
+    /// An end as it is to be recorded: with the first one of its id since the last commit, which was at `committed` when the task started.
+    pub(super) fn since_commit(&mut self, upload: UploadHash, mut end: LedgerState, committed: Offset) -> LedgerState {
+        let before = self.before(upload, end.first_offset).filter(|before| !self.has_committed && committed < before.end());
+        let first = before.map(|before| before.earliest.unwrap_or((before.first_offset, before.revision)));
+        let earliest = *self.uncommitted.entry(upload).or_insert(first.unwrap_or((end.first_offset, end.revision)));
+        end.earliest = Some(earliest).filter(|(first_offset, _)| *first_offset != end.first_offset);
+        end
+    }
+
+    /// Everything so far was committed.
+    pub(super) fn committed(&mut self) {
+        self.uncommitted.clear();
+        self.has_committed = true;
+    }
+
     /// Records an end.
-    pub(super) fn put(&mut self, upload: UploadHash, state: LedgerState) {
+    pub(super) fn put(&mut self, upload: UploadHash, end: LedgerState) {
         let entries = self.entries.entry(upload).or_default();
-        entries.retain(|entry| entry.state.first_offset > state.first_offset);
-        entries.insert(0, Entry { state, reached: true });
+        entries.retain(|entry| entry.first_offset > end.first_offset);
+        entries.insert(0, end);
         self.changed.insert(upload);
     }
 
-    /// Takes up an end that the state or, for a replay that begins at `replay_from`, the status topic remembers.
-    pub(super) fn adopt(&mut self, state: LedgerState, replay_from: Offset) {
-        let upload = UploadId::new(state.id.as_str()).hash();
+    /// Takes up an end that the state or, for a replay that begins at `replay_from`, the status topic remembers. Of those before the
+    /// replay only the last one counts.
+    pub(super) fn adopt(&mut self, end: LedgerState, replay_from: Offset) {
+        let upload = UploadId::new(end.id.as_str()).hash();
         let entries = self.entries.entry(upload).or_default();
-        let reached = state.end() <= replay_from;
-        if reached {
-            if entries.iter().any(|entry| entry.reached && entry.state.first_offset > state.first_offset) {
-                return;
-            }
-            entries.retain(|entry| !entry.reached);
-            self.changed.insert(upload);
-        }
-        entries.retain(|entry| entry.state.first_offset != state.first_offset);
-        entries.push(Entry { state, reached });
-        entries.sort_by_key(|entry| entry.state.first_offset);
+        entries.retain(|entry| entry.first_offset != end.first_offset);
+        entries.push(end);
+        entries.sort_by_key(|entry| entry.first_offset);
+        let before = entries.partition_point(|entry| entry.end() <= replay_from);
+        entries.drain(..before.saturating_sub(1));
+        self.changed.insert(upload);
     }
 
     /// What something at `offset` means while `upload` is not open. Below `silent_below` everything was published before.
     pub(super) fn admit(&self, upload: UploadHash, offset: Offset, silent_below: Offset) -> Admission {
         let entries = self.entries.get(&upload).map_or(&[][..], Vec::as_slice);
-        for Entry { state, .. } in entries {
-            let covers = state.first_offset <= offset && offset < state.end();
-            if covers && (state.first_offset < offset || state.end() <= silent_below) {
+        for entry in entries {
+            let covers = entry.first_offset <= offset && offset < entry.end();
+            if covers && (entry.first_offset < offset || entry.end() <= silent_below) {
                 return Admission::Past;
             }
             if covers {
-                return Admission::New(state.revision);
+                return Admission::New(entry.revision);
+            }
+            if offset < entry.first_offset
+                && let Some((earliest, revision)) = entry.earliest
+                && offset <= earliest
+            {
+                return if offset == earliest { Admission::New(revision) } else { Admission::Past };
             }
             // What came before an upload that began below `silent_below` had ended by then.
-            if offset < state.first_offset && state.first_offset <= silent_below {
+            if offset < entry.first_offset && entry.first_offset <= silent_below {
                 return Admission::Past;
             }
         }
@@ -90,40 +103,29 @@ impl Ledger {
 
     /// The last end before `offset`.
     pub(super) fn before(&self, upload: UploadHash, offset: Offset) -> Option<&LedgerState> {
-        let entries = self.entries.get(&upload)?;
-        entries.iter().rev().map(|entry| &entry.state).find(|state| state.end() <= offset)
+        self.entries.get(&upload)?.iter().rev().find(|entry| entry.end() <= offset)
     }
 
     /// The offset at which the ledger knows that an upload that began at `first_offset` was over, if a replay cannot find that out: it
     /// expired, or another one had begun.
     pub(super) fn known_end(&self, upload: UploadHash, first_offset: Offset) -> Option<Offset> {
-        let entries = self.entries.get(&upload)?.iter().map(|entry| &entry.state);
-        entries
-            .filter_map(|state| match state.outcome {
-                _ if state.first_offset > first_offset => Some(state.first_offset),
-                Outcome::Expired if state.first_offset == first_offset => Some(state.completion_offset),
-                Outcome::Expired | Outcome::Published | Outcome::Failed | Outcome::Aborted => None,
-            })
-            .min()
+        let ends = self.entries.get(&upload)?.iter().filter_map(|entry| match entry.outcome {
+            _ if entry.first_offset > first_offset => Some(entry.first_offset),
+            Outcome::Expired if entry.first_offset == first_offset => Some(entry.completion_offset),
+            Outcome::Expired | Outcome::Published | Outcome::Failed | Outcome::Aborted => None,
+        });
+        ends.min()
     }
 
-    /// The entry of the very upload that began at `first_offset`.
+    /// The end of the very upload that began at `first_offset`.
     pub(super) fn find(&self, upload: UploadHash, first_offset: Offset) -> Option<&LedgerState> {
-        self.entries.get(&upload)?.iter().map(|entry| &entry.state).find(|state| state.first_offset == first_offset)
+        self.entries.get(&upload)?.iter().find(|entry| entry.first_offset == first_offset)
     }
 
-    /// Marks an entry as reached, now that a replay has obeyed it.
-    pub(super) fn reach(&mut self, upload: UploadHash, first_offset: Offset) {
-        if let Some(state) = self.find(upload, first_offset).cloned() {
-            self.put(upload, state);
-        }
-    }
-
-    /// The last end that was reached is a failure after all.
+    /// The end that was recorded last is a failure after all.
     pub(super) fn fail_last(&mut self, upload: UploadHash) {
-        let entries = self.entries.get_mut(&upload).map_or(&mut [][..], Vec::as_mut_slice);
-        if let Some(last) = entries.iter_mut().rev().find(|entry| entry.reached) {
-            (last.state.outcome, last.state.rows_sha256) = (Outcome::Failed, None);
+        if let Some(last) = self.entries.get_mut(&upload).and_then(|entries| entries.first_mut()) {
+            (last.outcome, last.rows_sha256) = (Outcome::Failed, None);
             self.changed.insert(upload);
         }
     }
@@ -131,8 +133,8 @@ impl Ledger {
     /// Counts a row that came after the last end before `offset`.
     pub(super) fn late_row(&mut self, upload: UploadHash, offset: Offset) {
         let entries = self.entries.get_mut(&upload).map_or(&mut [][..], Vec::as_mut_slice);
-        if let Some(last) = entries.iter_mut().rev().find(|entry| entry.state.end() <= offset) {
-            last.state.accounting.late_row();
+        if let Some(last) = entries.iter_mut().rev().find(|entry| entry.end() <= offset) {
+            last.accounting.late_row();
             self.changed.insert(upload);
         }
     }
@@ -141,7 +143,7 @@ impl Ledger {
     pub(super) fn forget_below(&mut self, log_start: Offset) {
         for (upload, entries) in &mut self.entries {
             let before = entries.len();
-            entries.retain(|entry| entry.state.end() > log_start);
+            entries.retain(|entry| entry.end() > log_start);
             if entries.len() < before {
                 self.changed.insert(*upload);
             }
@@ -149,15 +151,16 @@ impl Ledger {
         self.entries.retain(|_, entries| !entries.is_empty());
     }
 
-    /// Writes what changed: of each id the last end that was reached.
-    pub(super) fn write(&mut self, into: &mut WriteBatch) {
-        for upload in std::mem::take(&mut self.changed) {
-            let entries = self.entries.get(&upload).map_or(&[][..], Vec::as_slice);
-            let key = StateKey::Ledger(upload).encode();
-            match entries.iter().rev().find(|entry| entry.reached) {
-                Some(entry) => into.put(key, encode(&entry.state)),
+    /// Writes what changed for a state at `position`: of each id the last end before it. What lies ahead is written when it is reached.
+    pub(super) fn write(&mut self, position: Offset, into: &mut WriteBatch) {
+        self.changed.retain(|upload| {
+            let entries = self.entries.get(upload).map_or(&[][..], Vec::as_slice);
+            let key = StateKey::Ledger(*upload).encode();
+            match entries.iter().rev().find(|entry| entry.end() <= position) {
+                Some(entry) => into.put(key, encode(entry)),
                 None => into.delete(key),
             }
-        }
+            entries.iter().any(|entry| position < entry.end())
+        });
     }
 }

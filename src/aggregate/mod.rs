@@ -19,6 +19,9 @@ mod rows;
 mod sheets;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -318,16 +321,18 @@ impl Aggregate {
         self.open.values_mut().try_for_each(|upload| upload.finish_refill())
     }
 
-    /// Writes what changed since the last call. The position of the task is the caller's to write.
-    pub fn write_state(&mut self, into: &mut WriteBatch) {
+    /// Writes what changed since the last call, for a state in which everything below `position` was processed. The position itself is the
+    /// caller's to write.
+    pub fn write_state(&mut self, position: Offset, into: &mut WriteBatch) {
         for upload in self.open.values_mut() {
             upload.write(into);
         }
-        self.ledger.write(into);
+        self.ledger.write(position, into);
     }
 
-    /// Writes the deletion of uploads that had ended before the last Kafka commit.
+    /// The Kafka commit for everything so far is done: writes the deletion of uploads that have ended.
     pub fn take_finished(&mut self, into: &mut WriteBatch) {
+        self.ledger.committed();
         for Finished { keys, segments } in self.finished.drain(..) {
             keys.into_iter().for_each(|key| into.delete(key));
             into.drop_segments.extend(segments);

@@ -1,0 +1,474 @@
+//! A log of a few lines, a task over it that can be killed anywhere, and what it published.
+
+mod life;
+mod properties;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use bytes::Bytes;
+
+use super::*;
+use crate::record::{Marker, MarkerRecord, RawRows, RowKey};
+use crate::sink::{CompletePage, CompleteUpload};
+use crate::source::{HeaderFrom, Incomplete, Markers, OnError, UploadFrom};
+use crate::state::keys::{Accounting, ErrorState, LedgerState, Outcome};
+use crate::state::{InMemoryStore, StateStore};
+
+/// A record of the log; its offset is its place.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) upload: &'static str,
+    pub(super) attempt: Option<&'static str>,
+    pub(super) content: Content,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// Rows, numbered from `first` on if that is there. What stands in a row follows from its seed; one seed in 17 is a bad row.
+    Rows { first: Option<u64>, seeds: Vec<u64> },
+    Marker(Marker),
+}
+
+pub(super) fn rows(upload: &'static str, seeds: impl IntoIterator<Item = u64>) -> Line {
+    Line { upload, attempt: None, content: Content::Rows { first: None, seeds: seeds.into_iter().collect() } }
+}
+/// Numbered rows; the seed of a row is its number.
+pub(super) fn numbered(upload: &'static str, numbers: std::ops::RangeInclusive<u64>) -> Line {
+    let first = Some(*numbers.start());
+    Line { upload, attempt: None, content: Content::Rows { first, seeds: numbers.collect() } }
+}
+pub(super) fn marker(upload: &'static str, marker: Marker) -> Line {
+    Line { upload, attempt: None, content: Content::Marker(marker) }
+}
+pub(super) fn begin(upload: &'static str) -> Line {
+    marker(upload, Marker::Begin { name: None })
+}
+pub(super) fn eof(upload: &'static str) -> Line {
+    marker(upload, Marker::Eof { rows: None, sha256: None, partitions: None })
+}
+pub(super) fn eof_of(upload: &'static str, rows: u64) -> Line {
+    marker(upload, Marker::Eof { rows: Some(rows), sha256: None, partitions: None })
+}
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Line { upload, attempt, content } = self;
+        match content {
+            Content::Rows { first, seeds } => {
+                write!(f, "{upload} {attempt:?} {first:?}: {:?}..={:?}", seeds.first(), seeds.last())
+            }
+            Content::Marker(marker) => write!(f, "{upload} {attempt:?} {marker:?}"),
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn of(mut self, attempt: &'static str) -> Line {
+        self.attempt = Some(attempt);
+        self
+    }
+}
+
+pub(super) fn is_bad(seed: u64) -> bool {
+    seed % 17 == 0
+}
+pub(super) fn raw(seed: u64) -> String {
+    format!("s{},value {seed}", seed % 3)
+}
+pub(super) fn checksum(seeds: impl IntoIterator<Item = u64>) -> [u8; 32] {
+    let mut checksum = checksum::RowsChecksum::default();
+    seeds.into_iter().for_each(|seed| checksum.row(raw(seed).as_bytes()));
+    checksum.digest()
+}
+
+/// The batch that the source and the maps make of rows: (offset, line within the record, number, seed).
+fn batch(upload: &str, attempt: Option<&str>, rows: &[(i64, u32, Option<u64>, u64)]) -> RowBatch {
+    let numbered = rows.first().is_some_and(|row| row.2.is_some());
+    let text = |cell: fn(u64) -> String| -> ArrayRef {
+        Arc::new(rows.iter().map(|row| Some(if is_bad(row.3) { String::new() } else { cell(row.3) })).collect::<StringArray>())
+    };
+    let lon: Float64Array =
+        rows.iter().map(|row| Some(if is_bad(row.3) { f64::NAN } else { 127.0 + row.3 as f64 / 1e3 })).collect();
+    let columns = RecordBatch::try_from_iter([
+        ("sheet", text(|seed| format!("s{}", seed % 3))),
+        ("value", text(|seed| format!("value {seed}"))),
+        ("lon", Arc::new(lon) as ArrayRef),
+    ]);
+    let mut texts = RawRows::default();
+    rows.iter().for_each(|row| texts.push(raw(row.3).as_bytes()));
+    let rejection = |seed| Rejection::new(Reason::NumberFormat, format!("{seed} is bad")).in_column("value");
+    let rejected = rows.iter().zip(0..).filter(|(row, _)| is_bad(row.3)).map(|(row, n)| (n, rejection(row.3)));
+    RowBatch {
+        upload: UploadId::new(upload),
+        attempt: attempt.map(Arc::from),
+        traceparent: None,
+        numbered,
+        header: Arc::new(["sheet".into(), "value".into()]),
+        columns: columns.expect("equally long columns"),
+        types: Arc::new([ColumnType::Auto, ColumnType::Auto, ColumnType::Computed { decimals: 3 }]),
+        keys: rows
+            .iter()
+            .map(|&(offset, line, number, _)| number.map_or(RowKey { index: offset as u64, line }, |index| RowKey { index, line: 0 }))
+            .collect(),
+        offsets: rows.iter().map(|row| Offset(row.0)).collect(),
+        raw: texts,
+        rejected: rejected.collect(),
+        record_keys: vec![(0, Some(Bytes::copy_from_slice(upload.as_bytes())))],
+    }
+}
+
+pub(super) fn settings() -> AggregateSettings {
+    let aggregate = AggregateConfig {
+        node: "by-sheet".into(),
+        sheet: SheetKey::Column("sheet".into()),
+        sheet_order: SheetOrder::First,
+        sheets_max: 2_048,
+    };
+    let source = SourceConfig {
+        node: "rows".into(),
+        topic: "rows".into(),
+        header: HeaderFrom::First,
+        columns: BTreeMap::new(),
+        upload: UploadFrom::Auto,
+        markers: Markers::All,
+        delimiter: b',',
+        lenient_quotes: false,
+        pad_fields: false,
+        strip_control: false,
+        truncate_cells: false,
+        on_error: OnError::Continue,
+        idle_timeout: Duration::from_secs(100),
+        incomplete: Incomplete::Hold,
+    };
+    AggregateSettings {
+        aggregate: Arc::new(aggregate),
+        source: Arc::new(source),
+        topology: "test".into(),
+        topology_hash: "0123456789abcdef".into(),
+        partition_count: Some(3),
+        styles: Styles::new(std::array::from_fn(|index| index as u16)),
+        cell_refs: false,
+    }
+}
+
+/// All of a complete upload that its workbook follows from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Book {
+    /// Value, a checksum of each page, widths.
+    pub(super) sheets: Vec<(String, Vec<String>, Vec<u16>)>,
+    pub(super) rows: Vec<Vec<u32>>,
+    pub(super) errors: Vec<ErrorState>,
+    pub(super) written: u64,
+    pub(super) rejected: u64,
+    pub(super) sha256: [u8; 32],
+    pub(super) incomplete: bool,
+    pub(super) columns: Vec<(String, ColumnType)>,
+    pub(super) source_name: String,
+}
+
+fn page_sum(bytes: &[u8]) -> String {
+    format!("{:08x} {}", crc32fast::hash(bytes), bytes.len())
+}
+
+impl Book {
+    pub(super) fn of(complete: &CompleteUpload, store: &dyn StateStore) -> Book {
+        assert!(complete.accounting.balances());
+        assert_eq!(complete.accounting.waiting, 0);
+        let mut rows = Vec::new();
+        let mut sheets = Vec::new();
+        for sheet in &complete.sheets {
+            let mut counts = Vec::new();
+            let mut pages = Vec::new();
+            for page in &sheet.pages {
+                match page {
+                    CompletePage::Stored(segment, page) => {
+                        let mut bytes = Vec::new();
+                        store.read(*segment, page.at, &mut bytes).expect("a page that was appended");
+                        counts.push(page.rows);
+                        pages.push(page_sum(&bytes));
+                    }
+                    CompletePage::Inline(page) => {
+                        counts.push(page.rows);
+                        pages.push(page_sum(&page.bytes));
+                    }
+                }
+            }
+            rows.push(counts);
+            sheets.push((sheet.value.clone(), pages, sheet.widths.clone()));
+        }
+        assert_eq!(rows.iter().flatten().map(|rows| u64::from(*rows)).sum::<u64>(), complete.accounting.written);
+        Book {
+            sheets,
+            rows,
+            errors: complete.errors.clone(),
+            written: complete.accounting.written,
+            rejected: complete.accounting.rejected,
+            sha256: complete.rows_sha256,
+            incomplete: complete.incomplete,
+            columns: complete.columns.to_vec(),
+            source_name: complete.source_name.clone(),
+        }
+    }
+}
+
+/// What reached the output topics.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Published {
+    /// By upload and revision; a second one must be the same.
+    pub(super) books: BTreeMap<(String, u32), Book>,
+    /// Ends, by upload and first offset.
+    pub(super) ends: BTreeMap<(String, i64), (Outcome, u32, i64, Accounting)>,
+    /// The last record of each id in the status topic.
+    pub(super) ledger: BTreeMap<String, LedgerState>,
+    /// Offset, row, reason.
+    pub(super) dead_letters: BTreeSet<(i64, Option<u64>, &'static str)>,
+    /// How often anything was dead-lettered, duplicates counted.
+    pub(super) dead_letters_sent: usize,
+    /// Words of the status topic in order, each with its reason.
+    pub(super) words: Vec<(String, Standing, Option<Reason>)>,
+    pub(super) warnings: usize,
+    pub(super) duplicate_eofs: usize,
+}
+
+/// A task and the world around it.
+pub(super) struct Task {
+    pub(super) aggregate: Aggregate,
+    pub(super) store: InMemoryStore,
+    pub(super) settings: AggregateSettings,
+    pub(super) position: i64,
+    silent_below: i64,
+    /// Offset and replay offset in Kafka.
+    pub(super) committed: (i64, i64),
+    /// What the last state commit says: offset, refill offset.
+    saved: Option<(i64, i64)>,
+    pub(super) published: Published,
+    pub(super) now_ms: u64,
+    pub(super) rebuilds: usize,
+}
+
+impl Task {
+    pub(super) fn new(settings: AggregateSettings) -> Task {
+        Task {
+            aggregate: Aggregate::new(settings.clone()),
+            store: InMemoryStore::new(),
+            settings,
+            position: 0,
+            silent_below: 0,
+            committed: (0, 0),
+            saved: None,
+            published: Published::default(),
+            now_ms: 0,
+            rebuilds: 0,
+        }
+    }
+
+    /// Processes the log from where the task stands up to `end`, `fetch` records at a time.
+    pub(super) fn run(&mut self, log: &[Line], end: usize, fetch: usize) -> Result<(), StateError> {
+        while (self.position as usize) < end {
+            let from = self.position as usize;
+            let mut to = (from + fetch).min(end);
+            if from < self.silent_below as usize {
+                to = to.min(self.silent_below as usize);
+            }
+            let phase = Phase::Live { silent_below: Offset(self.silent_below) };
+            self.read(log, from, to, phase)?;
+            self.position = to as i64;
+        }
+        Ok(())
+    }
+
+    /// One read: rows are grouped by upload, up to its next marker.
+    fn read(&mut self, log: &[Line], from: usize, to: usize, phase: Phase) -> Result<(), StateError> {
+        type Pending = Vec<(i64, u32, Option<u64>, u64)>;
+        let mut pending: Vec<(&Line, Pending)> = Vec::new();
+        for (line, offset) in log[from..to].iter().zip(from as i64..) {
+            match &line.content {
+                Content::Rows { first, seeds } => {
+                    let is_same = |(other, _): &&mut (&Line, Pending)| {
+                        let Content::Rows { first: theirs, .. } = other.content else { return false };
+                        other.upload == line.upload && other.attempt == line.attempt && theirs.is_some() == first.is_some()
+                    };
+                    let last = pending.iter().rposition(|(other, _)| other.upload == line.upload);
+                    let at = match last.filter(|at| is_same(&&mut pending[*at])) {
+                        Some(at) => at,
+                        None => {
+                            pending.push((line, Vec::new()));
+                            pending.len() - 1
+                        }
+                    };
+                    let rows = seeds.iter().zip(0_u32..);
+                    pending[at].1.extend(rows.map(|(seed, n)| (offset, n, first.map(|first| first + u64::from(n)), *seed)));
+                }
+                Content::Marker(marker) => {
+                    let (mine, others) = pending.into_iter().partition(|(other, _)| other.upload == line.upload);
+                    pending = others;
+                    self.process(mine, from, phase)?;
+                    let record = MarkerRecord {
+                        upload: UploadId::new(line.upload),
+                        offset: Offset(offset),
+                        marker: marker.clone(),
+                        attempt: line.attempt.map(Arc::from),
+                        key: None,
+                        value: Some(Bytes::from_static(b"#MARKER")),
+                    };
+                    self.call(from, phase, |aggregate, ctx| aggregate.on_marker(record, ctx))?;
+                }
+            }
+        }
+        self.process(pending, from, phase)
+    }
+
+    fn process(
+        &mut self,
+        pending: Vec<(&Line, Vec<(i64, u32, Option<u64>, u64)>)>,
+        from: usize,
+        phase: Phase,
+    ) -> Result<(), StateError> {
+        for (line, rows) in pending {
+            let batch = batch(line.upload, line.attempt, &rows);
+            self.call(from, phase, |aggregate, ctx| aggregate.process(batch, ctx))?;
+        }
+        Ok(())
+    }
+
+    /// Calls the aggregate and publishes what it tells.
+    pub(super) fn call<T>(
+        &mut self,
+        position: usize,
+        phase: Phase,
+        call: impl FnOnce(&mut Aggregate, &mut AggregateContext) -> T,
+    ) -> T {
+        let mut out = Vec::new();
+        let mut ctx = AggregateContext {
+            store: &mut self.store,
+            phase,
+            now_ms: self.now_ms,
+            position: Offset(position as i64),
+            out: &mut out,
+        };
+        let result = call(&mut self.aggregate, &mut ctx);
+        out.into_iter().for_each(|event| self.publish(event));
+        result
+    }
+
+    pub(super) fn tick(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        let phase = Phase::Live { silent_below: Offset(self.silent_below) };
+        self.call(self.position as usize, phase, |aggregate, ctx| aggregate.tick(ctx));
+    }
+
+    fn publish(&mut self, event: AggregateEvent) {
+        let published = &mut self.published;
+        match event {
+            AggregateEvent::Completed { upload, ledger } => {
+                let book = Book::of(&upload, &self.store);
+                let key = (upload.upload.as_str().to_owned(), upload.revision);
+                if let Some(before) = published.books.get(&key) {
+                    assert_eq!(before, &book, "{key:?} was published before and was different");
+                }
+                published.books.insert(key, book);
+                published.end(*ledger);
+            }
+            AggregateEvent::Republished { upload, ledger } => {
+                assert!(published.books.contains_key(&(upload.as_str().to_owned(), ledger.revision)));
+                published.end(*ledger);
+            }
+            AggregateEvent::Status(status) => {
+                assert!(status.accounting.balances(), "{status:?}");
+                let reason = status.rejection.map(|rejection| rejection.reason);
+                published.words.push((status.upload.as_str().to_owned(), status.status, reason));
+                if let Some(ledger) = status.ledger {
+                    published.end(*ledger);
+                }
+            }
+            AggregateEvent::DeadLetter { offset, row, rejection, .. } => {
+                published.dead_letters.insert((offset.0, row, rejection.reason.code()));
+                published.dead_letters_sent += 1;
+            }
+            AggregateEvent::DuplicateEof { .. } => published.duplicate_eofs += 1,
+            AggregateEvent::Warning(_) => published.warnings += 1,
+            AggregateEvent::Closed(_) => {}
+        }
+    }
+
+    /// Commits, up to the step `until`: 0 nothing, 1 the state, 2 the Kafka offset, 3 the deletion of what is finished.
+    pub(super) fn commit(&mut self, until: u8) {
+        if until >= 1 {
+            let mut writes = WriteBatch::default();
+            self.aggregate.write_state(Offset(self.position), &mut writes);
+            self.store.commit(writes).expect("memory takes it");
+            self.saved = Some((self.position, self.aggregate.refill_from().map_or(self.position, |offset| offset.0)));
+        }
+        if until >= 2 {
+            self.committed = (self.position, self.aggregate.replay_from().map_or(self.position, |offset| offset.0));
+            self.published.dead_letters_sent = 0;
+        }
+        if until >= 3 {
+            let mut writes = WriteBatch::default();
+            self.aggregate.take_finished(&mut writes);
+            self.store.commit(writes).expect("memory takes it");
+        }
+    }
+
+    /// The process dies and comes back, with its state unless that is lost.
+    pub(super) fn kill(&mut self, log: &[Line], state_is_lost: bool, fetch: usize) {
+        self.store = self.store.crash();
+        if !state_is_lost && self.resume(log, fetch).is_ok() {
+            return;
+        }
+        self.rebuilds += 1;
+        self.store = InMemoryStore::new();
+        self.saved = None;
+        self.aggregate = Aggregate::new(self.settings.clone());
+        (self.silent_below, self.position) = self.committed;
+        let ledger = self.published.ledger.values().cloned().collect();
+        self.aggregate.adopt_ledger(ledger, Offset(self.position));
+    }
+
+    fn resume(&mut self, log: &[Line], fetch: usize) -> Result<(), StateError> {
+        self.aggregate = Aggregate::new(self.settings.clone());
+        let (offset, refill_from) = self.saved.unwrap_or((0, 0));
+        self.aggregate.restore(&self.store.load()?)?;
+        let mut from = refill_from as usize;
+        while from < offset as usize {
+            let to = (from + fetch).min(offset as usize);
+            self.read(log, from, to, Phase::Refill)?;
+            from = to;
+        }
+        self.aggregate.refill_done()?;
+        self.position = offset;
+        self.silent_below = self.committed.0;
+        if offset < self.committed.0 {
+            let ledger = self.published.ledger.values().cloned().collect();
+            self.aggregate.adopt_ledger(ledger, Offset(offset));
+        }
+        Ok(())
+    }
+}
+
+impl Published {
+    fn end(&mut self, ledger: LedgerState) {
+        assert!(ledger.accounting.balances());
+        let key = (ledger.id.clone(), ledger.first_offset.0);
+        let end = (ledger.outcome, ledger.revision, ledger.completion_offset.0, ledger.accounting);
+        if let Some(before) = self.ends.insert(key, end) {
+            assert_eq!(before, end, "{} ended before, and differently", ledger.id);
+        }
+        self.ledger.insert(ledger.id.clone(), ledger);
+    }
+
+    pub(super) fn book(&self, upload: &str, revision: u32) -> &Book {
+        let known: Vec<_> = self.books.keys().collect();
+        self.books.get(&(upload.to_owned(), revision)).unwrap_or_else(|| panic!("{upload} {revision} is not among {known:?}"))
+    }
+}
+
+/// What a task publishes that nothing disturbs.
+pub(super) fn undisturbed(settings: AggregateSettings, log: &[Line], fetch: usize) -> Task {
+    let mut task = Task::new(settings);
+    task.run(log, log.len(), fetch).expect("memory takes it");
+    task
+}
+
