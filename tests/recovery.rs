@@ -52,7 +52,7 @@ fn log() -> Vec<Record> {
     plain.push(record("plain.csv", "#EOF rows=3600".into(), &[]));
 
     let attempt = ("ss-attempt", "one".to_owned());
-    let marker = |kind: &str, extra: &[(&str, String)]| {
+    let marker = |kind: &str, extra: &[(&'static str, String)]| {
         let mut headers = vec![("ss-type", kind.to_owned()), attempt.clone()];
         headers.extend(extra.iter().cloned());
         headers

@@ -160,6 +160,8 @@ mod tests {
             rows_sha256: None,
             topology: "t".into(),
             accounting: Accounting::default(),
+            header: None,
+            earliest: None,
         };
         let RecoveryPlan::Rebuild { replay_from, silent_below, .. } =
             plan(None, "t", &Committed::None, &[entry], Offset(5))

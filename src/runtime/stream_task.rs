@@ -89,7 +89,7 @@ impl StreamTask {
     pub fn start(
         id: TaskId,
         topology: Arc<Topology>,
-        mut store: Box<dyn StateStore>,
+        store: Box<dyn StateStore>,
         start: TaskStart,
         read_ledger: &mut dyn FnMut() -> Result<Vec<LedgerState>, TransportError>,
     ) -> Result<(StreamTask, Offset), TaskError> {
@@ -107,19 +107,18 @@ impl StreamTask {
         let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &ledger, start.log_start);
 
         let mut task = Self::assemble(id, topology, store, &start)?;
-        let from = match (plan, local) {
-            (RecoveryPlan::Resume { refill_from, position, silent_below }, Some(local)) => {
+        let from = match plan {
+            RecoveryPlan::Resume { refill_from, position, silent_below } => {
                 info!(task = %task.id, %refill_from, %position, "resuming from local state");
-                task.restore(&entries, local)?;
+                task.restore(&entries, local.map(|local| local.waiting).unwrap_or_default())?;
                 task.aggregate.adopt_ledger(ledger, position);
                 task.position = position;
                 task.silent_below = silent_below;
                 task.refill_until = Some(position);
                 refill_from
             }
-            (RecoveryPlan::Resume { position: replay_from, silent_below, .. }, None)
-            | (RecoveryPlan::Rebuild { replay_from, silent_below, .. }, _) => {
-                if let RecoveryPlan::Rebuild { because: Some(because), .. } = plan {
+            RecoveryPlan::Rebuild { replay_from, silent_below, because } => {
+                if let Some(because) = because {
                     let records = silent_below.0 - replay_from.0;
                     warn!(task = %task.id, because, %replay_from, records, "rebuilding state from the log");
                 }
@@ -145,9 +144,9 @@ impl StreamTask {
     }
 
     /// Takes up the open uploads, and tells the source whose rows are to be read again.
-    fn restore(&mut self, entries: &[Entry], local: TaskState) -> Result<(), TaskError> {
+    fn restore(&mut self, entries: &[Entry], waiting: Vec<(String, Offset)>) -> Result<(), TaskError> {
         let open = self.aggregate.restore(entries)?;
-        let waiting = local.waiting.into_iter().map(|(id, from)| (UploadId::new(id), from));
+        let waiting = waiting.into_iter().map(|(id, from)| (UploadId::new(id), from));
         self.source.begin_refill(open.iter().map(|open| (open.upload.clone(), open.begun_at)).chain(waiting).collect());
         for open in open {
             self.source.restore(open.upload.clone(), open.header);
@@ -178,7 +177,7 @@ impl StreamTask {
     ) -> Result<StreamTask, TaskError> {
         let about = topology.about();
         let maker = WorkbookMaker::new(Arc::new(topology.sink.clone()), about.clone())
-            .map_err(|e| ProcessError { node: topology.sink.node.to_string(), message: e.to_string() })?;
+            .map_err(|rejection| ProcessError { node: topology.sink.node.to_string(), message: rejection.message })?;
         let aggregate = Aggregate::new(AggregateSettings {
             aggregate: Arc::new(topology.aggregate.clone()),
             source: Arc::new(topology.source.clone()),
@@ -380,7 +379,7 @@ impl StreamTask {
         }
         fail::fail_point!("task-before-state");
         let mut batch = std::mem::take(&mut self.finished);
-        self.aggregate.write_state(&mut batch);
+        self.aggregate.write_state(self.position, &mut batch);
         let state = TaskState {
             offset: self.position,
             refill_from: self.aggregate.refill_from().into_iter().chain(self.source.oldest_waiting()).min().unwrap_or(self.position),
@@ -496,7 +495,7 @@ impl StreamTask {
         let sink = &self.topology.sink;
         let sha256 = workbook.sha256(&*self.store)?;
         let mut chunks = Chunks::new(sink, &self.about, complete, workbook, sha256, &*self.store);
-        let count = chunks.count();
+        let count = chunks.total();
         let sent = outbox.publish(&mut chunks);
         chunks.finish()?;
         match sent {
@@ -531,6 +530,7 @@ impl StreamTask {
             accounting: ledger.accounting,
             header: ledger.header.clone(),
             rows_sha256: ledger.rows_sha256.map(Digest),
+            earliest: ledger.earliest,
             workbook: None,
             failure: None,
         }
@@ -560,6 +560,7 @@ impl StreamTask {
             accounting: status.accounting,
             header: None,
             rows_sha256: None,
+            earliest: None,
             workbook: None,
             failure,
         }

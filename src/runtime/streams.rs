@@ -169,7 +169,8 @@ impl Manager {
     fn on_report(&mut self, report: TaskReport) -> Result<(), StreamsError> {
         match report {
             TaskReport::Released(id) => {
-                if let Some(app) = self.applications.iter_mut().find(|app| app.revoking.remove(&id)) {
+                if let Some(app) = self.applications.iter_mut().find(|app| app.revoking.contains(&id)) {
+                    app.revoking.remove(&id);
                     release(app, &id);
                 }
                 Ok(())
@@ -185,6 +186,7 @@ impl Manager {
                 if !app.tasks.contains_key(&id) {
                     return Ok(());
                 }
+                warn!(task = %id, %error, "task failed");
                 let wait = after(&error).ok_or(()).or_else(|()| Err(StreamsError::Task(id.clone(), error)))?;
                 self.retries.push((Instant::now() + wait, id));
                 Ok(())
