@@ -94,7 +94,7 @@ fn a_bad_row_is_rejected_with_its_reason_and_nothing_else_is_lost() {
         ("number.format", b"2,Green House,museum,\"37,5665\",1952030"),
         ("number.format", b"2,Green House,museum,0x1F,1952030"),
         ("number.format", "2,Green House,museum,１２７,1952030".as_bytes()),
-        ("number.format", "2,Green House,museum,127°30'10\"E,1952030".as_bytes()),
+        ("number.format", "2,Green House,museum,127°30'10,1952030".as_bytes()),
         ("number.format", b"2,Green House,museum,12 6.9,1952030"),
         ("number.format", b"2,Green House,museum,abc,1952030"),
         ("number.not_finite", b"2,Green House,museum,NaN,1952030"),
@@ -138,7 +138,7 @@ fn an_odd_row_is_taken_as_it_is() {
 
 #[test]
 fn a_blank_is_no_row() {
-    for blank in ["", "\n", "\r\n", "   ", ",,,,"] {
+    for blank in ["", "\n", "\r\n", ",,,,"] {
         let (reasons, rows) = row_fate(COLUMNS, blank);
         assert_eq!((reasons, rows), (vec![], 2), "{blank:?}");
     }
@@ -228,19 +228,19 @@ fn the_life_of_an_upload_ends_as_the_contract_says() {
             "too few rows, emitted",
             "header = [\"id\", \"name\", \"kind\", \"x\", \"y\"]\nincomplete = \"emit\"",
             &[ROW, ("a.csv", "#EOF rows=2")],
-            &["Published upload.incomplete"],
+            &["Incomplete upload.incomplete", "Published upload.incomplete"],
         ),
         (
             "too few rows, failed",
             "header = [\"id\", \"name\", \"kind\", \"x\", \"y\"]\nincomplete = \"fail\"",
             &[ROW, ("a.csv", "#EOF rows=2")],
-            &["Failed upload.incomplete"],
+            &["Incomplete upload.incomplete", "Failed upload.incomplete"],
         ),
         (
             "another checksum",
             "header = [\"id\", \"name\", \"kind\", \"x\", \"y\"]\nincomplete = \"fail\"",
             &[ROW, ("a.csv", "#EOF rows=1 sha256=0000000000000000000000000000000000000000000000000000000000000000")],
-            &["Failed upload.incomplete"],
+            &["Incomplete upload.incomplete", "Failed upload.incomplete"],
         ),
         ("given up", COLUMNS, &[ROW, ("a.csv", "#ABORT")], &["Aborted upload.aborted"]),
         ("no header", "header = \"first\"", &[("a.csv", "#EOF")], &[]),
