@@ -163,7 +163,7 @@ impl Aggregate {
         }
         let mut restored = Vec::new();
         for mut upload in saved.uploads {
-            if self.ledger.find(upload.id.hash(), upload.first_offset).is_some() {
+            if self.ledger.has_ended(upload.id.hash(), upload.first_offset) {
                 // It had ended, and the process too before this was deleted.
                 self.finished.push(Finished::of(&mut upload));
                 continue;
@@ -179,7 +179,7 @@ impl Aggregate {
         Ok(restored)
     }
 
-    /// Takes up ends of uploads that were read from the status topic, for a replay that begins at `replay_from`.
+    /// Takes up ends of uploads that were read from the status topic, all that it holds, for a replay that begins at `replay_from`.
     pub fn adopt_ledger(&mut self, entries: Vec<LedgerState>, replay_from: Offset) {
         for entry in entries {
             self.ledger.adopt(entry, replay_from);
@@ -332,7 +332,6 @@ impl Aggregate {
 
     /// The Kafka commit for everything so far is done: writes the deletion of uploads that have ended.
     pub fn take_finished(&mut self, into: &mut WriteBatch) {
-        self.ledger.committed();
         for Finished { keys, segments } in self.finished.drain(..) {
             keys.into_iter().for_each(|key| into.delete(key));
             into.drop_segments.extend(segments);

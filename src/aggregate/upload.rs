@@ -216,7 +216,6 @@ impl OpenUpload {
             header: self.header.as_deref().map(header_hash),
             topology: topology.to_owned(),
             accounting: self.accounting,
-            earliest: None,
         }
     }
 

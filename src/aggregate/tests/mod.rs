@@ -220,14 +220,14 @@ pub(super) struct Published {
     pub(super) books: BTreeMap<(String, u32), Book>,
     /// Ends, by upload and first offset.
     pub(super) ends: BTreeMap<(String, i64), (Outcome, u32, i64, Accounting)>,
-    /// The last record of each id in the status topic.
-    pub(super) ledger: BTreeMap<String, LedgerState>,
+    /// The terminal records of the status topic.
+    pub(super) ledger: Vec<LedgerState>,
     /// Offset, row, reason.
     pub(super) dead_letters: BTreeSet<(i64, Option<u64>, &'static str)>,
-    /// How often anything was dead-lettered, duplicates counted.
-    pub(super) dead_letters_sent: usize,
     /// Words of the status topic in order, each with its reason.
     pub(super) words: Vec<(String, Standing, Option<Reason>)>,
+    /// The same, each with its offset and once.
+    pub(super) said: BTreeSet<(String, i64, String)>,
     pub(super) warnings: usize,
     pub(super) duplicate_eofs: usize,
 }
@@ -378,6 +378,8 @@ impl Task {
             AggregateEvent::Status(status) => {
                 assert!(status.accounting.balances(), "{status:?}");
                 let reason = status.rejection.map(|rejection| rejection.reason);
+                let said = format!("{:?} {reason:?} {:?}", status.status, status.accounting);
+                published.said.insert((status.upload.as_str().to_owned(), status.offset.0, said));
                 published.words.push((status.upload.as_str().to_owned(), status.status, reason));
                 if let Some(ledger) = status.ledger {
                     published.end(*ledger);
@@ -385,7 +387,7 @@ impl Task {
             }
             AggregateEvent::DeadLetter { offset, row, rejection, .. } => {
                 published.dead_letters.insert((offset.0, row, rejection.reason.code()));
-                published.dead_letters_sent += 1;
+                assert!(offset.0 >= self.committed.0, "the dead letter of {offset} was sent before the commit");
             }
             AggregateEvent::DuplicateEof { .. } => published.duplicate_eofs += 1,
             AggregateEvent::Warning(_) => published.warnings += 1,
@@ -403,7 +405,6 @@ impl Task {
         }
         if until >= 2 {
             self.committed = (self.position, self.aggregate.replay_from().map_or(self.position, |offset| offset.0));
-            self.published.dead_letters_sent = 0;
         }
         if until >= 3 {
             let mut writes = WriteBatch::default();
@@ -415,15 +416,18 @@ impl Task {
     /// The process dies and comes back, with its state unless that is lost.
     pub(super) fn kill(&mut self, log: &[Line], state_is_lost: bool, fetch: usize) {
         self.store = self.store.crash();
-        if !state_is_lost && self.resume(log, fetch).is_ok() {
-            return;
+        if !state_is_lost {
+            match self.resume(log, fetch) {
+                Ok(()) => return,
+                Err(error) => eprintln!("rebuilding: {error}"),
+            }
         }
         self.rebuilds += 1;
         self.store = InMemoryStore::new();
         self.saved = None;
         self.aggregate = Aggregate::new(self.settings.clone());
         (self.silent_below, self.position) = self.committed;
-        let ledger = self.published.ledger.values().cloned().collect();
+        let ledger = self.published.ledger.clone();
         self.aggregate.adopt_ledger(ledger, Offset(self.position));
     }
 
@@ -441,7 +445,7 @@ impl Task {
         self.position = offset;
         self.silent_below = self.committed.0;
         if offset < self.committed.0 {
-            let ledger = self.published.ledger.values().cloned().collect();
+            let ledger = self.published.ledger.clone();
             self.aggregate.adopt_ledger(ledger, Offset(offset));
         }
         Ok(())
@@ -456,7 +460,7 @@ impl Published {
         if let Some(before) = self.ends.insert(key, end) {
             assert_eq!(before, end, "{} ended before, and differently", ledger.id);
         }
-        self.ledger.insert(ledger.id.clone(), ledger);
+        self.ledger.push(ledger);
     }
 
     pub(super) fn book(&self, upload: &str, revision: u32) -> &Book {
