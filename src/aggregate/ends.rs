@@ -116,7 +116,8 @@ impl Aggregate {
         };
         upload.accounting.void_workbook();
         let entry = upload.ledger(outcome, offset, &self.settings.topology_hash);
-        let status = UploadStatus { ledger: Some(Box::new(entry.clone())), ..upload.status(standing, offset, rejection) };
+        let status =
+            UploadStatus { ledger: Some(Box::new(entry.clone())), ..upload.status(standing, offset, rejection) };
         ctx.tell(offset, AggregateEvent::Status(Box::new(status)));
         let finished = Finished::of(&mut upload);
         self.close(&upload, finished, entry, ctx);

@@ -55,7 +55,10 @@ fn any_log() -> impl Strategy<Value = Vec<Line>> {
                     (88..=90, _) => eof_of(upload, much % 3),
                     (91..=93, _) => {
                         let rows = next[n] - 1;
-                        marker(upload, Marker::Eof { rows: Some(rows), sha256: Some(checksum(1..=rows)), partitions: None })
+                        marker(
+                            upload,
+                            Marker::Eof { rows: Some(rows), sha256: Some(checksum(1..=rows)), partitions: None },
+                        )
                     }
                     (94, _) => marker(upload, Marker::Eof { rows: None, sha256: None, partitions: Some(1) }),
                     (95..=97, _) => {
