@@ -39,7 +39,15 @@ mod tests {
 
     #[test]
     fn every_move_keeps_the_balance() {
-        let mut rows = Accounting { rows_in: 15, written: 5, rejected: 4, duplicate: 3, waiting: 2, filtered: 1, ..Default::default() };
+        let mut rows = Accounting {
+            rows_in: 15,
+            written: 5,
+            rejected: 4,
+            duplicate: 3,
+            waiting: 2,
+            filtered: 1,
+            ..Default::default()
+        };
         assert!(rows.balances());
         assert_eq!(rows.distinct(), 12);
         let mut failed = rows;

@@ -1,8 +1,8 @@
 //! When an upload is complete (contract 7), and what its workbook is made from.
 
+use super::AggregateSettings;
 use super::intake::{Desk, Halt};
 use super::upload::{OpenUpload, PendingEof};
-use super::AggregateSettings;
 use crate::record::{ColumnType, Offset, Reason, Rejection};
 use crate::sink::CompleteUpload;
 use crate::state::StateError;
@@ -25,10 +25,7 @@ pub(super) enum Verdict {
     /// It is.
     Whole,
     /// Count or checksum are not met. With `hopeful`, rows that come may still mend it.
-    Incomplete {
-        rejection: Rejection,
-        hopeful: bool,
-    },
+    Incomplete { rejection: Rejection, hopeful: bool },
 }
 
 impl OpenUpload {
@@ -46,11 +43,15 @@ impl OpenUpload {
         let have = self.accounting.distinct();
         match eof.rows {
             Some(want) if have < want => {
-                let message = format!("{have} of {want} rows are here{}: publish the missing ones, or all again", self.missing(want));
+                let message = format!(
+                    "{have} of {want} rows are here{}: publish the missing ones, or all again",
+                    self.missing(want)
+                );
                 return incomplete(Reason::UploadIncomplete, message, true);
             }
             Some(want) if have > want => {
-                let message = format!("{have} rows are here and the end-of-file marker announces {want}: publish it again");
+                let message =
+                    format!("{have} rows are here and the end-of-file marker announces {want}: publish it again");
                 return incomplete(Reason::UploadIncomplete, message, false);
             }
             None if !self.waiting.is_empty() => {
@@ -92,7 +93,11 @@ impl OpenUpload {
             gaps.push((highest + 1, want));
         }
         let more = if gaps.len() > GAPS_SHOWN { ", …" } else { "" };
-        let gaps: Vec<_> = gaps.iter().take(GAPS_SHOWN).map(|&(a, b)| if a == b { format!("{a}") } else { format!("{a}-{b}") }).collect();
+        let gaps: Vec<_> = gaps
+            .iter()
+            .take(GAPS_SHOWN)
+            .map(|&(a, b)| if a == b { format!("{a}") } else { format!("{a}-{b}") })
+            .collect();
         if gaps.is_empty() { String::new() } else { format!("; missing: {}{more}", gaps.join(", ")) }
     }
 

@@ -90,9 +90,6 @@ impl Aggregate {
         let finished = Finished::of(&mut upload);
         if let Some(before) = before.filter(|_| is_known) {
             entry.revision = before.revision;
-        }
-        let entry = self.ledger.since_commit(upload.id.hash(), entry, ctx.silent_below());
-        if is_known {
             let event = AggregateEvent::Republished { upload: upload.id.clone(), ledger: Box::new(entry.clone()) };
             ctx.tell(offset, event);
         } else if ctx.is_loud(offset) {
@@ -119,8 +116,8 @@ impl Aggregate {
         };
         upload.accounting.void_workbook();
         let entry = upload.ledger(outcome, offset, &self.settings.topology_hash);
-        let entry = self.ledger.since_commit(upload.id.hash(), entry, ctx.silent_below());
-        let status = UploadStatus { ledger: Some(Box::new(entry.clone())), ..upload.status(standing, offset, rejection) };
+        let status =
+            UploadStatus { ledger: Some(Box::new(entry.clone())), ..upload.status(standing, offset, rejection) };
         ctx.tell(offset, AggregateEvent::Status(Box::new(status)));
         let finished = Finished::of(&mut upload);
         self.close(&upload, finished, entry, ctx);

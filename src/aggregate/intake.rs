@@ -1,6 +1,6 @@
 //! Rows into an open upload: each one is written, rejected, a duplicate, or waits for a lower index (contract 5).
 
-use super::order::{TASK_BYTES_MAX, UPLOAD_BYTES_MAX};
+use super::order::WaitingLimits;
 use super::rows::{Rows, WaitingFate, WaitingRow};
 use super::sheets::Pager;
 use super::upload::{OpenUpload, waiting_segment};
@@ -15,6 +15,7 @@ use crate::state::keys::decode;
 pub(super) struct Desk<'d, 'c> {
     pub(super) settings: &'d AggregateSettings,
     pub(super) writer: &'d mut PageWriter,
+    pub(super) limits: WaitingLimits,
     /// Bytes of waiting rows that the task's other uploads hold in memory.
     pub(super) waiting_elsewhere: usize,
     pub(super) ctx: &'d mut AggregateContext<'c>,
@@ -25,16 +26,9 @@ pub(super) enum Taken {
     /// All of them.
     All,
     /// Up to row `next`: with the row before it, at `offset`, the count of the waiting end-of-file marker is met.
-    CountMet {
-        next: usize,
-        offset: Offset,
-    },
+    CountMet { next: usize, offset: Offset },
     /// Up to row `next`: the row before it, at `offset`, fails the upload.
-    Failed {
-        next: usize,
-        offset: Offset,
-        rejection: Rejection,
-    },
+    Failed { next: usize, offset: Offset, rejection: Rejection },
 }
 
 /// Why a row cannot be taken.
@@ -151,15 +145,22 @@ impl OpenUpload {
         let (index, offset) = (rows.batch.keys[row].index, rows.batch.offsets[row]);
         self.waiting.insert(index, offset, rows.waiting(row), rows.rejection(row).is_some());
         let bytes = self.waiting.bytes();
-        if bytes > UPLOAD_BYTES_MAX || bytes + desk.waiting_elsewhere > TASK_BYTES_MAX {
+        if bytes > desk.limits.upload || bytes + desk.waiting_elsewhere > desk.limits.task {
             self.waiting.spill(waiting_segment(self.hash), desk.ctx.store)?;
         }
         Ok(())
     }
 
-    fn reject(&mut self, rows: &Rows, row: usize, number: u64, rejection: &Rejection, desk: &mut Desk) -> Result<(), Halt> {
+    fn reject(
+        &mut self,
+        rows: &Rows,
+        row: usize,
+        number: u64,
+        rejection: &Rejection,
+        desk: &mut Desk,
+    ) -> Result<(), Halt> {
         self.accounting.rejected += 1;
-        desk.ctx.dead_letter(rows.batch, row, number, rejection);
+        desk.ctx.dead_letter(rows.batch, row, Some(number), rejection);
         match desk.settings.source.on_error {
             OnError::Continue => Ok(()),
             OnError::Fail => Err(Halt::Upload(Rejection {
@@ -224,13 +225,13 @@ impl OpenUpload {
 
 impl AggregateContext<'_> {
     /// Tells of a row that goes to the dead letters.
-    pub(super) fn dead_letter(&mut self, batch: &RowBatch, row: usize, number: u64, rejection: &Rejection) {
+    pub(super) fn dead_letter(&mut self, batch: &RowBatch, row: usize, number: Option<u64>, rejection: &Rejection) {
         let offset = batch.offsets[row];
         if self.is_loud(offset) {
             self.out.push(AggregateEvent::DeadLetter {
                 upload: batch.upload.clone(),
                 offset,
-                row: Some(number),
+                row: number,
                 key: batch.record_key(row as u32).cloned(),
                 raw: batch.raw.get(row).to_vec(),
                 rejection: rejection.clone(),

@@ -13,9 +13,6 @@ pub(super) struct Ledger {
     /// Ascending by first offset. Mostly one; more while a replay goes through them.
     entries: HashMap<UploadHash, Vec<LedgerState>>,
     changed: BTreeSet<UploadHash>,
-    /// First offset and revision of the first end of each id since the last commit.
-    uncommitted: HashMap<UploadHash, (Offset, u32)>,
-    has_committed: bool,
 }
 
 /// What the ledger says of something that comes for an id that is not open.
@@ -40,21 +37,6 @@ impl LedgerState {
 }
 
 impl Ledger {
-    /// An end as it is to be recorded: with the first one of its id since the last commit, which was at `committed` when the task started.
-    pub(super) fn since_commit(&mut self, upload: UploadHash, mut end: LedgerState, committed: Offset) -> LedgerState {
-        let before = self.before(upload, end.first_offset).filter(|before| !self.has_committed && committed < before.end());
-        let first = before.map(|before| before.earliest.unwrap_or((before.first_offset, before.revision)));
-        let earliest = *self.uncommitted.entry(upload).or_insert(first.unwrap_or((end.first_offset, end.revision)));
-        end.earliest = Some(earliest).filter(|(first_offset, _)| *first_offset != end.first_offset);
-        end
-    }
-
-    /// Everything so far was committed.
-    pub(super) fn committed(&mut self) {
-        self.uncommitted.clear();
-        self.has_committed = true;
-    }
-
     /// Records an end.
     pub(super) fn put(&mut self, upload: UploadHash, end: LedgerState) {
         let entries = self.entries.entry(upload).or_default();
@@ -87,12 +69,6 @@ impl Ledger {
             if covers {
                 return Admission::New(entry.revision);
             }
-            if offset < entry.first_offset
-                && let Some((earliest, revision)) = entry.earliest
-                && offset <= earliest
-            {
-                return if offset == earliest { Admission::New(revision) } else { Admission::Past };
-            }
             // What came before an upload that began below `silent_below` had ended by then.
             if offset < entry.first_offset && entry.first_offset <= silent_below {
                 return Admission::Past;
@@ -117,9 +93,9 @@ impl Ledger {
         ends.min()
     }
 
-    /// The end of the very upload that began at `first_offset`.
-    pub(super) fn find(&self, upload: UploadHash, first_offset: Offset) -> Option<&LedgerState> {
-        self.entries.get(&upload)?.iter().find(|entry| entry.first_offset == first_offset)
+    /// Whether an upload that began at `first_offset` has ended: it, or one that began later.
+    pub(super) fn has_ended(&self, upload: UploadHash, first_offset: Offset) -> bool {
+        self.entries.get(&upload).is_some_and(|entries| entries.iter().any(|entry| entry.first_offset >= first_offset))
     }
 
     /// The end that was recorded last is a failure after all.

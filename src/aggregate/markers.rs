@@ -36,7 +36,8 @@ impl Aggregate {
             Marker::Begin { .. } => upload.begin_attempt(&record),
             Marker::Header(names) if !is_foreign && upload.header.is_none() => upload.header = Some(names.clone()),
             Marker::Eof { .. } if is_foreign => {
-                let message = "it ends another attempt than the open one: two publishers use this id, or an old one still runs";
+                let message =
+                    "it ends another attempt than the open one: two publishers use this id, or an old one still runs";
                 stray_eof(record, message.to_owned(), ctx);
             }
             Marker::Header(_) => {}
@@ -47,7 +48,10 @@ impl Aggregate {
                 return Ok(());
             }
             Marker::Abort => {
-                let rejection = Rejection::new(Reason::UploadAborted, "its publisher gave it up: publish it again when it is ready");
+                let rejection = Rejection::new(
+                    Reason::UploadAborted,
+                    "its publisher gave it up: publish it again when it is ready",
+                );
                 self.end(upload, Outcome::Aborted, offset, Some(rejection), ctx);
                 return Ok(());
             }

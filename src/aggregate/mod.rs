@@ -6,6 +6,7 @@
 mod accounting;
 mod checksum;
 mod completion;
+mod config;
 mod ends;
 mod errors;
 mod events;
@@ -22,88 +23,30 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use config::{AggregateConfig, AggregateSettings, SheetKey, SheetOrder, TemplatePart};
 pub use events::{AggregateContext, AggregateEvent, Phase, Standing, UploadStatus};
 use intake::{Desk, Taken};
 use key_per_row::KeyPerRow;
 use ledger::{Admission, Ledger};
+use order::WaitingLimits;
 use refill::Saved;
 use rows::Rows;
 use upload::OpenUpload;
 
-use crate::page::{PageWriter, Styles};
+use crate::page::PageWriter;
 use crate::record::{ColumnType, Offset, Reason, Rejection, RowBatch, UploadHash, UploadId};
-use crate::source::SourceConfig;
 use crate::state::keys::LedgerState;
 use crate::state::{Entry, StateError, WriteBatch};
-
-/// What the topology says of its aggregate.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AggregateConfig {
-    /// Name of the node.
-    pub node: Arc<str>,
-    /// What names a row's sheet.
-    pub sheet: SheetKey,
-    /// Order of the sheets in the workbook.
-    pub sheet_order: SheetOrder,
-    /// Sheets above this fail the upload.
-    pub sheets_max: u32,
-}
-
-/// What names a row's sheet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SheetKey {
-    /// The value of a column.
-    Column(String),
-    /// A template: literal text and columns by turns, `"{city} {kind}"`.
-    Template(Vec<TemplatePart>),
-}
-
-/// A piece of a sheet template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TemplatePart {
-    /// Text as it stands.
-    Literal(String),
-    /// The value of a column.
-    Column(String),
-}
-
-/// Order of the sheets in the workbook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SheetOrder {
-    /// By their first row.
-    First,
-    /// By name, in code point order.
-    Name,
-}
-
-/// What an aggregate is made from.
-#[derive(Clone, Debug)]
-pub struct AggregateSettings {
-    /// The aggregate's own configuration.
-    pub aggregate: Arc<AggregateConfig>,
-    /// Configuration of the source that feeds it: errors, idle timeout, incomplete uploads.
-    pub source: Arc<SourceConfig>,
-    /// Name of the topology.
-    pub topology: Arc<str>,
-    /// Its hash.
-    pub topology_hash: Arc<str>,
-    /// Partitions of the source topic; `None` where there are none, as for a file.
-    pub partition_count: Option<i32>,
-    /// Where cell styles stand in the workbook.
-    pub styles: Styles,
-    /// Whether cells carry their reference.
-    pub cell_refs: bool,
-}
 
 /// The open uploads of one task, and its ledger.
 ///
 /// A task calls it in the order of the log. After a restart: [`Aggregate::restore`], [`Aggregate::adopt_ledger`] if the state is behind the
-/// committed offset, then records from [`Aggregate::refill_from`] in [`Phase::Refill`], [`Aggregate::refill_done`], and on.
+/// committed offset, then records from [`Aggregate::refill_from`] in [`Phase::Refill`], [`Aggregate::refill_done`], and on. After a
+/// [`StateError`] it is of no more use: rows may have been taken in part, and the task starts again from its state.
 pub struct Aggregate {
     settings: AggregateSettings,
     writer: PageWriter,
@@ -111,6 +54,7 @@ pub struct Aggregate {
     ledger: Ledger,
     finished: Vec<Finished>,
     key_per_row: KeyPerRow,
+    limits: WaitingLimits,
     /// Bytes of waiting rows in memory, over all uploads.
     waiting_bytes: usize,
     /// The last list of columns, shared by uploads that have the same.
@@ -149,6 +93,7 @@ impl Aggregate {
             ledger: Ledger::default(),
             finished: Vec::new(),
             key_per_row: KeyPerRow::default(),
+            limits: WaitingLimits::default(),
             waiting_bytes: 0,
             columns: Arc::new([]),
             latest: None,
@@ -163,7 +108,7 @@ impl Aggregate {
         }
         let mut restored = Vec::new();
         for mut upload in saved.uploads {
-            if self.ledger.find(upload.id.hash(), upload.first_offset).is_some() {
+            if self.ledger.has_ended(upload.id.hash(), upload.first_offset) {
                 // It had ended, and the process too before this was deleted.
                 self.finished.push(Finished::of(&mut upload));
                 continue;
@@ -179,7 +124,7 @@ impl Aggregate {
         Ok(restored)
     }
 
-    /// Takes up ends of uploads that were read from the status topic, for a replay that begins at `replay_from`.
+    /// Takes up ends of uploads that were read from the status topic, all that it holds, for a replay that begins at `replay_from`.
     pub fn adopt_ledger(&mut self, entries: Vec<LedgerState>, replay_from: Offset) {
         for entry in entries {
             self.ledger.adopt(entry, replay_from);
@@ -332,7 +277,6 @@ impl Aggregate {
 
     /// The Kafka commit for everything so far is done: writes the deletion of uploads that have ended.
     pub fn take_finished(&mut self, into: &mut WriteBatch) {
-        self.ledger.committed();
         for Finished { keys, segments } in self.finished.drain(..) {
             keys.into_iter().for_each(|key| into.delete(key));
             into.drop_segments.extend(segments);
@@ -393,7 +337,13 @@ impl Aggregate {
     }
 
     fn desk<'d, 'c>(&'d mut self, ctx: &'d mut AggregateContext<'c>) -> Desk<'d, 'c> {
-        Desk { settings: &self.settings, writer: &mut self.writer, waiting_elsewhere: self.waiting_bytes, ctx }
+        Desk {
+            settings: &self.settings,
+            writer: &mut self.writer,
+            limits: self.limits,
+            waiting_elsewhere: self.waiting_bytes,
+            ctx,
+        }
     }
 
     fn learn_columns(&mut self, batch: &RowBatch) {
@@ -406,8 +356,10 @@ impl Aggregate {
     }
 
     fn late_row(&mut self, batch: &RowBatch, row: usize, ctx: &mut AggregateContext) {
-        let message = "the upload is complete: begin a new one with a #BEGIN marker, or correct the row and publish all again";
-        ctx.dead_letter(batch, row, batch.keys[row].index, &Rejection::new(Reason::RowLate, message));
+        let message =
+            "the upload is complete: begin a new one with a #BEGIN marker, or correct the row and publish all again";
+        let number = batch.numbered.then_some(batch.keys[row].index);
+        ctx.dead_letter(batch, row, number, &Rejection::new(Reason::RowLate, message));
         self.ledger.late_row(batch.upload.hash(), batch.offsets[row]);
     }
 }

@@ -8,14 +8,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::record::{Offset, UploadHash};
 use crate::state::{PagePosition, StateError, StateStore};
 
-/// Bytes of waiting rows that one upload holds in memory.
-pub(super) const UPLOAD_BYTES_MAX: usize = 16 << 20;
-/// Bytes of waiting rows that all uploads of a task hold in memory.
-pub(super) const TASK_BYTES_MAX: usize = 64 << 20;
+/// Bytes of waiting rows that are held in memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WaitingLimits {
+    /// By one upload.
+    pub(super) upload: usize,
+    /// By all uploads of a task.
+    pub(super) task: usize,
+}
+
+impl Default for WaitingLimits {
+    fn default() -> WaitingLimits {
+        WaitingLimits { upload: 16 << 20, task: 64 << 20 }
+    }
+}
+
 /// Size at which a block of a sorted run is closed.
 const BLOCK_BYTES: usize = 64 << 10;
 /// What an entry costs beside its row.
 const ENTRY_BYTES: usize = 64;
+
+/// A row's index and its bytes.
+type IndexedRow = (u64, Box<[u8]>);
 
 /// The waiting rows of one upload.
 #[derive(Debug, Default)]
@@ -150,7 +164,7 @@ impl Waiting {
         &mut self,
         segment: UploadHash,
         store: &dyn StateStore,
-    ) -> Result<Option<(u64, Box<[u8]>)>, StateError> {
+    ) -> Result<Option<IndexedRow>, StateError> {
         let Some(index) = self.first() else { return Ok(None) };
         let row = match self.memory.remove(&index) {
             Some(entry) => {

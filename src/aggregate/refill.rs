@@ -52,7 +52,9 @@ impl Saved {
             let broken = || damaged(format!("entry {key:02x?} cannot be read"));
             match StateKey::decode(key).ok_or_else(broken)? {
                 StateKey::Task => {}
-                StateKey::Upload(upload) => parts.entry(upload).or_default().upload = Some(decode(value).ok_or_else(broken)?),
+                StateKey::Upload(upload) => {
+                    parts.entry(upload).or_default().upload = Some(decode(value).ok_or_else(broken)?)
+                }
                 StateKey::Sheet(upload, sheet) => {
                     let parts = parts.entry(upload).or_default();
                     if parts.sheets.len() != sheet as usize {
@@ -93,7 +95,10 @@ impl Parts {
         }
         if (self.sheets.len(), self.errors) != (state.sheets as usize, state.errors) {
             let (sheets, errors) = (self.sheets.len(), self.errors);
-            return Err(format!("{sheets} sheets and {errors} rejected rows are not the {} and {}", state.sheets, state.errors));
+            return Err(format!(
+                "{sheets} sheets and {errors} rejected rows are not the {} and {}",
+                state.sheets, state.errors
+            ));
         }
         if !state.accounting.balances() {
             return Err(format!("its counts do not balance: {:?}", state.accounting));
@@ -123,7 +128,8 @@ impl Parts {
         upload.sheets = sheets;
         upload.errors = ErrorRows::restore(state.errors);
         upload.eof = state.eof.map(|(offset, rows, sha256)| PendingEof { offset, rows, sha256 });
-        upload.failed = state.failed.map(|(reason, column, message)| Rejection { reason, column: text(column), message });
+        upload.failed =
+            state.failed.map(|(reason, column, message)| Rejection { reason, column: text(column), message });
         upload.refill = Some(Refill { settled: state.settled, ..Refill::default() });
         upload.changed = false;
         Ok(upload)
@@ -205,7 +211,9 @@ impl OpenUpload {
             || self.waiting.len() - rejected.len() as u64 != self.accounting.waiting
         {
             let (hash, waiting, expected) = (self.hash, self.waiting.len(), self.accounting);
-            return Err(damaged(format!("upload {hash}: {rows} rows and {waiting} that wait were read again, not {expected:?}")));
+            return Err(damaged(format!(
+                "upload {hash}: {rows} rows and {waiting} that wait were read again, not {expected:?}"
+            )));
         }
         Ok(())
     }

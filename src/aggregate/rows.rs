@@ -31,7 +31,8 @@ impl<'a> Rows<'a> {
     /// Finds the columns that name the sheet. Fails if one of them is missing, which is the upload's fault.
     pub(super) fn resolve(batch: &'a RowBatch, key: &'a SheetKey) -> Result<Rows<'a>, Rejection> {
         let schema = batch.columns.schema_ref();
-        let find = |name: &str| schema.index_of(name).map_err(|_| missing(name, schema.fields().iter().map(|f| f.name())));
+        let find =
+            |name: &str| schema.index_of(name).map_err(|_| missing(name, schema.fields().iter().map(|f| f.name())));
         let sheet = match key {
             SheetKey::Column(name) => vec![NamePart::Column(find(name)?)],
             SheetKey::Template(parts) => parts
@@ -61,7 +62,8 @@ impl<'a> Rows<'a> {
                 NamePart::Column(column) => match &self.columns[*column] {
                     Column::Text(array, _) => scratch.push_str(array.value(row)),
                     Column::Number(array, decimals) => {
-                        write!(scratch, "{:.*}", usize::from(*decimals), array.value(row)).expect("a String takes any text");
+                        write!(scratch, "{:.*}", usize::from(*decimals), array.value(row))
+                            .expect("a String takes any text");
                     }
                 },
             }

@@ -121,7 +121,13 @@ impl Sheets {
     }
 
     /// Appends a row that was in the open page of `sheet` before a restart. True when it is out of place: the page would have been cut.
-    pub(super) fn refill(&mut self, sheet: usize, key: RowKey, offset: Offset, write: impl FnOnce(&mut OpenPage)) -> bool {
+    pub(super) fn refill(
+        &mut self,
+        sheet: usize,
+        key: RowKey,
+        offset: Offset,
+        write: impl FnOnce(&mut OpenPage),
+    ) -> bool {
         let sheet = &mut self.sheets[sheet];
         let bytes = sheet.open.bytes();
         sheet.open_from = if sheet.open.rows() == 0 { offset } else { sheet.open_from.min(offset) };
@@ -134,7 +140,12 @@ impl Sheets {
     }
 
     /// Cuts what is open into pages in memory and gives the sheets up, in workbook order. Without rows there is one sheet without a name.
-    pub(super) fn complete(self, order: SheetOrder, segment: UploadHash, writer: &mut PageWriter) -> Vec<CompleteSheet> {
+    pub(super) fn complete(
+        self,
+        order: SheetOrder,
+        segment: UploadHash,
+        writer: &mut PageWriter,
+    ) -> Vec<CompleteSheet> {
         let mut sheets: Vec<_> = self.sheets.into_iter().map(|sheet| sheet.complete(segment, writer)).collect();
         match order {
             SheetOrder::First => {}
@@ -252,5 +263,69 @@ impl Sheet {
             paged_through: self.paged_through,
             widths: self.widths.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::{StyleId, Styles};
+    use crate::record::ColumnType;
+    use crate::state::{InMemoryStore, PagePosition};
+
+    const SEGMENT: UploadHash = UploadHash([3; 16]);
+
+    fn write(sheets: &mut Sheets, store: &mut InMemoryStore, values: impl Iterator<Item = (usize, String)>) {
+        let mut writer = PageWriter::new(Styles::new([0; StyleId::COUNT]), false);
+        for (sheet, cell) in values {
+            let index = sheets.find_or_add(&format!("sheet {sheet}"), 100).expect("there is room");
+            let mut pager = Pager { writer: &mut writer, store };
+            let cell = |page: &mut OpenPage| page.cell(&cell, ColumnType::Text);
+            sheets.row(index, RowKey::default(), Offset(7), cell, SEGMENT, &mut pager).expect("memory takes it");
+        }
+    }
+
+    fn page_rows(sheets: &Sheets) -> Vec<Vec<u32>> {
+        sheets.sheets.iter().map(|sheet| sheet.pages.iter().map(|page| page.rows).collect()).collect()
+    }
+
+    #[test]
+    fn all_open_pages_are_cut_when_the_upload_holds_too_many_rows() {
+        let (mut sheets, mut store) = (Sheets::default(), InMemoryStore::new());
+        let rows = OPEN_ROWS_MAX as usize;
+        write(&mut sheets, &mut store, (0..rows).map(|row| (row % 80, "x".to_owned())));
+        assert_eq!((sheets.open_rows(), sheets.open_from(), sheets.paged_rows()), (0, None, rows as u64));
+        assert!(page_rows(&sheets).iter().all(|pages| matches!(pages[..], [819 | 820])));
+        write(&mut sheets, &mut store, [(0, "y".to_owned())].into_iter());
+        assert_eq!((sheets.open_rows(), sheets.open_from()), (1, Some(Offset(7))));
+    }
+
+    #[test]
+    fn all_open_pages_are_cut_when_the_upload_holds_too_many_bytes() {
+        let (mut sheets, mut store) = (Sheets::default(), InMemoryStore::new());
+        let long = "x".repeat(30_000);
+        write(&mut sheets, &mut store, (0..1_200).map(|row| (row % 8, long.clone())));
+        assert!(sheets.open_bytes < OPEN_BYTES_MAX && sheets.paged_rows() > 1_000);
+    }
+
+    #[test]
+    fn no_page_crosses_the_end_of_a_worksheet() {
+        let page = PageState {
+            at: PagePosition { position: 0, length: 0, crc: 0 },
+            xml_crc: 0,
+            xml_length: 0,
+            rows: SHEET_ROWS_MAX as u32 - 3,
+        };
+        let state = SheetState {
+            value: "sheet 0".to_owned(),
+            paged_rows: page.rows.into(),
+            pages: 1,
+            paged_through: Some(RowKey::default()),
+            widths: Vec::new(),
+        };
+        let mut sheets = Sheets::restore(vec![(state, vec![page])]).expect("it adds up");
+        write(&mut sheets, &mut InMemoryStore::new(), (0..4).map(|_| (0, "x".to_owned())));
+        assert_eq!(page_rows(&sheets), [[page.rows, 3]]);
+        assert_eq!(sheets.open_rows(), 1);
     }
 }

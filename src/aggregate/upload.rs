@@ -129,7 +129,11 @@ impl OpenUpload {
     }
 
     /// Learns from a batch what its rows have in common; refuses one that contradicts the rows before it.
-    pub(super) fn admit(&mut self, batch: &RowBatch, shared: &mut Arc<[(String, ColumnType)]>) -> Result<(), Rejection> {
+    pub(super) fn admit(
+        &mut self,
+        batch: &RowBatch,
+        shared: &mut Arc<[(String, ColumnType)]>,
+    ) -> Result<(), Rejection> {
         let has_rows = self.accounting.distinct() > 0;
         if let Some(attempt) = &batch.attempt {
             match &self.attempt {
@@ -216,7 +220,6 @@ impl OpenUpload {
             header: self.header.as_deref().map(header_hash),
             topology: topology.to_owned(),
             accounting: self.accounting,
-            earliest: None,
         }
     }
 

@@ -83,9 +83,6 @@ pub struct StatusRecord {
     /// SHA-256 of its rows, once they are complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_sha256: Option<Digest>,
-    /// See [`LedgerState::earliest`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub earliest: Option<(Offset, u32)>,
     /// Its workbook, once that is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workbook: Option<StatusWorkbook>,
@@ -164,7 +161,6 @@ impl StatusRecord {
             topology: self.topology_hash.clone(),
             header: self.header.clone(),
             accounting: self.accounting,
-            earliest: self.earliest,
         })
     }
 }
@@ -186,7 +182,6 @@ mod tests {
             accounting: Accounting { rows_in: 20_000, written: 19_990, rejected: 10, ..Accounting::default() },
             header: Some("fedcba9876543210".into()),
             rows_sha256: Some(Digest([7; 32])),
-            earliest: None,
             workbook: Some(StatusWorkbook {
                 topic: "seoul-markets.workbooks".into(),
                 bytes: 1_500_000,

@@ -326,9 +326,6 @@ pub struct LedgerState {
     pub topology: String,
     /// Rows written, for the answer to the same content.
     pub accounting: Accounting,
-    /// First offset and revision of the first of several ends of this id since the last commit. The last one alone may outlive a crash;
-    /// a replay of that commit numbers revisions from here.
-    pub earliest: Option<(Offset, u32)>,
 }
 
 #[cfg(test)]

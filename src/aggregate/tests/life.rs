@@ -1,1 +1,350 @@
 //! The life of an upload, case by case.
+
+use super::*;
+
+fn eof_with(upload: &'static str, rows: Option<u64>, sha256: Option<[u8; 32]>, partitions: Option<u32>) -> Line {
+    marker(upload, Marker::Eof { rows, sha256, partitions })
+}
+
+fn with_source(change: impl FnOnce(&mut SourceConfig)) -> AggregateSettings {
+    let mut settings = settings();
+    let mut source = SourceConfig::clone(&settings.source);
+    change(&mut source);
+    settings.source = Arc::new(source);
+    settings
+}
+
+fn run(log: &[Line]) -> Published {
+    undisturbed(settings(), log, 3).published
+}
+
+fn words(published: &Published) -> Vec<(Standing, Option<Reason>)> {
+    published.words.iter().map(|(_, word, reason)| (*word, *reason)).collect()
+}
+
+#[test]
+fn positional_rows_are_written_to_their_sheets_until_the_eof() {
+    let published = run(&[rows("a", 1..=3), rows("a", 4..=40), eof("a")]);
+    let book = published.book("a", 1);
+    assert_eq!(book.sheets.iter().map(|sheet| sheet.0.as_str()).collect::<Vec<_>>(), ["s1", "s2", "s0"]);
+    assert_eq!(book.rows, [[13], [12], [13]]);
+    assert_eq!((book.written, book.rejected, book.sha256), (38, 2, checksum(1..=40)));
+    assert_eq!(
+        book.errors.iter().map(|error| (error.row, error.raw.clone())).collect::<Vec<_>>(),
+        [(17, raw(17)), (34, raw(34))]
+    );
+    assert_eq!(book.source_name, "a");
+    assert_eq!(book.columns[2], ("lon".to_owned(), ColumnType::Computed { decimals: 3 }));
+    assert_eq!(published.dead_letters, [(1, Some(17), "number.format"), (1, Some(34), "number.format")].into());
+    assert_eq!(published.ends[&("a".to_owned(), 0)].2, 2);
+}
+
+#[test]
+fn sheets_are_sorted_by_name_when_the_topology_says_so() {
+    let mut settings = settings();
+    settings.aggregate =
+        Arc::new(AggregateConfig { sheet_order: SheetOrder::Name, ..AggregateConfig::clone(&settings.aggregate) });
+    let published = undisturbed(settings, &[rows("a", [1, 2, 3]), eof("a")], 9).published;
+    assert_eq!(
+        published.book("a", 1).sheets.iter().map(|sheet| sheet.0.as_str()).collect::<Vec<_>>(),
+        ["s0", "s1", "s2"]
+    );
+}
+
+#[test]
+fn a_template_names_sheets_after_several_columns() {
+    let mut settings = settings();
+    let column = |name: &str| TemplatePart::Column(name.to_owned());
+    let sheet = SheetKey::Template(vec![column("sheet"), TemplatePart::Literal(" at ".to_owned()), column("lon")]);
+    settings.aggregate = Arc::new(AggregateConfig { sheet, ..AggregateConfig::clone(&settings.aggregate) });
+    let published = undisturbed(settings, &[rows("a", [1, 2]), eof("a")], 9).published;
+    let values: Vec<_> = published.book("a", 1).sheets.iter().map(|sheet| sheet.0.as_str()).collect();
+    assert_eq!(values, ["s1 at 127.001", "s2 at 127.002"]);
+}
+
+#[test]
+fn numbered_rows_complete_an_upload_whose_eof_came_first() {
+    let log = [begin("a"), eof_of("a", 9), numbered("a", 7..=9), numbered("a", 1..=3), numbered("a", 4..=6)];
+    let published = run(&log);
+    assert_eq!(published.book("a", 1).sha256, checksum(1..=9));
+    assert_eq!(published.ends[&("a".to_owned(), 0)].2, 4);
+    assert_eq!(words(&published), [(Standing::Incomplete, Some(Reason::UploadIncomplete))]);
+}
+
+#[test]
+fn the_same_index_again_is_counted_and_changes_nothing() {
+    let log = [numbered("a", 1..=5), numbered("a", 4..=8), numbered("a", 8..=8), eof_of("a", 8)];
+    let (_, _, _, accounting) = run(&log).ends[&("a".to_owned(), 0)];
+    assert_eq!((accounting.rows_in, accounting.written, accounting.duplicate), (11, 8, 3));
+    assert_eq!(run(&log).book("a", 1), run(&[numbered("a", 1..=8), eof("a")]).book("a", 1));
+}
+
+#[test]
+fn an_eof_alone_makes_an_empty_workbook_only_if_it_says_so() {
+    let published = run(&[eof_of("a", 0), eof("b"), eof_of("c", 3)]);
+    let book = published.book("a", 1);
+    assert_eq!(book.sheets, [(String::new(), vec![], vec![])]);
+    assert_eq!((book.written, book.sha256), (0, checksum([])));
+    assert_eq!(published.dead_letters, [(1, None, "eof.unknown"), (2, None, "eof.unknown")].into());
+}
+
+#[test]
+fn an_upload_with_a_header_alone_has_its_columns() {
+    let header = Marker::Header(Arc::new(["x".into(), "y".into()]));
+    let published = run(&[marker("a", header), eof("a")]);
+    assert_eq!(
+        published.book("a", 1).columns,
+        [("x".to_owned(), ColumnType::Auto), ("y".to_owned(), ColumnType::Auto)]
+    );
+}
+
+#[test]
+fn a_second_eof_is_counted_and_one_that_differs_is_a_dead_letter() {
+    let published = run(&[rows("a", 1..=3), eof("a"), eof("a"), eof_of("a", 3), eof_of("a", 4)]);
+    assert_eq!(published.duplicate_eofs, 2);
+    assert_eq!(published.dead_letters, [(4, None, "eof.unknown")].into());
+}
+
+#[test]
+fn an_incomplete_upload_is_held_emitted_or_failed_as_the_topology_says() {
+    let log = [numbered("a", 1..=3), numbered("a", 6..=7), eof_of("a", 7)];
+    let of = |incomplete| undisturbed(with_source(|source| source.incomplete = incomplete), &log, 2).published;
+    let held = of(Incomplete::Hold);
+    assert_eq!((held.books.len(), held.ends.len()), (0, 0));
+    let emitted = of(Incomplete::Emit);
+    assert!(emitted.book("a", 1).incomplete);
+    assert_eq!(emitted.book("a", 1).sha256, checksum([1, 2, 3, 6, 7]));
+    assert_eq!(emitted.ledger[0].rows_sha256, None);
+    let failed = of(Incomplete::Fail);
+    let (outcome, _, _, accounting) = failed.ends[&("a".to_owned(), 0)];
+    assert_eq!((outcome, accounting.voided, failed.books.len()), (Outcome::Failed, 5, 0));
+    for published in [held, emitted, failed] {
+        assert_eq!(published.words[0].2, Some(Reason::UploadIncomplete));
+    }
+}
+
+#[test]
+fn a_held_upload_completes_when_the_gap_fills() {
+    let log = [numbered("a", 1..=3), numbered("a", 6..=7), eof("a"), numbered("a", 4..=4), numbered("a", 5..=5)];
+    let published = run(&log);
+    assert_eq!(words(&published), [(Standing::Incomplete, Some(Reason::RowGap))]);
+    assert_eq!(published.book("a", 1).sha256, checksum(1..=7));
+}
+
+#[test]
+fn a_checksum_that_differs_is_incomplete() {
+    let wrong = eof_with("a", Some(3), Some(checksum(1..=4)), None);
+    let published = run(&[rows("a", 1..=3), wrong]);
+    assert_eq!(words(&published), [(Standing::Incomplete, Some(Reason::UploadIncomplete))]);
+    let right = eof_with("a", Some(3), Some(checksum(1..=3)), None);
+    assert_eq!(run(&[rows("a", 1..=3), right]).books.len(), 1);
+}
+
+#[test]
+fn rows_beyond_the_count_in_the_completing_record_are_late() {
+    let log = [begin("a"), eof_of("a", 3), rows("a", 1..=2), rows("a", 3..=5), rows("a", 6..=6), eof("a")];
+    let published = run(&log);
+    assert_eq!(published.book("a", 1).sha256, checksum(1..=3));
+    assert_eq!(published.dead_letters, [(3, None, "row.late")].into());
+    assert_eq!(published.book("a", 2).sha256, checksum([6]));
+}
+
+#[test]
+fn a_new_attempt_voids_the_rows_of_the_open_one() {
+    let log =
+        [begin("a").of("x"), rows("a", 1..=20).of("x"), begin("a").of("y"), rows("a", 1..=5).of("y"), eof("a").of("y")];
+    let published = run(&log);
+    let (_, revision, _, accounting) = published.ends[&("a".to_owned(), 0)];
+    assert_eq!((revision, accounting.rows_in, accounting.voided, accounting.written), (1, 25, 20, 5));
+    assert_eq!(published.book("a", 1), run(&[rows("a", 1..=5), eof("a")]).book("a", 1));
+}
+
+#[test]
+fn two_attempts_at_once_fail_the_upload_until_its_end() {
+    let log = [
+        begin("a").of("x"),
+        rows("a", 1..=2).of("x"),
+        rows("a", 3..=4).of("y"),
+        rows("a", 5..=6).of("x"),
+        eof("a").of("x"),
+        rows("a", 7..=8),
+        eof("a"),
+    ];
+    let published = run(&log);
+    let conflict = Some(Reason::UploadConflict);
+    assert_eq!(words(&published), [(Standing::Failed, conflict), (Standing::Failed, conflict)]);
+    let (outcome, _, completion, accounting) = published.ends[&("a".to_owned(), 0)];
+    assert_eq!((outcome, completion, accounting.rows_in, accounting.voided), (Outcome::Failed, 4, 6, 6));
+    assert_eq!(published.book("a", 2).sha256, checksum([7, 8]));
+}
+
+#[test]
+fn numbered_rows_of_a_complete_upload_are_late_and_positional_ones_begin_a_revision() {
+    let log = [numbered("a", 1..=2), eof("a"), numbered("a", 2..=3), rows("a", 5..=6), eof("a")];
+    let published = run(&log);
+    assert_eq!(published.dead_letters, [(2, Some(2), "row.late"), (2, Some(3), "row.late")].into());
+    assert_eq!(published.book("a", 2).sha256, checksum([5, 6]));
+}
+
+#[test]
+fn the_same_content_again_is_answered_from_the_ledger() {
+    let log = [rows("a", 1..=5), eof("a"), rows("a", 1..=5), eof("a"), rows("a", 1..=6), eof("a")];
+    let published = run(&log);
+    assert_eq!(published.books.len(), 2);
+    let revisions: Vec<_> = published.ends.values().map(|end| end.1).collect();
+    assert_eq!(revisions, [1, 1, 2]);
+}
+
+#[test]
+fn an_abort_ends_an_open_upload_and_means_nothing_else() {
+    let abort = || marker("a", Marker::Abort);
+    let published = run(&[abort(), rows("a", 1..=3), abort(), abort()]);
+    assert_eq!(words(&published), [(Standing::Aborted, Some(Reason::UploadAborted))]);
+    assert_eq!(published.ends[&("a".to_owned(), 1)].3.voided, 3);
+}
+
+#[test]
+fn an_anonymous_upload_of_several_partitions_needs_somebody_who_vouches() {
+    let log = [rows("", 1..=3), eof(""), eof_with("", None, None, Some(1))];
+    let published = run(&log);
+    assert_eq!(words(&published), [(Standing::Incomplete, Some(Reason::UploadSplit))]);
+    assert_eq!(published.book("", 1).source_name, "test");
+    let single = AggregateSettings { partition_count: Some(1), ..settings() };
+    assert_eq!(words(&undisturbed(single, &log[..2], 1).published), []);
+}
+
+#[test]
+fn a_bad_row_fails_the_upload_when_the_topology_says_so() {
+    let settings = with_source(|source| source.on_error = OnError::Fail);
+    let published = undisturbed(settings, &[rows("a", 16..=19), rows("a", 20..=21), eof("a")], 1).published;
+    let (outcome, _, completion, accounting) = published.ends[&("a".to_owned(), 0)];
+    assert_eq!((outcome, completion, accounting.rejected, accounting.voided), (Outcome::Failed, 2, 1, 5));
+    assert_eq!(published.dead_letters, [(0, Some(2), "number.format")].into());
+}
+
+#[test]
+fn too_many_sheets_and_a_missing_sheet_column_fail_the_upload() {
+    let with = |change: fn(&mut AggregateConfig)| {
+        let mut settings = settings();
+        let mut aggregate = AggregateConfig::clone(&settings.aggregate);
+        change(&mut aggregate);
+        settings.aggregate = Arc::new(aggregate);
+        words(&undisturbed(settings, &[rows("a", 1..=3), eof("a")], 3).published)[0]
+    };
+    assert_eq!(with(|config| config.sheets_max = 2), (Standing::Failed, Some(Reason::SheetTooMany)));
+    let missing = with(|config| config.sheet = SheetKey::Column("sheat".to_owned()));
+    assert_eq!(missing, (Standing::Failed, Some(Reason::ColumnMissing)));
+}
+
+#[test]
+fn the_source_can_fail_an_upload() {
+    let mut task = Task::new(settings());
+    let rejection = Rejection::new(Reason::CsvDelimiter, "use ;");
+    let phase = Phase::Live { silent_below: Offset(0) };
+    task.call(0, phase, |aggregate, ctx| aggregate.fail(&UploadId::new("a"), Offset(0), rejection, ctx));
+    assert_eq!(words(&task.published), [(Standing::Failed, Some(Reason::CsvDelimiter))]);
+    assert_eq!(task.aggregate.replay_from(), Some(Offset(0)));
+    task.position = 1;
+    let log = [rows("a", 1..=1), rows("a", 1..=3), eof("a")];
+    task.run(&log, 3, 1).unwrap();
+    assert_eq!((task.published.books.len(), task.aggregate.open_uploads()), (0, 0));
+}
+
+#[test]
+fn a_gap_in_the_log_fails_the_uploads_that_began_before_it() {
+    let mut task = Task::new(settings());
+    let log = [rows("a", 1..=1), rows("a", 2..=2), rows("b", 1..=1), eof("a"), eof("b")];
+    task.run(&log, 1, 1).unwrap();
+    let phase = Phase::Live { silent_below: Offset(0) };
+    task.call(1, phase, |aggregate, ctx| aggregate.log_gap(Offset(1)..Offset(2), ctx));
+    task.position = 2;
+    task.run(&log, 5, 1).unwrap();
+    assert_eq!(task.published.words[0], ("a".to_owned(), Standing::Failed, Some(Reason::LogGap)));
+    assert_eq!(task.published.books.keys().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn an_idle_upload_stalls_then_expires_and_a_replay_obeys() {
+    let log =
+        [rows("z", 1..=1), rows("a", 1..=3), rows("a", 4..=6), rows("b", 1..=1), rows("a", 7..=9), eof("a"), eof("b")];
+    let mut task = Task::new(settings());
+    task.run(&log, 3, 1).unwrap();
+    task.tick(9_999);
+    assert_eq!(words(&task.published), []);
+    task.tick(10_000);
+    task.tick(20_000);
+    assert_eq!(words(&task.published), [(Standing::Stalled, None), (Standing::Stalled, None)]);
+    task.run(&log, 4, 1).unwrap();
+    task.tick(100_000);
+    let (outcome, _, position, accounting) = task.published.ends[&("a".to_owned(), 1)];
+    assert_eq!((outcome, position, accounting.voided), (Outcome::Expired, 4, 6));
+    // The rest is another revision, now and for whoever replays from the first row of all.
+    task.run(&log, log.len(), 1).unwrap();
+    assert_eq!(task.published.book("a", 2).sha256, checksum(7..=9));
+    let told = task.published.said.clone();
+    for fetch in [1, 7] {
+        task.kill(&log, true, fetch);
+        task.run(&log, log.len(), fetch).unwrap();
+        let live = task.position;
+        task.call(live as usize, Phase::Live { silent_below: Offset(0) }, |aggregate, ctx| aggregate.tick(ctx));
+        assert_eq!(task.aggregate.open_uploads(), 0);
+        assert_eq!((task.published.books.len(), &task.published.said), (2, &told));
+    }
+}
+
+#[test]
+fn a_workbook_that_cannot_be_sent_is_not_what_the_same_content_is_answered_with() {
+    let mut task = Task::new(settings());
+    let log = [rows("a", 1..=3), eof("a"), rows("a", 1..=3), eof("a")];
+    task.run(&log, 2, 1).unwrap();
+    task.aggregate.undelivered(&UploadId::new("a"));
+    task.run(&log, 4, 1).unwrap();
+    assert_eq!(task.published.books.keys().map(|(_, revision)| *revision).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn what_has_ended_is_deleted_after_the_commit() {
+    let mut task = Task::new(settings());
+    let log =
+        [numbered("a", 2..=3_000), numbered("a", 1..=1), rows("b", 1..=5_000), eof("b"), eof("a"), rows("c", 1..=1)];
+    task.run(&log, 3, 1).unwrap();
+    task.commit(3);
+    assert!(task.store.bytes() > 0);
+    task.run(&log, 6, 1).unwrap();
+    task.commit(2);
+    assert!(task.store.bytes() > 0);
+    task.commit(3);
+    assert_eq!(task.store.bytes(), 0);
+    let keys: Vec<_> = task.store.load().unwrap().iter().map(|(key, _)| key[0]).collect();
+    assert_eq!(keys, [1, 2, 5, 5], "the open upload with its sheet, and the ledger");
+}
+
+#[test]
+fn a_key_per_row_is_noticed() {
+    let mut task = Task::new(settings());
+    let phase = Phase::Live { silent_below: Offset(0) };
+    for n in 0..10_001_i64 {
+        let batch = batch(&format!("row {n}"), None, &[(n, 0, None, 1)]);
+        task.call(n as usize, phase, |aggregate, ctx| aggregate.process(batch, ctx)).unwrap();
+    }
+    assert_eq!((task.published.warnings, task.aggregate.open_uploads()), (1, 10_001));
+}
+
+#[test]
+fn state_that_contradicts_itself_is_damaged() {
+    let mut task = Task::new(settings());
+    let log = [rows("a", 1..=5_000), rows("a", 17..=17)];
+    task.run(&log, 2, 1).unwrap();
+    task.commit(3);
+    let entries = task.store.load().unwrap();
+    assert!(entries.len() > 5);
+    for missing in 0..entries.len() {
+        let mut entries = entries.clone();
+        let (key, _) = entries.remove(missing);
+        let restored = Aggregate::new(settings()).restore(&entries);
+        assert!(matches!(restored, Err(StateError::Damaged(_))), "without {key:02x?}");
+    }
+    let mut aggregate = Aggregate::new(settings());
+    assert_eq!(aggregate.restore(&entries).unwrap().len(), 1);
+    assert!(matches!(aggregate.refill_done(), Err(StateError::Damaged(_))), "its open pages were not read again");
+}

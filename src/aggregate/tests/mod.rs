@@ -11,9 +11,10 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use bytes::Bytes;
 
 use super::*;
+use crate::page::Styles;
 use crate::record::{Marker, MarkerRecord, RawRows, RowKey};
 use crate::sink::{CompletePage, CompleteUpload};
-use crate::source::{HeaderFrom, Incomplete, Markers, OnError, UploadFrom};
+use crate::source::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 use crate::state::keys::{Accounting, ErrorState, LedgerState, Outcome};
 use crate::state::{InMemoryStore, StateStore};
 
@@ -28,7 +29,10 @@ pub(super) struct Line {
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     /// Rows, numbered from `first` on if that is there. What stands in a row follows from its seed; one seed in 17 is a bad row.
-    Rows { first: Option<u64>, seeds: Vec<u64> },
+    Rows {
+        first: Option<u64>,
+        seeds: Vec<u64>,
+    },
     Marker(Marker),
 }
 
@@ -72,7 +76,7 @@ impl Line {
 }
 
 pub(super) fn is_bad(seed: u64) -> bool {
-    seed % 17 == 0
+    seed.is_multiple_of(17)
 }
 pub(super) fn raw(seed: u64) -> String {
     format!("s{},value {seed}", seed % 3)
@@ -83,11 +87,20 @@ pub(super) fn checksum(seeds: impl IntoIterator<Item = u64>) -> [u8; 32] {
     checksum.digest()
 }
 
-/// The batch that the source and the maps make of rows: (offset, line within the record, number, seed).
-fn batch(upload: &str, attempt: Option<&str>, rows: &[(i64, u32, Option<u64>, u64)]) -> RowBatch {
+/// Offset, line within the record, number, seed.
+type Row = (i64, u32, Option<u64>, u64);
+/// Rows of one batch that grows, and the line that they began with.
+type Pending<'l> = (&'l Line, Vec<Row>);
+
+/// The batch that the source and the maps make of rows.
+fn batch(upload: &str, attempt: Option<&str>, rows: &[Row]) -> RowBatch {
     let numbered = rows.first().is_some_and(|row| row.2.is_some());
     let text = |cell: fn(u64) -> String| -> ArrayRef {
-        Arc::new(rows.iter().map(|row| Some(if is_bad(row.3) { String::new() } else { cell(row.3) })).collect::<StringArray>())
+        Arc::new(
+            rows.iter()
+                .map(|row| Some(if is_bad(row.3) { String::new() } else { cell(row.3) }))
+                .collect::<StringArray>(),
+        )
     };
     let lon: Float64Array =
         rows.iter().map(|row| Some(if is_bad(row.3) { f64::NAN } else { 127.0 + row.3 as f64 / 1e3 })).collect();
@@ -110,7 +123,9 @@ fn batch(upload: &str, attempt: Option<&str>, rows: &[(i64, u32, Option<u64>, u6
         types: Arc::new([ColumnType::Auto, ColumnType::Auto, ColumnType::Computed { decimals: 3 }]),
         keys: rows
             .iter()
-            .map(|&(offset, line, number, _)| number.map_or(RowKey { index: offset as u64, line }, |index| RowKey { index, line: 0 }))
+            .map(|&(offset, line, number, _)| {
+                number.map_or(RowKey { index: offset as u64, line }, |index| RowKey { index, line: 0 })
+            })
             .collect(),
         offsets: rows.iter().map(|row| Offset(row.0)).collect(),
         raw: texts,
@@ -220,14 +235,14 @@ pub(super) struct Published {
     pub(super) books: BTreeMap<(String, u32), Book>,
     /// Ends, by upload and first offset.
     pub(super) ends: BTreeMap<(String, i64), (Outcome, u32, i64, Accounting)>,
-    /// The last record of each id in the status topic.
-    pub(super) ledger: BTreeMap<String, LedgerState>,
+    /// The terminal records of the status topic.
+    pub(super) ledger: Vec<LedgerState>,
     /// Offset, row, reason.
     pub(super) dead_letters: BTreeSet<(i64, Option<u64>, &'static str)>,
-    /// How often anything was dead-lettered, duplicates counted.
-    pub(super) dead_letters_sent: usize,
     /// Words of the status topic in order, each with its reason.
     pub(super) words: Vec<(String, Standing, Option<Reason>)>,
+    /// The same, each with its offset and once.
+    pub(super) said: BTreeSet<(String, i64, String)>,
     pub(super) warnings: usize,
     pub(super) duplicate_eofs: usize,
 }
@@ -248,10 +263,17 @@ pub(super) struct Task {
     pub(super) rebuilds: usize,
 }
 
+/// With so little room in memory that rows that wait go to disk.
+fn aggregate(settings: &AggregateSettings) -> Aggregate {
+    let mut aggregate = Aggregate::new(settings.clone());
+    aggregate.limits = WaitingLimits { upload: 20_000, task: 50_000 };
+    aggregate
+}
+
 impl Task {
     pub(super) fn new(settings: AggregateSettings) -> Task {
         Task {
-            aggregate: Aggregate::new(settings.clone()),
+            aggregate: aggregate(&settings),
             store: InMemoryStore::new(),
             settings,
             position: 0,
@@ -281,14 +303,15 @@ impl Task {
 
     /// One read: rows are grouped by upload, up to its next marker.
     fn read(&mut self, log: &[Line], from: usize, to: usize, phase: Phase) -> Result<(), StateError> {
-        type Pending = Vec<(i64, u32, Option<u64>, u64)>;
-        let mut pending: Vec<(&Line, Pending)> = Vec::new();
+        let mut pending: Vec<Pending> = Vec::new();
         for (line, offset) in log[from..to].iter().zip(from as i64..) {
             match &line.content {
                 Content::Rows { first, seeds } => {
-                    let is_same = |(other, _): &&mut (&Line, Pending)| {
+                    let is_same = |(other, _): &&mut Pending| {
                         let Content::Rows { first: theirs, .. } = other.content else { return false };
-                        other.upload == line.upload && other.attempt == line.attempt && theirs.is_some() == first.is_some()
+                        other.upload == line.upload
+                            && other.attempt == line.attempt
+                            && theirs.is_some() == first.is_some()
                     };
                     let last = pending.iter().rposition(|(other, _)| other.upload == line.upload);
                     let at = match last.filter(|at| is_same(&&mut pending[*at])) {
@@ -299,7 +322,9 @@ impl Task {
                         }
                     };
                     let rows = seeds.iter().zip(0_u32..);
-                    pending[at].1.extend(rows.map(|(seed, n)| (offset, n, first.map(|first| first + u64::from(n)), *seed)));
+                    pending[at]
+                        .1
+                        .extend(rows.map(|(seed, n)| (offset, n, first.map(|first| first + u64::from(n)), *seed)));
                 }
                 Content::Marker(marker) => {
                     let (mine, others) = pending.into_iter().partition(|(other, _)| other.upload == line.upload);
@@ -320,12 +345,7 @@ impl Task {
         self.process(pending, from, phase)
     }
 
-    fn process(
-        &mut self,
-        pending: Vec<(&Line, Vec<(i64, u32, Option<u64>, u64)>)>,
-        from: usize,
-        phase: Phase,
-    ) -> Result<(), StateError> {
+    fn process(&mut self, pending: Vec<Pending>, from: usize, phase: Phase) -> Result<(), StateError> {
         for (line, rows) in pending {
             let batch = batch(line.upload, line.attempt, &rows);
             self.call(from, phase, |aggregate, ctx| aggregate.process(batch, ctx))?;
@@ -378,6 +398,8 @@ impl Task {
             AggregateEvent::Status(status) => {
                 assert!(status.accounting.balances(), "{status:?}");
                 let reason = status.rejection.map(|rejection| rejection.reason);
+                let said = format!("{:?} {reason:?} {:?}", status.status, status.accounting);
+                published.said.insert((status.upload.as_str().to_owned(), status.offset.0, said));
                 published.words.push((status.upload.as_str().to_owned(), status.status, reason));
                 if let Some(ledger) = status.ledger {
                     published.end(*ledger);
@@ -385,7 +407,7 @@ impl Task {
             }
             AggregateEvent::DeadLetter { offset, row, rejection, .. } => {
                 published.dead_letters.insert((offset.0, row, rejection.reason.code()));
-                published.dead_letters_sent += 1;
+                assert!(offset.0 >= self.committed.0, "the dead letter of {offset} was sent before the commit");
             }
             AggregateEvent::DuplicateEof { .. } => published.duplicate_eofs += 1,
             AggregateEvent::Warning(_) => published.warnings += 1,
@@ -403,7 +425,6 @@ impl Task {
         }
         if until >= 2 {
             self.committed = (self.position, self.aggregate.replay_from().map_or(self.position, |offset| offset.0));
-            self.published.dead_letters_sent = 0;
         }
         if until >= 3 {
             let mut writes = WriteBatch::default();
@@ -415,20 +436,23 @@ impl Task {
     /// The process dies and comes back, with its state unless that is lost.
     pub(super) fn kill(&mut self, log: &[Line], state_is_lost: bool, fetch: usize) {
         self.store = self.store.crash();
-        if !state_is_lost && self.resume(log, fetch).is_ok() {
-            return;
+        if !state_is_lost {
+            match self.resume(log, fetch) {
+                Ok(()) => return,
+                Err(error) => eprintln!("rebuilding: {error}"),
+            }
         }
         self.rebuilds += 1;
         self.store = InMemoryStore::new();
         self.saved = None;
-        self.aggregate = Aggregate::new(self.settings.clone());
+        self.aggregate = aggregate(&self.settings);
         (self.silent_below, self.position) = self.committed;
-        let ledger = self.published.ledger.values().cloned().collect();
+        let ledger = self.published.ledger.clone();
         self.aggregate.adopt_ledger(ledger, Offset(self.position));
     }
 
     fn resume(&mut self, log: &[Line], fetch: usize) -> Result<(), StateError> {
-        self.aggregate = Aggregate::new(self.settings.clone());
+        self.aggregate = aggregate(&self.settings);
         let (offset, refill_from) = self.saved.unwrap_or((0, 0));
         self.aggregate.restore(&self.store.load()?)?;
         let mut from = refill_from as usize;
@@ -441,7 +465,7 @@ impl Task {
         self.position = offset;
         self.silent_below = self.committed.0;
         if offset < self.committed.0 {
-            let ledger = self.published.ledger.values().cloned().collect();
+            let ledger = self.published.ledger.clone();
             self.aggregate.adopt_ledger(ledger, Offset(offset));
         }
         Ok(())
@@ -456,12 +480,14 @@ impl Published {
         if let Some(before) = self.ends.insert(key, end) {
             assert_eq!(before, end, "{} ended before, and differently", ledger.id);
         }
-        self.ledger.insert(ledger.id.clone(), ledger);
+        self.ledger.push(ledger);
     }
 
     pub(super) fn book(&self, upload: &str, revision: u32) -> &Book {
         let known: Vec<_> = self.books.keys().collect();
-        self.books.get(&(upload.to_owned(), revision)).unwrap_or_else(|| panic!("{upload} {revision} is not among {known:?}"))
+        self.books
+            .get(&(upload.to_owned(), revision))
+            .unwrap_or_else(|| panic!("{upload} {revision} is not among {known:?}"))
     }
 }
 
@@ -471,4 +497,3 @@ pub(super) fn undisturbed(settings: AggregateSettings, log: &[Line], fetch: usiz
     task.run(log, log.len(), fetch).expect("memory takes it");
     task
 }
-

@@ -55,7 +55,10 @@ fn any_log() -> impl Strategy<Value = Vec<Line>> {
                     (88..=90, _) => eof_of(upload, much % 3),
                     (91..=93, _) => {
                         let rows = next[n] - 1;
-                        marker(upload, Marker::Eof { rows: Some(rows), sha256: Some(checksum(1..=rows)), partitions: None })
+                        marker(
+                            upload,
+                            Marker::Eof { rows: Some(rows), sha256: Some(checksum(1..=rows)), partitions: None },
+                        )
                     }
                     (94, _) => marker(upload, Marker::Eof { rows: None, sha256: None, partitions: Some(1) }),
                     (95..=97, _) => {
@@ -89,7 +92,8 @@ fn disturbed(settings: AggregateSettings, log: &[Line], faults: &[(usize, u8, bo
         task.run(log, end, fetch).expect("memory takes it");
         // A commit never goes back behind what was committed before.
         if task.position >= task.committed.0 {
-            task.commit(commit_until);
+            // Only a death comes between the Kafka commit and the deletion.
+            task.commit(if commit_until == 2 && !dies { 3 } else { commit_until });
         }
         if dies {
             task.kill(log, state_is_lost, fetch);
@@ -103,7 +107,8 @@ fn same_outputs(disturbed: &Published, undisturbed: &Published) {
     assert_eq!(disturbed.books.keys().collect::<Vec<_>>(), undisturbed.books.keys().collect::<Vec<_>>());
     assert_eq!(disturbed.books, undisturbed.books);
     assert_eq!(disturbed.ends, undisturbed.ends);
-    assert_eq!(disturbed.dead_letters, undisturbed.dead_letters);
+    assert_eq!(disturbed.dead_letters.symmetric_difference(&undisturbed.dead_letters).next(), None);
+    assert_eq!(disturbed.said.symmetric_difference(&undisturbed.said).next(), None);
 }
 
 proptest! {
@@ -143,7 +148,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(160))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn a_kill_anywhere_changes_no_output_of_any_log(

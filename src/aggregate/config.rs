@@ -1,0 +1,65 @@
+//! What an aggregate is made from.
+
+use std::sync::Arc;
+
+use crate::page::Styles;
+use crate::source::SourceConfig;
+
+/// What the topology says of its aggregate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AggregateConfig {
+    /// Name of the node.
+    pub node: Arc<str>,
+    /// What names a row's sheet.
+    pub sheet: SheetKey,
+    /// Order of the sheets in the workbook.
+    pub sheet_order: SheetOrder,
+    /// Sheets above this fail the upload.
+    pub sheets_max: u32,
+}
+
+/// What names a row's sheet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SheetKey {
+    /// The value of a column.
+    Column(String),
+    /// A template: literal text and columns by turns, `"{city} {kind}"`.
+    Template(Vec<TemplatePart>),
+}
+
+/// A piece of a sheet template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplatePart {
+    /// Text as it stands.
+    Literal(String),
+    /// The value of a column.
+    Column(String),
+}
+
+/// Order of the sheets in the workbook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SheetOrder {
+    /// By their first row.
+    First,
+    /// By name, in code point order.
+    Name,
+}
+
+/// What an aggregate is made from.
+#[derive(Clone, Debug)]
+pub struct AggregateSettings {
+    /// The aggregate's own configuration.
+    pub aggregate: Arc<AggregateConfig>,
+    /// Configuration of the source that feeds it: errors, idle timeout, incomplete uploads.
+    pub source: Arc<SourceConfig>,
+    /// Name of the topology.
+    pub topology: Arc<str>,
+    /// Its hash.
+    pub topology_hash: Arc<str>,
+    /// Partitions of the source topic; `None` where there are none, as for a file.
+    pub partition_count: Option<i32>,
+    /// Where cell styles stand in the workbook.
+    pub styles: Styles,
+    /// Whether cells carry their reference.
+    pub cell_refs: bool,
+}
