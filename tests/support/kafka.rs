@@ -110,9 +110,14 @@ impl Kafka {
     /// A command line tool of Kafka's, `org.apache.kafka.tools.ConsoleProducer`, with its broker given.
     pub fn tool(&self, class: &str) -> Command {
         let mut tool = Command::new("java");
-        tool.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
-            .arg(library().expect("the broker runs from it").join("*"))
-            .args([class, "--bootstrap-server", &self.bootstrap]);
+        tool.args([
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+            "-cp",
+        ])
+        .arg(library().expect("the broker runs from it").join("*"))
+        .args([class, "--bootstrap-server", &self.bootstrap]);
         tool
     }
 }
