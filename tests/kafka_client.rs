@@ -210,7 +210,7 @@ fn progress_comes_back_as_committed_and_a_reset_is_noticed() {
 
     member.member.leave();
     let reset = kafka
-        .tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand")
+        .tool("consumer-groups")
         .args(["--group", &name, "--topic", &topic, "--reset-offsets", "--to-offset", "2", "--execute"])
         .output()
         .expect("the tool runs");
@@ -611,7 +611,7 @@ fn lines_of_the_console_producer_arrive() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 1, &[]);
     let mut console = kafka
-        .tool("org.apache.kafka.tools.ConsoleProducer")
+        .tool("console-producer")
         .args(["--topic", &topic, "--reader-property", "parse.key=true", "--reader-property", "key.separator=|"])
         .stdin(std::process::Stdio::piped())
         .spawn()
