@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::{CreateTopicsRequest, DescribeConfigsRequest, MetadataRequest, TopicName};
+use kafka_protocol::messages::{CreateTopicsRequest, DescribeConfigsRequest, TopicName};
 
 use super::wire::cluster::{Bounds, Cluster, text};
 use super::{Code, KafkaClient, KafkaError};
@@ -208,7 +208,7 @@ async fn topic_configs(cluster: &Cluster, name: &str) -> Result<BTreeMap<String,
     let broker = cluster.any().await?;
     let answer = broker.call(&request, 4).await?;
     let described = answer.results.into_iter().next();
-    let described = described.ok_or_else(|| broker.malformed::<MetadataRequest>("no topic in the answer"))?;
+    let described = described.ok_or_else(|| broker.malformed::<DescribeConfigsRequest>("no topic in the answer"))?;
     broker.check::<DescribeConfigsRequest>(described.error_code, described.error_message.as_ref())?;
     let value = |config: kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult| {
         Some((config.name.to_string(), config.value?.to_string()))

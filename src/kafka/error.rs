@@ -25,6 +25,7 @@ impl Code {
     pub(crate) const UNKNOWN_PRODUCER_ID: Code = Code(59);
     pub(crate) const INVALID_PRODUCER_EPOCH: Code = Code(47);
     pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = Code(49);
+    pub(crate) const UNKNOWN_TOPIC_ID: Code = Code(100);
     pub(crate) const FENCED_MEMBER_EPOCH: Code = Code(110);
     pub(crate) const STALE_MEMBER_EPOCH: Code = Code(113);
 

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::consumer_group_heartbeat_response::Assignment;
-use kafka_protocol::messages::{
-    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId, MetadataRequest, TopicName,
-};
+use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId, TopicName};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -327,7 +325,14 @@ impl Actor {
         for of in assignment.topic_partitions {
             let Some(topic) = self.names.get(&of.topic_id) else {
                 let coordinator = self.group.client.cluster.coordinator(&self.group.id).await?;
-                return Err(coordinator.malformed::<MetadataRequest>(format!("no topic has the id {}", of.topic_id)));
+                // Deleted, or made anew and not known everywhere yet.
+                let message = format!("no topic has the id {}", of.topic_id);
+                return Err(KafkaError::Refused {
+                    address: coordinator.address().into(),
+                    api: "ConsumerGroupHeartbeat",
+                    code: Code::UNKNOWN_TOPIC_ID,
+                    message,
+                });
             };
             named.extend(of.partitions.iter().map(|p| TopicPartition { topic: topic.clone(), partition: *p }));
         }

@@ -134,6 +134,7 @@ impl PartitionWriter {
     /// A new producer id; everything that is not acknowledged is numbered anew.
     async fn identify(&mut self) -> Result<(), KafkaError> {
         let request = InitProducerIdRequest::default()
+            .with_transactional_id(None)
             .with_transaction_timeout_ms(60_000)
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);

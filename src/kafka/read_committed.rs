@@ -163,3 +163,97 @@ impl PartitionReader {
         fetched
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+    use kafka_protocol::messages::ProducerId;
+    use kafka_protocol::messages::fetch_response::AbortedTransaction;
+
+    use super::*;
+    use crate::kafka::KafkaConfig;
+    use crate::kafka::wire::batch_builder::{BatchBuilder, ProducerStamp};
+    use crate::kafka::wire::compression::Compression;
+
+    const PLAIN: u8 = 0;
+    const TRANSACTIONAL: u8 = 0x10;
+    const MARKER: u8 = 0x30;
+
+    /// A batch as it stands in the log, of (key, value).
+    fn batch(base: i64, producer: i64, attributes: u8, records: &[(&[u8], &str)]) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(100);
+        records.iter().for_each(|(key, value)| builder.push(0, Some(key), Some(value.as_bytes()), &[]));
+        let mut batch = builder.finish(Compression::None);
+        batch.stamp(ProducerStamp { id: producer, epoch: 0, sequence: 0 });
+        let mut bytes = BytesMut::from(&batch.bytes()[..]);
+        bytes[..8].copy_from_slice(&base.to_be_bytes());
+        bytes[22] |= attributes;
+        let crc = crc32c::crc32c(&bytes[21..]);
+        bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        bytes.to_vec()
+    }
+    fn rows(base: i64, producer: i64, attributes: u8, values: &[&str]) -> Vec<u8> {
+        batch(base, producer, attributes, &values.iter().map(|value| (&b"k"[..], *value)).collect::<Vec<_>>())
+    }
+    fn abort(base: i64, producer: i64) -> Vec<u8> {
+        batch(base, producer, MARKER, &[(&[0, 0, 0, 0], "")])
+    }
+    fn commit(base: i64, producer: i64) -> Vec<u8> {
+        batch(base, producer, MARKER, &[(&[0, 0, 0, 1], "")])
+    }
+    fn accept(from: i64, aborted: &[(i64, i64)], batches: &[Vec<u8>]) -> Fetched {
+        let partition = TopicPartition { topic: "rows".into(), partition: 0 };
+        let cluster = Arc::new(Cluster::new(KafkaConfig::new(["nowhere:9092"], "test")));
+        let mut reader = PartitionReader::new(cluster, partition, Offset(from), Isolation::ReadCommitted);
+        let aborted = aborted.iter().map(|(producer, first)| {
+            AbortedTransaction::default().with_producer_id(ProducerId(*producer)).with_first_offset(*first)
+        });
+        reader.accept(
+            PartitionData::default()
+                .with_high_watermark(100)
+                .with_aborted_transactions(Some(aborted.collect()))
+                .with_records(Some(Bytes::from(batches.concat()))),
+        )
+    }
+    fn offsets(fetched: &Fetched) -> Vec<i64> {
+        fetched.records.iter().map(|record| record.offset.0).collect()
+    }
+
+    #[test]
+    fn aborted_rows_and_markers_are_neither_records_nor_gaps() {
+        let log = [
+            rows(0, 1, TRANSACTIONAL, &["aborted", "aborted"]),
+            rows(2, 2, TRANSACTIONAL, &["committed"]),
+            rows(3, -1, PLAIN, &["plain"]),
+            abort(4, 1),
+            commit(5, 2),
+            rows(6, 1, TRANSACTIONAL, &["the same producer, its next transaction"]),
+            commit(7, 1),
+        ];
+        let fetched = accept(0, &[(1, 0)], &log);
+        assert_eq!(offsets(&fetched), [2, 3, 6]);
+        assert_eq!((fetched.next, fetched.lost.len(), fetched.poisoned.len()), (Offset(8), 0, 0));
+    }
+
+    #[test]
+    fn a_transaction_that_began_before_the_fetch_is_known_by_the_brokers_list() {
+        let fetched = accept(10, &[(1, 3)], &[rows(9, 1, TRANSACTIONAL, &["read before", "aborted"]), abort(11, 1)]);
+        assert_eq!((offsets(&fetched), fetched.next), (vec![], Offset(12)));
+    }
+
+    #[test]
+    fn offsets_that_are_missing_between_batches_are_lost() {
+        let fetched = accept(0, &[], &[rows(3, -1, PLAIN, &["d"]), rows(7, -1, PLAIN, &["h"])]);
+        assert_eq!(fetched.lost, [Offset(0)..Offset(3), Offset(4)..Offset(7)]);
+        assert_eq!(offsets(&fetched), [3, 7]);
+    }
+
+    #[test]
+    fn a_corrupt_batch_is_passed_and_the_next_is_read() {
+        let mut corrupt = rows(0, -1, PLAIN, &["a", "b"]);
+        corrupt[70] ^= 1;
+        let fetched = accept(1, &[], &[corrupt, rows(2, -1, PLAIN, &["c"])]);
+        assert_eq!(fetched.poisoned.iter().map(|(offset, _)| offset.0).collect::<Vec<_>>(), [1]);
+        assert_eq!((offsets(&fetched), fetched.next), (vec![2], Offset(3)));
+    }
+}

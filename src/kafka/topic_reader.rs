@@ -27,11 +27,7 @@ impl KafkaClient {
         TopicReader { client: self.clone(), partition, reader, backoff: self.cluster.backoff("fetch") }
     }
     /// Every record of `partition` from the log's start to its present end, which is returned. Blocking.
-    pub fn read_all(
-        &self,
-        partition: &TopicPartition,
-        each: &mut dyn FnMut(Record),
-    ) -> Result<Offset, TransportError> {
+    pub fn read_all(&self, partition: &TopicPartition, each: &mut dyn FnMut(Record)) -> Result<Offset, TransportError> {
         let bounds = self.bounds(partition)?;
         let mut reader = self.reader(partition.clone(), bounds.start);
         while reader.next() < bounds.end {

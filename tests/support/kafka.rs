@@ -15,6 +15,7 @@ use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::{KafkaClient, KafkaConfig};
 use tokio::runtime::Runtime;
 
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/script/kafka");
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A broker.
@@ -50,7 +51,7 @@ impl Kafka {
         let port = listener.local_addr().expect("bound").port();
         drop(listener); // Java binds it next
         let dir = std::env::temp_dir().join(format!("sheetstream-kafka-{}", uuid::Uuid::new_v4()));
-        let serving = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/script/kafka"))
+        let serving = Command::new(SCRIPT)
             .arg("serve")
             .arg(&dir)
             .arg(port.to_string())
@@ -107,12 +108,10 @@ impl Kafka {
         self.client("test").create_topics(&[topic]).expect("topic created");
         name.into()
     }
-    /// A command line tool of Kafka's, `org.apache.kafka.tools.ConsoleProducer`, with its broker given.
-    pub fn tool(&self, class: &str) -> Command {
-        let mut tool = Command::new("java");
-        tool.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
-            .arg(library().expect("the broker runs from it").join("*"))
-            .args([class, "--bootstrap-server", &self.bootstrap]);
+    /// A command line tool of Kafka's by its name in `script/kafka tool`, with its broker given.
+    pub fn tool(&self, name: &str) -> Command {
+        let mut tool = Command::new(SCRIPT);
+        tool.args(["tool", name, "--bootstrap-server", &self.bootstrap]);
         tool
     }
 }
