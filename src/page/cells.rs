@@ -43,7 +43,7 @@ pub(super) struct Decimal<'a> {
     pub(super) decimals: u8,
 }
 
-/// Sign, digits with an optional point, optional exponent; blanks around it are ignored.
+/// What [`parse_number`] takes, as it is to be written.
 pub(super) fn decimal(text: &str) -> Option<Decimal<'_>> {
     let text = text.trim_matches([' ', '\t']);
     let digits = text.strip_prefix('+').unwrap_or(text);
@@ -58,12 +58,12 @@ pub(super) fn decimal(text: &str) -> Option<Decimal<'_>> {
         return None;
     }
     let decimals = (fraction.len() as i64 - i64::from(exponent)).clamp(0, i64::from(DECIMALS_MAX)) as u8;
-    Some(Decimal { digits, decimals })
+    digits.parse().is_ok_and(f64::is_finite).then_some(Decimal { digits, decimals })
 }
 
 /// A finite decimal number: sign, digits with an optional point, optional exponent; blanks around it are ignored.
 pub fn parse_number(text: &str) -> Option<f64> {
-    decimal(text)?.digits.parse().ok().filter(|value: &f64| value.is_finite())
+    decimal(text)?.digits.parse().ok()
 }
 
 /// A whole number without a point or an exponent; blanks around it are ignored.
