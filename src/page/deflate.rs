@@ -60,7 +60,10 @@ pub struct Deflate {
     decided: usize,
     /// Bytes of the segment that are written.
     written: usize,
-    bits: Bits,
+    out: Vec<u8>,
+    /// Bits behind `out`, 7 at most.
+    pending: u64,
+    pending_count: u32,
 }
 
 impl Deflate {
@@ -100,23 +103,47 @@ impl Deflate {
         }
         self.sequences.clear();
         (self.decided, self.written) = (0, 0);
-        self.bits.sync()
+        self.write(3, |bits| bits.put(0, 3));
+        let mut out = std::mem::take(&mut self.out);
+        if self.pending_count > 0 {
+            out.push(self.pending as u8);
+        }
+        (self.pending, self.pending_count) = (0, 0);
+        out.extend_from_slice(&[0, 0, 0xff, 0xff]);
+        out.shrink_to_fit();
+        out
     }
 
     /// Writes `bytes` by the sequences gathered; what they leave over are literals.
     fn block(&mut self, bytes: &[u8]) {
         let codes = Codes::new(&self.sequences, bytes);
-        self.bits.reserve(codes.bits);
-        codes.write_header(&mut self.bits);
-        let mut rest = bytes;
-        for sequence in self.sequences.drain(..) {
-            let (literals, behind) = rest.split_at(sequence.literals as usize);
-            codes.write_literals(literals, &mut self.bits);
-            codes.write_match(sequence, &mut self.bits);
-            rest = &behind[usize::from(sequence.length)..];
-        }
-        codes.write_literals(rest, &mut self.bits);
-        codes.write_end(&mut self.bits);
+        let sequences = std::mem::take(&mut self.sequences);
+        self.write(codes.bits, |bits| {
+            codes.write_header(bits);
+            let mut rest = bytes;
+            for sequence in &sequences {
+                let (literals, behind) = rest.split_at(sequence.literals as usize);
+                codes.write_literals(literals, bits);
+                codes.write_match(*sequence, bits);
+                rest = &behind[usize::from(sequence.length)..];
+            }
+            codes.write_literals(rest, bits);
+            codes.write_end(bits);
+        });
+        self.sequences = sequences;
+        self.sequences.clear();
+    }
+
+    /// Lets `what` write so many bits at most.
+    fn write(&mut self, bits_max: usize, what: impl FnOnce(&mut Bits)) {
+        let length = self.out.len();
+        self.out.resize(length + bits_max / 8 + 16, 0);
+        let mut bits = Bits { out: &mut self.out, length, pending: self.pending, count: self.pending_count };
+        what(&mut bits);
+        bits.carry();
+        let length = bits.length;
+        (self.pending, self.pending_count) = (bits.pending, bits.count);
+        self.out.truncate(length);
     }
 }
 
@@ -316,23 +343,17 @@ impl Iterator for Runs<'_> {
     }
 }
 
-/// Bits, lowest first, and where they go.
-#[derive(Debug, Default)]
-struct Bits {
-    out: Vec<u8>,
-    /// Whole bytes in `out`; what is behind them is room.
+/// Bits, lowest first, and the bytes they become.
+#[derive(Debug)]
+struct Bits<'a> {
+    out: &'a mut [u8],
     length: usize,
     pending: u64,
     /// Bits in `pending`; 7 at most after [`Bits::carry`].
     count: u32,
 }
 
-impl Bits {
-    /// Makes room for so many bits.
-    fn reserve(&mut self, bits: usize) {
-        self.out.resize(self.length + bits / 8 + 16, 0);
-    }
-
+impl Bits<'_> {
     /// Adds the low `count` bits, which are all that is set in `value`.
     #[inline(always)]
     fn put(&mut self, value: u64, count: u32) {
@@ -354,18 +375,5 @@ impl Bits {
         self.length += (self.count / 8) as usize;
         self.pending >>= self.count & !7;
         self.count &= 7;
-    }
-
-    /// An empty stored block, which ends at a byte; gives the bytes, and starts over.
-    fn sync(&mut self) -> Vec<u8> {
-        self.reserve(64);
-        self.put(0, 3);
-        self.count = self.count.next_multiple_of(8);
-        self.carry();
-        let Bits { mut out, length, .. } = std::mem::take(self);
-        out.truncate(length);
-        out.extend_from_slice(&[0, 0, 0xff, 0xff]);
-        out.shrink_to_fit();
-        out
     }
 }

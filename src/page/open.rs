@@ -145,15 +145,15 @@ impl OpenPage {
         *self = OpenPage::default();
     }
 
+    #[inline]
     fn push(&mut self, style: StyleId, value: &str) {
-        let length = value.len();
-        self.cells.reserve(6 + length);
-        self.cells.push(style.index() as u8);
-        if length < usize::from(LONG) {
-            self.cells.push(length as u8);
-        } else {
-            self.cells.push(LONG);
-            self.cells.extend_from_slice(&(length as u32).to_le_bytes());
+        let tag = style.index() as u8;
+        match u8::try_from(value.len()) {
+            Ok(length) if length < LONG => self.cells.extend_from_slice(&[tag, length]),
+            _ => {
+                self.cells.extend_from_slice(&[tag, LONG]);
+                self.cells.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            }
         }
         self.cells.extend_from_slice(value.as_bytes());
     }

@@ -233,7 +233,10 @@ impl Buffer {
     #[inline(always)]
     fn put<const N: usize>(&mut self, fragment: &Fragment<N>) {
         let room = self.room(N);
-        room[..N].copy_from_slice(&fragment.bytes);
+        room[..16].copy_from_slice(&fragment.bytes[..16]);
+        if fragment.length > 16 {
+            room[16..N].copy_from_slice(&fragment.bytes[16..]);
+        }
         self.length += fragment.length;
     }
 
