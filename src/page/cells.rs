@@ -10,28 +10,27 @@ const SIGNIFICANT_MAX: usize = 15;
 /// zero but `0.`, no plus sign, exponent, blank, `-0`, `.5` or `5.`, at most 15 significant digits and 15 decimals.
 pub fn plain_number(text: &str) -> Option<u8> {
     let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    if digits.is_empty() || digits.len() > 2 + SIGNIFICANT_MAX + usize::from(DECIMALS_MAX) {
-        return None;
-    }
-    let (mut point, mut leading_zeros) = (None, 0);
+    let mut point = digits.len();
     for (at, byte) in digits.iter().enumerate() {
-        match byte {
-            b'0' if leading_zeros + usize::from(point.is_some()) == at => leading_zeros += 1,
-            b'0'..=b'9' => {}
-            b'.' if point.is_none() => point = Some(at),
-            _ => return None,
+        if !byte.is_ascii_digit() {
+            if *byte != b'.' || point < digits.len() {
+                return None;
+            }
+            point = at;
         }
     }
-    let whole = point.unwrap_or(digits.len());
-    let decimals = point.map_or(0, |point| digits.len() - point - 1);
-    let significant = whole + decimals - leading_zeros;
-    let zero = significant == 0;
-    let written_so = whole > 0
-        && (point.is_none() || decimals > 0)
-        && (whole == 1 || digits[0] != b'0')
-        && !(zero && text.len() > digits.len());
-    let decimals = u8::try_from(decimals).ok().filter(|decimals| *decimals <= DECIMALS_MAX)?;
-    (written_so && significant <= SIGNIFICANT_MAX).then_some(decimals)
+    let decimals = digits.len().saturating_sub(point + 1);
+    let first = digits.first()?;
+    if *first != b'0' {
+        let well_formed = point > 0 && point + 1 != digits.len();
+        return (well_formed && point + decimals <= SIGNIFICANT_MAX).then_some(decimals as u8);
+    }
+    // 0, or 0 and a fraction; a negative one must not be 0.
+    let behind_point = digits.get(2..).unwrap_or_default();
+    let significant = behind_point.iter().position(|byte| *byte != b'0').map_or(0, |zeros| decimals - zeros);
+    let well_formed = point == 1 && point + 1 != digits.len() && (significant > 0 || digits.len() == text.len());
+    let fits = significant <= SIGNIFICANT_MAX && decimals <= usize::from(DECIMALS_MAX);
+    (well_formed && fits).then_some(decimals as u8)
 }
 
 /// A number in decimal notation as a spreadsheet may hold it (`xsd:double`), and how to show it.
@@ -43,7 +42,7 @@ pub(super) struct Decimal<'a> {
     pub(super) decimals: u8,
 }
 
-/// Sign, digits with an optional point, optional exponent; blanks around it are ignored.
+/// What [`parse_number`] takes, as it is to be written.
 pub(super) fn decimal(text: &str) -> Option<Decimal<'_>> {
     let text = text.trim_matches([' ', '\t']);
     let digits = text.strip_prefix('+').unwrap_or(text);
@@ -58,12 +57,12 @@ pub(super) fn decimal(text: &str) -> Option<Decimal<'_>> {
         return None;
     }
     let decimals = (fraction.len() as i64 - i64::from(exponent)).clamp(0, i64::from(DECIMALS_MAX)) as u8;
-    Some(Decimal { digits, decimals })
+    digits.parse().is_ok_and(f64::is_finite).then_some(Decimal { digits, decimals })
 }
 
 /// A finite decimal number: sign, digits with an optional point, optional exponent; blanks around it are ignored.
 pub fn parse_number(text: &str) -> Option<f64> {
-    decimal(text)?.digits.parse().ok().filter(|value: &f64| value.is_finite())
+    decimal(text)?.digits.parse().ok()
 }
 
 /// A whole number without a point or an exponent; blanks around it are ignored.

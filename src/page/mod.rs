@@ -3,11 +3,14 @@
 
 pub mod builder;
 pub mod cells;
-pub mod deflate;
-pub mod huffman;
+mod deflate;
+mod huffman;
+mod matches;
 pub mod open;
+mod render;
 pub mod styles;
-pub mod xml;
+mod text;
+mod xml;
 
 #[cfg(test)]
 mod tests;

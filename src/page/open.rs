@@ -26,8 +26,8 @@ const LONG: u8 = 0xff;
 pub(super) enum Item<'a> {
     /// A cell without a value.
     Blank,
-    /// A cell: its style, and what stands in it, not escaped.
-    Cell(StyleId, &'a str),
+    /// A cell: its style, and what stands in it (UTF-8, not escaped).
+    Cell(StyleId, &'a [u8]),
     /// The end of a row.
     RowEnd,
 }
@@ -43,11 +43,10 @@ impl OpenPage {
             ColumnType::Text => (StyleId::TEXT, text),
             ColumnType::Auto | ColumnType::Number | ColumnType::Computed { .. } => match cells::plain_number(text) {
                 Some(decimals) => (StyleId::number(decimals), text),
+                None if column == ColumnType::Auto => (StyleId::TEXT, text),
                 None => match cells::decimal(text) {
-                    Some(number) if column != ColumnType::Auto && cells::parse_number(text).is_some() => {
-                        (StyleId::number(number.decimals), number.digits)
-                    }
-                    _ => (StyleId::TEXT, text),
+                    Some(number) => (StyleId::number(number.decimals), number.digits),
+                    None => (StyleId::TEXT, text),
                 },
             },
             ColumnType::Integer => match cells::parse_integer(text) {
@@ -126,7 +125,7 @@ impl OpenPage {
                     continue;
                 }
                 Item::Blank => 0,
-                Item::Cell(style, value) => width(style, value),
+                Item::Cell(style, value) => width(style, std::str::from_utf8(value).unwrap_or_default()),
             };
             if into.len() <= column {
                 into.resize(column + 1, 0);
@@ -146,15 +145,15 @@ impl OpenPage {
         *self = OpenPage::default();
     }
 
+    #[inline]
     fn push(&mut self, style: StyleId, value: &str) {
-        let length = value.len();
-        self.cells.reserve(6 + length);
-        self.cells.push(style.index() as u8);
-        if length < usize::from(LONG) {
-            self.cells.push(length as u8);
-        } else {
-            self.cells.push(LONG);
-            self.cells.extend_from_slice(&(length as u32).to_le_bytes());
+        let tag = style.index() as u8;
+        match u8::try_from(value.len()) {
+            Ok(length) if length < LONG => self.cells.extend_from_slice(&[tag, length]),
+            _ => {
+                self.cells.extend_from_slice(&[tag, LONG]);
+                self.cells.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            }
         }
         self.cells.extend_from_slice(value.as_bytes());
     }
@@ -185,7 +184,7 @@ impl<'a> Iterator for Items<'a> {
         };
         let (value, rest) = rest.split_at_checked(length)?;
         self.rest = rest;
-        Some(Item::Cell(StyleId::from_index(tag), std::str::from_utf8(value).ok()?))
+        Some(Item::Cell(StyleId::from_index(tag), value))
     }
 }
 
@@ -282,7 +281,7 @@ mod tests {
         fill(&mut page);
         page.items()
             .map(|item| match item {
-                Item::Cell(style, value) => (style, value.to_owned()),
+                Item::Cell(style, value) => (style, String::from_utf8(value.to_vec()).expect("UTF-8")),
                 other => (StyleId::TEXT, format!("{other:?}")),
             })
             .collect()

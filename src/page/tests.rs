@@ -109,9 +109,13 @@ fn render_value(cell: &Fed) -> Option<(StyleId, String)> {
                 number(StyleId::number(cells::decimal(text).expect("checked").decimals), digits)
             }
             _ => {
-                let space = if xml::must_preserve(text) { " xml:space=\"preserve\"" } else { "" };
+                let space = if xml::Classes::of(text.as_bytes()).must_preserve(text.as_bytes()) {
+                    " xml:space=\"preserve\""
+                } else {
+                    ""
+                };
                 let mut escaped = Vec::new();
-                xml::escape(text, &mut escaped);
+                xml::escape(text.as_bytes(), |bytes| escaped.extend_from_slice(bytes));
                 let escaped = String::from_utf8(escaped).expect("UTF-8");
                 Some((StyleId::TEXT, format!(" t=\"inlineStr\"><is><t{space}>{escaped}</t></is>")))
             }

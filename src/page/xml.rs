@@ -1,36 +1,52 @@
 //! Escaping as ECMA-376 wants it, and column names.
 
-/// Appends cell text: markup escaped, a carriage return and what XML 1.0 forbids as `_xHHHH_`, and text that already looks like that with
+/// What kinds of bytes a text has.
+#[derive(Clone, Copy, Debug)]
+pub struct Classes(u8);
+
+const ESCAPED: u8 = 1;
+const LINE: u8 = 2;
+
+impl Classes {
+    /// Looks at every byte once.
+    #[inline]
+    pub fn of(text: &[u8]) -> Classes {
+        Classes(text.iter().fold(0, |classes, byte| classes | CLASSES[usize::from(*byte)]))
+    }
+    /// True when nothing has to be escaped.
+    pub fn is_plain(self) -> bool {
+        self.0 & ESCAPED == 0
+    }
+    /// True when a reader may drop white space of this text unless it is told to keep it.
+    pub fn must_preserve(self, text: &[u8]) -> bool {
+        let is_blank = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
+        self.0 & LINE != 0 || is_blank(text.first()) || is_blank(text.last())
+    }
+}
+
+/// Hands on cell text: markup escaped, a carriage return and what XML 1.0 forbids as `_xHHHH_`, and text that already looks like that with
 /// its underscore escaped (ECMA-376 part 1, 22.9.2.19 `ST_Xstring`).
-pub fn escape(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
+pub fn escape(text: &[u8], mut put: impl FnMut(&[u8])) {
     let mut from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if !SPECIAL[usize::from(byte)] {
+    for (at, &byte) in text.iter().enumerate() {
+        if CLASSES[usize::from(byte)] & ESCAPED == 0 {
             continue;
         }
         let (entity, length): (&[u8], usize) = match byte {
             b'&' => (b"&amp;", 1),
             b'<' => (b"&lt;", 1),
             b'>' => (b"&gt;", 1),
-            b'_' if looks_escaped(&bytes[at..]) => (b"_x005F_", 1),
-            0xef if bytes[at..].starts_with(NON_CHARACTERS[0]) => (b"_xFFFE_", 3),
-            0xef if bytes[at..].starts_with(NON_CHARACTERS[1]) => (b"_xFFFF_", 3),
+            b'_' if looks_escaped(&text[at..]) => (b"_x005F_", 1),
+            0xef if text[at..].starts_with(NON_CHARACTERS[0]) => (b"_xFFFE_", 3),
+            0xef if text[at..].starts_with(NON_CHARACTERS[1]) => (b"_xFFFF_", 3),
             0..0x20 => (&control(byte), 1),
             _ => continue,
         };
-        out.extend_from_slice(&bytes[from..at]);
-        out.extend_from_slice(entity);
+        put(&text[from..at]);
+        put(entity);
         from = at + length;
     }
-    out.extend_from_slice(&bytes[from..]);
-}
-
-/// True when a reader may drop white space of this text unless it is told to keep it.
-pub fn must_preserve(text: &str) -> bool {
-    let is_blank = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
-    let bytes = text.as_bytes();
-    is_blank(bytes.first()) || is_blank(bytes.last()) || bytes.iter().any(|byte| matches!(byte, b'\t' | b'\n'))
+    put(&text[from..]);
 }
 
 /// Appends the name of a column, `A` for 0, `XFD` for 16,383.
@@ -44,20 +60,22 @@ pub fn column_name(column: u32, out: &mut Vec<u8>) {
 /// U+FFFE and U+FFFF.
 const NON_CHARACTERS: [&[u8]; 2] = [b"\xef\xbf\xbe", b"\xef\xbf\xbf"];
 
-/// Bytes that may begin something to be escaped.
-const SPECIAL: [bool; 256] = {
-    let mut special = [false; 256];
+/// Bytes that may begin something to be escaped, and those that make white space matter.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
     let mut byte = 0;
     while byte < 0x20 {
-        special[byte] = !matches!(byte as u8, b'\t' | b'\n');
+        classes[byte] = ESCAPED;
         byte += 1;
     }
-    special[b'&' as usize] = true;
-    special[b'<' as usize] = true;
-    special[b'>' as usize] = true;
-    special[b'_' as usize] = true;
-    special[0xef] = true;
-    special
+    classes[b'\t' as usize] = LINE;
+    classes[b'\n' as usize] = LINE;
+    classes[b'&' as usize] = ESCAPED;
+    classes[b'<' as usize] = ESCAPED;
+    classes[b'>' as usize] = ESCAPED;
+    classes[b'_' as usize] = ESCAPED;
+    classes[0xef] = ESCAPED;
+    classes
 };
 
 /// `_xHHHH_`, or `_xHHHH` before something whose escape begins with an underscore.
@@ -66,7 +84,7 @@ fn looks_escaped(bytes: &[u8]) -> bool {
     let Some((digits, rest)) = hex.split_first_chunk::<4>() else { return false };
     let closes = match rest.first() {
         Some(b'_') => true,
-        Some(&control @ 0..0x20) => SPECIAL[usize::from(control)],
+        Some(&control @ 0..0x20) => CLASSES[usize::from(control)] & ESCAPED != 0,
         Some(0xef) => NON_CHARACTERS.iter().any(|character| rest.starts_with(character)),
         _ => false,
     };
@@ -85,7 +103,7 @@ mod tests {
 
     fn escaped(text: &str) -> String {
         let mut out = Vec::new();
-        escape(text, &mut out);
+        escape(text.as_bytes(), |bytes| out.extend_from_slice(bytes));
         String::from_utf8(out).expect("escaping keeps UTF-8")
     }
 
@@ -115,10 +133,10 @@ mod tests {
     #[test]
     fn outer_blanks_and_line_breaks_are_preserved() {
         for text in [" a", "a ", "a\nb", "\ta", " "] {
-            assert!(must_preserve(text), "{text:?}");
+            assert!(Classes::of(text.as_bytes()).must_preserve(text.as_bytes()), "{text:?}");
         }
         for text in ["", "a", "a b", "한 글"] {
-            assert!(!must_preserve(text), "{text:?}");
+            assert!(!Classes::of(text.as_bytes()).must_preserve(text.as_bytes()), "{text:?}");
         }
     }
 
