@@ -1,7 +1,14 @@
 //! The command line: one file a command, each a few lines over the library. Results go to stdout, messages to stderr.
 
+mod broker;
+mod convert;
 mod describe;
 mod exit;
+mod fetch;
+mod input;
+mod publish;
+mod run;
+mod topics;
 mod validate;
 
 use std::io::{self, IsTerminal, Write};
@@ -16,6 +23,8 @@ pub use exit::Exit;
 const EXAMPLES_FIRST: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
 const EXAMPLES: &str = "Examples:
+  sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
+  sheetstream run topology/seoul-markets.toml   and, elsewhere, publish and fetch
   sheetstream validate topology/*.toml          find what is wrong before anything runs
   sheetstream describe topology/seoul-markets.toml
 ";
@@ -62,6 +71,11 @@ pub enum LogFormat {
 /// The commands. A new one is a file beside this one, a variant here and an arm in [`Command::run`].
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Convert(convert::Convert),
+    Run(run::Run),
+    Publish(publish::Publish),
+    Fetch(fetch::Fetch),
+    Topics(topics::Topics),
     Validate(validate::Validate),
     Describe(describe::Describe),
 }
@@ -70,10 +84,20 @@ impl Command {
     /// Does it. An outcome that is no error, such as invalid files, is an [`Exit`] of its own.
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
+            Command::Convert(command) => command.run(global),
+            Command::Run(command) => command.run(global),
+            Command::Publish(command) => command.run(global),
+            Command::Fetch(command) => command.run(global),
+            Command::Topics(command) => command.run(global),
             Command::Validate(command) => command.run(global),
             Command::Describe(command) => command.run(global),
         }
     }
+}
+
+/// The runtime behind a client's blocking calls.
+fn io_runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("kafka").enable_all().build()
 }
 
 /// Whether `stream` takes colours: a terminal does, unless `NO_COLOR` is set and not empty (<https://no-color.org>).

@@ -69,7 +69,7 @@ impl Run {
         config.commit_interval = Duration::from_millis(self.commit_interval_ms);
         config.instance_id.clone_from(&self.instance_id);
         config.power_safe = self.power_safe;
-        streams::run(topologies, config, &stop_on_signal()?)?;
+        streams::run(topologies, config, &*stop_on_signal()?)?;
         Ok(Exit::Ok)
     }
 }

@@ -1,3 +1,4 @@
 //! The two ends that people hold: publishing files, fetching workbooks.
 
 pub mod fetch;
+pub mod publish;

@@ -1,7 +1,9 @@
 //! The same transport over files: reads CSV files as values that are ready to be records.
 
+pub mod log;
 pub mod reader;
 mod transcode;
+pub mod upload;
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]

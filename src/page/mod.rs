@@ -10,7 +10,7 @@ pub mod open;
 mod render;
 pub mod styles;
 mod text;
-mod xml;
+pub mod xml;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! The only floor that starts anything: tasks, the threads that run them, and how they come back after a crash.
 
 pub mod config;
+pub mod convert;
 pub mod ledger;
 pub mod recovery;
 pub mod stream_task;

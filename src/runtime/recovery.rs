@@ -161,7 +161,6 @@ mod tests {
             topology: "t".into(),
             accounting: Accounting::default(),
             header: None,
-            earliest: None,
         };
         let RecoveryPlan::Rebuild { replay_from, silent_below, .. } =
             plan(None, "t", &Committed::None, &[entry], Offset(5))

@@ -216,6 +216,11 @@ impl StreamTask {
         &self.id
     }
 
+    /// Rows that came in so far, of the upload that came last.
+    pub fn rows_read(&self) -> u64 {
+        self.aggregate.receiving().map_or(0, |status| status.accounting.rows_in)
+    }
+
     /// The partition it reads.
     pub fn partition(&self) -> &TopicPartition {
         &self.partition
@@ -530,7 +535,6 @@ impl StreamTask {
             accounting: ledger.accounting,
             header: ledger.header.clone(),
             rows_sha256: ledger.rows_sha256.map(Digest),
-            earliest: ledger.earliest,
             workbook: None,
             failure: None,
         }
@@ -560,7 +564,6 @@ impl StreamTask {
             accounting: status.accounting,
             header: None,
             rows_sha256: None,
-            earliest: None,
             workbook: None,
             failure,
         }

@@ -174,7 +174,7 @@ fn header_row(columns: &[&str], style: u16, cell_refs: bool) -> Vec<u8> {
             row.extend_from_slice(b"1\"");
         }
         row.extend_from_slice(format!(" s=\"{style}\" t=\"inlineStr\"><is><t xml:space=\"preserve\">").as_bytes());
-        xml::escape(name, &mut row);
+        xml::escape(name.as_bytes(), |piece| row.extend_from_slice(piece));
         row.extend_from_slice(b"</t></is></c>");
     }
     row.extend_from_slice(b"</row>");

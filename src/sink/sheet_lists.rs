@@ -135,7 +135,7 @@ fn properties(xml: &str, sheets: &[Listed]) -> Option<String> {
 
 fn push_text(text: &str, out: &mut String) {
     let mut escaped = Vec::with_capacity(text.len());
-    xml::escape(text, &mut escaped);
+    xml::escape(text.as_bytes(), |piece| escaped.extend_from_slice(piece));
     out.push_str(&String::from_utf8_lossy(&escaped));
 }
 

@@ -1,0 +1,74 @@
+//! `convert`: the topology on files, without Kafka.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use sheetstream::file::upload::UploadRecords;
+use sheetstream::runtime::convert::convert;
+use sheetstream::topology::Topology;
+
+use super::input::{Input, Progress, upload_name};
+use super::{EXAMPLES_FIRST, Exit, Global};
+
+const EXAMPLES: &str = "Examples:
+  sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
+  sheetstream convert part-1.csv part-2.csv -t topology/places-5179.toml -o places.xlsx --charset cp949
+  unzip -p markets.zip | sheetstream convert - -t topology/seoul-markets.toml -o markets.xlsx
+";
+
+/// Convert CSV files to one workbook without Kafka: the same topology, the same bytes
+#[derive(Args, Debug)]
+#[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
+pub struct Convert {
+    /// CSV files with the same columns; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Topology file
+    #[arg(short, long, value_name = "FILE")]
+    topology: PathBuf,
+    /// Workbook to write
+    #[arg(short, long, value_name = "BOOK.xlsx")]
+    out: PathBuf,
+    /// Replace the workbook if it exists
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    input: Input,
+}
+
+impl Convert {
+    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let mut topology = Topology::load(&self.topology)?;
+        topology.source.delimiter = b','; // files are read as rows with commas, whatever they have themselves
+        if self.out.exists() && !self.force {
+            anyhow::bail!("{} exists; --force replaces it", self.out.display());
+        }
+        let files = self.files.iter().map(|path| self.input.open(path)).collect::<Result<Vec<_>, _>>()?;
+        let names: Vec<String> = self.files.iter().map(|path| upload_name(path)).collect();
+        let upload = UploadRecords::new(files, &names.join(" + "), "convert")?;
+
+        let mut progress = Progress::new("convert");
+        let converted = convert(topology, &names[0], upload, &self.out, &mut |rows| progress.rows(rows))?;
+        let seconds = progress.finish().as_secs_f64();
+
+        let rows = converted.status.accounting;
+        let out = self.out.display();
+        if global.json {
+            let workbook = converted.has_workbook.then(|| out.to_string());
+            writeln!(io::stdout(), "{:#}", json!({ "workbook": workbook, "status": converted.status }))?;
+        }
+        if let (false, Some(failure)) = (converted.has_workbook, &converted.status.failure) {
+            anyhow::bail!("no workbook: {}: {}", failure.reason, failure.message);
+        }
+        eprintln!("{} rows written, {} rejected, {seconds:.2} s", rows.written, rows.rejected);
+        for (reason, count) in &converted.rejected {
+            eprintln!("  {count} {reason}; the sheet of errors names the first 10,000 rows");
+        }
+        if !global.json {
+            writeln!(io::stdout(), "{out}")?;
+        }
+        Ok(Exit::Ok)
+    }
+}

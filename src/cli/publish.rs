@@ -1,0 +1,78 @@
+//! `publish`: CSV files onto the topic, one upload each.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use sheetstream::client::publish::publish;
+use sheetstream::file::upload::UploadRecords;
+use sheetstream::kafka::KafkaClient;
+use sheetstream::topology::Topology;
+use uuid::Uuid;
+
+use super::broker::Broker;
+use super::input::{Input, Progress, upload_name};
+use super::{EXAMPLES_FIRST, Exit, Global};
+
+const EXAMPLES: &str = "Examples:
+  sheetstream publish seoul.csv -t topology/seoul-markets.toml
+  sheetstream publish *.csv --topic places.rows --brokers kafka-1:9092
+  unzip -p markets.zip | sheetstream publish - -t topology/seoul-markets.toml --id markets-2026
+";
+
+/// Publish CSV files, one upload each; the key is the file's name
+#[derive(Args, Debug)]
+#[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
+pub struct Publish {
+    /// CSV files; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Topology whose source topic to write to
+    #[arg(short, long, value_name = "FILE", required_unless_present = "topic")]
+    topology: Option<PathBuf>,
+    /// Topic, instead of a topology
+    #[arg(long, value_name = "TOPIC", conflicts_with = "topology")]
+    topic: Option<String>,
+    /// Upload id, for a single file [default: the file's name]
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    broker: Broker,
+}
+
+impl Publish {
+    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        if self.id.is_some() && self.files.len() > 1 {
+            anyhow::bail!("--id names one upload, and there are {} files; publish them one by one", self.files.len());
+        }
+        let topic = match (&self.topology, &self.topic) {
+            (Some(file), _) => {
+                let topology = Topology::load(file)?;
+                if topology.source.delimiter != b',' {
+                    anyhow::bail!("{}: publish writes commas; take `delimiter` out of the source", file.display());
+                }
+                topology.source.topic.to_string()
+            }
+            (None, topic) => topic.clone().unwrap_or_default(),
+        };
+        let runtime = super::io_runtime()?;
+        let client = KafkaClient::new(runtime.handle().clone(), self.broker.config("sheetstream-publish"));
+        for path in &self.files {
+            let name = upload_name(path);
+            let id = self.id.as_ref().unwrap_or(&name);
+            let upload = UploadRecords::new(vec![self.input.open(path)?], &name, &Uuid::new_v4().to_string())?;
+            let mut progress = Progress::new(&name);
+            let rows = publish(&client, &topic, id, upload, &mut |rows| progress.rows(rows))?;
+            let seconds = progress.finish().as_secs_f64();
+            let rate = rows as f64 / seconds.max(1e-3);
+            eprintln!("{name}: {rows} rows to {topic} as \"{id}\", {seconds:.2} s, {rate:.0} rows/s");
+            if global.json {
+                writeln!(io::stdout(), "{}", json!({ "upload": id, "topic": topic, "rows": rows }))?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}

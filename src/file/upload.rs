@@ -1,0 +1,121 @@
+//! CSV files as the records of one upload: a begin, the header, rows, an end (contract, "On the wire from our own publish"). What `publish` sends
+//! and what `convert` reads is made here, so that both give the same workbook.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::FileError;
+use super::reader::{Block, CsvFile};
+use crate::record::Header;
+use crate::source::csv::write_row;
+
+/// One record of an upload, without key.
+#[derive(Clone, Debug)]
+pub struct UploadRecord {
+    /// Its value.
+    pub value: Bytes,
+    /// Its headers.
+    pub headers: Vec<Header>,
+    /// Rows in it.
+    pub rows: u32,
+}
+
+/// The records of one upload, read from files as they are asked for.
+pub struct UploadRecords {
+    files: VecDeque<CsvFile>,
+    header: Vec<String>,
+    name: String,
+    attempt: String,
+    is_single: bool,
+    rows: u64,
+    sha256: Option<[u8; 32]>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Begin,
+    Header,
+    Rows,
+    Done,
+}
+
+impl UploadRecords {
+    /// The records of `files`, whose rows follow each other; their headers must be the same. `name` is what the workbook says it was made
+    /// from, `attempt` tells this publication from others under the same id.
+    pub fn new(files: Vec<CsvFile>, name: &str, attempt: &str) -> Result<UploadRecords, FileError> {
+        let header = files.first().map(|file| file.header().to_vec()).unwrap_or_default();
+        if let Some(other) = files.iter().find(|file| file.header() != header) {
+            let (first, other) = (header.join(","), other.header().join(","));
+            return Err(FileError::Header(format!("the files have different columns: {first} and {other}")));
+        }
+        Ok(UploadRecords {
+            is_single: files.len() == 1,
+            files: files.into(),
+            header,
+            name: name.to_owned(),
+            attempt: attempt.to_owned(),
+            rows: 0,
+            sha256: None,
+            stage: Stage::Begin,
+        })
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The next record; `None` behind the end-of-file marker.
+    pub fn next_record(&mut self) -> Result<Option<UploadRecord>, FileError> {
+        Ok(match self.stage {
+            Stage::Begin => {
+                self.stage = Stage::Header;
+                let name = Header::new("ss-name", self.name.clone());
+                Some(self.record("begin", Bytes::new(), 0, [name]))
+            }
+            Stage::Header => {
+                self.stage = Stage::Rows;
+                let mut text = Vec::new();
+                write_row(self.header.iter().map(String::as_bytes), b',', &mut text);
+                Some(self.record("header", text.into(), 0, []))
+            }
+            Stage::Rows => match self.next_block()? {
+                Some(block) => {
+                    let first = Header::new("ss-row", (self.rows + 1).to_string());
+                    self.rows += u64::from(block.rows);
+                    Some(self.record("row", block.text, block.rows, [first]))
+                }
+                None => {
+                    self.stage = Stage::Done;
+                    let mut headers = vec![Header::new("ss-rows", self.rows.to_string())];
+                    if let Some(sha256) = self.sha256 {
+                        let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+                        headers.push(Header::new("ss-sha256-rows", hex));
+                    }
+                    Some(self.record("eof", Bytes::new(), 0, headers))
+                }
+            },
+            Stage::Done => None,
+        })
+    }
+
+    fn next_block(&mut self) -> Result<Option<Block>, FileError> {
+        while let Some(file) = self.files.front_mut() {
+            if let Some(block) = file.next_block()? {
+                return Ok(Some(block));
+            }
+            // Of several files the checksum would have to be taken over all of them; the count is enough.
+            self.sha256 = self.is_single.then(|| file.sha256());
+            self.files.pop_front();
+        }
+        Ok(None)
+    }
+
+    fn record(&self, kind: &str, value: Bytes, rows: u32, more: impl IntoIterator<Item = Header>) -> UploadRecord {
+        let mut headers = vec![Header::new("ss-type", kind.to_owned()), Header::new("ss-attempt", self.attempt.clone())];
+        headers.extend(more);
+        UploadRecord { value, headers, rows }
+    }
+}

@@ -1,0 +1,58 @@
+//! A topology on files: the same task, a file for a log, and no state that outlives the process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::file::log::{FileLog, FileOutbox};
+use crate::file::upload::UploadRecords;
+use crate::record::TaskId;
+use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
+use crate::sink::status::StatusRecord;
+use crate::state::InMemoryStore;
+use crate::topology::Topology;
+use crate::transport::{Fetcher, TransportError};
+
+/// What became of the files.
+#[derive(Debug)]
+pub struct Converted {
+    /// The status that the upload would have had over Kafka.
+    pub status: StatusRecord,
+    /// Refused rows by reason code.
+    pub rejected: BTreeMap<String, u64>,
+    /// Whether there is a workbook.
+    pub has_workbook: bool,
+}
+
+/// Runs `topology` on one upload and writes its workbook to `out`. `id` is the upload's id; `progress` is told the rows read so far.
+pub fn convert(
+    topology: Topology,
+    id: &str,
+    upload: UploadRecords,
+    out: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Converted, TaskError> {
+    let failed = |error: std::io::Error| TaskError::Transport(TransportError::Failed(format!("{}: {error}", out.display())));
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let sink = &topology.sink;
+    let mut outbox = FileOutbox::new(out, sink.topic.clone(), sink.dead_letter_topic.clone());
+    let mut log = FileLog::new(id, upload).map_err(failed)?;
+    let task = TaskId { topology: topology.name.clone(), partition: 0 };
+    let store = Box::new(InMemoryStore::spooled(folder));
+    let start = TaskStart { partition_count: Some(1), ..TaskStart::default() };
+    let (mut task, _) = StreamTask::start(task, Arc::new(topology), store, start, &mut || Ok(vec![]))?;
+    loop {
+        let fetched = log.fetch(Duration::MAX)?;
+        if fetched.records.is_empty() {
+            break;
+        }
+        task.process(fetched, 0, &mut outbox)?;
+        progress(task.rows_read());
+    }
+    let status = outbox.status().and_then(|status| StatusRecord::parse(status));
+    let status = status.ok_or_else(|| failed(std::io::Error::other("the file ended without a result")))?;
+    let rejected = outbox.rejected().clone();
+    let has_workbook = outbox.finish().map_err(failed)?;
+    Ok(Converted { status, rejected, has_workbook })
+}
