@@ -318,6 +318,32 @@ fn a_record_the_topic_does_not_take_is_too_large_and_harms_no_other() {
 }
 
 #[test]
+fn a_producer_goes_on_after_a_flush_and_numbers_every_partition_by_itself() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 2, &[]);
+    let client = kafka.client("flush");
+    let small = ProducerConfig { batch_bytes: 200, compression: Compression::Lz4, ..ProducerConfig::default() };
+    let mut producer = client.producer(small);
+    for round in 0..3 {
+        for i in 0..100 {
+            let value = format!("{round}.{i}");
+            producer.send(&topic, Some(i % 2), None, Some(value.as_bytes()), &[]).expect("sent");
+        }
+        producer.flush().expect("acknowledged");
+    }
+    assert_eq!(producer.records_acknowledged(), 300);
+    for partition in 0..2 {
+        let read = Reading::from(&client, at(&topic, partition), 0).until(150);
+        let sent: Vec<String> = (0..3)
+            .flat_map(|round| (0..100).map(move |i| (round, i)))
+            .filter(|(_, i)| i % 2 == partition)
+            .map(|(round, i)| format!("{round}.{i}"))
+            .collect();
+        assert_eq!(values(&read.records), sent);
+    }
+}
+
+#[test]
 fn rows_come_in_order_from_anywhere_in_the_log_whatever_the_codec() {
     let Some(kafka) = Kafka::shared() else { return };
     let client = kafka.client("codecs");

@@ -143,7 +143,7 @@ mod tests {
         let woken = Arc::new(AtomicUsize::new(0));
         let buffer = IngestBuffer::new({
             let woken = woken.clone();
-            Arc::new(move || drop(woken.fetch_add(1, Ordering::Relaxed)))
+            Arc::new(move || _ = woken.fetch_add(1, Ordering::Relaxed))
         });
         for high_watermark in [5, 5, 6] {
             buffer.push(Ok(Fetched { high_watermark: Offset(high_watermark), ..Fetched::default() }), false);

@@ -55,8 +55,8 @@ impl PartitionWriter {
     }
 
     pub(super) async fn run(mut self) {
-        while let Some(batch) = self.queue.recv().await {
-            self.unacknowledged.push_back(batch);
+        while let Some(queued) = self.queue.recv().await {
+            self.accept(queued);
             if let Err(error) = self.deliver().await {
                 // What may have been written under these numbers is unknown: begin anew.
                 self.identity = None;
@@ -123,11 +123,12 @@ impl PartitionWriter {
 
     /// Takes a batch into the order: its numbers are fixed before it is sent for the first time.
     fn accept(&mut self, mut queued: Queued) {
-        self.stamp(&mut queued.batch);
+        if let Some(identity) = self.identity {
+            self.stamp(identity, &mut queued.batch);
+        }
         self.unacknowledged.push_back(queued);
     }
-    fn stamp(&mut self, batch: &mut EncodedBatch) {
-        let (id, epoch) = self.identity.unwrap_or((-1, -1));
+    fn stamp(&mut self, (id, epoch): (i64, i16), batch: &mut EncodedBatch) {
         batch.stamp(ProducerStamp { id, epoch, sequence: self.sequence });
         self.sequence = self.sequence.wrapping_add(batch.count) & i32::MAX;
     }
@@ -141,10 +142,11 @@ impl PartitionWriter {
         let broker = self.cluster.any().await?;
         let answer = broker.call(&request, 5).await?;
         broker.check::<InitProducerIdRequest>(answer.error_code, None)?;
-        self.identity = Some((answer.producer_id.0, answer.producer_epoch));
+        let identity = (answer.producer_id.0, answer.producer_epoch);
+        self.identity = Some(identity);
         self.sequence = 0;
         let mut unacknowledged = std::mem::take(&mut self.unacknowledged);
-        unacknowledged.iter_mut().for_each(|queued| self.stamp(&mut queued.batch));
+        unacknowledged.iter_mut().for_each(|queued| self.stamp(identity, &mut queued.batch));
         self.unacknowledged = unacknowledged;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Writes records at least once: batches of a partition go out in order, numbered, so that the broker drops what a retry sends twice.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -64,16 +65,18 @@ impl Deliveries {
 pub struct Producer {
     client: KafkaClient,
     config: ProducerConfig,
-    topics: HashMap<Arc<str>, TopicLimits>,
-    partitions: HashMap<TopicPartition, Lane>,
+    topics: HashMap<Arc<str>, TopicLanes>,
     deliveries: Arc<Deliveries>,
 }
 
-struct TopicLimits {
-    partitions: i32,
+/// What goes to one topic: a lane for each partition that was written to.
+struct TopicLanes {
     record_bytes_max: Option<usize>,
+    batch_bytes: usize,
+    lanes: Vec<Option<Lane>>,
 }
 
+/// The batch of one partition that is being filled, and the way to its writer.
 struct Lane {
     builder: BatchBuilder,
     timestamp_ms: i64,
@@ -89,8 +92,7 @@ impl KafkaClient {
             bytes: AtomicU64::new(0),
             error: Mutex::default(),
         };
-        let (topics, partitions) = (HashMap::new(), HashMap::new());
-        Producer { client: self.clone(), config, topics, partitions, deliveries: Arc::new(deliveries) }
+        Producer { client: self.clone(), config, topics: HashMap::new(), deliveries: Arc::new(deliveries) }
     }
 }
 
@@ -127,7 +129,7 @@ impl Producer {
     }
     /// The partition that `key` goes to.
     pub fn partition_for(&mut self, topic: &Arc<str>, key: &[u8]) -> Result<i32, TransportError> {
-        Ok(self.limits(topic).map(|limits| partition_for_key(key, limits.partitions))?)
+        Ok(self.topic(topic).map(|topic| partition_for_key(key, topic.partitions()))?)
     }
 
     fn push(
@@ -138,19 +140,24 @@ impl Producer {
         value: Option<&[u8]>,
         headers: &[Header],
     ) -> Result<(), KafkaError> {
-        let batch_bytes_max = self.config.batch_bytes;
-        let limits = self.limits(topic)?;
-        let batch_bytes = limits.record_bytes_max.map_or(batch_bytes_max, |max| max.min(batch_bytes_max));
-        let partitions = limits.partitions;
-        let partition = partition
-            .unwrap_or_else(|| partition_for_key(key.unwrap_or(self.client.config().client_id.as_bytes()), partitions));
-        let at = TopicPartition { topic: topic.clone(), partition };
-        let record_bytes = record_bytes(key, value, headers);
-        let lane = self.lane(&at, batch_bytes);
-        if !lane.builder.is_empty() && lane.builder.len() + record_bytes > batch_bytes {
-            self.dispatch(&at)?;
+        self.topic(topic)?;
+        let Producer { client, config, topics, deliveries } = self;
+        let Some(lanes) = topics.get_mut(topic) else { return Ok(()) };
+        let partition = partition.unwrap_or_else(|| {
+            partition_for_key(key.unwrap_or(client.config().client_id.as_bytes()), lanes.partitions())
+        });
+        let count = lanes.lanes.len();
+        let Some(lane) = usize::try_from(partition).ok().and_then(|index| lanes.lanes.get_mut(index)) else {
+            let message = format!("has {count} partitions, and no partition {partition}");
+            return Err(KafkaError::Topic { topic: topic.to_string(), message });
+        };
+        let lane = lane.get_or_insert_with(|| {
+            let at = TopicPartition { topic: topic.clone(), partition };
+            Lane::open(client, at, lanes.batch_bytes, deliveries.clone())
+        });
+        if !lane.builder.is_empty() && lane.builder.len() + record_bytes(key, value, headers) > lanes.batch_bytes {
+            lane.dispatch(topic, lanes.record_bytes_max, client, config, deliveries)?;
         }
-        let lane = self.lane(&at, batch_bytes);
         if lane.builder.is_empty() {
             lane.timestamp_ms = now_ms();
         }
@@ -158,52 +165,67 @@ impl Producer {
         Ok(())
     }
     fn drain(&mut self) -> Result<(), KafkaError> {
-        let waiting: Vec<_> =
-            self.partitions.iter().filter(|(_, lane)| !lane.builder.is_empty()).map(|(at, _)| at.clone()).collect();
-        waiting.iter().try_for_each(|at| self.dispatch(at))?;
-        let everything = self.deliveries.room.acquire_many(self.config.buffer_bytes);
-        drop(self.client.handle.block_on(everything).map_err(|_| KafkaError::ShutDown)?);
-        self.deliveries.take_error()
-    }
-    /// Hands a partition's batch to its writer, once there is room.
-    fn dispatch(&mut self, at: &TopicPartition) -> Result<(), KafkaError> {
-        self.deliveries.take_error()?;
-        let limit = self.topics.get(&at.topic).and_then(|limits| limits.record_bytes_max);
-        let Some(lane) = self.partitions.get_mut(at) else { return Ok(()) };
-        let batch = lane.builder.finish(self.config.compression);
-        let bytes = batch.bytes().len();
-        if let Some(limit) = limit.filter(|limit| bytes > *limit) {
-            return Err(KafkaError::TooLarge { topic: at.topic.to_string(), bytes, limit: limit.to_string() });
+        let Producer { client, config, topics, deliveries } = self;
+        for (topic, lanes) in topics {
+            for lane in lanes.lanes.iter_mut().flatten().filter(|lane| !lane.builder.is_empty()) {
+                lane.dispatch(topic, lanes.record_bytes_max, client, config, deliveries)?;
+            }
         }
-        let permits = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.config.buffer_bytes);
-        let permit = self.deliveries.room.clone().acquire_many_owned(permits);
-        let permit = self.client.handle.block_on(permit).map_err(|_| KafkaError::ShutDown)?;
-        lane.batches.send(Queued { batch, permit }).map_err(|_| KafkaError::ShutDown)
+        let everything = deliveries.room.acquire_many(config.buffer_bytes);
+        drop(client.handle.block_on(everything).map_err(|_| KafkaError::ShutDown)?);
+        deliveries.take_error()
     }
-    fn lane(&mut self, at: &TopicPartition, batch_bytes: usize) -> &mut Lane {
-        if !self.partitions.contains_key(at) {
-            let (batches, queue) = unbounded_channel();
-            let writer = PartitionWriter::new(self.client.cluster.clone(), at.clone(), queue, self.deliveries.clone());
-            self.client.handle.spawn(writer.run());
-            let lane = Lane { builder: BatchBuilder::new(batch_bytes), timestamp_ms: 0, batches };
-            self.partitions.insert(at.clone(), lane);
+    fn topic(&mut self, topic: &Arc<str>) -> Result<&TopicLanes, KafkaError> {
+        match self.topics.entry(topic.clone()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let described = self.client.handle.block_on(describe_topic(&self.client.cluster, topic))?;
+                let record_bytes_max = described.max_message_bytes;
+                let batch_bytes =
+                    record_bytes_max.map_or(self.config.batch_bytes, |max| max.min(self.config.batch_bytes));
+                let lanes = (0..described.partitions).map(|_| None).collect();
+                Ok(new.insert(TopicLanes { record_bytes_max, batch_bytes, lanes }))
+            }
         }
-        self.partitions.get_mut(at).expect("inserted above")
-    }
-    fn limits(&mut self, topic: &Arc<str>) -> Result<&TopicLimits, KafkaError> {
-        if !self.topics.contains_key(topic) {
-            let described = self.client.handle.block_on(describe_topic(&self.client.cluster, topic))?;
-            let limits =
-                TopicLimits { partitions: described.partitions, record_bytes_max: described.max_message_bytes };
-            self.topics.insert(topic.clone(), limits);
-        }
-        Ok(&self.topics[topic])
     }
     /// Leaves nothing behind that a later call would send; limits are asked for again, somebody may have raised them.
     fn give_up(&mut self, error: KafkaError) -> TransportError {
-        self.partitions.values_mut().for_each(|lane| lane.builder.clear());
         self.topics.clear();
         error.into()
+    }
+}
+
+impl TopicLanes {
+    fn partitions(&self) -> i32 {
+        i32::try_from(self.lanes.len()).unwrap_or(i32::MAX)
+    }
+}
+
+impl Lane {
+    fn open(client: &KafkaClient, at: TopicPartition, batch_bytes: usize, deliveries: Arc<Deliveries>) -> Lane {
+        let (batches, queue) = unbounded_channel();
+        client.handle.spawn(PartitionWriter::new(client.cluster.clone(), at, queue, deliveries).run());
+        Lane { builder: BatchBuilder::new(batch_bytes), timestamp_ms: 0, batches }
+    }
+    /// Hands the batch to the partition's writer, once there is room.
+    fn dispatch(
+        &mut self,
+        topic: &str,
+        record_bytes_max: Option<usize>,
+        client: &KafkaClient,
+        config: &ProducerConfig,
+        deliveries: &Deliveries,
+    ) -> Result<(), KafkaError> {
+        deliveries.take_error()?;
+        let batch = self.builder.finish(config.compression);
+        let bytes = batch.bytes().len();
+        if let Some(limit) = record_bytes_max.filter(|limit| bytes > *limit) {
+            return Err(KafkaError::TooLarge { topic: topic.into(), bytes, limit: limit.to_string() });
+        }
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX).min(config.buffer_bytes);
+        let permit = deliveries.room.clone().acquire_many_owned(permits);
+        let permit = client.handle.block_on(permit).map_err(|_| KafkaError::ShutDown)?;
+        self.batches.send(Queued { batch, permit }).map_err(|_| KafkaError::ShutDown)
     }
 }
 

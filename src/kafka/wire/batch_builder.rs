@@ -82,11 +82,6 @@ impl BatchBuilder {
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
-    /// Throws away what was collected.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.count = 0;
-    }
     /// The batch, not yet stamped; the builder is empty again. Must hold a record. Codecs other than LZ4 are written as none.
     pub fn finish(&mut self, compression: Compression) -> EncodedBatch {
         let mut bytes = self.bytes.split();
