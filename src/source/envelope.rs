@@ -396,7 +396,8 @@ mod tests {
     fn both_spellings_of_a_marker_mean_the_same() {
         let sum = "ab".repeat(32);
         let eof_text: &'static str = format!("#EOF rows=3 sha256={sum} attempt=7 partitions=1").leak();
-        let pairs: [(&[(&str, &str)], &'static str, &'static str); 6] = [
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        let pairs: [(Headers, &'static str, &'static str); 6] = [
             (
                 &[
                     ("ss-type", "eof"),
