@@ -343,14 +343,20 @@ mod tests {
         let odd = [utf16("a,b\n서,1\n2,", u16::to_le_bytes), vec![0x33]].concat();
         for (bytes, expected) in [
             ("a,b\n서,1\n\u{ff},2\n".replace('\u{ff}', "?").into_bytes(), &b"\xec\x84\x9c,1\n?,2\n"[..]),
-            ([&encoding_rs::EUC_KR.encode("a,b\n서울,1\n").0[..], b"\xc7,2\n3,4\n"].concat(), "서울,1\n\u{0},2\n3,4\n".as_bytes()),
+            (
+                [&encoding_rs::EUC_KR.encode("a,b\n서울,1\n").0[..], b"\xc7,2\n3,4\n"].concat(),
+                "서울,1\n\u{0},2\n3,4\n".as_bytes(),
+            ),
             (odd, "서,1\n2,\u{0}\n".as_bytes()),
         ] {
             let expected: Vec<_> = expected.iter().map(|byte| if *byte == 0 { 0xFF } else { *byte }).collect();
             assert_eq!(text(&bytes).1.escape_ascii().to_string(), expected.escape_ascii().to_string());
         }
         let utf8_with_a_broken_tail = "a,b\n서울,1\n서울".as_bytes();
-        assert_eq!(text(&utf8_with_a_broken_tail[..utf8_with_a_broken_tail.len() - 1]).0.charset(), Some(Charset::Utf8));
+        assert_eq!(
+            text(&utf8_with_a_broken_tail[..utf8_with_a_broken_tail.len() - 1]).0.charset(),
+            Some(Charset::Utf8)
+        );
     }
 
     #[test]
@@ -376,7 +382,8 @@ mod tests {
     fn blocks_hold_whole_rows() {
         let options = Options { block_bytes: 8, ..Options::default() };
         let mut file = open(b"a,b\n1,2\n\n3,4\n\"long\nrow\",5\n6,7\n", options).expect("a header");
-        let blocks: Vec<_> = blocks(&mut file).into_iter().map(|block| (block.first_row, block.rows, block.text)).collect();
+        let blocks: Vec<_> =
+            blocks(&mut file).into_iter().map(|block| (block.first_row, block.rows, block.text)).collect();
         let text = Bytes::from_static;
         assert_eq!(blocks, [(1, 2, text(b"1,2\n3,4\n")), (3, 1, text(b"\"long\nrow\",5\n")), (4, 1, text(b"6,7\n"))]);
     }

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
-use arrow::buffer::{Buffer, OffsetBuffer};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 
 use crate::record::{ColumnType, Offset, RawRows, Reason, Rejection, RowBatch, RowKey, UploadId};
 use crate::source::SourceConfig;
 use crate::source::csv::{Fields, Row};
-use crate::source::fate::{TextCheck, check_cells, check_form};
+use crate::source::fate::{Text, check_cells, check_form};
 use crate::source::waiting::Origin;
 
 /// Columns of a worksheet (Excel specifications and limits).
@@ -36,7 +35,8 @@ impl Layout {
     pub(super) fn new(names: &[String], types: &BTreeMap<String, ColumnType>) -> Result<Layout, Rejection> {
         if names.len() > COLUMNS_MAX {
             let found = names.len();
-            let message = format!("the header has {found} columns, a worksheet has {COLUMNS_MAX}: publish fewer columns");
+            let message =
+                format!("the header has {found} columns, a worksheet has {COLUMNS_MAX}: publish fewer columns");
             return Err(Rejection::new(Reason::SheetTooManyColumns, message));
         }
         let header = unique_names(names);
@@ -70,10 +70,10 @@ pub(super) fn read_names(
     text: &[u8],
     fields: &mut Fields,
 ) -> Result<Vec<String>, Rejection> {
-    let check = TextCheck::of(row.bytes);
-    check_form(config, row, check)?;
-    check_cells(config, row, text, check, fields, |_| "")?;
-    Ok(fields.iter(text).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+    let text = Text::new(text);
+    check_form(config, row, text)?;
+    check_cells(config, row, text, fields, |_| "")?;
+    Ok(fields.iter(text.bytes).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
 /// Gives every column a name of its own: an empty name becomes `column_3` (its place, from 1), one that is taken `x_2`, `x_3` and so on.
@@ -101,7 +101,7 @@ pub(super) struct Batch {
     attempt: Option<Arc<str>>,
     numbered: bool,
     traceparent: Option<Arc<str>>,
-    columns: Vec<Column>,
+    columns: Vec<StringBuilder>,
     keys: Vec<RowKey>,
     offsets: Vec<Offset>,
     raw: RawRows,
@@ -109,71 +109,54 @@ pub(super) struct Batch {
     record_keys: Vec<(u32, Option<Bytes>)>,
 }
 
-/// The cells of a column one behind the other, and where each ends.
-#[derive(Debug)]
-struct Column {
-    cells: Vec<u8>,
-    ends: Vec<i32>,
-}
-
-impl Column {
-    fn push(&mut self, cell: &[u8]) {
-        self.cells.extend_from_slice(cell);
-        // A batch is handed over long before its cells reach 2 GiB.
-        self.ends.push(self.cells.len() as i32);
-    }
-}
-
 impl Batch {
     /// An empty batch for rows of this record.
-    pub(super) fn new(layout: &Arc<Layout>, origin: &Origin) -> Batch {
-        let columns = layout.header.iter().map(|_| Column { cells: Vec::new(), ends: vec![0] }).collect();
+    pub(super) fn new(layout: &Arc<Layout>, origin: Origin<'_>) -> Batch {
         Batch {
             layout: Arc::clone(layout),
-            attempt: origin.attempt.clone(),
+            attempt: origin.attempt.map(Arc::from),
             numbered: origin.first_row.is_some(),
-            traceparent: origin.traceparent.clone(),
-            columns,
+            traceparent: origin.traceparent.map(Arc::from),
+            columns: layout.header.iter().map(|_| StringBuilder::with_capacity(0, 0)).collect(),
             keys: Vec::new(),
             offsets: Vec::new(),
             raw: RawRows::default(),
             rejected: Vec::new(),
-            record_keys: vec![(0, origin.key.clone())],
+            record_keys: vec![(0, origin.key.cloned())],
         }
     }
 
     /// True when rows of this record may stand in the batch.
-    pub(super) fn takes(&self, layout: &Arc<Layout>, origin: &Origin) -> bool {
+    pub(super) fn takes(&self, layout: &Arc<Layout>, origin: Origin<'_>) -> bool {
         Arc::ptr_eq(&self.layout, layout)
             && self.numbered == origin.first_row.is_some()
-            && self.attempt == origin.attempt
+            && self.attempt.as_deref() == origin.attempt
     }
 
     /// Rows of another record follow.
-    pub(super) fn begin_record(&mut self, origin: &Origin) {
+    pub(super) fn begin_record(&mut self, origin: Origin<'_>) {
         if self.traceparent.is_none() {
-            self.traceparent.clone_from(&origin.traceparent);
+            self.traceparent = origin.traceparent.map(Arc::from);
         }
-        if self.record_keys.last().is_none_or(|(_, last)| *last != origin.key) {
-            self.record_keys.push((self.keys.len() as u32, origin.key.clone()));
+        if self.record_keys.last().is_none_or(|(_, last)| last.as_ref() != origin.key) {
+            self.record_keys.push((self.keys.len() as u32, origin.key.cloned()));
         }
     }
 
-    /// Appends row `line` of the record as published. `fate` is its fields, as many as the header has, or why it failed.
-    pub(super) fn push<'a>(
-        &mut self,
-        origin: &Origin,
-        line: u32,
-        raw: &[u8],
-        fate: Result<impl Iterator<Item = &'a [u8]>, Rejection>,
-    ) {
-        match fate {
-            Ok(cells) => self.columns.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell)),
-            Err(rejection) => {
-                self.columns.iter_mut().for_each(|column| column.push(b""));
-                self.rejected.push((self.keys.len() as u32, rejection));
-            }
-        }
+    /// Appends row `line` of the record as published, and its cells, as many as the header has.
+    pub(super) fn push<'a>(&mut self, origin: Origin<'_>, line: u32, raw: &[u8], cells: impl Iterator<Item = &'a str>) {
+        self.columns.iter_mut().zip(cells).for_each(|(column, cell)| column.append_value(cell));
+        self.push_raw(origin, line, raw);
+    }
+
+    /// Appends a row that failed: its cells are empty.
+    pub(super) fn push_rejected(&mut self, origin: Origin<'_>, line: u32, raw: &[u8], rejection: Rejection) {
+        self.columns.iter_mut().for_each(|column| column.append_value(""));
+        self.rejected.push((self.keys.len() as u32, rejection));
+        self.push_raw(origin, line, raw);
+    }
+
+    fn push_raw(&mut self, origin: Origin<'_>, line: u32, raw: &[u8]) {
         self.raw.push(raw);
         self.keys.push(match origin.first_row {
             Some(first) => RowKey { index: first.saturating_add(u64::from(line)), line: 0 },
@@ -192,10 +175,7 @@ impl Batch {
 
     pub(super) fn finish(self, upload: UploadId) -> RowBatch {
         let rows = self.keys.len();
-        let columns = self.columns.into_iter().map(|column| -> ArrayRef {
-            let ends = OffsetBuffer::new(column.ends.into());
-            Arc::new(StringArray::new(ends, Buffer::from_vec(column.cells), None))
-        });
+        let columns = self.columns.into_iter().map(|mut column| -> ArrayRef { Arc::new(column.finish()) });
         let schema = Arc::clone(&self.layout.schema);
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let columns = RecordBatch::try_new_with_options(schema, columns.collect(), &options)

@@ -1,6 +1,7 @@
 //! Text into rows and rows into fields (RFC 4180), as byte ranges. Knows nothing of columns, charsets or uploads.
 //!
-//! A row ends at LF, CRLF or CR outside quotes. A byte order mark in front of it is dropped, wherever files were joined. A field is quoted when its very first byte is a quote; a doubled quote inside stands for one.
+//! A row ends at LF, CRLF or CR outside quotes. A byte order mark in front of it is dropped, for files get joined. A field is quoted when its
+//! very first byte is a quote; a doubled quote inside stands for one.
 //!
 //! **Broken quotes never swallow a row that can be read.** When a row that crosses a line end is broken (its quote is never closed, there is
 //! text behind a closing quote, it has another number of fields than the header, or it is larger than [`ROW_BYTES_MAX`]), it ends before
@@ -69,6 +70,13 @@ impl Fields {
     /// The fields, out of the text that the row was read from.
     pub fn iter<'a>(&'a self, text: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> {
         self.spans.iter().map(move |span| self.resolve(*span, text))
+    }
+    /// The fields as text, for a row that is known to be UTF-8: `valid` is the text itself if all of it is.
+    pub(super) fn cells<'a>(&'a self, text: &'a [u8], valid: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+        self.spans.iter().map(move |span| match valid.filter(|_| !span.rewritten) {
+            Some(valid) => valid.get(span.start..span.end).unwrap_or_default(),
+            None => std::str::from_utf8(self.resolve(*span, text)).unwrap_or_default(),
+        })
     }
     /// One field; empty when there is none at that place.
     pub fn get<'a>(&'a self, field: usize, text: &'a [u8]) -> &'a [u8] {
@@ -416,6 +424,14 @@ mod tests {
     }
 
     #[test]
+    fn the_line_end_behind_a_quote_that_is_never_closed_is_none_of_the_row() {
+        for text in ["\"a,b", "\"a,b\n", "\"a,b\r\n", "\"a,b\r"] {
+            let row = Rows::new(text.as_bytes(), b',', Some(2)).next_row(&mut Fields::default());
+            assert_eq!(row.map(|row| row.bytes), Some(&b"\"a,b"[..]), "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_huge_field_that_is_never_closed_costs_one_row() {
         let mut text = b"\"".to_vec();
         text.resize(2 * ROW_BYTES_MAX, b'x');
@@ -425,7 +441,8 @@ mod tests {
 
     /// Text in which everything that means something is frequent.
     pub(crate) fn messy_text() -> impl Strategy<Value = Vec<u8>> {
-        let piece = prop::sample::select(vec![",", ",", "\n", "\n", "\"", "\"", "\r\n", "\r", "1", "x", "가", "\"\"", "#EOF"]);
+        let piece =
+            prop::sample::select(vec![",", ",", "\n", "\n", "\"", "\"", "\r\n", "\r", "1", "x", "가", "\"\"", "#EOF"]);
         prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat().into_bytes())
     }
 

@@ -384,7 +384,11 @@ mod tests {
 
     #[test]
     fn a_key_that_is_no_text_names_no_upload() {
-        let record = Record { key: Some(Bytes::from_static(b"\xff")), value: Some(Bytes::from_static(b"1")), ..Record::default() };
+        let record = Record {
+            key: Some(Bytes::from_static(b"\xff")),
+            value: Some(Bytes::from_static(b"1")),
+            ..Record::default()
+        };
         assert_eq!(opened(&config(), &record), "record.no_id");
     }
 
@@ -392,8 +396,19 @@ mod tests {
     fn both_spellings_of_a_marker_mean_the_same() {
         let sum = "ab".repeat(32);
         let eof_text: &'static str = format!("#EOF rows=3 sha256={sum} attempt=7 partitions=1").leak();
-        let pairs: [(&[(&str, &str)], &'static str, &'static str); 6] = [
-            (&[("ss-type", "eof"), ("ss-rows", "3"), ("ss-sha256-rows", &sum), ("ss-attempt", "7"), ("ss-partitions", "1")], "", eof_text),
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        let pairs: [(Headers, &'static str, &'static str); 6] = [
+            (
+                &[
+                    ("ss-type", "eof"),
+                    ("ss-rows", "3"),
+                    ("ss-sha256-rows", &sum),
+                    ("ss-attempt", "7"),
+                    ("ss-partitions", "1"),
+                ],
+                "",
+                eof_text,
+            ),
             (&[("ss-type", "eof")], "", "#EOF\n"),
             (&[("ss-type", "begin"), ("ss-name", "a \"b\".csv")], "", "#BEGIN name=\"a \"\"b\"\".csv\" colour=red"),
             (&[("ss-type", "header"), ("ss-attempt", "7")], "a,\"b,c\"", "#HEADER attempt=7\r\na,\"b,c\"\r\n"),
@@ -425,7 +440,16 @@ mod tests {
 
     #[test]
     fn malformed_markers_are_refused() {
-        for value in ["#EOF rows=x", "#EOF rows=-1", "#EOF three", "#EOF sha256=12", "#EOF\n1,2", "#BEGIN name=\"open", "#HEADER", "#HEADER \"a"] {
+        for value in [
+            "#EOF rows=x",
+            "#EOF rows=-1",
+            "#EOF three",
+            "#EOF sha256=12",
+            "#EOF\n1,2",
+            "#BEGIN name=\"open",
+            "#HEADER",
+            "#HEADER \"a",
+        ] {
             assert_eq!(opened(&config(), &record(&[], Some("k"), Some(value))), "marker.format", "{value}");
         }
         for headers in [("ss-type", "end"), ("ss-row", "0"), ("ss-row", "x")] {

@@ -4,110 +4,28 @@
 //! failed. What comes out follows from the log alone; how many rows stand in one batch does not.
 
 mod columns;
+mod config;
 pub mod csv;
 pub mod encoding;
 mod envelope;
 mod fate;
-mod upload;
+mod header;
 #[cfg(test)]
 pub(crate) mod tests;
+mod upload;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use columns::{COLUMNS_MAX, unique_names};
+pub use config::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 pub use fate::{CELL_UNITS_MAX, binary_kind};
 
-use crate::record::{ColumnType, Marker, MarkerRecord, Offset, Reason, Record, Rejection, StreamElement, UploadId};
+use crate::record::{Marker, MarkerRecord, Offset, Reason, Record, Rejection, StreamElement, UploadId};
 use envelope::{Content, Refusal};
 use upload::{Desk, Upload};
 use waiting::Origin;
-
-/// What the topology says of its source.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SourceConfig {
-    /// Name of the node.
-    pub node: Arc<str>,
-    /// Topic.
-    pub topic: Arc<str>,
-    /// Where column names come from; a header marker beats both.
-    pub header: HeaderFrom,
-    /// Column types by name; a column that is not named is [`ColumnType::Auto`].
-    pub columns: BTreeMap<String, ColumnType>,
-    /// Where the upload id comes from.
-    pub upload: UploadFrom,
-    /// Which spellings of markers are read.
-    pub markers: Markers,
-    /// Field delimiter, an ASCII byte.
-    pub delimiter: u8,
-    /// A stray quote or text behind a closing one is kept as text instead of rejecting the row (`quotes = "lenient"`).
-    pub lenient_quotes: bool,
-    /// A short row is filled with empty fields, surplus empty fields are dropped (`field_count = "pad"`).
-    pub pad_fields: bool,
-    /// Characters that XML forbids are taken out instead of rejecting the row (`control = "strip"`).
-    pub strip_control: bool,
-    /// A cell above 32,767 characters is cut instead of rejecting the row (`long_cells = "truncate"`).
-    pub truncate_cells: bool,
-    /// What a rejected row does.
-    pub on_error: OnError,
-    /// Silence after which an open upload is given up.
-    pub idle_timeout: Duration,
-    /// What an end of file does whose count or checksum is not met.
-    pub incomplete: Incomplete,
-}
-
-/// Where column names come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HeaderFrom {
-    /// The first row of each upload.
-    First,
-    /// The topology.
-    Declared(Arc<[String]>),
-}
-
-/// Where the upload id comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UploadFrom {
-    /// Header `ss-upload`, else the key, else anonymous.
-    Auto,
-    /// The record key.
-    Key,
-    /// This header.
-    Header(Arc<str>),
-    /// One upload after the other in each partition, whatever the keys.
-    Partition,
-}
-
-/// Which spellings of markers are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Markers {
-    /// Headers and text.
-    All,
-    /// Headers only; a value that looks like a marker is data.
-    Headers,
-}
-
-/// What a rejected row does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnError {
-    /// It goes to the dead letters and the upload goes on.
-    Continue,
-    /// It fails its upload.
-    Fail,
-}
-
-/// What an end of file does whose count or checksum is not met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Incomplete {
-    /// Wait for the missing rows until the idle timeout.
-    Hold,
-    /// Publish what is there, flagged.
-    Emit,
-    /// Fail at once.
-    Fail,
-}
 
 /// Makes the elements of one partition.
 pub struct Source {
@@ -171,7 +89,7 @@ impl Source {
     /// The header of rows that wait will not come any more: the upload fails as `csv.no_header`, and its rows come out unread behind that.
     pub fn give_up(&mut self, upload: &UploadId, offset: Offset) {
         let message = "no header came: send a header marker first, or declare the columns";
-        self.attend(upload.as_str(), |upload, desk| upload.give_up_waiting(desk, offset, message));
+        self.attend(upload.as_str(), |upload, desk| upload.stop_waiting(desk, offset, message));
     }
 
     /// After a restart, records that were processed before are read again: those of these uploads, each from this offset on. All others
@@ -220,8 +138,7 @@ impl Source {
     }
 
     fn take(&mut self, record: &Record) -> Result<(), Refusal> {
-        let config = Arc::clone(&self.desk.config);
-        let Some(envelope) = envelope::open(&config, record)? else { return Ok(()) };
+        let Some(envelope) = envelope::open(&self.desk.config, record)? else { return Ok(()) };
         let id = envelope.upload;
         if let Some(refill) = &self.refill
             && refill.get(id).is_none_or(|from| record.offset < *from)
@@ -243,21 +160,13 @@ impl Source {
                         return Err(Refusal { upload: Some(UploadId::new(id)), rejection });
                     }
                     None if text.is_empty() => return Ok(()),
-                    _ => self.open(id),
+                    Some(_) | None => {}
                 }
-                self.attend(id, |upload, desk| {
-                    let origin = Origin {
-                        offset: record.offset,
-                        key: record.key.clone(),
-                        attempt: upload.attempt(envelope.attempt.as_deref()),
-                        traceparent: traceparent.map(Arc::from),
-                        first_row,
-                        line: 0,
-                    };
-                    match binary {
-                        Some(rejection) => upload.take_binary(desk, &origin, text, rejection),
-                        None => upload.take_rows(desk, origin, text),
-                    }
+                let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
+                let origin = Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0 };
+                self.attend(id, |upload, desk| match binary {
+                    Some(rejection) => upload.take_binary(desk, origin, text, rejection),
+                    None => upload.take_rows(desk, origin, text),
                 });
             }
         }
@@ -277,14 +186,10 @@ impl Source {
 
     fn take_marker(&mut self, marker: MarkerRecord) {
         let id = marker.upload.clone();
-        let is_known = self.uploads.contains_key(&id);
-        match &marker.marker {
-            Marker::Begin { .. } | Marker::Header(_) | Marker::Eof { rows: Some(1..), .. } => self.open(id.as_str()),
-            // These alone leave nothing to remember.
-            Marker::Eof { .. } | Marker::Abort if !is_known => {
-                return self.desk.out.push_back(StreamElement::Marker(marker));
-            }
-            Marker::Eof { .. } | Marker::Abort => {}
+        // These alone leave nothing to remember.
+        let passes = matches!(marker.marker, Marker::Eof { rows: None | Some(0), .. } | Marker::Abort);
+        if passes && !self.uploads.contains_key(&id) {
+            return self.desk.out.push_back(StreamElement::Marker(marker));
         }
         let is_read_again = self.refill.is_some();
         self.attend(id.as_str(), |upload, desk| match is_read_again && upload.is_restored() {
@@ -293,16 +198,15 @@ impl Source {
         });
     }
 
-    fn open(&mut self, id: &str) {
-        if !self.uploads.contains_key(id) {
-            let id = UploadId::new(id);
-            self.uploads.insert(id.clone(), Upload::new(id));
-        }
-    }
-
-    /// Works on one upload, if it is open here, and keeps the lists in step.
+    /// Works on one upload, which is opened if it is not, and keeps the lists in step.
     fn attend(&mut self, id: &str, work: impl FnOnce(&mut Upload, &mut Desk)) {
-        let Some(upload) = self.uploads.get_mut(id) else { return };
+        let upload = match self.uploads.get_mut(id) {
+            Some(upload) => upload,
+            None => {
+                let id = UploadId::new(id);
+                self.uploads.entry(id.clone()).or_insert_with(|| Upload::new(id))
+            }
+        };
         let (grew, since, bytes) = (upload.has_batch(), upload.waiting_since(), upload.waiting_bytes());
         work(upload, &mut self.desk);
         if !grew && upload.has_batch() {
@@ -317,6 +221,7 @@ impl Source {
 }
 
 fn not_text(kind: &str) -> Rejection {
-    let message = format!("the value is {kind}: rows are CSV text in UTF-8, `sheetstream publish` makes them of a file");
+    let message =
+        format!("the value is {kind}: rows are CSV text in UTF-8, `sheetstream publish` makes them of a file");
     Rejection::new(Reason::RecordNotText, message)
 }

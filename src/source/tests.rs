@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::csv::ROW_BYTES_MAX;
 use super::*;
-use crate::record::{Header, RowBatch};
+use crate::record::{ColumnType, Header, RowBatch};
 
 /// A topology's source that changes nothing about the defaults.
 pub(crate) fn config() -> SourceConfig {
@@ -71,7 +71,9 @@ fn told(elements: impl Iterator<Item = StreamElement>) -> Vec<String> {
 /// One line for every row, and for everything else.
 fn tell(element: &StreamElement) -> Vec<String> {
     match element {
-        StreamElement::Rows(batch) if batch.is_empty() => vec![format!("{} columns {}", batch.upload, batch.header.join(","))],
+        StreamElement::Rows(batch) if batch.is_empty() => {
+            vec![format!("{} columns {}", batch.upload, batch.header.join(","))]
+        }
         StreamElement::Rows(batch) => (0..batch.len()).map(|row| tell_row(batch, row)).collect(),
         StreamElement::Marker(MarkerRecord { upload, marker, .. }) => match marker {
             Marker::Header(names) => vec![format!("{upload} header {}", names.join(","))],
@@ -79,7 +81,9 @@ fn tell(element: &StreamElement) -> Vec<String> {
             Marker::Begin { .. } => vec![format!("{upload} begin")],
             Marker::Abort => vec![format!("{upload} abort")],
         },
-        StreamElement::Failed { upload, offset, rejection } => vec![format!("{upload} failed {} at {offset}", rejection.reason)],
+        StreamElement::Failed { upload, offset, rejection } => {
+            vec![format!("{upload} failed {} at {offset}", rejection.reason)]
+        }
         StreamElement::Refused { rejection, .. } => vec![format!("refused {}", rejection.reason)],
     }
 }
@@ -230,6 +234,20 @@ fn rows_without_a_header_fail_their_upload_at_its_end() {
 }
 
 #[test]
+fn a_blank_record_does_not_wait() {
+    assert_eq!(run(config(), [numbered(1, ",\n"), row("#EOF rows=0")]), ["k eof Some(0)"]);
+}
+
+#[test]
+fn a_doubted_header_can_be_given_up() {
+    let mut source = Source::new(Arc::new(config()), None);
+    feed(&mut source, 0, [row("a;b")]);
+    assert_eq!(source.oldest_waiting(), Some(Offset(0)));
+    source.give_up(&UploadId::new("k"), Offset(1));
+    assert_eq!((feed(&mut source, 1, []), source.oldest_waiting()), (vec!["k header a;b".to_owned()], None));
+}
+
+#[test]
 fn only_so_many_rows_wait() {
     let records = (1..=10_001).map(|index| numbered(index, "1,2"));
     let told = run(config(), records);
@@ -239,7 +257,16 @@ fn only_so_many_rows_wait() {
 
 #[test]
 fn a_header_that_conflicts_fails_the_upload_and_its_rows_go_on_unread() {
-    let records = [row("#HEADER a,b"), row("1,2"), row("#HEADER a,c"), row("3,4"), row("#EOF"), row("#BEGIN"), row("a,c"), row("5,6")];
+    let records = [
+        row("#HEADER a,b"),
+        row("1,2"),
+        row("#HEADER a,c"),
+        row("3,4"),
+        row("#EOF"),
+        row("#BEGIN"),
+        row("a,c"),
+        row("5,6"),
+    ];
     let expected = [
         "k header a,b",
         "k 1.0 1|2",
@@ -255,7 +282,10 @@ fn a_header_that_conflicts_fails_the_upload_and_its_rows_go_on_unread() {
 
 #[test]
 fn the_same_header_again_is_no_conflict() {
-    assert_eq!(run(config(), [row("a,b\n1,2"), row("#HEADER a,b"), row("3,4")]).last().map(String::as_str), Some("k 2.0 3|4"));
+    assert_eq!(
+        run(config(), [row("a,b\n1,2"), row("#HEADER a,b"), row("3,4")]).last().map(String::as_str),
+        Some("k 2.0 3|4")
+    );
 }
 
 #[test]
@@ -354,7 +384,8 @@ fn an_anonymous_upload_is_whole_where_there_is_one_partition() {
 
 #[test]
 fn a_batch_tells_keys_attempt_and_trace_of_its_rows() {
-    let headers = |attempt: &str| vec![Header::new("ss-attempt", attempt.to_owned()), Header::new("traceparent", "00-ab-cd-01")];
+    let headers =
+        |attempt: &str| vec![Header::new("ss-attempt", attempt.to_owned()), Header::new("traceparent", "00-ab-cd-01")];
     let config = SourceConfig { upload: UploadFrom::Partition, ..declared(&["a"]) };
     let mut source = Source::new(Arc::new(config), None);
     for (offset, (key, attempt)) in (0..).zip([("x", "1"), ("x", "1"), ("y", "1"), ("y", "2")]) {

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::record::{Marker, MarkerRecord, Offset, Reason, Rejection, StreamElement, UploadId};
-use crate::source::columns::{Batch, Layout, read_names, unique_names};
+use crate::source::columns::{Batch, Layout, unique_names};
 use crate::source::csv::{Fields, Rows};
-use crate::source::encoding::{DELIMITERS, delimiter_name};
-use crate::source::fate::{self, TextCheck};
-use crate::source::waiting::{ALL_BYTES_MAX, BYTES_MAX, DOUBT_ROWS, Origin, ROWS_MAX, Waiting};
+use crate::source::fate::{self, Text};
+use crate::source::waiting::{Origin, Waiting};
 use crate::source::{HeaderFrom, SourceConfig};
 
 /// What uploads share while one of them is at work.
@@ -49,29 +48,30 @@ impl Desk {
 /// An upload, as far as the source has to remember it. Small while nothing of it is on its way.
 #[derive(Debug)]
 pub(super) struct Upload {
-    id: UploadId,
+    pub(super) id: UploadId,
     /// Of the last `begin`, else of the last rows.
     attempt: Option<Arc<str>>,
-    header: Option<HeaderRead>,
+    pub(super) header: Option<HeaderRead>,
     /// The EOF came and rows are missing: the next one could be the last, so rows are handed over record by record.
     expects_rows: bool,
     /// Whether rows were read in this attempt; after a restart that is not known.
     has_read_rows: Option<bool>,
     is_restored: bool,
     /// Why it cannot be read; its rows go on unread.
-    failed: Option<Box<Rejection>>,
-    waiting: Option<Box<Waiting>>,
+    pub(super) failed: Option<Box<Rejection>>,
+    pub(super) waiting: Option<Box<Waiting>>,
     batch: Option<Box<Batch>>,
 }
 
+/// A header that was read.
 #[derive(Debug)]
-struct HeaderRead {
-    layout: Arc<Layout>,
+pub(super) struct HeaderRead {
+    pub(super) layout: Arc<Layout>,
     /// `None` for a declared header, and after a restart.
-    offset: Option<Offset>,
+    pub(super) offset: Option<Offset>,
     /// A header of one column that could be several under another delimiter. It is held back until rows have spoken, so that
     /// a restart finds it in the log.
-    doubted: Option<Box<(u8, MarkerRecord)>>,
+    pub(super) doubted: Option<Box<(u8, MarkerRecord)>>,
 }
 
 impl Upload {
@@ -121,7 +121,7 @@ impl Upload {
     /// First record that has to be read again if all is lost now.
     pub(super) fn waiting_since(&self) -> Option<Offset> {
         let doubted = self.header.as_ref().filter(|header| header.doubted.is_some()).and_then(|header| header.offset);
-        let first = self.waiting.as_ref().and_then(|waiting| waiting.records.first()).map(|(origin, _)| origin.offset);
+        let first = self.waiting.as_ref().and_then(|waiting| waiting.since());
         doubted.into_iter().chain(first).min()
     }
 
@@ -144,48 +144,39 @@ impl Upload {
         }
     }
 
-    /// The attempt by its name, without a new allocation for every row.
-    pub(super) fn attempt(&self, name: Option<&str>) -> Option<Arc<str>> {
-        match (&self.attempt, name) {
-            (Some(known), Some(name)) if **known == *name => Some(Arc::clone(known)),
-            (_, name) => name.map(Arc::from),
-        }
-    }
-
     /// Takes the rows of one record.
-    pub(super) fn take_rows(&mut self, desk: &mut Desk, origin: Origin, text: &[u8]) {
+    pub(super) fn take_rows(&mut self, desk: &mut Desk, origin: Origin<'_>, text: &[u8]) {
         if self.attempt.is_none() {
-            self.attempt.clone_from(&origin.attempt);
+            self.attempt = origin.attempt.map(Arc::from);
         }
-        let offset = origin.offset;
         self.route_rows(desk, origin, text);
         if self.expects_rows {
-            self.settle_doubt(desk, offset);
+            self.settle_doubt(desk, origin.offset);
             self.flush(desk);
         }
     }
 
     /// Takes a value that is no text as one row, so that its number is accounted for.
-    pub(super) fn take_binary(&mut self, desk: &mut Desk, origin: &Origin, value: &[u8], rejection: Rejection) {
-        let layout = self.header.as_ref().map_or(&desk.nameless, |header| &header.layout);
-        let mut batch = self.batch_for(desk, &Arc::clone(layout), origin);
-        batch.push(origin, origin.line, value, Err::<std::iter::Empty<_>, _>(rejection));
+    pub(super) fn take_binary(&mut self, desk: &mut Desk, origin: Origin<'_>, value: &[u8], rejection: Rejection) {
+        let layout = Arc::clone(self.layout(desk));
+        let mut batch = self.batch_for(desk, &layout, origin);
+        batch.push_rejected(origin, origin.line, value, rejection);
         self.batch = Some(batch);
     }
 
-    fn route_rows(&mut self, desk: &mut Desk, mut origin: Origin, mut text: &[u8]) {
+    fn route_rows(&mut self, desk: &mut Desk, mut origin: Origin<'_>, mut text: &[u8]) {
         if let Some(reason) = self.failed.clone() {
-            return self.pass_unread(desk, &origin, text, &reason);
+            return self.pass_unread(desk, origin, text, &reason);
         }
         if self.header.is_none() {
             match desk.declared.clone() {
                 Some(Ok(layout)) => self.header = Some(HeaderRead { layout, offset: None, doubted: None }),
                 Some(Err(rejection)) => {
                     self.fail(desk, origin.offset, rejection.clone());
-                    return self.pass_unread(desk, &origin, text, &rejection);
+                    return self.pass_unread(desk, origin, text, &rejection);
                 }
                 None if origin.first_row.is_none() => {
-                    let Some(behind) = self.take_first_row(desk, &origin, text) else { return };
+                    let Some(behind) = self.take_first_row(desk, origin, text) else { return };
                     text = behind;
                     origin.line += 1;
                 }
@@ -195,57 +186,10 @@ impl Upload {
         match &self.header {
             Some(header) if header.doubted.is_none() => {
                 let layout = Arc::clone(&header.layout);
-                self.read_rows(desk, layout, &origin, text, None);
+                self.read_rows(desk, layout, origin, text, None);
             }
             Some(_) | None => self.wait(desk, origin, text),
         }
-    }
-
-    /// Takes the first row for the header and returns the text behind it; `None` when there is nothing left to read.
-    fn take_first_row<'a>(&mut self, desk: &mut Desk, origin: &Origin, text: &'a [u8]) -> Option<&'a [u8]> {
-        let mut rows = Rows::new(text, desk.config.delimiter, None);
-        let row = std::iter::from_fn(|| rows.next_row(&mut desk.fields)).find(|row| !row.blank)?;
-        let behind = &text[rows.position()..];
-        let names = if row.defect.is_some() && fate::is_json_object(text) {
-            Err(json_rows())
-        } else {
-            read_names(&desk.config, &row, text, &mut desk.fields)
-        };
-        // A header row is a header marker to all who follow.
-        let accepted = names.and_then(|names| {
-            self.accept_header(
-                desk,
-                MarkerRecord {
-                    upload: self.id.clone(),
-                    offset: origin.offset,
-                    marker: Marker::Header(names.into()),
-                    attempt: origin.attempt.clone(),
-                    key: origin.key.clone(),
-                    value: None,
-                },
-            )
-        });
-        let Err(mut rejection) = accepted else { return Some(behind) };
-        rejection.message = format!("the first row cannot be the header: {}", rejection.message);
-        self.fail(desk, origin.offset, rejection.clone());
-        let origin = Origin { line: origin.line + 1, ..origin.clone() };
-        self.pass_unread(desk, &origin, behind, &rejection);
-        None
-    }
-
-    fn accept_header(&mut self, desk: &mut Desk, marker: MarkerRecord) -> Result<(), Rejection> {
-        let Marker::Header(names) = &marker.marker else { return Ok(()) };
-        let layout = desk.layout(names)?;
-        let offset = Some(marker.offset);
-        let doubted = match other_delimiter(&layout.header, desk.config.delimiter) {
-            Some(guess) => Some(Box::new((guess, marker))),
-            None => {
-                desk.out.push_back(StreamElement::Marker(marker));
-                None
-            }
-        };
-        self.header = Some(HeaderRead { layout, offset, doubted });
-        Ok(())
     }
 
     /// Takes a marker: what was read before it goes on before it.
@@ -257,7 +201,7 @@ impl Upload {
                 let is_first = self.attempt.is_none() && self.has_read_rows == Some(false) && self.failed.is_none();
                 if !is_same && !is_first {
                     let message = "another attempt began before the header of this one was known";
-                    self.give_up_waiting(desk, marker.offset, message);
+                    self.stop_waiting(desk, marker.offset, message);
                     *self = Upload::new(self.id.clone());
                 }
                 self.attempt.clone_from(&marker.attempt);
@@ -265,107 +209,34 @@ impl Upload {
             Marker::Header(_) if self.failed.is_none() => return self.take_header(desk, marker),
             Marker::Header(_) => {}
             Marker::Eof { rows, .. } => {
-                self.settle_doubt(desk, marker.offset);
-                let message = "the upload ended before a header came: send a header marker first, or declare the columns";
-                self.give_up_waiting(desk, marker.offset, message);
-                self.flush(desk);
+                let message =
+                    "the upload ended before a header came: send a header marker first, or declare the columns";
+                self.stop_waiting(desk, marker.offset, message);
                 self.show_columns(desk, &marker);
                 self.expects_rows = rows.is_some();
             }
             Marker::Abort => {
                 let message = "the upload was given up before its header was known";
-                self.give_up_waiting(desk, marker.offset, message);
+                self.stop_waiting(desk, marker.offset, message);
             }
         }
         desk.out.push_back(StreamElement::Marker(marker));
     }
 
-    fn take_header(&mut self, desk: &mut Desk, marker: MarkerRecord) {
-        let Marker::Header(names) = &marker.marker else { return };
-        let offset = marker.offset;
-        let Some(header) = &self.header else {
-            return match self.accept_header(desk, marker) {
-                Ok(()) => self.read_waiting(desk, offset),
-                Err(rejection) => self.fail(desk, offset, rejection),
-            };
-        };
-        if *unique_names(names) != *header.layout.header {
-            let earlier = header.offset.map_or("the one read before".to_owned(), |offset| format!("the one at offset {offset}"));
-            let message = format!("the header at offset {offset} names other columns than {earlier}: send #BEGIN first");
-            self.fail(desk, offset, Rejection::new(Reason::HeaderConflict, message));
-        } else if header.doubted.is_none() {
-            desk.out.push_back(StreamElement::Marker(marker));
-        }
-    }
-
     /// An upload without rows has columns too: a batch without rows tells those who follow.
     fn show_columns(&mut self, desk: &mut Desk, marker: &MarkerRecord) {
-        let Some(header) = self.header.as_ref().filter(|_| self.has_read_rows != Some(true) && self.failed.is_none()) else { return };
-        let origin = Origin {
-            offset: marker.offset,
-            key: marker.key.clone(),
-            attempt: self.attempt.clone(),
-            traceparent: None,
-            first_row: None,
-            line: 0,
+        let Some(header) = self.header.as_ref().filter(|_| self.has_read_rows != Some(true) && self.failed.is_none())
+        else {
+            return;
         };
-        let batch = Batch::new(&header.layout, &origin);
+        let (key, attempt) = (marker.key.as_ref(), self.attempt.as_deref());
+        let origin = Origin { offset: marker.offset, key, attempt, traceparent: None, first_row: None, line: 0 };
+        let batch = Batch::new(&header.layout, origin);
         desk.out.push_back(StreamElement::Rows(batch.finish(self.id.clone())));
     }
 
-    /// Keeps rows until the header is known.
-    fn wait(&mut self, desk: &mut Desk, origin: Origin, text: &[u8]) {
-        let offset = origin.offset;
-        let waiting = self.waiting.get_or_insert_default();
-        waiting.push(origin, text, desk.config.delimiter, &mut desk.fields);
-        let full = waiting.bytes > BYTES_MAX || desk.waiting_bytes + text.len() > ALL_BYTES_MAX;
-        if self.header.is_some() {
-            if full || waiting.rows >= DOUBT_ROWS {
-                self.settle_doubt(desk, offset);
-            }
-        } else if full || waiting.rows > ROWS_MAX {
-            let message = format!(
-                "{} rows ({} bytes) came and no header: send a header marker first, or declare the columns",
-                waiting.rows, waiting.bytes
-            );
-            self.fail(desk, offset, Rejection::new(Reason::CsvNoHeader, message));
-        }
-    }
-
-    /// The header is known: reads what waited for it.
-    fn read_waiting(&mut self, desk: &mut Desk, offset: Offset) {
-        let Some(header) = &self.header else { return };
-        if header.doubted.is_some() {
-            if self.waiting_rows() >= DOUBT_ROWS {
-                self.settle_doubt(desk, offset);
-            }
-            return;
-        }
-        let layout = Arc::clone(&header.layout);
-        for (origin, text) in self.waiting.take().unwrap_or_default().records {
-            self.read_rows(desk, Arc::clone(&layout), &origin, &text, None);
-        }
-    }
-
-    /// Believes a doubted header, or fails the upload, by the rows that have come.
-    fn settle_doubt(&mut self, desk: &mut Desk, offset: Offset) {
-        let Some(header) = &mut self.header else { return };
-        let Some((guess, marker)) = header.doubted.take().map(|doubted| *doubted) else { return };
-        let delimiter = desk.config.delimiter;
-        if !self.waiting.as_ref().is_some_and(|waiting| waiting.speaks_for(guess, delimiter, &mut desk.fields)) {
-            desk.out.push_back(StreamElement::Marker(marker));
-            return self.read_waiting(desk, offset);
-        }
-        let (guess, delimiter) = (delimiter_name(guess), delimiter_name(delimiter));
-        let message = format!(
-            "the header is one column under the delimiter {delimiter}, and nearly every row holds a {guess}: the delimiter seems to be \
-             {guess}; `sheetstream publish` finds it and writes commas"
-        );
-        self.fail(desk, offset, Rejection::new(Reason::CsvDelimiter, message));
-    }
-
     /// Ends what can be read of the upload. Its rows, those that waited and those that come later, go on unread behind the failure.
-    fn fail(&mut self, desk: &mut Desk, offset: Offset, rejection: Rejection) {
+    pub(super) fn fail(&mut self, desk: &mut Desk, offset: Offset, rejection: Rejection) {
         self.flush(desk);
         if let Some(header) = &mut self.header {
             header.doubted = None;
@@ -375,11 +246,13 @@ impl Upload {
         self.pass_waiting_unread(desk, &rejection);
     }
 
-    /// The header will not come any more.
-    pub(super) fn give_up_waiting(&mut self, desk: &mut Desk, offset: Offset, message: &str) {
+    /// Whatever still waits is decided now: a doubt is settled, and rows whose header did not come fail the upload.
+    pub(super) fn stop_waiting(&mut self, desk: &mut Desk, offset: Offset, message: &str) {
+        self.settle_doubt(desk, offset);
         if self.waiting.is_some() {
             self.fail(desk, offset, Rejection::new(Reason::CsvNoHeader, message));
         }
+        self.flush(desk);
     }
 
     /// The upload is closed: rows that wait came too late for it.
@@ -391,49 +264,56 @@ impl Upload {
     }
 
     fn pass_waiting_unread(&mut self, desk: &mut Desk, reason: &Rejection) {
-        for (origin, text) in self.waiting.take().unwrap_or_default().records {
-            self.pass_unread(desk, &origin, &text, reason);
+        for record in self.waiting.take().unwrap_or_default().records {
+            self.pass_unread(desk, record.origin(), &record.text, reason);
         }
         self.flush(desk);
     }
 
-    fn pass_unread(&mut self, desk: &mut Desk, origin: &Origin, text: &[u8], reason: &Rejection) {
-        let layout = self.header.as_ref().map_or(&desk.nameless, |header| &header.layout);
-        self.read_rows(desk, Arc::clone(layout), origin, text, Some(reason));
+    pub(super) fn pass_unread(&mut self, desk: &mut Desk, origin: Origin<'_>, text: &[u8], reason: &Rejection) {
+        let layout = Arc::clone(self.layout(desk));
+        self.read_rows(desk, layout, origin, text, Some(reason));
+    }
+
+    fn layout<'a>(&'a self, desk: &'a Desk) -> &'a Arc<Layout> {
+        self.header.as_ref().map_or(&desk.nameless, |header| &header.layout)
     }
 
     /// Rows into the batch. With `unread` none of them is read: that is the fate of all.
-    fn read_rows(
+    pub(super) fn read_rows(
         &mut self,
         desk: &mut Desk,
         layout: Arc<Layout>,
-        origin: &Origin,
+        origin: Origin<'_>,
         text: &[u8],
         unread: Option<&Rejection>,
     ) {
-        let config = Arc::clone(&desk.config);
-        let check = TextCheck::of(text);
-        let named = !layout.header.is_empty();
-        let mut rows = Rows::new(text, config.delimiter, named.then_some(layout.header.len()));
         let mut batch = self.batch_for(desk, &layout, origin);
+        let Desk { config, fields, out, .. } = desk;
+        let text = Text::new(text);
+        let named = !layout.header.is_empty();
+        let mut rows = Rows::new(text.bytes, config.delimiter, named.then_some(layout.header.len()));
         let mut line = origin.line;
-        while let Some(row) = rows.next_row(&mut desk.fields) {
+        while let Some(row) = rows.next_row(fields) {
             if row.blank {
                 continue;
             }
             let verdict = match unread {
                 Some(reason) => Err(reason.clone()),
-                None => fate::judge(&config, &layout, &row, text, check, &mut desk.fields),
+                None => fate::judge(config, &layout, &row, text, fields),
             };
-            let is_json = line == origin.line && verdict.as_ref().is_err_and(|why| fate::is_json_instead(why, text));
-            if is_json {
-                batch.push(origin, line, text.trim_ascii_end(), Err::<std::iter::Empty<_>, _>(json_rows()));
-                break;
+            match verdict {
+                Ok(()) => batch.push(origin, line, row.bytes, text.cells(fields)),
+                Err(rejection) if line == origin.line && fate::is_json_instead(&rejection, text.bytes) => {
+                    batch.push_rejected(origin, line, text.bytes.trim_ascii_end(), json_rows());
+                    line += 1;
+                    break;
+                }
+                Err(rejection) => batch.push_rejected(origin, line, row.bytes, rejection),
             }
-            batch.push(origin, line, row.bytes, verdict.map(|()| desk.fields.iter(text)));
             line += 1;
             if batch.is_full() {
-                desk.out.push_back(StreamElement::Rows(batch.finish(self.id.clone())));
+                out.push_back(StreamElement::Rows(batch.finish(self.id.clone())));
                 batch = Box::new(Batch::new(&layout, origin));
             }
         }
@@ -444,7 +324,7 @@ impl Upload {
     }
 
     /// The batch that grows, if rows of this record may stand in it, else a new one.
-    fn batch_for(&mut self, desk: &mut Desk, layout: &Arc<Layout>, origin: &Origin) -> Box<Batch> {
+    fn batch_for(&mut self, desk: &mut Desk, layout: &Arc<Layout>, origin: Origin<'_>) -> Box<Batch> {
         if self.batch.as_ref().is_some_and(|batch| !batch.takes(layout, origin)) {
             self.flush(desk);
         }
@@ -458,15 +338,7 @@ impl Upload {
     }
 }
 
-fn json_rows() -> Rejection {
+pub(super) fn json_rows() -> Rejection {
     let message = "the value is a JSON object, and rows are CSV: JSON rows are not read yet";
     Rejection::new(Reason::RecordNotText, message)
-}
-
-/// The delimiter that a header of one column seems to be written with.
-fn other_delimiter(header: &[String], delimiter: u8) -> Option<u8> {
-    let [name] = header else { return None };
-    let count = |guess: u8| name.bytes().filter(|byte| *byte == guess).count();
-    let likeliest = DELIMITERS.into_iter().filter(|guess| *guess != delimiter).rev().max_by_key(|guess| count(*guess))?;
-    (count(likeliest) > 0).then_some(likeliest)
 }

@@ -1,7 +1,5 @@
 //! Rows that came before the header they are read with is known, as they came.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::record::Offset;
@@ -19,12 +17,12 @@ pub(super) const DOUBT_ROWS: u64 = 100;
 const OVERHEAD_BYTES: usize = 128;
 
 /// Where rows come from: the record, and the place of the first of them in it.
-#[derive(Clone, Debug)]
-pub(super) struct Origin {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
     pub(super) offset: Offset,
-    pub(super) key: Option<Bytes>,
-    pub(super) attempt: Option<Arc<str>>,
-    pub(super) traceparent: Option<Arc<str>>,
+    pub(super) key: Option<&'a Bytes>,
+    pub(super) attempt: Option<&'a str>,
+    pub(super) traceparent: Option<&'a str>,
     /// `ss-row` of the record.
     pub(super) first_row: Option<u64>,
     /// Rows of the record that came before.
@@ -34,28 +32,61 @@ pub(super) struct Origin {
 /// Records that wait, in log order.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    pub(super) records: Vec<(Origin, Bytes)>,
+    pub(super) records: Vec<WaitingRecord>,
     pub(super) rows: u64,
     pub(super) bytes: usize,
 }
 
-impl Waiting {
-    /// Keeps its own copy of the text, so that a small row does not hold a large fetch in memory.
-    pub(super) fn push(&mut self, origin: Origin, text: &[u8], delimiter: u8, fields: &mut Fields) {
-        let rows = count_rows(text, delimiter, fields);
-        if rows == 0 {
-            return;
+/// A record that waits. It owns what it holds, so that a small row does not keep a large fetch in memory.
+#[derive(Debug)]
+pub(super) struct WaitingRecord {
+    offset: Offset,
+    key: Option<Bytes>,
+    attempt: Option<Box<str>>,
+    traceparent: Option<Box<str>>,
+    first_row: Option<u64>,
+    line: u32,
+    pub(super) text: Box<[u8]>,
+}
+
+impl WaitingRecord {
+    pub(super) fn origin(&self) -> Origin<'_> {
+        Origin {
+            offset: self.offset,
+            key: self.key.as_ref(),
+            attempt: self.attempt.as_deref(),
+            traceparent: self.traceparent.as_deref(),
+            first_row: self.first_row,
+            line: self.line,
         }
+    }
+}
+
+impl Waiting {
+    pub(super) fn push(&mut self, origin: Origin<'_>, text: &[u8], rows: u64) {
         self.rows += rows;
         self.bytes += text.len() + OVERHEAD_BYTES;
-        self.records.push((origin, Bytes::copy_from_slice(text)));
+        self.records.push(WaitingRecord {
+            offset: origin.offset,
+            key: origin.key.map(|key| Bytes::copy_from_slice(key)),
+            attempt: origin.attempt.map(Box::from),
+            traceparent: origin.traceparent.map(Box::from),
+            first_row: origin.first_row,
+            line: origin.line,
+            text: text.into(),
+        });
+    }
+
+    /// First record that waits.
+    pub(super) fn since(&self) -> Option<Offset> {
+        self.records.first().map(|record| record.offset)
     }
 
     /// True when more than 90 % of the first [`DOUBT_ROWS`] rows hold the byte too.
     pub(super) fn speaks_for(&self, guess: u8, delimiter: u8, fields: &mut Fields) -> bool {
         let (mut seen, mut holding) = (0, 0);
-        for (_, text) in &self.records {
-            let mut rows = Rows::new(text, delimiter, None);
+        for record in &self.records {
+            let mut rows = Rows::new(&record.text, delimiter, None);
             while let Some(row) = rows.next_row(fields) {
                 if !row.blank && seen < DOUBT_ROWS {
                     seen += 1;
@@ -67,7 +98,8 @@ impl Waiting {
     }
 }
 
-fn count_rows(text: &[u8], delimiter: u8, fields: &mut Fields) -> u64 {
+/// Rows of a text that are not blank.
+pub(super) fn count_rows(text: &[u8], delimiter: u8, fields: &mut Fields) -> u64 {
     let mut rows = Rows::new(text, delimiter, None);
     let mut count = 0;
     while let Some(row) = rows.next_row(fields) {

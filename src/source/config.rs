@@ -1,0 +1,91 @@
+//! What a topology says of its source, proven.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::record::ColumnType;
+
+/// What the topology says of its source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceConfig {
+    /// Name of the node.
+    pub node: Arc<str>,
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Where column names come from; a header marker beats both.
+    pub header: HeaderFrom,
+    /// Column types by name; a column that is not named is [`ColumnType::Auto`].
+    pub columns: BTreeMap<String, ColumnType>,
+    /// Where the upload id comes from.
+    pub upload: UploadFrom,
+    /// Which spellings of markers are read.
+    pub markers: Markers,
+    /// Field delimiter, an ASCII byte.
+    pub delimiter: u8,
+    /// A stray quote or text behind a closing one is kept as text instead of rejecting the row (`quotes = "lenient"`).
+    pub lenient_quotes: bool,
+    /// A short row is filled with empty fields, surplus empty fields are dropped (`field_count = "pad"`).
+    pub pad_fields: bool,
+    /// Characters that XML forbids are taken out instead of rejecting the row (`control = "strip"`).
+    pub strip_control: bool,
+    /// A cell above 32,767 characters is cut instead of rejecting the row (`long_cells = "truncate"`).
+    pub truncate_cells: bool,
+    /// What a rejected row does.
+    pub on_error: OnError,
+    /// Silence after which an open upload is given up.
+    pub idle_timeout: Duration,
+    /// What an end of file does whose count or checksum is not met.
+    pub incomplete: Incomplete,
+}
+
+/// Where column names come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderFrom {
+    /// The first row of each upload.
+    First,
+    /// The topology.
+    Declared(Arc<[String]>),
+}
+
+/// Where the upload id comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadFrom {
+    /// Header `ss-upload`, else the key, else anonymous.
+    Auto,
+    /// The record key.
+    Key,
+    /// This header.
+    Header(Arc<str>),
+    /// One upload after the other in each partition, whatever the keys.
+    Partition,
+}
+
+/// Which spellings of markers are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Markers {
+    /// Headers and text.
+    All,
+    /// Headers only; a value that looks like a marker is data.
+    Headers,
+}
+
+/// What a rejected row does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// It goes to the dead letters and the upload goes on.
+    Continue,
+    /// It fails its upload.
+    Fail,
+}
+
+/// What an end of file does whose count or checksum is not met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incomplete {
+    /// Wait for the missing rows until the idle timeout.
+    Hold,
+    /// Publish what is there, flagged.
+    Emit,
+    /// Fail at once.
+    Fail,
+}

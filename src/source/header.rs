@@ -1,0 +1,149 @@
+//! How an upload gets its header: from its first row or a marker, at once or after a doubt, and what waits until then.
+
+use std::sync::Arc;
+
+use crate::record::{Marker, MarkerRecord, Offset, Reason, Rejection, StreamElement};
+use crate::source::columns::{read_names, unique_names};
+use crate::source::csv::Rows;
+use crate::source::encoding::{DELIMITERS, delimiter_name};
+use crate::source::fate;
+use crate::source::upload::{Desk, HeaderRead, Upload, json_rows};
+use crate::source::waiting::{ALL_BYTES_MAX, BYTES_MAX, DOUBT_ROWS, Origin, ROWS_MAX, count_rows};
+
+impl Upload {
+    /// Takes the first row for the header and returns the text behind it; `None` when there is nothing left to read.
+    pub(super) fn take_first_row<'a>(
+        &mut self,
+        desk: &mut Desk,
+        mut origin: Origin<'_>,
+        text: &'a [u8],
+    ) -> Option<&'a [u8]> {
+        let mut rows = Rows::new(text, desk.config.delimiter, None);
+        let row = std::iter::from_fn(|| rows.next_row(&mut desk.fields)).find(|row| !row.blank)?;
+        let behind = &text[rows.position()..];
+        let names = if row.defect.is_some() && fate::is_json_object(text) {
+            Err(json_rows())
+        } else {
+            read_names(&desk.config, &row, text, &mut desk.fields)
+        };
+        // A header row is a header marker to all who follow.
+        let accepted = names.and_then(|names| {
+            self.accept_header(
+                desk,
+                MarkerRecord {
+                    upload: self.id.clone(),
+                    offset: origin.offset,
+                    marker: Marker::Header(names.into()),
+                    attempt: origin.attempt.map(Arc::from),
+                    key: origin.key.cloned(),
+                    value: None,
+                },
+            )
+        });
+        let Err(mut rejection) = accepted else { return Some(behind) };
+        rejection.message = format!("the first row cannot be the header: {}", rejection.message);
+        self.fail(desk, origin.offset, rejection.clone());
+        origin.line += 1;
+        self.pass_unread(desk, origin, behind, &rejection);
+        None
+    }
+
+    fn accept_header(&mut self, desk: &mut Desk, marker: MarkerRecord) -> Result<(), Rejection> {
+        let Marker::Header(names) = &marker.marker else { return Ok(()) };
+        let layout = desk.layout(names)?;
+        let offset = Some(marker.offset);
+        let doubted = match other_delimiter(&layout.header, desk.config.delimiter) {
+            Some(guess) => Some(Box::new((guess, marker))),
+            None => {
+                desk.out.push_back(StreamElement::Marker(marker));
+                None
+            }
+        };
+        self.header = Some(HeaderRead { layout, offset, doubted });
+        Ok(())
+    }
+
+    pub(super) fn take_header(&mut self, desk: &mut Desk, marker: MarkerRecord) {
+        let Marker::Header(names) = &marker.marker else { return };
+        let offset = marker.offset;
+        let Some(header) = &self.header else {
+            return match self.accept_header(desk, marker) {
+                Ok(()) => self.read_waiting(desk, offset),
+                Err(rejection) => self.fail(desk, offset, rejection),
+            };
+        };
+        if *unique_names(names) != *header.layout.header {
+            let earlier =
+                header.offset.map_or("the one read before".to_owned(), |offset| format!("the one at offset {offset}"));
+            let message =
+                format!("the header at offset {offset} names other columns than {earlier}: send #BEGIN first");
+            self.fail(desk, offset, Rejection::new(Reason::HeaderConflict, message));
+        } else if header.doubted.is_none() {
+            desk.out.push_back(StreamElement::Marker(marker));
+        }
+    }
+
+    /// Keeps rows until the header is known.
+    pub(super) fn wait(&mut self, desk: &mut Desk, origin: Origin<'_>, text: &[u8]) {
+        let offset = origin.offset;
+        let rows = count_rows(text, desk.config.delimiter, &mut desk.fields);
+        if rows == 0 {
+            return;
+        }
+        let waiting = self.waiting.get_or_insert_default();
+        waiting.push(origin, text, rows);
+        let full = waiting.bytes > BYTES_MAX || desk.waiting_bytes + text.len() > ALL_BYTES_MAX;
+        if self.header.is_some() {
+            if full || waiting.rows >= DOUBT_ROWS {
+                self.settle_doubt(desk, offset);
+            }
+        } else if full || waiting.rows > ROWS_MAX {
+            let message = format!(
+                "{} rows ({} bytes) came and no header: send a header marker first, or declare the columns",
+                waiting.rows, waiting.bytes
+            );
+            self.fail(desk, offset, Rejection::new(Reason::CsvNoHeader, message));
+        }
+    }
+
+    /// The header is known: reads what waited for it.
+    fn read_waiting(&mut self, desk: &mut Desk, offset: Offset) {
+        let Some(header) = &self.header else { return };
+        if header.doubted.is_some() {
+            if self.waiting_rows() >= DOUBT_ROWS {
+                self.settle_doubt(desk, offset);
+            }
+            return;
+        }
+        let layout = Arc::clone(&header.layout);
+        for record in self.waiting.take().unwrap_or_default().records {
+            self.read_rows(desk, Arc::clone(&layout), record.origin(), &record.text, None);
+        }
+    }
+
+    /// Believes a doubted header, or fails the upload, by the rows that have come.
+    pub(super) fn settle_doubt(&mut self, desk: &mut Desk, offset: Offset) {
+        let Some(header) = &mut self.header else { return };
+        let Some((guess, marker)) = header.doubted.take().map(|doubted| *doubted) else { return };
+        let delimiter = desk.config.delimiter;
+        if !self.waiting.as_ref().is_some_and(|waiting| waiting.speaks_for(guess, delimiter, &mut desk.fields)) {
+            desk.out.push_back(StreamElement::Marker(marker));
+            return self.read_waiting(desk, offset);
+        }
+        let (guess, delimiter) = (delimiter_name(guess), delimiter_name(delimiter));
+        let message = format!(
+            "the header is one column under the delimiter {delimiter}, and nearly every row holds a {guess}: the delimiter seems to be \
+             {guess}; `sheetstream publish` finds it and writes commas"
+        );
+        self.fail(desk, offset, Rejection::new(Reason::CsvDelimiter, message));
+    }
+}
+
+/// The delimiter that a header of one column seems to be written with.
+fn other_delimiter(header: &[String], delimiter: u8) -> Option<u8> {
+    let [name] = header else { return None };
+    let count = |guess: u8| name.bytes().filter(|byte| *byte == guess).count();
+    let likeliest =
+        DELIMITERS.into_iter().filter(|guess| *guess != delimiter).rev().max_by_key(|guess| count(*guess))?;
+    (count(likeliest) > 0).then_some(likeliest)
+}
