@@ -6,14 +6,12 @@ use crate::sink::status::StatusRecord;
 use crate::state::keys::LedgerState;
 use crate::transport::TransportError;
 
-/// The terminal records of one task's status partition, the newest of each upload.
+/// The terminal records of one task's status partition in their order, all that compaction has left: a replay needs the end before the last
+/// one too.
 pub fn read(client: &KafkaClient, status: &TopicPartition) -> Result<Vec<LedgerState>, TransportError> {
-    let mut ledger = std::collections::BTreeMap::new();
+    let mut ledger = Vec::new();
     client.read_all(status, &mut |record| {
-        let entry = record.value.as_deref().and_then(StatusRecord::parse).and_then(|status| status.ledger());
-        if let Some(entry) = entry {
-            ledger.insert(entry.id.clone(), entry);
-        }
+        ledger.extend(record.value.as_deref().and_then(StatusRecord::parse).and_then(|status| status.ledger()));
     })?;
-    Ok(ledger.into_values().collect())
+    Ok(ledger)
 }
