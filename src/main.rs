@@ -12,7 +12,7 @@ use cli::{Arguments, Exit, LogFormat};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    trace(arguments.global.log_format);
+    trace(arguments.global.log_format, arguments.command.default_log_levels());
     match arguments.command.run(&arguments.global) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -26,8 +26,8 @@ fn main() -> ExitCode {
 }
 
 /// Logs to stderr; `SHEETSTREAM_LOG` sets levels, as in `info,sheetstream::kafka=debug`.
-fn trace(format: LogFormat) {
-    let levels = EnvFilter::try_from_env("SHEETSTREAM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+fn trace(format: LogFormat, default_levels: &str) {
+    let levels = EnvFilter::try_from_env("SHEETSTREAM_LOG").unwrap_or_else(|_| EnvFilter::new(default_levels));
     let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(io::stderr);
     match format {
         LogFormat::Json => log.json().init(),

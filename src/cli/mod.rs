@@ -81,6 +81,15 @@ pub enum Command {
 }
 
 impl Command {
+    /// What is logged unless `SHEETSTREAM_LOG` says otherwise. A service tells what it does, other commands only what is odd; rskafka
+    /// logs as errors what we then answer by reading on without it.
+    pub fn default_log_levels(&self) -> &'static str {
+        match self {
+            Command::Run(_) => "info,rskafka=off",
+            _ => "warn,rskafka=off",
+        }
+    }
+
     /// Does it. An outcome that is no error, such as invalid files, is an [`Exit`] of its own.
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
