@@ -150,7 +150,11 @@ impl TopologyTestDriver {
 
     /// Appends a record and processes it.
     pub fn pipe(&mut self, key: &str, value: impl Into<Bytes>) {
-        self.pipe_record(Record { key: Some(Bytes::copy_from_slice(key.as_bytes())), value: Some(value.into()), ..Record::default() });
+        self.pipe_record(Record {
+            key: Some(Bytes::copy_from_slice(key.as_bytes())),
+            value: Some(value.into()),
+            ..Record::default()
+        });
     }
 
     /// Appends a record with headers and processes it.
@@ -181,7 +185,12 @@ impl TopologyTestDriver {
     }
 
     fn end(&self) -> Offset {
-        Offset(self.log_start.0.max(self.log.last().map_or(0, |r| r.offset.0 + 1)).max(self.poisoned.last().map_or(0, |(o, _)| o.0 + 1)))
+        Offset(
+            self.log_start
+                .0
+                .max(self.log.last().map_or(0, |r| r.offset.0 + 1))
+                .max(self.poisoned.last().map_or(0, |(o, _)| o.0 + 1)),
+        )
     }
 
     /// Retention: the log begins at `offset` from now on.

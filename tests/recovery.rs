@@ -219,7 +219,7 @@ fn an_expired_commit_and_lost_state_publish_nothing_again() {
         driver.expire_offset();
         driver.run(10).expect("another run");
         for (upload, book) in UPLOADS.iter().zip(&expected.books) {
-            assert_eq!(driver.workbooks(upload), [book.clone()], "{upload}");
+            assert_eq!(driver.workbooks(upload), std::slice::from_ref(book), "{upload}");
         }
     }
 }

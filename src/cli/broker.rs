@@ -7,7 +7,13 @@ use sheetstream::kafka::KafkaConfig;
 #[derive(Args, Debug)]
 pub struct Broker {
     /// Brokers to begin with
-    #[arg(long, env = "SHEETSTREAM_BROKERS", default_value = "localhost:9092", value_delimiter = ',', value_name = "HOST:PORT,...")]
+    #[arg(
+        long,
+        env = "SHEETSTREAM_BROKERS",
+        default_value = "localhost:9092",
+        value_delimiter = ',',
+        value_name = "HOST:PORT,..."
+    )]
     brokers: Vec<String>,
     /// Name that an operator sees us under
     #[arg(long, env = "SHEETSTREAM_CLIENT_ID", value_name = "NAME")]

@@ -91,7 +91,11 @@ impl Fetch {
             }
             if Instant::now() > deadline {
                 let ids: Vec<&str> = missing.into_iter().collect();
-                anyhow::bail!("no workbook within {} s of: {}; the status topic says what became of it", self.timeout, ids.join(", "));
+                anyhow::bail!(
+                    "no workbook within {} s of: {}; the status topic says what became of it",
+                    self.timeout,
+                    ids.join(", ")
+                );
             }
         }
     }
@@ -127,7 +131,11 @@ impl Fetch {
         let path = path.display().to_string();
         if global.json {
             let (upload, revision, sha256) = (&workbook.upload, workbook.revision, &workbook.sha256);
-            writeln!(io::stdout(), "{}", json!({ "upload": upload, "revision": revision, "sha256": sha256, "path": path }))?;
+            writeln!(
+                io::stdout(),
+                "{}",
+                json!({ "upload": upload, "revision": revision, "sha256": sha256, "path": path })
+            )?;
         } else {
             writeln!(io::stdout(), "{path}")?;
         }

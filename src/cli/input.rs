@@ -1,7 +1,7 @@
 //! Options of the commands that read CSV files, and the bar that shows how far they are.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -68,7 +68,7 @@ impl Input {
 /// The name that a file gives its upload.
 pub fn upload_name(path: &Path) -> String {
     match path.file_name() {
-        Some(name) if path != PathBuf::from("-") => name.to_string_lossy().into_owned(),
+        Some(name) if path != "-" => name.to_string_lossy().into_owned(),
         _ => "stdin.csv".to_owned(),
     }
 }

@@ -126,7 +126,8 @@ pub fn safe_file_name(name: &str) -> String {
     };
     let mut stem: String = if stem.is_empty() { "workbook".into() } else { stem.into() };
     let device = stem.to_ascii_uppercase();
-    let numbered = |prefix: &str| device.strip_prefix(prefix).is_some_and(|n| n.len() == 1 && n.as_bytes()[0].is_ascii_digit());
+    let numbered =
+        |prefix: &str| device.strip_prefix(prefix).is_some_and(|n| n.len() == 1 && n.as_bytes()[0].is_ascii_digit());
     if ["CON", "PRN", "AUX", "NUL"].contains(&device.as_str()) || numbered("COM") || numbered("LPT") {
         stem.push('_');
     }

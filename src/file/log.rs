@@ -46,7 +46,8 @@ impl Fetcher for FileLog {
     fn fetch(&mut self, _: Duration) -> Result<Fetched, TransportError> {
         let mut fetched = Fetched { next: self.next, ..Fetched::default() };
         if let Ok(record) = self.records.recv() {
-            let UploadRecord { value, headers, .. } = record.map_err(|error| TransportError::Failed(error.to_string()))?;
+            let UploadRecord { value, headers, .. } =
+                record.map_err(|error| TransportError::Failed(error.to_string()))?;
             let (key, offset) = (Some(self.key.clone()), self.next);
             fetched.records.push(Record { offset, timestamp_ms: -1, key, value: Some(value), headers });
             self.next = self.next.next();

@@ -114,7 +114,8 @@ impl UploadRecords {
     }
 
     fn record(&self, kind: &str, value: Bytes, rows: u32, more: impl IntoIterator<Item = Header>) -> UploadRecord {
-        let mut headers = vec![Header::new("ss-type", kind.to_owned()), Header::new("ss-attempt", self.attempt.clone())];
+        let mut headers =
+            vec![Header::new("ss-type", kind.to_owned()), Header::new("ss-attempt", self.attempt.clone())];
         headers.extend(more);
         UploadRecord { value, headers, rows }
     }

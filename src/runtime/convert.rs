@@ -33,7 +33,8 @@ pub fn convert(
     out: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Converted, TaskError> {
-    let failed = |error: std::io::Error| TaskError::Transport(TransportError::Failed(format!("{}: {error}", out.display())));
+    let failed =
+        |error: std::io::Error| TaskError::Transport(TransportError::Failed(format!("{}: {error}", out.display())));
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let sink = &topology.sink;
     let mut outbox = FileOutbox::new(out, sink.topic.clone(), sink.dead_letter_topic.clone());

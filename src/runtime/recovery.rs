@@ -69,11 +69,9 @@ pub fn plan(
         (Committed::Ours(progress), Err(because)) => {
             RecoveryPlan::Rebuild { replay_from: progress.replay_from, silent_below: progress.next, because }
         }
-        (Committed::None, Ok(state)) => RecoveryPlan::Resume {
-            refill_from: state.refill_from,
-            position: state.offset,
-            silent_below: state.offset,
-        },
+        (Committed::None, Ok(state)) => {
+            RecoveryPlan::Resume { refill_from: state.refill_from, position: state.offset, silent_below: state.offset }
+        }
         // Everything up to the newest completion was processed, or its status would not be there.
         (Committed::None, Err(because)) => {
             let processed = ledger.iter().map(|entry| entry.completion_offset.next()).max();

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use crate::aggregate::{
-    Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase, Standing, UploadStatus,
-};
+use crate::aggregate::{Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase, Standing, UploadStatus};
 use crate::map;
 use crate::processor::{ProcessError, Processor};
 use crate::record::{Offset, Reason, Rejection, StreamElement, TaskId, TopicPartition, UploadId};
@@ -387,7 +385,13 @@ impl StreamTask {
         self.aggregate.write_state(self.position, &mut batch);
         let state = TaskState {
             offset: self.position,
-            refill_from: self.aggregate.refill_from().into_iter().chain(self.source.oldest_waiting()).min().unwrap_or(self.position),
+            refill_from: self
+                .aggregate
+                .refill_from()
+                .into_iter()
+                .chain(self.source.oldest_waiting())
+                .min()
+                .unwrap_or(self.position),
             replay_from: progress.replay_from,
             topology: self.topology.hash.to_string(),
             waiting: self.source.waiting_uploads().map(|(id, from)| (id.as_str().to_owned(), from)).collect(),
@@ -505,7 +509,10 @@ impl StreamTask {
         chunks.finish()?;
         match sent {
             Err(TransportError::TooLarge(limit)) => {
-                let what = format!("a record of {} bytes is too large for topic {}: {limit};", sink.record_bytes_max, sink.topic);
+                let what = format!(
+                    "a record of {} bytes is too large for topic {}: {limit};",
+                    sink.record_bytes_max, sink.topic
+                );
                 let message = format!("{what} lower record_bytes_max or raise the topic's max.message.bytes");
                 return Ok(Err(Rejection::new(Reason::WorkbookTooLarge, message)));
             }

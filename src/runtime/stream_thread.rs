@@ -60,11 +60,15 @@ pub struct StreamThread {
 
 impl StreamThread {
     /// Starts a thread named `stream-<number>`.
-    pub fn spawn(number: usize, commit_interval: Duration, reports: Sender<TaskReport>) -> std::io::Result<StreamThread> {
+    pub fn spawn(
+        number: usize,
+        commit_interval: Duration,
+        reports: Sender<TaskReport>,
+    ) -> std::io::Result<StreamThread> {
         let (commands, inbox) = channel();
-        let join = std::thread::Builder::new()
-            .name(format!("stream-{number}"))
-            .spawn(move || RunLoop { inbox, reports, commit_interval, tasks: BTreeMap::new(), started: Instant::now() }.run())?;
+        let join = std::thread::Builder::new().name(format!("stream-{number}")).spawn(move || {
+            RunLoop { inbox, reports, commit_interval, tasks: BTreeMap::new(), started: Instant::now() }.run()
+        })?;
         Ok(StreamThread { commands, thread: join.thread().clone(), join })
     }
 
@@ -219,7 +223,8 @@ fn close(id: &TaskId, slot: Slot) {
     ingest.stop();
     match task.commit(&mut outbox) {
         Ok(()) => info!(task = %id, position = %task.position(), "task closed"),
-        Err(error) => warn!(task = %id, %error, "task closed without a commit; the next start replays from the one before"),
+        Err(error) => {
+            warn!(task = %id, %error, "task closed without a commit; the next start replays from the one before")
+        }
     }
 }
-

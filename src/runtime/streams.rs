@@ -45,7 +45,8 @@ pub enum StreamsError {
 /// Runs topologies until `stop` is set or something cannot go on. Uploads survive however it ends; a stop in order also commits, leaves
 /// the groups and marks the state clean.
 pub fn run(topologies: Vec<Topology>, config: StreamsConfig, stop: &AtomicBool) -> Result<(), StreamsError> {
-    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("kafka").enable_all().build()?;
+    let tokio =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("kafka").enable_all().build()?;
     let client = KafkaClient::new(tokio.handle().clone(), config.kafka.clone());
     let options = StateOptions { power_safe: config.power_safe, ..StateOptions::default() };
     let state = Arc::new(StateDir::open(&config.state_dir, options)?);
@@ -53,7 +54,14 @@ pub fn run(topologies: Vec<Topology>, config: StreamsConfig, stop: &AtomicBool) 
     let (reports, inbox) = channel();
     let spawn = |number| StreamThread::spawn(number, config.commit_interval, reports.clone());
     let threads = (0..config.threads.max(1)).map(spawn).collect::<Result<Vec<_>, _>>()?;
-    let mut manager = Manager { client, state: state.clone(), threads, applications: Vec::new(), retries: Vec::new(), next_thread: 0 };
+    let mut manager = Manager {
+        client,
+        state: state.clone(),
+        threads,
+        applications: Vec::new(),
+        retries: Vec::new(),
+        next_thread: 0,
+    };
     let outcome = manager.join(topologies, &config).and_then(|()| manager.serve(&inbox, stop));
     manager.close();
     let closed = state.close();
@@ -129,7 +137,8 @@ impl Manager {
 
     fn on_group(&mut self, application: usize, event: GroupEvent) -> Result<(), StreamsError> {
         let app = &mut self.applications[application];
-        let id = |partition: &TopicPartition| TaskId { topology: app.topology.name.clone(), partition: partition.partition };
+        let id =
+            |partition: &TopicPartition| TaskId { topology: app.topology.name.clone(), partition: partition.partition };
         match event {
             GroupEvent::Assigned(partitions, fence) => {
                 let ids: Vec<TaskId> = partitions.iter().map(id).collect();
@@ -187,7 +196,7 @@ impl Manager {
                     return Ok(());
                 }
                 warn!(task = %id, %error, "task failed");
-                let wait = after(&error).ok_or(()).or_else(|()| Err(StreamsError::Task(id.clone(), error)))?;
+                let wait = after(&error).ok_or_else(|| StreamsError::Task(id.clone(), error))?;
                 self.retries.push((Instant::now() + wait, id));
                 Ok(())
             }
@@ -232,8 +241,11 @@ fn check_topics(client: &KafkaClient, topology: &Topology) -> Result<i32, Transp
     let status = client.describe_topic(&sink.status_topic).map_err(hint)?;
     if status.partitions < input.partitions {
         let (found, wanted) = (status.partitions, input.partitions);
-        let what = format!("{} has {found} partitions and the source {wanted}; task k writes its partition k", status.name);
-        return Err(TransportError::Topic(format!("{what}: add partitions with kafka-topics --alter --partitions {wanted}")));
+        let what =
+            format!("{} has {found} partitions and the source {wanted}; task k writes its partition k", status.name);
+        return Err(TransportError::Topic(format!(
+            "{what}: add partitions with kafka-topics --alter --partitions {wanted}"
+        )));
     }
     Ok(input.partitions)
 }
@@ -272,4 +284,3 @@ fn task_maker(id: TaskId, app: &Application, client: KafkaClient, state: Arc<Sta
         Ok(RunningTask { task, ingest, outbox })
     })
 }
-

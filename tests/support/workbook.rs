@@ -17,12 +17,6 @@ pub fn sheets(xlsx: &[u8]) -> BTreeMap<String, Vec<Vec<String>>> {
     names.into_iter().map(read).collect()
 }
 
-/// Sheet names in workbook order.
-pub fn sheet_names(xlsx: &[u8]) -> Vec<String> {
-    let book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(xlsx)).expect("calamine opens the workbook");
-    book.sheet_names().to_vec()
-}
-
 fn text(cell: &Data) -> String {
     match cell {
         Data::Empty => String::new(),
