@@ -61,6 +61,8 @@ pub struct Aggregate {
     columns: Arc<[(String, ColumnType)]>,
     /// The upload that rows came for last.
     latest: Option<UploadId>,
+    /// The last offsets that were found missing.
+    lost: Option<Range<Offset>>,
 }
 
 /// An upload that was open when the state was written.
@@ -97,6 +99,7 @@ impl Aggregate {
             waiting_bytes: 0,
             columns: Arc::new([]),
             latest: None,
+            lost: None,
         }
     }
 
@@ -191,7 +194,14 @@ impl Aggregate {
                 self.late_row(batch, at, ctx);
                 return Ok(at + 1);
             }
-            Found::New(revision) | Found::Ended(revision) => self.begin(&batch.upload, revision, offset, ctx),
+            Found::New(revision) | Found::Ended(revision) => {
+                let mut upload = self.begin(&batch.upload, revision, offset, ctx);
+                if let Some(lost) = self.lost.as_ref().filter(|_| !batch.numbered && offset < ctx.silent_below()) {
+                    // It was open at the last commit, and what the log has lost since may be its beginning.
+                    upload.fail_and_tell(rows_lost(lost), ctx.silent_below(), ctx);
+                }
+                upload
+            }
         };
         upload.touch(ctx.now_ms);
         let known_end = upload.known_end.unwrap_or(Offset(i64::MAX));
@@ -240,25 +250,17 @@ impl Aggregate {
         self.keep(upload);
     }
 
-    /// Offsets that the log no longer holds: every upload that began before them has lost rows, for all one can know.
+    /// Offsets that the log no longer holds: every upload that began before their end has lost rows, for all one can know.
     pub fn log_gap(&mut self, lost: Range<Offset>, ctx: &mut AggregateContext) {
-        if ctx.phase == Phase::Refill {
-            return; // what is missing then shows in the counts
-        }
         let mut hit: Vec<_> = self.open.values_mut().filter(|upload| upload.first_offset < lost.end).collect();
         hit.sort_by_key(|upload| upload.first_offset);
         for upload in hit.into_iter().filter(|upload| upload.failed.is_none()) {
-            let message = format!(
-                "offsets {} to {} are gone from the log (retention or compaction), and rows of this upload may have been among them: publish \
-                 it again, and keep the topic's retention above the time that an upload takes",
-                lost.start,
-                lost.end.0 - 1
-            );
             self.waiting_bytes -= upload.waiting.bytes();
-            // Told even of offsets that were processed before: the rows went missing since.
+            // Told even of offsets that were processed before: the records went missing since.
             let offset = lost.start.max(ctx.silent_below());
-            upload.fail_and_tell(Rejection::new(Reason::LogGap, message), offset, ctx);
+            upload.fail_and_tell(rows_lost(&lost), offset, ctx);
         }
+        self.lost = Some(lost);
     }
 
     /// All rows of [`Phase::Refill`] were given: the open pages must be as the state says.
@@ -362,6 +364,16 @@ impl Aggregate {
         ctx.dead_letter(batch, row, number, &Rejection::new(Reason::RowLate, message));
         self.ledger.late_row(batch.upload.hash(), batch.offsets[row]);
     }
+}
+
+fn rows_lost(lost: &Range<Offset>) -> Rejection {
+    let message = format!(
+        "offsets {} to {} are gone from the log (retention or compaction), and rows of this upload may have been among them: publish it \
+         again, and keep the topic's retention above the time that an upload takes",
+        lost.start,
+        lost.end.0 - 1
+    );
+    Rejection::new(Reason::LogGap, message)
 }
 
 /// Whose something is that comes at an offset.

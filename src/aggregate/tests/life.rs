@@ -118,9 +118,10 @@ fn an_incomplete_upload_is_held_emitted_or_failed_as_the_topology_says() {
     let failed = of(Incomplete::Fail);
     let (outcome, _, _, accounting) = failed.ends[&("a".to_owned(), 0)];
     assert_eq!((outcome, accounting.voided, failed.books.len()), (Outcome::Failed, 5, 0));
-    for published in [held, emitted, failed] {
-        assert_eq!(published.words[0].2, Some(Reason::UploadIncomplete));
-    }
+    let incomplete = Some(Reason::UploadIncomplete);
+    assert_eq!(words(&held), [(Standing::Incomplete, incomplete)]);
+    assert_eq!(words(&emitted), []);
+    assert_eq!(words(&failed), [(Standing::Failed, incomplete)]);
 }
 
 #[test]
@@ -261,6 +262,38 @@ fn a_gap_in_the_log_fails_the_uploads_that_began_before_it() {
     task.run(&log, 5, 1).unwrap();
     assert_eq!(task.published.words[0], ("a".to_owned(), Standing::Failed, Some(Reason::LogGap)));
     assert_eq!(task.published.books.keys().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn an_upload_whose_beginning_the_log_has_lost_fails_when_the_state_is_lost_too() {
+    let mut task = Task::new(settings());
+    let log = [rows("a", 1..=1), rows("a", 2..=2), rows("b", 1..=1), eof("a"), eof("b")];
+    task.run(&log, 2, 1).unwrap();
+    task.commit(3);
+    task.kill(&log, true, 1);
+    let phase = Phase::Live { silent_below: Offset(2) };
+    task.call(0, phase, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(1), ctx));
+    task.position = 1;
+    task.run(&log, 5, 1).unwrap();
+    assert_eq!(words(&task.published)[0], (Standing::Failed, Some(Reason::LogGap)));
+    assert_eq!(task.published.books.keys().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn a_gap_in_what_a_refill_reads_fails_what_began_before_it_and_no_other() {
+    let mut task = Task::new(settings());
+    let log = [rows("a", 1..=1), rows("a", 2..=2), rows("b", 1..=2), eof("a"), eof("b")];
+    task.run(&log, 3, 1).unwrap();
+    task.commit(3);
+    task.store = task.store.crash();
+    task.aggregate = Aggregate::new(settings());
+    task.aggregate.restore(&task.store.load().unwrap()).unwrap();
+    task.call(1, Phase::Refill, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(2), ctx));
+    task.read(&log, 2, 3, Phase::Refill).unwrap();
+    task.aggregate.refill_done().unwrap();
+    task.run(&log, 5, 1).unwrap();
+    assert_eq!(words(&task.published)[0], (Standing::Failed, Some(Reason::LogGap)));
+    assert_eq!(task.published.book("b", 1).sha256, checksum(1..=2));
 }
 
 #[test]
