@@ -55,6 +55,6 @@ impl PageWriter {
 }
 
 fn finish(matches: &mut Matches, deflate: &mut Deflate, xml: &[u8], rows: u32) -> CutPage {
-    matches.start(xml.len());
+    matches.finish(xml.len());
     CutPage { bytes: deflate.finish(xml), xml_crc: crc32fast::hash(xml), xml_length: xml.len() as u32, rows }
 }

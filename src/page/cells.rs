@@ -26,11 +26,13 @@ pub fn plain_number(text: &str) -> Option<u8> {
         return (well_formed && point + decimals <= SIGNIFICANT_MAX).then_some(decimals as u8);
     }
     // 0, or 0 and a fraction; a negative one must not be 0.
+    if digits.len() > 1 && (point != 1 || decimals == 0) {
+        return None;
+    }
     let behind_point = digits.get(2..).unwrap_or_default();
     let significant = behind_point.iter().position(|byte| *byte != b'0').map_or(0, |zeros| decimals - zeros);
-    let well_formed = point == 1 && point + 1 != digits.len() && (significant > 0 || digits.len() == text.len());
     let fits = significant <= SIGNIFICANT_MAX && decimals <= usize::from(DECIMALS_MAX);
-    (well_formed && fits).then_some(decimals as u8)
+    (fits && (significant > 0 || digits.len() == text.len())).then_some(decimals as u8)
 }
 
 /// A number in decimal notation as a spreadsheet may hold it (`xsd:double`), and how to show it.

@@ -96,6 +96,11 @@ impl Deflate {
         }
     }
 
+    /// End of the last match: what comes behind it is literal so far.
+    pub fn decided(&self) -> usize {
+        self.decided
+    }
+
     /// Writes what is left of the segment and a sync flush; gives the bytes, and starts over.
     pub fn finish(&mut self, segment: &[u8]) -> Vec<u8> {
         if self.written < segment.len() {

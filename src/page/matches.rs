@@ -1,77 +1,90 @@
-//! Decides the matches of rows. We write the markup, so we know where the same bytes stood last: nothing is searched but text.
+//! Decides the matches of rows. We write the markup, so it is known where the same bytes stood last: only text is searched for.
 //!
-//! A row number parts a cell into the end of the cell before with the column's name, and the rest of the tag with the value:
-//! `</v></c><c r="C` 17 `" s="4"><v>12.50`. The first part stood in the row before (*gap*), with the first digits of the row number. The
-//! second stood there too (*far*), perhaps with the first digits of the value; or, with the row number, in a cell of the same kind of this
-//! row (*near*), which costs fewer bits. The bits of a match are about those of three or four literals.
+//! A row number parts what is between two values in two: `</v></c><c r="C` 17 `" s="4"><v>12.50`. The first half stood in the row before,
+//! with the first digits of the row number (*gap*). The second half stood there too, perhaps with the beginning of the value (*far*); or,
+//! with the row number, in a cell of the same kind of this row (*near*), which costs fewer bits. A match costs about what three literals do.
 
 use super::deflate::{DISTANCE_MAX, Deflate, LENGTH_MIN};
 use super::render::{Kind, Span};
 use super::text::{Text, common};
+
+/// Decides the matches of one segment after the other.
+#[derive(Debug)]
+pub(super) struct Matches {
+    columns: Vec<Column>,
+    /// By ending of the cell before: where the row number of such a cell stood last, whatever its column.
+    gaps: [u32; START + 1],
+    /// By kind: where the row number of such a cell stood last.
+    kinds: [u32; Kind::COUNT],
+    text: Text,
+    /// First byte that is not decided.
+    undecided: usize,
+    /// Ending of the cell before.
+    ending: usize,
+}
 
 /// What stood last in a column.
 #[derive(Clone, Copy, Debug)]
 struct Column {
     kind: Kind,
     opening: u32,
-    /// By the ending of the cell before: where the row number stood.
+    /// By ending of the cell before: where the row number stood.
     gaps: [u32; START + 1],
-}
-
-/// Where a kind stood last: row number, and the ending of the cell before.
-#[derive(Clone, Copy, Debug)]
-struct Near {
-    number: u32,
-    ending: usize,
 }
 
 /// Ending of what is before the first row.
 const START: usize = Kind::ENDINGS;
 /// No place.
 const NOWHERE: u32 = u32::MAX;
+/// Digits from which on a whole number is looked up like text: codes repeat.
+const CODE_LENGTH_MIN: usize = 5;
 
-/// Matches of one segment after the other.
-#[derive(Debug)]
-pub(super) struct Matches {
-    columns: Vec<Column>,
-    near: [Option<Near>; Kind::COUNT],
-    /// Bytes that are in a match or known to be in none.
-    covered: usize,
-    /// Ending of the cell before.
-    ending: usize,
-    text: Text,
+/// `from..end` stood at `source`.
+#[derive(Clone, Copy, Debug)]
+struct Match {
+    from: usize,
+    end: usize,
+    source: usize,
 }
 
 impl Default for Matches {
     fn default() -> Matches {
-        Matches { columns: Vec::new(), near: [None; Kind::COUNT], covered: 0, ending: START, text: Text::default() }
+        Matches {
+            columns: Vec::new(),
+            gaps: [NOWHERE; START + 1],
+            kinds: [NOWHERE; Kind::COUNT],
+            text: Text::default(),
+            undecided: 0,
+            ending: START,
+        }
     }
 }
 
 impl Matches {
-    /// Begins a segment; the one before had this length.
-    pub(super) fn start(&mut self, length: usize) {
+    /// Ends a segment of this length.
+    pub(super) fn finish(&mut self, length: usize) {
         self.columns.clear();
-        self.near = [None; Kind::COUNT];
-        (self.covered, self.ending) = (0, START);
-        self.text.start(length);
+        self.gaps.fill(NOWHERE);
+        self.kinds.fill(NOWHERE);
+        self.text.finish(length);
+        (self.undecided, self.ending) = (0, START);
     }
 
     /// Decides a row up to its last value. `xml` is the segment up to the row's end.
     pub(super) fn row(&mut self, xml: &[u8], cells: &[Span], deflate: &mut Deflate) {
         let row_start = cells.first().map_or(0, |row| row.number);
         for cell in cells {
-            if self.covered < cell.value as usize {
+            let (value, end) = (cell.value as usize, cell.end as usize);
+            if self.undecided < value {
                 self.tag(xml, cell, row_start, deflate);
             }
-            let (value, end) = (cell.value as usize, cell.end as usize);
             if cell.kind.is_text() {
-                self.text.remember(xml, value, self.covered.min(end));
-                if self.covered < end {
-                    self.covered = self.text.matches(xml, self.covered, end, deflate);
-                }
+                self.text.remember(xml, value, self.undecided.min(end));
+                self.undecided = self.text.matches(xml, self.undecided, end, deflate);
+            } else if is_code(cell) {
+                self.text.remember(xml, value, value + 1);
             }
-            self.covered = self.covered.max(end);
+            self.undecided = self.undecided.max(end);
             self.remember(cell);
         }
     }
@@ -81,60 +94,88 @@ impl Matches {
         self.text.matches(xml, 0, xml.len(), deflate);
     }
 
-    /// Decides what is between the values of two cells, and the beginning of the second value if it goes with that.
+    /// Decides what is between the values of two cells, and the beginning of the second value where that goes with it.
     #[inline]
     fn tag(&mut self, xml: &[u8], cell: &Span, row_start: u32, deflate: &mut Deflate) {
-        let (number, opening, value) = (cell.number as usize, cell.opening as usize, cell.value as usize);
-        let from = self.covered;
-
-        let column = self.columns.get(cell.column as usize);
-        let gap = column.map(|column| column.gaps[self.ending]).filter(|gap| from <= number && is_near(*gap, number));
-        let gap = gap.map(|gap| (gap as usize - (number - from), number + digits(xml, gap as usize, number, opening)));
-        let gap_end = gap.map_or(from, |(_, end)| end);
-
-        let far_from = from.max(opening);
-        let far = column.filter(|column| column.kind == cell.kind && is_near(column.opening, opening));
-        let far = far.map(|column| column.opening as usize + (far_from - opening));
-        let mut far = far.map(|source| (source, value + common(xml, source + (value - far_from), value)));
-        if cell.kind.is_text() && far.is_none_or(|(_, end)| end < cell.end as usize) {
-            if let Some(found) = self.text.find(xml, value)
-                && value + found.length > far.map_or(0, |(_, end)| end)
-            {
-                let source = found.source.checked_sub(value - far_from);
-                if let Some(source) = source.filter(|source| xml[*source..found.source] == xml[far_from..value]) {
-                    far = Some((source, value + found.length));
-                }
-            }
-        }
-
-        let is_reference = number < opening;
-        let near = self.near[cell.kind.index()]
-            .filter(|near| is_near(near.number, number) && (near.number >= row_start || !is_reference));
-        let near = near.map(|near| {
-            let near_from = if is_reference || near.ending != self.ending { from.max(number) } else { from };
-            (near_from, near.number as usize + near_from - number)
-        });
-
-        let literals = opening.saturating_sub(gap_end);
-        let (second_from, source, end) = match (near, far) {
-            (Some((near_from, source)), far) if far.is_none_or(|(_, end)| end <= value + literals) => {
-                (near_from, source, value)
-            }
-            (_, Some((source, end))) => (far_from, source, end),
-            _ => (value, 0, value),
+        let gap = self.gap(xml, cell, deflate.decided());
+        let far = self.far(xml, cell);
+        let near = self.near(cell, row_start);
+        // With a far match these digits of the row number are literals; the value has to make up for them.
+        let digits = (cell.opening as usize).saturating_sub(gap.map_or(self.undecided, |gap| gap.end));
+        let second = match (near, far) {
+            (Some(near), Some(far)) if cell.is_numbered() && far.end <= cell.value as usize + digits => Some(near),
+            (near, far) => far.or(near),
         };
-        if let Some((source, end)) = gap {
-            let end = end.min(second_from);
-            if end >= from + LENGTH_MIN {
-                deflate.push(xml, from, end - from, from - source);
-            }
+        self.undecided = cell.value as usize;
+        if let Some(gap) = gap {
+            gap.push(xml, second.map_or(gap.end, |second| second.from), deflate);
         }
-        if end >= second_from + LENGTH_MIN {
-            deflate.push(xml, second_from, end - second_from, second_from - source);
+        if let Some(second) = second {
+            second.push(xml, second.end, deflate);
+            self.undecided = second.end;
         }
-        self.covered = end;
     }
 
+    /// From the value before to the row number and the first digits of it.
+    #[inline]
+    fn gap(&self, xml: &[u8], cell: &Span, literals_from: usize) -> Option<Match> {
+        let number = cell.number as usize;
+        let mut from = self.undecided;
+        let before = number.checked_sub(from)?;
+        let same_column = self.columns.get(cell.column as usize).map_or(NOWHERE, |column| column.gaps[self.ending]);
+        if !reaches(same_column, number) {
+            let source = (self.gaps[self.ending] as usize).checked_sub(before)?;
+            let end = from + if reaches(self.gaps[self.ending], number) { common(xml, source, from) } else { 0 };
+            return Some(Match { from, end, source });
+        }
+        let digits = xml[number..cell.opening as usize].iter().zip(&xml[same_column as usize..]);
+        let end = number + digits.take_while(|(here, there)| here == there).count();
+        // The last digits of the value before may be the same, too.
+        let mut source = same_column as usize - before;
+        while from > literals_from && source > 0 && xml[from - 1] == xml[source - 1] {
+            (from, source) = (from - 1, source - 1);
+        }
+        Some(Match { from, end, source })
+    }
+
+    /// From behind the row number into the value: in the row before, or where this value stood last.
+    #[inline]
+    fn far(&self, xml: &[u8], cell: &Span) -> Option<Match> {
+        let (opening, value) = (cell.opening as usize, cell.value as usize);
+        let from = self.undecided.max(opening);
+        let column = self.columns.get(cell.column as usize);
+        let above =
+            column.filter(|column| column.kind == cell.kind && reaches(column.opening, opening)).map(|column| {
+                let distance = opening - column.opening as usize;
+                Match { from, end: value + common(xml, value - distance, value), source: from - distance }
+            });
+        let above_end = above.map_or(0, |above| above.end);
+        if above_end >= cell.end as usize || !(cell.kind.is_text() || is_code(cell)) {
+            return above;
+        }
+        let found = self.text.find(xml, value).filter(|found| {
+            let end = value + found.length;
+            end > above_end && (cell.kind.is_text() || end >= cell.end as usize)
+        });
+        let elsewhere = found.and_then(|found| {
+            let source = found.source.checked_sub(value - from)?;
+            let end = value + found.length;
+            (xml[source..found.source] == xml[from..value]).then_some(Match { from, end, source })
+        });
+        elsewhere.or(above)
+    }
+
+    /// From the row number to the value.
+    #[inline]
+    fn near(&self, cell: &Span, row_start: u32) -> Option<Match> {
+        let (source, number) = (self.kinds[cell.kind.index()], cell.number as usize);
+        (reaches(source, number) && (source >= row_start || !cell.is_numbered())).then(|| {
+            let from = self.undecided.max(number);
+            Match { from, end: cell.value as usize, source: source as usize + (from - number) }
+        })
+    }
+
+    #[inline]
     fn remember(&mut self, cell: &Span) {
         let index = cell.column as usize;
         if index >= self.columns.len() {
@@ -144,20 +185,31 @@ impl Matches {
         column.kind = cell.kind;
         column.opening = cell.opening;
         column.gaps[self.ending] = cell.number;
-        self.near[cell.kind.index()] = Some(Near { number: cell.number, ending: self.ending });
+        self.gaps[self.ending] = cell.number;
+        self.kinds[cell.kind.index()] = cell.number;
         self.ending = cell.kind.ending();
+    }
+}
+
+impl Match {
+    /// Adds the match, shortened to end at `end_max`, unless it becomes too short for one.
+    #[inline]
+    fn push(self, xml: &[u8], end_max: usize, deflate: &mut Deflate) {
+        let end = self.end.min(end_max);
+        if end >= self.from + LENGTH_MIN {
+            deflate.push(xml, self.from, end - self.from, self.from - self.source);
+        }
     }
 }
 
 /// True for a place from which `at` can be copied.
 #[inline]
-fn is_near(source: u32, at: usize) -> bool {
+fn reaches(source: u32, at: usize) -> bool {
     source != NOWHERE && at - source as usize <= DISTANCE_MAX
 }
 
-/// How many digits of the row number are those of another.
+/// True for a cell whose value is looked up as a whole.
 #[inline]
-fn digits(xml: &[u8], source: usize, number: usize, opening: usize) -> usize {
-    let here = &xml[number..opening];
-    here.iter().zip(&xml[source..]).take_while(|(here, there)| here == there).count()
+fn is_code(cell: &Span) -> bool {
+    cell.kind == Kind::INTEGER && (cell.end - cell.value) as usize >= CODE_LENGTH_MIN
 }

@@ -10,6 +10,8 @@ pub(super) struct Kind(u8);
 impl Kind {
     /// Text.
     pub(super) const TEXT: Kind = Kind(StyleId::TEXT.index() as u8);
+    /// A number without decimals.
+    pub(super) const INTEGER: Kind = Kind(StyleId::number(0).index() as u8);
     /// Text whose outer blanks are to be kept.
     pub(super) const PRESERVED: Kind = Kind(StyleId::COUNT as u8);
     /// The opening tag of a row.
@@ -52,6 +54,13 @@ pub(super) struct Span {
     pub(super) value: u32,
     /// First byte behind the value.
     pub(super) end: u32,
+}
+
+impl Span {
+    /// True when it has a row number.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.number < self.opening
+    }
 }
 
 /// Renders the rows of one segment after the other.

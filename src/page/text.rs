@@ -38,9 +38,9 @@ impl Default for Text {
 }
 
 impl Text {
-    /// Begins a segment; the one before had this length.
-    pub(super) fn start(&mut self, length: usize) {
-        match u32::try_from(length).ok().and_then(|length| self.base.checked_add(length + 2 * DISTANCE_MAX as u32)) {
+    /// Ends a segment of this length.
+    pub(super) fn finish(&mut self, length: usize) {
+        match u32::try_from(length + 2 * DISTANCE_MAX).ok().and_then(|length| self.base.checked_add(length)) {
             Some(base) if base < 1 << 31 => self.base = base,
             _ => *self = Text::default(),
         }
