@@ -11,6 +11,8 @@ use tracing_subscriber::EnvFilter;
 use cli::{Arguments, Exit, LogFormat};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    abort_where_told();
     let arguments = Arguments::parse();
     trace(arguments.global.log_format, arguments.command.default_log_levels());
     match arguments.command.run(&arguments.global) {
@@ -32,5 +34,13 @@ fn trace(format: LogFormat, default_levels: &str) {
     match format {
         LogFormat::Json => log.json().init(),
         LogFormat::Text => log.with_ansi(cli::colours(&io::stderr())).init(),
+    }
+}
+
+/// `SHEETSTREAM_ABORT_AT` names a fail point at which a test build ends as by `kill -9`.
+#[cfg(feature = "failpoints")]
+fn abort_where_told() {
+    if let Ok(point) = std::env::var("SHEETSTREAM_ABORT_AT") {
+        fail::cfg_callback(point, || std::process::abort()).expect("a fail point takes a callback");
     }
 }

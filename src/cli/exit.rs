@@ -3,6 +3,9 @@
 use std::io;
 use std::process::ExitCode;
 
+use sheetstream::client::publish::PublishError;
+use sheetstream::runtime::stream_task::TaskError;
+use sheetstream::runtime::streams::StreamsError;
 use sheetstream::state::StateError;
 use sheetstream::topology::Problems;
 use sheetstream::transport::TransportError;
@@ -46,9 +49,36 @@ impl From<&anyhow::Error> for Exit {
                 io::ErrorKind::BrokenPipe => Exit::Ok,
                 _ => Exit::Io,
             });
-            topology.or(transport).or(state).or(io)
+            let streams = cause.downcast_ref().and_then(streams);
+            let task = cause.downcast_ref().and_then(task);
+            let publish = cause.downcast_ref().and_then(publish);
+            topology.or(transport).or(state).or(io).or(streams).or(task).or(publish)
         };
         error.chain().find_map(known).unwrap_or(Exit::Failure)
+    }
+}
+
+fn streams(error: &StreamsError) -> Option<Exit> {
+    match error {
+        StreamsError::State(error) => state(error),
+        StreamsError::Transport(error) => transport(error),
+        StreamsError::Task(_, error) => task(error),
+        StreamsError::Start(_) => Some(Exit::Io),
+    }
+}
+
+fn task(error: &TaskError) -> Option<Exit> {
+    match error {
+        TaskError::State(error) => state(error),
+        TaskError::Transport(error) => transport(error),
+        TaskError::Process(_) => Some(Exit::Config),
+    }
+}
+
+fn publish(error: &PublishError) -> Option<Exit> {
+    match error {
+        PublishError::Transport(error) => transport(error),
+        PublishError::File(_) => Some(Exit::Io),
     }
 }
 
@@ -88,6 +118,8 @@ mod tests {
         assert_eq!(exit_of(TransportError::Unavailable("gone".into())), Exit::Unavailable);
         assert_eq!(exit_of(TransportError::Unauthorised("who?".into())), Exit::Unauthorised);
         assert_eq!(exit_of(StateError::Locked { dir: "state".into(), holder: "7".into() }), Exit::State);
+        assert_eq!(exit_of(StreamsError::State(StateError::DiskFull("full".into()))), Exit::Io);
+        assert_eq!(exit_of(PublishError::Transport(TransportError::Unavailable("gone".into()))), Exit::Unavailable);
         assert_eq!(exit_of(StateError::Io(io::Error::other("broken"))), Exit::Io);
         assert_eq!(exit_of(io::Error::other("broken")), Exit::Io);
         assert_eq!(exit_of(io::Error::from(io::ErrorKind::BrokenPipe)), Exit::Ok);

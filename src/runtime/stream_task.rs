@@ -110,6 +110,7 @@ impl StreamTask {
                 info!(task = %task.id, %refill_from, %position, "resuming from local state");
                 task.restore(&entries, local.map(|local| local.waiting).unwrap_or_default())?;
                 task.aggregate.adopt_ledger(ledger, position);
+                fail::fail_point!("task-restored");
                 task.position = position;
                 task.silent_below = silent_below;
                 task.refill_until = Some(position);

@@ -1,0 +1,369 @@
+//! The real binary over a real Apache Kafka: published files become the very workbooks that `convert` makes, whatever is killed on the way,
+//! and Kafka's own tools are enough to take part.
+
+#[path = "support/kafka.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod kafka;
+#[path = "support/workbook.rs"]
+mod workbook;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kafka::Kafka;
+use sheetstream::client::fetch::ChunkJoiner;
+use sheetstream::record::TopicPartition;
+use sheetstream::sink::status::{StatusRecord, StatusState};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+const TOPOLOGY: &str = r#"
+name = "NAME"
+[[source]]
+name = "rows"
+header = "first"
+[[map]]
+name = "wgs84"
+reproject = { from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }
+[[aggregate]]
+name = "by-kind"
+sheet = "kind"
+[[sink]]
+name = "workbooks"
+record_bytes_max = 100000
+"#;
+
+/// One application: its topology file, its topics, its state directory.
+struct App {
+    kafka: &'static Kafka,
+    folder: tempfile::TempDir,
+    name: String,
+}
+
+impl App {
+    fn new(kafka: &'static Kafka, name: &str, partitions: u32) -> App {
+        let app = App {
+            kafka,
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            name: format!("{name}-{}", uuid::Uuid::new_v4().simple()),
+        };
+        fs::write(app.topology(), TOPOLOGY.replace("NAME", &app.name)).expect("a topology");
+        let partitions = partitions.to_string();
+        let created =
+            app.command(&["topics", "create", "--partitions", &partitions, "-t"]).arg(app.topology()).output();
+        let created = created.expect("topics are created");
+        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+        app
+    }
+    fn topology(&self) -> PathBuf {
+        self.folder.path().join("topology.toml")
+    }
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+        command.args(arguments).env("SHEETSTREAM_BROKERS", &self.kafka.bootstrap).stdin(Stdio::null());
+        command
+    }
+    /// `run` with the state in `state`, its log in `<state>.log`.
+    fn run(&self, state: &str) -> Running {
+        self.run_with(state, &[])
+    }
+    fn run_with(&self, state: &str, environment: &[(&str, &str)]) -> Running {
+        let log = self.folder.path().join(format!("{state}.log"));
+        let log = fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+        let mut command = self.command(&["run", "--threads", "2", "--commit-interval-ms", "100"]);
+        command.arg(self.topology()).arg("--state-dir").arg(self.folder.path().join(state)).stderr(log);
+        Running(command.envs(environment.iter().copied()).spawn().expect("run starts"))
+    }
+    fn log(&self, state: &str) -> String {
+        fs::read_to_string(self.folder.path().join(format!("{state}.log"))).unwrap_or_default()
+    }
+    fn csv(&self, name: &str, rows: u64) -> PathBuf {
+        let path = self.folder.path().join(name);
+        let mut file = std::io::BufWriter::new(fs::File::create(&path).expect("a file"));
+        writeln!(file, "id,name,kind,x,y").expect("written");
+        for n in 1..=rows {
+            let kind = ["museum", "park", "school"][usize::try_from(n * n % 7 % 3).expect("small")];
+            let x = if n % 997 == 5 { "none".to_owned() } else { format!("{}.{:02}", 953_000 + n % 900, n % 100) };
+            writeln!(file, "{n},Place {} of {name},{kind},{x},{}", n % 1000, 1_952_000 + n % 700).expect("written");
+        }
+        file.flush().expect("written");
+        path
+    }
+    fn publish(&self, files: &[&Path]) {
+        let published = self.command(&["publish", "-t"]).arg(self.topology()).args(files).output().expect("publish");
+        assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
+    }
+    /// The workbook that `convert` makes of a file.
+    fn converted(&self, file: &Path) -> Vec<u8> {
+        let out = file.with_extension("xlsx");
+        let converted =
+            self.command(&["convert", "-t"]).arg(self.topology()).arg(file).arg("--force").arg("-o").arg(&out).output();
+        let converted = converted.expect("convert");
+        assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
+        fs::read(out).expect("a workbook")
+    }
+    fn each(&self, topic: &str, mut each: impl FnMut(sheetstream::record::Record)) {
+        let client = self.kafka.client("test");
+        let topic: std::sync::Arc<str> = format!("{}.{topic}", self.name).into();
+        for partition in 0..client.partitions(&topic).expect("the topic is there") {
+            client.read_all(&TopicPartition { topic: topic.clone(), partition }, &mut each).expect("read");
+        }
+    }
+    /// Every workbook that was published, by upload.
+    fn workbooks(&self) -> BTreeMap<String, Vec<Vec<u8>>> {
+        let mut joiner = ChunkJoiner::default();
+        let mut books: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+        self.each("workbooks", |record| {
+            if let Some(book) = joiner.join(&record).expect("a workbook record") {
+                books.entry(book.upload).or_default().push(book.chunks.concat());
+            }
+        });
+        books
+    }
+    fn statuses(&self) -> Vec<StatusRecord> {
+        let mut statuses = Vec::new();
+        self.each("status", |record| statuses.extend(record.value.as_deref().and_then(StatusRecord::parse)));
+        statuses
+    }
+    /// Waits until every upload is published.
+    fn wait_for(&self, uploads: &[&str], state: &str) {
+        let begun = Instant::now();
+        loop {
+            let statuses = self.statuses();
+            let done =
+                |upload: &&str| statuses.iter().any(|s| s.upload == **upload && s.state == StatusState::Published);
+            if uploads.iter().all(|upload| done(upload)) {
+                return;
+            }
+            assert!(begun.elapsed() < LIMIT, "{uploads:?} never came: {statuses:?}\n{}", self.log(state));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    /// All copies of every workbook are the expected bytes, and all accounts balance.
+    fn assert_right(&self, expected: &[(&str, &[u8])]) {
+        let books = self.workbooks();
+        for (upload, book) in expected {
+            let copies = books.get(*upload).unwrap_or_else(|| panic!("{upload} has no workbook"));
+            assert!(copies.iter().all(|copy| copy == book), "{upload} differs from what convert makes");
+        }
+        assert_eq!(books.len(), expected.len());
+        for status in self.statuses() {
+            assert!(status.accounting.balances(), "{status:?}");
+            assert_eq!(status.revision, 1, "{status:?}");
+        }
+    }
+}
+
+/// A `run` that ends with the test.
+struct Running(Child);
+
+impl Running {
+    fn kill(mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("gone");
+    }
+    /// SIGTERM; the exit code.
+    fn stop(mut self) -> Option<i32> {
+        let signalled = Command::new("kill").arg(self.0.id().to_string()).status().expect("kill");
+        assert!(signalled.success());
+        self.0.wait().expect("gone").code()
+    }
+    fn wait(mut self) -> std::process::ExitStatus {
+        self.0.wait().expect("gone")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_published_file_becomes_the_workbook_that_convert_makes() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "plain", 3);
+    let (a, b) = (app.csv("a.csv", 5_000), app.csv("b.csv", 1));
+    let running = app.run("state");
+    app.publish(&[&a, &b]);
+    app.wait_for(&["a.csv", "b.csv"], "state");
+    assert_eq!(running.stop(), Some(0));
+    app.assert_right(&[("a.csv", &app.converted(&a)), ("b.csv", &app.converted(&b))]);
+
+    let out = app.folder.path().join("books");
+    let fetched =
+        app.command(&["fetch", "a.csv", "-t"]).arg(app.topology()).arg("--out").arg(&out).output().expect("fetch");
+    assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
+    assert_eq!(fs::read(out.join("a.xlsx")).expect("fetched"), app.converted(&a));
+    let sheets = workbook::sheets(&app.converted(&a));
+    assert_eq!(sheets["Errors"].len(), 1 + 6, "every 997th row has no x");
+}
+
+#[test]
+fn at_rest_the_group_has_no_lag_in_kafkas_own_tool() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "lag", 1);
+    let a = app.csv("a.csv", 2_000);
+    let running = app.run("state");
+    app.publish(&[&a]);
+    app.wait_for(&["a.csv"], "state");
+    let begun = Instant::now();
+    loop {
+        let described =
+            kafka.tool("consumer-groups").args(["--describe", "--group", &app.name]).output().expect("the tool");
+        let described = String::from_utf8_lossy(&described.stdout).into_owned();
+        // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG ...
+        let row = described.lines().find(|line| line.contains(".rows")).unwrap_or_default();
+        let fields: Vec<&str> = row.split_whitespace().collect();
+        if fields.len() > 5 && fields[5] == "0" {
+            assert_eq!(fields[3], fields[4]);
+            break;
+        }
+        assert!(begun.elapsed() < LIMIT, "{described}");
+    }
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
+fn kafkas_console_producer_is_enough_to_publish() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "console", 1);
+    let running = app.run("state");
+    let mut producer = kafka.tool("console-producer");
+    producer.args(["--topic", &format!("{}.rows", app.name)]);
+    producer.args(["--reader-property", "parse.key=true", "--reader-property", "key.separator=|"]);
+    let mut producer = producer.stdin(Stdio::piped()).spawn().expect("the tool");
+    let lines = "k.csv|id,name,kind,x,y\nk.csv|1,Blue House,museum,953900,1952030\nk.csv|#EOF rows=1\n";
+    producer.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("written");
+    assert!(producer.wait().expect("ended").success());
+    app.wait_for(&["k.csv"], "state");
+    assert_eq!(running.stop(), Some(0));
+    let books = app.workbooks();
+    assert_eq!(workbook::sheets(&books["k.csv"][0])["museum"][1][1], "Blue House");
+}
+
+#[test]
+fn three_processes_that_come_and_go_share_the_work() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "group", 6);
+    let names: Vec<String> = (0..9).map(|n| format!("f{n}.csv")).collect();
+    let files: Vec<PathBuf> = names.iter().map(|name| app.csv(name, 3_000)).collect();
+    let expected: Vec<Vec<u8>> = files.iter().map(|file| app.converted(file)).collect();
+    let uploads: Vec<&str> = names.iter().map(String::as_str).collect();
+    let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+
+    let first = app.run("one");
+    app.publish(&paths[..3]);
+    let second = app.run("two");
+    app.publish(&paths[3..6]);
+    app.wait_for(&uploads[..3], "one");
+    let third = app.run("three");
+    assert_eq!(first.stop(), Some(0));
+    app.publish(&paths[6..]);
+    app.wait_for(&uploads, "two");
+    assert_eq!((second.stop(), third.stop()), (Some(0), Some(0)));
+    let expected: Vec<(&str, &[u8])> = uploads.iter().copied().zip(expected.iter().map(Vec::as_slice)).collect();
+    app.assert_right(&expected);
+}
+
+#[test]
+fn a_second_process_on_the_same_state_directory_is_refused() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "lock", 1);
+    let first = app.run("state");
+    let a = app.csv("a.csv", 1);
+    app.publish(&[&a]);
+    app.wait_for(&["a.csv"], "state");
+    assert_eq!(app.run("state").wait().code(), Some(73));
+    assert!(app.log("state").contains(&first.0.id().to_string()), "the holder is named");
+}
+
+/// Small and fast enough for hundreds of rounds, and good enough to pick instants.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
+#[test]
+fn kill_9_at_any_instant_loses_and_changes_nothing() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let seed = std::env::var("SHEETSTREAM_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
+    println!("SHEETSTREAM_TEST_SEED={seed}");
+    let mut dice = Dice(seed);
+    let rounds = 50;
+    let mut app = App::new(kafka, "kill", 2);
+    let mut round = 0;
+    while round < rounds {
+        // A fresh application now and then: first joins are killed too.
+        let (a, b) = (app.csv("a.csv", 4_000 + dice.roll(12_000)), app.csv("b.csv", 1_500));
+        app.publish(&[&a, &b]);
+        for _ in 0..5 {
+            let running = app.run("state");
+            std::thread::sleep(Duration::from_millis(dice.roll(700)));
+            running.kill();
+            if dice.roll(3) == 0 {
+                let _ = fs::remove_dir_all(app.folder.path().join("state"));
+            }
+            round += 1;
+        }
+        let running = app.run("state");
+        app.wait_for(&["a.csv", "b.csv"], "state");
+        // All may have been published before; then the signal can come before the process listens to signals.
+        assert!(matches!(running.stop(), Some(0) | None));
+        app.assert_right(&[("a.csv", &app.converted(&a)), ("b.csv", &app.converted(&b))]);
+        app = App::new(kafka, "kill", 2);
+    }
+}
+
+/// Built with `--features failpoints`: the process aborts inside recovery, assembly, publishing and committing.
+#[cfg(feature = "failpoints")]
+#[test]
+fn aborts_at_every_fail_point_lose_and_change_nothing() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let points = [
+        "task-before-workbook",
+        "task-after-workbook",
+        "task-before-state",
+        "state-before-sync",
+        "state-after-sync",
+        "state-after-apply",
+        "state-after-flush",
+        "state-before-unlink",
+        "task-before-offset",
+        "task-after-offset",
+        "task-restored",
+    ];
+    for point in points {
+        for wipe in [false, true] {
+            let app = App::new(kafka, "fail", 1);
+            let a = app.csv("a.csv", 4_000);
+            app.publish(&[&a]);
+            // Once right away and once with state, if the point is reached at all.
+            for _ in 0..2 {
+                let mut running = app.run_with("state", &[("SHEETSTREAM_ABORT_AT", point)]);
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_secs(3) && running.0.try_wait().expect("watched").is_none() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                drop(running);
+            }
+            if wipe {
+                let _ = fs::remove_dir_all(app.folder.path().join("state"));
+            }
+            let running = app.run("state");
+            app.wait_for(&["a.csv"], "state");
+            assert!(matches!(running.stop(), Some(0) | None), "{point}"); // as above
+            app.assert_right(&[("a.csv", &app.converted(&a))]);
+        }
+    }
+}
