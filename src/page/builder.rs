@@ -27,7 +27,7 @@ impl PageWriter {
         }
     }
 
-    /// Makes a page of the rows of `page` and clears it. `first_row` is the worksheet's number of its first row; 2 is the one right below
+    /// Makes a page of the rows of `page`, which have ended, and clears it. `first_row` is the worksheet's number of its first row; 2 is the one right below
     /// the header.
     pub fn cut(&mut self, page: &mut OpenPage, first_row: u32) -> CutPage {
         self.renderer.start(first_row);
@@ -43,6 +43,7 @@ impl PageWriter {
             }
         }
         let cut = finish(&mut self.matches, &mut self.deflate, self.renderer.xml(), page.rows());
+        self.renderer.finish();
         page.clear();
         cut
     }

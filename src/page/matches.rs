@@ -10,12 +10,12 @@ use super::text::{Text, common};
 
 /// Decides the matches of one segment after the other.
 #[derive(Debug)]
-pub(super) struct Matches {
+pub struct Matches {
     columns: Vec<Column>,
     /// By ending of the cell before: where the row number of such a cell stood last, whatever its column.
     gaps: [u32; START + 1],
-    /// By kind: where the row number of such a cell stood last.
-    kinds: [u32; Kind::COUNT],
+    /// By kind: where the row number of such a cell stood last, and the ending of the cell before it.
+    kinds: [(u32, usize); Kind::COUNT],
     text: Text,
     /// First byte that is not decided.
     undecided: usize,
@@ -26,10 +26,26 @@ pub(super) struct Matches {
 /// What stood last in a column.
 #[derive(Clone, Copy, Debug)]
 struct Column {
+    /// Kind and opening of the last cell with a value.
     kind: Kind,
     opening: u32,
+    /// Opening of the last cell without one.
+    blank: u32,
     /// By ending of the cell before: where the row number stood.
     gaps: [u32; START + 1],
+}
+
+impl Column {
+    const EMPTY: Column = Column { kind: Kind::ROW, opening: NOWHERE, blank: NOWHERE, gaps: [NOWHERE; START + 1] };
+
+    /// Where a cell of this kind stood last behind its row number.
+    fn opening(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::BLANK => self.blank,
+            kind if kind == self.kind => self.opening,
+            _ => NOWHERE,
+        }
+    }
 }
 
 /// Ending of what is before the first row.
@@ -52,7 +68,7 @@ impl Default for Matches {
         Matches {
             columns: Vec::new(),
             gaps: [NOWHERE; START + 1],
-            kinds: [NOWHERE; Kind::COUNT],
+            kinds: [(NOWHERE, START); Kind::COUNT],
             text: Text::default(),
             undecided: 0,
             ending: START,
@@ -62,16 +78,16 @@ impl Default for Matches {
 
 impl Matches {
     /// Ends a segment of this length.
-    pub(super) fn finish(&mut self, length: usize) {
+    pub fn finish(&mut self, length: usize) {
         self.columns.clear();
         self.gaps.fill(NOWHERE);
-        self.kinds.fill(NOWHERE);
+        self.kinds.fill((NOWHERE, START));
         self.text.finish(length);
         (self.undecided, self.ending) = (0, START);
     }
 
     /// Decides a row up to its last value. `xml` is the segment up to the row's end.
-    pub(super) fn row(&mut self, xml: &[u8], cells: &[Span], deflate: &mut Deflate) {
+    pub fn row(&mut self, xml: &[u8], cells: &[Span], deflate: &mut Deflate) {
         let row_start = cells.first().map_or(0, |row| row.number);
         for cell in cells {
             let (value, end) = (cell.value as usize, cell.end as usize);
@@ -90,7 +106,7 @@ impl Matches {
     }
 
     /// Decides XML of which nothing is known.
-    pub(super) fn search(&mut self, xml: &[u8], deflate: &mut Deflate) {
+    pub fn search(&mut self, xml: &[u8], deflate: &mut Deflate) {
         self.text.matches(xml, 0, xml.len(), deflate);
     }
 
@@ -143,12 +159,11 @@ impl Matches {
     fn far(&self, xml: &[u8], cell: &Span) -> Option<Match> {
         let (opening, value) = (cell.opening as usize, cell.value as usize);
         let from = self.undecided.max(opening);
-        let column = self.columns.get(cell.column as usize);
-        let above =
-            column.filter(|column| column.kind == cell.kind && reaches(column.opening, opening)).map(|column| {
-                let distance = opening - column.opening as usize;
-                Match { from, end: value + common(xml, value - distance, value), source: from - distance }
-            });
+        let above = self.columns.get(cell.column as usize).map_or(NOWHERE, |column| column.opening(cell.kind));
+        let above = reaches(above, opening).then(|| {
+            let distance = opening - above as usize;
+            Match { from, end: value + common(xml, value - distance, value), source: from - distance }
+        });
         let above_end = above.map_or(0, |above| above.end);
         if above_end >= cell.end as usize || !(cell.kind.is_text() || is_code(cell)) {
             return above;
@@ -165,28 +180,33 @@ impl Matches {
         elsewhere.or(above)
     }
 
-    /// From the row number to the value.
+    /// From the row number to the value; without row numbers, from the value before if that ends alike.
     #[inline]
     fn near(&self, cell: &Span, row_start: u32) -> Option<Match> {
-        let (source, number) = (self.kinds[cell.kind.index()], cell.number as usize);
-        (reaches(source, number) && (source >= row_start || !cell.is_numbered())).then(|| {
-            let from = self.undecided.max(number);
-            Match { from, end: cell.value as usize, source: source as usize + (from - number) }
-        })
+        let ((source, ending), number) = (self.kinds[cell.kind.index()], cell.number as usize);
+        if !reaches(source, number) || (cell.is_numbered() && source < row_start) {
+            return None;
+        }
+        let is_whole = !cell.is_numbered() && ending == self.ending;
+        let from = if is_whole { self.undecided } else { self.undecided.max(number) };
+        Some(Match { from, end: cell.value as usize, source: source as usize + from - number })
     }
 
     #[inline]
     fn remember(&mut self, cell: &Span) {
         let index = cell.column as usize;
         if index >= self.columns.len() {
-            self.columns.resize(index + 1, Column { kind: Kind::ROW, opening: NOWHERE, gaps: [NOWHERE; START + 1] });
+            self.columns.resize(index + 1, Column::EMPTY);
         }
         let column = &mut self.columns[index];
-        column.kind = cell.kind;
-        column.opening = cell.opening;
+        if cell.kind == Kind::BLANK {
+            column.blank = cell.opening;
+        } else {
+            (column.kind, column.opening) = (cell.kind, cell.opening);
+        }
         column.gaps[self.ending] = cell.number;
         self.gaps[self.ending] = cell.number;
-        self.kinds[cell.kind.index()] = cell.number;
+        self.kinds[cell.kind.index()] = (cell.number, self.ending);
         self.ending = cell.kind.ending();
     }
 }

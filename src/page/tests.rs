@@ -1,9 +1,12 @@
 //! Pages against a naive renderer and an independent inflate.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
+use flate2::Compression;
 use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 
 use super::{CutPage, END, OpenPage, PageWriter, StyleId, Styles, cells, xml};
 use crate::record::ColumnType;
@@ -152,7 +155,6 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 fn any_cell() -> impl Strategy<Value = Fed> {
-    // Multiples of a power of two: rounding to decimals has no ties that multiplication would see differently.
     let float =
         (-2_000_000_i64..2_000_000, 0..12_u8).prop_map(|(value, decimals)| Fed::Float(value as f64 / 3.0, decimals));
     prop_oneof![
@@ -234,6 +236,42 @@ proptest! {
         let xml = parts.concat();
         check(&PageWriter::new(styles(), true).wrap(xml.as_bytes()), xml.as_bytes(), 0);
     }
+}
+
+/// A page much larger than zlib's would mean that matches are missed.
+#[test]
+fn pages_are_about_as_small_as_those_of_zlib() {
+    for cell_refs in [true, false] {
+        let rows = sample(1_024);
+        let cut = PageWriter::new(styles(), cell_refs).cut(&mut feed(&rows), 2);
+        let mut zlib = DeflateEncoder::new(Vec::new(), Compression::new(6));
+        zlib.write_all(render(&rows, 2, cell_refs).as_bytes()).expect("writing to memory");
+        let zlib = zlib.finish().expect("writing to memory").len();
+        assert!(cut.bytes.len() * 25 < zlib * 26, "{} bytes, zlib {zlib}", cut.bytes.len());
+    }
+}
+
+#[test]
+fn rows_that_repeat_cost_next_to_nothing() {
+    let row = vec![
+        Fed::Text("서울특별시 강남구 역삼동".to_owned(), ColumnType::Text),
+        Fed::Text("37.5".to_owned(), ColumnType::Auto),
+    ];
+    let rows = vec![row; 1_024];
+    let cut = PageWriter::new(styles(), true).cut(&mut feed(&rows), 2);
+    check(&cut, render(&rows, 2, true).as_bytes(), rows.len());
+    assert!(cut.bytes.len() < 1_024 * 9, "{} bytes", cut.bytes.len());
+}
+
+/// Pages stand in state directories and workbooks are compared by their hash: other bytes are another page format.
+#[test]
+fn the_bytes_of_a_page_are_fixed() {
+    let digest = |cell_refs| {
+        let cut = PageWriter::new(styles(), cell_refs).cut(&mut feed(&sample(1_024)), 2);
+        let digest = Sha256::digest(&cut.bytes);
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    assert_eq!((digest(true).as_str(), digest(false).as_str()), ("37e8f914c8fa2d54", "daf0022b511ef8eb"));
 }
 
 /// Districts, numbers and codes, the same on every call.
