@@ -1,4 +1,33 @@
-//! sheetstream: CSV rows on a Kafka topic in, finished Excel workbooks out.
+//! sheetstream: CSV rows on a Kafka topic in, finished Excel workbooks out. A library of what the command `sheetstream` does.
+//!
+//! # The way of one row
+//! 1. [`kafka::ingest`] fetches from the task's offset into a bounded buffer; a full buffer stops that partition and no other.
+//! 2. [`runtime::stream_thread`] hands the records to the partition's [`runtime::stream_task::StreamTask`].
+//! 3. [`source`] makes them elements, rows grouped by upload: a [`record::RowBatch`] or a [`record::Marker`]. A row that fails keeps its
+//!    place; its fate travels with it.
+//! 4. [`map`] works on whole columns.
+//! 5. [`aggregate`] puts rows in order, counts them, and writes them to the page of their sheet.
+//! 6. [`page`] renders and compresses a page after 1,024 rows of its sheet. A cut page never changes again.
+//! 7. The task commits: outputs acknowledged, then [`state`], then the Kafka offset.
+//! 8. When an upload is complete, [`sink`] puts its workbook together from the pages and publishes it in chunks.
+//!
+//! # The floors
+//! Imports go down only, and never between siblings of one floor; `tests/floors.rs` checks it.
+//! ```text
+//!  5  main  cli/  test_driver                         the front doors
+//!  4  runtime/   client/                              the only floor that starts anything
+//!  3  topology/   kafka/   file/                      names, validates, builds floor 2; implement the transport
+//!  2  source/    map/    aggregate/    sink/          do the work; synchronous
+//!  1  processor   transport   page/   crs   state/    the seams and the shared means
+//!  0  record                                          the nouns
+//! ```
+//! One library, one home: rskafka in `kafka/ingest.rs`, kafka-protocol in `kafka/`, proj in `crs.rs` and `map/reproject.rs`, geozero in `map/`,
+//! sled in `state/sled.rs`, rust_xlsxwriter in `sink/`.
+//!
+//! # What is not here
+//! No clock below floor 4: what a workbook holds follows from the log alone. No changelog topics: the input is the changelog. No second
+//! copy of anything that matters: state is a cache, and may be deleted while nothing runs.
+
 pub mod aggregate;
 pub mod client;
 pub mod crs;
