@@ -54,10 +54,10 @@ impl Aggregate {
                 return Ok(true);
             }
         };
+        let status = upload.status(Standing::Incomplete, offset, Some(rejection.clone()));
+        ctx.tell(offset, AggregateEvent::Status(Box::new(status)));
         match self.settings.source.incomplete {
             Incomplete::Hold => {
-                let status = upload.status(Standing::Incomplete, offset, Some(rejection));
-                ctx.tell(offset, AggregateEvent::Status(Box::new(status)));
                 upload.eof = None;
                 upload.changed = true;
                 if hopeful {

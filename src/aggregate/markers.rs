@@ -80,7 +80,7 @@ impl Aggregate {
                 self.keep(upload);
             }
             Marker::Header(names) => {
-                let mut upload = self.begin(&record.upload, revision, offset, ctx);
+                let mut upload = self.begin_unannounced(&record.upload, revision, offset, ctx);
                 upload.header = Some(names.clone());
                 upload.attempt.clone_from(&record.attempt);
                 self.keep(upload);

@@ -194,13 +194,11 @@ impl Aggregate {
                 self.late_row(batch, at, ctx);
                 return Ok(at + 1);
             }
+            Found::New(revision) | Found::Ended(revision) if batch.numbered => {
+                self.begin(&batch.upload, revision, offset, ctx)
+            }
             Found::New(revision) | Found::Ended(revision) => {
-                let mut upload = self.begin(&batch.upload, revision, offset, ctx);
-                if let Some(lost) = self.lost.as_ref().filter(|_| !batch.numbered && offset < ctx.silent_below()) {
-                    // It was open at the last commit, and what the log has lost since may be its beginning.
-                    upload.fail_and_tell(rows_lost(lost), ctx.silent_below(), ctx);
-                }
-                upload
+                self.begin_unannounced(&batch.upload, revision, offset, ctx)
             }
         };
         upload.touch(ctx.now_ms);
@@ -241,7 +239,7 @@ impl Aggregate {
         let mut upload = match self.find(id, offset, ctx) {
             Found::Open(upload) => upload,
             Found::Past => return,
-            Found::New(revision) | Found::Ended(revision) => self.begin(id, revision, offset, ctx),
+            Found::New(revision) | Found::Ended(revision) => self.begin_unannounced(id, revision, offset, ctx),
         };
         upload.touch(ctx.now_ms);
         if upload.failed.is_none() {
@@ -330,6 +328,22 @@ impl Aggregate {
         let mut upload = Box::new(OpenUpload::begin(id.clone(), revision, offset));
         upload.known_end = self.ledger.known_end(id.hash(), offset);
         upload.touch(ctx.now_ms);
+        upload
+    }
+
+    /// Begins an upload with something that need not be its beginning: it was open at the last commit, and the log may have lost records of
+    /// it since.
+    fn begin_unannounced(
+        &mut self,
+        id: &UploadId,
+        revision: u32,
+        offset: Offset,
+        ctx: &mut AggregateContext,
+    ) -> Box<OpenUpload> {
+        let mut upload = self.begin(id, revision, offset, ctx);
+        if let Some(lost) = self.lost.as_ref().filter(|_| offset < ctx.silent_below()) {
+            upload.fail_and_tell(rows_lost(lost), ctx.silent_below(), ctx);
+        }
         upload
     }
 

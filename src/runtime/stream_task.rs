@@ -373,8 +373,8 @@ impl StreamTask {
     /// Makes everything so far durable (contract 17): outputs acknowledged, then the state, then the Kafka offset; what is
     /// finished is deleted with the commit after that.
     pub fn commit(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
-        if self.refill_until.is_some() {
-            return Ok(()); // nothing new has been read
+        if self.refill_until.is_some() || self.position < self.silent_below {
+            return Ok(()); // nothing new has been read, and what was committed never goes back
         }
         self.publish(outbox)?;
         let progress = self.progress();
