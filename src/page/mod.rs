@@ -3,6 +3,7 @@
 
 pub mod builder;
 pub mod cells;
+mod codes;
 mod deflate;
 mod huffman;
 mod matches;
@@ -10,6 +11,7 @@ pub mod open;
 mod render;
 pub mod styles;
 mod text;
+mod width;
 pub mod xml;
 
 #[cfg(test)]

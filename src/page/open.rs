@@ -3,10 +3,8 @@
 use crate::record::ColumnType;
 
 use super::styles::{DECIMALS_MAX, StyleId};
+use super::width::width;
 use super::{PAGE_BYTES_MAX, PAGE_ROWS, cells};
-
-/// Characters that a column is made wide for at most.
-const WIDTH_MAX: u16 = 60;
 
 /// Rows below their sheet's last page, cell by cell in the order of their columns. Empty it is three words; it grows with its rows.
 #[derive(Clone, Debug, Default)]
@@ -125,7 +123,7 @@ impl OpenPage {
                     continue;
                 }
                 Item::Blank => 0,
-                Item::Cell(style, value) => width(style, std::str::from_utf8(value).unwrap_or_default()),
+                Item::Cell(style, value) => width(style, value),
             };
             if into.len() <= column {
                 into.resize(column + 1, 0);
@@ -231,45 +229,6 @@ fn scaled_decimal(scaled: i64, decimals: u8, text: &mut [u8; DECIMAL_LENGTH_MAX]
 /// A double's text without the `.0` of a whole number.
 fn without_zero(text: &str) -> &str {
     text.strip_suffix(".0").unwrap_or(text)
-}
-
-/// Characters that a cell takes on the screen, up to [`WIDTH_MAX`].
-fn width(style: StyleId, value: &str) -> u16 {
-    match style {
-        StyleId::TEXT => {
-            let mut width = 0;
-            for character in value.chars() {
-                width += if is_wide(character) { 2 } else { 1 };
-                if width >= WIDTH_MAX {
-                    return WIDTH_MAX;
-                }
-            }
-            width
-        }
-        StyleId::BOOLEAN => {
-            if value == "1" {
-                4
-            } else {
-                5
-            }
-        }
-        StyleId::DATE => 10,
-        StyleId::DATETIME => 19,
-        number => {
-            // "0.00" shows a point and two decimals, whatever stands in the cell.
-            let whole = value.find('.').unwrap_or(value.len());
-            let behind = number.num_format().map_or(0, |format| format.len() - 1);
-            u16::try_from(whole + behind).map_or(WIDTH_MAX, |width| width.min(WIDTH_MAX))
-        }
-    }
-}
-
-/// The blocks of East Asian wide and full-width characters (UAX #11) that are met in practice.
-fn is_wide(character: char) -> bool {
-    matches!(character,
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{303e}' | '\u{3041}'..='\u{a4cf}' | '\u{a960}'..='\u{a97c}' | '\u{ac00}'..='\u{d7a3}'
-        | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff01}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}'
-        | '\u{20000}'..='\u{3fffd}')
 }
 
 #[cfg(test)]

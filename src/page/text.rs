@@ -79,8 +79,7 @@ impl Text {
         }
     }
 
-    /// Adds the matches of `from..to`, of which the first is already known, and remembers its characters. The last match may reach beyond
-    /// `to`; gives where it ends, or `from`.
+    /// Adds the matches of `from..to` and remembers its characters. The last match may reach beyond `to`; gives where it ends, or `from`.
     pub fn matches(&mut self, xml: &[u8], from: usize, to: usize, deflate: &mut Deflate) -> usize {
         let mut covered = from;
         let mut at = from;
