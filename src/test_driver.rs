@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 
+use crate::client::fetch::ChunkJoiner;
 use crate::record::{Header, Offset, Record, Rejection, TaskId, TopicPartition, UploadHash};
 use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
 use crate::sink::status::StatusRecord;
@@ -308,20 +309,15 @@ impl TopologyTestDriver {
         self.records(&self.topology.sink.dead_letter_topic)
     }
 
-    /// Every workbook of an upload that was published, in order, chunks joined by (revision, sha256).
+    /// Every workbook of an upload that was published whole, in order.
     pub fn workbooks(&self, upload: &str) -> Vec<Vec<u8>> {
-        let mut books: Vec<Vec<u8>> = Vec::new();
-        for record in self.records(&self.topology.sink.topic) {
-            if record.key.as_deref() != Some(upload.as_bytes()) {
-                continue;
-            }
-            let chunk = header(&record, "ss-chunk").unwrap_or_else(|| "1/1".into());
-            match books.last_mut() {
-                Some(book) if !chunk.starts_with("1/") => book.extend_from_slice(&record.value),
-                _ => books.push(record.value.to_vec()),
-            }
-        }
-        books
+        let mut joiner = ChunkJoiner::default();
+        let records = self.records(&self.topology.sink.topic);
+        let joined = records.into_iter().filter_map(|OutRecord { key, value, headers, .. }| {
+            let record = Record { key, value: Some(value), headers, ..Record::default() };
+            joiner.join(&record).expect("a sink writes readable headers")
+        });
+        joined.filter(|book| book.upload == upload).map(|book| book.chunks.concat()).collect()
     }
 
     /// The newest workbook of an upload.
