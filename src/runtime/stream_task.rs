@@ -159,8 +159,6 @@ impl StreamTask {
     /// Retention was faster than we: what the lost records may have belonged to cannot be completed any more.
     fn survive_retention(&mut self, lost: Range<Offset>) -> Result<(), TaskError> {
         warn!(task = %self.id, from = %lost.start, to = %lost.end, "retention removed records of open uploads; raise retention.ms or retention.bytes");
-        self.refill_until = None;
-        self.source.end_refill();
         self.position = self.position.max(lost.end);
         self.call_aggregate(0, |aggregate, ctx| {
             aggregate.log_gap(lost, ctx);
