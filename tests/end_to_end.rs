@@ -2,7 +2,6 @@
 //! and Kafka's own tools are enough to take part.
 
 #[path = "support/kafka.rs"]
-#[allow(dead_code, reason = "other tests use more of it")]
 mod kafka;
 #[path = "support/workbook.rs"]
 mod workbook;
@@ -136,7 +135,7 @@ impl App {
             let statuses = self.statuses();
             let done =
                 |upload: &&str| statuses.iter().any(|s| s.upload == **upload && s.state == StatusState::Published);
-            if uploads.iter().all(|upload| done(upload)) {
+            if uploads.iter().all(done) {
                 return;
             }
             assert!(begun.elapsed() < LIMIT, "{uploads:?} never came: {statuses:?}\n{}", self.log(state));
