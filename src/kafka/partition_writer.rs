@@ -38,6 +38,8 @@ pub(super) struct PartitionWriter {
     unacknowledged: VecDeque<Queued>,
     /// Producer id and epoch, ours alone; `None` after an outcome that the broker cannot tell us any more.
     identity: Option<(i64, i16)>,
+    /// A batch under this identity was acknowledged.
+    is_known: bool,
     /// Number of the next record.
     sequence: i32,
     deliveries: Arc<Deliveries>,
@@ -51,7 +53,16 @@ impl PartitionWriter {
         deliveries: Arc<Deliveries>,
     ) -> PartitionWriter {
         let unacknowledged = VecDeque::new();
-        PartitionWriter { cluster, partition, queue, unacknowledged, identity: None, sequence: 0, deliveries }
+        PartitionWriter {
+            cluster,
+            partition,
+            queue,
+            unacknowledged,
+            identity: None,
+            is_known: false,
+            sequence: 0,
+            deliveries,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -102,14 +113,14 @@ impl PartitionWriter {
         let (leader, _) = self.cluster.leader(&self.partition, Lane::Produce).await?;
         let mut in_flight: VecDeque<Pending<ProduceRequest>> = VecDeque::with_capacity(IN_FLIGHT_MAX);
         loop {
-            while in_flight.len() < IN_FLIGHT_MAX {
+            while in_flight.len() < self.in_flight_max() {
                 if in_flight.len() == self.unacknowledged.len() {
                     let Ok(queued) = self.queue.try_recv() else { break };
                     self.accept(queued);
                 }
                 in_flight.push_back(self.send(&leader, in_flight.len()).await?);
             }
-            let room = in_flight.len() < IN_FLIGHT_MAX;
+            let room = in_flight.len() < self.in_flight_max();
             let Some(first) = in_flight.front_mut() else { return Ok(()) };
             tokio::select! {
                 answer = first.answer() => {
@@ -119,6 +130,12 @@ impl PartitionWriter {
                 Some(queued) = self.queue.recv(), if room => self.accept(queued),
             }
         }
+    }
+
+    /// One until the broker knows this producer: it takes any number as a producer's first, so that a second batch could be written while the
+    /// first is refused by a leader that is not yet one.
+    fn in_flight_max(&self) -> usize {
+        if self.is_known { IN_FLIGHT_MAX } else { 1 }
     }
 
     /// Takes a batch into the order: its numbers are fixed before it is sent for the first time.
@@ -145,6 +162,7 @@ impl PartitionWriter {
         let identity = (answer.producer_id.0, answer.producer_epoch);
         self.identity = Some(identity);
         self.sequence = 0;
+        self.is_known = false;
         let mut unacknowledged = std::mem::take(&mut self.unacknowledged);
         unacknowledged.iter_mut().for_each(|queued| self.stamp(identity, &mut queued.batch));
         self.unacknowledged = unacknowledged;
@@ -182,6 +200,7 @@ impl PartitionWriter {
             }
             code => leader.check::<ProduceRequest>(code.0, answered.error_message.as_ref())?,
         }
+        self.is_known = true;
         if let Some(Queued { batch, permit }) = self.unacknowledged.pop_front() {
             self.deliveries.acknowledge(batch.count as u64, batch.bytes().len() as u64);
             drop(permit);
