@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::record::Record;
+use crate::sink::digest::Digest;
 
 /// Incomplete sets of chunks that are remembered; the oldest is forgotten first (its workbook will be sent again, or never).
 const OPEN_SETS_MAX: usize = 64;
@@ -98,7 +99,7 @@ impl ChunkJoiner {
         let (upload, revision, expected) = key;
         let mut hash = Sha256::new();
         chunks.iter().for_each(|chunk| hash.update(chunk));
-        let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = Digest(hash.finalize().into()).to_string();
         if found != expected {
             return Err(FetchError::Checksum { upload, found, expected });
         }
@@ -167,7 +168,7 @@ fn same_bytes(workbook: &FetchedWorkbook, path: &Path) -> io::Result<bool> {
     }
     let mut hash = Sha256::new();
     io::copy(&mut File::open(path)?, &mut HashWriter(&mut hash))?;
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>() == workbook.sha256)
+    Ok(Digest(hash.finalize().into()).to_string() == workbook.sha256)
 }
 
 struct HashWriter<'a>(&'a mut Sha256);

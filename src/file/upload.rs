@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::FileError;
 use super::reader::{Block, CsvFile};
 use crate::record::Header;
+use crate::sink::digest::Digest;
 use crate::source::csv::write_row;
 
 /// One record of an upload, without key.
@@ -91,8 +92,7 @@ impl UploadRecords {
                     self.stage = Stage::Done;
                     let mut headers = vec![Header::new("ss-rows", self.rows.to_string())];
                     if let Some(sha256) = self.sha256 {
-                        let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-                        headers.push(Header::new("ss-sha256-rows", hex));
+                        headers.push(Header::new("ss-sha256-rows", Digest(sha256).to_string()));
                     }
                     Some(self.record("eof", Bytes::new(), 0, headers))
                 }
