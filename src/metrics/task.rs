@@ -1,0 +1,371 @@
+//! What one task counts: counters with their labels resolved when it starts, and how it stands, told once a commit.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter};
+
+use super::catalog;
+use crate::record::{Offset, Reason, TaskId, TopicPartition};
+
+/// Words of `result` in `sheetstream_rows_total`.
+const ROW_FATES: [&str; 6] = ["written", "rejected", "duplicate", "late", "filtered", "voided"];
+/// Words of `state` in `sheetstream_uploads_open`.
+pub(super) const OPEN_STATES: [&str; 4] = ["receiving", "incomplete", "stalled", "failed"];
+
+/// How an upload ended: the words of `outcome` in `sheetstream_uploads_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its workbook is out.
+    Published,
+    /// Its workbook is out, though count or checksum differ from the marker's.
+    Incomplete,
+    /// The same content again: answered from the ledger.
+    Republished,
+    /// No workbook.
+    Failed,
+    /// Given up by its publisher.
+    Aborted,
+    /// Given up by the idle timeout.
+    Expired,
+}
+
+impl Outcome {
+    const ALL: [Outcome; 6] = [
+        Outcome::Published,
+        Outcome::Incomplete,
+        Outcome::Republished,
+        Outcome::Failed,
+        Outcome::Aborted,
+        Outcome::Expired,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Outcome::Published => "published",
+            Outcome::Incomplete => "incomplete",
+            Outcome::Republished => "republished",
+            Outcome::Failed => "failed",
+            Outcome::Aborted => "aborted",
+            Outcome::Expired => "expired",
+        }
+    }
+}
+
+/// Why records gave no row: the words of `result` in `sheetstream_records_unusable_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// They belong to no upload, or are no text.
+    Refused,
+    /// They cannot be decoded.
+    Unreadable,
+    /// The log no longer has them.
+    Missing,
+}
+
+impl Unusable {
+    const ALL: [Unusable; 3] = [Unusable::Refused, Unusable::Unreadable, Unusable::Missing];
+
+    fn word(self) -> &'static str {
+        match self {
+            Unusable::Refused => "refused",
+            Unusable::Unreadable => "unreadable",
+            Unusable::Missing => "missing",
+        }
+    }
+}
+
+/// Rows of an upload that has ended, by fate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RowFates {
+    /// They stand in the workbook.
+    pub written: u64,
+    /// They failed.
+    pub rejected: u64,
+    /// They came again.
+    pub duplicate: u64,
+    /// They came after completion.
+    pub late: u64,
+    /// A filter took them out.
+    pub filtered: u64,
+    /// Rows of an attempt that was given up.
+    pub voided: u64,
+}
+
+/// Names that become labels of a task's metrics.
+#[derive(Clone, Debug)]
+pub struct TaskNames<'a> {
+    /// The source node.
+    pub source: &'a str,
+    /// The maps, in order.
+    pub maps: Vec<&'a str>,
+    /// The aggregate.
+    pub aggregate: &'a str,
+    /// The sink.
+    pub sink: &'a str,
+}
+
+/// Counters of one node.
+pub struct NodeMetrics {
+    name: Arc<str>,
+    rows: IntCounter,
+    rejected: IntCounter,
+    duration: Histogram,
+}
+
+impl NodeMetrics {
+    fn new(topology: &str, node: &str) -> NodeMetrics {
+        NodeMetrics {
+            name: node.into(),
+            rows: catalog::node_rows(topology, node),
+            rejected: catalog::node_rows_rejected(topology, node),
+            duration: catalog::node_duration(topology, node),
+        }
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// A batch took this long.
+    pub fn took(&self, duration: Duration) {
+        self.duration.observe(duration.as_secs_f64());
+    }
+
+    /// So many rows came in, and so many of them were rejected here.
+    pub fn counted(&self, rows: usize, rejected: usize) {
+        self.rows.inc_by(rows as u64);
+        self.rejected.inc_by(rejected as u64);
+    }
+}
+
+/// The counters of one task.
+pub struct TaskMetrics {
+    id: TaskId,
+    /// The source: its batch is a fetch.
+    pub source: NodeMetrics,
+    /// The maps, in order.
+    pub maps: Vec<NodeMetrics>,
+    /// The aggregate.
+    pub aggregate: NodeMetrics,
+    /// The sink: its batch is a workbook.
+    pub sink: NodeMetrics,
+    /// Records taken.
+    pub records: IntCounter,
+    /// Rows read again.
+    pub rows_replayed: IntCounter,
+    /// Records of workbooks.
+    pub chunks: IntCounter,
+    /// Pages written to the state.
+    pub pages: IntCounter,
+    /// From the completing record to the acknowledged workbook.
+    pub eof_to_workbook: Histogram,
+    /// Bytes of workbooks.
+    pub workbook_size: Histogram,
+    /// From an upload's first record to its end.
+    pub upload_duration: Histogram,
+    unusable: [IntCounter; 3],
+    rows: [IntCounter; 6],
+    outcomes: [IntCounter; 6],
+    dead_letters: BTreeMap<(Arc<str>, Reason), IntCounter>,
+}
+
+impl TaskMetrics {
+    /// Resolves the labels of a task that starts at `position` of `partition`. Its series stay until [`forget_task`].
+    pub fn new(id: &TaskId, partition: &TopicPartition, names: &TaskNames<'_>, position: Offset) -> TaskMetrics {
+        let topology: &str = &id.topology;
+        let moment = TaskMoment { committed: position, position, replay_from: position, ..TaskMoment::default() };
+        let standing = TaskStanding { partition: partition.clone(), started_ms: now_ms(), caught_up_ms: 0, moment };
+        standings().insert(id.clone(), standing);
+        let node = |name: &str| NodeMetrics::new(topology, name);
+        TaskMetrics {
+            id: id.clone(),
+            source: node(names.source),
+            maps: names.maps.iter().copied().map(node).collect(),
+            aggregate: node(names.aggregate),
+            sink: node(names.sink),
+            records: catalog::records_consumed(topology),
+            rows_replayed: catalog::rows_replayed(topology),
+            chunks: catalog::chunks_published(topology),
+            pages: catalog::pages_cut(topology),
+            eof_to_workbook: catalog::eof_to_workbook(topology),
+            workbook_size: catalog::workbook_size(topology),
+            upload_duration: catalog::upload_duration(topology),
+            unusable: Unusable::ALL.map(|result| catalog::records_unusable(topology, result.word())),
+            rows: ROW_FATES.map(|result| catalog::rows(topology, result)),
+            outcomes: Outcome::ALL.map(|outcome| catalog::uploads(topology, outcome.word())),
+            dead_letters: BTreeMap::new(),
+        }
+    }
+
+    /// Records that gave no row.
+    pub fn unusable(&self, result: Unusable, records: u64) {
+        self.unusable[result as usize].inc_by(records);
+    }
+
+    /// An upload ended, and this became of its rows.
+    pub fn ended(&self, outcome: Outcome, rows: RowFates) {
+        self.outcomes[outcome as usize].inc();
+        let RowFates { written, rejected, duplicate, late, filtered, voided } = rows;
+        for (counter, rows) in self.rows.iter().zip([written, rejected, duplicate, late, filtered, voided]) {
+            counter.inc_by(rows);
+        }
+    }
+
+    /// A row came after its upload had ended: its fate is known at once.
+    pub fn late_row(&self) {
+        self.rows[3].inc();
+    }
+
+    /// A record for the dead letters, refused by `node`.
+    pub fn dead_letter(&mut self, node: &Arc<str>, reason: Reason) {
+        let topology = &self.id.topology;
+        let counter = self.dead_letters.entry((node.clone(), reason));
+        counter.or_insert_with(|| catalog::dead_letters(topology, node, reason.code())).inc();
+    }
+
+    /// How the task stands now.
+    pub fn tell(&self, moment: TaskMoment) {
+        if let Some(standing) = standings().get_mut(&self.id) {
+            if moment.high_watermark.is_some_and(|end| moment.position >= end) {
+                standing.caught_up_ms = now_ms();
+            }
+            standing.moment = moment;
+        }
+    }
+}
+
+/// A partition is no longer ours: its series end.
+pub fn forget_task(id: &TaskId) {
+    standings().remove(id);
+}
+
+/// How a task stands, as of its last commit.
+#[derive(Clone, Debug, Default)]
+pub struct TaskMoment {
+    /// The offset that the group has.
+    pub committed: Offset,
+    /// First record that is not processed.
+    pub position: Offset,
+    /// First record that a start without state would read.
+    pub replay_from: Offset,
+    /// End of the partition, once it is known.
+    pub high_watermark: Option<Offset>,
+    /// Start of the partition.
+    pub log_start: Offset,
+    /// Timestamp of the record processed last, in milliseconds since 1970; 0 before the first, and whatever the log says.
+    pub record_ms: i64,
+    /// When a record was processed last, in milliseconds since 1970; 0 before the first.
+    pub processed_ms: i64,
+    /// Bytes of pages in the state.
+    pub state_bytes: u64,
+    /// Bytes of records that were fetched and wait.
+    pub buffered_bytes: u64,
+    /// Rows that wait for a lower index.
+    pub rows_waiting: u64,
+    /// Open uploads: receiving, incomplete, stalled, failed.
+    pub uploads: [u64; 4],
+    /// When the oldest open upload began, in milliseconds since 1970.
+    pub oldest_upload_ms: Option<i64>,
+}
+
+/// A task as a scrape sees it.
+#[derive(Clone, Debug)]
+pub(super) struct TaskStanding {
+    pub(super) partition: TopicPartition,
+    started_ms: i64,
+    /// When nothing was left to process, for the last time.
+    caught_up_ms: i64,
+    pub(super) moment: TaskMoment,
+}
+
+impl TaskStanding {
+    /// Records that are not committed.
+    pub(super) fn lag(&self) -> Option<i64> {
+        self.moment.high_watermark.map(|end| (end.0 - self.moment.committed.0).max(0))
+    }
+
+    /// Seconds that processing is behind: since the record processed last was written, or since there was nothing left to do, whichever
+    /// is later. Timestamps of records may be nonsense; then only the latter counts.
+    pub(super) fn lag_seconds(&self, now_ms: i64) -> f64 {
+        if self.moment.high_watermark.is_none_or(|end| self.moment.position >= end) {
+            return 0.0;
+        }
+        let since = self.moment.record_ms.min(now_ms).max(self.caught_up_ms);
+        let since = if since > 0 { since } else { self.started_ms };
+        (now_ms - since).max(0) as f64 / 1_000.0
+    }
+
+    /// Records that retention can still delete before it reaches one that is needed; infinite while it has deleted none.
+    pub(super) fn retention_headroom(&self) -> f64 {
+        if self.moment.log_start.0 <= 0 {
+            return f64::INFINITY;
+        }
+        (self.moment.replay_from.0 - self.moment.log_start.0).max(0) as f64
+    }
+}
+
+static STANDINGS: LazyLock<Mutex<BTreeMap<TaskId, TaskStanding>>> = LazyLock::new(Mutex::default);
+
+pub(super) fn standings() -> MutexGuard<'static, BTreeMap<TaskId, TaskStanding>> {
+    STANDINGS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> i64 {
+    (super::now_seconds() * 1_000.0) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+
+    fn standing(position: i64, end: i64, record_ms: i64, caught_up_ms: i64) -> TaskStanding {
+        TaskStanding {
+            partition: TopicPartition { topic: "rows".into(), partition: 0 },
+            started_ms: NOW - 5_000,
+            caught_up_ms,
+            moment: TaskMoment {
+                committed: Offset(position),
+                position: Offset(position),
+                high_watermark: Some(Offset(end)),
+                record_ms,
+                ..TaskMoment::default()
+            },
+        }
+    }
+
+    #[test]
+    fn nothing_is_behind_at_the_end_of_the_log() {
+        assert_eq!(standing(7, 7, 1, 0).lag_seconds(NOW), 0.0);
+    }
+
+    #[test]
+    fn a_backlog_is_as_old_as_the_record_processed_last() {
+        assert_eq!(standing(7, 9, NOW - 60_000, 0).lag_seconds(NOW), 60.0);
+    }
+
+    #[test]
+    fn a_record_after_a_long_silence_is_not_an_hour_behind() {
+        assert_eq!(standing(7, 8, NOW - 3_600_000, NOW - 200).lag_seconds(NOW), 0.2);
+    }
+
+    #[test]
+    fn nonsense_timestamps_count_from_the_start() {
+        assert_eq!(standing(7, 8, -1, 0).lag_seconds(NOW), 5.0);
+        assert_eq!(standing(7, 8, i64::MAX, 0).lag_seconds(NOW), 0.0);
+    }
+
+    #[test]
+    fn headroom_is_infinite_until_retention_has_deleted_something() {
+        let mut task = standing(7, 9, 0, 0);
+        task.moment.replay_from = Offset(5);
+        assert_eq!(task.retention_headroom(), f64::INFINITY);
+        task.moment.log_start = Offset(2);
+        assert_eq!(task.retention_headroom(), 3.0);
+    }
+}
