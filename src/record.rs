@@ -312,14 +312,31 @@ pub struct MarkerRecord {
     pub value: Option<Bytes>,
 }
 
+/// What a publisher says of an upload before its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// `ss-name`: the file's name.
+    pub name: Option<Arc<str>>,
+    /// `ss-rows`: how many rows will come, as far as it knows. For those who watch; the end-of-file marker decides.
+    pub rows: Option<u64>,
+    /// `ss-crs`: the CRS of its coordinates, where that is not the topology's.
+    pub crs: Option<Arc<str>>,
+}
+
+impl Announcement {
+    /// Takes over what only `other` says.
+    pub fn complete(&mut self, other: &Announcement) {
+        self.name = self.name.take().or_else(|| other.name.clone());
+        self.rows = self.rows.or(other.rows);
+        self.crs = self.crs.take().or_else(|| other.crs.clone());
+    }
+}
+
 /// What a marker says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Marker {
     /// An attempt begins; rows of an older one are void.
-    Begin {
-        /// `ss-name`: the file's name.
-        name: Option<Arc<str>>,
-    },
+    Begin(Announcement),
     /// Column names.
     Header(Arc<[String]>),
     /// The rows are complete.

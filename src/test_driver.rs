@@ -60,6 +60,8 @@ struct Broker(Arc<Mutex<BrokerState>>);
 #[derive(Default)]
 struct BrokerState {
     outputs: Vec<OutRecord>,
+    /// What may be lost; it is never part of what a run must give again.
+    hints: Vec<OutRecord>,
     committed: Committed,
     /// Calls that succeed before one fails, if one shall.
     fail_after: Option<u32>,
@@ -83,6 +85,9 @@ impl Outbox for Broker {
             self.call(|state| state.outputs.push(record))?;
         }
         Ok(())
+    }
+    fn hint(&mut self, record: OutRecord) {
+        self.0.lock().expect("see Broker::call").hints.push(record);
     }
     fn commit(&mut self, _: &TopicPartition, progress: Progress, _: &Fence) -> Result<(), TransportError> {
         self.call(|state| state.committed = Committed::Ours(progress))
@@ -302,6 +307,12 @@ impl TopologyTestDriver {
     /// The status records, in order.
     pub fn statuses(&self) -> Vec<StatusRecord> {
         self.records(&self.topology.sink.status_topic).iter().filter_map(|r| StatusRecord::parse(&r.value)).collect()
+    }
+
+    /// The status records that tell of rows on their way, which are not among [`TopologyTestDriver::statuses`]: they follow the clock.
+    pub fn receiving(&self) -> Vec<StatusRecord> {
+        let state = self.broker.0.lock().expect("see Broker::call");
+        state.hints.iter().filter_map(|record| StatusRecord::parse(&record.value)).collect()
     }
 
     /// The dead letters, in order.

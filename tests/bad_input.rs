@@ -376,3 +376,34 @@ fn a_new_attempt_voids_the_rows_of_the_old_one() {
     let status = driver.statuses().pop().expect("a status");
     assert_eq!((status.accounting.written, status.accounting.voided), (1, 1));
 }
+
+#[test]
+fn an_upload_on_its_way_is_told_once_a_second_and_never_after_its_end() {
+    use std::time::Duration;
+    let mut driver = driver(COLUMNS);
+    driver.pipe("a.csv", "#BEGIN name=places.csv rows=3");
+    driver.pipe("a.csv", GOOD);
+    driver.pipe("a.csv", "2,Red House,museum,953901,1952031");
+    let told = |driver: &TopologyTestDriver| {
+        let told = driver.receiving().into_iter().map(|status| (status.accounting.rows_in, status.rows_announced));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&driver), [(1, Some(3))]);
+    driver.advance_wall_clock_time(Duration::from_millis(900));
+    assert_eq!(told(&driver).len(), 1);
+    driver.advance_wall_clock_time(Duration::from_millis(100));
+    driver.advance_wall_clock_time(Duration::from_secs(5));
+    assert_eq!(told(&driver), [(1, Some(3)), (2, Some(3))], "again only when more has come");
+    let last = driver.receiving().pop().expect("told");
+    assert_eq!((last.name.as_deref(), last.accounting.written), (Some("places.csv"), 2));
+    driver.pipe("a.csv", "3,White House,museum,953901,1952031");
+    driver.pipe("a.csv", "#EOF rows=4");
+    driver.advance_wall_clock_time(Duration::from_secs(5));
+    assert_eq!(statuses(&driver, "a.csv"), ["Incomplete upload.incomplete"]);
+    assert_eq!(told(&driver).len(), 3, "how it stands was told by the other status");
+    driver.pipe("a.csv", "4,Black House,museum,953901,1952031");
+    driver.advance_wall_clock_time(Duration::from_secs(5));
+    assert_eq!(told(&driver).len(), 3);
+    let end = driver.statuses().pop().expect("an end");
+    assert_eq!((end.name.as_deref(), end.rows_announced), (Some("places.csv"), Some(4)));
+}

@@ -128,7 +128,7 @@ impl OpenUpload {
     }
 
     fn source_name(&self, settings: &AggregateSettings) -> String {
-        let name = self.name.as_deref().or(Some(self.id.as_str()).filter(|id| !id.is_empty()));
+        let name = self.announced.name.as_deref().or(Some(self.id.as_str()).filter(|id| !id.is_empty()));
         name.unwrap_or(&settings.topology).to_owned()
     }
 

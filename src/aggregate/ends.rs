@@ -42,6 +42,7 @@ impl Aggregate {
         offset: Offset,
         ctx: &mut AggregateContext,
     ) -> Result<bool, StateError> {
+        upload.announced.rows = eof.rows.or(upload.announced.rows);
         let (rejection, hopeful) = match upload.judge(&eof, &mut self.desk(ctx)) {
             Ok(Verdict::Whole) => {
                 self.complete(upload, offset, false, ctx)?;
@@ -90,11 +91,12 @@ impl Aggregate {
         let finished = Finished::of(&mut upload);
         if let Some(before) = before.filter(|_| is_known) {
             entry.revision = before.revision;
-            let event = AggregateEvent::Republished { upload: upload.id.clone(), ledger: Box::new(entry.clone()) };
-            ctx.tell(offset, event);
+            let (announced, ledger) = (upload.announced.clone(), Box::new(entry.clone()));
+            ctx.tell(offset, AggregateEvent::Republished { upload: upload.id.clone(), announced, ledger });
         } else if ctx.is_loud(offset) {
             let complete = upload.assemble(offset, incomplete, &mut self.desk(ctx))?;
-            ctx.out.push(AggregateEvent::Completed { upload: Box::new(complete), ledger: Box::new(entry.clone()) });
+            let (announced, ledger) = (upload.announced.clone(), Box::new(entry.clone()));
+            ctx.out.push(AggregateEvent::Completed { upload: Box::new(complete), announced, ledger });
         }
         self.close(&upload, finished, entry, ctx);
         Ok(())
@@ -191,6 +193,7 @@ impl OpenUpload {
             upload: self.id.clone(),
             status,
             revision: self.revision,
+            announced: self.announced.clone(),
             accounting: self.accounting,
             first_offset: self.first_offset,
             offset,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::record::{Offset, Rejection, UploadId};
+use crate::record::{Announcement, Offset, Rejection, UploadId};
 use crate::sink::CompleteUpload;
 use crate::state::StateStore;
 use crate::state::keys::{Accounting, LedgerState};
@@ -41,6 +41,8 @@ pub enum AggregateEvent {
     Completed {
         /// All that the workbook follows from.
         upload: Box<CompleteUpload>,
+        /// What its publisher said of it.
+        announced: Announcement,
         /// For the status topic.
         ledger: Box<LedgerState>,
     },
@@ -48,6 +50,8 @@ pub enum AggregateEvent {
     Republished {
         /// The upload.
         upload: UploadId,
+        /// What its publisher said of it.
+        announced: Announcement,
         /// For the status topic.
         ledger: Box<LedgerState>,
     },
@@ -90,6 +94,8 @@ pub struct UploadStatus {
     pub status: Standing,
     /// Its revision.
     pub revision: u32,
+    /// What its publisher said of it.
+    pub announced: Announcement,
     /// Counts.
     pub accounting: Accounting,
     /// Offset of its first record.

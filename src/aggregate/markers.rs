@@ -33,7 +33,7 @@ impl Aggregate {
         upload.touch(ctx.now_ms);
         let is_foreign = upload.is_foreign(&record);
         match &record.marker {
-            Marker::Begin { .. } => upload.begin_attempt(&record),
+            Marker::Begin(_) => upload.begin_attempt(&record),
             Marker::Header(names) if !is_foreign && upload.header.is_none() => upload.header = Some(names.clone()),
             Marker::Eof { .. } if is_foreign => {
                 let message =
@@ -74,7 +74,7 @@ impl Aggregate {
     ) -> Result<(), StateError> {
         let offset = record.offset;
         match &record.marker {
-            Marker::Begin { .. } => {
+            Marker::Begin(_) => {
                 let mut upload = self.begin(&record.upload, revision, offset, ctx);
                 upload.begin_attempt(&record);
                 self.keep(upload);
@@ -133,16 +133,16 @@ fn stray_eof(record: MarkerRecord, message: String, ctx: &mut AggregateContext) 
 impl OpenUpload {
     /// An attempt begins. The rows of another one are void; the same one may be announced again.
     fn begin_attempt(&mut self, record: &MarkerRecord) {
-        let Marker::Begin { name } = &record.marker else { return };
+        let Marker::Begin(announced) = &record.marker else { return };
         let is_same = self.attempt.is_some() && self.attempt == record.attempt;
         let is_first = self.attempt.is_none() && self.accounting.rows_in == 0 && self.failed.is_none();
         if is_same {
-            self.name = self.name.take().or_else(|| name.clone());
+            self.announced.complete(announced);
         } else if is_first {
             self.attempt.clone_from(&record.attempt);
-            self.name.clone_from(name);
+            self.announced.clone_from(announced);
         } else {
-            self.restart(record, name.clone());
+            self.restart(record, announced.clone());
         }
         self.changed = true;
     }

@@ -10,7 +10,7 @@ use super::intake::Desk;
 use super::rows::{Rows, WaitingFate, WaitingRow};
 use super::sheets::Sheets;
 use super::upload::{OpenUpload, PendingEof, upload_hash};
-use crate::record::{Rejection, RowKey, UploadHash, UploadId};
+use crate::record::{Announcement, Rejection, RowKey, UploadHash, UploadId};
 use crate::state::keys::{LedgerState, PageState, SheetState, StateKey, UploadState, decode};
 use crate::state::{Entry, StateError};
 
@@ -116,7 +116,7 @@ impl Parts {
         let mut upload = OpenUpload::begin(id, state.revision, state.first_offset);
         upload.begun_at = state.begun_at;
         upload.attempt = text(state.attempt);
-        upload.name = text(state.name);
+        upload.announced = Announcement { name: text(state.name), rows: state.rows_announced, crs: text(state.crs) };
         upload.traceparent = text(state.traceparent);
         upload.key = state.key.map(Into::into);
         upload.header = state.header.map(Into::into);

@@ -9,7 +9,9 @@ use super::errors::ErrorRows;
 use super::order::Waiting;
 use super::refill::Refill;
 use super::sheets::Sheets;
-use crate::record::{ColumnType, MarkerRecord, Offset, Reason, Rejection, RowBatch, UploadHash, UploadId};
+use crate::record::{
+    Announcement, ColumnType, MarkerRecord, Offset, Reason, Rejection, RowBatch, UploadHash, UploadId,
+};
 use crate::state::WriteBatch;
 use crate::state::keys::{Accounting, LedgerState, Outcome, StateKey, UploadState, encode};
 
@@ -27,7 +29,8 @@ pub(super) struct OpenUpload {
     /// A replay knows from the ledger that it was over here.
     pub(super) known_end: Option<Offset>,
     pub(super) attempt: Option<Arc<str>>,
-    pub(super) name: Option<Arc<str>>,
+    /// What its publisher said of it. An end-of-file marker corrects the number of rows.
+    pub(super) announced: Announcement,
     pub(super) traceparent: Option<Arc<str>>,
     pub(super) key: Option<Bytes>,
     pub(super) header: Option<Arc<[String]>>,
@@ -100,7 +103,7 @@ impl OpenUpload {
             begun_at: first_offset,
             known_end: None,
             attempt: None,
-            name: None,
+            announced: Announcement::default(),
             traceparent: None,
             key: None,
             header: None,
@@ -182,12 +185,12 @@ impl OpenUpload {
     }
 
     /// A new attempt begins: what came of the open one is void.
-    pub(super) fn restart(&mut self, record: &MarkerRecord, name: Option<Arc<str>>) {
+    pub(super) fn restart(&mut self, record: &MarkerRecord, announced: Announcement) {
         self.give_up_rows();
         self.accounting.void_attempt();
         self.begun_at = record.offset;
         self.attempt.clone_from(&record.attempt);
-        self.name = name;
+        self.announced = announced;
         (self.header, self.columns, self.traceparent, self.key) = (None, None, None, None);
         (self.failed, self.numbered, self.next_index) = (None, false, 1);
     }
@@ -267,7 +270,9 @@ impl OpenUpload {
             id: self.id.as_str().to_owned(),
             revision: self.revision,
             attempt: text(&self.attempt),
-            name: text(&self.name),
+            name: text(&self.announced.name),
+            rows_announced: self.announced.rows,
+            crs: text(&self.announced.crs),
             traceparent: text(&self.traceparent),
             key: self.key.as_ref().map(|key| key.to_vec()),
             first_offset: self.first_offset,

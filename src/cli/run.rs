@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sheetstream::kafka::Isolation;
 use sheetstream::runtime::config::StreamsConfig;
-use sheetstream::runtime::streams;
+use sheetstream::runtime::streams::Streams;
 use sheetstream::topology::Topology;
 
 use super::broker::Broker;
@@ -69,7 +69,7 @@ impl Run {
         config.commit_interval = Duration::from_millis(self.commit_interval_ms);
         config.instance_id.clone_from(&self.instance_id);
         config.power_safe = self.power_safe;
-        streams::run(topologies, config, &*stop_on_signal()?)?;
+        Streams::new(topologies, config).run(&*stop_on_signal()?)?;
         Ok(Exit::Ok)
     }
 }

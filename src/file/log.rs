@@ -138,6 +138,8 @@ impl Outbox for FileOutbox {
         }
         Ok(())
     }
+    /// Nobody watches but the command's own progress.
+    fn hint(&mut self, _: OutRecord) {}
     /// A file is read from its beginning each time.
     fn commit(&mut self, _: &TopicPartition, _: Progress, _: &Fence) -> Result<(), TransportError> {
         Ok(())

@@ -119,6 +119,14 @@ impl Producer {
     pub fn flush(&mut self) -> Result<(), TransportError> {
         self.drain().map_err(|error| self.give_up(error))
     }
+    /// Sends what is collected and waits for nothing.
+    pub fn start(&mut self) -> Result<(), TransportError> {
+        self.dispatch().map_err(|error| self.give_up(error))
+    }
+    /// True when nothing is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.deliveries.room.available_permits() == self.config.buffer_bytes as usize
+    }
     /// Records acknowledged so far.
     pub fn records_acknowledged(&self) -> u64 {
         self.deliveries.records()
@@ -164,13 +172,18 @@ impl Producer {
         lane.builder.push(lane.timestamp_ms, key, value, headers);
         Ok(())
     }
-    fn drain(&mut self) -> Result<(), KafkaError> {
+    fn dispatch(&mut self) -> Result<(), KafkaError> {
         let Producer { client, config, topics, deliveries } = self;
         for (topic, lanes) in topics {
             for lane in lanes.lanes.iter_mut().flatten().filter(|lane| !lane.builder.is_empty()) {
                 lane.dispatch(topic, lanes.record_bytes_max, client, config, deliveries)?;
             }
         }
+        Ok(())
+    }
+    fn drain(&mut self) -> Result<(), KafkaError> {
+        self.dispatch()?;
+        let Producer { client, config, deliveries, .. } = self;
         let everything = deliveries.room.acquire_many(config.buffer_bytes);
         drop(client.handle.block_on(everything).map_err(|_| KafkaError::ShutDown)?);
         deliveries.take_error()

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::aggregate::{Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase, Standing, UploadStatus};
 use crate::map;
 use crate::processor::{ProcessError, Processor};
-use crate::record::{Offset, Reason, Rejection, StreamElement, TaskId, TopicPartition, UploadId};
+use crate::record::{Announcement, Offset, Reason, Rejection, StreamElement, TaskId, TopicPartition, UploadId};
 use crate::runtime::recovery::{self, RecoveryPlan};
 use crate::sink::chunk::{self, Chunks};
 use crate::sink::dead_letter::DeadLetter;
@@ -24,6 +24,9 @@ use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, T
 
 /// Outgoing records are handed to the outbox when they hold this many bytes, or at the end of a fetch.
 const OUTGOING_BYTES_MAX: usize = 1 << 20;
+
+/// Least time between two records that tell how an upload comes in (contract 12).
+const RECEIVING_INTERVAL_MS: u64 = 1_000;
 
 /// Why a task cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +82,17 @@ pub struct StreamTask {
     finished: WriteBatch,
     committed_progress: Option<Progress>,
     commit_due: bool,
+    told: Told,
+}
+
+/// How an upload was last said to stand.
+#[derive(Default)]
+struct Told {
+    upload: String,
+    revision: u32,
+    rows_in: u64,
+    /// When the last `RECEIVING` was sent.
+    receiving_ms: Option<u64>,
 }
 
 impl StreamTask {
@@ -203,6 +217,7 @@ impl StreamTask {
             finished: WriteBatch::default(),
             committed_progress: None,
             commit_due: false,
+            told: Told::default(),
             id,
             topology,
         })
@@ -273,7 +288,9 @@ impl StreamTask {
             self.on_gap(gap, now_ms, outbox)?;
         }
         self.read_to(fetched.next, now_ms, outbox)?;
-        self.publish(outbox)
+        self.publish(outbox)?;
+        self.tell_receiving(now_ms, outbox);
+        Ok(())
     }
 
     /// Before a record is taken: a read never crosses the end of the refill, nor the offset from which on outputs count.
@@ -365,7 +382,27 @@ impl StreamTask {
             Ok(())
         })?;
         self.handle_events(outbox)?;
-        self.publish(outbox)
+        self.publish(outbox)?;
+        self.tell_receiving(now_ms, outbox);
+        Ok(())
+    }
+
+    /// Tells how the upload stands that rows came for last: now and then, and at no price.
+    fn tell_receiving(&mut self, now_ms: u64, outbox: &mut dyn Outbox) {
+        let is_due = self.told.receiving_ms.is_none_or(|told| now_ms >= told + RECEIVING_INTERVAL_MS);
+        if !is_due || self.refill_until.is_some() || self.position < self.silent_below {
+            return;
+        }
+        let Some(status) = self.aggregate.receiving() else { return };
+        let (revision, rows_in) = (status.revision, status.accounting.rows_in);
+        if *self.told.upload == *status.upload.as_str()
+            && (self.told.revision, self.told.rows_in) == (revision, rows_in)
+        {
+            return; // it was said to stand so, perhaps in another word
+        }
+        let status = self.standing(&status);
+        outbox.hint(status.to_record(&self.topology.sink.status_topic));
+        self.told = Told { upload: status.upload, revision, rows_in, receiving_ms: Some(now_ms) };
     }
 
     /// Makes everything so far durable (contract 17): outputs acknowledged, then the state, then the Kafka offset; what is
@@ -429,10 +466,12 @@ impl StreamTask {
     fn handle_events(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
         for event in std::mem::take(&mut self.events) {
             match event {
-                AggregateEvent::Completed { upload, ledger } => self.deliver(&upload, &ledger, outbox)?,
-                AggregateEvent::Republished { upload, ledger } => {
+                AggregateEvent::Completed { upload, announced, ledger } => {
+                    self.deliver(&upload, &announced, &ledger, outbox)?;
+                }
+                AggregateEvent::Republished { upload, announced, ledger } => {
                     info!(task = %self.id, %upload, revision = ledger.revision, "the same content again: answered from the ledger");
-                    self.send_status(self.ended(&ledger), outbox)?;
+                    self.send_status(self.ended(&ledger, &announced), outbox)?;
                 }
                 AggregateEvent::Status(status) => self.send_status(self.standing(&status), outbox)?,
                 AggregateEvent::DeadLetter { upload, offset, row, key, raw, rejection } => {
@@ -467,10 +506,11 @@ impl StreamTask {
     fn deliver(
         &mut self,
         complete: &CompleteUpload,
+        announced: &Announcement,
         ledger: &LedgerState,
         outbox: &mut dyn Outbox,
     ) -> Result<(), TaskError> {
-        let mut status = self.ended(ledger);
+        let mut status = self.ended(ledger, announced);
         let published = match self.maker.assemble(complete) {
             Ok(workbook) => self.publish_workbook(complete, &workbook, outbox)?,
             Err(rejection) => Err(rejection),
@@ -529,11 +569,14 @@ impl StreamTask {
     }
 
     /// The terminal status of an upload, without what only its workbook knows.
-    fn ended(&self, ledger: &LedgerState) -> StatusRecord {
+    fn ended(&self, ledger: &LedgerState, announced: &Announcement) -> StatusRecord {
         StatusRecord {
             state: StatusState::from(ledger.outcome),
             upload: ledger.id.clone(),
             revision: ledger.revision,
+            name: announced.name.as_deref().map(str::to_owned),
+            rows_announced: announced.rows,
+            crs: announced.crs.as_deref().map(str::to_owned),
             topology: self.topology.name.to_string(),
             topology_hash: self.topology.hash.to_string(),
             partition: self.id.partition,
@@ -550,7 +593,7 @@ impl StreamTask {
     fn standing(&self, status: &UploadStatus) -> StatusRecord {
         let failure = status.rejection.as_ref().map(StatusFailure::from);
         if let Some(ledger) = &status.ledger {
-            return StatusRecord { failure, ..self.ended(ledger) };
+            return StatusRecord { failure, ..self.ended(ledger, &status.announced) };
         }
         StatusRecord {
             state: match status.status {
@@ -563,6 +606,9 @@ impl StreamTask {
             },
             upload: status.upload.as_str().to_owned(),
             revision: status.revision,
+            name: status.announced.name.as_deref().map(str::to_owned),
+            rows_announced: status.announced.rows,
+            crs: status.announced.crs.as_deref().map(str::to_owned),
             topology: self.topology.name.to_string(),
             topology_hash: self.topology.hash.to_string(),
             partition: self.id.partition,
@@ -577,6 +623,8 @@ impl StreamTask {
 
     fn send_status(&mut self, status: StatusRecord, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
         self.commit_due = true;
+        self.told.upload.clone_from(&status.upload);
+        (self.told.revision, self.told.rows_in) = (status.revision, status.accounting.rows_in);
         self.send(status.to_record(&self.topology.sink.status_topic), outbox)
     }
 

@@ -42,31 +42,45 @@ pub enum StreamsError {
     Start(#[from] std::io::Error),
 }
 
-/// Runs topologies until `stop` is set or something cannot go on. Uploads survive however it ends; a stop in order also commits, leaves
-/// the groups and marks the state clean.
-pub fn run(topologies: Vec<Topology>, config: StreamsConfig, stop: &AtomicBool) -> Result<(), StreamsError> {
-    let tokio =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("kafka").enable_all().build()?;
-    let client = KafkaClient::new(tokio.handle().clone(), config.kafka.clone());
-    let options = StateOptions { power_safe: config.power_safe, ..StateOptions::default() };
-    let state = Arc::new(StateDir::open(&config.state_dir, options)?);
+/// Topologies that are to run in this process. What watches them takes its handles before [`Streams::run`].
+pub struct Streams {
+    topologies: Vec<Topology>,
+    config: StreamsConfig,
+}
 
-    let (reports, inbox) = channel();
-    let spawn = |number| StreamThread::spawn(number, config.commit_interval, reports.clone());
-    let threads = (0..config.threads.max(1)).map(spawn).collect::<Result<Vec<_>, _>>()?;
-    let mut manager = Manager {
-        client,
-        state: state.clone(),
-        threads,
-        applications: Vec::new(),
-        retries: Vec::new(),
-        next_thread: 0,
-    };
-    let outcome = manager.join(topologies, &config).and_then(|()| manager.serve(&inbox, stop));
-    manager.close();
-    let closed = state.close();
-    outcome?;
-    Ok(closed?)
+impl Streams {
+    /// Nothing is started or connected before [`Streams::run`].
+    pub fn new(topologies: Vec<Topology>, config: StreamsConfig) -> Streams {
+        Streams { topologies, config }
+    }
+
+    /// Runs until `stop` is set or something cannot go on. Uploads survive however it ends; a stop in order also commits, leaves the groups
+    /// and marks the state clean.
+    pub fn run(self, stop: &AtomicBool) -> Result<(), StreamsError> {
+        let Streams { topologies, config } = self;
+        let tokio =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("kafka").enable_all().build()?;
+        let client = KafkaClient::new(tokio.handle().clone(), config.kafka.clone());
+        let options = StateOptions { power_safe: config.power_safe, ..StateOptions::default() };
+        let state = Arc::new(StateDir::open(&config.state_dir, options)?);
+
+        let (reports, inbox) = channel();
+        let spawn = |number| StreamThread::spawn(number, config.commit_interval, reports.clone());
+        let threads = (0..config.threads.max(1)).map(spawn).collect::<Result<Vec<_>, _>>()?;
+        let mut manager = Manager {
+            client,
+            state: state.clone(),
+            threads,
+            applications: Vec::new(),
+            retries: Vec::new(),
+            next_thread: 0,
+        };
+        let outcome = manager.join(topologies, &config).and_then(|()| manager.serve(&inbox, stop));
+        manager.close();
+        let closed = state.close();
+        outcome?;
+        Ok(closed?)
+    }
 }
 
 /// A topology that runs: its group, our membership and what we hold.

@@ -67,6 +67,15 @@ pub struct StatusRecord {
     pub upload: String,
     /// Its revision, from 1.
     pub revision: u32,
+    /// The file's name, if the publisher said it (`ss-name`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Rows that it is to have, as far as its begin or end said (`ss-rows`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_announced: Option<u64>,
+    /// CRS of its coordinates, where that is its own and not the topology's (`ss-crs`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crs: Option<String>,
     /// Name of the topology.
     pub topology: String,
     /// Hash of the topology.
@@ -175,6 +184,9 @@ mod tests {
             state: StatusState::Published,
             upload: "서울.csv".into(),
             revision: 2,
+            name: Some("서울.csv".into()),
+            rows_announced: Some(20_000),
+            crs: None,
             topology: "seoul-markets".into(),
             topology_hash: "0123456789abcdef".into(),
             partition: 5,

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::record::{Header, Marker, Reason, Record, Rejection, UploadId};
+use crate::record::{Announcement, Header, Marker, Reason, Record, Rejection, UploadId};
 use crate::source::columns::read_names;
 use crate::source::csv::{BOM, Fields, Rows};
 use crate::source::{Markers, SourceConfig, UploadFrom};
@@ -61,6 +61,7 @@ struct ControlHeaders<'a> {
     rows: Option<&'a [u8]>,
     sha256: Option<&'a [u8]>,
     name: Option<&'a [u8]>,
+    crs: Option<&'a [u8]>,
     partitions: Option<&'a [u8]>,
     traceparent: Option<&'a [u8]>,
 }
@@ -82,6 +83,7 @@ impl<'a> ControlHeaders<'a> {
                 "ss-rows" => &mut found.rows,
                 "ss-sha256-rows" => &mut found.sha256,
                 "ss-name" => &mut found.name,
+                "ss-crs" => &mut found.crs,
                 "ss-partitions" => &mut found.partitions,
                 "traceparent" => &mut found.traceparent,
                 _ => continue,
@@ -138,7 +140,7 @@ fn content_of<'a>(
     };
     let attempt = terms.attempt.take();
     let content = match kind {
-        Some(Kind::Begin) => Content::Marker(Marker::Begin { name: terms.name.as_deref().map(Into::into) }),
+        Some(Kind::Begin) => Content::Marker(Marker::Begin(terms.announcement()?)),
         Some(Kind::Header) => Content::Marker(Marker::Header(only_row(config, names)?.into())),
         Some(Kind::Eof) => Content::Marker(terms.eof()?),
         Some(Kind::Abort) => Content::Marker(Marker::Abort),
@@ -199,6 +201,7 @@ struct Terms<'a> {
     sha256: Option<Cow<'a, str>>,
     attempt: Option<Cow<'a, str>>,
     name: Option<Cow<'a, str>>,
+    crs: Option<Cow<'a, str>>,
     partitions: Option<Cow<'a, str>>,
 }
 
@@ -215,6 +218,7 @@ impl<'a> Terms<'a> {
             sha256: text("ss-sha256-rows", headers.sha256)?,
             attempt: text("ss-attempt", headers.attempt)?,
             name: text("ss-name", headers.name)?,
+            crs: text("ss-crs", headers.crs)?,
             partitions: text("ss-partitions", headers.partitions)?,
         })
     }
@@ -260,24 +264,35 @@ impl<'a> Terms<'a> {
             "sha256" => self.sha256 = Some(value),
             "attempt" => self.attempt = Some(value),
             "name" => self.name = Some(value),
+            "crs" => self.crs = Some(value),
             "partitions" => self.partitions = Some(value),
             _ => {}
         }
         Ok(rest)
     }
 
+    fn announcement(&self) -> Result<Announcement, Rejection> {
+        let crs = self.crs.as_deref().map(str::trim).filter(|crs| !crs.is_empty());
+        Ok(Announcement {
+            name: self.name.as_deref().map(Into::into),
+            rows: number("rows", &self.rows)?,
+            crs: crs.map(Into::into),
+        })
+    }
+
     fn eof(&self) -> Result<Marker, Rejection> {
-        fn number<N: std::str::FromStr>(name: &str, text: &Option<Cow<'_, str>>) -> Result<Option<N>, Rejection> {
-            let Some(text) = text else { return Ok(None) };
-            let number = text.trim().parse().map_err(|_| malformed(format!("{name}={text} is not a whole number")))?;
-            Ok(Some(number))
-        }
         Ok(Marker::Eof {
             rows: number("rows", &self.rows)?,
             sha256: self.sha256.as_deref().map(sha256).transpose()?,
             partitions: number("partitions", &self.partitions)?,
         })
     }
+}
+
+fn number<N: std::str::FromStr>(name: &str, text: &Option<Cow<'_, str>>) -> Result<Option<N>, Rejection> {
+    let Some(text) = text else { return Ok(None) };
+    let number = text.trim().parse().map_err(|_| malformed(format!("{name}={text} is not a whole number")))?;
+    Ok(Some(number))
 }
 
 /// A value up to the next blank, or in double quotes (a doubled quote inside stands for one), and what follows.
@@ -410,7 +425,11 @@ mod tests {
                 eof_text,
             ),
             (&[("ss-type", "eof")], "", "#EOF\n"),
-            (&[("ss-type", "begin"), ("ss-name", "a \"b\".csv")], "", "#BEGIN name=\"a \"\"b\"\".csv\" colour=red"),
+            (
+                &[("ss-type", "begin"), ("ss-name", "a \"b\".csv"), ("ss-rows", "7"), ("ss-crs", "EPSG:5181")],
+                "",
+                "#BEGIN name=\"a \"\"b\"\".csv\" rows=7 crs=EPSG:5181 colour=red",
+            ),
             (&[("ss-type", "header"), ("ss-attempt", "7")], "a,\"b,c\"", "#HEADER attempt=7\r\na,\"b,c\"\r\n"),
             (&[("ss-type", "header")], "a,x y", "#HEADER a,x y"),
             (&[("ss-type", "abort")], "", "#ABORT"),
@@ -447,6 +466,7 @@ mod tests {
             "#EOF sha256=12",
             "#EOF\n1,2",
             "#BEGIN name=\"open",
+            "#BEGIN rows=many",
             "#HEADER",
             "#HEADER \"a",
         ] {

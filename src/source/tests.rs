@@ -78,7 +78,7 @@ fn tell(element: &StreamElement) -> Vec<String> {
         StreamElement::Marker(MarkerRecord { upload, marker, .. }) => match marker {
             Marker::Header(names) => vec![format!("{upload} header {}", names.join(","))],
             Marker::Eof { rows, .. } => vec![format!("{upload} eof {rows:?}")],
-            Marker::Begin { .. } => vec![format!("{upload} begin")],
+            Marker::Begin(_) => vec![format!("{upload} begin")],
             Marker::Abort => vec![format!("{upload} abort")],
         },
         StreamElement::Failed { upload, offset, rejection } => {

@@ -103,7 +103,7 @@ impl Upload {
     pub(super) fn take_marker_again(&mut self, desk: &mut Desk, marker: &MarkerRecord) {
         self.flush(desk);
         match &marker.marker {
-            Marker::Begin { .. } => self.attempt.clone_from(&marker.attempt),
+            Marker::Begin(_) => self.attempt.clone_from(&marker.attempt),
             Marker::Eof { rows, .. } => self.expects_rows |= rows.is_some(),
             Marker::Header(_) | Marker::Abort => {}
         }
@@ -196,7 +196,7 @@ impl Upload {
     pub(super) fn take_marker(&mut self, desk: &mut Desk, marker: MarkerRecord) {
         self.flush(desk);
         match &marker.marker {
-            Marker::Begin { .. } => {
+            Marker::Begin(_) => {
                 let is_same = self.attempt.is_some() && self.attempt == marker.attempt;
                 let is_first = self.attempt.is_none() && self.has_read_rows == Some(false) && self.failed.is_none();
                 if !is_same && !is_first {

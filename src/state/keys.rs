@@ -9,7 +9,7 @@ use super::PagePosition;
 use crate::record::{ColumnType, Offset, Reason, RowKey, TaskId, UploadHash};
 
 /// Version of the layouts below; stands in the manifest.
-pub const STATE_FORMAT: u32 = 1;
+pub const STATE_FORMAT: u32 = 2;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,6 +216,10 @@ pub struct UploadState {
     pub attempt: Option<String>,
     /// `ss-name`.
     pub name: Option<String>,
+    /// `ss-rows` of its begin or end.
+    pub rows_announced: Option<u64>,
+    /// `ss-crs`.
+    pub crs: Option<String>,
     /// `traceparent`.
     pub traceparent: Option<String>,
     /// Key of its records.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::page::Styles;
-use crate::record::{Marker, MarkerRecord, RawRows, RowKey};
+use crate::record::{Announcement, Marker, MarkerRecord, RawRows, RowKey};
 use crate::sink::{CompletePage, CompleteUpload};
 use crate::source::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 use crate::state::keys::{Accounting, ErrorState, LedgerState, Outcome};
@@ -48,7 +48,7 @@ pub(super) fn marker(upload: &'static str, marker: Marker) -> Line {
     Line { upload, attempt: None, content: Content::Marker(marker) }
 }
 pub(super) fn begin(upload: &'static str) -> Line {
-    marker(upload, Marker::Begin { name: None })
+    marker(upload, Marker::Begin(Announcement::default()))
 }
 pub(super) fn eof(upload: &'static str) -> Line {
     marker(upload, Marker::Eof { rows: None, sha256: None, partitions: None })
@@ -382,7 +382,7 @@ impl Task {
     fn publish(&mut self, event: AggregateEvent) {
         let published = &mut self.published;
         match event {
-            AggregateEvent::Completed { upload, ledger } => {
+            AggregateEvent::Completed { upload, ledger, .. } => {
                 let book = Book::of(&upload, &self.store);
                 let key = (upload.upload.as_str().to_owned(), upload.revision);
                 if let Some(before) = published.books.get(&key) {
@@ -391,7 +391,7 @@ impl Task {
                 published.books.insert(key, book);
                 published.end(*ledger);
             }
-            AggregateEvent::Republished { upload, ledger } => {
+            AggregateEvent::Republished { upload, ledger, .. } => {
                 assert!(published.books.contains_key(&(upload.as_str().to_owned(), ledger.revision)));
                 published.end(*ledger);
             }
