@@ -120,6 +120,18 @@ pub fn complain(error: &anyhow::Error) {
     // Where stderr is closed there is nobody left to tell.
     let _ = match error.downcast_ref::<Problems>() {
         Some(problems) => writeln!(io::stderr(), "{problems}"),
-        None => writeln!(io::stderr(), "{red}error:{red:#} {error:#}"),
+        None => writeln!(io::stderr(), "{red}error:{red:#} {}", sentence(error)),
     };
+}
+
+/// The error and its causes, those left out that the one before has told already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if !sentence.ends_with(&cause) {
+            let separator = if sentence.is_empty() { "" } else { ": " };
+            sentence += &format!("{separator}{cause}");
+        }
+    }
+    sentence
 }

@@ -10,6 +10,7 @@ use sheetstream::kafka::Isolation;
 use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::streams::Streams;
 use sheetstream::topology::Topology;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::broker::Broker;
 use super::{EXAMPLES_FIRST, Exit, Global};
@@ -69,7 +70,7 @@ impl Run {
         config.commit_interval = Duration::from_millis(self.commit_interval_ms);
         config.instance_id.clone_from(&self.instance_id);
         config.power_safe = self.power_safe;
-        Streams::new(topologies, config).run(&*stop_on_signal()?)?;
+        Streams::new(topologies, config).run(&stop_on_signal()?)?;
         Ok(Exit::Ok)
     }
 }
@@ -79,14 +80,13 @@ fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before anything else happens: whoever starts us may stop us at once.
+    let (mut terminate, mut interrupt) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut terminate), Ok(mut interrupt)) =
-                (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-            else {
-                return tracing::warn!("signals cannot be caught; stopping will not commit");
-            };
             let mut next = async || tokio::select! { _ = terminate.recv() => 143, _ = interrupt.recv() => 130 };
             next().await;
             tracing::info!("stopping: committing and leaving the groups");

@@ -70,7 +70,7 @@ impl KafkaClient {
     /// Creates topics that are missing, each with its leaders elected on return. One that exists with another number of partitions is an
     /// error.
     pub fn create_topics(&self, topics: &[NewTopic]) -> Result<BTreeMap<String, Creation>, TransportError> {
-        Ok(self.handle.block_on(async {
+        Ok(self.block_on(async {
             let mut created = BTreeMap::new();
             for topic in topics {
                 created.insert(topic.name.clone(), create_topic(&self.cluster, topic).await?);
@@ -80,15 +80,15 @@ impl KafkaClient {
     }
     /// A topic as it is now; [`TransportError::Topic`] when there is none.
     pub fn describe_topic(&self, name: &str) -> Result<TopicDescription, TransportError> {
-        Ok(self.handle.block_on(describe_topic(&self.cluster, name))?)
+        Ok(self.block_on(describe_topic(&self.cluster, name))?)
     }
     /// Number of partitions of a topic as it is now.
     pub fn partitions(&self, topic: &str) -> Result<i32, TransportError> {
-        Ok(self.handle.block_on(find_topic(&self.cluster, topic))?)
+        Ok(self.block_on(find_topic(&self.cluster, topic))?)
     }
     /// Names of all topics that we may see, Kafka's internal ones excluded.
     pub fn list_topics(&self) -> Result<Vec<String>, TransportError> {
-        Ok(self.handle.block_on(async {
+        Ok(self.block_on(async {
             let mut backoff = self.cluster.backoff("list topics");
             loop {
                 match self.cluster.metadata(None).await {
@@ -105,7 +105,7 @@ impl KafkaClient {
     }
     /// Where a partition begins and ends now.
     pub fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, TransportError> {
-        Ok(self.handle.block_on(self.cluster.bounds(partition, self.config().isolation))?)
+        Ok(self.block_on(self.cluster.bounds(partition, self.config().isolation))?)
     }
 }
 

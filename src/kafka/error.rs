@@ -178,7 +178,7 @@ pub enum KafkaError {
         /// The last failure.
         last: Box<KafkaError>,
     },
-    /// The runtime behind the client was shut down.
+    /// The client is being closed, or the runtime behind it is gone.
     #[error("the Kafka client is shutting down")]
     ShutDown,
 }
@@ -216,6 +216,7 @@ impl From<KafkaError> for TransportError {
             | KafkaError::Silent { .. }
             | KafkaError::Leaderless(_)
             | KafkaError::Deadline { .. }
+            | KafkaError::ShutDown
             | KafkaError::Rskafka { transient: true, .. } => TransportError::Unavailable(text),
             KafkaError::Refused { code, .. } if code.is_fenced() => TransportError::Fenced(text),
             KafkaError::Refused { code, .. } if code.is_unauthorised() => TransportError::Unauthorised(text),
@@ -236,8 +237,7 @@ impl From<KafkaError> for TransportError {
             KafkaError::Refused { .. }
             | KafkaError::Malformed { .. }
             | KafkaError::Version { .. }
-            | KafkaError::Rskafka { transient: false, .. }
-            | KafkaError::ShutDown => TransportError::Failed(text),
+            | KafkaError::Rskafka { transient: false, .. } => TransportError::Failed(text),
         }
     }
 }

@@ -23,6 +23,8 @@ const REBALANCE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Between heartbeats while an assignment is under way. The broker works assignments out on the side, so that the first answer is always
 /// empty; waiting for its own interval of 5 s would make that the time of every join.
 const EAGER: Duration = Duration::from_millis(150);
+/// What the coordinator is given to answer a leave, however little time is left.
+const LEAVE_MIN: Duration = Duration::from_millis(500);
 /// How long after a change another one is likely.
 const UNSETTLED: Duration = Duration::from_secs(2);
 
@@ -94,7 +96,7 @@ impl Group {
             commands: queue,
         };
         self.client.handle.spawn(actor.run());
-        GroupMember { events: received, commands, leave_limit: self.client.config().request_timeout }
+        GroupMember { events: received, commands, client: self.client.clone() }
     }
 }
 
@@ -102,7 +104,7 @@ impl Group {
 pub struct GroupMember {
     events: Receiver<GroupEvent>,
     commands: UnboundedSender<Command>,
-    leave_limit: Duration,
+    client: KafkaClient,
 }
 
 enum Command {
@@ -127,7 +129,8 @@ impl Membership for GroupMember {
     }
     fn leave(&mut self) {
         let (left, done) = channel();
-        if self.commands.send(Command::Leave(left)).is_ok() && done.recv_timeout(self.leave_limit).is_err() {
+        let limit = self.client.time_left().max(LEAVE_MIN).min(self.client.config().request_timeout);
+        if self.commands.send(Command::Leave(left)).is_ok() && done.recv_timeout(limit).is_err() {
             tracing::warn!("left without the coordinator's answer; others take over after the session timeout");
         }
     }

@@ -22,6 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub use error::{Code, KafkaError};
 use wire::cluster::Cluster;
@@ -72,15 +74,44 @@ pub enum Isolation {
 pub struct KafkaClient {
     pub(crate) handle: Handle,
     pub(crate) cluster: Arc<Cluster>,
+    /// When blocking calls end, whatever they wait for.
+    closing: Arc<watch::Sender<Option<Instant>>>,
 }
 
 impl KafkaClient {
     /// Connects to nothing yet: the first call does.
     pub fn new(handle: Handle, config: KafkaConfig) -> KafkaClient {
-        KafkaClient { handle, cluster: Arc::new(Cluster::new(config)) }
+        KafkaClient { handle, cluster: Arc::new(Cluster::new(config)), closing: Arc::default() }
+    }
+    /// Blocking calls that have no answer `grace` from now fail as `Unavailable`, those that are made later too: who wants to leave does
+    /// not wait for a broker that is gone.
+    pub fn close_within(&self, grace: Duration) {
+        let end = Instant::now() + grace;
+        self.closing.send_modify(|closing| *closing = Some(closing.map_or(end, |earlier| earlier.min(end))));
     }
     /// As it was given.
     pub fn config(&self) -> &KafkaConfig {
         &self.cluster.config
+    }
+    /// What is left of the grace of [`KafkaClient::close_within`].
+    fn time_left(&self) -> Duration {
+        self.closing.borrow().map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
+    }
+    /// Waits for `work` on a thread outside the runtime.
+    fn block_on<T>(&self, work: impl Future<Output = Result<T, KafkaError>>) -> Result<T, KafkaError> {
+        let mut closing = self.closing.subscribe();
+        let closed = async move {
+            match closing.wait_for(Option::is_some).await.map(|at| *at) {
+                Ok(Some(at)) => tokio::time::sleep_until(at).await,
+                Ok(None) | Err(_) => std::future::pending().await, // no client is left that could be closed
+            }
+        };
+        self.handle.block_on(async {
+            tokio::select! {
+                biased;
+                done = work => done,
+                () = closed => Err(KafkaError::ShutDown),
+            }
+        })
     }
 }

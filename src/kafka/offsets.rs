@@ -22,11 +22,11 @@ impl Group {
         partitions: impl IntoIterator<Item = TopicPartition>,
     ) -> Result<HashMap<TopicPartition, Committed>, TransportError> {
         let partitions: Vec<_> = partitions.into_iter().collect();
-        Ok(self.client.handle.block_on(self.fetch(&partitions))?)
+        Ok(self.client.block_on(self.fetch(&partitions))?)
     }
     /// Commits `progress` under `fence`. A commit of a member that no longer owns the partition is [`TransportError::Fenced`]. Blocking.
     pub fn commit(&self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
-        Ok(self.client.handle.block_on(self.commit_retrying(partition, progress, fence))?)
+        Ok(self.client.block_on(self.commit_retrying(partition, progress, fence))?)
     }
 
     async fn commit_retrying(

@@ -185,14 +185,14 @@ impl Producer {
         self.dispatch()?;
         let Producer { client, config, deliveries, .. } = self;
         let everything = deliveries.room.acquire_many(config.buffer_bytes);
-        drop(client.handle.block_on(everything).map_err(|_| KafkaError::ShutDown)?);
+        drop(client.block_on(async { everything.await.map_err(|_| KafkaError::ShutDown) })?);
         deliveries.take_error()
     }
     fn topic(&mut self, topic: &Arc<str>) -> Result<&TopicLanes, KafkaError> {
         match self.topics.entry(topic.clone()) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(new) => {
-                let described = self.client.handle.block_on(describe_topic(&self.client.cluster, topic))?;
+                let described = self.client.block_on(describe_topic(&self.client.cluster, topic))?;
                 let record_bytes_max = described.max_message_bytes;
                 let batch_bytes =
                     record_bytes_max.map_or(self.config.batch_bytes, |max| max.min(self.config.batch_bytes));
@@ -237,7 +237,7 @@ impl Lane {
         }
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX).min(config.buffer_bytes);
         let permit = deliveries.room.clone().acquire_many_owned(permits);
-        let permit = client.handle.block_on(permit).map_err(|_| KafkaError::ShutDown)?;
+        let permit = client.block_on(async { permit.await.map_err(|_| KafkaError::ShutDown) })?;
         self.batches.send(Queued { batch, permit }).map_err(|_| KafkaError::ShutDown)
     }
 }

@@ -63,7 +63,7 @@ impl TopicReader {
 
 impl Fetcher for TopicReader {
     fn fetch(&mut self, wait: Duration) -> Result<Fetched, TransportError> {
-        let handle = self.client.handle.clone();
-        Ok(handle.block_on(self.read(wait))?)
+        let client = self.client.clone();
+        Ok(client.block_on(self.read(wait))?)
     }
 }

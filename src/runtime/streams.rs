@@ -24,6 +24,8 @@ use crate::transport::{Committed, Fence, GroupEvent, Membership, TransportError}
 const LOOK: Duration = Duration::from_millis(20);
 /// Before a task that the broker or the disk stopped is started again.
 const RETRY: Duration = Duration::from_secs(1);
+/// What a broker that does not answer may cost when we are told to stop; service managers kill after 10 s and more.
+const STOP_GRACE: Duration = Duration::from_secs(6);
 
 /// Why a process cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +58,7 @@ impl Streams {
 
     /// Runs until `stop` is set or something cannot go on. Uploads survive however it ends; a stop in order also commits, leaves the groups
     /// and marks the state clean.
-    pub fn run(self, stop: &AtomicBool) -> Result<(), StreamsError> {
+    pub fn run(self, stop: &Arc<AtomicBool>) -> Result<(), StreamsError> {
         let Streams { topologies, config } = self;
         let tokio =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("kafka").enable_all().build()?;
@@ -68,19 +70,32 @@ impl Streams {
         let spawn = |number| StreamThread::spawn(number, config.commit_interval, reports.clone());
         let threads = (0..config.threads.max(1)).map(spawn).collect::<Result<Vec<_>, _>>()?;
         let mut manager = Manager {
-            client,
+            client: client.clone(),
             state: state.clone(),
             threads,
             applications: Vec::new(),
             retries: Vec::new(),
             next_thread: 0,
         };
+        tokio.spawn(close_on(stop.clone(), client));
         let outcome = manager.join(topologies, &config).and_then(|()| manager.serve(&inbox, stop));
         manager.close();
         let closed = state.close();
-        outcome?;
+        match outcome {
+            // What was not committed is read again by the next start.
+            Err(StreamsError::Transport(TransportError::Unavailable(_))) if stop.load(Ordering::Relaxed) => {}
+            outcome => outcome?,
+        }
         Ok(closed?)
     }
+}
+
+/// Once `stop` is set, nothing waits much longer for the broker, not even the look at the topics that comes first.
+async fn close_on(stop: Arc<AtomicBool>, client: KafkaClient) {
+    while !stop.load(Ordering::Relaxed) {
+        tokio::time::sleep(LOOK).await;
+    }
+    client.close_within(STOP_GRACE);
 }
 
 /// A topology that runs: its group, our membership and what we hold.
@@ -232,6 +247,7 @@ impl Manager {
 
     /// Commits and closes every task, then leaves the groups.
     fn close(self) {
+        self.client.close_within(STOP_GRACE);
         self.threads.into_iter().for_each(StreamThread::stop);
         for mut app in self.applications {
             app.member.leave();
