@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use sheetstream::client::publish::PublishError;
+use sheetstream::http::HttpError;
 use sheetstream::runtime::stream_task::TaskError;
 use sheetstream::runtime::streams::StreamsError;
 use sheetstream::state::StateError;
@@ -52,7 +53,8 @@ impl From<&anyhow::Error> for Exit {
             let streams = cause.downcast_ref().and_then(streams);
             let task = cause.downcast_ref().and_then(task);
             let publish = cause.downcast_ref().and_then(publish);
-            topology.or(transport).or(state).or(io).or(streams).or(task).or(publish)
+            let http = cause.downcast_ref().and_then(http);
+            topology.or(transport).or(state).or(io).or(streams).or(task).or(publish).or(http)
         };
         error.chain().find_map(known).unwrap_or(Exit::Failure)
     }
@@ -79,6 +81,13 @@ fn publish(error: &PublishError) -> Option<Exit> {
     match error {
         PublishError::Transport(error) => transport(error),
         PublishError::File(_) => Some(Exit::Io),
+    }
+}
+
+fn http(error: &HttpError) -> Option<Exit> {
+    match error {
+        HttpError::NoToken(_) => Some(Exit::Config),
+        HttpError::Bind(..) | HttpError::Start(_) => Some(Exit::Io),
     }
 }
 

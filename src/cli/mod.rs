@@ -5,6 +5,7 @@ mod convert;
 mod describe;
 mod exit;
 mod fetch;
+mod http;
 mod input;
 mod publish;
 mod run;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use sheetstream::http::{self, HttpParts};
 use sheetstream::kafka::Isolation;
 use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::streams::Streams;
@@ -13,10 +14,12 @@ use sheetstream::topology::Topology;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::broker::Broker;
+use super::http::Http;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
 const EXAMPLES: &str = "Examples:
   sheetstream run topology/places-5179.toml
+  sheetstream run topology/places-5179.toml --http 127.0.0.1:8080        with the page
   sheetstream run topology/*.toml --brokers kafka-1:9092,kafka-2:9092 --state-dir /var/lib/sheetstream
 ";
 
@@ -47,6 +50,8 @@ pub struct Run {
     /// Keep the state through power cuts too, at the price of syncing its file system with every commit
     #[arg(long, env = "SHEETSTREAM_POWER_SAFE")]
     power_safe: bool,
+    #[command(flatten)]
+    http: Http,
 }
 
 /// Kafka's isolation levels.
@@ -70,7 +75,15 @@ impl Run {
         config.commit_interval = Duration::from_millis(self.commit_interval_ms);
         config.instance_id.clone_from(&self.instance_id);
         config.power_safe = self.power_safe;
-        Streams::new(topologies, config).run(&stop_on_signal()?)?;
+        let stop = stop_on_signal()?;
+        let parts =
+            HttpParts { topologies: topologies.iter().cloned().map(Arc::new).collect(), kafka: config.kafka.clone() };
+        let server = self.http.config(None).map(|config| http::start(config, parts)).transpose()?;
+        let outcome = Streams::new(topologies, config).run(&stop);
+        if let Some(server) = server {
+            server.stop();
+        }
+        outcome?;
         Ok(Exit::Ok)
     }
 }

@@ -1,0 +1,177 @@
+//! The page's and everybody's API over HTTP. A runtime and threads of its own: a slow client waits here, and nothing else waits for it.
+//!
+//! A file here is a noun of the API with a `routes` function; all of them are merged in [`router`]. Every request passes [`guard`] first.
+//! Errors are problem documents ([`problem`]): `application/problem+json` with `type` (`urn:sheetstream:problem:KIND`), `title`, `status`,
+//! `detail` and, where one is at fault, `field`.
+//!
+//! | Request | Answer |
+//! |---|---|
+//! | `GET /version` | `{name, version}` |
+//! | `POST /session`, `DELETE /session` | 204: a cookie in exchange for `Authorization: Bearer TOKEN`, for links and event streams of the page; takes it away |
+//!
+//! Names are `snake_case`, times are RFC 3339 in UTC, numbers of rows and bytes are JSON numbers.
+
+mod guard;
+mod listener;
+pub mod problem;
+mod site;
+mod version;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::post;
+use tokio::net::TcpSocket;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::info;
+
+pub use site::Site;
+
+use crate::kafka::{KafkaClient, KafkaConfig};
+use crate::topology::Topology;
+use problem::Problem;
+
+/// State of every router here.
+pub type Shared = Arc<Site>;
+
+/// Longest time that open requests are given when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
+/// Files that are read or published at a time; others wait for a thread.
+const BLOCKING_THREADS_MAX: usize = 32;
+
+/// Where and how the server listens.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Who has it may use the API. Needed on any address but loopback.
+    pub token: Option<String>,
+    /// Names that the server goes by, besides `localhost` and its addresses.
+    pub hosts: Vec<String>,
+    /// Largest body of an upload.
+    pub upload_bytes_max: u64,
+    /// Folder of the temporary files of uploads and downloads.
+    pub spool_dir: PathBuf,
+}
+
+impl HttpConfig {
+    /// The defaults: no token, no further names, 2 GiB an upload, the system's folder for temporary files.
+    pub fn new(address: SocketAddr) -> HttpConfig {
+        HttpConfig {
+            address,
+            token: None,
+            hosts: Vec::new(),
+            upload_bytes_max: 2 << 30,
+            spool_dir: std::env::temp_dir(),
+        }
+    }
+}
+
+/// What the server shows and uses.
+#[derive(Debug)]
+pub struct HttpParts {
+    /// The topologies that run.
+    pub topologies: Vec<Arc<Topology>>,
+    /// The cluster. The server has connections of its own.
+    pub kafka: KafkaConfig,
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address is taken, or not ours.
+    #[error("HTTP cannot listen on {0}: {1}")]
+    Bind(SocketAddr, io::Error),
+    /// Everybody on the network could read and write.
+    #[error(
+        "HTTP on {0} would be open to the network: set SHEETSTREAM_HTTP_TOKEN to a long random text (openssl rand -hex 32), or listen on 127.0.0.1"
+    )]
+    NoToken(SocketAddr),
+    /// Threads could not be started.
+    #[error("HTTP cannot start: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// A server that runs. Dropping it ends it at once; [`HttpServer::stop`] lets open requests end.
+pub struct HttpServer {
+    address: SocketAddr,
+    site: Shared,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    runtime: Runtime,
+    kafka_runtime: Runtime,
+}
+
+/// Starts the server: listens when this returns.
+pub fn start(config: HttpConfig, parts: HttpParts) -> Result<HttpServer, HttpError> {
+    if config.token.is_none() && !config.address.ip().is_loopback() {
+        return Err(HttpError::NoToken(config.address));
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_name("http")
+        .enable_all()
+        .build()?;
+    let kafka_runtime = Builder::new_multi_thread().worker_threads(1).thread_name("http-kafka").enable_all().build()?;
+    let kafka = KafkaClient::new(kafka_runtime.handle().clone(), parts.kafka.clone());
+    let listener = {
+        let _context = runtime.enter();
+        let listen = || {
+            let socket = if config.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(config.address)?;
+            socket.listen(BACKLOG)
+        };
+        listen().map_err(|error| HttpError::Bind(config.address, error))?
+    };
+    let address = listener.local_addr()?;
+    let (stop, stopping) = watch::channel(false);
+    let site = Arc::new(Site::new(config, parts, kafka, stopping.clone()));
+    let serving = runtime.spawn(listener::serve(listener, router(site.clone()), stopping));
+    info!(%address, "HTTP is served");
+    Ok(HttpServer { address, site, stop, serving, runtime, kafka_runtime })
+}
+
+impl HttpServer {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Shows and takes uploads for these from now on; uploads under way end as they began.
+    pub fn replace_topologies(&self, topologies: Vec<Arc<Topology>>) {
+        self.site.replace_topologies(topologies);
+    }
+
+    /// Accepts nothing more, ends streams of events, gives open requests a few seconds.
+    pub fn stop(self) {
+        let _ = self.stop.send(true);
+        let serving = self.serving;
+        // A client that does not go away is cut off.
+        let _ = self.runtime.block_on(async { tokio::time::timeout(STOP_TIMEOUT, serving).await });
+        self.runtime.shutdown_timeout(STOP_TIMEOUT);
+        self.kafka_runtime.shutdown_background();
+    }
+}
+
+/// All routes, behind the guard.
+fn router(site: Shared) -> Router {
+    Router::new()
+        .merge(version::routes())
+        .route("/session", post(guard::session_begin).delete(guard::session_end))
+        .fallback(async || Problem::not_found("not-found", "there is nothing under this path"))
+        .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED, String::new()))
+        .layer(from_fn_with_state(site.clone(), guard::guard))
+        .with_state(site)
+}

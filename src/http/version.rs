@@ -1,0 +1,15 @@
+//! `GET /version`: which product answers.
+
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::Shared;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/version", get(version))
+}
+
+async fn version() -> Json<Value> {
+    Json(json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") }))
+}
