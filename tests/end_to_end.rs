@@ -204,6 +204,24 @@ fn a_published_file_becomes_the_workbook_that_convert_makes() {
 }
 
 #[test]
+fn topics_are_made_once_and_keep_their_partitions() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "topics", 3);
+    let create = |more: &[&str]| {
+        let mut create = app.command(&["topics", "create", "-t"]);
+        let made = create.arg(app.topology()).args(more).output().expect("topics create");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (made.status.code(), text(&made.stdout), text(&made.stderr))
+    };
+    let (code, said, _) = create(&[]);
+    assert_eq!((code, said.matches(": exists (3 partitions").count()), (Some(0), 4), "{said}");
+    let (code, _, fix) = create(&["--partitions", "6"]);
+    assert_eq!(code, Some(78));
+    assert!(fix.contains(&format!("kafka-topics --alter --topic {}.rows --partitions 6", app.name)), "{fix}");
+    assert_eq!(create(&["--partitions", "2"]).0, Some(78));
+}
+
+#[test]
 fn at_rest_the_group_has_no_lag_in_kafkas_own_tool() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "lag", 1);

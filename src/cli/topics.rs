@@ -33,9 +33,9 @@ enum Action {
     Create {
         #[command(flatten)]
         of: Of,
-        /// Partitions of the source topic, and so of the status topic
-        #[arg(long, default_value_t = 1, value_name = "N")]
-        partitions: i32,
+        /// Partitions of the source topic, and so of the status topic [default: what the source topic has, else 1]
+        #[arg(long, value_name = "N")]
+        partitions: Option<i32>,
         /// Copies of each partition [default: the brokers' default]
         #[arg(long, default_value_t = -1, hide_default_value = true, value_name = "N", allow_hyphen_values = true)]
         replication_factor: i16,
@@ -67,7 +67,11 @@ impl Topics {
         let client = KafkaClient::new(runtime.handle().clone(), of.broker.config("sheetstream-topics"));
         match &self.action {
             Action::Create { partitions, replication_factor, dry_run, .. } => {
-                create(global, &client, wanted(&topology, *partitions, *replication_factor), *dry_run)
+                let mut topics = wanted(&topology, partitions.unwrap_or(1), *replication_factor);
+                if partitions.is_none() {
+                    keep_partitions(&client, &topology, &mut topics)?;
+                }
+                create(global, &client, topics, *dry_run)
             }
             Action::List { .. } => list(global, &client, &topology),
         }
@@ -91,6 +95,25 @@ fn wanted(topology: &Topology, partitions: i32, replication: i16) -> Vec<NewTopi
         topic(&sink.status_topic, partitions, &[("cleanup.policy", "compact,delete"), ("retention.ms", "2592000000")]),
         topic(&sink.dead_letter_topic, partitions, &delete),
     ]
+}
+
+/// Nobody said how many partitions: topics keep what they have, and new ones get what the source topic has.
+fn keep_partitions(client: &KafkaClient, topology: &Topology, topics: &mut [NewTopic]) -> Result<(), TransportError> {
+    let existing = |topic: &str| match client.partitions(topic) {
+        Ok(partitions) => Ok(Some(partitions)),
+        Err(TransportError::Topic(_)) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let source = existing(&topology.source.topic)?.unwrap_or(1);
+    for topic in topics {
+        let declared = topology.sink.partitions.filter(|_| topic.name == *topology.sink.topic);
+        topic.partitions = match declared {
+            Some(declared) => declared,
+            None if topic.name == *topology.sink.status_topic => source,
+            None => existing(&topic.name)?.unwrap_or(source),
+        };
+    }
+    Ok(())
 }
 
 fn create(global: &Global, client: &KafkaClient, topics: Vec<NewTopic>, dry_run: bool) -> anyhow::Result<Exit> {

@@ -129,9 +129,14 @@ async fn create_topic(cluster: &Cluster, wanted: &NewTopic) -> Result<Creation, 
     }
     let found = cluster.topic(&wanted.name).await?.partitions;
     if found != wanted.partitions {
-        let message =
-            format!("has {found} partitions and not {}; change the topology or use another topic", wanted.partitions);
-        return Err(KafkaError::Topic { topic: wanted.name.clone(), message });
+        let (name, asked) = (&wanted.name, wanted.partitions);
+        let fix = if found < asked {
+            format!("kafka-topics --alter --topic {name} --partitions {asked} adds the others")
+        } else {
+            format!("a topic never loses partitions: ask for {found}, or use another topic")
+        };
+        let message = format!("has {found} partitions and not {asked}; {fix}");
+        return Err(KafkaError::Topic { topic: name.clone(), message });
     }
     Ok(creation)
 }
