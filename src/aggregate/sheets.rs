@@ -52,6 +52,10 @@ impl Sheets {
     pub(super) fn len(&self) -> usize {
         self.sheets.len()
     }
+    /// The sheets in order of their first row.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Sheet> {
+        self.sheets.iter()
+    }
     /// Rows in open pages.
     pub(super) fn open_rows(&self) -> u64 {
         self.open_rows.into()
@@ -223,8 +227,25 @@ impl Sheet {
         }
     }
 
+    /// The value that names it.
+    pub(super) fn value(&self) -> &str {
+        &self.value
+    }
+    /// Rows so far.
+    pub(super) fn rows(&self) -> u64 {
+        self.paged_rows + u64::from(self.open.rows())
+    }
+    /// Its cut pages, in order.
+    pub(super) fn pages(&self) -> &[PageState] {
+        &self.pages
+    }
+    /// What comes behind them.
+    pub(super) fn open_page(&self) -> &OpenPage {
+        &self.open
+    }
+
     fn is_due(&self) -> bool {
-        self.open.is_full() || (self.paged_rows + u64::from(self.open.rows())).is_multiple_of(SHEET_ROWS_MAX)
+        self.open.is_full() || self.rows().is_multiple_of(SHEET_ROWS_MAX)
     }
 
     fn cut(&mut self, segment: UploadHash, pager: &mut Pager) -> Result<(), StateError> {

@@ -8,6 +8,7 @@ mod deflate;
 mod huffman;
 mod matches;
 pub mod open;
+pub mod read;
 mod render;
 pub mod styles;
 mod text;

@@ -61,6 +61,10 @@ impl StyleId {
             StyleId(number) => Some(NUMBER_FORMATS[usize::from(number - NUMBER_FIRST)]),
         }
     }
+    /// Decimals that it shows; 0 for what is no number.
+    pub fn decimals(self) -> u8 {
+        self.0.saturating_sub(NUMBER_FIRST)
+    }
     /// The style at this place of the table.
     pub(super) fn from_index(index: u8) -> StyleId {
         debug_assert!(usize::from(index) < Self::COUNT);

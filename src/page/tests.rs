@@ -8,7 +8,7 @@ use flate2::write::DeflateEncoder;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{CutPage, END, OpenPage, PageWriter, StyleId, Styles, cells, xml};
+use super::{CutPage, END, OpenPage, PageWriter, StyleId, Styles, cells, read, xml};
 use crate::record::ColumnType;
 
 /// A cell as the test feeds it.
@@ -229,6 +229,19 @@ proptest! {
         }
         prop_assert_eq!(inflate(&[&stream, &END]), &xml[..]);
         prop_assert_eq!(crc.finalize(), crc32fast::hash(&xml));
+    }
+
+    #[test]
+    fn rows_of_a_page_read_back_as_they_are_shown_while_it_is_open(
+        rows in any_rows(), first_row in 2..1_048_000_u32, cell_refs: bool, rows_max in 0..60_usize,
+    ) {
+        let mut page = feed(&rows);
+        let open = page.head(rows_max);
+        let cut = PageWriter::new(styles(), cell_refs).cut(&mut page, first_row);
+        let xml = read::inflate_rows(&cut.bytes, rows_max);
+        let read = read::rows(&xml, |index| styles().style_of(index), rows_max).expect("our own cells");
+        prop_assert_eq!(read.len(), rows.len().min(rows_max));
+        prop_assert_eq!(read, open);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod convert;
 pub mod ledger;
+pub mod queries;
 pub mod recovery;
 pub mod stream_task;
 pub mod stream_thread;

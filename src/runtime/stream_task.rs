@@ -5,14 +5,20 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use crate::aggregate::{Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase, Standing, UploadStatus};
+use crate::aggregate::{
+    Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase, Standing, UploadPreview, UploadStatus,
+};
 use crate::map;
 use crate::processor::{ProcessError, Processor};
-use crate::record::{Announcement, Offset, Reason, Rejection, StreamElement, TaskId, TopicPartition, UploadId};
+use crate::record::{
+    Announcement, Offset, Reason, Rejection, SheetName, StreamElement, TaskId, TopicPartition, UploadId,
+};
+use crate::runtime::queries::Preview;
 use crate::runtime::recovery::{self, RecoveryPlan};
 use crate::sink::chunk::{self, Chunks};
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::digest::Digest;
+use crate::sink::preview::{self, SheetPreview};
 use crate::sink::status::{StatusFailure, StatusOffsets, StatusRecord, StatusState, StatusWorkbook};
 use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::{AboutFacts, CompleteUpload};
@@ -246,6 +252,26 @@ impl StreamTask {
     /// Rows, uploads and fates so far are the aggregate's to tell.
     pub fn aggregate(&self) -> &Aggregate {
         &self.aggregate
+    }
+
+    /// How every open upload stands.
+    pub fn open_uploads(&self) -> Vec<StatusRecord> {
+        self.aggregate.standings().map(|status| self.standing(&status)).collect()
+    }
+
+    /// What an open upload would show if it were complete now; `None` unless it is open here.
+    pub fn preview(&self, upload: &UploadId) -> Result<Option<Preview>, StateError> {
+        let shown = self.aggregate.preview(upload, (preview::SHEETS_MAX, preview::ROWS_MAX), &*self.store)?;
+        let Some(UploadPreview { status, columns, values, sheets }) = shown else { return Ok(None) };
+        let names = preview::sheet_names(self.topology.sink.workbook.lang, values.iter().map(String::as_str));
+        let sheet = |(name, (rows, head)): (&SheetName, _)| SheetPreview {
+            name: name.to_string(),
+            columns: columns.clone(),
+            rows,
+            head,
+        };
+        let sheets = names.iter().zip(sheets).map(sheet).collect();
+        Ok(Some(Preview { status: self.standing(&status), sheets, sheets_total: names.len() }))
     }
 
     /// The task commits under this fence from now on.

@@ -30,6 +30,9 @@ pub struct RunningTask {
     pub outbox: KafkaOutbox,
 }
 
+/// What is asked of the tasks of a thread.
+pub type Question = Box<dyn FnOnce(&mut dyn Iterator<Item = &StreamTask>) + Send>;
+
 /// What a thread is told.
 enum Command {
     Start(TaskId, TaskMaker),
@@ -38,6 +41,8 @@ enum Command {
     Revoke(TaskId),
     /// Drop without a commit.
     Lose(TaskId),
+    /// Answer, between two fetches.
+    Ask(Question),
     /// Commit and drop everything, then end.
     Stop,
 }
@@ -49,6 +54,20 @@ pub enum TaskReport {
     Released(TaskId),
     /// A task failed and is no longer running; it may be started again from its last commit.
     Failed(TaskId, TaskError),
+}
+
+/// Asks the tasks of one thread, from any other.
+pub struct Asker {
+    commands: Sender<Command>,
+    thread: Thread,
+}
+
+impl Asker {
+    /// Has `question` answered, unless the thread ends before.
+    pub fn ask(&self, question: Question) {
+        let _ = self.commands.send(Command::Ask(question));
+        self.thread.unpark();
+    }
 }
 
 /// The handle of a running stream thread.
@@ -78,6 +97,10 @@ impl StreamThread {
         self.thread.unpark();
     }
 
+    /// A handle to ask its tasks.
+    pub fn asker(&self) -> Asker {
+        Asker { commands: self.commands.clone(), thread: self.thread.clone() }
+    }
     /// Starts a task.
     pub fn start(&self, id: TaskId, make: TaskMaker) {
         self.tell(Command::Start(id, make));
@@ -175,6 +198,7 @@ impl RunLoop {
                     warn!(task = %id, "task lost to another member; nothing is committed");
                 }
             }
+            Command::Ask(question) => question(&mut self.tasks.values().map(|slot| &slot.running.task)),
             Command::Stop => unreachable!("handled by the loop"),
         }
     }

@@ -14,6 +14,7 @@ use crate::kafka::{KafkaClient, ingest};
 use crate::record::{TaskId, TopicPartition};
 use crate::runtime::config::StreamsConfig;
 use crate::runtime::ledger;
+use crate::runtime::queries::Queries;
 use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
 use crate::runtime::stream_thread::{RunningTask, StreamThread, TaskMaker, TaskReport, Waker};
 use crate::state::{StateDir, StateError, StateOptions, member};
@@ -48,18 +49,24 @@ pub enum StreamsError {
 pub struct Streams {
     topologies: Vec<Topology>,
     config: StreamsConfig,
+    queries: Queries,
 }
 
 impl Streams {
     /// Nothing is started or connected before [`Streams::run`].
     pub fn new(topologies: Vec<Topology>, config: StreamsConfig) -> Streams {
-        Streams { topologies, config }
+        Streams { topologies, config, queries: Queries::default() }
+    }
+
+    /// Asks the tasks while they run.
+    pub fn queries(&self) -> Queries {
+        self.queries.clone()
     }
 
     /// Runs until `stop` is set or something cannot go on. Uploads survive however it ends; a stop in order also commits, leaves the groups
     /// and marks the state clean.
     pub fn run(self, stop: &Arc<AtomicBool>) -> Result<(), StreamsError> {
-        let Streams { topologies, config } = self;
+        let Streams { topologies, config, queries } = self;
         let tokio =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("kafka").enable_all().build()?;
         let client = KafkaClient::new(tokio.handle().clone(), config.kafka.clone());
@@ -69,6 +76,7 @@ impl Streams {
         let (reports, inbox) = channel();
         let spawn = |number| StreamThread::spawn(number, config.commit_interval, reports.clone());
         let threads = (0..config.threads.max(1)).map(spawn).collect::<Result<Vec<_>, _>>()?;
+        queries.set(threads.iter().map(StreamThread::asker).collect());
         let mut manager = Manager {
             client: client.clone(),
             state: state.clone(),
@@ -79,6 +87,7 @@ impl Streams {
         };
         tokio.spawn(close_on(stop.clone(), client));
         let outcome = manager.join(topologies, &config).and_then(|()| manager.serve(&inbox, stop));
+        queries.set(Vec::new());
         manager.close();
         let closed = state.close();
         match outcome {

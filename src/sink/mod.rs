@@ -5,6 +5,7 @@ pub mod chunk;
 pub mod dead_letter;
 pub mod digest;
 mod package;
+pub mod preview;
 mod sheet;
 mod sheet_lists;
 pub mod sheet_names;
