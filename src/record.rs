@@ -226,6 +226,11 @@ impl RowBatch {
         self.rejected.sort_by_key(|(row, _)| *row); // stable: the earlier node's reason stays in front
         self.rejected.dedup_by_key(|(row, _)| *row);
     }
+    /// Names the node behind the fates that have none yet, and counts them.
+    pub fn blame(&mut self, node: &Arc<str>) -> usize {
+        let found = self.rejected.iter_mut().filter(|(_, rejection)| rejection.node.is_none());
+        found.map(|(_, rejection)| rejection.node = Some(Arc::clone(node))).count()
+    }
     /// Key of the record that row `row` came in.
     pub fn record_key(&self, row: u32) -> Option<&Bytes> {
         let run = self.record_keys.partition_point(|(first, _)| *first <= row);
@@ -361,12 +366,14 @@ pub struct Rejection {
     pub column: Option<Arc<str>>,
     /// What was found and what to do; may quote the offending value.
     pub message: String,
+    /// Node that found it, once [`RowBatch::blame`] was told.
+    pub node: Option<Arc<str>>,
 }
 
 impl Rejection {
     /// A rejection that concerns no single column.
     pub fn new(reason: Reason, message: impl Into<String>) -> Rejection {
-        Rejection { reason, column: None, message: message.into() }
+        Rejection { reason, column: None, message: message.into(), node: None }
     }
     /// Names the column at fault.
     pub fn in_column(mut self, column: impl Into<Arc<str>>) -> Rejection {

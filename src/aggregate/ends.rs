@@ -59,7 +59,7 @@ impl Aggregate {
         ctx.tell(offset, AggregateEvent::Status(Box::new(status)));
         match self.settings.source.incomplete {
             Incomplete::Hold => {
-                upload.eof = None;
+                (upload.eof, upload.held) = (None, true);
                 upload.changed = true;
                 if hopeful {
                     upload.hold(eof);
@@ -128,13 +128,13 @@ impl Aggregate {
     fn close(&mut self, upload: &OpenUpload, finished: Finished, entry: LedgerState, ctx: &mut AggregateContext) {
         self.ledger.put(upload.id.hash(), entry);
         self.finished.push(finished);
-        ctx.out.push(AggregateEvent::Closed(upload.id.clone()));
+        ctx.out.push(upload.closed(ctx.now_ms));
     }
 
     /// Ends an upload, without a word, of which the ledger knows that it was over by now: the clock had decided so, before the restart.
     pub(super) fn obey_ledger(&mut self, mut upload: Box<OpenUpload>, ctx: &mut AggregateContext) {
         self.finished.push(Finished::of(&mut upload));
-        ctx.out.push(AggregateEvent::Closed(upload.id.clone()));
+        ctx.out.push(upload.closed(ctx.now_ms));
     }
 
     /// Looks at the clock: reports uploads for which nothing comes, and in the end gives them up. Nothing happens during a replay.
@@ -146,6 +146,7 @@ impl Aggregate {
         let mut over = Vec::new();
         for upload in self.open.values_mut() {
             let since_ms = *upload.idle.since_ms.get_or_insert(ctx.now_ms);
+            upload.begun_ms.get_or_insert(ctx.now_ms);
             let idle_ms = ctx.now_ms.saturating_sub(since_ms);
             if upload.known_end.is_some_and(|end| end <= ctx.position) || idle_ms >= timeout_ms {
                 over.push((upload.first_offset, upload.id.clone()));
@@ -185,6 +186,11 @@ impl OpenUpload {
         self.fail(rejection.clone());
         let status = self.status(Standing::Failed, offset, Some(rejection));
         ctx.tell(offset, AggregateEvent::Status(Box::new(status)));
+    }
+
+    fn closed(&self, now_ms: u64) -> AggregateEvent {
+        let open_ms = now_ms - self.begun_ms.unwrap_or(now_ms).min(now_ms);
+        AggregateEvent::Closed { upload: self.id.clone(), open_ms }
     }
 
     /// How it stands at `offset`, while it is open.

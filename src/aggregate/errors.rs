@@ -34,7 +34,7 @@ impl ErrorRows {
             // Lossy, for what is shown of a row that is no text must still be text; the dead letter has its bytes.
             let raw =
                 String::from_utf8_lossy(&raw[..raw.len().min(4 * RAW_CHARS_MAX)]).chars().take(RAW_CHARS_MAX).collect();
-            let Rejection { reason, column, message } = rejection;
+            let Rejection { reason, column, message, .. } = rejection;
             self.unsaved.push(ErrorState { row, reason, column: column.map(|name| name.to_string()), message, raw });
         }
     }

@@ -82,7 +82,29 @@ pub enum AggregateEvent {
     /// Something odd that loses nothing, with what to do about it; for the log.
     Warning(Rejection),
     /// The upload is no longer open: what the source remembers of it is to be forgotten. Told of silent ends too.
-    Closed(UploadId),
+    Closed {
+        /// The upload.
+        upload: UploadId,
+        /// For how long this process saw it open.
+        open_ms: u64,
+    },
+}
+
+/// The open uploads of a task, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Rows come, or may.
+    pub receiving: u64,
+    /// Their end-of-file marker came, and is not met.
+    pub incomplete: u64,
+    /// Nothing has come for a tenth of the idle timeout.
+    pub stalled: u64,
+    /// They have failed, and their end has not come yet.
+    pub failed: u64,
+    /// Rows that wait for a lower index.
+    pub rows_waiting: u64,
+    /// When this process first saw the oldest of them, in monotonic milliseconds.
+    pub oldest_ms: Option<u64>,
 }
 
 /// How an upload stands.

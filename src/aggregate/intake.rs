@@ -206,7 +206,8 @@ impl OpenUpload {
         self.checksum.row(row.raw);
         match row.fate {
             WaitingFate::Rejected { reason, column, message } => {
-                let rejection = Rejection { reason, column: column.map(Into::into), message: message.to_owned() };
+                let column = column.map(Into::into);
+                let rejection = Rejection { column, ..Rejection::new(reason, message) };
                 self.errors.push(index, rejection, row.raw);
             }
             WaitingFate::Write { sheet, cells } => {

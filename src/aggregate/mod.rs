@@ -29,7 +29,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use config::{AggregateConfig, AggregateSettings, SheetKey, SheetOrder, TemplatePart};
-pub use events::{AggregateContext, AggregateEvent, Phase, Standing, UploadStatus};
+pub use events::{AggregateContext, AggregateEvent, Census, Phase, Standing, UploadStatus};
 use intake::{Desk, Taken};
 use key_per_row::KeyPerRow;
 use ledger::{Admission, Ledger};
@@ -298,6 +298,28 @@ impl Aggregate {
     /// Number of open uploads, failed ones included.
     pub fn open_uploads(&self) -> usize {
         self.open.len()
+    }
+
+    /// Pages that were cut so far.
+    pub fn pages_cut(&self) -> u64 {
+        self.writer.pages_cut()
+    }
+
+    /// Counts the open uploads by how they stand.
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        for upload in self.open.values() {
+            let standing = match upload {
+                upload if upload.failed.is_some() => &mut census.failed,
+                upload if upload.idle.stalled => &mut census.stalled,
+                upload if upload.held => &mut census.incomplete,
+                _ => &mut census.receiving,
+            };
+            *standing += 1;
+            census.rows_waiting += upload.accounting.waiting;
+            census.oldest_ms = census.oldest_ms.into_iter().chain(upload.begun_ms).min();
+        }
+        census
     }
 
     /// How the upload stands that rows came for last, if it is open.

@@ -128,8 +128,10 @@ impl Parts {
         upload.sheets = sheets;
         upload.errors = ErrorRows::restore(state.errors);
         upload.eof = state.eof.map(|(offset, rows, sha256)| PendingEof { offset, rows, sha256 });
-        upload.failed =
-            state.failed.map(|(reason, column, message)| Rejection { reason, column: text(column), message });
+        upload.held = upload.eof.is_some();
+        upload.failed = state
+            .failed
+            .map(|(reason, column, message)| Rejection { column: text(column), ..Rejection::new(reason, message) });
         upload.refill = Some(Refill { settled: state.settled, ..Refill::default() });
         upload.changed = false;
         Ok(upload)

@@ -92,7 +92,7 @@ impl<'a> Rows<'a> {
     pub(super) fn waiting(&self, row: usize) -> Vec<u8> {
         let mut scratch = String::new();
         let fate = match self.rejection(row) {
-            Some(Rejection { reason, column, message }) => {
+            Some(Rejection { reason, column, message, .. }) => {
                 WaitingFate::Rejected { reason: *reason, column: column.as_deref(), message }
             }
             None => {

@@ -48,6 +48,10 @@ pub(super) struct OpenUpload {
     /// Why it failed: its rows are void until its end.
     pub(super) failed: Option<Rejection>,
     pub(super) idle: Idle,
+    /// Monotonic milliseconds when this process first saw it; `None` before.
+    pub(super) begun_ms: Option<u64>,
+    /// An end-of-file marker came that it does not meet.
+    pub(super) held: bool,
     /// Set from a restart until what was in its open pages has been read again.
     pub(super) refill: Option<Refill>,
     pub(super) changed: bool,
@@ -118,6 +122,8 @@ impl OpenUpload {
             eof: None,
             failed: None,
             idle: Idle::default(),
+            begun_ms: None,
+            held: false,
             refill: None,
             changed: true,
             stale_keys: Vec::new(),
@@ -128,6 +134,7 @@ impl OpenUpload {
     /// Notes that something came.
     pub(super) fn touch(&mut self, now_ms: u64) {
         self.idle = Idle { since_ms: Some(now_ms), stalled: false };
+        self.begun_ms.get_or_insert(now_ms);
         self.changed = true;
     }
 
@@ -192,7 +199,7 @@ impl OpenUpload {
         self.attempt.clone_from(&record.attempt);
         self.announced = announced;
         (self.header, self.columns, self.traceparent, self.key) = (None, None, None, None);
-        (self.failed, self.numbered, self.next_index) = (None, false, 1);
+        (self.failed, self.held, self.numbered, self.next_index) = (None, false, false, 1);
     }
 
     /// It will have no workbook. Its rows are void until its end.

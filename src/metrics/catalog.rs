@@ -66,7 +66,7 @@ macro_rules! catalog {
 catalog! {
     // Records and rows
     counter records_consumed(topology) = "sheetstream_records_consumed_total",
-        "Records taken from the input topic. Zero while the lag grows: look at sheetstream_ready_condition and sheetstream_tasks_paused.";
+        "Records taken from the input topic, those read again included. Zero while the lag grows: look at sheetstream_ready_condition and sheetstream_tasks_paused.";
     counter records_unusable(topology, result) = "sheetstream_records_unusable_total",
         "Records that gave no row: refused (no upload can be found or no text), unreadable (damaged batch), missing (deleted by retention or compaction before they were read). Read the dead letters; for missing, raise retention.ms or retention.bytes.";
     counter fetched_bytes(topic) = "sheetstream_fetched_bytes_total",
@@ -90,7 +90,7 @@ catalog! {
     histogram upload_duration(topology) in UPLOAD_SECONDS = "sheetstream_upload_duration_seconds",
         "From the first record of an upload, as this process saw it, to its end. Longer than usual: the publisher is slow, or we lag; compare sheetstream_consumer_lag_seconds.";
     histogram eof_to_workbook(topology) in DELIVERY_SECONDS = "sheetstream_eof_to_workbook_seconds",
-        "From taking up the record that completes an upload to the broker's acknowledgement of its workbook. Slow: the broker is slow to acknowledge large records, or workbooks have very many sheets.";
+        "From taking up the fetch with the record that completes an upload to the broker's acknowledgement of its workbook. Slow: the broker is slow to acknowledge large records, or workbooks have very many sheets.";
     histogram workbook_size(topology) in WORKBOOK_BYTES = "sheetstream_workbook_size_bytes",
         "Size of published workbooks. Beyond 64 MiB Excel opens them slowly: drop columns with a select, or publish smaller uploads.";
     counter chunks_published(topology) = "sheetstream_chunks_published_total",

@@ -176,9 +176,13 @@ fn families(tasks: &BTreeMap<TaskId, TaskStanding>, now_ms: i64) -> Vec<MetricFa
         let topology = &*id.topology;
         let (topic, partition) = (&*task.partition.topic, task.partition.partition.to_string());
         let moment = &task.moment;
-        put(COMMITTED, &[topology, topic, &partition], moment.committed.0 as f64, f64::max);
-        if let (Some(end), Some(lag)) = (moment.high_watermark, task.lag()) {
+        if let Some(committed) = task.committed {
+            put(COMMITTED, &[topology, topic, &partition], committed.0 as f64, f64::max);
+        }
+        if let Some(end) = moment.end {
             put(LOG_END, &[topic, &partition], end.0 as f64, f64::max);
+        }
+        if let Some(lag) = task.lag() {
             put(LAG, &[topology, topic, &partition], lag as f64, f64::max);
         }
         put(LAG_SECONDS, &[topology], task.lag_seconds(now_ms), f64::max);
@@ -187,14 +191,14 @@ fn families(tasks: &BTreeMap<TaskId, TaskStanding>, now_ms: i64) -> Vec<MetricFa
         for (state, uploads) in OPEN_STATES.iter().zip(moment.uploads) {
             put(UPLOADS_OPEN, &[topology, state], uploads as f64, sum);
         }
-        if let Some(oldest) = moment.oldest_upload_ms {
+        if let Some(oldest) = task.oldest_upload_ms {
             put(OLDEST_UPLOAD, &[topology], seconds(oldest), f64::min);
         }
         put(ROWS_WAITING, &[topology], moment.rows_waiting as f64, sum);
         put(STATE_BYTES, &[topology], moment.state_bytes as f64, sum);
         put(BUFFERED_BYTES, &[topology], moment.buffered_bytes as f64, sum);
-        if moment.processed_ms > 0 {
-            put(LAST_PROCESSED, &[topology], seconds(moment.processed_ms), f64::max);
+        if task.processed_ms > 0 {
+            put(LAST_PROCESSED, &[topology], seconds(task.processed_ms), f64::max);
         }
         put(TASKS, &[topology], 1.0, sum);
     }
@@ -211,18 +215,18 @@ mod tests {
         let id = TaskId { topology: topology.into(), partition };
         let at = TopicPartition { topic: "rows".into(), partition };
         let names = TaskNames { source: "rows", maps: vec!["wgs84"], aggregate: "sheets", sink: "workbooks" };
-        let metrics = TaskMetrics::new(&id, &at, &names, Offset(10));
+        let metrics = TaskMetrics::new(&id, &at, &names, Some(Offset(10)));
         (id, metrics)
     }
 
     #[test]
     fn a_partition_that_moved_away_has_no_series() {
-        let (first, metrics) = task("moved-away", 0);
+        let (first, mut metrics) = task("moved-away", 0);
         let (_second, _metrics) = task("moved-away", 1);
         metrics.tell(TaskMoment {
-            committed: Offset(12),
+            committed: Some(Offset(12)),
             position: Offset(12),
-            high_watermark: Some(Offset(20)),
+            end: Some(Offset(20)),
             ..TaskMoment::default()
         });
         let series = |partition: i32| {

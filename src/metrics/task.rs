@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus::{Histogram, IntCounter};
 
 use super::catalog;
-use crate::record::{Offset, Reason, TaskId, TopicPartition};
+use crate::record::{Offset, Reason, Rejection, TaskId, TopicPartition};
 
 /// Words of `result` in `sheetstream_rows_total`.
 const ROW_FATES: [&str; 6] = ["written", "rejected", "duplicate", "late", "filtered", "voided"];
+const LATE: usize = 3;
 /// Words of `state` in `sheetstream_uploads_open`.
 pub(super) const OPEN_STATES: [&str; 4] = ["receiving", "incomplete", "stalled", "failed"];
 
@@ -152,33 +153,43 @@ pub struct TaskMetrics {
     pub aggregate: NodeMetrics,
     /// The sink: its batch is a workbook.
     pub sink: NodeMetrics,
-    /// Records taken.
-    pub records: IntCounter,
     /// Rows read again.
     pub rows_replayed: IntCounter,
-    /// Records of workbooks.
-    pub chunks: IntCounter,
-    /// Pages written to the state.
-    pub pages: IntCounter,
-    /// From the completing record to the acknowledged workbook.
-    pub eof_to_workbook: Histogram,
-    /// Bytes of workbooks.
-    pub workbook_size: Histogram,
     /// From an upload's first record to its end.
     pub upload_duration: Histogram,
+    fetch: Fetch,
+    records: IntCounter,
+    pages: IntCounter,
+    pages_told: u64,
+    chunks: IntCounter,
+    eof_to_workbook: Histogram,
+    workbook_size: Histogram,
     unusable: [IntCounter; 3],
     rows: [IntCounter; 6],
     outcomes: [IntCounter; 6],
     dead_letters: BTreeMap<(Arc<str>, Reason), IntCounter>,
 }
 
+/// The fetch that is under way, or was last.
+struct Fetch {
+    begun: Instant,
+    /// Time in it that was spent behind the source.
+    behind_source: Duration,
+    log_start: Offset,
+    record_ms: i64,
+    ended_ms: i64,
+}
+
 impl TaskMetrics {
-    /// Resolves the labels of a task that starts at `position` of `partition`. Its series stay until [`forget_task`].
-    pub fn new(id: &TaskId, partition: &TopicPartition, names: &TaskNames<'_>, position: Offset) -> TaskMetrics {
+    /// Resolves the labels of a task that starts with `committed` as its group's offset. Its series stay until [`forget_task`].
+    pub fn new(
+        id: &TaskId,
+        partition: &TopicPartition,
+        names: &TaskNames<'_>,
+        committed: Option<Offset>,
+    ) -> TaskMetrics {
         let topology: &str = &id.topology;
-        let moment = TaskMoment { committed: position, position, replay_from: position, ..TaskMoment::default() };
-        let standing = TaskStanding { partition: partition.clone(), started_ms: now_ms(), caught_up_ms: 0, moment };
-        standings().insert(id.clone(), standing);
+        standings().insert(id.clone(), TaskStanding::new(partition.clone(), committed));
         let node = |name: &str| NodeMetrics::new(topology, name);
         TaskMetrics {
             id: id.clone(),
@@ -186,13 +197,21 @@ impl TaskMetrics {
             maps: names.maps.iter().copied().map(node).collect(),
             aggregate: node(names.aggregate),
             sink: node(names.sink),
-            records: catalog::records_consumed(topology),
             rows_replayed: catalog::rows_replayed(topology),
-            chunks: catalog::chunks_published(topology),
+            upload_duration: catalog::upload_duration(topology),
+            fetch: Fetch {
+                begun: Instant::now(),
+                behind_source: Duration::ZERO,
+                log_start: Offset(0),
+                record_ms: 0,
+                ended_ms: 0,
+            },
+            records: catalog::records_consumed(topology),
             pages: catalog::pages_cut(topology),
+            pages_told: 0,
+            chunks: catalog::chunks_published(topology),
             eof_to_workbook: catalog::eof_to_workbook(topology),
             workbook_size: catalog::workbook_size(topology),
-            upload_duration: catalog::upload_duration(topology),
             unusable: Unusable::ALL.map(|result| catalog::records_unusable(topology, result.word())),
             rows: ROW_FATES.map(|result| catalog::rows(topology, result)),
             outcomes: Outcome::ALL.map(|outcome| catalog::uploads(topology, outcome.word())),
@@ -200,9 +219,50 @@ impl TaskMetrics {
         }
     }
 
+    /// A fetch is taken up: its records, the timestamp of the last of them, and the start of the log.
+    pub fn fetch_begins(&mut self, records: usize, last_ms: Option<i64>, log_start: Offset) {
+        self.records.inc_by(records as u64);
+        self.fetch.begun = Instant::now();
+        self.fetch.behind_source = Duration::ZERO;
+        self.fetch.record_ms = last_ms.unwrap_or(self.fetch.record_ms);
+        self.fetch.log_start = log_start;
+    }
+
+    /// What the source passed on kept the nodes behind it busy for so long.
+    pub fn passed_on(&mut self, duration: Duration) {
+        self.fetch.behind_source += duration;
+    }
+
+    /// The fetch is processed.
+    pub fn fetch_ends(&mut self) {
+        self.source.took(self.fetch.begun.elapsed().saturating_sub(self.fetch.behind_source));
+        self.fetch.ended_ms = now_ms();
+    }
+
     /// Records that gave no row.
     pub fn unusable(&self, result: Unusable, records: u64) {
         self.unusable[result as usize].inc_by(records);
+    }
+
+    /// The source refused a record: a dead letter.
+    pub fn refused(&mut self, reason: Reason) {
+        let unreadable = matches!(reason, Reason::RecordMalformed | Reason::RecordCorrupt);
+        self.unusable(if unreadable { Unusable::Unreadable } else { Unusable::Refused }, 1);
+        self.dead_letter_of(self.source.name.clone(), reason);
+    }
+
+    /// A row or a marker goes to the dead letters.
+    pub fn dead_letter(&mut self, rejection: &Rejection) {
+        if rejection.reason == Reason::RowLate {
+            self.rows[LATE].inc(); // its upload has ended, so its fate is known
+        }
+        self.dead_letter_of(rejection.node.clone().unwrap_or_else(|| self.aggregate.name.clone()), rejection.reason);
+    }
+
+    fn dead_letter_of(&mut self, node: Arc<str>, reason: Reason) {
+        let topology = &self.id.topology;
+        let counter = |(node, reason): &(Arc<str>, Reason)| catalog::dead_letters(topology, node, reason.code());
+        self.dead_letters.entry((node, reason)).or_insert_with_key(counter).inc();
     }
 
     /// An upload ended, and this became of its rows.
@@ -214,24 +274,29 @@ impl TaskMetrics {
         }
     }
 
-    /// A row came after its upload had ended: its fate is known at once.
-    pub fn late_row(&self) {
-        self.rows[3].inc();
-    }
-
-    /// A record for the dead letters, refused by `node`.
-    pub fn dead_letter(&mut self, node: &Arc<str>, reason: Reason) {
-        let topology = &self.id.topology;
-        let counter = self.dead_letters.entry((node.clone(), reason));
-        counter.or_insert_with(|| catalog::dead_letters(topology, node, reason.code())).inc();
+    /// A workbook was assembled and acknowledged, which took `duration`: `rows` in `chunks` records of `bytes` bytes together.
+    pub fn delivered(&self, duration: Duration, rows: u64, bytes: u64, chunks: u64) {
+        self.sink.took(duration);
+        self.sink.rows.inc_by(rows);
+        self.chunks.inc_by(chunks);
+        self.workbook_size.observe(bytes as f64);
+        self.eof_to_workbook.observe(self.fetch.begun.elapsed().as_secs_f64());
     }
 
     /// How the task stands now.
-    pub fn tell(&self, moment: TaskMoment) {
+    pub fn tell(&mut self, moment: TaskMoment) {
+        self.pages.inc_by(moment.pages_cut - self.pages_told);
+        self.pages_told = moment.pages_cut;
+        let now_ms = now_ms();
         if let Some(standing) = standings().get_mut(&self.id) {
-            if moment.high_watermark.is_some_and(|end| moment.position >= end) {
-                standing.caught_up_ms = now_ms();
+            standing.committed = moment.committed.or(standing.committed);
+            if moment.end.is_some_and(|end| moment.position >= end) {
+                standing.caught_up_ms = now_ms;
             }
+            standing.log_start = self.fetch.log_start;
+            standing.record_ms = self.fetch.record_ms;
+            standing.processed_ms = self.fetch.ended_ms;
+            standing.oldest_upload_ms = moment.oldest_upload_age_ms.map(|age| now_ms - age as i64);
             standing.moment = moment;
         }
     }
@@ -245,65 +310,81 @@ pub fn forget_task(id: &TaskId) {
 /// How a task stands, as of its last commit.
 #[derive(Clone, Debug, Default)]
 pub struct TaskMoment {
-    /// The offset that the group has.
-    pub committed: Offset,
+    /// The offset that the group has, if the task has committed one.
+    pub committed: Option<Offset>,
     /// First record that is not processed.
     pub position: Offset,
     /// First record that a start without state would read.
     pub replay_from: Offset,
     /// End of the partition, once it is known.
-    pub high_watermark: Option<Offset>,
-    /// Start of the partition.
-    pub log_start: Offset,
-    /// Timestamp of the record processed last, in milliseconds since 1970; 0 before the first, and whatever the log says.
-    pub record_ms: i64,
-    /// When a record was processed last, in milliseconds since 1970; 0 before the first.
-    pub processed_ms: i64,
+    pub end: Option<Offset>,
     /// Bytes of pages in the state.
     pub state_bytes: u64,
     /// Bytes of records that were fetched and wait.
     pub buffered_bytes: u64,
+    /// Pages that the task has cut since it started.
+    pub pages_cut: u64,
     /// Rows that wait for a lower index.
     pub rows_waiting: u64,
     /// Open uploads: receiving, incomplete, stalled, failed.
     pub uploads: [u64; 4],
-    /// When the oldest open upload began, in milliseconds since 1970.
-    pub oldest_upload_ms: Option<i64>,
+    /// For how long the oldest open upload has been open.
+    pub oldest_upload_age_ms: Option<u64>,
 }
 
-/// A task as a scrape sees it.
+/// A task as a scrape sees it. Times are milliseconds since 1970, 0 before there is one.
 #[derive(Clone, Debug)]
 pub(super) struct TaskStanding {
     pub(super) partition: TopicPartition,
+    pub(super) committed: Option<Offset>,
+    pub(super) processed_ms: i64,
+    pub(super) oldest_upload_ms: Option<i64>,
+    pub(super) moment: TaskMoment,
+    log_start: Offset,
     started_ms: i64,
     /// When nothing was left to process, for the last time.
     caught_up_ms: i64,
-    pub(super) moment: TaskMoment,
+    /// As the log says of the record processed last: anything.
+    record_ms: i64,
 }
 
 impl TaskStanding {
+    fn new(partition: TopicPartition, committed: Option<Offset>) -> TaskStanding {
+        TaskStanding {
+            partition,
+            committed,
+            processed_ms: 0,
+            oldest_upload_ms: None,
+            moment: TaskMoment::default(),
+            log_start: Offset(0),
+            started_ms: now_ms(),
+            caught_up_ms: 0,
+            record_ms: 0,
+        }
+    }
+
     /// Records that are not committed.
     pub(super) fn lag(&self) -> Option<i64> {
-        self.moment.high_watermark.map(|end| (end.0 - self.moment.committed.0).max(0))
+        Some((self.moment.end?.0 - self.committed?.0).max(0))
     }
 
     /// Seconds that processing is behind: since the record processed last was written, or since there was nothing left to do, whichever
     /// is later. Timestamps of records may be nonsense; then only the latter counts.
     pub(super) fn lag_seconds(&self, now_ms: i64) -> f64 {
-        if self.moment.high_watermark.is_none_or(|end| self.moment.position >= end) {
+        if self.moment.end.is_none_or(|end| self.moment.position >= end) {
             return 0.0;
         }
-        let since = self.moment.record_ms.min(now_ms).max(self.caught_up_ms);
+        let since = self.record_ms.min(now_ms).max(self.caught_up_ms);
         let since = if since > 0 { since } else { self.started_ms };
         (now_ms - since).max(0) as f64 / 1_000.0
     }
 
     /// Records that retention can still delete before it reaches one that is needed; infinite while it has deleted none.
     pub(super) fn retention_headroom(&self) -> f64 {
-        if self.moment.log_start.0 <= 0 {
+        if self.log_start <= Offset(0) {
             return f64::INFINITY;
         }
-        (self.moment.replay_from.0 - self.moment.log_start.0).max(0) as f64
+        (self.moment.replay_from.0 - self.log_start.0).max(0) as f64
     }
 }
 
@@ -325,17 +406,13 @@ mod tests {
     const NOW: i64 = 1_000_000;
 
     fn standing(position: i64, end: i64, record_ms: i64, caught_up_ms: i64) -> TaskStanding {
+        let (position, end) = (Offset(position), Some(Offset(end)));
         TaskStanding {
-            partition: TopicPartition { topic: "rows".into(), partition: 0 },
             started_ms: NOW - 5_000,
             caught_up_ms,
-            moment: TaskMoment {
-                committed: Offset(position),
-                position: Offset(position),
-                high_watermark: Some(Offset(end)),
-                record_ms,
-                ..TaskMoment::default()
-            },
+            record_ms,
+            moment: TaskMoment { position, end, ..TaskMoment::default() },
+            ..TaskStanding::new(TopicPartition { topic: "rows".into(), partition: 0 }, Some(position))
         }
     }
 
@@ -365,7 +442,7 @@ mod tests {
         let mut task = standing(7, 9, 0, 0);
         task.moment.replay_from = Offset(5);
         assert_eq!(task.retention_headroom(), f64::INFINITY);
-        task.moment.log_start = Offset(2);
+        task.log_start = Offset(2);
         assert_eq!(task.retention_headroom(), 3.0);
     }
 }

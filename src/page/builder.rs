@@ -15,6 +15,7 @@ pub struct PageWriter {
     renderer: Renderer,
     matches: Matches,
     deflate: Deflate,
+    pages_cut: u64,
 }
 
 impl PageWriter {
@@ -24,7 +25,13 @@ impl PageWriter {
             renderer: Renderer::new(&styles, cell_refs),
             matches: Matches::default(),
             deflate: Deflate::default(),
+            pages_cut: 0,
         }
+    }
+
+    /// Pages that it has cut.
+    pub fn pages_cut(&self) -> u64 {
+        self.pages_cut
     }
 
     /// Makes a page of the rows of `page`, which have ended, and clears it. `first_row` is the worksheet's number of its first row; 2 is the one right below
@@ -45,6 +52,7 @@ impl PageWriter {
         let cut = finish(&mut self.matches, &mut self.deflate, self.renderer.xml(), page.rows());
         self.renderer.finish();
         page.clear();
+        self.pages_cut += 1;
         cut
     }
 

@@ -8,3 +8,4 @@ pub mod recovery;
 pub mod stream_task;
 pub mod stream_thread;
 pub mod streams;
+mod task_metrics;

@@ -1,6 +1,8 @@
 //! Where a task starts reading, and from when on its outputs count. A pure function of what the state, the group and the log say
 //! (contract 16 and 17).
 
+use std::fmt;
+
 use crate::record::Offset;
 use crate::state::keys::{LedgerState, TaskState};
 use crate::transport::Committed;
@@ -24,8 +26,44 @@ pub enum RecoveryPlan {
         /// Outputs of events below this offset are out already.
         silent_below: Offset,
         /// Why there is no usable state, for the log; `None` when nothing was ever processed.
-        because: Option<&'static str>,
+        because: Option<Because>,
     },
+}
+
+/// Why state has to be built again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// There is none.
+    Lost,
+    /// Another topology or version made it.
+    Topology,
+    /// Another instance went on meanwhile.
+    Overtaken,
+    /// Somebody set the committed offset.
+    Reset,
+}
+
+impl Because {
+    /// A word for metric labels.
+    pub fn code(self) -> &'static str {
+        match self {
+            Because::Lost => "lost",
+            Because::Topology => "topology",
+            Because::Overtaken => "overtaken",
+            Because::Reset => "reset",
+        }
+    }
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Because::Lost => "there is no state",
+            Because::Topology => "the state is of another topology or version",
+            Because::Overtaken => "the state is older than the group's progress",
+            Because::Reset => "the committed offset was set by somebody else",
+        })
+    }
 }
 
 /// Decides how a task starts.
@@ -41,22 +79,20 @@ pub fn plan(
 ) -> RecoveryPlan {
     let local = match local {
         Some(state) if state.topology == topology_hash => Ok(state),
-        Some(_) => Err(Some("the state is of another topology or version")),
-        None => Err(Some("there is no state")),
+        Some(_) => Err(Some(Because::Topology)),
+        None => Err(Some(Because::Lost)),
     };
     match (committed, local) {
-        (Committed::Reset(offset), _) => RecoveryPlan::Rebuild {
-            replay_from: *offset,
-            silent_below: *offset,
-            because: Some("the committed offset was set by somebody else"),
-        },
+        (Committed::Reset(offset), _) => {
+            RecoveryPlan::Rebuild { replay_from: *offset, silent_below: *offset, because: Some(Because::Reset) }
+        }
         (Committed::Ours(progress), Ok(state)) => {
             // Another instance went on meanwhile, and its open uploads all begin later than what we would read again.
             if state.offset < progress.next && state.refill_from < progress.replay_from {
                 RecoveryPlan::Rebuild {
                     replay_from: progress.replay_from,
                     silent_below: progress.next,
-                    because: Some("the state is older than the group's progress"),
+                    because: Some(Because::Overtaken),
                 }
             } else {
                 RecoveryPlan::Resume {

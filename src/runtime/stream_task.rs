@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing::{info, warn};
 
@@ -9,12 +10,14 @@ use crate::aggregate::{
     Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase, Standing, UploadPreview, UploadStatus,
 };
 use crate::map;
+use crate::metrics::{self, Outcome, TaskMetrics, TaskMoment, Unusable};
 use crate::processor::{ProcessError, Processor};
 use crate::record::{
-    Announcement, Offset, Reason, Rejection, SheetName, StreamElement, TaskId, TopicPartition, UploadId,
+    Announcement, Offset, Reason, Rejection, RowBatch, SheetName, StreamElement, TaskId, TopicPartition, UploadId,
 };
 use crate::runtime::queries::Preview;
 use crate::runtime::recovery::{self, RecoveryPlan};
+use crate::runtime::task_metrics;
 use crate::sink::chunk::{self, Chunks};
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::digest::Digest;
@@ -89,6 +92,7 @@ pub struct StreamTask {
     committed_progress: Option<Progress>,
     commit_due: bool,
     told: Told,
+    metrics: TaskMetrics,
 }
 
 /// How an upload was last said to stand.
@@ -139,7 +143,8 @@ impl StreamTask {
             RecoveryPlan::Rebuild { replay_from, silent_below, because } => {
                 if let Some(because) = because {
                     let records = silent_below.0 - replay_from.0;
-                    warn!(task = %task.id, because, %replay_from, records, "rebuilding state from the log");
+                    warn!(task = %task.id, %because, %replay_from, records, "rebuilding state from the log");
+                    metrics::rebuilds(&task.id.topology, because.code()).inc();
                 }
                 if !entries.is_empty() {
                     task.store.clear()?;
@@ -204,8 +209,10 @@ impl StreamTask {
             styles: maker.styles().clone(),
             cell_refs: topology.sink.workbook.cell_refs,
         });
+        let partition = TopicPartition { topic: topology.source.topic.clone(), partition: id.partition };
+        let metrics = task_metrics::of(&id, &partition, &topology, &start.committed);
         Ok(StreamTask {
-            partition: TopicPartition { topic: topology.source.topic.clone(), partition: id.partition },
+            partition,
             source: Source::new(Arc::new(topology.source.clone()), start.partition_count),
             maps: topology.maps.iter().map(map::build).collect::<Result<_, _>>()?,
             aggregate,
@@ -224,6 +231,7 @@ impl StreamTask {
             committed_progress: None,
             commit_due: false,
             told: Told::default(),
+            metrics,
             id,
             topology,
         })
@@ -292,6 +300,8 @@ impl StreamTask {
     ///
     /// After an error the task is of no use: it is started again from its last commit.
     pub fn process(&mut self, fetched: Fetched, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        let last_ms = fetched.records.last().map(|record| record.timestamp_ms);
+        self.metrics.fetch_begins(fetched.records.len(), last_ms, fetched.log_start);
         let mut lost = fetched.lost.into_iter().peekable();
         let mut poisoned = fetched.poisoned.into_iter().peekable();
         for record in fetched.records {
@@ -316,6 +326,7 @@ impl StreamTask {
         self.read_to(fetched.next, now_ms, outbox)?;
         self.publish(outbox)?;
         self.tell_receiving(now_ms, outbox);
+        self.metrics.fetch_ends();
         Ok(())
     }
 
@@ -343,6 +354,7 @@ impl StreamTask {
     fn on_gap(&mut self, lost: Range<Offset>, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
         self.read_to(lost.start, now_ms, outbox)?;
         warn!(task = %self.id, from = %lost.start, to = %lost.end, "records are missing from the log");
+        self.metrics.unusable(Unusable::Missing, (lost.end.0 - lost.start.0) as u64);
         self.call_aggregate(now_ms, |aggregate, ctx| {
             aggregate.log_gap(lost, ctx);
             Ok(())
@@ -361,12 +373,13 @@ impl StreamTask {
     /// forget before it reads on.
     fn drain(&mut self, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
         while let Some(element) = self.source.pop() {
+            let begun = Instant::now();
             match element {
                 StreamElement::Rows(mut batch) => {
-                    for map in &mut self.maps {
-                        map.process(&mut batch)?;
-                    }
+                    self.map(&mut batch)?;
+                    let mapped = Instant::now();
                     self.call_aggregate(now_ms, |aggregate, ctx| aggregate.process(batch, ctx))?;
+                    self.metrics.aggregate.took(mapped.elapsed());
                 }
                 StreamElement::Marker(marker) => {
                     self.call_aggregate(now_ms, |aggregate, ctx| aggregate.on_marker(marker, ctx))?;
@@ -379,6 +392,7 @@ impl StreamTask {
                 }
                 StreamElement::Refused { record, upload, rejection } => {
                     if self.refill_until.is_none() && record.offset >= self.silent_below {
+                        self.metrics.refused(rejection.reason);
                         let letter = DeadLetter {
                             partition: &self.partition,
                             offset: record.offset,
@@ -394,6 +408,37 @@ impl StreamTask {
                 }
             }
             self.handle_events(outbox)?;
+            self.metrics.passed_on(begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// True when what happens now never happened before: nothing is read again.
+    fn is_live(&self) -> bool {
+        self.refill_until.is_none() && self.read_from >= self.silent_below
+    }
+
+    /// Takes rows through the maps. What each node was given and rejected counts once: not when it is read again.
+    fn map(&mut self, batch: &mut RowBatch) -> Result<(), TaskError> {
+        let (metrics, live) = (&self.metrics, self.is_live());
+        let count = |node: &metrics::NodeMetrics, rows, batch: &mut RowBatch| {
+            let rejected = batch.blame(node.name());
+            if live {
+                node.counted(rows, rejected);
+            }
+        };
+        let rows = |batch: &RowBatch| batch.len() - batch.rejected.len();
+        count(&metrics.source, batch.len(), batch);
+        for (map, node) in self.maps.iter_mut().zip(&metrics.maps) {
+            let (begun, given) = (Instant::now(), rows(batch));
+            map.process(batch)?;
+            node.took(begun.elapsed());
+            count(node, given, batch);
+        }
+        if live {
+            metrics.aggregate.counted(rows(batch), 0);
+        } else {
+            metrics.rows_replayed.inc_by(batch.len() as u64);
         }
         Ok(())
     }
@@ -442,6 +487,16 @@ impl StreamTask {
         if self.committed_progress == Some(progress) && self.finished.entries.is_empty() && !self.commit_due {
             return Ok(());
         }
+        let begun = Instant::now();
+        let durable = self.make_durable(progress, outbox);
+        metrics::commit_duration().observe(begun.elapsed().as_secs_f64());
+        if let Err(error) = &durable {
+            metrics::commit_failures(task_metrics::reason(error)).inc();
+        }
+        durable
+    }
+
+    fn make_durable(&mut self, progress: Progress, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
         fail::fail_point!("task-before-state");
         let mut batch = std::mem::take(&mut self.finished);
         self.aggregate.write_state(self.position, &mut batch);
@@ -467,6 +522,24 @@ impl StreamTask {
         self.committed_progress = Some(progress);
         self.commit_due = false;
         Ok(())
+    }
+
+    /// Tells the metrics how the task stands. `end` is the end of its partition, if it is known; `buffered_bytes` wait to be processed.
+    pub fn tell_metrics(&mut self, now_ms: u64, end: Option<Offset>, buffered_bytes: usize) {
+        let progress = self.progress();
+        let census = self.aggregate.census();
+        self.metrics.tell(TaskMoment {
+            committed: self.committed_progress.map(|committed| committed.next),
+            position: self.position,
+            replay_from: progress.replay_from,
+            end,
+            state_bytes: self.store.bytes(),
+            buffered_bytes: buffered_bytes as u64,
+            pages_cut: self.aggregate.pages_cut(),
+            rows_waiting: census.rows_waiting,
+            uploads: [census.receiving, census.incomplete, census.stalled, census.failed],
+            oldest_upload_age_ms: census.oldest_ms.map(|begun| now_ms.saturating_sub(begun)),
+        });
     }
 
     /// What a commit would tell the group.
@@ -497,10 +570,18 @@ impl StreamTask {
                 }
                 AggregateEvent::Republished { upload, announced, ledger } => {
                     info!(task = %self.id, %upload, revision = ledger.revision, "the same content again: answered from the ledger");
+                    self.metrics.ended(Outcome::Republished, task_metrics::fates(&ledger.accounting));
                     self.send_status(self.ended(&ledger, &announced), outbox)?;
                 }
-                AggregateEvent::Status(status) => self.send_status(self.standing(&status), outbox)?,
+                AggregateEvent::Status(status) => {
+                    if let Some(ledger) = &status.ledger {
+                        let outcome = task_metrics::outcome(status.status);
+                        self.metrics.ended(outcome, task_metrics::fates(&ledger.accounting));
+                    }
+                    self.send_status(self.standing(&status), outbox)?;
+                }
                 AggregateEvent::DeadLetter { upload, offset, row, key, raw, rejection } => {
+                    self.metrics.dead_letter(&rejection);
                     let letter = DeadLetter {
                         partition: &self.partition,
                         offset,
@@ -519,7 +600,10 @@ impl StreamTask {
                 AggregateEvent::Warning(rejection) => {
                     warn!(task = %self.id, reason = %rejection.reason, "{}", rejection.message);
                 }
-                AggregateEvent::Closed(upload) => {
+                AggregateEvent::Closed { upload, open_ms } => {
+                    if self.is_live() {
+                        self.metrics.upload_duration.observe(open_ms as f64 / 1_000.0);
+                    }
                     self.source.forget(&upload);
                     self.commit_due = true;
                 }
@@ -536,6 +620,7 @@ impl StreamTask {
         ledger: &LedgerState,
         outbox: &mut dyn Outbox,
     ) -> Result<(), TaskError> {
+        let begun = Instant::now();
         let mut status = self.ended(ledger, announced);
         let published = match self.maker.assemble(complete) {
             Ok(workbook) => self.publish_workbook(complete, &workbook, outbox)?,
@@ -543,15 +628,20 @@ impl StreamTask {
         };
         match published {
             Ok(workbook) => {
+                let (rows, chunks) = (complete.accounting.written, u64::from(workbook.chunks));
+                self.metrics.delivered(begun.elapsed(), rows, workbook.bytes, chunks);
                 status.workbook = Some(workbook);
                 let message = "the end-of-file marker promised other rows than these; the workbook holds what came";
                 let flag = Rejection::new(Reason::UploadIncomplete, message);
                 status.failure = complete.incomplete.then(|| StatusFailure::from(&flag));
+                let outcome = if complete.incomplete { Outcome::Incomplete } else { Outcome::Published };
+                self.metrics.ended(outcome, task_metrics::fates(&ledger.accounting));
             }
             Err(rejection) => {
                 warn!(task = %self.id, upload = %complete.upload, reason = %rejection.reason, "{}", rejection.message);
                 status.state = StatusState::Failed;
                 status.failure = Some(StatusFailure::from(&rejection));
+                self.metrics.ended(Outcome::Failed, task_metrics::fates(&ledger.accounting));
             }
         }
         self.send_status(status, outbox)

@@ -223,6 +223,7 @@ impl RunLoop {
         if task.commit_due() || now.duration_since(slot.committed_at) >= self.commit_interval {
             task.commit(outbox)?;
             slot.committed_at = Instant::now();
+            task.tell_metrics(now_ms, ingest.high_watermark(), ingest.buffered_bytes());
         }
         Ok(worked)
     }

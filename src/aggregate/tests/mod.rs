@@ -411,7 +411,7 @@ impl Task {
             }
             AggregateEvent::DuplicateEof { .. } => published.duplicate_eofs += 1,
             AggregateEvent::Warning(_) => published.warnings += 1,
-            AggregateEvent::Closed(_) => {}
+            AggregateEvent::Closed { .. } => {}
         }
     }
 
