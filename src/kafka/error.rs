@@ -8,6 +8,9 @@ use kafka_protocol::ResponseError;
 use crate::record::{Offset, TopicPartition};
 use crate::transport::TransportError;
 
+/// Name of codes that the protocol does not have.
+const UNKNOWN: &str = "UNKNOWN";
+
 /// An error code of the Kafka protocol; prints as its name and number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Code(pub i16);
@@ -44,6 +47,19 @@ impl Code {
     pub(crate) fn is_wrong_broker(self) -> bool {
         matches!(self.0, 3 | 5 | 6 | 9 | 15 | 16 | 41 | 56 | 74 | 75 | 100 | 103)
     }
+    /// The protocol's name for it; `UNKNOWN` for a number that the protocol does not have, so that names are a closed list.
+    pub fn name(self) -> String {
+        let known = ResponseError::try_from_code(self.0).filter(|error| !matches!(error, ResponseError::Unknown(_)));
+        let Some(error) = known else { return UNKNOWN.to_owned() };
+        let mut name = String::new();
+        for c in format!("{error:?}").chars() {
+            if c.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(c.to_ascii_uppercase());
+        }
+        name
+    }
     fn is_fenced(self) -> bool {
         matches!(self.0, 22 | 25 | 82 | 110 | 113)
     }
@@ -54,15 +70,10 @@ impl Code {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = ResponseError::try_from_code(self.0).filter(|error| !matches!(error, ResponseError::Unknown(_)));
-        if let Some(error) = known {
-            for (i, c) in format!("{error:?}").chars().enumerate() {
-                let gap = if i > 0 && c.is_ascii_uppercase() { "_" } else { "" };
-                write!(f, "{gap}{}", c.to_ascii_uppercase())?;
-            }
-            f.write_str(" ")?;
+        match self.name() {
+            name if name == UNKNOWN => write!(f, "({})", self.0),
+            name => write!(f, "{name} ({})", self.0),
         }
-        write!(f, "({})", self.0)
     }
 }
 
@@ -197,6 +208,23 @@ impl KafkaError {
             | KafkaError::TooLarge { .. }
             | KafkaError::Deadline { .. }
             | KafkaError::ShutDown => false,
+        }
+    }
+    /// A word for metric labels: the name of the broker's code, or what went wrong before there was one.
+    pub fn label(&self) -> String {
+        match self {
+            KafkaError::Refused { code, .. } => code.name(),
+            KafkaError::Connection { .. } => "connection".into(),
+            KafkaError::Silent { .. } => "timeout".into(),
+            KafkaError::Malformed { .. } => "malformed".into(),
+            KafkaError::Version { .. } => "version".into(),
+            KafkaError::Topic { .. }
+            | KafkaError::Leaderless(_)
+            | KafkaError::OutOfRange { .. }
+            | KafkaError::TooLarge { .. }
+            | KafkaError::Rskafka { .. }
+            | KafkaError::Deadline { .. }
+            | KafkaError::ShutDown => "other".into(),
         }
     }
     /// The code, if a broker gave one.

@@ -18,6 +18,7 @@ use super::read_committed::PartitionReader;
 use super::wire::cluster::Cluster;
 use super::wire::connection::FRAME_BYTES_MAX;
 use super::{Code, Isolation, KafkaClient, KafkaError};
+use crate::metrics;
 use crate::record::{Header, Offset, Record, TopicPartition};
 use crate::transport::Fetched;
 
@@ -35,7 +36,7 @@ const STARVED_MAX: u32 = 3;
 /// A `from` that the log does not hold is [`crate::transport::TransportError::OutOfRange`]; a log that shrinks from below while it is read
 /// is [`Fetched::lost`].
 pub fn spawn(client: &KafkaClient, partition: TopicPartition, from: Offset, waker: Waker) -> IngestHandle {
-    let buffer = IngestBuffer::new(waker);
+    let buffer = IngestBuffer::new(waker, metrics::fetched_bytes(&partition.topic));
     let ingest = Ingest {
         source: match client.config().isolation {
             Isolation::ReadUncommitted => Source::Rskafka(Box::new(RskafkaReader::new(client, &partition, from))),
@@ -70,6 +71,17 @@ enum Trouble {
     /// rskafka will never get past this.
     HandOver(String),
     Kafka(KafkaError),
+}
+
+impl Trouble {
+    /// Our own requests are counted by their connection; this one is of rskafka's.
+    fn count(&self) {
+        let label = match self {
+            Trouble::HandOver(_) => "malformed".to_owned(),
+            Trouble::Kafka(error) => error.label(),
+        };
+        metrics::kafka_request_errors("Fetch", &label).inc();
+    }
 }
 
 impl Source {
@@ -149,6 +161,7 @@ struct RskafkaReader {
     log_start: Offset,
     log_start_at: Option<Instant>,
     starved: u32,
+    requests: metrics::Counter,
 }
 
 impl RskafkaReader {
@@ -161,6 +174,7 @@ impl RskafkaReader {
             log_start: Offset(0),
             log_start_at: None,
             starved: 0,
+            requests: metrics::kafka_requests("Fetch"),
         }
     }
 
@@ -176,10 +190,11 @@ impl RskafkaReader {
             self.log_start_at = Some(Instant::now());
         }
         let at = self.next;
+        self.requests.inc();
         // rskafka itself waits for ever on a socket that stays silent.
         let fetch = connection.fetch_records(at.0, 1..FETCH_BYTES, WAIT.as_millis() as i32);
         let (records, high_watermark) = match timeout(WAIT + limit, fetch).await {
-            Ok(answer) => answer.map_err(trouble)?,
+            Ok(answer) => answer.map_err(trouble).inspect_err(Trouble::count)?,
             Err(_) => return Err(Trouble::HandOver(format!("the leader was silent for {:?}", WAIT + limit))),
         };
         let mut fetched =

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use crate::metrics::Counter;
 use crate::record::Offset;
 use crate::transport::{Fetched, TransportError};
 
@@ -57,6 +58,7 @@ pub(super) struct IngestBuffer {
     space: Notify,
     waker: Waker,
     high_watermark: AtomicI64,
+    fetched: Counter,
 }
 
 #[derive(Default)]
@@ -66,9 +68,9 @@ struct Queue {
 }
 
 impl IngestBuffer {
-    pub(super) fn new(waker: Waker) -> Arc<IngestBuffer> {
+    pub(super) fn new(waker: Waker, fetched: Counter) -> Arc<IngestBuffer> {
         let (queue, space) = (Mutex::default(), Notify::new());
-        Arc::new(IngestBuffer { queue, space, waker, high_watermark: AtomicI64::new(-1) })
+        Arc::new(IngestBuffer { queue, space, waker, high_watermark: AtomicI64::new(-1), fetched })
     }
     /// Waits until there is room.
     pub(super) async fn room(&self) {
@@ -83,6 +85,7 @@ impl IngestBuffer {
             first = self.high_watermark.swap(fetched.high_watermark.0, Ordering::Relaxed) < 0;
         }
         let bytes = read.as_ref().map_or(0, Fetched::bytes);
+        self.fetched.inc_by(bytes as u64);
         if moved || read.is_err() {
             let mut queue = self.lock();
             queue.bytes += bytes;
@@ -116,6 +119,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::metrics;
     use crate::record::Record;
 
     fn read(bytes: usize, high_watermark: i64) -> Result<Fetched, TransportError> {
@@ -126,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_buffer_has_no_room_until_it_is_emptied() {
-        let buffer = IngestBuffer::new(Arc::new(|| ()));
+        let buffer = IngestBuffer::new(Arc::new(|| ()), metrics::fetched_bytes("test"));
         buffer.push(read(BUFFER_BYTES_MAX, 1), true);
         let waits = tokio::spawn({
             let buffer = buffer.clone();
@@ -141,10 +145,13 @@ mod tests {
     #[test]
     fn only_news_wakes_the_thread() {
         let woken = Arc::new(AtomicUsize::new(0));
-        let buffer = IngestBuffer::new({
-            let woken = woken.clone();
-            Arc::new(move || _ = woken.fetch_add(1, Ordering::Relaxed))
-        });
+        let buffer = IngestBuffer::new(
+            {
+                let woken = woken.clone();
+                Arc::new(move || _ = woken.fetch_add(1, Ordering::Relaxed))
+            },
+            metrics::fetched_bytes("test"),
+        );
         for high_watermark in [5, 5, 6] {
             buffer.push(Ok(Fetched { high_watermark: Offset(high_watermark), ..Fetched::default() }), false);
         }

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 
 pub use error::{Code, KafkaError};
 use wire::cluster::Cluster;
+pub use wire::reach::Reached;
 
 /// Where the cluster is and how patiently it is asked.
 #[derive(Clone, Debug)]
@@ -88,6 +89,10 @@ impl KafkaClient {
     pub fn close_within(&self, grace: Duration) {
         let end = Instant::now() + grace;
         self.closing.send_modify(|closing| *closing = Some(closing.map_or(end, |earlier| earlier.min(end))));
+    }
+    /// Whether brokers answer.
+    pub fn reached(&self) -> Reached {
+        self.cluster.reach().now()
     }
     /// As it was given.
     pub fn config(&self) -> &KafkaConfig {

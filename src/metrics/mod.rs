@@ -14,6 +14,7 @@ pub use task::{NodeMetrics, Outcome, RowFates, TaskMetrics, TaskMoment, TaskName
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use prometheus::IntCounter as Counter;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 /// Media type of [`render`].

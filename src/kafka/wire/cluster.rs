@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::backoff::Backoff;
 use super::connection::Connection;
+use super::reach::Reach;
 use crate::kafka::{Code, Isolation, KafkaConfig, KafkaError};
 use crate::record::{Offset, TopicPartition};
 
@@ -78,6 +79,7 @@ pub struct Cluster {
     coordinators: Mutex<HashMap<String, String>>,
     turn: AtomicUsize,
     readers: AtomicU32,
+    reach: Arc<Reach>,
 }
 
 impl Cluster {
@@ -91,11 +93,16 @@ impl Cluster {
             coordinators: Mutex::default(),
             turn: AtomicUsize::new(0),
             readers: AtomicU32::new(0),
+            reach: Arc::default(),
         }
     }
     /// A backoff with the configured deadline.
     pub fn backoff(&self, operation: &'static str) -> Backoff {
         Backoff::new(operation, self.config.retry_deadline)
+    }
+    /// Whether brokers answer.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
     }
     /// A lane that no other reader has.
     pub fn reader_lane(&self) -> Lane {
@@ -108,8 +115,8 @@ impl Cluster {
         if let Some(connection) = lock(&self.connections).get(&key).filter(|c| c.is_open()) {
             return Ok(connection.clone());
         }
-        let opened = Connection::open(address, &self.config.client_id, self.config.request_timeout).await?;
-        let opened = Arc::new(opened);
+        let (client_id, limit) = (&self.config.client_id, self.config.request_timeout);
+        let opened = Arc::new(Connection::open(address, client_id, limit, &self.reach).await?);
         let mut connections = lock(&self.connections);
         connections.retain(|_, connection| connection.is_open());
         Ok(connections.entry(key).or_insert(opened).clone()) // another task may have been faster

@@ -18,7 +18,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::cluster::text;
+use super::reach::Reach;
 use crate::kafka::{Code, KafkaError};
+use crate::metrics;
 
 /// Longest answer that is read: the brokers' default `socket.request.max.bytes` and room for headers.
 pub const FRAME_BYTES_MAX: usize = (100 << 20) + (1 << 20);
@@ -43,6 +45,7 @@ pub struct Connection {
     outgoing: mpsc::Sender<Outgoing>,
     task: AbortHandle,
     next: AtomicI32,
+    reach: Arc<Reach>,
     versions: HashMap<i16, (i16, i16)>,
 }
 
@@ -53,13 +56,19 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Connects and learns which versions the broker serves.
-    pub async fn open(address: &str, client_id: &str, limit: Duration) -> Result<Connection, KafkaError> {
+    /// Connects and learns which versions the broker serves. `reach` hears of every request.
+    pub async fn open(
+        address: &str,
+        client_id: &str,
+        limit: Duration,
+        reach: &Arc<Reach>,
+    ) -> Result<Connection, KafkaError> {
         let failed = |message: String| KafkaError::Connection { address: address.into(), message };
-        let stream = timeout(limit, TcpStream::connect(address))
-            .await
-            .map_err(|_| failed(format!("no connection within {limit:?}")))?
-            .map_err(|error| failed(error.to_string()))?;
+        let stream = match timeout(limit, TcpStream::connect(address)).await {
+            Ok(connected) => connected.map_err(|error| failed(error.to_string())),
+            Err(_) => Err(failed(format!("no connection within {limit:?}"))),
+        };
+        let stream = stream.or_else(|error| reach.note("Connect", Err(error)))?;
         stream.set_nodelay(true).map_err(|error| failed(error.to_string()))?;
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let mut connection = Connection {
@@ -69,6 +78,7 @@ impl Connection {
             outgoing,
             task: tokio::spawn(serve(address.into(), stream, queue)).abort_handle(),
             next: 1.into(),
+            reach: reach.clone(),
             versions: HashMap::new(),
         };
         // Version 3 is served by every broker since 2.4.
@@ -126,11 +136,11 @@ impl Connection {
     }
     /// Turns an error code of an answer to `R` into an error.
     pub fn check<R: Request>(&self, code: i16, message: Option<&StrBytes>) -> Result<(), KafkaError> {
-        Code::check(code).map_err(|code| KafkaError::Refused {
-            address: self.address.to_string(),
-            api: api_name::<R>(),
-            code,
-            message: message.map(ToString::to_string).unwrap_or_default(),
+        Code::check(code).map_err(|code| {
+            let api = api_name::<R>();
+            metrics::kafka_request_errors(api, &code.name()).inc();
+            let message = message.map(ToString::to_string).unwrap_or_default();
+            KafkaError::Refused { address: self.address.to_string(), api, code, message }
         })
     }
     /// An answer to `R` that is not what it must be.
@@ -140,6 +150,7 @@ impl Connection {
 
     async fn send<R: Request>(&self, request: &R, version: i16, limit: Duration) -> Result<Pending<R>, KafkaError> {
         let correlation = self.next.fetch_add(1, Ordering::Relaxed);
+        metrics::kafka_requests(api_name::<R>()).inc();
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
             .with_request_api_version(version)
@@ -150,6 +161,7 @@ impl Connection {
         let pending = Pending {
             address: self.address.clone(),
             task: self.task.clone(),
+            reach: self.reach.clone(),
             answered,
             version,
             limit,
@@ -158,8 +170,8 @@ impl Connection {
         };
         match timeout_at(pending.until, self.outgoing.send(Outgoing { correlation, frame, answer })).await {
             Ok(Ok(())) => Ok(pending),
-            Ok(Err(_)) => Err(pending.closed()),
-            Err(_) => Err(pending.silent()),
+            Ok(Err(_)) => self.reach.note(api_name::<R>(), Err(pending.closed())),
+            Err(_) => self.reach.note(api_name::<R>(), Err(pending.silent())),
         }
     }
 }
@@ -168,6 +180,7 @@ impl Connection {
 pub struct Pending<R> {
     address: Arc<str>,
     task: AbortHandle,
+    reach: Arc<Reach>,
     answered: oneshot::Receiver<Bytes>,
     version: i16,
     limit: Duration,
@@ -179,6 +192,10 @@ impl<R: Request> Pending<R> {
     /// Waits for the answer, up to the limit that the request was sent with.
     /// May be dropped and called again; not after it has returned.
     pub async fn answer(&mut self) -> Result<R::Response, KafkaError> {
+        let answered = self.wait().await;
+        self.reach.note(api_name::<R>(), answered)
+    }
+    async fn wait(&mut self) -> Result<R::Response, KafkaError> {
         let mut frame = match timeout_at(self.until, &mut self.answered).await {
             Ok(Ok(frame)) => frame,
             Ok(Err(_)) => return Err(self.closed()),
@@ -293,7 +310,7 @@ mod tests {
     async fn a_silent_broker_is_given_up_at_the_limit() {
         let (listener, address) = listening().await;
         let accepted = tokio::spawn(async move { listener.accept().await });
-        let error = Connection::open(&address, "test", Duration::from_millis(50)).await.err();
+        let error = Connection::open(&address, "test", Duration::from_millis(50), &Arc::default()).await.err();
         assert!(matches!(error, Some(KafkaError::Silent { api: "ApiVersions", .. })), "{error:?}");
         drop(accepted);
     }
@@ -306,7 +323,7 @@ mod tests {
             socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("open socket");
             let _ = socket.read_buf(&mut Vec::new()).await;
         });
-        let error = Connection::open(&address, "test", Duration::from_secs(5)).await.err();
+        let error = Connection::open(&address, "test", Duration::from_secs(5), &Arc::default()).await.err();
         assert!(matches!(error, Some(KafkaError::Connection { .. })), "{error:?}");
     }
 }

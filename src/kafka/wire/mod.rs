@@ -6,3 +6,4 @@ pub mod batch_builder;
 pub mod cluster;
 pub mod compression;
 pub mod connection;
+pub mod reach;
