@@ -47,6 +47,8 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Standing {
     fence: Fence,
+    /// When the coordinator took us in; `None` outside the group.
+    joined_at: Option<Instant>,
     /// Epoch under which each partition became ours.
     since: HashMap<TopicPartition, i32>,
 }
@@ -73,6 +75,11 @@ impl KafkaClient {
 }
 
 impl Group {
+    /// True once we have been in the group for long enough to know what is ours, be it nothing.
+    pub fn is_settled(&self) -> bool {
+        self.shared.standing().joined_at.is_some_and(|at| at.elapsed() >= UNSETTLED)
+    }
+
     /// Joins, or comes back: under the `member` id of a process that died its partitions are ours again at once, without a rebalance.
     /// Only one process may use a member id at a time (contract 18).
     ///
@@ -259,6 +266,7 @@ impl Actor {
         {
             let mut standing = self.group.shared.standing();
             standing.fence = fence.clone();
+            standing.joined_at.get_or_insert_with(Instant::now);
             standing.since.extend(assigned.iter().map(|partition| (partition.clone(), epoch)));
         }
         if joined || moved || !assigned.is_empty() || !revoked.is_empty() {
@@ -293,7 +301,11 @@ impl Actor {
         self.revoking.clear();
         self.target.clear();
         (self.epoch, self.told) = (0, None);
-        self.group.shared.standing().since.clear();
+        {
+            let mut standing = self.group.shared.standing();
+            standing.joined_at = None;
+            standing.since.clear();
+        }
         if !lost.is_empty() {
             self.send(GroupEvent::Lost(lost));
         }

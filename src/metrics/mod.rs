@@ -14,8 +14,8 @@ pub use task::{NodeMetrics, Outcome, RowFates, TaskMetrics, TaskMoment, TaskName
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use prometheus::IntCounter as Counter;
 use prometheus::{Encoder, Registry, TextEncoder};
+pub use prometheus::{Gauge, IntCounter as Counter};
 
 /// Media type of [`render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4";

@@ -24,8 +24,7 @@ pub enum Condition {
 
 impl Condition {
     /// All of them, in the order in which they come true.
-    pub const ALL: [Condition; 4] =
-        [Condition::State, Condition::Broker, Condition::Assignment, Condition::FirstFetch];
+    pub const ALL: [Condition; 4] = [Condition::State, Condition::Broker, Condition::Assignment, Condition::FirstFetch];
 
     /// A word for labels and JSON.
     pub fn code(self) -> &'static str {
@@ -73,7 +72,9 @@ impl Degradation {
     pub fn advice(self) -> &'static str {
         match self {
             Degradation::Broker => "no broker answers; nothing is lost, and processing goes on when one does",
-            Degradation::Disk => "the disk of the state directory is short; make room, tasks that need it wait until then",
+            Degradation::Disk => {
+                "the disk of the state directory is short; make room, tasks that need it wait until then"
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod convert;
+pub mod health;
 pub mod ledger;
 pub mod queries;
 pub mod recovery;
@@ -9,3 +10,4 @@ pub mod stream_task;
 pub mod stream_thread;
 pub mod streams;
 mod task_metrics;
+mod watch;

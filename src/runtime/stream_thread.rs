@@ -10,7 +10,9 @@ use tracing::{error, info, warn};
 
 use crate::kafka::ingest::IngestHandle;
 use crate::kafka::outbox::KafkaOutbox;
+use crate::metrics::{self, Gauge};
 use crate::record::TaskId;
+use crate::runtime::health::{Health, thread_name};
 use crate::runtime::stream_task::{StreamTask, TaskError};
 use crate::transport::Fence;
 
@@ -52,6 +54,8 @@ enum Command {
 pub enum TaskReport {
     /// A revoked task has been let go.
     Released(TaskId),
+    /// A task has read from its partition for the first time.
+    Reads(TaskId),
     /// A task failed and is no longer running; it may be started again from its last commit.
     Failed(TaskId, TaskError),
 }
@@ -83,10 +87,13 @@ impl StreamThread {
         number: usize,
         commit_interval: Duration,
         reports: Sender<TaskReport>,
+        health: Arc<Health>,
     ) -> std::io::Result<StreamThread> {
         let (commands, inbox) = channel();
-        let join = std::thread::Builder::new().name(format!("stream-{number}")).spawn(move || {
-            RunLoop { inbox, reports, commit_interval, tasks: BTreeMap::new(), started: Instant::now() }.run()
+        let name = thread_name(number);
+        let pulse = Pulse { health, number, heartbeat: metrics::stream_thread_heartbeat(&name) };
+        let join = std::thread::Builder::new().name(name).spawn(move || {
+            RunLoop { inbox, reports, pulse, commit_interval, tasks: BTreeMap::new(), started: Instant::now() }.run()
         })?;
         Ok(StreamThread { commands, thread: join.thread().clone(), join })
     }
@@ -131,11 +138,28 @@ struct Slot {
     committed_at: Instant,
     /// Latest fetch that was processed to the end; a task without one is still restoring.
     next_tick: Instant,
+    /// It has read from its partition.
+    reads: bool,
+}
+
+/// How others see that the thread goes round.
+struct Pulse {
+    health: Arc<Health>,
+    number: usize,
+    heartbeat: Gauge,
+}
+
+impl Pulse {
+    fn beat(&self) {
+        self.health.beat(self.number);
+        self.heartbeat.set(metrics::now_seconds());
+    }
 }
 
 struct RunLoop {
     inbox: Receiver<Command>,
     reports: Sender<TaskReport>,
+    pulse: Pulse,
     commit_interval: Duration,
     tasks: BTreeMap<TaskId, Slot>,
     started: Instant,
@@ -150,6 +174,7 @@ impl RunLoop {
         let thread = std::thread::current();
         let waker: Waker = Arc::new(move || thread.unpark());
         loop {
+            self.pulse.beat();
             loop {
                 match self.inbox.try_recv() {
                     Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return self.stop(),
@@ -177,7 +202,7 @@ impl RunLoop {
                 Ok(running) => {
                     info!(task = %id, position = %running.task.position(), "task running");
                     let now = Instant::now();
-                    self.tasks.insert(id, Slot { running, committed_at: now, next_tick: now });
+                    self.tasks.insert(id, Slot { running, committed_at: now, next_tick: now, reads: false });
                 }
                 Err(error) => self.fail(id, error),
             },
@@ -215,6 +240,10 @@ impl RunLoop {
             }
             None => false,
         };
+        if !slot.reads && ingest.high_watermark().is_some() {
+            slot.reads = true;
+            let _ = self.reports.send(TaskReport::Reads(id.clone())); // a manager that is gone needs no word
+        }
         let now = Instant::now();
         if !worked && now >= slot.next_tick {
             task.tick(now_ms, outbox)?;

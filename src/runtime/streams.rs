@@ -11,12 +11,15 @@ use tracing::{info, warn};
 use crate::kafka::group::{Group, GroupMember};
 use crate::kafka::outbox::KafkaOutbox;
 use crate::kafka::{KafkaClient, ingest};
+use crate::metrics;
 use crate::record::{TaskId, TopicPartition};
 use crate::runtime::config::StreamsConfig;
+use crate::runtime::health::{Condition, Health};
 use crate::runtime::ledger;
 use crate::runtime::queries::Queries;
 use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
 use crate::runtime::stream_thread::{RunningTask, StreamThread, TaskMaker, TaskReport, Waker};
+use crate::runtime::{task_metrics, watch};
 use crate::state::{StateDir, StateError, StateOptions, member};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, GroupEvent, Membership, TransportError};
@@ -50,12 +53,14 @@ pub struct Streams {
     topologies: Vec<Topology>,
     config: StreamsConfig,
     queries: Queries,
+    health: Arc<Health>,
 }
 
 impl Streams {
     /// Nothing is started or connected before [`Streams::run`].
     pub fn new(topologies: Vec<Topology>, config: StreamsConfig) -> Streams {
-        Streams { topologies, config, queries: Queries::default() }
+        let health = Arc::new(Health::new(config.threads.max(1)));
+        Streams { topologies, config, queries: Queries::default(), health }
     }
 
     /// Asks the tasks while they run.
@@ -63,18 +68,25 @@ impl Streams {
         self.queries.clone()
     }
 
+    /// How the process is, from now on and while it runs.
+    pub fn health(&self) -> Arc<Health> {
+        self.health.clone()
+    }
+
     /// Runs until `stop` is set or something cannot go on. Uploads survive however it ends; a stop in order also commits, leaves the groups
     /// and marks the state clean.
     pub fn run(self, stop: &Arc<AtomicBool>) -> Result<(), StreamsError> {
-        let Streams { topologies, config, queries } = self;
+        let Streams { topologies, config, queries, health } = self;
         let tokio =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("kafka").enable_all().build()?;
         let client = KafkaClient::new(tokio.handle().clone(), config.kafka.clone());
         let options = StateOptions { power_safe: config.power_safe, ..StateOptions::default() };
         let state = Arc::new(StateDir::open(&config.state_dir, options)?);
+        health.set(Condition::State, true);
+        tokio.spawn(watch::run(health.clone(), client.clone(), state.clone()));
 
         let (reports, inbox) = channel();
-        let spawn = |number| StreamThread::spawn(number, config.commit_interval, reports.clone());
+        let spawn = |number| StreamThread::spawn(number, config.commit_interval, reports.clone(), health.clone());
         let threads = (0..config.threads.max(1)).map(spawn).collect::<Result<Vec<_>, _>>()?;
         queries.set(threads.iter().map(StreamThread::asker).collect());
         let mut manager = Manager {
@@ -83,6 +95,8 @@ impl Streams {
             threads,
             applications: Vec::new(),
             retries: Vec::new(),
+            reading: BTreeSet::new(),
+            health,
             next_thread: 0,
         };
         tokio.spawn(close_on(stop.clone(), client));
@@ -120,13 +134,23 @@ struct Application {
     revoking: BTreeSet<TaskId>,
 }
 
+/// A task that waits to be started again.
+struct Retry {
+    at: Instant,
+    id: TaskId,
+    reason: &'static str,
+}
+
 struct Manager {
     client: KafkaClient,
     state: Arc<StateDir>,
     threads: Vec<StreamThread>,
     applications: Vec<Application>,
-    /// Tasks to be started again, and when.
-    retries: Vec<(Instant, TaskId)>,
+    /// Tasks to be started again.
+    retries: Vec<Retry>,
+    /// Tasks that have read from their partition.
+    reading: BTreeSet<TaskId>,
+    health: Arc<Health>,
     next_thread: usize,
 }
 
@@ -165,12 +189,26 @@ impl Manager {
                 self.on_report(report)?;
             }
             let now = Instant::now();
-            let (due, later) = std::mem::take(&mut self.retries).into_iter().partition(|(at, _)| *at <= now);
-            self.retries = later;
-            let due: Vec<(Instant, TaskId)> = due;
-            due.into_iter().for_each(|(_, id)| self.start(&id));
+            let due: Vec<Retry> = self.retries.extract_if(.., |retry| retry.at <= now).collect();
+            for Retry { id, reason, .. } in due {
+                metrics::tasks_paused(reason).dec();
+                // Meanwhile it may have become another's.
+                if self.applications.iter().any(|app| app.tasks.contains_key(&id)) {
+                    self.start(&id);
+                }
+            }
+            self.tell_health();
         }
         Ok(())
+    }
+
+    fn tell_health(&self) {
+        let knows = |app: &Application| !app.tasks.is_empty() || app.group.is_settled();
+        let reads = |app: &Application| app.tasks.keys().all(|id| self.reading.contains(id));
+        let (assigned, reading) = (self.applications.iter().all(knows), self.applications.iter().all(reads));
+        self.health.set(Condition::Assignment, assigned);
+        self.health.set(Condition::FirstFetch, assigned && reading);
+        self.health.beat_manager();
     }
 
     fn on_group(&mut self, application: usize, event: GroupEvent) -> Result<(), StreamsError> {
@@ -203,6 +241,8 @@ impl Manager {
             }
             GroupEvent::Lost(partitions) => {
                 for id in partitions.iter().map(id).collect::<Vec<_>>() {
+                    self.reading.remove(&id);
+                    metrics::forget_task(&id);
                     if let Some(thread) = app.tasks.remove(&id) {
                         self.threads[thread].lose(id);
                     }
@@ -215,7 +255,12 @@ impl Manager {
 
     fn on_report(&mut self, report: TaskReport) -> Result<(), StreamsError> {
         match report {
+            TaskReport::Reads(id) => {
+                self.reading.insert(id);
+                Ok(())
+            }
             TaskReport::Released(id) => {
+                self.reading.remove(&id);
                 if let Some(app) = self.applications.iter_mut().find(|app| app.revoking.contains(&id)) {
                     app.revoking.remove(&id);
                     release(app, &id);
@@ -223,6 +268,7 @@ impl Manager {
                 Ok(())
             }
             TaskReport::Failed(id, error) => {
+                self.reading.remove(&id);
                 let Some(app) = self.applications.iter_mut().find(|app| app.topology.name == id.topology) else {
                     return Ok(());
                 };
@@ -234,8 +280,11 @@ impl Manager {
                     return Ok(());
                 }
                 warn!(task = %id, %error, "task failed");
+                let reason = task_metrics::reason(&error);
                 let wait = after(&error).ok_or_else(|| StreamsError::Task(id.clone(), error))?;
-                self.retries.push((Instant::now() + wait, id));
+                metrics::pauses(&id.topology, reason).inc();
+                metrics::tasks_paused(reason).inc();
+                self.retries.push(Retry { at: Instant::now() + wait, id, reason });
                 Ok(())
             }
         }
@@ -290,6 +339,7 @@ fn check_topics(client: &KafkaClient, topology: &Topology) -> Result<i32, Transp
 }
 
 fn release(app: &mut Application, id: &TaskId) {
+    metrics::forget_task(id);
     let partition = TopicPartition { topic: app.topology.source.topic.clone(), partition: id.partition };
     app.member.released(&BTreeSet::from([partition]));
 }

@@ -46,6 +46,21 @@ impl Default for StateOptions {
     }
 }
 
+/// Room on the file system of a state directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Space {
+    /// Bytes that are free.
+    pub free_bytes: u64,
+    /// Bytes that have to stay free for commits to be taken.
+    pub wanted_bytes: u64,
+}
+
+/// Bytes that are free for us on the file system of `path`.
+pub fn free_bytes(path: &Path) -> Result<u64, StateError> {
+    let system = rustix::fs::statvfs(path).map_err(std::io::Error::from)?;
+    Ok(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
 /// A state directory that this process holds. Dropped without [`StateDir::close`] it is left as after a crash: nothing that was
 /// acknowledged is lost, as long as the machine stays up.
 #[derive(Debug)]
@@ -60,6 +75,7 @@ pub(super) struct Shared {
     pub(super) files: Arc<OpenFiles>,
     root: PathBuf,
     manifest: Mutex<Manifest>,
+    options: StateOptions,
     rebuilds: Rebuilds,
     _lock: DirectoryLock,
 }
@@ -106,7 +122,7 @@ impl StateDir {
         manifest.power_safe = options.power_safe;
         manifest.failed_opens = 0;
         manifest.save(&root)?;
-        let shared = Shared { thread, files, root, manifest: Mutex::new(manifest), rebuilds, _lock: lock };
+        let shared = Shared { thread, files, root, manifest: Mutex::new(manifest), options, rebuilds, _lock: lock };
         Ok(StateDir { shared: Arc::new(shared) })
     }
 
@@ -116,6 +132,12 @@ impl StateDir {
         let hash = TaskHash::of(task);
         let dir = self.shared.root.join(PAGES).join(hash.to_string());
         SledStore::open(self.shared.clone(), hash, dir, fingerprint)
+    }
+
+    /// The room on its file system.
+    pub fn space(&self) -> Result<Space, StateError> {
+        let wanted_bytes = self.shared.options.min_free_bytes;
+        Ok(Space { free_bytes: free_bytes(&self.shared.root)?, wanted_bytes })
     }
 
     /// How often state was thrown away since [`StateDir::open`], and why.

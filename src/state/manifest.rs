@@ -40,6 +40,15 @@ pub enum RebuildReason {
 }
 
 impl RebuildReason {
+    /// Every reason.
+    pub const ALL: [RebuildReason; 5] = [
+        RebuildReason::Damaged,
+        RebuildReason::PowerLoss,
+        RebuildReason::Format,
+        RebuildReason::Topology,
+        RebuildReason::Hung,
+    ];
+
     /// A word for logs and metric labels.
     pub fn code(self) -> &'static str {
         match self {

@@ -13,7 +13,7 @@ mod sled;
 pub mod sled_store;
 mod store_thread;
 
-pub use directory::{StateDir, StateOptions};
+pub use directory::{Space, StateDir, StateOptions, free_bytes};
 pub use in_memory::InMemoryStore;
 pub use manifest::RebuildReason;
 pub use sled_store::SledStore;
