@@ -10,6 +10,11 @@ use std::sync::Once;
 use proj::Proj;
 use proj_sys::*;
 
+/// Version of PROJ that is built in.
+pub fn proj_version() -> String {
+    format!("{PROJ_VERSION_MAJOR}.{PROJ_VERSION_MINOR}.{PROJ_VERSION_PATCH}")
+}
+
 /// Two CRSs and the operation that leads from the first to the second.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CrsPair {

@@ -5,10 +5,12 @@ mod http;
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::{connect, get, raw, request};
 use sheetstream::http::{HttpConfig, HttpError, HttpParts, HttpServer, start};
 use sheetstream::kafka::KafkaConfig;
+use sheetstream::runtime::health::Health;
 
 fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().expect("an address")
@@ -16,8 +18,15 @@ fn loopback() -> SocketAddr {
 
 /// A server whose broker is not there.
 fn serve(config: HttpConfig) -> HttpServer {
-    start(config, HttpParts { topologies: vec![], kafka: KafkaConfig::new(["127.0.0.1:1"], "test") })
-        .expect("it starts")
+    start(
+        config,
+        HttpParts {
+            topologies: vec![],
+            kafka: KafkaConfig::new(["127.0.0.1:1"], "test"),
+            health: Arc::new(Health::new(0)),
+        },
+    )
+    .expect("it starts")
 }
 
 #[test]
@@ -85,7 +94,11 @@ fn a_head_that_never_ends_is_answered_with_408() {
 #[test]
 fn a_server_on_the_network_needs_a_token() {
     let config = HttpConfig::new("0.0.0.0:0".parse().expect("an address"));
-    let parts = || HttpParts { topologies: vec![], kafka: KafkaConfig::new(["127.0.0.1:1"], "test") };
+    let parts = || HttpParts {
+        topologies: vec![],
+        kafka: KafkaConfig::new(["127.0.0.1:1"], "test"),
+        health: Arc::new(Health::new(0)),
+    };
     assert!(matches!(start(config.clone(), parts()), Err(HttpError::NoToken(_))));
 
     let server = serve(HttpConfig { token: Some("secret".into()), ..config });
@@ -111,7 +124,11 @@ fn a_server_on_the_network_needs_a_token() {
 fn an_address_in_use_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind(loopback()).expect("a port");
     let address = taken.local_addr().expect("bound");
-    let parts = HttpParts { topologies: vec![], kafka: KafkaConfig::new(["127.0.0.1:1"], "test") };
+    let parts = HttpParts {
+        topologies: vec![],
+        kafka: KafkaConfig::new(["127.0.0.1:1"], "test"),
+        health: Arc::new(Health::new(0)),
+    };
     let error = start(HttpConfig::new(address), parts).err().expect("the port is taken");
     assert!(error.to_string().contains(&address.to_string()), "{error}");
 }

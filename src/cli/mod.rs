@@ -5,6 +5,7 @@ mod convert;
 mod describe;
 mod exit;
 mod fetch;
+mod health;
 mod http;
 mod input;
 mod publish;
@@ -79,6 +80,7 @@ pub enum Command {
     Topics(topics::Topics),
     Validate(validate::Validate),
     Describe(describe::Describe),
+    Health(health::Health),
 }
 
 impl Command {
@@ -101,6 +103,7 @@ impl Command {
             Command::Topics(command) => command.run(global),
             Command::Validate(command) => command.run(global),
             Command::Describe(command) => command.run(global),
+            Command::Health(command) => command.run(global),
         }
     }
 }

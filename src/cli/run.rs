@@ -76,10 +76,12 @@ impl Run {
         config.instance_id.clone_from(&self.instance_id);
         config.power_safe = self.power_safe;
         let stop = stop_on_signal()?;
-        let parts =
-            HttpParts { topologies: topologies.iter().cloned().map(Arc::new).collect(), kafka: config.kafka.clone() };
+        let shown = topologies.iter().cloned().map(Arc::new).collect();
+        let kafka = config.kafka.clone();
+        let streams = Streams::new(topologies, config);
+        let parts = HttpParts { topologies: shown, kafka, health: streams.health() };
         let server = self.http.config(None).map(|config| http::start(config, parts)).transpose()?;
-        let outcome = Streams::new(topologies, config).run(&stop);
+        let outcome = streams.run(&stop);
         if let Some(server) = server {
             server.stop();
         }

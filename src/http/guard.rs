@@ -4,7 +4,7 @@
 //!    rebinding). An address can not be rebound.
 //! 2. An address that asks too often waits.
 //! 3. A write that a browser sends for another site is refused (`Sec-Fetch-Site`, else `Origin`).
-//! 4. Where a token is set, all but the page's own files and the probes ask for it: `Authorization: Bearer`, or the cookie that `POST /session`
+//! 4. Where a token is set, all but the page's own files, the probes and the metrics ask for it: `Authorization: Bearer`, or the cookie that `POST /session`
 //!    gives in exchange, since links and event streams of a page carry no headers.
 
 use std::collections::HashMap;
@@ -120,9 +120,9 @@ fn check_origin(host: &Authority, headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::FORBIDDEN, "cross-origin", detail))
 }
 
-/// The page's own files and the probes: they hold nothing, and the page has to load before it can ask for the token.
+/// The page's own files, the probes and the metrics: they hold nothing, and the page has to load before it can ask for the token.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/favicon.ico" | "/healthz" | "/readyz" | "/version" | "/session")
+    matches!(path, "/" | "/favicon.ico" | "/healthz" | "/metrics" | "/readyz" | "/session" | "/version")
         || path.starts_with("/assets/")
 }
 

@@ -7,12 +7,16 @@
 //! | Request | Answer |
 //! |---|---|
 //! | `GET /version` | `{name, version}` |
+//! | `GET /metrics` | Prometheus' text format |
+//! | `GET /healthz` | `{status, degraded: [{what, since, why}], hanging: [{thread, silent_seconds}]}`; 503 when a thread hangs |
+//! | `GET /readyz` | `{ready, missing: [{condition, advice}], degraded}`; 503 while something is missing |
 //! | `POST /session`, `DELETE /session` | 204: a cookie in exchange for `Authorization: Bearer TOKEN`, for links and event streams of the page; takes it away |
 //!
 //! Names are `snake_case`, times are RFC 3339 in UTC, numbers of rows and bytes are JSON numbers.
 
 mod guard;
 mod listener;
+mod operations;
 pub mod problem;
 mod site;
 mod version;
@@ -36,6 +40,7 @@ use tracing::info;
 pub use site::Site;
 
 use crate::kafka::{KafkaClient, KafkaConfig};
+use crate::runtime::health::Health;
 use crate::topology::Topology;
 use problem::Problem;
 
@@ -84,6 +89,8 @@ pub struct HttpParts {
     pub topologies: Vec<Arc<Topology>>,
     /// The cluster. The server has connections of its own.
     pub kafka: KafkaConfig,
+    /// How the process is.
+    pub health: Arc<Health>,
 }
 
 /// Why the server cannot start.
@@ -169,6 +176,7 @@ impl HttpServer {
 fn router(site: Shared) -> Router {
     Router::new()
         .merge(version::routes())
+        .merge(operations::routes())
         .route("/session", post(guard::session_begin).delete(guard::session_end))
         .fallback(async || Problem::not_found("not-found", "there is nothing under this path"))
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED, String::new()))

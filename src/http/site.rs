@@ -8,6 +8,7 @@ use super::guard::Visitors;
 use super::problem::Problem;
 use super::{HttpConfig, HttpParts};
 use crate::kafka::KafkaClient;
+use crate::runtime::health::Health;
 use crate::topology::Topology;
 
 /// What all handlers share.
@@ -20,6 +21,8 @@ pub struct Site {
     pub(super) visitors: Mutex<Visitors>,
     /// Becomes true when the server stops; streams of events end then.
     pub stopping: watch::Receiver<bool>,
+    /// How the process is.
+    pub health: Arc<Health>,
     topologies: RwLock<Vec<Arc<Topology>>>,
 }
 
@@ -30,7 +33,8 @@ impl Site {
         kafka: KafkaClient,
         stopping: watch::Receiver<bool>,
     ) -> Site {
-        Site { config, kafka, visitors: Mutex::default(), stopping, topologies: RwLock::new(parts.topologies) }
+        let HttpParts { topologies, health, kafka: _ } = parts;
+        Site { config, kafka, visitors: Mutex::default(), stopping, health, topologies: RwLock::new(topologies) }
     }
 
     /// The topologies that run, in the order they were given.

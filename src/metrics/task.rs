@@ -12,6 +12,8 @@ use crate::record::{Offset, Reason, Rejection, TaskId, TopicPartition};
 /// Words of `result` in `sheetstream_rows_total`.
 const ROW_FATES: [&str; 6] = ["written", "rejected", "duplicate", "late", "filtered", "voided"];
 const LATE: usize = 3;
+/// Words of `reason` in `sheetstream_rebuilds_total`.
+const REBUILDS: [&str; 4] = ["lost", "topology", "overtaken", "reset"];
 /// Words of `state` in `sheetstream_uploads_open`.
 pub(super) const OPEN_STATES: [&str; 4] = ["receiving", "incomplete", "stalled", "failed"];
 
@@ -190,6 +192,9 @@ impl TaskMetrics {
     ) -> TaskMetrics {
         let topology: &str = &id.topology;
         standings().insert(id.clone(), TaskStanding::new(partition.clone(), committed));
+        for reason in REBUILDS {
+            catalog::rebuilds(topology, reason);
+        }
         let node = |name: &str| NodeMetrics::new(topology, name);
         TaskMetrics {
             id: id.clone(),

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{info, warn};
 
+use crate::crs;
 use crate::kafka::{KafkaClient, Reached};
 use crate::metrics;
 use crate::runtime::health::{Condition, Degradation, Health};
@@ -14,6 +15,9 @@ use crate::state::{RebuildReason, StateDir};
 const EVERY: Duration = Duration::from_secs(1);
 /// One broker of several that goes is found by the next request; only a longer silence is a degradation.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// Why tasks pause: what passes of `task_metrics::reason`.
+const PASSING: [&str; 5] = ["damaged", "disk_full", "fenced", "out_of_range", "unavailable"];
 
 /// What is known from the looks before.
 struct Watch {
@@ -25,6 +29,11 @@ struct Watch {
 /// Looks until the runtime ends.
 pub(super) async fn run(health: Arc<Health>, client: KafkaClient, state: Arc<StateDir>) {
     let mut watch = Watch { health, short_since: None, discarded: BTreeMap::new() };
+    metrics::build_info(env!("CARGO_PKG_VERSION"), &crs::proj_version()).set(1.0);
+    for reason in PASSING {
+        metrics::tasks_paused(reason); // a series that begins at 0 shows its first rise
+        metrics::commit_failures(reason);
+    }
     for reason in RebuildReason::ALL {
         metrics::state_discarded(reason.code());
     }
