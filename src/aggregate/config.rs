@@ -1,5 +1,6 @@
 //! What an aggregate is made from.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::page::Styles;
@@ -25,6 +26,19 @@ pub enum SheetKey {
     Column(String),
     /// A template: literal text and columns by turns, `"{city} {kind}"`.
     Template(Vec<TemplatePart>),
+}
+
+impl fmt::Display for SheetKey {
+    /// As the topology file has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SheetKey::Column(column) => f.write_str(column),
+            SheetKey::Template(parts) => parts.iter().try_for_each(|part| match part {
+                TemplatePart::Literal(text) => f.write_str(text),
+                TemplatePart::Column(column) => write!(f, "{{{column}}}"),
+            }),
+        }
+    }
 }
 
 /// A piece of a sheet template.

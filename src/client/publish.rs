@@ -6,6 +6,7 @@ use crate::file::FileError;
 use crate::file::upload::UploadRecords;
 use crate::kafka::KafkaClient;
 use crate::kafka::producer::ProducerConfig;
+use crate::record::Header;
 use crate::transport::TransportError;
 
 /// Why an upload was not published. Without its end-of-file marker no workbook comes of it; publishing again voids what was sent.
@@ -17,6 +18,15 @@ pub enum PublishError {
     /// The broker.
     #[error(transparent)]
     Transport(#[from] TransportError),
+}
+
+/// Gives an upload up: the marker that ends it without a workbook, if it is open. With an attempt, only if that is the open one. Blocks.
+pub fn abort(client: &KafkaClient, topic: &str, id: &str, attempt: Option<&str>) -> Result<(), TransportError> {
+    let mut producer = client.producer(ProducerConfig::default());
+    let mut marker = vec![Header::new("ss-type", "abort")];
+    marker.extend(attempt.map(|attempt| Header::new("ss-attempt", attempt.to_owned())));
+    producer.send(&topic.into(), None, Some(id.as_bytes()), Some(b""), &marker)?;
+    producer.flush()
 }
 
 /// Sends all records of `upload` under `id` and waits until every one of them is acknowledged. `progress` is told the rows sent so far.

@@ -28,6 +28,8 @@ pub struct UploadRecords {
     header: Vec<String>,
     name: String,
     attempt: String,
+    /// Further headers of the begin.
+    announced: Vec<Header>,
     is_single: bool,
     rows: u64,
     sha256: Option<[u8; 32]>,
@@ -57,10 +59,17 @@ impl UploadRecords {
             header,
             name: name.to_owned(),
             attempt: attempt.to_owned(),
+            announced: Vec::new(),
             rows: 0,
             sha256: None,
             stage: Stage::Begin,
         })
+    }
+
+    /// Puts a header on the begin: `ss-crs`, or where the upload comes from.
+    pub fn announce(mut self, name: &str, value: impl Into<Bytes>) -> UploadRecords {
+        self.announced.push(Header::new(name, value));
+        self
     }
 
     /// Rows so far.
@@ -73,8 +82,9 @@ impl UploadRecords {
         Ok(match self.stage {
             Stage::Begin => {
                 self.stage = Stage::Header;
-                let name = Header::new("ss-name", self.name.clone());
-                Some(self.record("begin", Bytes::new(), 0, [name]))
+                let mut headers = vec![Header::new("ss-name", self.name.clone())];
+                headers.append(&mut self.announced);
+                Some(self.record("begin", Bytes::new(), 0, headers))
             }
             Stage::Header => {
                 self.stage = Stage::Rows;

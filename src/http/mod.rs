@@ -10,15 +10,28 @@
 //! | `GET /metrics` | Prometheus' text format |
 //! | `GET /healthz` | `{status, degraded: [{what, since, why}], hanging: [{thread, silent_seconds}]}`; 503 when a thread hangs |
 //! | `GET /readyz` | `{ready, missing: [{condition, advice}], degraded}`; 503 while something is missing |
+//! | `GET /topologies` | what runs here: `[{name, hash, source: {topic}, crs: {from, from_name, to, to_name, operation, accuracy_m}, sheet, lang}]` |
+//! | `POST /uploads?topology=&name=&crs=` | a CSV file as raw body, or a multipart form with the fields `topology`, `name`, `crs` and the part `file`; an *upload* with `file: {charset, delimiter, columns, bytes}`, after every record is acknowledged. 201 and `Location`; 200 when this content is there or under way already |
+//! | `GET /uploads?topology=&limit=50` | `{uploads: [upload]}`, the one heard of last first |
+//! | `GET /uploads/{id}?topology=` | an *upload*; `topology` is needed only where two topologies have the same id |
+//! | `DELETE /uploads/{id}` | 202 and the *upload*: a marker is published that gives it up; 409 when it has ended |
 //! | `POST /session`, `DELETE /session` | 204: a cookie in exchange for `Authorization: Bearer TOKEN`, for links and event streams of the page; takes it away |
 //!
-//! Names are `snake_case`, times are RFC 3339 in UTC, numbers of rows and bytes are JSON numbers.
+//! An *upload*: `{id, topology, revision, state, name, crs, accounting, rows_announced, rows_published, rows_per_second, estimated_end_ms,
+//! updated_at_ms, workbook: {topic, bytes, sha256, chunks, filename}, failure: {reason, message}}`; what is not known is null. `state` is
+//! `PUBLISHING` (rows are on their way to the topic), `PENDING` (all are there, nothing was heard of it yet), then that of the status topic;
+//! `PUBLISHED`, `FAILED`, `ABORTED` and `EXPIRED` are final. Names are `snake_case`, times are milliseconds since 1970 and end in `_ms`.
 
+mod body;
+mod form;
 mod guard;
 mod listener;
 mod operations;
 pub mod problem;
 mod site;
+mod spool;
+mod topologies;
+mod uploads;
 mod version;
 
 use std::io;
@@ -49,6 +62,8 @@ pub type Shared = Arc<Site>;
 
 /// Longest time that open requests are given when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time that one operation of the cluster may take with all its retries.
+const BROKER_PATIENCE: Duration = Duration::from_secs(20);
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1_024;
 /// Files that are read or published at a time; others wait for a thread.
@@ -131,7 +146,10 @@ pub fn start(config: HttpConfig, parts: HttpParts) -> Result<HttpServer, HttpErr
         .enable_all()
         .build()?;
     let kafka_runtime = Builder::new_multi_thread().worker_threads(1).thread_name("http-kafka").enable_all().build()?;
-    let kafka = KafkaClient::new(kafka_runtime.handle().clone(), parts.kafka.clone());
+    let mut kafka = parts.kafka.clone();
+    // Somebody waits for an answer: better none soon than one after minutes.
+    kafka.retry_deadline = kafka.retry_deadline.min(BROKER_PATIENCE);
+    let kafka = KafkaClient::new(kafka_runtime.handle().clone(), kafka);
     let listener = {
         let _context = runtime.enter();
         let listen = || {
@@ -177,6 +195,8 @@ fn router(site: Shared) -> Router {
     Router::new()
         .merge(version::routes())
         .merge(operations::routes())
+        .merge(topologies::routes())
+        .merge(uploads::routes())
         .route("/session", post(guard::session_begin).delete(guard::session_end))
         .fallback(async || Problem::not_found("not-found", "there is nothing under this path"))
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED, String::new()))

@@ -2,14 +2,21 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::guard::Visitors;
 use super::problem::Problem;
+use super::spool::SpoolRoom;
 use super::{HttpConfig, HttpParts};
+use crate::client::uploads::UploadIndex;
 use crate::kafka::KafkaClient;
 use crate::runtime::health::Health;
 use crate::topology::Topology;
+
+/// Uploads of the largest size that may lie in temporary files at the same time.
+const SPOOLED_UPLOADS: u64 = 4;
+/// Uploads that are published at the same time; each has a thread and the buffer of a producer.
+const PUBLISHERS: usize = 4;
 
 /// What all handlers share.
 pub struct Site {
@@ -17,6 +24,12 @@ pub struct Site {
     pub config: HttpConfig,
     /// The way to the cluster; its calls block, so they belong on a blocking thread.
     pub kafka: KafkaClient,
+    /// What is known of uploads.
+    pub uploads: Arc<UploadIndex>,
+    /// Temporary files of uploads.
+    pub(super) spool_room: Arc<SpoolRoom>,
+    /// Uploads that are published at the same time.
+    pub(super) publishers: Semaphore,
     /// Who asked how often.
     pub(super) visitors: Mutex<Visitors>,
     /// Becomes true when the server stops; streams of events end then.
@@ -33,8 +46,20 @@ impl Site {
         kafka: KafkaClient,
         stopping: watch::Receiver<bool>,
     ) -> Site {
-        let HttpParts { topologies, health, kafka: _ } = parts;
-        Site { config, kafka, visitors: Mutex::default(), stopping, health, topologies: RwLock::new(topologies) }
+        let room = config.upload_bytes_max.saturating_mul(SPOOLED_UPLOADS);
+        let site = Site {
+            kafka,
+            uploads: Arc::default(),
+            spool_room: Arc::new(SpoolRoom::new(config.spool_dir.clone(), room)),
+            publishers: Semaphore::new(PUBLISHERS),
+            visitors: Mutex::default(),
+            stopping,
+            health: parts.health,
+            topologies: RwLock::default(),
+            config,
+        };
+        site.replace_topologies(parts.topologies);
+        site
     }
 
     /// The topologies that run, in the order they were given.
@@ -52,7 +77,21 @@ impl Site {
         })
     }
 
+    /// The topology of that name; without a name the only one that there is.
+    pub fn topology_or_only(&self, name: Option<&str>) -> Result<Arc<Topology>, Problem> {
+        match (name, &*self.topologies()) {
+            (Some(name), _) => self.topology(name),
+            (None, [only]) => Ok(only.clone()),
+            (None, several) => {
+                let names: Vec<&str> = several.iter().map(|topology| &*topology.name).collect();
+                let detail = format!("say which topology: {}", names.join(", "));
+                Err(Problem::bad_request("topology", detail).in_field("topology"))
+            }
+        }
+    }
+
     pub(super) fn replace_topologies(&self, topologies: Vec<Arc<Topology>>) {
+        self.uploads.follow(&self.kafka, topologies.iter().map(|topology| topology.sink.status_topic.clone()));
         *self.topologies.write().unwrap_or_else(PoisonError::into_inner) = topologies;
     }
 }

@@ -170,7 +170,7 @@ async fn ready(cluster: &Cluster, partition: &TopicPartition) -> Result<(), Kafk
     if partition.partition >= topic.partitions { Ok(()) } else { topic.leader(partition).map(|_| ()) }
 }
 
-async fn find_topic(cluster: &Cluster, name: &str) -> Result<i32, KafkaError> {
+pub(super) async fn find_topic(cluster: &Cluster, name: &str) -> Result<i32, KafkaError> {
     let mut backoff = cluster.backoff("find topic");
     loop {
         cluster.forget_topic(name);

@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod error;
+pub mod follower;
 pub mod group;
 pub mod ingest;
 mod ingest_buffer;

@@ -249,6 +249,7 @@ fn record_bytes(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) ->
     20 + of(key) + of(value) + headers
 }
 
-fn now_ms() -> i64 {
+/// Milliseconds since 1970, by the clock of this machine: what a record carries that is made now.
+pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(-1, |since| since.as_millis() as i64)
 }

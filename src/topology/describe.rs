@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Topology, words};
-use crate::aggregate::{AggregateConfig, SheetKey, SheetOrder, TemplatePart};
+use crate::aggregate::{AggregateConfig, SheetKey, SheetOrder};
 use crate::crs::CrsInfo;
 use crate::map::reproject::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
@@ -230,13 +230,7 @@ impl AggregateConfig {
     fn facts(&self) -> Vec<Fact> {
         let sheet = match &self.sheet {
             SheetKey::Column(column) => format!("one for each value of {column}"),
-            SheetKey::Template(parts) => {
-                let part = |part: &TemplatePart| match part {
-                    TemplatePart::Literal(text) => text.clone(),
-                    TemplatePart::Column(column) => format!("{{{column}}}"),
-                };
-                format!("one for each \"{}\"", parts.iter().map(part).collect::<String>())
-            }
+            template @ SheetKey::Template(_) => format!("one for each \"{template}\""),
         };
         let order = match self.sheet_order {
             SheetOrder::First => "by first row",

@@ -1,0 +1,551 @@
+//! What is known of uploads: what the status topics say, and what this process itself is publishing. Of every instance's uploads, and
+//! after a restart, since it is read from the topics; bounded, the ones that nothing was heard of for longest are forgotten first.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::kafka::KafkaClient;
+use crate::kafka::follower::Follower;
+use crate::kafka::producer::now_ms;
+use crate::record::Record;
+use crate::sink::status::{StatusFailure, StatusRecord, StatusState, StatusWorkbook};
+use crate::state::keys::Accounting;
+
+/// Uploads that are remembered.
+const UPLOADS_MAX: usize = 10_000;
+/// What the rate of an upload is taken over.
+const RATE_SAMPLES: usize = 10;
+/// An upload of somebody else that was heard of within this time is under way; later, its publisher may be gone.
+const UNDER_WAY_MS: i64 = 10_000;
+
+/// Where an upload stands, from the first row on its way to the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum UploadPhase {
+    /// This process is sending its rows to the topic.
+    Publishing,
+    /// All its rows are in the topic; the topology has said nothing of it yet.
+    Pending,
+    /// As [`StatusState::Receiving`].
+    Receiving,
+    /// As [`StatusState::Incomplete`].
+    Incomplete,
+    /// As [`StatusState::Stalled`].
+    Stalled,
+    /// As [`StatusState::Published`].
+    Published,
+    /// As [`StatusState::Failed`]; or its rows could not be brought to the topic.
+    Failed,
+    /// As [`StatusState::Aborted`].
+    Aborted,
+    /// As [`StatusState::Expired`].
+    Expired,
+}
+
+impl UploadPhase {
+    /// Nothing more will come of it.
+    pub fn is_final(self) -> bool {
+        match self {
+            UploadPhase::Published | UploadPhase::Failed | UploadPhase::Aborted | UploadPhase::Expired => true,
+            UploadPhase::Publishing
+            | UploadPhase::Pending
+            | UploadPhase::Receiving
+            | UploadPhase::Incomplete
+            | UploadPhase::Stalled => false,
+        }
+    }
+}
+
+impl From<StatusState> for UploadPhase {
+    fn from(state: StatusState) -> UploadPhase {
+        match state {
+            StatusState::Receiving => UploadPhase::Receiving,
+            StatusState::Incomplete => UploadPhase::Incomplete,
+            StatusState::Stalled => UploadPhase::Stalled,
+            StatusState::Published => UploadPhase::Published,
+            StatusState::Failed => UploadPhase::Failed,
+            StatusState::Aborted => UploadPhase::Aborted,
+            StatusState::Expired => UploadPhase::Expired,
+        }
+    }
+}
+
+/// An upload of a topology. Two topologies may well have uploads of the same id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UploadKey {
+    /// Name of the topology.
+    pub topology: String,
+    /// Id of the upload.
+    pub id: String,
+}
+
+/// An upload as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Upload {
+    /// Its id.
+    pub id: String,
+    /// Name of its topology.
+    pub topology: String,
+    /// Its revision, from 1; `None` while nothing was heard of it.
+    pub revision: Option<u32>,
+    /// Where it stands.
+    pub state: UploadPhase,
+    /// Name of its file.
+    pub name: Option<String>,
+    /// CRS of its coordinates, if it is its own.
+    pub crs: Option<String>,
+    /// Its rows.
+    pub accounting: Accounting,
+    /// Rows that it is to have.
+    pub rows_announced: Option<u64>,
+    /// Rows that this process has sent to the topic.
+    pub rows_published: Option<u64>,
+    /// How fast rows are taken in at present.
+    pub rows_per_second: Option<f64>,
+    /// When its last row should be taken in, in milliseconds since 1970.
+    pub estimated_end_ms: Option<i64>,
+    /// When it was last heard of, in milliseconds since 1970.
+    pub updated_at_ms: i64,
+    /// Its workbook.
+    pub workbook: Option<StatusWorkbook>,
+    /// Why it is held or failed.
+    pub failure: Option<StatusFailure>,
+    /// Partition and offsets in the source topic, hash of the topology: what finds its dead letters.
+    #[serde(skip)]
+    pub status: Option<StatusRecord>,
+}
+
+/// What this process publishes.
+#[derive(Debug)]
+struct Publication {
+    name: String,
+    crs: Option<String>,
+    topology_hash: String,
+    rows: u64,
+    is_complete: bool,
+    failure: Option<StatusFailure>,
+    cancel: Arc<AtomicBool>,
+    /// Records of this revision and below are of earlier publications.
+    after_revision: u32,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    status: Option<StatusRecord>,
+    publication: Option<Publication>,
+    /// Times and rows of the present revision.
+    samples: VecDeque<(i64, u64)>,
+    place: Place,
+}
+
+/// Time and a serial number: the order of uploads.
+type Place = (i64, u64);
+
+#[derive(Default)]
+struct Entries {
+    by_key: HashMap<UploadKey, Entry>,
+    by_place: BTreeMap<Place, UploadKey>,
+    serial: u64,
+}
+
+/// What is known of uploads.
+pub struct UploadIndex {
+    entries: Mutex<Entries>,
+    version: watch::Sender<u64>,
+    followers: Mutex<HashMap<Arc<str>, Follower>>,
+}
+
+impl Default for UploadIndex {
+    fn default() -> UploadIndex {
+        UploadIndex { entries: Mutex::default(), version: watch::channel(0).0, followers: Mutex::default() }
+    }
+}
+
+/// What publishing an upload came to that may be known already.
+pub enum Claim {
+    /// It is not known: publish it, and tell how that goes.
+    New(Publishing),
+    /// It is there, or under way.
+    Known(Box<Upload>),
+}
+
+impl UploadIndex {
+    /// Listens to these status topics from their start, and to no others.
+    pub fn follow(self: &Arc<UploadIndex>, client: &KafkaClient, topics: impl IntoIterator<Item = Arc<str>>) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *followers);
+        for topic in topics {
+            let follower = before.remove(&topic).unwrap_or_else(|| {
+                let index = Arc::downgrade(self);
+                let each = move |_, record: Record| {
+                    if let Some(index) = index.upgrade() {
+                        index.take(&record);
+                    }
+                };
+                client.follow(&topic, Arc::new(each))
+            });
+            followers.insert(topic, follower);
+        }
+    }
+
+    /// Whether all has been read that the topics held when the following began.
+    pub fn has_caught_up(&self) -> bool {
+        self.followers.lock().unwrap_or_else(PoisonError::into_inner).values().all(Follower::has_caught_up)
+    }
+
+    /// Changes whenever something was heard.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// One upload.
+    pub fn get(&self, key: &UploadKey) -> Option<Upload> {
+        self.lock().by_key.get(key).map(|entry| entry.show(key))
+    }
+
+    /// The upload of that id that was heard of last, whatever its topology.
+    pub fn find(&self, id: &str) -> Option<Upload> {
+        let entries = self.lock();
+        let found = entries.by_place.values().rev().find(|key| key.id == id)?;
+        entries.by_key.get(found).map(|entry| entry.show(found))
+    }
+
+    /// Uploads, the one heard of last first.
+    pub fn latest(&self, topology: Option<&str>, limit: usize) -> Vec<Upload> {
+        let entries = self.lock();
+        let keys = entries.by_place.values().rev().filter(|key| topology.is_none_or(|name| key.topology == name));
+        keys.filter_map(|key| entries.by_key.get(key).map(|entry| entry.show(key))).take(limit).collect()
+    }
+
+    /// Takes in a record of a status topic. Foreign ones are passed over.
+    pub fn take(&self, record: &Record) {
+        let Some(status) = record.value.as_deref().and_then(StatusRecord::parse) else { return };
+        let key = UploadKey { topology: status.topology.clone(), id: status.upload.clone() };
+        self.change(key, record.timestamp_ms, |entry| entry.take(status, record.timestamp_ms));
+    }
+
+    /// Begins a publication, unless the same content is there or under way already. [`UploadIndex::cancel`] sets `cancel`.
+    pub fn claim(
+        self: &Arc<UploadIndex>,
+        key: UploadKey,
+        name: &str,
+        crs: Option<&str>,
+        topology_hash: &str,
+        cancel: &Arc<AtomicBool>,
+    ) -> Claim {
+        let now = now_ms();
+        let mut entries = self.lock();
+        if let Some(entry) = entries.by_key.get(&key).filter(|entry| entry.holds(topology_hash, now)) {
+            return Claim::Known(Box::new(entry.show(&key)));
+        }
+        entries.change(key.clone(), now, |entry| {
+            // An open revision goes on under a new attempt; an ended one is followed by the next.
+            let heard = entry.status.as_ref();
+            let after_revision = heard.map_or(0, |status| match status.state.outcome() {
+                Some(_) => status.revision,
+                None => status.revision.saturating_sub(1),
+            });
+            entry.samples.clear();
+            entry.publication = Some(Publication {
+                name: name.to_owned(),
+                crs: crs.map(str::to_owned),
+                topology_hash: topology_hash.to_owned(),
+                rows: 0,
+                is_complete: false,
+                failure: None,
+                cancel: cancel.clone(),
+                after_revision,
+            });
+        });
+        drop(entries);
+        self.version.send_modify(|version| *version += 1);
+        Claim::New(Publishing { index: self.clone(), key })
+    }
+
+    /// Stops a publication of this process, if there is one under way.
+    pub fn cancel(&self, key: &UploadKey) {
+        if let Some(publication) = self.lock().by_key.get(key).and_then(|entry| entry.publication.as_ref()) {
+            publication.cancel.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn change(&self, key: UploadKey, at_ms: i64, change: impl FnOnce(&mut Entry)) {
+        self.lock().change(key, at_ms, change);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entries {
+    fn change(&mut self, key: UploadKey, at_ms: i64, change: impl FnOnce(&mut Entry)) {
+        self.serial += 1;
+        let entry = self.by_key.entry(key.clone()).or_default();
+        self.by_place.remove(&entry.place);
+        change(entry);
+        // A record may carry any time; none is later than the one at which it is read.
+        entry.place = (at_ms.min(now_ms()).max(entry.place.0), self.serial);
+        self.by_place.insert(entry.place, key);
+        if self.by_place.len() > UPLOADS_MAX
+            && let Some((_, forgotten)) = self.by_place.pop_first()
+        {
+            self.by_key.remove(&forgotten);
+        }
+    }
+}
+
+impl Entry {
+    fn take(&mut self, mut status: StatusRecord, at_ms: i64) {
+        let before = self.status.as_ref().filter(|before| before.revision == status.revision);
+        if before.is_none_or(|before| status.accounting.rows_in < before.accounting.rows_in) {
+            self.samples.clear();
+        }
+        // A revision that was answered from the ledger has the workbook of the one before.
+        if let (StatusState::Published, None, Some(before)) = (status.state, &status.workbook, &self.status)
+            && before.rows_sha256 == status.rows_sha256
+        {
+            status.workbook.clone_from(&before.workbook);
+        }
+        if self.samples.len() == RATE_SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((at_ms, status.accounting.rows_in));
+        self.status = Some(status);
+    }
+
+    /// The publication, while the topic has said nothing of it.
+    fn unheard(&self) -> Option<&Publication> {
+        let heard = self.status.as_ref().map_or(0, |status| status.revision);
+        self.publication.as_ref().filter(|publication| heard <= publication.after_revision)
+    }
+
+    /// Whether this content, under this topology, is in the topic or on its way there.
+    fn holds(&self, topology_hash: &str, now: i64) -> bool {
+        if let Some(publication) = self.unheard() {
+            return publication.failure.is_none() && publication.topology_hash == topology_hash;
+        }
+        let Some(status) = self.status.as_ref().filter(|status| status.topology_hash == topology_hash) else {
+            return false;
+        };
+        let is_mine = self.publication.as_ref().is_some_and(|publication| publication.failure.is_none());
+        match status.state {
+            StatusState::Published => true,
+            StatusState::Receiving => is_mine || now - self.place.0 < UNDER_WAY_MS,
+            StatusState::Incomplete
+            | StatusState::Stalled
+            | StatusState::Failed
+            | StatusState::Aborted
+            | StatusState::Expired => false,
+        }
+    }
+
+    fn show(&self, key: &UploadKey) -> Upload {
+        let publication = self.publication.as_ref();
+        let unheard = self.unheard();
+        let status = self.status.as_ref().filter(|_| unheard.is_none());
+        let state = match (unheard, status) {
+            (Some(Publication { failure: Some(_), .. }), _) => UploadPhase::Failed,
+            (Some(Publication { is_complete: true, .. }), _) => UploadPhase::Pending,
+            (_, Some(status)) => status.state.into(),
+            (Some(_), None) | (None, None) => UploadPhase::Publishing,
+        };
+        let published = publication.filter(|publication| publication.is_complete).map(|publication| publication.rows);
+        let rows_announced = status.and_then(|status| status.rows_announced).or(published);
+        let accounting = status.map(|status| status.accounting).unwrap_or_default();
+        let rows_per_second = self.rate().filter(|_| state == UploadPhase::Receiving);
+        let left = rows_announced.map(|rows| rows.saturating_sub(accounting.rows_in));
+        let estimated_end_ms = rows_per_second.filter(|rate| *rate > 0.0).zip(left);
+        let estimated_end_ms = estimated_end_ms.map(|(rate, left)| self.place.0 + (left as f64 / rate * 1e3) as i64);
+        let name = status.and_then(|status| status.name.clone());
+        let crs = status.and_then(|status| status.crs.clone());
+        let failure = unheard.and_then(|publication| publication.failure.clone());
+        Upload {
+            id: key.id.clone(),
+            topology: key.topology.clone(),
+            revision: status.map(|status| status.revision),
+            state,
+            name: name.or_else(|| publication.map(|publication| publication.name.clone())),
+            crs: crs.or_else(|| publication.and_then(|publication| publication.crs.clone())),
+            accounting,
+            rows_announced,
+            rows_published: publication.map(|publication| publication.rows),
+            rows_per_second,
+            estimated_end_ms,
+            updated_at_ms: self.place.0,
+            workbook: status.and_then(|status| status.workbook.clone()),
+            failure: failure.or_else(|| status.and_then(|status| status.failure.clone())),
+            status: status.cloned(),
+        }
+    }
+
+    fn rate(&self) -> Option<f64> {
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        let ms = last.0 - first.0;
+        (ms > 0).then(|| last.1.saturating_sub(first.1) as f64 / ms as f64 * 1e3)
+    }
+}
+
+/// A publication that is under way; tells the index how it goes. Dropped without an end, it has failed.
+pub struct Publishing {
+    index: Arc<UploadIndex>,
+    key: UploadKey,
+}
+
+impl Publishing {
+    /// Rows that are on their way.
+    pub fn rows(&self, rows: u64) {
+        self.change(|publication| publication.rows = rows);
+    }
+
+    /// All rows and the end are acknowledged.
+    pub fn complete(self, rows: u64) -> Option<Upload> {
+        self.change(|publication| {
+            publication.rows = rows;
+            publication.is_complete = true;
+        });
+        self.index.get(&self.key)
+    }
+
+    /// It came to nothing.
+    pub fn fail(self, failure: StatusFailure) {
+        self.change(|publication| publication.failure = Some(failure));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Publication)) {
+        self.index.change(self.key.clone(), now_ms(), |entry| {
+            if let Some(publication) = &mut entry.publication {
+                change(publication);
+            }
+        });
+    }
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        self.change(|publication| {
+            if !publication.is_complete && publication.failure.is_none() {
+                let message = "the upload was given up half-way; send it again".to_owned();
+                publication.failure = Some(StatusFailure { reason: "upload.not_published".to_owned(), message });
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Offset;
+    use crate::sink::status::StatusOffsets;
+
+    fn status(state: StatusState, revision: u32, rows_in: u64) -> StatusRecord {
+        StatusRecord {
+            state,
+            upload: "a".into(),
+            revision,
+            name: Some("a.csv".into()),
+            rows_announced: None,
+            crs: None,
+            topology: "t".into(),
+            topology_hash: "h".into(),
+            partition: 0,
+            offsets: StatusOffsets { first: Offset(0), completion: None },
+            accounting: Accounting { rows_in, written: rows_in, ..Accounting::default() },
+            header: None,
+            rows_sha256: None,
+            workbook: None,
+            failure: None,
+        }
+    }
+    fn record(status: &StatusRecord, timestamp_ms: i64) -> Record {
+        Record { value: Some(status.to_record(&"s".into()).value), timestamp_ms, ..Record::default() }
+    }
+    fn key() -> UploadKey {
+        UploadKey { topology: "t".into(), id: "a".into() }
+    }
+    fn claim(index: &Arc<UploadIndex>) -> Option<Publishing> {
+        match index.claim(key(), "a.csv", None, "h", &Arc::default()) {
+            Claim::New(publishing) => Some(publishing),
+            Claim::Known(_) => None,
+        }
+    }
+    fn state(index: &UploadIndex) -> UploadPhase {
+        index.get(&key()).expect("known").state
+    }
+
+    #[test]
+    fn an_upload_is_followed_from_its_first_row_to_its_workbook() {
+        let index = Arc::new(UploadIndex::default());
+        let publishing = claim(&index).expect("unknown so far");
+        publishing.rows(50);
+        assert_eq!(state(&index), UploadPhase::Publishing);
+        assert!(claim(&index).is_none(), "it is under way");
+        publishing.complete(100);
+        assert_eq!(state(&index), UploadPhase::Pending);
+
+        index.take(&record(&status(StatusState::Receiving, 1, 40), now_ms()));
+        index.take(&record(&status(StatusState::Receiving, 1, 60), now_ms() + 1_000));
+        let upload = index.get(&key()).expect("known");
+        assert_eq!(
+            (upload.state, upload.rows_announced, upload.rows_published),
+            (UploadPhase::Receiving, Some(100), Some(100))
+        );
+        let rate = upload.rows_per_second.expect("two samples");
+        assert!((15.0..25.0).contains(&rate), "{rate}");
+        let left = upload.estimated_end_ms.expect("a rate and a total") - upload.updated_at_ms;
+        assert!((1_500..2_700).contains(&left), "{left}");
+
+        index.take(&record(&status(StatusState::Published, 1, 100), now_ms() + 2_000));
+        assert_eq!(state(&index), UploadPhase::Published);
+        assert!(claim(&index).is_none(), "it is there");
+    }
+
+    #[test]
+    fn what_failed_or_was_given_up_is_published_again_under_the_next_revision() {
+        let index = Arc::new(UploadIndex::default());
+        index.take(&record(&status(StatusState::Failed, 3, 10), 1_000));
+        let publishing = claim(&index).expect("it failed");
+        assert_eq!(state(&index), UploadPhase::Publishing, "the failure is of the revision before");
+        drop(publishing);
+        assert_eq!(state(&index), UploadPhase::Failed);
+        claim(&index).expect("it was given up").complete(10);
+        index.take(&record(&status(StatusState::Receiving, 4, 5), now_ms()));
+        assert_eq!(state(&index), UploadPhase::Receiving);
+    }
+
+    #[test]
+    fn another_topology_under_the_same_name_makes_the_workbook_anew() {
+        let index = Arc::new(UploadIndex::default());
+        index.take(&record(&status(StatusState::Published, 1, 10), 1_000));
+        assert!(matches!(index.claim(key(), "a.csv", None, "h", &Arc::default()), Claim::Known(_)));
+        assert!(matches!(index.claim(key(), "a.csv", None, "other", &Arc::default()), Claim::New(_)));
+    }
+
+    #[test]
+    fn somebody_elses_upload_is_left_alone_while_it_is_heard_of() {
+        let index = Arc::new(UploadIndex::default());
+        index.take(&record(&status(StatusState::Receiving, 1, 10), now_ms()));
+        assert!(claim(&index).is_none());
+        let index = Arc::new(UploadIndex::default());
+        index.take(&record(&status(StatusState::Receiving, 1, 10), now_ms() - 2 * UNDER_WAY_MS));
+        assert!(claim(&index).is_some(), "its publisher is gone");
+    }
+
+    #[test]
+    fn the_quietest_uploads_are_forgotten_first_and_the_latest_come_first() {
+        let index = UploadIndex::default();
+        for n in 0..UPLOADS_MAX as i64 + 5 {
+            let status = StatusRecord { upload: n.to_string(), ..status(StatusState::Published, 1, 1) };
+            index.take(&record(&status, n));
+        }
+        let latest = index.latest(None, usize::MAX);
+        assert_eq!(latest.len(), UPLOADS_MAX);
+        assert_eq!((latest[0].id.as_str(), latest[UPLOADS_MAX - 1].id.as_str()), ("10004", "5"));
+        assert!(index.latest(Some("other"), 10).is_empty());
+    }
+}

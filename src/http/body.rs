@@ -1,0 +1,164 @@
+//! Reads the body of a request within limits: a size, a pace, and how much may come before the reader sees sense in it. What breaks a limit
+//! ends the body; the answer says why.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use axum::http::{HeaderMap, Request, StatusCode};
+use hyper::body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::problem::Problem;
+
+/// Longest time without a byte.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After this long a body must have come at this pace on average; drop by drop it would stay for days.
+const GRACE: Duration = Duration::from_secs(60);
+const BYTES_PER_S_MIN: u64 = 1_024;
+/// Bytes in which a multipart reader has to find the next part.
+pub(super) const PART_HEAD_BYTES_MAX: u64 = 1 << 20;
+
+/// What the reader of a body and the body itself know of each other.
+#[derive(Clone, Default)]
+pub(super) struct Watch(Arc<Watched>);
+
+#[derive(Default)]
+struct Watched {
+    problem: Mutex<Option<Problem>>,
+    /// Bytes that may still come before [`Watch::allow`] is called again.
+    allowance: AtomicU64,
+}
+
+impl Watch {
+    /// As many bytes may come from now on.
+    pub fn allow(&self, bytes: u64) {
+        self.0.allowance.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Why the body ended early, or else what its reader says.
+    pub fn problem_or(&self, other: impl FnOnce() -> Problem) -> Problem {
+        self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(other)
+    }
+}
+
+/// Refuses what its head says to be too large or compressed, before a byte of it is read; else puts the body under the limits.
+pub(super) fn limit(request: Request<Body>, bytes_max: u64) -> Result<(Request<Body>, Watch), Problem> {
+    check_head(request.headers(), bytes_max)?;
+    let watch = Watch::default();
+    watch.allow(u64::MAX);
+    let request = request.map(|inner| {
+        let now = Instant::now();
+        let limited = Limited {
+            inner,
+            bytes_max,
+            bytes: 0,
+            begun: now,
+            idle: Box::pin(sleep_until(now + IDLE_TIMEOUT)),
+            watch: watch.clone(),
+        };
+        Body::new(limited)
+    });
+    Ok((request, watch))
+}
+
+fn check_head(headers: &HeaderMap, bytes_max: u64) -> Result<(), Problem> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|declared| declared > bytes_max) {
+        return Err(too_large(bytes_max));
+    }
+    match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => {
+            let detail = "compressed bodies are not taken; send the file as it is";
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn too_large(bytes_max: u64) -> Problem {
+    let detail = format!("an upload has {bytes_max} bytes at most here; --upload-bytes-max raises that");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).in_field("file")
+}
+
+struct Limited {
+    inner: Body,
+    bytes_max: u64,
+    bytes: u64,
+    begun: Instant,
+    idle: Pin<Box<Sleep>>,
+    watch: Watch,
+}
+
+impl Limited {
+    /// Ends the body for this reason.
+    fn end(&self, problem: Problem) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let error = axum::Error::new(problem.detail.clone());
+        *self.watch.0.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+        Poll::Ready(Some(Err(error)))
+    }
+
+    /// Why a piece of this size is one too many, if it is.
+    fn refuse(&mut self, piece: u64) -> Option<Problem> {
+        let now = Instant::now();
+        self.idle.as_mut().reset(now + IDLE_TIMEOUT);
+        self.bytes += piece;
+        let allowed = self.watch.0.allowance.load(Ordering::Relaxed).checked_sub(piece);
+        self.watch.0.allowance.store(allowed.unwrap_or(0), Ordering::Relaxed);
+        let since = now - self.begun;
+        if self.bytes > self.bytes_max {
+            Some(too_large(self.bytes_max))
+        } else if allowed.is_none() {
+            Some(Problem::bad_request("multipart", "the body is no multipart form: a part has no end to its head"))
+        } else if since > GRACE && self.bytes < since.as_secs() * BYTES_PER_S_MIN {
+            Some(timeout("the body comes too slowly"))
+        } else {
+            None
+        }
+    }
+}
+
+fn timeout(detail: &str) -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+}
+
+impl HttpBody for Limited {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match Pin::new(&mut self.inner).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let piece = frame.data_ref().map_or(0, Bytes::len) as u64;
+                match self.refuse(piece) {
+                    Some(problem) => self.end(problem),
+                    None => Poll::Ready(Some(Ok(frame))),
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let detail = format!("the body ended before its time: {error}");
+                self.end(Problem::bad_request("body", detail))
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => match self.idle.as_mut().poll(context) {
+                Poll::Ready(()) => self.end(timeout("no byte of the body came for 10 s")),
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,157 @@
+//! What an upload's request says: a file and what goes with it, from a raw body with a query or from a multipart form.
+
+use axum::body::Body;
+use axum::extract::multipart::Field;
+use axum::extract::{FromRequest, Multipart, Query};
+use axum::http::Request;
+use axum::http::header::CONTENT_TYPE;
+use serde::Deserialize;
+
+use super::body::{self, PART_HEAD_BYTES_MAX, Watch};
+use super::problem::Problem;
+use super::site::Site;
+use super::spool::{Spool, Spooled};
+
+/// Parts of a form; ours has four.
+const PARTS_MAX: usize = 16;
+/// Bytes of a field that is no file; a CRS may be given as WKT.
+const FIELD_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a file name.
+const NAME_BYTES_MAX: usize = 1_024;
+
+/// Everything but the file.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(super) struct Fields {
+    /// Name of the topology.
+    pub topology: Option<String>,
+    /// Name of the file.
+    pub name: Option<String>,
+    /// CRS of its coordinates, where that is not the topology's.
+    pub crs: Option<String>,
+}
+
+/// A request to upload a file.
+pub(super) struct Form {
+    pub fields: Fields,
+    pub file: Spooled,
+}
+
+impl Fields {
+    /// The fields that stand in the query.
+    pub fn of_query(request: &Request<Body>) -> Result<Fields, Problem> {
+        let query = Query::<Fields>::try_from_uri(request.uri());
+        let Query(fields) = query.map_err(|error| Problem::bad_request("query", error.body_text()))?;
+        fields.check()
+    }
+
+    /// A name is data and never a path, so it may look like one; but it has an end, and shows.
+    fn check(mut self) -> Result<Fields, Problem> {
+        for field in [&mut self.topology, &mut self.name, &mut self.crs] {
+            let trimmed = field.take().map(|text| text.trim().to_owned());
+            *field = trimmed.filter(|text| !text.is_empty());
+        }
+        if let Some(name) = &self.name {
+            let problem = |detail: &str| Err(Problem::bad_request("name", detail).in_field("name"));
+            if name.len() > NAME_BYTES_MAX {
+                return problem("the name of the file has more than 1,024 bytes");
+            }
+            if name.chars().any(char::is_control) {
+                return problem("the name of the file holds control characters");
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Reads the whole request. Nothing is known of the file until all of it is here.
+pub(super) async fn receive(site: &Site, request: Request<Body>) -> Result<Form, Problem> {
+    let fields = Fields::of_query(&request)?;
+    let (request, watch) = body::limit(request, site.config.upload_bytes_max)?;
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let form = if kind.trim_start().to_ascii_lowercase().starts_with("multipart/") {
+        receive_parts(site, request, fields, &watch).await
+    } else {
+        receive_raw(site, request, fields).await
+    };
+    form.map_err(|problem| watch.problem_or(|| problem))
+}
+
+async fn receive_raw(site: &Site, request: Request<Body>, fields: Fields) -> Result<Form, Problem> {
+    let mut pieces = request.into_body().into_data_stream();
+    let mut spool = Spool::new(site.spool_room.clone());
+    while let Some(piece) = next_piece(&mut pieces).await {
+        spool.push(&piece.map_err(|error| Problem::bad_request("body", error.to_string()))?).await?;
+    }
+    Ok(Form { fields, file: spool.finish().await? })
+}
+
+async fn next_piece(pieces: &mut axum::body::BodyDataStream) -> Option<Result<axum::body::Bytes, axum::Error>> {
+    use futures_util::StreamExt;
+    pieces.next().await
+}
+
+async fn receive_parts(
+    site: &Site,
+    request: Request<Body>,
+    mut fields: Fields,
+    watch: &Watch,
+) -> Result<Form, Problem> {
+    let broken = |error: &dyn std::error::Error| {
+        Problem::bad_request("multipart", format!("the body is no multipart form: {error}"))
+    };
+    let mut parts = Multipart::from_request(request, &()).await.map_err(|error| broken(&error))?;
+    let mut file = None;
+    let mut count = 0;
+    loop {
+        watch.allow(PART_HEAD_BYTES_MAX);
+        let Some(mut part) = parts.next_field().await.map_err(|error| broken(&error))? else { break };
+        count += 1;
+        if count > PARTS_MAX {
+            let detail = format!("the form has more than {PARTS_MAX} parts; send topology, name, crs and file");
+            return Err(Problem::bad_request("multipart", detail));
+        }
+        let target = match part.name() {
+            Some("file") => {
+                if file.is_some() {
+                    return Err(
+                        Problem::bad_request("multipart", "the form has two files; send one by one").in_field("file")
+                    );
+                }
+                let named = part.file_name().map(str::to_owned);
+                fields.name = fields.name.take().or(named);
+                watch.allow(u64::MAX);
+                let mut spool = Spool::new(site.spool_room.clone());
+                while let Some(piece) = part.chunk().await.map_err(|error| broken(&error))? {
+                    spool.push(&piece).await?;
+                }
+                file = Some(spool.finish().await?);
+                continue;
+            }
+            Some("topology") => &mut fields.topology,
+            Some("name") => &mut fields.name,
+            Some("crs") => &mut fields.crs,
+            other => {
+                let detail =
+                    format!("the form has a part \"{}\"; there are topology, name, crs and file", other.unwrap_or(""));
+                return Err(Problem::bad_request("multipart", detail));
+            }
+        };
+        *target = Some(read_text(part).await.map_err(|error| error.unwrap_or_else(|error| broken(&error)))?);
+    }
+    let Some(file) = file else {
+        return Err(Problem::bad_request("multipart", "the form has no part \"file\"").in_field("file"));
+    };
+    Ok(Form { fields: fields.check()?, file })
+}
+
+/// The text of a part; the error is ours, or the reader's.
+async fn read_text(mut part: Field<'_>) -> Result<String, Result<Problem, axum::extract::multipart::MultipartError>> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = part.chunk().await.map_err(Err)? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > FIELD_BYTES_MAX {
+            return Err(Ok(Problem::bad_request("multipart", "a field of the form has more than 16 KiB")));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| Ok(Problem::bad_request("multipart", "a field of the form is not UTF-8")))
+}

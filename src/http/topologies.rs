@@ -1,0 +1,75 @@
+//! `GET /topologies`: what uploads can become.
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+
+use super::Shared;
+use crate::crs::CrsPair;
+use crate::sink::Lang;
+use crate::topology::Topology;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/topologies", get(list))
+}
+
+#[derive(Serialize)]
+struct Shown {
+    name: String,
+    hash: String,
+    source: ShownSource,
+    /// Of its first reproject map.
+    crs: Option<ShownCrs>,
+    /// Column or template that names the sheet of a row.
+    sheet: String,
+    lang: &'static str,
+}
+
+#[derive(Serialize)]
+struct ShownSource {
+    topic: String,
+}
+
+#[derive(Serialize)]
+struct ShownCrs {
+    from: String,
+    from_name: String,
+    to: String,
+    to_name: String,
+    operation: String,
+    accuracy_m: Option<f64>,
+}
+
+impl From<&CrsPair> for ShownCrs {
+    fn from(pair: &CrsPair) -> ShownCrs {
+        ShownCrs {
+            from: pair.from.definition.clone(),
+            from_name: pair.from.name.clone(),
+            to: pair.to.definition.clone(),
+            to_name: pair.to.name.clone(),
+            operation: pair.operation.clone(),
+            accuracy_m: pair.accuracy_m,
+        }
+    }
+}
+
+impl From<&Topology> for Shown {
+    fn from(topology: &Topology) -> Shown {
+        Shown {
+            name: topology.name.to_string(),
+            hash: topology.hash.to_string(),
+            source: ShownSource { topic: topology.source.topic.to_string() },
+            crs: topology.about().crs.first().map(|pair| ShownCrs::from(&**pair)),
+            sheet: topology.aggregate.sheet.to_string(),
+            lang: match topology.sink.workbook.lang {
+                Lang::En => "en",
+                Lang::Ko => "ko",
+            },
+        }
+    }
+}
+
+async fn list(State(site): State<Shared>) -> Json<Vec<Shown>> {
+    Json(site.topologies().iter().map(|topology| Shown::from(&**topology)).collect())
+}

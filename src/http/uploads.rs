@@ -1,0 +1,366 @@
+//! Uploads: `POST /uploads` publishes one, the others tell what became of it.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::{LOCATION, USER_AGENT};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::form::{self, Fields, Form};
+use super::problem::Problem;
+use super::spool::Spooled;
+use super::{Shared, Site};
+use crate::client::publish::{PublishError, abort, publish};
+use crate::client::uploads::{Claim, Publishing, Upload, UploadKey};
+use crate::crs::{CrsError, CrsPair};
+use crate::file::FileError;
+use crate::file::reader::{CsvFile, Options};
+use crate::file::upload::UploadRecords;
+use crate::kafka::producer::now_ms;
+use crate::map::MapConfig;
+use crate::sink::digest::Digest;
+use crate::sink::status::StatusFailure;
+use crate::source::UploadFrom;
+use crate::topology::Topology;
+use crate::transport::TransportError;
+
+/// Hex digits of an id that is made of content.
+const ID_DIGITS: usize = 32;
+/// Uploads that are listed unless the request says otherwise, and at most.
+const LIST: usize = 50;
+const LIST_MAX: usize = 1_000;
+/// Longest wait for the index to know what is there.
+const CATCH_UP: Duration = Duration::from_secs(10);
+/// Bytes of a user agent that are passed on.
+const USER_AGENT_BYTES_MAX: usize = 256;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/uploads", post(create).get(list)).route("/uploads/{id}", get(show).delete(give_up))
+}
+
+/// What was understood of a file.
+#[derive(Serialize)]
+struct Understood {
+    charset: String,
+    delimiter: String,
+    columns: Vec<String>,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Created {
+    #[serde(flatten)]
+    upload: Upload,
+    file: Understood,
+}
+
+/// 1. Receive the whole file: what does not arrive whole leaves no trace.
+/// 2. See that it is a CSV file, and that its CRS can be transformed.
+/// 3. Its content is its id: what is there already is answered, not published again.
+/// 4. Publish it, and answer when every record and the end are acknowledged.
+async fn create(State(site): State<Shared>, request: Request) -> Result<Response, Problem> {
+    let user_agent = user_agent(request.headers());
+    if let Some(name) = &Fields::of_query(&request)?.topology {
+        site.topology(name)?;
+    }
+    let Form { fields, file } = form::receive(&site, request).await?;
+    let topology = site.topology_or_only(fields.topology.as_deref())?;
+    check_topology(&topology)?;
+    let cancel = Arc::new(AtomicBool::new(false));
+    let opened = spawn_blocking({
+        let (topology, crs, cancel) = (topology.clone(), fields.crs.clone(), cancel.clone());
+        move || Ok::<_, Problem>((own_crs(&topology, crs)?, open(&file, cancel)?, file))
+    });
+    let (crs, csv, file) = opened.await.map_err(stopped)??;
+    let id = content_id(&topology.name, crs.as_deref(), &file.sha256);
+    let understood = Understood {
+        charset: csv.charset().map_or("ASCII".to_owned(), |charset| charset.to_string()),
+        delimiter: char::from(csv.delimiter()).to_string(),
+        columns: csv.header().to_vec(),
+        bytes: file.bytes,
+    };
+
+    catch_up(&site).await?;
+    let name = fields.name.unwrap_or_else(|| "upload.csv".to_owned());
+    let key = UploadKey { topology: topology.name.to_string(), id };
+    let claim = site.uploads.claim(key.clone(), &name, crs.as_deref(), &topology.hash, &cancel);
+    let (status, upload) = match claim {
+        Claim::Known(upload) => (StatusCode::OK, *upload),
+        Claim::New(publishing) => {
+            // The task goes on when the client goes away now: all of the content is here.
+            let job = Job { site: site.clone(), topology, key, name, crs, user_agent, csv, publishing, _file: file };
+            let published = tokio::spawn(job.run());
+            (StatusCode::CREATED, published.await.map_err(stopped)??)
+        }
+    };
+    let location = format!("/uploads/{}", upload.id);
+    Ok((status, [(LOCATION, location)], Json(Created { upload, file: understood })).into_response())
+}
+
+/// A publication from its claim to its end.
+struct Job {
+    site: Shared,
+    topology: Arc<Topology>,
+    key: UploadKey,
+    name: String,
+    crs: Option<String>,
+    user_agent: Option<String>,
+    csv: CsvFile,
+    publishing: Publishing,
+    _file: Spooled,
+}
+
+impl Job {
+    async fn run(self) -> Result<Upload, Problem> {
+        let Job { site, topology, key, name, crs, user_agent, csv, publishing, _file } = self;
+        let _turn = site.publishers.acquire().await.map_err(stopped)?;
+        let attempt = Uuid::new_v4().to_string();
+        let failed = |error: FileError| file_problem(&error);
+        let mut records = UploadRecords::new(vec![csv], &name, &attempt).map_err(failed)?;
+        records = records.announce("ss-received-ms", now_ms().to_string());
+        if let Some(crs) = crs {
+            records = records.announce("ss-crs", crs);
+        }
+        if let Some(user_agent) = user_agent {
+            records = records.announce("ss-user-agent", user_agent);
+        }
+        let (client, topic, id) = (site.kafka.clone(), topology.source.topic.clone(), key.id.clone());
+        let sending = spawn_blocking(move || {
+            // Nothing is sent where there is nothing to send it to.
+            let outcome = match client.partitions(&topic) {
+                Ok(_) => publish(&client, &topic, &id, records, &mut |rows| publishing.rows(rows)),
+                Err(error) => Err(error.into()),
+            };
+            (outcome, publishing)
+        });
+        let (outcome, publishing) = sending.await.map_err(stopped)?;
+        match outcome {
+            Ok(rows) => {
+                info!(topology = %topology.name, upload = %key.id, rows, "published over HTTP");
+                let upload = publishing.complete(rows);
+                upload.ok_or_else(|| Problem::unavailable("forgotten", "too many uploads at once"))
+            }
+            Err(error) => {
+                warn!(topology = %topology.name, upload = %key.id, %error, "not published");
+                let problem = publish_problem(&error);
+                publishing
+                    .fail(StatusFailure { reason: "upload.not_published".into(), message: problem.detail.clone() });
+                let (client, topic) = (site.kafka.clone(), topology.source.topic.clone());
+                // Best effort: what has no end makes no workbook, and expires.
+                spawn_blocking(move || abort(&client, &topic, &key.id, Some(&attempt)));
+                Err(problem)
+            }
+        }
+    }
+}
+
+/// A topology takes files when it reads what we write: commas, and the key as the id.
+fn check_topology(topology: &Topology) -> Result<(), Problem> {
+    let refuse = |why: &str| {
+        let detail = format!("topology \"{}\" takes no files: {why}", topology.name);
+        Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "topology", detail).in_field("topology"))
+    };
+    if topology.source.delimiter != b',' {
+        return refuse("rows are published with commas; take `delimiter` out of its source");
+    }
+    match topology.source.upload {
+        UploadFrom::Auto | UploadFrom::Key => Ok(()),
+        UploadFrom::Header(_) | UploadFrom::Partition => {
+            refuse("`upload` of its source is neither \"auto\" nor \"key\"")
+        }
+    }
+}
+
+/// The CRS of this upload, if it is another one than the topology's.
+fn own_crs(topology: &Topology, crs: Option<String>) -> Result<Option<String>, Problem> {
+    let Some(crs) = crs else { return Ok(None) };
+    let refuse = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "crs", detail).in_field("crs");
+    let maps = topology.maps.iter().filter_map(|map| match map {
+        MapConfig::Reproject(reproject) => Some(reproject),
+        MapConfig::Select(_) => None,
+    });
+    let mut maps = maps.peekable();
+    let Some(first) = maps.peek() else {
+        return Err(refuse(format!("topology \"{}\" transforms no coordinates; leave the CRS out", topology.name)));
+    };
+    if first.crs.from.definition == crs {
+        return Ok(None);
+    }
+    let resolve =
+        |to: &str, ballpark| CrsPair::resolve(&crs, to, ballpark).map_err(|error: CrsError| refuse(error.to_string()));
+    resolve(&first.crs.to.definition, first.crs.ballpark)?;
+    Ok(Some(crs))
+}
+
+/// Opens the file and reads its header.
+fn open(file: &Spooled, cancel: Arc<AtomicBool>) -> Result<CsvFile, Problem> {
+    let reader = file.reader().map_err(|error| file_problem(&error.into()))?;
+    let csv = CsvFile::from_reader(Box::new(Cancellable { reader, cancel }), Options::default());
+    csv.map_err(|error| file_problem(&error))
+}
+
+/// A file that ends with an error when its upload is given up.
+struct Cancellable {
+    reader: std::fs::File,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Read for Cancellable {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(io::Error::other(GIVEN_UP));
+        }
+        self.reader.read(into)
+    }
+}
+
+const GIVEN_UP: &str = "the upload was given up";
+
+fn file_problem(error: &FileError) -> Problem {
+    match error {
+        FileError::NotText(kind) => {
+            let detail = format!("the file looks like {kind}; save it as CSV first");
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-text", detail).in_field("file")
+        }
+        FileError::Header(_) => Problem::bad_request("header", error.to_string()).in_field("file"),
+        FileError::Io(error) if error.to_string() == GIVEN_UP => {
+            Problem::new(StatusCode::CONFLICT, "given-up", GIVEN_UP)
+        }
+        FileError::Io(error) => Problem::unavailable("spool", format!("the temporary file cannot be read: {error}")),
+    }
+}
+
+fn publish_problem(error: &PublishError) -> Problem {
+    match error {
+        PublishError::File(error) => file_problem(error),
+        PublishError::Transport(error) => broker_problem(error),
+    }
+}
+
+/// What a failure of the cluster comes to for the one who asked.
+pub(super) fn broker_problem(error: &TransportError) -> Problem {
+    match error {
+        TransportError::TooLarge(_) => {
+            let detail = format!("{error}; a row is larger than the topic takes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "row-too-large", detail).in_field("file")
+        }
+        TransportError::Unavailable(_) => Problem::unavailable("broker", error.to_string()),
+        TransportError::Topic(_) => Problem::unavailable("topic", error.to_string()).retry_after(30),
+        TransportError::Fenced(_)
+        | TransportError::Unauthorised(_)
+        | TransportError::OutOfRange { .. }
+        | TransportError::Failed(_) => Problem::new(StatusCode::BAD_GATEWAY, "broker", error.to_string()),
+    }
+}
+
+/// The task behind an answer was ended: the server stops.
+pub(super) fn stopped(_: impl std::error::Error) -> Problem {
+    Problem::unavailable("stopping", "the server is stopping")
+}
+
+/// The same topology, CRS and content have the same id.
+fn content_id(topology: &str, crs: Option<&str>, content: &[u8; 32]) -> String {
+    let mut hash = Sha256::new();
+    for text in [topology, crs.unwrap_or_default()] {
+        hash.update(text);
+        hash.update([0]);
+    }
+    hash.update(content);
+    let mut id = Digest(hash.finalize().into()).to_string();
+    id.truncate(ID_DIGITS);
+    id
+}
+
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(USER_AGENT)?.to_str().ok()?;
+    Some(text[..text.floor_char_boundary(USER_AGENT_BYTES_MAX)].to_owned())
+}
+
+/// Waits until the index knows what the status topics hold, or content that is there would be published again.
+async fn catch_up(site: &Site) -> Result<(), Problem> {
+    let mut news = site.uploads.watch();
+    let known = async {
+        while !site.uploads.has_caught_up() {
+            let _ = tokio::time::timeout(Duration::from_millis(50), news.changed()).await;
+        }
+    };
+    tokio::time::timeout(CATCH_UP, known).await.map_err(|_| {
+        let detail = "the status topics cannot be read: is the broker up, and do the topics exist?";
+        Problem::unavailable("broker", detail)
+    })
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    limit: Option<usize>,
+    topology: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    uploads: Vec<Upload>,
+}
+
+async fn list(State(site): State<Shared>, Query(query): Query<ListQuery>) -> Json<Listed> {
+    let limit = query.limit.unwrap_or(LIST).min(LIST_MAX);
+    Json(Listed { uploads: site.uploads.latest(query.topology.as_deref(), limit) })
+}
+
+/// `?topology=` tells uploads of the same id apart.
+#[derive(Deserialize)]
+pub(super) struct OfTopology {
+    topology: Option<String>,
+}
+
+/// The upload of that id.
+pub(super) async fn find(site: &Site, id: String, of: OfTopology) -> Result<Upload, Problem> {
+    let look = || match &of.topology {
+        Some(topology) => site.uploads.get(&UploadKey { topology: topology.clone(), id: id.clone() }),
+        None => site.uploads.find(&id),
+    };
+    if let Some(upload) = look() {
+        return Ok(upload);
+    }
+    catch_up(site).await?;
+    look().ok_or_else(|| Problem::not_found("unknown-upload", "no upload of this id is known here"))
+}
+
+async fn show(
+    State(site): State<Shared>,
+    Path(id): Path<String>,
+    Query(of): Query<OfTopology>,
+) -> Result<Json<Upload>, Problem> {
+    find(&site, id, of).await.map(Json)
+}
+
+/// Stops publishing, and publishes the marker that ends the upload without a workbook.
+async fn give_up(
+    State(site): State<Shared>,
+    Path(id): Path<String>,
+    Query(of): Query<OfTopology>,
+) -> Result<Response, Problem> {
+    let upload = find(&site, id, of).await?;
+    if upload.state.is_final() {
+        let detail = "the upload has ended already; there is nothing to give up";
+        return Err(Problem::new(StatusCode::CONFLICT, "ended", detail));
+    }
+    let topology = site.topology(&upload.topology)?;
+    let key = UploadKey { topology: upload.topology.clone(), id: upload.id.clone() };
+    site.uploads.cancel(&key);
+    let client = site.kafka.clone();
+    let aborting = spawn_blocking(move || abort(&client, &topology.source.topic, &key.id, None));
+    aborting.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
+    let upload = find(&site, upload.id, OfTopology { topology: Some(upload.topology) }).await?;
+    Ok((StatusCode::ACCEPTED, Json(upload)).into_response())
+}
