@@ -15,20 +15,21 @@
 //! Imports go down only, and never between siblings of one floor; `tests/floors.rs` checks it.
 //! ```text
 //!  5  main  cli/  http/  test_driver                  the front doors
-//!  4  runtime/   client/                              the only floor that starts anything
+//!  4  runtime/   client/   broker/                    the only floor that starts anything
 //!  3  topology/   kafka/   file/                      names, validates, builds floor 2; implement the transport
 //!  2  source/    map/    aggregate/    sink/          do the work; synchronous
 //!  1  processor   transport   page/   crs   state/   metrics/   the seams and the shared means
 //!  0  record                                          the nouns
 //! ```
-//! One library, one home: rskafka in `kafka/ingest.rs`, kafka-protocol in `kafka/`, proj in `crs.rs` and `map/reproject.rs`, geozero in `map/`,
-//! sled in `state/sled.rs`, rust_xlsxwriter in `sink/`, prometheus in `metrics/`, axum in `http/`.
+//! One library, one home: rskafka in `kafka/ingest.rs`, kafka-protocol in `kafka/` and `broker/`, proj in `crs.rs` and `map/reproject.rs`,
+//! geozero in `map/`, sled in `state/sled.rs`, rust_xlsxwriter in `sink/`, prometheus in `metrics/`, axum in `http/`.
 //!
 //! # What is not here
 //! No clock below floor 4, but for `metrics/`, which shapes nothing: what a workbook holds follows from the log alone. No changelog topics: the input is the changelog. No second
 //! copy of anything that matters: state is a cache, and may be deleted while nothing runs.
 
 pub mod aggregate;
+pub mod broker;
 pub mod client;
 pub mod crs;
 pub mod file;

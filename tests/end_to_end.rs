@@ -231,8 +231,8 @@ fn at_rest_the_group_has_no_lag_in_kafkas_own_tool() {
     app.wait_for(&["a.csv"], "state");
     let begun = Instant::now();
     loop {
-        let described =
-            kafka.tool("consumer-groups").args(["--describe", "--group", &app.name]).output().expect("the tool");
+        let Some(mut tool) = kafka.tool("consumer-groups") else { return };
+        let described = tool.args(["--describe", "--group", &app.name]).output().expect("the tool");
         let described = String::from_utf8_lossy(&described.stdout).into_owned();
         // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG ...
         let row = described.lines().find(|line| line.contains(".rows")).unwrap_or_default();
@@ -251,7 +251,7 @@ fn kafkas_console_producer_is_enough_to_publish() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "console", 1);
     let running = app.run("state");
-    let mut producer = kafka.tool("console-producer");
+    let Some(mut producer) = kafka.tool("console-producer") else { return };
     producer.args(["--topic", &format!("{}.rows", app.name)]);
     producer.args(["--reader-property", "parse.key=true", "--reader-property", "key.separator=|"]);
     let mut producer = producer.stdin(Stdio::piped()).spawn().expect("the tool");
@@ -383,4 +383,16 @@ fn aborts_at_every_fail_point_lose_and_change_nothing() {
             app.assert_right(&[("a.csv", &app.converted(&a))]);
         }
     }
+}
+
+on_the_in_process_broker! {
+    a_published_file_becomes_the_workbook_that_convert_makes,
+    topics_are_made_once_and_keep_their_partitions,
+    at_rest_the_group_has_no_lag_in_kafkas_own_tool,
+    kafkas_console_producer_is_enough_to_publish,
+    three_processes_that_come_and_go_share_the_work,
+    a_second_process_on_the_same_state_directory_is_refused,
+    kill_9_at_any_instant_loses_and_changes_nothing,
+    #[cfg(feature = "failpoints")]
+    aborts_at_every_fail_point_lose_and_change_nothing,
 }

@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 6] = [
     &["processor", "transport", "page", "crs", "state", "metrics"],
     &["source", "map", "aggregate", "sink"],
     &["topology", "kafka", "file"],
-    &["runtime", "client"],
+    &["runtime", "client", "broker"],
     &["test_driver", "http", "cli", "main", "lib"],
 ];
 
@@ -69,7 +69,7 @@ fn imports_go_down_only() {
 fn every_library_has_one_home() {
     let homes: [(&str, &[&str]); 8] = [
         ("rskafka::", &["kafka"]),
-        ("kafka_protocol::", &["kafka"]),
+        ("kafka_protocol::", &["kafka", "broker"]),
         ("geozero::", &["map"]),
         ("rust_xlsxwriter::", &["sink"]),
         ("::sled::", &["state"]),
@@ -90,5 +90,23 @@ fn unsafe_code_is_in_one_file() {
     for (_, path, text) in all() {
         let allows = text.contains("allow(unsafe_code)");
         assert!(!allows || path.ends_with("src/crs.rs"), "{}", path.display());
+    }
+}
+
+#[test]
+fn tests_that_ask_for_a_broker_run_on_both() {
+    let mut tests = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut tests);
+    for path in tests.iter().filter(|path| !path.ends_with("support/kafka.rs") && !path.ends_with("floors.rs")) {
+        let text = fs::read_to_string(path).expect("text");
+        let listed = text.split_once("on_the_in_process_broker! {").map_or("", |(_, list)| list);
+        // A function's name stands between `fn ` and `(`, its body ends with `}` in the first column.
+        for test in text.split("\n#[test]\nfn ").skip(1) {
+            let (name, rest) = test.split_once('(').expect("a function");
+            let body = rest.split_once("\n}").map_or(rest, |(body, _)| body);
+            let asks =
+                body.contains("Kafka::shared(") || body.contains("Kafka::start(") || body.contains("Kafka::prepare(");
+            assert!(!asks || listed.contains(name), "{}: {name} is missing in its list at the end", path.display());
+        }
     }
 }

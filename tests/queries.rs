@@ -136,3 +136,7 @@ fn running_tasks_answer_from_any_thread() {
     running.join().expect("no panic").expect("stopped in order");
     assert_eq!(queries.uploads(), Err(QueryError::NotRunning));
 }
+
+on_the_in_process_broker! {
+    running_tasks_answer_from_any_thread,
+}

@@ -1,6 +1,7 @@
 //! The command line: one file a command, each a few lines over the library. Results go to stdout, messages to stderr.
 
 mod broker;
+mod broker_command;
 mod convert;
 mod describe;
 mod exit;
@@ -81,6 +82,8 @@ pub enum Command {
     Validate(validate::Validate),
     Describe(describe::Describe),
     Health(health::Health),
+    #[command(name = "broker")]
+    Broker(broker_command::BrokerCommand),
 }
 
 impl Command {
@@ -104,6 +107,7 @@ impl Command {
             Command::Validate(command) => command.run(global),
             Command::Describe(command) => command.run(global),
             Command::Health(command) => command.run(global),
+            Command::Broker(command) => command.run(global),
         }
     }
 }

@@ -91,7 +91,7 @@ impl Run {
 }
 
 /// Set by the first SIGTERM or SIGINT; the second ends the process as it is, which loses nothing.
-fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

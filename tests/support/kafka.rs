@@ -1,9 +1,12 @@
-//! Apache Kafka for tests, by `script/kafka serve`: a broker of its own on a free loopback port, gone when the test process is,
-//! however that ends. Where Java or the jars are missing a test prints one `skipped:` line and passes, or fails with
-//! `SHEETSTREAM_REQUIRE_KAFKA=1`.
+//! Brokers for tests. A test is written once, for Apache Kafka, and `on_the_in_process_broker!` runs it on ours too, so that ours never
+//! becomes the judge of itself; `tests/floors.rs` checks that none is left out.
+//!
+//! Apache Kafka comes by `script/kafka serve`: a broker of its own on a free loopback port, gone when the test process is, however that
+//! ends. Where Java or the jars are missing a test prints one `skipped:` line and passes, or fails with `SHEETSTREAM_REQUIRE_KAFKA=1`.
 
 #![allow(dead_code)] // each test binary uses its part
 
+use std::cell::Cell;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -11,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use sheetstream::broker::{Broker, BrokerConfig};
 use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::{KafkaClient, KafkaConfig};
 use tokio::runtime::Runtime;
@@ -18,20 +22,52 @@ use tokio::runtime::Runtime;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/script/kafka");
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+thread_local! {
+    /// Which broker the test on this thread asks for.
+    static IN_PROCESS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Tests by name, once more on the in-process broker.
+#[macro_export]
+macro_rules! on_the_in_process_broker {
+    ($($(#[$when:meta])* $test:ident),* $(,)?) => {
+        mod in_process {
+            $($(#[$when])*
+            #[test]
+            fn $test() {
+                super::kafka::in_process(super::$test);
+            })*
+        }
+    };
+}
+
+/// Runs `test` with the in-process broker in the place of Apache Kafka.
+pub fn in_process(test: fn()) {
+    IN_PROCESS.set(true);
+    test();
+}
+
 /// A broker.
 pub struct Kafka {
     /// `host:port`.
     pub bootstrap: String,
-    dir: PathBuf,
-    /// `script/kafka serve`; ends with its standard input.
-    serving: Child,
+    kind: Kind,
+}
+
+enum Kind {
+    Apache {
+        dir: PathBuf,
+        /// `script/kafka serve`; ends with its standard input.
+        serving: Child,
+    },
+    InProcess(Broker),
 }
 
 impl Kafka {
     /// The broker that the tests of one binary share; topics and groups have names of their own.
     pub fn shared() -> Option<&'static Kafka> {
-        static SHARED: OnceLock<Option<Kafka>> = OnceLock::new();
-        SHARED.get_or_init(|| Kafka::start(&[])).as_ref()
+        static SHARED: [OnceLock<Option<Kafka>>; 2] = [const { OnceLock::new() }; 2];
+        SHARED[usize::from(IN_PROCESS.get())].get_or_init(|| Kafka::start(&[])).as_ref()
     }
     /// A broker that the test may stop and kill, with settings of its own.
     pub fn start(settings: &[&str]) -> Option<Kafka> {
@@ -41,12 +77,12 @@ impl Kafka {
     }
     /// A broker that is not running yet.
     pub fn prepare(settings: &[&str]) -> Option<Kafka> {
-        if library().is_none() {
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            eprintln!("skipped: {test} needs Java 17 and Apache Kafka; run script/kafka-jars");
-            assert!(std::env::var_os("SHEETSTREAM_REQUIRE_KAFKA").is_none(), "{test} was required to run");
-            return None;
+        if IN_PROCESS.get() {
+            let mut broker = Broker::start(runtime().handle(), BrokerConfig::default()).expect("a loopback port");
+            broker.disconnect();
+            return Some(Kafka { bootstrap: broker.address().to_string(), kind: Kind::InProcess(broker) });
         }
+        library()?;
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let port = listener.local_addr().expect("bound").port();
         drop(listener); // Java binds it next
@@ -59,21 +95,28 @@ impl Kafka {
             .stdin(Stdio::piped())
             .spawn()
             .expect("bash");
-        Some(Kafka { bootstrap: format!("127.0.0.1:{port}"), dir, serving })
+        Some(Kafka { bootstrap: format!("127.0.0.1:{port}"), kind: Kind::Apache { dir, serving } })
     }
     /// Starts it and waits until it serves.
     pub fn boot(&mut self) {
-        let _ = std::fs::remove_file(self.dir.join("log"));
+        let log = match &mut self.kind {
+            Kind::InProcess(broker) => return broker.connect().expect("its port is still free"),
+            Kind::Apache { dir, .. } => dir.join("log"),
+        };
+        let _ = std::fs::remove_file(&log);
         self.say("START");
-        let (log, since) = (self.dir.join("log"), Instant::now());
+        let since = Instant::now();
         let started = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("Kafka Server started"));
         while !started() {
             assert!(since.elapsed() < START_LIMIT, "{}", std::fs::read_to_string(&log).unwrap_or_default());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    /// `kill -9`.
+    /// `kill -9`; the in-process broker keeps its records, as a disk does.
     pub fn kill(&mut self) {
+        if let Kind::InProcess(broker) = &mut self.kind {
+            return broker.disconnect();
+        }
         self.say("KILL");
         while std::net::TcpStream::connect(&self.bootstrap).is_ok() {
             std::thread::sleep(Duration::from_millis(10));
@@ -81,14 +124,21 @@ impl Kafka {
     }
     /// Stops the process without ending it: sockets stay open, nothing is answered.
     pub fn freeze(&mut self) {
-        self.say("STOP");
+        match &self.kind {
+            Kind::InProcess(broker) => broker.faults().freeze(),
+            Kind::Apache { .. } => self.say("STOP"),
+        }
     }
     /// Lets it go on.
     pub fn thaw(&mut self) {
-        self.say("CONT");
+        match &self.kind {
+            Kind::InProcess(broker) => broker.faults().thaw(),
+            Kind::Apache { .. } => self.say("CONT"),
+        }
     }
     fn say(&mut self, word: &str) {
-        let to = self.serving.stdin.as_mut().expect("piped");
+        let Kind::Apache { serving, .. } = &mut self.kind else { return };
+        let to = serving.stdin.as_mut().expect("piped");
         writeln!(to, "{word}").expect("script/kafka serve is running");
     }
 
@@ -108,31 +158,39 @@ impl Kafka {
         self.client("test").create_topics(&[topic]).expect("topic created");
         name.into()
     }
-    /// A command line tool of Kafka's by its name in `script/kafka tool`, with its broker given.
-    pub fn tool(&self, name: &str) -> Command {
+    /// A command line tool of Kafka's by its name in `script/kafka tool`, with its broker given. `None`, and the test is skipped, without
+    /// Java.
+    pub fn tool(&self, name: &str) -> Option<Command> {
+        library()?;
         let mut tool = Command::new(SCRIPT);
         tool.args(["tool", name, "--bootstrap-server", &self.bootstrap]);
-        tool
+        Some(tool)
     }
 }
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        drop(self.serving.stdin.take());
-        let _ = self.serving.wait();
+        if let Kind::Apache { serving, .. } = &mut self.kind {
+            drop(serving.stdin.take());
+            let _ = serving.wait();
+        }
     }
 }
 
-/// A client on the runtime that the tests of one binary share.
-pub fn connect(config: KafkaConfig) -> KafkaClient {
+/// The runtime that the tests of one binary share.
+pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| {
+    RUNTIME.get_or_init(|| {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
-    });
-    KafkaClient::new(runtime.handle().clone(), config)
+    })
 }
 
-/// The directory of Kafka's jars, if it is there and Java too.
+/// A client on that runtime.
+pub fn connect(config: KafkaConfig) -> KafkaClient {
+    KafkaClient::new(runtime().handle().clone(), config)
+}
+
+/// The directory of Kafka's jars. Without it or Java the test is skipped, and says so.
 fn library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let find = || {
@@ -145,5 +203,11 @@ fn library() -> Option<&'static Path> {
         let java = Command::new("java").arg("-version").stderr(Stdio::null()).status();
         (lib.is_dir() && java.is_ok_and(|status| status.success())).then_some(lib)
     };
-    LIBRARY.get_or_init(find).as_deref()
+    let found = LIBRARY.get_or_init(find).as_deref();
+    if found.is_none() {
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        eprintln!("skipped: {test} needs Java 17 and Apache Kafka; run script/kafka-jars");
+        assert!(std::env::var_os("SHEETSTREAM_REQUIRE_KAFKA").is_none(), "{test} was required to run");
+    }
+    found
 }

@@ -18,10 +18,10 @@ use crate::transport::Fetched;
 /// Length of a batch without its records.
 pub const HEADER_BYTES: usize = 61;
 /// Base offset and length: what stands in front of what the length counts.
-pub(super) const PREFIX_BYTES: usize = 12;
+pub(crate) const PREFIX_BYTES: usize = 12;
 pub(super) const CRC_AT: usize = 17;
 /// The checksum covers everything from the attributes on.
-pub(super) const CHECKED_FROM: usize = 21;
+pub(crate) const CHECKED_FROM: usize = 21;
 pub(super) const PRODUCER_AT: usize = 43;
 
 const LOG_APPEND_TIME: i16 = 0x08;

@@ -1,0 +1,197 @@
+//! Which requests are served in which versions, and who serves them.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable};
+
+use super::frame::{Frame, FrameError};
+use super::{Shared, admin, classic_group, consumer_group, fetch, groups, offsets, produce, transactions};
+use crate::kafka::wire::cluster::text;
+
+/// Served versions. Topics go by name where a version would want ids, except in Fetch.
+const SERVED: [(ApiKey, i16, i16); 30] = [
+    // librdkafka takes a broker that does not list version 0 of Produce for one that cannot compress.
+    (ApiKey::Produce, 0, 12),
+    (ApiKey::Fetch, 4, 17),
+    (ApiKey::ListOffsets, 1, 10),
+    (ApiKey::Metadata, 0, 12),
+    (ApiKey::OffsetCommit, 2, 9),
+    (ApiKey::OffsetFetch, 1, 9),
+    (ApiKey::FindCoordinator, 0, 6),
+    (ApiKey::JoinGroup, 0, 9),
+    (ApiKey::Heartbeat, 0, 4),
+    (ApiKey::LeaveGroup, 0, 5),
+    (ApiKey::SyncGroup, 0, 5),
+    (ApiKey::DescribeGroups, 0, 6),
+    (ApiKey::ListGroups, 0, 5),
+    (ApiKey::ApiVersions, 0, 4),
+    (ApiKey::CreateTopics, 2, 7),
+    (ApiKey::DeleteTopics, 1, 6),
+    (ApiKey::DeleteRecords, 0, 2),
+    (ApiKey::InitProducerId, 0, 5),
+    (ApiKey::OffsetForLeaderEpoch, 2, 4),
+    (ApiKey::AddPartitionsToTxn, 0, 3),
+    (ApiKey::AddOffsetsToTxn, 0, 4),
+    (ApiKey::EndTxn, 0, 5),
+    (ApiKey::TxnOffsetCommit, 0, 5),
+    (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::CreatePartitions, 0, 3),
+    (ApiKey::DeleteGroups, 0, 2),
+    (ApiKey::IncrementalAlterConfigs, 0, 1),
+    (ApiKey::DescribeCluster, 0, 1),
+    (ApiKey::ConsumerGroupHeartbeat, 0, 1),
+    (ApiKey::ConsumerGroupDescribe, 0, 1),
+];
+
+/// Features as brokers finalise them: 2 of the first are the transactions of KIP-890, 1 of the second the groups of KIP-848.
+const FEATURES: [(&str, i16); 2] = [("transaction.version", 2), ("group.version", 1)];
+
+/// What goes back.
+pub(super) struct Answer {
+    /// The whole frame; none for a Produce that wants no answer.
+    pub frame: Option<Bytes>,
+    /// How long the connection is quiet afterwards.
+    pub throttle: Duration,
+}
+
+/// A request that is being served.
+pub(super) struct Call {
+    frame: Frame,
+    header: RequestHeader,
+    pub throttle: Duration,
+}
+
+impl Call {
+    pub(super) fn version(&self) -> i16 {
+        self.frame.version
+    }
+    /// Name that the client gives itself.
+    pub(super) fn client_id(&self) -> &str {
+        self.header.client_id.as_deref().unwrap_or_default()
+    }
+    fn read<R: Decodable>(&mut self) -> Result<R, FrameError> {
+        self.frame.body()
+    }
+    fn write<R: Encodable>(&self, response: &R) -> Result<Option<Bytes>, FrameError> {
+        write(&self.frame, self.frame.version, response).map(Some)
+    }
+    /// For requests that are answered at once.
+    fn serve<R: Decodable, A: Encodable>(&mut self, serve: impl FnOnce(R) -> A) -> Result<Option<Bytes>, FrameError> {
+        let request = self.read()?;
+        self.write(&serve(request))
+    }
+}
+
+fn write<R: Encodable>(frame: &Frame, version: i16, response: &R) -> Result<Bytes, FrameError> {
+    let encode = || {
+        let mut bytes = BytesMut::with_capacity(response.compute_size(version)? + 16);
+        bytes.put_i32(0);
+        let header = ResponseHeader::default().with_correlation_id(frame.correlation);
+        header.encode(&mut bytes, frame.api.response_header_version(version))?;
+        response.encode(&mut bytes, version).map(|()| bytes)
+    };
+    let mut bytes =
+        encode().map_err(|error| FrameError::Malformed(frame.api, version, format!("its answer: {error:#}")))?;
+    let length = i32::try_from(bytes.len() - 4).map_err(|_| FrameError::Length(bytes.len() as i64))?;
+    bytes[..4].copy_from_slice(&length.to_be_bytes());
+    Ok(bytes.freeze())
+}
+
+/// Serves one request. An error closes the connection.
+pub(super) async fn answer(shared: &Shared, mut frame: Frame, throttle: Duration) -> Result<Answer, FrameError> {
+    let served = SERVED.iter().find(|(api, _, _)| *api == frame.api);
+    let is_served = served.is_some_and(|(_, min, max)| (*min..=*max).contains(&frame.version));
+    if !is_served || (frame.api == ApiKey::Produce && frame.version < 3) {
+        if frame.api != ApiKey::ApiVersions {
+            return Err(FrameError::Malformed(frame.api, frame.version, "not served".into()));
+        }
+        // A client that is newer than we are asks again in the oldest version.
+        let response = versions(0).with_error_code(ResponseError::UnsupportedVersion.code());
+        return Ok(Answer { frame: Some(write(&frame, 0, &response)?), throttle });
+    }
+    let header = frame.header()?;
+    let mut call = Call { frame, header, throttle };
+    let frame = dispatch(shared, &mut call).await?;
+    Ok(Answer { frame, throttle: call.throttle })
+}
+
+async fn dispatch(shared: &Shared, call: &mut Call) -> Result<Option<Bytes>, FrameError> {
+    let version = call.version();
+    match call.frame.api {
+        ApiKey::ApiVersions => call.serve(|_: ApiVersionsRequest| versions(version)),
+        ApiKey::Produce => {
+            let request = call.read()?;
+            match produce::produce(shared, call, request) {
+                Some(response) => call.write(&response),
+                None => Ok(None),
+            }
+        }
+        ApiKey::Fetch => {
+            let response = fetch::fetch(shared, call.read()?, version, call.throttle).await;
+            call.write(&response)
+        }
+        ApiKey::ListOffsets => call.serve(|request| fetch::list_offsets(shared, request, version)),
+        ApiKey::OffsetForLeaderEpoch => call.serve(|request| fetch::offset_for_leader_epoch(shared, request)),
+        ApiKey::DeleteRecords => call.serve(|request| fetch::delete_records(shared, request)),
+        ApiKey::Metadata => call.serve(|request| admin::metadata(shared, request, version)),
+        ApiKey::DescribeCluster => call.serve(|request| admin::describe_cluster(shared, request)),
+        ApiKey::CreateTopics => call.serve(|request| admin::create_topics(shared, request, version)),
+        ApiKey::DeleteTopics => call.serve(|request| admin::delete_topics(shared, request, version)),
+        ApiKey::CreatePartitions => call.serve(|request| admin::create_partitions(shared, request)),
+        ApiKey::DescribeConfigs => call.serve(|request| admin::describe_configs(shared, request, version)),
+        ApiKey::IncrementalAlterConfigs => call.serve(|request| admin::alter_configs(shared, request)),
+        ApiKey::FindCoordinator => call.serve(|request| groups::find_coordinator(shared, request, version)),
+        ApiKey::ListGroups => call.serve(|request| groups::list(shared, request, version)),
+        ApiKey::DescribeGroups => call.serve(|request| groups::describe(shared, request, version)),
+        ApiKey::DeleteGroups => call.serve(|request| groups::delete(shared, request)),
+        ApiKey::ConsumerGroupHeartbeat => {
+            let request = call.read()?;
+            let response = consumer_group::heartbeat(shared, request, call.client_id());
+            call.write(&response)
+        }
+        ApiKey::ConsumerGroupDescribe => call.serve(|request| consumer_group::describe(shared, request, version)),
+        ApiKey::JoinGroup => {
+            let request = call.read()?;
+            let response = classic_group::join(shared, request, version, call.client_id()).await;
+            call.write(&response)
+        }
+        ApiKey::SyncGroup => {
+            let response = classic_group::sync(shared, call.read()?, version).await;
+            call.write(&response)
+        }
+        ApiKey::Heartbeat => call.serve(|request| classic_group::heartbeat(shared, request)),
+        ApiKey::LeaveGroup => call.serve(|request| classic_group::leave(shared, request, version)),
+        ApiKey::OffsetCommit => call.serve(|request| offsets::commit(shared, request)),
+        ApiKey::OffsetFetch => call.serve(|request| offsets::fetch(shared, request, version)),
+        ApiKey::TxnOffsetCommit => call.serve(|request| transactions::commit_offsets(shared, request, version)),
+        ApiKey::InitProducerId => call.serve(|request| transactions::init_producer(shared, request, version)),
+        ApiKey::AddPartitionsToTxn => call.serve(|request| transactions::add_partitions(shared, request)),
+        ApiKey::AddOffsetsToTxn => call.serve(|request| transactions::add_offsets(shared, request)),
+        ApiKey::EndTxn => call.serve(|request| transactions::end(shared, request, version)),
+        other => Err(FrameError::Malformed(other, version, "not served".into())),
+    }
+}
+
+fn versions(version: i16) -> ApiVersionsResponse {
+    let served = |(api, min, max): &(ApiKey, i16, i16)| {
+        ApiVersion::default().with_api_key(*api as i16).with_min_version(*min).with_max_version(*max)
+    };
+    let response = ApiVersionsResponse::default().with_api_keys(SERVED.iter().map(served).collect());
+    if version < 3 {
+        return response;
+    }
+    let supported = FEATURES.map(|(name, max)| {
+        SupportedFeatureKey::default().with_name(text(name)).with_min_version(1).with_max_version(max)
+    });
+    let finalized = FEATURES.map(|(name, level)| {
+        FinalizedFeatureKey::default().with_name(text(name)).with_min_version_level(1).with_max_version_level(level)
+    });
+    response
+        .with_supported_features(supported.to_vec())
+        .with_finalized_features_epoch(1)
+        .with_finalized_features(finalized.to_vec())
+}
