@@ -12,6 +12,8 @@ use crate::record::{Offset, Reason, Rejection, TaskId, TopicPartition};
 /// Words of `result` in `sheetstream_rows_total`.
 const ROW_FATES: [&str; 6] = ["written", "rejected", "duplicate", "late", "filtered", "voided"];
 const LATE: usize = 3;
+/// Words of `reason` for what passes.
+pub const PAUSES: [&str; 5] = ["damaged", "disk_full", "fenced", "out_of_range", "unavailable"];
 /// Words of `reason` in `sheetstream_rebuilds_total`.
 const REBUILDS: [&str; 4] = ["lost", "topology", "overtaken", "reset"];
 /// Words of `state` in `sheetstream_uploads_open`.
@@ -194,6 +196,9 @@ impl TaskMetrics {
         standings().insert(id.clone(), TaskStanding::new(partition.clone(), committed));
         for reason in REBUILDS {
             catalog::rebuilds(topology, reason);
+        }
+        for reason in PAUSES {
+            catalog::pauses(topology, reason);
         }
         let node = |name: &str| NodeMetrics::new(topology, name);
         TaskMetrics {

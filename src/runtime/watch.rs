@@ -16,9 +16,6 @@ const EVERY: Duration = Duration::from_secs(1);
 /// One broker of several that goes is found by the next request; only a longer silence is a degradation.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
-/// Why tasks pause: what passes of `task_metrics::reason`.
-const PASSING: [&str; 5] = ["damaged", "disk_full", "fenced", "out_of_range", "unavailable"];
-
 /// What is known from the looks before.
 struct Watch {
     health: Arc<Health>,
@@ -30,10 +27,11 @@ struct Watch {
 pub(super) async fn run(health: Arc<Health>, client: KafkaClient, state: Arc<StateDir>) {
     let mut watch = Watch { health, short_since: None, discarded: BTreeMap::new() };
     metrics::build_info(env!("CARGO_PKG_VERSION"), &crs::proj_version()).set(1.0);
-    for reason in PASSING {
+    for reason in metrics::PAUSES {
         metrics::tasks_paused(reason); // a series that begins at 0 shows its first rise
         metrics::commit_failures(reason);
     }
+    metrics::log_events_suppressed();
     for reason in RebuildReason::ALL {
         metrics::state_discarded(reason.code());
     }

@@ -1,0 +1,218 @@
+//! The metrics as an operator meets them: documented, clean to promtool, and in agreement with the status topic and with Kafka's own tool.
+
+#[path = "support/app.rs"]
+mod app;
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/kafka.rs"]
+mod kafka;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use app::{App, LIMIT};
+use kafka::Kafka;
+use sheetstream::metrics::{self, Description};
+use sheetstream::sink::status::StatusState;
+use sheetstream::state::keys::Accounting;
+
+/// Every label there is. All have a closed list of values, or as many as there are topologies, nodes, topics, partitions and threads.
+const LABELS: [&str; 15] = [
+    "api",
+    "code",
+    "condition",
+    "consumergroup",
+    "node",
+    "outcome",
+    "partition",
+    "proj_version",
+    "reason",
+    "result",
+    "state",
+    "thread",
+    "topic",
+    "topology",
+    "version",
+];
+
+/// Series of a scrape: name and labels as written, and value.
+fn series(text: &str) -> BTreeMap<String, f64> {
+    let line = |line: &str| {
+        let (name, value) = line.rsplit_once(' ').expect("a sample");
+        (name.to_owned(), value.parse().expect("a number"))
+    };
+    text.lines().filter(|line| !line.starts_with('#')).map(line).collect()
+}
+
+fn scrape(to: SocketAddr) -> BTreeMap<String, f64> {
+    let answer = http::get(to, "/metrics");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4"));
+    series(&answer.text())
+}
+
+#[test]
+fn every_metric_says_what_it_is_and_what_to_do() {
+    let all = metrics::descriptions();
+    let names: BTreeSet<&str> = all.iter().map(|metric| metric.name).collect();
+    assert_eq!(names.len(), all.len(), "a name is given twice");
+    for Description { name, kind, labels, help } in all {
+        assert!(help.len() > 80 && help.ends_with('.'), "{name}: {help}");
+        assert!(help.matches(['.', ':']).count() >= 2, "{name} says what it is, and then what to do: {help}");
+        assert!(name.starts_with("sheetstream_") || name.starts_with("kafka_"), "{name}");
+        assert_eq!(name.ends_with("_total"), *kind == *"counter", "{name}: only counters are totals");
+        assert!(labels.iter().all(|label| LABELS.contains(label)), "{name}: is {labels:?} bounded?");
+    }
+}
+
+/// A row of the table in `docs/metrics.md`.
+fn row(metric: &Description) -> String {
+    let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+    format!("| `{}` | {} | {} | {} |", metric.name, metric.kind, labels.join(", "), metric.help)
+}
+
+#[test]
+fn the_documentation_names_every_metric_and_no_other() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let text = fs::read_to_string(path).expect("docs/metrics.md");
+    let all = metrics::descriptions();
+    let missing: Vec<String> = all.iter().map(row).filter(|row| !text.lines().any(|line| line == row)).collect();
+    assert!(missing.is_empty(), "docs/metrics.md lacks these rows:\n{}", missing.join("\n"));
+
+    let known: BTreeSet<&str> = all.iter().map(|metric| metric.name).collect();
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words =
+        text.split(|c: char| !is_part(c)).filter(|word| word.starts_with("sheetstream_") || word.starts_with("kafka_"));
+    for word in words.filter(|word| *word != "kafka_exporter") {
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+        assert!(known.contains(word) || known.contains(base), "docs/metrics.md names {word}, which is no metric");
+    }
+}
+
+/// Runs `promtool check metrics` on a scrape; false, loudly, where there is none.
+fn check_with_promtool(scrape: &str) -> bool {
+    let tool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut tool) = tool else {
+        eprintln!("skipped: promtool is not installed; script/bootstrap installs it on Debian");
+        assert!(std::env::var_os("SHEETSTREAM_REQUIRE_TOOLS").is_none(), "promtool was required");
+        return false;
+    };
+    tool.stdin.take().expect("piped").write_all(scrape.as_bytes()).expect("promtool reads");
+    let told = tool.wait_with_output().expect("promtool ends");
+    let told = (told.status.success(), String::from_utf8_lossy(&told.stdout).into_owned());
+    assert_eq!(told, (true, String::new()), "{scrape}");
+    true
+}
+
+/// What `kafka-consumer-groups --describe` says of a group: committed offset, end and lag of each partition.
+fn described(kafka: &Kafka, group: &str) -> BTreeMap<i32, (i64, i64, i64)> {
+    let told = kafka.tool("consumer-groups").args(["--describe", "--group", group]).output().expect("the tool runs");
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    let number = |text: &str| text.parse::<i64>().ok();
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [found, _, partition, committed, end, lag, ..] = words[..] else { return None };
+        (found == group).then_some(())?;
+        Some((partition.parse().ok()?, (number(committed)?, number(end)?, number(lag)?)))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// What our metrics say of the same.
+fn exported(scrape: &BTreeMap<String, f64>, group: &str, topic: &str) -> BTreeMap<i32, (i64, i64, i64)> {
+    let value = |name: &str, labels: &str, partition: i32| {
+        scrape.get(&format!(r#"{name}{{{labels}topic="{topic}",partition="{partition}"}}"#)).map(|value| *value as i64)
+    };
+    let group = format!(r#"consumergroup="{group}","#);
+    let partition = |partition| {
+        let committed = value("kafka_consumergroup_current_offset", &group, partition)?;
+        let end = value("kafka_topic_partition_current_offset", "", partition)?;
+        Some((partition, (committed, end, value("kafka_consumergroup_lag", &group, partition)?)))
+    };
+    (0..16).filter_map(partition).collect()
+}
+
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < LIMIT, "{what} never came");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "metrics", 2);
+    let topic = format!("{}.rows", app.name);
+    let files: Vec<_> = (0..4).map(|n| app.csv(&format!("{n}.csv"), 20_000 + n)).collect();
+    app.publish(&files.iter().map(|file| &**file).collect::<Vec<_>>());
+    let running = app.run_with("state", &["--http", "127.0.0.1:0"], &[]);
+    let http = app.http_address("state");
+
+    // While it drains, what is committed only grows, and both see it between the same bounds.
+    let before = until("a commit", || Some(exported(&scrape(http), &app.name, &topic)).filter(|told| !told.is_empty()));
+    let theirs = described(kafka, &app.name);
+    let after = exported(&scrape(http), &app.name, &topic);
+    for (partition, (committed, end, lag)) in &theirs {
+        let bounds = before.get(partition).map_or(0, |told| told.0)..=after[partition].0;
+        assert!(bounds.contains(committed), "{partition}: {committed} is not in {bounds:?}");
+        assert_eq!((*lag, after[partition].1), (end - committed, *end));
+    }
+    app.wait_for(&["0.csv", "1.csv", "2.csv", "3.csv"], "state");
+
+    // At rest they are the same.
+    let at_rest = until("lag 0", || {
+        let scrape = scrape(http);
+        let told = exported(&scrape, &app.name, &topic);
+        (told.len() == 2 && told.values().all(|(_, _, lag)| *lag == 0)).then_some((scrape, told))
+    });
+    assert_eq!(at_rest.1, described(kafka, &app.name));
+
+    // Rows by fate are those of the statuses.
+    let scraped = at_rest.0;
+    let statuses: Vec<_> = app.statuses().into_iter().filter(|status| status.state == StatusState::Published).collect();
+    assert_eq!(statuses.len(), 4);
+    let total = |count: fn(&Accounting) -> u64| statuses.iter().map(|status| count(&status.accounting)).sum::<u64>();
+    let value = |series: &str| scraped.get(series).copied().unwrap_or_else(|| panic!("no {series}")) as u64;
+    let rows = |result: &str| value(&format!(r#"sheetstream_rows_total{{result="{result}",topology="{}"}}"#, app.name));
+    assert_eq!(rows("written"), total(|rows| rows.written));
+    assert_eq!(rows("rejected"), total(|rows| rows.rejected));
+    assert!(rows("rejected") > 0);
+    for result in ["duplicate", "late", "filtered", "voided"] {
+        assert_eq!(rows(result), 0, "{result}");
+    }
+    let of_node = |name: &str, node: &str| value(&format!(r#"{name}{{node="{node}",topology="{}"}}"#, app.name));
+    assert_eq!(of_node("sheetstream_node_rows_total", "rows"), total(|rows| rows.rows_in));
+    assert_eq!(of_node("sheetstream_node_rows_total", "workbooks"), total(|rows| rows.written));
+    assert_eq!(of_node("sheetstream_node_rows_rejected_total", "wgs84"), total(|rows| rows.rejected));
+    let letters =
+        format!(r#"sheetstream_dead_letters_total{{node="wgs84",reason="number.format",topology="{}"}}"#, app.name);
+    assert_eq!(value(&letters), total(|rows| rows.rejected));
+    let uploads = format!(r#"sheetstream_uploads_total{{outcome="published",topology="{}"}}"#, app.name);
+    assert_eq!(value(&uploads), 4);
+    assert_eq!(value("sheetstream_ready"), 1);
+
+    // Every metric of the documentation is there, but for what has not happened.
+    let names: BTreeSet<&str> = scraped.keys().map(|series| series.split('{').next().expect("a name")).collect();
+    for Description { name, kind, .. } in metrics::descriptions() {
+        let sample = if kind == "histogram" { format!("{name}_count") } else { name.to_owned() };
+        let needs_more = [
+            "sheetstream_oldest_open_upload_timestamp_seconds", // an upload that is open
+            "sheetstream_kafka_request_errors_total",           // an error
+        ];
+        assert!(names.contains(&*sample) || needs_more.contains(&name), "{name}");
+    }
+    let text = http::get(http, "/metrics").text();
+    assert!(!text.contains(".csv"), "an upload's name is in a label:\n{text}");
+    check_with_promtool(&text);
+    assert_eq!(running.stop(), Some(0));
+}
