@@ -1,5 +1,7 @@
 //! The nouns of the stream: records, uploads, rows, markers, and why a row was refused. Imports no sibling.
 
+mod explain;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,6 +9,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+
+pub use explain::Lang;
 
 /// A position in a partition. `Offset(n)` as a bound means "everything below n".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -185,6 +189,8 @@ pub struct RowBatch {
     pub upload: UploadId,
     /// `ss-attempt` of all of these rows.
     pub attempt: Option<Arc<str>>,
+    /// CRS of their coordinates, if the upload has its own.
+    pub crs: Option<Arc<str>>,
     /// W3C `traceparent` of the first record that carried one.
     pub traceparent: Option<Arc<str>>,
     /// True when the rows carry `ss-row`.
@@ -329,11 +335,10 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    /// Takes over what only `other` says.
+    /// Takes over what only `other` says. Rows may have been read under the CRS already, so that it stays.
     pub fn complete(&mut self, other: &Announcement) {
         self.name = self.name.take().or_else(|| other.name.clone());
         self.rows = self.rows.or(other.rows);
-        self.crs = self.crs.take().or_else(|| other.crs.clone());
     }
 }
 
@@ -462,6 +467,8 @@ reasons! {
     EofUnknown = "eof.unknown",
     /// A count or checksum that cannot be met.
     UploadIncomplete = "upload.incomplete",
+    /// A CRS of its own that cannot be used.
+    UploadCrs = "upload.crs",
     /// Two publishers wrote under one id at the same time.
     UploadConflict = "upload.conflict",
     /// Nothing came for longer than the idle timeout.

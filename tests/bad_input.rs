@@ -10,7 +10,12 @@ use sheetstream::topology::Topology;
 const COLUMNS: &str = r#"header = ["id", "name", "kind", "x", "y"]"#;
 
 fn topology(source: &str) -> Topology {
-    let text = format!(
+    Topology::parse(&topology_text(source), "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Its last table is the sink.
+fn topology_text(source: &str) -> String {
+    format!(
         r#"
 name = "t"
 [[source]]
@@ -25,8 +30,7 @@ sheet = "kind"
 [[sink]]
 name = "workbooks"
 "#
-    );
-    Topology::parse(&text, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+    )
 }
 
 fn driver(source: &str) -> TopologyTestDriver {
@@ -50,6 +54,29 @@ fn statuses(driver: &TopologyTestDriver, upload: &str) -> Vec<String> {
 
 const GOOD: &str = "1,Blue House,museum,953900,1952030";
 
+/// The sheet of errors in a Korean workbook says what the English message says: its fixed part translated, its values as they are.
+#[test]
+fn reasons_are_told_in_korean() {
+    for (reason, row) in bad_rows() {
+        let text = topology_text(COLUMNS) + "workbook = { lang = \"ko\" }";
+        let mut driver =
+            TopologyTestDriver::new(Topology::parse(&text, "t.toml", &|_| None).unwrap_or_else(|p| panic!("{p}")));
+        driver.pipe("a.csv", row);
+        driver.pipe("a.csv", "#EOF");
+        let english = header(&driver.dead_letters()[0], "__streams.errors.message").expect("a message");
+        let sheets = workbook::sheets(&driver.workbook("a.csv").expect("a workbook"));
+        let error = &sheets["오류"][1];
+        let korean = &error[3];
+        assert_eq!(error[2], reason);
+        assert!(korean.chars().any(|c| ('가'..='힣').contains(&c)) && !korean.contains(&english), "{korean}");
+        let numbers = |text: &str| {
+            let found = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()).map(str::to_owned);
+            found.collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(numbers(korean), numbers(&english), "{english}");
+    }
+}
+
 /// One row between two good ones: its fate, and the two good rows in the workbook whatever it is.
 fn row_fate(source: &str, row: impl Into<Vec<u8>>) -> (Vec<String>, usize) {
     let mut driver = driver(source);
@@ -72,8 +99,8 @@ fn row_fate(source: &str, row: impl Into<Vec<u8>>) -> (Vec<String>, usize) {
     (reasons(&driver), rows)
 }
 
-#[test]
-fn a_bad_row_is_rejected_with_its_reason_and_nothing_else_is_lost() {
+/// Rows that are rejected, each with its reason.
+fn bad_rows() -> Vec<(&'static str, Vec<u8>)> {
     let long = format!("2,{},museum,953900,1952030", "x".repeat(32_768));
     let huge = format!("2,{},museum,953900,1952030", "x".repeat(1 << 20));
     let cases: &[(&str, &[u8])] = &[
@@ -106,8 +133,13 @@ fn a_bad_row_is_rejected_with_its_reason_and_nothing_else_is_lost() {
         ("coord.range", b"2,Green House,museum,127.1,37.5"),
         ("coord.range", b"2,Green House,museum,9e99,1952030"),
     ];
-    for (reason, row) in cases {
-        let (reasons, rows) = row_fate(COLUMNS, *row);
+    cases.iter().map(|(reason, row)| (*reason, row.to_vec())).collect()
+}
+
+#[test]
+fn a_bad_row_is_rejected_with_its_reason_and_nothing_else_is_lost() {
+    for (reason, row) in bad_rows() {
+        let (reasons, rows) = row_fate(COLUMNS, row.clone());
         let shown = String::from_utf8_lossy(&row[..row.len().min(60)]);
         assert_eq!((reasons, rows), (vec![reason.to_string()], 2), "{shown}");
     }

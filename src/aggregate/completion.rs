@@ -119,6 +119,7 @@ impl OpenUpload {
             columns: self.columns.clone().unwrap_or_else(|| self.published_columns(desk.settings)),
             sheets: sheets.complete(desk.settings.aggregate.sheet_order, self.hash, desk.writer),
             errors,
+            operations: None,
             accounting: self.accounting,
             rows_sha256: self.checksum.digest(),
             incomplete,

@@ -177,7 +177,8 @@ impl Aggregate {
 fn has_same_content(before: &LedgerState, now: &LedgerState) -> bool {
     before.outcome == Outcome::Published
         && before.rows_sha256.is_some()
-        && (before.rows_sha256, &before.header, &before.topology) == (now.rows_sha256, &now.header, &now.topology)
+        && before.rows_sha256 == now.rows_sha256
+        && (&before.header, &before.crs, &before.topology) == (&now.header, &now.crs, &now.topology)
 }
 
 impl OpenUpload {

@@ -74,6 +74,8 @@ pub struct RestoredUpload {
     pub upload: UploadId,
     /// Its columns, if they are known.
     pub header: Option<Arc<[String]>>,
+    /// CRS of its own.
+    pub crs: Option<Arc<str>>,
     /// Where its present attempt begins; what stands before is not its own.
     pub begun_at: Offset,
     /// Its end-of-file marker came, and rows are missing.
@@ -121,6 +123,7 @@ impl Aggregate {
             restored.push(RestoredUpload {
                 upload: upload.id.clone(),
                 header: upload.header.clone(),
+                crs: upload.announced.crs.clone(),
                 begun_at: upload.begun_at,
                 expects_rows: upload.eof.is_some(),
             });

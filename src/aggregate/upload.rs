@@ -228,6 +228,7 @@ impl OpenUpload {
             completion_offset,
             rows_sha256: None,
             header: self.header.as_deref().map(header_hash),
+            crs: self.announced.crs.as_deref().map(str::to_owned),
             topology: topology.to_owned(),
             accounting: self.accounting,
         }

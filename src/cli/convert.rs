@@ -15,6 +15,7 @@ use super::{EXAMPLES_FIRST, Exit, Global};
 const EXAMPLES: &str = "Examples:
   sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
   sheetstream convert part-1.csv part-2.csv -t topology/places-5179.toml -o places.xlsx --charset cp949
+  sheetstream convert old.csv -t topology/places-5179.toml -o old.xlsx --crs EPSG:5181
   unzip -p markets.zip | sheetstream convert - -t topology/seoul-markets.toml -o markets.xlsx
 ";
 
@@ -47,7 +48,8 @@ impl Convert {
         }
         let files = self.files.iter().map(|path| self.input.open(path)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = self.files.iter().map(|path| upload_name(path)).collect();
-        let upload = UploadRecords::new(files, &names.join(" + "), "convert")?;
+        let upload =
+            UploadRecords::new(files, &names.join(" + "), "convert")?.with_crs(self.input.crs(Some(&topology))?);
 
         let mut progress = Progress::new("convert");
         let converted = convert(topology, &names[0], upload, &self.out, &mut |rows| progress.rows(rows))?;

@@ -8,7 +8,9 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sheetstream::file::reader::{CsvFile, Options};
+use sheetstream::map::OwnCrs;
 use sheetstream::source::encoding::Charset;
+use sheetstream::topology::Topology;
 
 use super::colours;
 
@@ -21,6 +23,9 @@ pub struct Input {
     /// Field delimiter: one character, or "tab" [default: found in the file]
     #[arg(long, value_parser = delimiter, value_name = "CHARACTER")]
     delimiter: Option<u8>,
+    /// CRS of these coordinates, such as EPSG:5181 [default: the topology's]
+    #[arg(long, value_name = "CRS")]
+    crs: Option<String>,
 }
 
 /// Charsets by the names people give them.
@@ -46,6 +51,15 @@ fn delimiter(text: &str) -> Result<u8, String> {
 }
 
 impl Input {
+    /// CRS of the coordinates, if it is not the topology's; one that the topology cannot use is refused here.
+    pub fn crs(&self, topology: Option<&Topology>) -> anyhow::Result<Option<&str>> {
+        if let (Some(crs), Some(topology)) = (&self.crs, topology) {
+            let found = OwnCrs::new(&topology.maps).operations(crs);
+            found.map_err(|rejection| anyhow::anyhow!("--crs {crs}: {}", rejection.message))?;
+        }
+        Ok(self.crs.as_deref())
+    }
+
     /// Opens a file, `-` for standard input, and says what was found in it.
     pub fn open(&self, path: &Path) -> anyhow::Result<CsvFile> {
         let charset = self.charset.map(|name| match name {

@@ -18,6 +18,7 @@ use super::{EXAMPLES_FIRST, Exit, Global};
 const EXAMPLES: &str = "Examples:
   sheetstream publish seoul.csv -t topology/seoul-markets.toml
   sheetstream publish *.csv --topic places.rows --brokers kafka-1:9092
+  sheetstream publish old.csv -t topology/places-5179.toml --crs EPSG:5181
   unzip -p markets.zip | sheetstream publish - -t topology/seoul-markets.toml --id markets-2026
 ";
 
@@ -48,22 +49,24 @@ impl Publish {
         if self.id.is_some() && self.files.len() > 1 {
             anyhow::bail!("--id names one upload, and there are {} files; publish them one by one", self.files.len());
         }
-        let topic = match (&self.topology, &self.topic) {
-            (Some(file), _) => {
-                let topology = Topology::load(file)?;
+        let topology = self.topology.as_deref().map(Topology::load).transpose()?;
+        let crs = self.input.crs(topology.as_ref())?;
+        let topic = match (&self.topology, &topology) {
+            (Some(file), Some(topology)) => {
                 if topology.source.delimiter != b',' {
                     anyhow::bail!("{}: publish writes commas; take `delimiter` out of the source", file.display());
                 }
                 topology.source.topic.to_string()
             }
-            (None, topic) => topic.clone().unwrap_or_default(),
+            (None, _) | (_, None) => self.topic.clone().unwrap_or_default(),
         };
         let runtime = super::io_runtime()?;
         let client = KafkaClient::new(runtime.handle().clone(), self.broker.config("sheetstream-publish"));
         for path in &self.files {
             let name = upload_name(path);
             let id = self.id.as_ref().unwrap_or(&name);
-            let upload = UploadRecords::new(vec![self.input.open(path)?], &name, &Uuid::new_v4().to_string())?;
+            let attempt = Uuid::new_v4().to_string();
+            let upload = UploadRecords::new(vec![self.input.open(path)?], &name, &attempt)?.with_crs(crs);
             let mut progress = Progress::new(&name);
             let rows = publish(&client, &topic, id, upload, &mut |rows| progress.rows(rows))?;
             let seconds = progress.finish().as_secs_f64();

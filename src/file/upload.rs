@@ -66,10 +66,18 @@ impl UploadRecords {
         })
     }
 
-    /// Puts a header on the begin: `ss-crs`, or where the upload comes from.
+    /// Puts a header on the begin: where the upload comes from, or what [`UploadRecords::with_crs`] does.
     pub fn announce(mut self, name: &str, value: impl Into<Bytes>) -> UploadRecords {
         self.announced.push(Header::new(name, value));
         self
+    }
+
+    /// Its coordinates are in this CRS, and not in the topology's.
+    pub fn with_crs(self, crs: Option<&str>) -> UploadRecords {
+        match crs {
+            Some(crs) => self.announce("ss-crs", crs.to_owned()),
+            None => self,
+        }
     }
 
     /// Rows so far.

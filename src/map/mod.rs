@@ -3,6 +3,7 @@
 mod area;
 pub mod geometry;
 mod number;
+mod own_crs;
 mod points;
 pub mod reproject;
 pub mod select;
@@ -14,6 +15,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use crate::processor::{ProcessError, Processor};
 use crate::record::{ColumnType, Reason, Rejection, RowBatch};
 
+pub use own_crs::OwnCrs;
 pub use reproject::{Reproject, ReprojectConfig};
 pub use select::{Select, SelectConfig};
 

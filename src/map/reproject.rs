@@ -1,5 +1,6 @@
 //! Transforms coordinates from one CRS to another, a column at a time. x is always east (longitude, easting), whatever the authority says.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
@@ -7,9 +8,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use proj::Proj;
 
 use super::area::Area;
+use super::own_crs::{REMEMBERED_MAX, refusal};
 use super::points::{Input, Point, Points};
 use super::{Shape, find};
-use crate::crs::{self, CrsKind, CrsPair};
+use crate::crs::{self, CrsError, CrsKind, CrsPair};
 use crate::processor::{ProcessError, Processor};
 use crate::record::{ColumnType, Reason, Rejection, RowBatch};
 
@@ -28,6 +30,10 @@ pub struct ReprojectConfig {
     pub decimals: u8,
     /// Whether a point outside the source CRS's area of use rejects its row.
     pub check_area: bool,
+    /// Whether an operation that ignores an unknown datum shift is taken.
+    pub allow_ballpark: bool,
+    /// Whether an upload's own CRS takes the place of the source CRS.
+    pub from_upload: bool,
 }
 
 /// Where the coordinates stand.
@@ -49,9 +55,19 @@ pub enum CoordinateInput {
 /// A row that failed, here or before, has NaN in them. A column whose name is taken already becomes `name_2`.
 pub struct Reproject {
     config: ReprojectConfig,
+    usual: Operation,
+    /// For uploads with a CRS of their own.
+    others: VecDeque<(Arc<str>, Result<Operation, Rejection>)>,
+    plan: Option<(Shape, Plan)>,
+}
+
+/// An operation that can be carried out on this thread.
+struct Operation {
+    crs: Arc<CrsPair>,
     proj: Proj,
     area: Option<Area>,
-    plan: Option<(Shape, Plan)>,
+    decimals: u8,
+    check_area: bool,
 }
 
 /// What a `reproject` does to batches of one shape.
@@ -64,13 +80,24 @@ struct Plan {
 impl Reproject {
     /// The map that `config` describes, for this thread: PROJ's objects belong to the one that makes them.
     pub fn new(config: &ReprojectConfig) -> Result<Reproject, ProcessError> {
-        let fail = |error: crs::CrsError| ProcessError { node: config.node.to_string(), message: error.to_string() };
-        Ok(Reproject {
-            proj: crs::open(&config.crs.pipeline).map_err(fail)?,
-            area: if config.check_area { Area::of(&config.crs).map_err(fail)? } else { None },
-            config: config.clone(),
-            plan: None,
-        })
+        let fail = |error: CrsError| ProcessError { node: config.node.to_string(), message: error.to_string() };
+        let usual = Operation::open(config, config.crs.clone()).map_err(fail)?;
+        Ok(Reproject { config: config.clone(), usual, others: VecDeque::new(), plan: None })
+    }
+
+    /// Where the operation for an upload's own CRS stands among [`Reproject::others`]; `None` for the usual one.
+    fn other(&mut self, own: Option<&Arc<str>>) -> Option<usize> {
+        let own = own.filter(|own| self.config.from_upload && !self.config.starts_from(own))?;
+        if let Some(known) = self.others.iter().position(|(known, _)| known == own) {
+            return Some(known);
+        }
+        let crs = self.config.under(own);
+        let opened = crs.and_then(|crs| Operation::open(&self.config, crs).map_err(|error| refusal(&error)));
+        if self.others.len() == REMEMBERED_MAX {
+            self.others.pop_front();
+        }
+        self.others.push_back((own.clone(), opened));
+        Some(self.others.len() - 1)
     }
 
     fn plan(&self, batch: &RowBatch) -> Plan {
@@ -92,14 +119,24 @@ impl Reproject {
         let types = batch.types.iter().copied().chain([computed; 2]).collect();
         Plan { input, schema: Arc::new(Schema::new(fields)), types }
     }
+}
+
+impl Operation {
+    fn open(config: &ReprojectConfig, crs: Arc<CrsPair>) -> Result<Operation, CrsError> {
+        Ok(Operation {
+            proj: crs::open(&crs.pipeline)?,
+            area: if config.check_area { Area::of(&crs)? } else { None },
+            crs,
+            decimals: config.decimals,
+            check_area: config.check_area,
+        })
+    }
 
     /// The point in the target CRS, rounded, or why its row fails.
     fn transform(&self, point: Point) -> Result<Point, Rejection> {
         let target = self.target(point);
         match target {
-            Some((x, y)) if self.is_sound(point, (x, y)) => {
-                Ok((round(x, self.config.decimals), round(y, self.config.decimals)))
-            }
+            Some((x, y)) if self.is_sound(point, (x, y)) => Ok((round(x, self.decimals), round(y, self.decimals))),
             _ => Err(self.refuse(point, target)),
         }
     }
@@ -110,16 +147,15 @@ impl Reproject {
     }
 
     fn is_sound(&self, point: Point, target: Point) -> bool {
-        !self.config.check_area
-            || (point != (0.0, 0.0) && self.area.as_ref().is_none_or(|area| area.holds(point, target)))
+        !self.check_area || (point != (0.0, 0.0) && self.area.as_ref().is_none_or(|area| area.holds(point, target)))
     }
 
     /// Says where a bad point lies and what may have happened to it.
     #[cold]
     fn refuse(&self, (x, y): Point, target: Option<Point>) -> Rejection {
-        let from = &self.config.crs.from;
+        let from = &self.crs.from;
         let label = from.label();
-        if (x, y) == (0.0, 0.0) && self.config.check_area {
+        if (x, y) == (0.0, 0.0) && self.check_area {
             return Rejection::new(
                 Reason::CoordRange,
                 format!("(0, 0) is what empty cells become, not a place in {label}"),
@@ -156,9 +192,13 @@ impl Processor for Reproject {
         let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
         let (shape, plan) = kept.unwrap_or_else(|| (Shape::of(batch), self.plan(batch)));
 
-        let points = match &plan.input {
-            Ok(input) => Points::of(&batch.columns, *input, self.config.crs.from.epsg).map(Ok),
-            Err(missing) => Some(Err(missing)),
+        let operation = match self.other(batch.crs.as_ref()) {
+            None => Ok(&self.usual),
+            Some(other) => self.others[other].1.as_ref(),
+        };
+        let points = match (&plan.input, operation) {
+            (Ok(input), Ok(operation)) => Points::of(&batch.columns, *input, operation.crs.from.epsg).map(Ok),
+            (Err(missing), _) | (_, Err(missing)) => Some(Err(missing)),
         };
         let fail = |message: String| ProcessError { node: self.config.node.to_string(), message };
         let points = points.ok_or_else(|| fail("the coordinate columns are neither text nor Float64".into()))?;
@@ -171,7 +211,7 @@ impl Processor for Reproject {
             let mut target = (f64::NAN, f64::NAN);
             if failed.next_if_eq(&row).is_none() {
                 let point = points.as_ref().map_err(|missing| (*missing).clone()).and_then(|points| points.point(row));
-                match point.and_then(|point| self.transform(point)) {
+                match point.and_then(|point| operation.map_err(Clone::clone)?.transform(point)) {
                     Ok(point) => target = point,
                     Err(rejection) => found.push((row as u32, rejection)),
                 }

@@ -21,6 +21,7 @@ pub(super) fn batch_of(schema: SchemaRef, rows: &[&[&str]]) -> RowBatch {
     RowBatch {
         upload: UploadId::new("test.csv"),
         attempt: None,
+        crs: None,
         traceparent: None,
         numbered: false,
         header: schema.fields().iter().map(|field| field.name().clone()).collect(),

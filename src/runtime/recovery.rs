@@ -195,6 +195,7 @@ mod tests {
             topology: "t".into(),
             accounting: Accounting::default(),
             header: None,
+            crs: None,
         };
         let RecoveryPlan::Rebuild { replay_from, silent_below, .. } =
             plan(None, "t", &Committed::None, &[entry], Offset(5))

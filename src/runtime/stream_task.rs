@@ -9,11 +9,12 @@ use tracing::{info, warn};
 use crate::aggregate::{
     Aggregate, AggregateContext, AggregateEvent, AggregateSettings, Phase, Standing, UploadPreview, UploadStatus,
 };
-use crate::map;
+use crate::map::{self, OwnCrs};
 use crate::metrics::{self, Outcome, TaskMetrics, TaskMoment, Unusable};
 use crate::processor::{ProcessError, Processor};
 use crate::record::{
-    Announcement, Offset, Reason, Rejection, RowBatch, SheetName, StreamElement, TaskId, TopicPartition, UploadId,
+    Announcement, Marker, MarkerRecord, Offset, Reason, Rejection, RowBatch, SheetName, StreamElement, TaskId,
+    TopicPartition, UploadId,
 };
 use crate::runtime::queries::Preview;
 use crate::runtime::recovery::{self, RecoveryPlan};
@@ -71,6 +72,7 @@ pub struct StreamTask {
     topology: Arc<Topology>,
     source: Source,
     maps: Vec<Box<dyn Processor>>,
+    own_crs: OwnCrs,
     aggregate: Aggregate,
     maker: WorkbookMaker,
     about: AboutFacts,
@@ -173,7 +175,7 @@ impl StreamTask {
         let waiting = waiting.into_iter().map(|(id, from)| (UploadId::new(id), from));
         self.source.begin_refill(open.iter().map(|open| (open.upload.clone(), open.begun_at)).chain(waiting).collect());
         for open in open {
-            self.source.restore(open.upload.clone(), open.header);
+            self.source.restore(open.upload.clone(), open.header, open.crs);
             if open.expects_rows {
                 self.source.expect_rows(&open.upload);
             }
@@ -214,6 +216,7 @@ impl StreamTask {
         Ok(StreamTask {
             partition,
             source: Source::new(Arc::new(topology.source.clone()), start.partition_count),
+            own_crs: OwnCrs::new(&topology.maps),
             maps: topology.maps.iter().map(map::build).collect::<Result<_, _>>()?,
             aggregate,
             maker,
@@ -381,14 +384,16 @@ impl StreamTask {
                     self.call_aggregate(now_ms, |aggregate, ctx| aggregate.process(batch, ctx))?;
                     self.metrics.aggregate.took(mapped.elapsed());
                 }
-                StreamElement::Marker(marker) => {
+                StreamElement::Marker(mut marker) => {
+                    let unusable = self.check_crs(&mut marker).err();
+                    let (upload, offset) = (marker.upload.clone(), marker.offset);
                     self.call_aggregate(now_ms, |aggregate, ctx| aggregate.on_marker(marker, ctx))?;
+                    if let Some(rejection) = unusable {
+                        self.fail_upload(&upload, offset, rejection, now_ms)?;
+                    }
                 }
                 StreamElement::Failed { upload, offset, rejection } => {
-                    self.call_aggregate(now_ms, |aggregate, ctx| {
-                        aggregate.fail(&upload, offset, rejection, ctx);
-                        Ok(())
-                    })?;
+                    self.fail_upload(&upload, offset, rejection, now_ms)?;
                 }
                 StreamElement::Refused { record, upload, rejection } => {
                     if self.refill_until.is_none() && record.offset >= self.silent_below {
@@ -441,6 +446,26 @@ impl StreamTask {
             metrics.rows_replayed.inc_by(batch.len() as u64);
         }
         Ok(())
+    }
+
+    /// Whether the maps can serve an upload that begins with a CRS of its own; if that is the topology's, it is none.
+    fn check_crs(&mut self, marker: &mut MarkerRecord) -> Result<(), Rejection> {
+        let Marker::Begin(announced) = &mut marker.marker else { return Ok(()) };
+        announced.crs = announced.crs.take().filter(|crs| !self.own_crs.is_usual(crs));
+        announced.crs.as_ref().map_or(Ok(()), |crs| self.own_crs.operations(crs).map(|_found| ()))
+    }
+
+    fn fail_upload(
+        &mut self,
+        upload: &UploadId,
+        offset: Offset,
+        rejection: Rejection,
+        now_ms: u64,
+    ) -> Result<(), TaskError> {
+        self.call_aggregate(now_ms, |aggregate, ctx| {
+            aggregate.fail(upload, offset, rejection, ctx);
+            Ok(())
+        })
     }
 
     /// Idle time-outs. `now_ms` is monotonic.
@@ -565,7 +590,9 @@ impl StreamTask {
     fn handle_events(&mut self, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
         for event in std::mem::take(&mut self.events) {
             match event {
-                AggregateEvent::Completed { upload, announced, ledger } => {
+                AggregateEvent::Completed { mut upload, announced, ledger } => {
+                    // Those that cannot be used have failed their upload at its beginning.
+                    upload.operations = announced.crs.as_ref().and_then(|crs| self.own_crs.operations(crs).ok());
                     self.deliver(&upload, &announced, &ledger, outbox)?;
                 }
                 AggregateEvent::Republished { upload, announced, ledger } => {

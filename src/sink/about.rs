@@ -19,6 +19,7 @@ const CELL_UNITS_MAX: usize = 32_767;
 /// Every text that stands on the two sheets.
 #[derive(Debug)]
 pub(super) struct Words {
+    lang: Lang,
     /// Name of the sheet about the workbook.
     pub about: &'static str,
     /// Name of the sheet of failed rows.
@@ -42,6 +43,7 @@ pub(super) struct Words {
 }
 
 const ENGLISH: Words = Words {
+    lang: Lang::En,
     about: "About",
     errors: "Errors",
     source: "Source",
@@ -62,6 +64,7 @@ const ENGLISH: Words = Words {
 };
 
 const KOREAN: Words = Words {
+    lang: Lang::Ko,
     about: "정보",
     errors: "오류",
     source: "원본",
@@ -81,10 +84,10 @@ const KOREAN: Words = Words {
     more_errors: ["이 밖에 거부된 행 ", "개는 표시하지 않았습니다"],
 };
 
-impl Lang {
+impl Words {
     /// The texts in this language.
-    pub(super) fn words(self) -> &'static Words {
-        match self {
+    pub fn of(lang: Lang) -> &'static Words {
+        match lang {
             Lang::En => &ENGLISH,
             Lang::Ko => &KOREAN,
         }
@@ -108,7 +111,7 @@ impl ErrorRows {
             page.cell(itoa::Buffer::new().format(error.row), ColumnType::Integer);
             page.cell(&clip(error.column.as_deref().unwrap_or_default()), ColumnType::Text);
             page.cell(error.reason.code(), ColumnType::Text);
-            page.cell(&clip(&error.message), ColumnType::Text);
+            page.cell(&clip(&error.reason.say(words.lang, &error.message)), ColumnType::Text);
             page.cell(&clip(&error.raw), ColumnType::Text);
             page.end_row();
             if page.is_full() {
@@ -172,7 +175,7 @@ pub(super) fn write_about(
     page.text(words.topology, &format!("{} {}", facts.topology, facts.topology_hash))?;
     page.text(words.product, concat!("sheetstream ", env!("CARGO_PKG_VERSION")))?;
 
-    for pair in &facts.crs {
+    for pair in complete.operations.as_ref().unwrap_or(&facts.crs) {
         page.next += 1;
         page.heading(&[words.coordinates, "", ""], header)?;
         page.text(words.from, &crs_text(&pair.from))?;

@@ -25,6 +25,8 @@ use crate::crs::CrsPair;
 use crate::record::{ColumnType, Offset, UploadHash, UploadId};
 use crate::state::keys::{Accounting, ErrorState, PageState};
 
+pub use crate::record::Lang;
+
 /// What the topology says of its sink.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SinkConfig {
@@ -59,15 +61,6 @@ pub struct WorkbookConfig {
     pub lang: Lang,
 }
 
-/// Language of what we write into a workbook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lang {
-    /// English.
-    En,
-    /// Korean.
-    Ko,
-}
-
 /// What *About* says of the topology; the same for all of its workbooks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AboutFacts {
@@ -98,6 +91,8 @@ pub struct CompleteUpload {
     pub sheets: Vec<CompleteSheet>,
     /// The first 10,000 rejected rows, by row.
     pub errors: Vec<ErrorState>,
+    /// Its coordinate operations, when it has a CRS of its own; else they are the topology's.
+    pub operations: Option<Vec<Arc<CrsPair>>>,
     /// Counts.
     pub accounting: Accounting,
     /// SHA-256 of the rows.

@@ -169,6 +169,7 @@ impl StatusRecord {
             rows_sha256: self.rows_sha256.map(|digest| digest.0),
             topology: self.topology_hash.clone(),
             header: self.header.clone(),
+            crs: self.crs.clone(),
             accounting: self.accounting,
         })
     }

@@ -76,6 +76,7 @@ impl<'a> Upload<'a> {
             columns: columns.iter().map(|name| ((*name).to_owned(), ColumnType::Auto)).collect(),
             sheets: Vec::new(),
             errors: Vec::new(),
+            operations: None,
             accounting: Accounting::default(),
             rows_sha256: [0xab; 32],
             incomplete: false,

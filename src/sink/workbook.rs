@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::page::{PageWriter, Styles};
 use crate::record::{Reason, Rejection};
-use crate::sink::about::{ErrorRows, write_about};
+use crate::sink::about::{ErrorRows, Words, write_about};
 use crate::sink::package::Package;
 use crate::sink::sheet::{Frame, RowSheet};
 use crate::sink::sheet_lists::{Listed, SheetList};
@@ -59,7 +59,7 @@ impl WorkbookMaker {
             let message = format!("{columns} columns; a worksheet has {COLUMNS_MAX} at most: drop some with a select");
             return Err(Rejection::new(Reason::SheetTooManyColumns, message));
         }
-        let words = config.lang.words();
+        let words = Words::of(config.lang);
         let mut writer = PageWriter::new(self.template.styles.clone(), config.cell_refs);
         let data = RowSheet::all(complete, &mut SheetNamer::new(&[words.about, words.errors]), rows_max)?;
         let names: Vec<&str> = complete.columns.iter().map(|(name, _)| name.as_str()).collect();

@@ -173,7 +173,7 @@ impl Batch {
         self.keys.len() >= BATCH_ROWS_MAX || self.raw.bytes_len() >= BATCH_BYTES_MAX
     }
 
-    pub(super) fn finish(self, upload: UploadId) -> RowBatch {
+    pub(super) fn finish(self, upload: UploadId, crs: Option<Arc<str>>) -> RowBatch {
         let rows = self.keys.len();
         let columns = self.columns.into_iter().map(|mut column| -> ArrayRef { Arc::new(column.finish()) });
         let schema = Arc::clone(&self.layout.schema);
@@ -183,6 +183,7 @@ impl Batch {
         RowBatch {
             upload,
             attempt: self.attempt,
+            crs,
             traceparent: self.traceparent,
             numbered: self.numbered,
             header: Arc::clone(&self.layout.header),

@@ -103,11 +103,11 @@ impl Source {
         self.refill = Some(refill);
     }
 
-    /// After a restart, the upload is open, and its rows have this header, whatever markers are read again.
-    pub fn restore(&mut self, upload: UploadId, header: Option<Arc<[String]>>) {
+    /// After a restart, the upload is open, and its rows have this header and this CRS, whatever markers are read again.
+    pub fn restore(&mut self, upload: UploadId, header: Option<Arc<[String]>>, crs: Option<Arc<str>>) {
         // A header that was read once is no wider than a worksheet.
         let layout = header.and_then(|names| self.desk.layout(&names).ok());
-        self.uploads.insert(upload.clone(), Upload::with_header(upload, layout));
+        self.uploads.insert(upload.clone(), Upload::restored(upload, layout, crs));
     }
 
     /// The records that follow are new.

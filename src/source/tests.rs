@@ -420,7 +420,7 @@ fn records_read_again_belong_to_uploads_that_were_open() {
     // k's second upload is open since offset 3 and `i` waits since 5; j has ended.
     let [k, i] = ["k", "i"].map(UploadId::new);
     source.begin_refill(vec![(k.clone(), Offset(3)), (i, Offset(5))]);
-    source.restore(k, Some(Arc::new(["c".to_owned()])));
+    source.restore(k, Some(Arc::new(["c".to_owned()])), None);
     assert_eq!(feed(&mut source, 0, records()), ["k 3.0 csv.repeated_header", "k 3.1 2", "k 4.0 3"]);
     assert_eq!(source.oldest_waiting(), Some(Offset(5)));
     source.end_refill();
@@ -432,7 +432,7 @@ fn markers_read_again_change_nothing_about_a_header() {
     let mut source = Source::new(Arc::new(config()), None);
     let k = UploadId::new("k");
     source.begin_refill(vec![(k.clone(), Offset(0))]);
-    source.restore(k, Some(Arc::new(["a".to_owned()])));
+    source.restore(k, Some(Arc::new(["a".to_owned()])), None);
     assert_eq!(feed(&mut source, 0, [row("#BEGIN"), row("#HEADER b"), row("1")]), ["k 2.0 1"]);
     source.end_refill();
     assert_eq!(feed(&mut source, 3, [row("#BEGIN"), row("#HEADER b"), row("1")]), ["k begin", "k header b", "k 5.0 1"]);

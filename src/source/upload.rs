@@ -51,6 +51,8 @@ pub(super) struct Upload {
     pub(super) id: UploadId,
     /// Of the last `begin`, else of the last rows.
     attempt: Option<Arc<str>>,
+    /// Of the `begin` of this attempt.
+    crs: Option<Arc<str>>,
     pub(super) header: Option<HeaderRead>,
     /// The EOF came and rows are missing: the next one could be the last, so rows are handed over record by record.
     expects_rows: bool,
@@ -79,6 +81,7 @@ impl Upload {
         Upload {
             id,
             attempt: None,
+            crs: None,
             header: None,
             expects_rows: false,
             has_read_rows: Some(false),
@@ -90,9 +93,9 @@ impl Upload {
     }
 
     /// After a restart: the header is known to be right.
-    pub(super) fn with_header(id: UploadId, layout: Option<Arc<Layout>>) -> Upload {
+    pub(super) fn restored(id: UploadId, layout: Option<Arc<Layout>>, crs: Option<Arc<str>>) -> Upload {
         let header = layout.map(|layout| HeaderRead { layout, offset: None, doubted: None });
-        Upload { is_restored: header.is_some(), header, has_read_rows: None, ..Upload::new(id) }
+        Upload { is_restored: header.is_some(), header, crs, has_read_rows: None, ..Upload::new(id) }
     }
 
     pub(super) fn id(&self) -> &UploadId {
@@ -140,7 +143,7 @@ impl Upload {
     /// Hands over what has been read.
     pub(super) fn flush(&mut self, desk: &mut Desk) {
         if let Some(batch) = self.batch.take() {
-            desk.out.push_back(StreamElement::Rows(batch.finish(self.id.clone())));
+            desk.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
         }
     }
 
@@ -196,13 +199,16 @@ impl Upload {
     pub(super) fn take_marker(&mut self, desk: &mut Desk, marker: MarkerRecord) {
         self.flush(desk);
         match &marker.marker {
-            Marker::Begin(_) => {
+            Marker::Begin(announced) => {
                 let is_same = self.attempt.is_some() && self.attempt == marker.attempt;
                 let is_first = self.attempt.is_none() && self.has_read_rows == Some(false) && self.failed.is_none();
                 if !is_same && !is_first {
                     let message = "another attempt began before the header of this one was known";
                     self.stop_waiting(desk, marker.offset, message);
                     *self = Upload::new(self.id.clone());
+                }
+                if !is_same {
+                    self.crs.clone_from(&announced.crs);
                 }
                 self.attempt.clone_from(&marker.attempt);
             }
@@ -232,7 +238,7 @@ impl Upload {
         let (key, attempt) = (marker.key.as_ref(), self.attempt.as_deref());
         let origin = Origin { offset: marker.offset, key, attempt, traceparent: None, first_row: None, line: 0 };
         let batch = Batch::new(&header.layout, origin);
-        desk.out.push_back(StreamElement::Rows(batch.finish(self.id.clone())));
+        desk.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
     }
 
     /// Ends what can be read of the upload. Its rows, those that waited and those that come later, go on unread behind the failure.
@@ -313,7 +319,7 @@ impl Upload {
             }
             line += 1;
             if batch.is_full() {
-                out.push_back(StreamElement::Rows(batch.finish(self.id.clone())));
+                out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
                 batch = Box::new(Batch::new(&layout, origin));
             }
         }

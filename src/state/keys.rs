@@ -9,7 +9,7 @@ use super::PagePosition;
 use crate::record::{ColumnType, Offset, Reason, RowKey, TaskId, UploadHash};
 
 /// Version of the layouts below; stands in the manifest.
-pub const STATE_FORMAT: u32 = 2;
+pub const STATE_FORMAT: u32 = 3;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -326,6 +326,8 @@ pub struct LedgerState {
     pub rows_sha256: Option<[u8; 32]>,
     /// First 16 hex digits of SHA-256 over its column names, each followed by LF. Rows under another header are other content.
     pub header: Option<String>,
+    /// CRS of its own. Rows under another one are other content, too.
+    pub crs: Option<String>,
     /// Hash of the topology.
     pub topology: String,
     /// Rows written, for the answer to the same content.

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::chain::{self, NAME_LENGTH_MAX, check_name};
 use super::columns::{Columns, check_distinct};
+use super::maps::mark_source_crs;
 use super::problem::{Findings, list, nearest};
 use super::spec::{AggregateSpec, HeaderSpec, NodeKind, SinkSpec, SourceSpec, TopologySpec};
 use super::{Topology, hash, sheet};
@@ -42,7 +43,8 @@ pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<To
             NodeKind::Sink(spec) => sink = Some(compile_sink(node_name, name, spec)),
         }
     }
-    let maps = maps.into_iter().collect::<Option<Vec<MapConfig>>>()?;
+    let mut maps = maps.into_iter().collect::<Option<Vec<MapConfig>>>()?;
+    mark_source_crs(&mut maps);
     let mut topology =
         Topology { name: name.into(), hash: "".into(), source: source?, maps, aggregate: aggregate?, sink: sink? };
     topology.hash = hash::hash(&topology);

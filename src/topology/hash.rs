@@ -68,14 +68,23 @@ fn source(config: &SourceConfig) -> Value {
 
 fn map(config: &MapConfig) -> Value {
     match config {
-        MapConfig::Reproject(ReprojectConfig { node: _, crs, input, into, decimals, check_area }) => {
+        MapConfig::Reproject(ReprojectConfig {
+            node: _,
+            crs,
+            input,
+            into,
+            decimals,
+            check_area,
+            allow_ballpark,
+            from_upload,
+        }) => {
             let input = match input {
                 CoordinateInput::Columns { x, y } => json!(["columns", x, y]),
                 CoordinateInput::Geometry(candidates) => json!(["geometry", candidates]),
             };
             // The operation as well: another PROJ database may choose another one.
             let crs = json!([crs.from.definition, crs.to.definition, crs.operation, crs.pipeline]);
-            json!(["reproject", crs, input, into, decimals, check_area])
+            json!(["reproject", crs, input, into, decimals, check_area, allow_ballpark, from_upload])
         }
         MapConfig::Select(SelectConfig { node: _, columns }) => json!(["select", columns]),
     }

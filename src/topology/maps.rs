@@ -169,7 +169,27 @@ fn compile_reproject(
         CrsKind::Geographic => DEGREE_DECIMALS,
         CrsKind::Projected => METRE_DECIMALS,
     });
-    Some(MapConfig::Reproject(ReprojectConfig { node, crs, input, into: into?, decimals, check_area: spec.check_area }))
+    Some(MapConfig::Reproject(ReprojectConfig {
+        node,
+        crs,
+        input,
+        into: into?,
+        decimals,
+        check_area: spec.check_area,
+        allow_ballpark: spec.allow_ballpark,
+        from_upload: false,
+    }))
+}
+
+/// An upload's own CRS takes the place of the one that its points are published in: what the first `reproject` starts from.
+pub(super) fn mark_source_crs(maps: &mut [MapConfig]) {
+    let mut published = None;
+    for map in maps {
+        if let MapConfig::Reproject(map) = map {
+            let from = published.get_or_insert_with(|| map.crs.from.definition.clone());
+            map.from_upload = map.crs.from.definition == *from;
+        }
+    }
 }
 
 fn check_coordinates(input: &CoordinateSpec, columns: &Columns, findings: &mut Findings) {

@@ -116,6 +116,7 @@ fn batch(upload: &str, attempt: Option<&str>, rows: &[Row]) -> RowBatch {
     RowBatch {
         upload: UploadId::new(upload),
         attempt: attempt.map(Arc::from),
+        crs: None,
         traceparent: None,
         numbered,
         header: Arc::new(["sheet".into(), "value".into()]),

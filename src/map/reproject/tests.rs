@@ -17,6 +17,8 @@ fn config(from: &str, to: &str) -> ReprojectConfig {
         input: CoordinateInput::Columns { x: vec!["x".into(), "엑스".into()], y: vec!["y".into()] },
         into: ["lon".into(), "lat".into()],
         check_area: true,
+        allow_ballpark: false,
+        from_upload: true,
     }
 }
 
@@ -216,6 +218,32 @@ fn a_second_reproject_reads_what_the_first_computed() {
     Reproject::new(&back).unwrap().process(&mut batch).unwrap();
     assert_near((numbers(&batch, "e")[0], numbers(&batch, "n")[0]), (953900.0, 1952030.0), 1e-3);
     assert_eq!(reasons(&batch), [(1, Reason::CoordMissing)]);
+}
+
+#[test]
+fn a_crs_of_the_uploads_own_takes_the_place_of_the_source_crs() {
+    let mut node = reproject("EPSG:5179", "EPSG:4326");
+    let mut point = |own: Option<&str>, x: &str, y: &str| {
+        let mut batch = batch(&["x", "y"], &[&[x, y]]);
+        batch.crs = own.map(Arc::from);
+        node.process(&mut batch).unwrap();
+        let fate = batch.rejected.pop().map(|(_, rejection)| rejection.reason);
+        (numbers(&batch, "lon")[0], numbers(&batch, "lat")[0], fate)
+    };
+    let (lon, lat, _) = point(None, "953900", "1952030");
+    assert_eq!(point(Some("epsg:5179"), "953900", "1952030"), (lon, lat, None));
+    let (own_lon, own_lat, fate) = point(Some("EPSG:5181"), "198056.37", "451885.03");
+    assert_near((own_lon, own_lat), (126.97800003693517, 37.56649999470258), 1e-9);
+    assert_eq!(fate, None);
+    assert_eq!(point(Some("EPSG:5181"), "953900", "1952030").2, Some(Reason::CoordRange));
+    assert_eq!(point(Some("EPSG:0"), "953900", "1952030").2, Some(Reason::UploadCrs));
+    assert_eq!(point(None, "953900", "1952030"), (lon, lat, None));
+
+    let fixed = ReprojectConfig { from_upload: false, ..config("EPSG:5179", "EPSG:4326") };
+    let mut batch = batch(&["x", "y"], &[&["953900", "1952030"]]);
+    batch.crs = Some("EPSG:5181".into());
+    Reproject::new(&fixed).unwrap().process(&mut batch).unwrap();
+    assert_eq!(numbers(&batch, "lon"), [lon]);
 }
 
 #[test]

@@ -1,0 +1,79 @@
+//! Uploads with a CRS of their own (`ss-crs`): it takes the place of the one that the topology's first `reproject` starts from, in every map
+//! that starts from that.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::{MapConfig, ReprojectConfig};
+use crate::crs::{CrsError, CrsPair};
+use crate::record::{Reason, Rejection};
+
+/// CRSs that are remembered; finding the operations of one takes some 5 ms.
+pub(super) const REMEMBERED_MAX: usize = 16;
+
+/// The coordinate operations of one topology, for any CRS that an upload brings.
+pub struct OwnCrs {
+    maps: Vec<ReprojectConfig>,
+    remembered: VecDeque<(Arc<str>, Operations)>,
+}
+
+/// Of each `reproject` map in order, or why an upload with this CRS cannot be served.
+type Operations = Result<Vec<Arc<CrsPair>>, Rejection>;
+
+impl OwnCrs {
+    /// For these maps.
+    pub fn new(maps: &[MapConfig]) -> OwnCrs {
+        let reprojects = maps.iter().filter_map(|map| match map {
+            MapConfig::Reproject(reproject) => Some(reproject.clone()),
+            MapConfig::Select(_) => None,
+        });
+        OwnCrs { maps: reprojects.collect(), remembered: VecDeque::new() }
+    }
+
+    /// Whether it is the topology's CRS after all, so that nothing is different.
+    pub fn is_usual(&self, crs: &str) -> bool {
+        self.maps.first().is_some_and(|map| map.starts_from(crs))
+    }
+
+    /// The operations for an upload with this CRS.
+    ///
+    /// # Errors
+    /// `upload.crs`, with what to do.
+    pub fn operations(&mut self, crs: &str) -> Result<Vec<Arc<CrsPair>>, Rejection> {
+        if let Some((_, known)) = self.remembered.iter().find(|(known, _)| **known == *crs) {
+            return known.clone();
+        }
+        let found = self.find(crs);
+        if self.remembered.len() == REMEMBERED_MAX {
+            self.remembered.pop_front();
+        }
+        self.remembered.push_back((crs.into(), found.clone()));
+        found
+    }
+
+    fn find(&self, crs: &str) -> Operations {
+        if self.maps.is_empty() {
+            let message =
+                "it names a CRS of its own and the topology does not reproject: publish it without one (ss-crs)";
+            return Err(Rejection::new(Reason::UploadCrs, message));
+        }
+        self.maps.iter().map(|map| if map.from_upload { map.under(crs) } else { Ok(map.crs.clone()) }).collect()
+    }
+}
+
+impl ReprojectConfig {
+    /// Whether this is the CRS that it starts from.
+    pub(super) fn starts_from(&self, crs: &str) -> bool {
+        self.crs.from.definition.eq_ignore_ascii_case(crs)
+    }
+
+    /// The operation for an upload with this CRS.
+    pub(super) fn under(&self, crs: &str) -> Result<Arc<CrsPair>, Rejection> {
+        let found = CrsPair::resolve(crs, &self.crs.to.definition, self.allow_ballpark);
+        found.map(Arc::new).map_err(|error| refusal(&error))
+    }
+}
+
+pub(super) fn refusal(error: &CrsError) -> Rejection {
+    Rejection::new(Reason::UploadCrs, format!("its own CRS (ss-crs) cannot be used: {error}"))
+}
