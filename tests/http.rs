@@ -11,22 +11,36 @@ use http::{connect, get, raw, request};
 use sheetstream::http::{HttpConfig, HttpError, HttpParts, HttpServer, start};
 use sheetstream::kafka::KafkaConfig;
 use sheetstream::runtime::health::Health;
+use sheetstream::runtime::queries::Queries;
+use sheetstream::topology::Topology;
 
 fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().expect("an address")
 }
 
+/// Two topologies, of which one transforms coordinates, and no broker.
+fn parts() -> HttpParts {
+    let topology = |name: &str, map: &str| {
+        let text = format!(
+            "name = \"{name}\"\n[[source]]\nname = \"rows\"\nheader = \"first\"\n{map}[[aggregate]]\nname = \"sheets\"\nsheet = \"kind\"\n[[sink]]\nname = \"books\"\n"
+        );
+        Arc::new(Topology::parse(&text, name, &|_| None).expect("a topology"))
+    };
+    let map = r#"[[map]]
+name = "wgs84"
+reproject = { from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }
+"#;
+    HttpParts {
+        topologies: vec![topology("places", map), topology("plain", "")],
+        kafka: KafkaConfig::new(["127.0.0.1:1"], "test"),
+        health: Arc::new(Health::new(0)),
+        queries: Queries::default(),
+    }
+}
+
 /// A server whose broker is not there.
 fn serve(config: HttpConfig) -> HttpServer {
-    start(
-        config,
-        HttpParts {
-            topologies: vec![],
-            kafka: KafkaConfig::new(["127.0.0.1:1"], "test"),
-            health: Arc::new(Health::new(0)),
-        },
-    )
-    .expect("it starts")
+    start(config, parts()).expect("it starts")
 }
 
 #[test]
@@ -94,11 +108,6 @@ fn a_head_that_never_ends_is_answered_with_408() {
 #[test]
 fn a_server_on_the_network_needs_a_token() {
     let config = HttpConfig::new("0.0.0.0:0".parse().expect("an address"));
-    let parts = || HttpParts {
-        topologies: vec![],
-        kafka: KafkaConfig::new(["127.0.0.1:1"], "test"),
-        health: Arc::new(Health::new(0)),
-    };
     assert!(matches!(start(config.clone(), parts()), Err(HttpError::NoToken(_))));
 
     let server = serve(HttpConfig { token: Some("secret".into()), ..config });
@@ -124,12 +133,7 @@ fn a_server_on_the_network_needs_a_token() {
 fn an_address_in_use_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind(loopback()).expect("a port");
     let address = taken.local_addr().expect("bound");
-    let parts = HttpParts {
-        topologies: vec![],
-        kafka: KafkaConfig::new(["127.0.0.1:1"], "test"),
-        health: Arc::new(Health::new(0)),
-    };
-    let error = start(HttpConfig::new(address), parts).err().expect("the port is taken");
+    let error = start(HttpConfig::new(address), parts()).err().expect("the port is taken");
     assert!(error.to_string().contains(&address.to_string()), "{error}");
 }
 
@@ -141,4 +145,183 @@ fn a_stop_does_not_wait_for_an_idle_client() {
     assert_eq!(http::answer(&mut idle).status, 200);
     server.stop();
     assert_eq!(idle.read(&mut [0]).expect("an end"), 0);
+}
+
+const FILE: &str = "kind,x,y\nmuseum,953000,1952000\n";
+
+/// A multipart form of these parts: the head behind `Content-Disposition: form-data; `, and the body.
+fn form(parts: &[(&str, &str)]) -> Vec<u8> {
+    let part = |(head, body): &(&str, &str)| format!("--b\r\ncontent-disposition: form-data; {head}\r\n\r\n{body}\r\n");
+    (parts.iter().map(part).collect::<String>() + "--b--\r\n").into_bytes()
+}
+
+#[test]
+fn bad_uploads_are_refused_each_with_its_status() {
+    let server = serve(HttpConfig { upload_bytes_max: 5 << 20, ..HttpConfig::new(loopback()) });
+    let to = server.address();
+    let multipart = ("content-type", "multipart/form-data; boundary=b");
+    let file = ("name=\"file\"; filename=\"a.csv\"", FILE);
+    let long_name = format!("topology=plain&name={}", "x".repeat(4 << 10));
+    let many: Vec<(&str, &str)> = std::iter::repeat_n(("name=\"crs\"", "EPSG:4326"), 10_000).collect();
+    let named = |name: &str| format!("name=\"file\"; filename=\"{name}\"");
+    let long = named(&"x".repeat(4 << 10));
+    let endless = format!("--b\r\nx: {}", "x".repeat(2 << 20)).into_bytes();
+    type Case<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>, Vec<u8>, u16, &'a str);
+    let cases: Vec<Case<'_>> = vec![
+        ("no topology named", "", vec![], FILE.into(), 400, "topology"),
+        ("unknown topology", "topology=nowhere", vec![], FILE.into(), 404, "unknown-topology"),
+        ("too large", "topology=plain", vec![], vec![b'x'; 6 << 20], 413, "too-large"),
+        (
+            "zip",
+            "topology=plain&name=a.csv",
+            vec![("content-type", "text/csv")],
+            b"PK\x03\x04zip".to_vec(),
+            415,
+            "not-text",
+        ),
+        ("gzip as a file", "topology=plain", vec![], b"\x1f\x8b\x08\0".to_vec(), 415, "not-text"),
+        (
+            "gzip as an encoding",
+            "topology=plain",
+            vec![("content-encoding", "gzip")],
+            FILE.into(),
+            415,
+            "content-encoding",
+        ),
+        ("binary", "topology=plain", vec![], vec![0; 100], 415, "not-text"),
+        ("empty", "topology=plain", vec![], b"\n\n".to_vec(), 400, "header"),
+        ("broken header", "topology=plain", vec![], b"a,\"b\n1,2\n".to_vec(), 400, "header"),
+        ("name too long", &long_name, vec![], FILE.into(), 400, "name"),
+        ("zero byte in the name", "topology=plain&name=a%00b", vec![], FILE.into(), 400, "name"),
+        ("topology twice", "topology=plain&topology=places", vec![], FILE.into(), 400, "query"),
+        ("unknown CRS", "topology=places&crs=EPSG:99999", vec![], FILE.into(), 422, "crs"),
+        ("CRS for nothing", "topology=plain&crs=EPSG:5181", vec![], FILE.into(), 422, "crs"),
+        (
+            "no boundary",
+            "topology=plain",
+            vec![("content-type", "multipart/form-data")],
+            form(&[file]),
+            400,
+            "multipart",
+        ),
+        (
+            "other boundary",
+            "topology=plain",
+            vec![("content-type", "multipart/form-data; boundary=c")],
+            form(&[file]),
+            400,
+            "multipart",
+        ),
+        (
+            "cut off",
+            "topology=plain",
+            vec![multipart],
+            b"--b\r\ncontent-disposition: form-data; name=\"file\"\r\n\r\na,b".to_vec(),
+            400,
+            "multipart",
+        ),
+        ("10,000 parts", "topology=plain", vec![multipart], form(&many), 400, "multipart"),
+        ("endless head of a part", "topology=plain", vec![multipart], endless, 400, "multipart"),
+        ("no file", "topology=plain", vec![multipart], form(&[("name=\"crs\"", "EPSG:4326")]), 400, "multipart"),
+        ("two files", "topology=plain", vec![multipart], form(&[file, file]), 400, "multipart"),
+        (
+            "unknown part",
+            "topology=plain",
+            vec![multipart],
+            form(&[("name=\"nonsense\"", "1"), file]),
+            400,
+            "multipart",
+        ),
+        ("name of a part too long", "topology=plain", vec![multipart], form(&[(&long, FILE)]), 400, "name"),
+        (
+            "zip in a form",
+            "topology=plain",
+            vec![multipart],
+            form(&[("name=\"file\"", "PK\u{3}\u{4}zip")]),
+            415,
+            "not-text",
+        ),
+        (
+            "unknown topology in a form",
+            "",
+            vec![multipart],
+            form(&[("name=\"topology\"", "nowhere"), file]),
+            404,
+            "unknown-topology",
+        ),
+    ];
+    for (what, query, headers, body, status, kind) in cases {
+        let answer = http::send(to, "POST", &format!("/uploads?{query}"), &headers, &body);
+        assert_eq!((answer.status, answer.problem().as_str()), (status, kind), "{what}: {}", answer.text());
+    }
+    server.stop();
+}
+
+#[test]
+fn a_zip_is_told_to_look_like_one() {
+    let server = serve(HttpConfig::new(loopback()));
+    let answer = http::send(server.address(), "POST", "/uploads?topology=plain", &[], b"PK\x03\x04and so on");
+    assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains("looks like zip")), "{answer:?}");
+    assert_eq!(answer.json()["field"], "file");
+    server.stop();
+}
+
+/// Bodies whose sender means ill: the head's further lines, what is sent of the body, whether the sender then hangs up.
+#[test]
+fn bodies_that_lie_or_do_not_end_are_answered() {
+    let server = serve(HttpConfig { upload_bytes_max: 1_000, ..HttpConfig::new(loopback()) });
+    let to = server.address();
+    let cases: [(&str, &str, Vec<u8>, bool, u16); 5] = [
+        ("declared too large, nothing sent", "content-length: 1001", vec![], false, 413),
+        (
+            "too large in chunks",
+            "transfer-encoding: chunked",
+            [b"800\r\n".to_vec(), vec![b'x'; 0x800], b"\r\n".to_vec()].concat(),
+            false,
+            413,
+        ),
+        ("shorter than declared", "content-length: 100", FILE.into(), true, 400),
+        ("no byte for 10 s", "content-length: 100", FILE.into(), false, 408),
+        ("chunks without an end", "transfer-encoding: chunked", b"3\r\na,b\r\n".to_vec(), false, 408),
+    ];
+    // Side by side, since some of them wait.
+    std::thread::scope(|scope| {
+        for (what, header, body, hangs_up, status) in &cases {
+            scope.spawn(move || {
+                let head = format!("POST /uploads?topology=plain HTTP/1.1\r\nhost: localhost\r\n{header}\r\n\r\n");
+                let mut stream = connect(to);
+                stream.write_all(head.as_bytes()).expect("sent");
+                stream.write_all(body).expect("sent");
+                if *hangs_up {
+                    stream.shutdown(std::net::Shutdown::Write).expect("shut down");
+                }
+                let answer = http::answer(&mut stream);
+                assert_eq!(answer.status, *status, "{what}: {answer:?}");
+                answer.problem();
+            });
+        }
+    });
+    server.stop();
+}
+
+#[test]
+fn without_a_broker_an_upload_is_put_off() {
+    let server = serve(HttpConfig::new(loopback()));
+    let answer = http::send(server.address(), "POST", "/uploads?topology=places&name=a.csv", &[], FILE.as_bytes());
+    assert_eq!((answer.status, answer.problem().as_str()), (503, "broker"));
+    assert!(answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{answer:?}");
+    assert_eq!(get(server.address(), "/uploads").json()["uploads"], serde_json::json!([]), "nothing was begun");
+    server.stop();
+}
+
+#[test]
+fn topologies_tell_what_uploads_become() {
+    let server = serve(HttpConfig::new(loopback()));
+    let list = get(server.address(), "/topologies").json();
+    assert_eq!(list[0]["name"], "places");
+    assert_eq!((&list[0]["crs"]["from"], &list[0]["crs"]["to"]), (&"EPSG:5179".into(), &"EPSG:4326".into()));
+    assert_eq!((&list[0]["sheet"], &list[0]["lang"]), (&"kind".into(), &"en".into()));
+    assert_eq!(list[0]["source"]["topic"], "places.rows");
+    assert_eq!(list[1]["crs"], serde_json::Value::Null);
+    server.stop();
 }

@@ -79,7 +79,7 @@ impl Run {
         let shown = topologies.iter().cloned().map(Arc::new).collect();
         let kafka = config.kafka.clone();
         let streams = Streams::new(topologies, config);
-        let parts = HttpParts { topologies: shown, kafka, health: streams.health() };
+        let parts = HttpParts { topologies: shown, kafka, health: streams.health(), queries: streams.queries() };
         let server = self.http.config(None).map(|config| http::start(config, parts)).transpose()?;
         let outcome = streams.run(&stop);
         if let Some(server) = server {

@@ -66,32 +66,57 @@ struct Open {
     chunks: BTreeMap<u32, Bytes>,
 }
 
-impl ChunkJoiner {
-    /// Takes one record of the workbook topic; a workbook comes back with its last chunk.
-    pub fn join(&mut self, record: &Record) -> Result<Option<FetchedWorkbook>, FetchError> {
+/// What the headers of a record say that it is.
+#[derive(Clone, Copy, Debug)]
+pub struct ChunkHead<'a> {
+    /// Upload id as published.
+    pub upload: &'a str,
+    /// Revision, from 1.
+    pub revision: u32,
+    /// SHA-256 of the file in hex, as claimed.
+    pub sha256: &'a str,
+    /// Name of the file.
+    pub filename: &'a str,
+    /// Number of the chunk, from 1.
+    pub number: u32,
+    /// Chunks of the workbook.
+    pub count: u32,
+}
+
+impl<'a> ChunkHead<'a> {
+    /// Reads the headers of a record of a workbook topic.
+    pub fn of(record: &'a Record) -> Result<ChunkHead<'a>, FetchError> {
         let text = |header: &'static str| {
             let found = record.headers.iter().rev().find(|h| &*h.name == header).and_then(|h| h.value.as_deref());
             let found = found.and_then(|value| std::str::from_utf8(value).ok());
             found.ok_or(FetchError::Header { offset: record.offset.0, header })
         };
         let unreadable = |header| FetchError::Header { offset: record.offset.0, header };
-        let (upload, sha256) = (text("ss-upload")?.to_owned(), text("ss-sha256")?.to_owned());
+        let (upload, sha256) = (text("ss-upload")?, text("ss-sha256")?);
         let revision = text("ss-revision")?.parse().map_err(|_| unreadable("ss-revision"))?;
-        let (i, n) = match text("ss-chunk") {
+        let (number, count) = match text("ss-chunk") {
             Err(_) => (1, 1),
             Ok(chunk) => parse_chunk(chunk).ok_or(unreadable("ss-chunk"))?,
         };
-        let value = record.value.clone().unwrap_or_default();
+        let filename = text("ss-filename").unwrap_or("workbook.xlsx");
+        Ok(ChunkHead { upload, revision, sha256, filename, number, count })
+    }
+}
 
-        let key = (upload, revision, sha256);
+impl ChunkJoiner {
+    /// Takes one record of the workbook topic; a workbook comes back with its last chunk.
+    pub fn join(&mut self, record: &Record) -> Result<Option<FetchedWorkbook>, FetchError> {
+        let head = ChunkHead::of(record)?;
+        let value = record.value.clone().unwrap_or_default();
+        let key = (head.upload.to_owned(), head.revision, head.sha256.to_owned());
         self.records += 1;
         if !self.open.contains_key(&key) && self.open.len() >= OPEN_SETS_MAX {
             let oldest = self.open.iter().min_by_key(|(_, open)| open.since).map(|(key, _)| key.clone());
             oldest.and_then(|key| self.open.remove(&key));
         }
         let open = self.open.entry(key.clone()).or_insert(Open { since: self.records, chunks: BTreeMap::new() });
-        open.chunks.insert(i, value);
-        if u32::try_from(open.chunks.len()) != Ok(n) {
+        open.chunks.insert(head.number, value);
+        if u32::try_from(open.chunks.len()) != Ok(head.count) {
             return Ok(None);
         }
         let chunks: Vec<Bytes> =
@@ -103,7 +128,7 @@ impl ChunkJoiner {
         if found != expected {
             return Err(FetchError::Checksum { upload, found, expected });
         }
-        let filename = text("ss-filename").unwrap_or("workbook.xlsx").to_owned();
+        let filename = head.filename.to_owned();
         Ok(Some(FetchedWorkbook { upload, revision, filename, sha256: expected, chunks }))
     }
 }

@@ -1,5 +1,7 @@
 //! The two ends that people hold: publishing files, fetching workbooks.
 
+pub mod download;
 pub mod fetch;
 pub mod publish;
+pub mod rejects;
 pub mod uploads;

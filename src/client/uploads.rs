@@ -108,6 +108,8 @@ pub struct Upload {
     pub rows_per_second: Option<f64>,
     /// When its last row should be taken in, in milliseconds since 1970.
     pub estimated_end_ms: Option<i64>,
+    /// When this process began to publish it, in milliseconds since 1970.
+    pub begun_at_ms: Option<i64>,
     /// When it was last heard of, in milliseconds since 1970.
     pub updated_at_ms: i64,
     /// Its workbook.
@@ -125,6 +127,7 @@ struct Publication {
     name: String,
     crs: Option<String>,
     topology_hash: String,
+    begun_ms: i64,
     rows: u64,
     is_complete: bool,
     failure: Option<StatusFailure>,
@@ -254,6 +257,7 @@ impl UploadIndex {
                 name: name.to_owned(),
                 crs: crs.map(str::to_owned),
                 topology_hash: topology_hash.to_owned(),
+                begun_ms: now,
                 rows: 0,
                 is_complete: false,
                 failure: None,
@@ -377,6 +381,7 @@ impl Entry {
             rows_published: publication.map(|publication| publication.rows),
             rows_per_second,
             estimated_end_ms,
+            begun_at_ms: publication.map(|publication| publication.begun_ms),
             updated_at_ms: self.place.0,
             workbook: status.and_then(|status| status.workbook.clone()),
             failure: failure.or_else(|| status.and_then(|status| status.failure.clone())),

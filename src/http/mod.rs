@@ -14,6 +14,10 @@
 //! | `POST /uploads?topology=&name=&crs=` | a CSV file as raw body, or a multipart form with the fields `topology`, `name`, `crs` and the part `file`; an *upload* with `file: {charset, delimiter, columns, bytes}`, after every record is acknowledged. 201 and `Location`; 200 when this content is there or under way already |
 //! | `GET /uploads?topology=&limit=50` | `{uploads: [upload]}`, the one heard of last first |
 //! | `GET /uploads/{id}?topology=` | an *upload*; `topology` is needed only where two topologies have the same id |
+//! | `GET /uploads/{id}/events` | server-sent events: `upload` with the *upload* at each change, `end` with its final state, then the end |
+//! | `GET /uploads/{id}/preview` | `{state, sheets: [{name, columns, rows, head: [[{text, kind}]]}], sheets_total}`: first rows of the first sheets, while it is open and when it is done |
+//! | `GET /uploads/{id}/rejects` | `{rejects: [{row, column, reason, message, raw, is_clipped}], is_complete}`: rows that were refused, the first 1,000 |
+//! | `GET /workbooks/{id}` | the XLSX file, `ETag` its SHA-256, in ranges too; 404 while there is none, 410 when its topic no longer holds it |
 //! | `DELETE /uploads/{id}` | 202 and the *upload*: a marker is published that gives it up; 409 when it has ended |
 //! | `POST /session`, `DELETE /session` | 204: a cookie in exchange for `Authorization: Bearer TOKEN`, for links and event streams of the page; takes it away |
 //!
@@ -23,6 +27,7 @@
 //! `PUBLISHED`, `FAILED`, `ABORTED` and `EXPIRED` are final. Names are `snake_case`, times are milliseconds since 1970 and end in `_ms`.
 
 mod body;
+mod events;
 mod form;
 mod guard;
 mod listener;
@@ -33,6 +38,7 @@ mod spool;
 mod topologies;
 mod uploads;
 mod version;
+mod workbooks;
 
 use std::io;
 use std::net::SocketAddr;
@@ -54,6 +60,7 @@ pub use site::Site;
 
 use crate::kafka::{KafkaClient, KafkaConfig};
 use crate::runtime::health::Health;
+use crate::runtime::queries::Queries;
 use crate::topology::Topology;
 use problem::Problem;
 
@@ -98,7 +105,6 @@ impl HttpConfig {
 }
 
 /// What the server shows and uses.
-#[derive(Debug)]
 pub struct HttpParts {
     /// The topologies that run.
     pub topologies: Vec<Arc<Topology>>,
@@ -106,6 +112,8 @@ pub struct HttpParts {
     pub kafka: KafkaConfig,
     /// How the process is.
     pub health: Arc<Health>,
+    /// Asks the tasks of this process.
+    pub queries: Queries,
 }
 
 /// Why the server cannot start.
@@ -197,6 +205,8 @@ fn router(site: Shared) -> Router {
         .merge(operations::routes())
         .merge(topologies::routes())
         .merge(uploads::routes())
+        .merge(events::routes())
+        .merge(workbooks::routes())
         .route("/session", post(guard::session_begin).delete(guard::session_end))
         .fallback(async || Problem::not_found("not-found", "there is nothing under this path"))
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED, String::new()))

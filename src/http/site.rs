@@ -7,10 +7,12 @@ use tokio::sync::{Semaphore, watch};
 use super::guard::Visitors;
 use super::problem::Problem;
 use super::spool::SpoolRoom;
+use super::workbooks::WorkbookCache;
 use super::{HttpConfig, HttpParts};
 use crate::client::uploads::UploadIndex;
 use crate::kafka::KafkaClient;
 use crate::runtime::health::Health;
+use crate::runtime::queries::Queries;
 use crate::topology::Topology;
 
 /// Uploads of the largest size that may lie in temporary files at the same time.
@@ -30,12 +32,16 @@ pub struct Site {
     pub(super) spool_room: Arc<SpoolRoom>,
     /// Uploads that are published at the same time.
     pub(super) publishers: Semaphore,
+    /// Files of workbooks that were asked for.
+    pub(super) workbooks: WorkbookCache,
     /// Who asked how often.
     pub(super) visitors: Mutex<Visitors>,
     /// Becomes true when the server stops; streams of events end then.
     pub stopping: watch::Receiver<bool>,
     /// How the process is.
     pub health: Arc<Health>,
+    /// Asks the tasks of this process.
+    pub queries: Queries,
     topologies: RwLock<Vec<Arc<Topology>>>,
 }
 
@@ -52,9 +58,11 @@ impl Site {
             uploads: Arc::default(),
             spool_room: Arc::new(SpoolRoom::new(config.spool_dir.clone(), room)),
             publishers: Semaphore::new(PUBLISHERS),
+            workbooks: WorkbookCache::default(),
             visitors: Mutex::default(),
             stopping,
             health: parts.health,
+            queries: parts.queries,
             topologies: RwLock::default(),
             config,
         };

@@ -320,7 +320,7 @@ async fn list(State(site): State<Shared>, Query(query): Query<ListQuery>) -> Jso
 /// `?topology=` tells uploads of the same id apart.
 #[derive(Deserialize)]
 pub(super) struct OfTopology {
-    topology: Option<String>,
+    pub topology: Option<String>,
 }
 
 /// The upload of that id.

@@ -8,7 +8,7 @@ use kafka_protocol::messages::{CreateTopicsRequest, DescribeConfigsRequest, Topi
 
 use super::wire::cluster::{Bounds, Cluster, text};
 use super::{Code, KafkaClient, KafkaError};
-use crate::record::TopicPartition;
+use crate::record::{Offset, TopicPartition};
 use crate::transport::TransportError;
 
 /// Resource type of a topic in `DescribeConfigs`.
@@ -102,6 +102,13 @@ impl KafkaClient {
                 }
             }
         })?)
+    }
+    /// The first record of a partition that is not older than `timestamp_ms`; `None` when all are.
+    pub fn offset_at(&self, partition: &TopicPartition, timestamp_ms: i64) -> Result<Option<Offset>, TransportError> {
+        // Negative times have meanings of their own.
+        let asked = self.cluster.offset_at(partition, self.config().isolation, timestamp_ms.max(0));
+        let found = self.block_on(asked)?;
+        Ok((found.0 >= 0).then_some(found))
     }
     /// Where a partition begins and ends now.
     pub fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, TransportError> {

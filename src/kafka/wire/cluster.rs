@@ -236,6 +236,24 @@ impl Cluster {
             }
         }
     }
+    /// The first offset of a partition whose record is not older than `timestamp_ms`, -1 when all are; retries until the deadline.
+    pub async fn offset_at(
+        &self,
+        partition: &TopicPartition,
+        isolation: Isolation,
+        timestamp_ms: i64,
+    ) -> Result<Offset, KafkaError> {
+        let mut backoff = self.backoff("list offsets");
+        loop {
+            match self.list_offset(partition, isolation, timestamp_ms).await {
+                Ok(offset) => return Ok(offset),
+                Err(error) => {
+                    self.forget_topic(&partition.topic);
+                    backoff.wait(error).await?;
+                }
+            }
+        }
+    }
     async fn list_offset(
         &self,
         partition: &TopicPartition,

@@ -1,0 +1,173 @@
+//! The rows of an upload that were refused, read back from the topic of dead letters.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::kafka::KafkaClient;
+use crate::kafka::partitioner::partition_for_key;
+use crate::record::{Offset, Record, TopicPartition};
+use crate::transport::{Fetcher, TransportError};
+
+/// Rows that are read at most.
+pub const REJECTS_MAX: usize = 1_000;
+/// Bytes of a row that are shown.
+const RAW_BYTES_MAX: usize = 4 << 10;
+/// A row is refused after its upload began, by clocks that may differ by this much.
+const EARLIER_MS: i64 = 60_000;
+/// Longest wait of one fetch.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Whose rows are looked for.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The topic of dead letters.
+    pub topic: String,
+    /// Id of the upload.
+    pub upload: String,
+    /// Partition of the source topic that the upload is in.
+    pub partition: i32,
+    /// Its first offset there: letters of lower ones are of earlier revisions.
+    pub first: Offset,
+    /// How many there are.
+    pub count: u64,
+    /// When the upload began, in milliseconds since 1970, if that is known: where the search begins.
+    pub begun_ms: Option<i64>,
+}
+
+/// A row that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reject {
+    /// Number of the row, from 1; `None` for a record that is no row.
+    pub row: Option<u64>,
+    /// Column at fault.
+    pub column: Option<String>,
+    /// Reason code.
+    pub reason: String,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// The row as it came, its first 4 KiB; bytes that are not UTF-8 are shown as U+FFFD.
+    pub raw: String,
+    /// Whether the row is longer than what is shown.
+    pub is_clipped: bool,
+}
+
+/// Rows that were refused, by number.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rejects {
+    /// The first of them.
+    pub rejects: Vec<Reject>,
+    /// Whether these are all of them: there may be more than are read at most, or the search took too long.
+    pub is_complete: bool,
+}
+
+/// Reads them, until `limit` has passed. The partition that the upload's key leads to is read first, others only for letters that are not
+/// there. Blocks.
+pub fn rejects(client: &KafkaClient, refused: &Refused, limit: Duration) -> Result<Rejects, TransportError> {
+    let deadline = Instant::now() + limit;
+    let count = client.partitions(&refused.topic)?;
+    let first = partition_for_key(refused.upload.as_bytes(), count);
+    let others = (0..count).filter(|partition| *partition != first);
+    let mut found: Vec<Reject> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for partition in std::iter::once(first).chain(others) {
+        let partition = TopicPartition { topic: refused.topic.as_str().into(), partition };
+        let bounds = client.bounds(&partition)?;
+        let hint = match refused.begun_ms {
+            Some(begun) => client.offset_at(&partition, begun - EARLIER_MS)?.unwrap_or(bounds.end),
+            None => bounds.start,
+        };
+        let mut reader = client.reader(partition, hint.max(bounds.start));
+        while reader.next() < bounds.end {
+            let is_enough = found.len() >= REJECTS_MAX || found.len() as u64 >= refused.count;
+            if is_enough || Instant::now() > deadline {
+                break;
+            }
+            for record in reader.fetch(WAIT)?.records {
+                // After a crash a letter may have been sent twice.
+                if let Some((place, reject)) = read(refused, &record)
+                    && seen.insert(place)
+                {
+                    found.push(reject);
+                }
+            }
+        }
+    }
+    found.sort_by_key(|reject| reject.row);
+    found.truncate(REJECTS_MAX);
+    let is_complete = found.len() as u64 >= refused.count;
+    Ok(Rejects { rejects: found, is_complete })
+}
+
+/// A letter of this upload and its place: offset and row.
+fn read(refused: &Refused, record: &Record) -> Option<((i64, Option<u64>), Reject)> {
+    let text = |name: &str| {
+        let header = record.headers.iter().find(|header| &*header.name == name)?;
+        std::str::from_utf8(header.value.as_deref()?).ok()
+    };
+    let offset: i64 = text("__streams.errors.offset")?.parse().ok()?;
+    let partition = text("__streams.errors.partition")?.parse();
+    if text("ss-upload")? != refused.upload || partition != Ok(refused.partition) || offset < refused.first.0 {
+        return None;
+    }
+    let row = text("ss-row").and_then(|row| row.parse().ok());
+    let raw = record.value.as_deref().unwrap_or_default();
+    let shown = &raw[..raw.len().min(RAW_BYTES_MAX)];
+    let reject = Reject {
+        row,
+        column: text("ss-column").map(str::to_owned),
+        reason: text("ss-reason")?.to_owned(),
+        message: text("__streams.errors.message").unwrap_or_default().to_owned(),
+        raw: String::from_utf8_lossy(shown).into_owned(),
+        is_clipped: shown.len() < raw.len() || text("ss-clipped").is_some(),
+    };
+    Some(((offset, row), reject))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Reason, Rejection, UploadId};
+    use crate::sink::dead_letter::DeadLetter;
+
+    fn letter(upload: &str, offset: i64, value: &[u8]) -> Record {
+        let (partition, upload) = (TopicPartition { topic: "rows".into(), partition: 3 }, UploadId::new(upload));
+        let rejection = Rejection::new(Reason::NumberFormat, "'12 6.9' is no number").in_column("경도");
+        let letter = DeadLetter {
+            partition: &partition,
+            offset: Offset(offset),
+            key: None,
+            value: Some(value),
+            upload: Some(&upload),
+            row: Some(12),
+            rejection: &rejection,
+        };
+        let record = letter.to_record(&"dead".into());
+        Record { value: Some(record.value), headers: record.headers, ..Record::default() }
+    }
+
+    #[test]
+    fn letters_of_this_revision_of_this_upload_are_read() {
+        let refused = Refused {
+            topic: "dead".into(),
+            upload: "a".into(),
+            partition: 3,
+            first: Offset(10),
+            count: 1,
+            begun_ms: None,
+        };
+        let (place, reject) = read(&refused, &letter("a", 10, b"a,12 6.9")).expect("one of its rows");
+        assert_eq!(place, (10, Some(12)));
+        assert_eq!(
+            (reject.row, reject.column.as_deref(), reject.reason.as_str()),
+            (Some(12), Some("경도"), "number.format")
+        );
+        assert_eq!((reject.raw.as_str(), reject.is_clipped), ("a,12 6.9", false));
+        assert!(read(&refused, &letter("a", 10, &[b'x'; 100_000])).expect("a long row").1.is_clipped);
+        assert!(read(&refused, &letter("b", 10, b"")).is_none());
+        assert!(read(&refused, &letter("a", 9, b"")).is_none(), "an earlier revision");
+        assert!(read(&Refused { partition: 4, ..refused.clone() }, &letter("a", 10, b"")).is_none());
+        assert!(read(&refused, &Record::default()).is_none());
+    }
+}

@@ -1,0 +1,147 @@
+//! How an upload goes on: `GET /uploads/{id}/events` as it changes, `/preview` its first rows, `/rejects` the rows that were refused.
+
+use std::convert::Infallible;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures_util::stream::unfold;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use super::problem::Problem;
+use super::uploads::{OfTopology, broker_problem, find, stopped};
+use super::{Shared, workbooks};
+use crate::client::rejects::{Refused, Rejects, rejects};
+use crate::client::uploads::{UploadKey, UploadPhase};
+use crate::sink::preview::read_workbook;
+
+/// Least time between two events of a stream.
+const PACE: Duration = Duration::from_millis(200);
+/// How often a stream that has nothing to tell shows that it is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Longest search for rejected rows.
+const SEARCH: Duration = Duration::from_secs(10);
+/// Largest workbook that is read for a preview.
+const PREVIEW_BYTES_MAX: u64 = 64 << 20;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/uploads/{id}/events", get(events))
+        .route("/uploads/{id}/preview", get(preview))
+        .route("/uploads/{id}/rejects", get(refused))
+}
+
+/// A stream of events and where it stands.
+struct Telling {
+    site: Shared,
+    key: UploadKey,
+    news: watch::Receiver<u64>,
+    told: String,
+    has_ended: bool,
+}
+
+/// `upload` with the upload as it is now, and at each change; `end` with it in its final state, and then nothing more.
+async fn events(
+    State(site): State<Shared>,
+    Path(id): Path<String>,
+    Query(of): Query<OfTopology>,
+) -> Result<Response, Problem> {
+    let upload = find(&site, id, of).await?;
+    let key = UploadKey { topology: upload.topology, id: upload.id };
+    let news = site.uploads.watch();
+    let telling = Telling { site, key, news, told: String::new(), has_ended: false };
+    let events = unfold(telling, async |mut telling| {
+        let event = telling.next().await?;
+        Some((Ok::<_, Infallible>(event), telling))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+}
+
+impl Telling {
+    async fn next(&mut self) -> Option<Event> {
+        if !self.told.is_empty() {
+            tokio::time::sleep(PACE).await;
+        }
+        let mut stopping = self.site.stopping.clone();
+        while !self.has_ended {
+            self.news.mark_unchanged();
+            let upload = self.site.uploads.get(&self.key)?;
+            self.has_ended = upload.state.is_final();
+            let json = serde_json::to_string(&upload).ok()?;
+            if self.has_ended || json != self.told {
+                self.told.clone_from(&json);
+                return Some(Event::default().event(if self.has_ended { "end" } else { "upload" }).data(json));
+            }
+            tokio::select! {
+                changed = self.news.changed() => changed.ok()?,
+                _ = stopping.wait_for(|stopping| *stopping) => return None,
+            }
+        }
+        None
+    }
+}
+
+/// The first rows of the first sheets: of the open upload as its task has them, or of its workbook.
+async fn preview(
+    State(site): State<Shared>,
+    Path(id): Path<String>,
+    Query(of): Query<OfTopology>,
+) -> Result<Response, Problem> {
+    let upload = find(&site, id, of).await?;
+    if upload.state == UploadPhase::Published {
+        let (cached, _, _) = workbooks::fetch(&site, &upload).await?;
+        if cached.bytes > PREVIEW_BYTES_MAX {
+            return Err(Problem::not_found("no-preview", "the workbook is too large to be shown; download it"));
+        }
+        let reading = spawn_blocking(move || {
+            let mut bytes = vec![0; cached.bytes as usize];
+            cached.file.read_exact_at(&mut bytes, 0).ok()?;
+            read_workbook(&bytes)
+        });
+        let sheets = reading.await.map_err(stopped)?;
+        let sheets = sheets.ok_or_else(|| Problem::not_found("no-preview", "the workbook cannot be read back"))?;
+        return Ok(Json(json!({ "state": upload.state, "sheets": sheets })).into_response());
+    }
+    let (queries, state) = (site.queries.clone(), upload.state);
+    let asking = spawn_blocking(move || queries.preview(&upload.topology, &upload.id));
+    match asking.await.map_err(stopped)? {
+        Ok(Some(preview)) => {
+            Ok(Json(json!({ "state": state, "sheets": preview.sheets, "sheets_total": preview.sheets_total }))
+                .into_response())
+        }
+        Ok(None) => {
+            Err(Problem::not_found("no-preview", "there are no rows to show here yet; another instance may have them"))
+        }
+        Err(error) => Err(Problem::unavailable("busy", error.to_string()).retry_after(1)),
+    }
+}
+
+/// The rows that were refused, the first thousand.
+async fn refused(
+    State(site): State<Shared>,
+    Path(id): Path<String>,
+    Query(of): Query<OfTopology>,
+) -> Result<Json<Rejects>, Problem> {
+    let upload = find(&site, id, of).await?;
+    let topology = site.topology(&upload.topology)?;
+    let Some(status) = &upload.status else {
+        return Ok(Json(Rejects { rejects: vec![], is_complete: true }));
+    };
+    let wanted = Refused {
+        topic: topology.sink.dead_letter_topic.to_string(),
+        upload: upload.id.clone(),
+        partition: status.partition,
+        first: status.offsets.first,
+        count: upload.accounting.rejected,
+        begun_ms: upload.begun_at_ms,
+    };
+    let client = site.kafka.clone();
+    let reading = spawn_blocking(move || rejects(&client, &wanted, SEARCH));
+    reading.await.map_err(stopped)?.map(Json).map_err(|error| broker_problem(&error))
+}
