@@ -1,0 +1,309 @@
+//! `POST /inspect`: what would become of a file, told by what becomes of its beginning: the first rows go through the very task that all of
+//! them would go through, into a workbook that nobody keeps. Nothing is published.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{Query, Request, State};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+
+use super::problem::Problem;
+use super::topologies::ShownCrs;
+use super::uploads::{Understood, file_problem, own_crs, stopped};
+use super::{Shared, body};
+use crate::aggregate::{SheetKey, TemplatePart};
+use crate::file::reader::{CsvFile, Options};
+use crate::file::upload::UploadRecords;
+use crate::map::MapConfig;
+use crate::map::reproject::CoordinateInput;
+use crate::page::read::{CellKind, ShownCell};
+use crate::runtime::convert::{Converted, convert};
+use crate::sink::preview::{SheetPreview, read_workbook};
+use crate::sink::status::StatusFailure;
+use crate::source::unique_names;
+use crate::topology::Topology;
+
+/// Bytes of a file that are looked at, at most.
+const SAMPLE_BYTES_MAX: u64 = 1 << 20;
+/// Topologies that a file is tried on to find the one that fits.
+const TRIED_MAX: usize = 20;
+/// Refused rows that are shown.
+const REJECTS_MAX: usize = 20;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/inspect", post(inspect))
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    /// Which topology to try; without it the one that fits best.
+    topology: Option<String>,
+    /// CRS of the coordinates, where that is not the topology's.
+    crs: Option<String>,
+    /// True when the body is all of the file.
+    #[serde(default)]
+    whole: bool,
+}
+
+#[derive(Serialize)]
+struct Inspection {
+    file: Understood,
+    /// The topology that was asked for, or fits best.
+    topology: String,
+    /// All topologies, the one that fits best first.
+    fits: Vec<Fit>,
+    trial: Trial,
+}
+
+/// How well a topology fits.
+#[derive(Serialize)]
+struct Fit {
+    topology: String,
+    written: u64,
+    rejected: u64,
+    failure: Option<StatusFailure>,
+}
+
+/// What became of the beginning.
+#[derive(Serialize)]
+struct Trial {
+    rows: u64,
+    written: u64,
+    rejected: u64,
+    /// Why the upload would fail.
+    failure: Option<StatusFailure>,
+    /// The transformation that was used.
+    crs: Option<ShownCrs>,
+    coordinates: Coordinates,
+    /// Columns that name the sheet of a row.
+    sheet_columns: Vec<String>,
+    sheets: Vec<SheetPreview>,
+    rejects: Vec<Reject>,
+}
+
+/// Columns with coordinates: those of the file, and those that are added.
+#[derive(Default, Serialize)]
+struct Coordinates {
+    columns: Vec<String>,
+    into: Vec<String>,
+}
+
+/// A refused row, as the sheet of errors shows it.
+#[derive(Serialize)]
+struct Reject {
+    row: Option<u64>,
+    column: Option<String>,
+    reason: String,
+    message: String,
+    raw: String,
+}
+
+async fn inspect(
+    State(site): State<Shared>,
+    Query(asked): Query<Asked>,
+    request: Request,
+) -> Result<Json<Inspection>, Problem> {
+    let (request, watch) = body::limit(request, SAMPLE_BYTES_MAX)?;
+    let ended = |_| watch.problem_or(|| Problem::bad_request("body", "the body ended early").in_field("file"));
+    let sample = to_bytes(request.into_body(), usize::MAX).await.map_err(ended)?;
+    let sample = if asked.whole { sample } else { sample.slice(..whole_rows(&sample)) };
+    let candidates = match asked.topology.as_deref().filter(|name| !name.is_empty()) {
+        Some(name) => vec![site.topology(name)?],
+        None => site.topologies(),
+    };
+    let others = site.topologies();
+    spawn_blocking(move || look(&sample, &asked, &candidates, &others)).await.map_err(stopped)?.map(Json)
+}
+
+fn look(
+    sample: &Bytes,
+    asked: &Asked,
+    candidates: &[Arc<Topology>],
+    all: &[Arc<Topology>],
+) -> Result<Inspection, Problem> {
+    let csv = open(sample)?;
+    let file = Understood::of(&csv, sample.len() as u64);
+    let mut fits = Vec::new();
+    let mut best: Option<(Arc<Topology>, Trial)> = None;
+    for topology in candidates.iter().take(TRIED_MAX) {
+        let crs = own_crs(topology, asked.crs.clone().filter(|crs| !crs.is_empty()))?;
+        let trial = try_on(sample, topology, crs)?;
+        fits.push(Fit::of(topology, &trial));
+        if best.as_ref().is_none_or(|(_, best)| trial.share() > best.share()) {
+            best = Some((topology.clone(), trial));
+        }
+    }
+    let no_topology = || Problem::not_found("unknown-topology", "no topology runs here").in_field("topology");
+    let (topology, trial) = best.ok_or_else(no_topology)?;
+    let share = |fit: &Fit| fit.share();
+    fits.sort_by(|a, b| share(b).total_cmp(&share(a)));
+    for other in all.iter().filter(|other| !candidates.iter().any(|tried| tried.name == other.name)) {
+        fits.push(Fit { topology: other.name.to_string(), written: 0, rejected: 0, failure: None });
+    }
+    Ok(Inspection { file, topology: topology.name.to_string(), fits, trial })
+}
+
+fn open(sample: &Bytes) -> Result<CsvFile, Problem> {
+    let csv = CsvFile::from_reader(Box::new(Cursor::new(sample.clone())), Options::default());
+    csv.map_err(|error| file_problem(&error))
+}
+
+/// Takes the beginning all the way through one topology.
+fn try_on(sample: &Bytes, topology: &Arc<Topology>, crs: Option<String>) -> Result<Trial, Problem> {
+    let failed = |error: &dyn std::fmt::Display| Problem::unavailable("trial", format!("the trial failed: {error}"));
+    let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
+    let out = folder.path().join("trial.xlsx");
+    let csv = open(sample)?;
+    let header = unique_names(csv.header());
+    let mut upload = UploadRecords::new(vec![csv], "trial", "trial").map_err(|error| file_problem(&error))?;
+    if let Some(crs) = &crs {
+        upload = upload.announce("ss-crs", crs.clone());
+    }
+    let converted =
+        convert((**topology).clone(), "trial", upload, &out, &mut |_| ()).map_err(|error| failed(&error))?;
+    let workbook = if converted.has_workbook { std::fs::read(&out).map_err(|error| failed(&error))? } else { vec![] };
+    let sheets = read_workbook(&workbook).unwrap_or_default();
+    Ok(Trial::of(topology, &header, crs.as_deref(), &converted, sheets))
+}
+
+impl Trial {
+    fn of(
+        topology: &Topology,
+        header: &[String],
+        crs: Option<&str>,
+        converted: &Converted,
+        mut sheets: Vec<SheetPreview>,
+    ) -> Trial {
+        let errors = topology.sink.workbook.lang.words().errors;
+        let listed = sheets.iter().position(|sheet| sheet.name == errors).map(|at| sheets.remove(at));
+        let accounting = converted.status.accounting;
+        let rejects = listed.map(|sheet| sheet.head).unwrap_or_default();
+        Trial {
+            rows: accounting.rows_in,
+            written: accounting.written,
+            rejected: accounting.rejected,
+            failure: converted.status.failure.clone(),
+            crs: crs_of(topology, crs),
+            coordinates: Coordinates::of(topology, header),
+            sheet_columns: sheet_columns(&topology.aggregate.sheet),
+            sheets,
+            rejects: rejects.iter().take(REJECTS_MAX).map(|row| Reject::of(row)).collect(),
+        }
+    }
+
+    /// How well it went, from 0 to 1; a failure is worse than any row.
+    fn share(&self) -> f64 {
+        share(self.failure.is_some(), self.written, self.rejected)
+    }
+}
+
+impl Fit {
+    fn of(topology: &Topology, trial: &Trial) -> Fit {
+        Fit {
+            topology: topology.name.to_string(),
+            written: trial.written,
+            rejected: trial.rejected,
+            failure: trial.failure.clone(),
+        }
+    }
+    fn share(&self) -> f64 {
+        share(self.failure.is_some(), self.written, self.rejected)
+    }
+}
+
+fn share(has_failed: bool, written: u64, rejected: u64) -> f64 {
+    if has_failed { -1.0 } else { written as f64 / (written + rejected).max(1) as f64 }
+}
+
+fn crs_of(topology: &Topology, crs: Option<&str>) -> Option<ShownCrs> {
+    let own = topology.about().crs.first()?.clone();
+    let pair = match crs {
+        Some(crs) => Arc::new(crate::crs::CrsPair::resolve(crs, &own.to.definition, own.ballpark).ok()?),
+        None => own,
+    };
+    Some(ShownCrs::from(&*pair))
+}
+
+impl Coordinates {
+    /// Of each list of candidates the first that the file has.
+    fn of(topology: &Topology, header: &[String]) -> Coordinates {
+        let mut found = Coordinates::default();
+        for map in &topology.maps {
+            let MapConfig::Reproject(reproject) = map else { continue };
+            let lists = match &reproject.input {
+                CoordinateInput::Columns { x, y } => vec![x, y],
+                CoordinateInput::Geometry(names) => vec![names],
+            };
+            let present = |names: &Vec<String>| names.iter().find(|name| header.contains(name)).cloned();
+            found.columns.extend(lists.into_iter().filter_map(present));
+            found.into.extend(reproject.into.iter().cloned());
+        }
+        found
+    }
+}
+
+fn sheet_columns(sheet: &SheetKey) -> Vec<String> {
+    match sheet {
+        SheetKey::Column(column) => vec![column.clone()],
+        SheetKey::Template(parts) => parts
+            .iter()
+            .filter_map(|part| match part {
+                TemplatePart::Column(column) => Some(column.clone()),
+                TemplatePart::Literal(_) => None,
+            })
+            .collect(),
+    }
+}
+
+impl Reject {
+    /// A row of the sheet of errors: number, reason, column, message, raw text, in the order of that sheet.
+    fn of(row: &[ShownCell]) -> Reject {
+        let text = |at: usize| row.get(at).filter(|cell| cell.kind != CellKind::Blank).map(|cell| cell.text.clone());
+        Reject {
+            row: text(0).and_then(|number| number.parse().ok()),
+            column: text(1),
+            reason: text(2).unwrap_or_default(),
+            message: text(3).unwrap_or_default(),
+            raw: text(4).unwrap_or_default(),
+        }
+    }
+}
+
+/// Bytes of the whole rows in the beginning of a file: up to the last line break outside of quotes. In UTF-16 every byte that matters has a
+/// zero beside it.
+fn whole_rows(sample: &[u8]) -> usize {
+    let width = if matches!(sample, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) { 2 } else { 1 };
+    let is = |unit: &[u8], ascii: u8| unit.contains(&ascii) && unit.iter().filter(|byte| **byte != 0).count() == 1;
+    let mut end = 0;
+    let mut quoted = false;
+    for (at, unit) in sample.chunks_exact(width).enumerate() {
+        quoted ^= is(unit, b'"');
+        if !quoted && is(unit, b'\n') {
+            end = (at + 1) * width;
+        }
+    }
+    if end == 0 { sample.len() } else { end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_ends_with_its_last_whole_row() {
+        let utf16 = |text: &str| [vec![0xff, 0xfe], text.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
+        for (sample, rows) in [
+            (b"a,b\n1,2\n3,".to_vec(), b"a,b\n1,2\n".to_vec()),
+            (b"a,b\n1,\"x\ny".to_vec(), b"a,b\n".to_vec()),
+            (b"a,b\n1,\"x\"\"\ny\"\nz".to_vec(), b"a,b\n1,\"x\"\"\ny\"\n".to_vec()),
+            (b"one long row".to_vec(), b"one long row".to_vec()),
+            (utf16("시,\u{4e0a}\n가,나"), utf16("시,\u{4e0a}\n")),
+        ] {
+            assert_eq!(sample[..whole_rows(&sample)], rows, "{sample:?}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The page: plain HTML, CSS and modules, held in the binary. It asks no other host for anything, and everything that it shows it asks this
+//! server's API for.
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use sha2::{Digest as _, Sha256};
+
+use super::Shared;
+use super::problem::Problem;
+use crate::sink::digest::Digest;
+
+const INDEX: &str = include_str!("page/index.html");
+/// Where the language stands in [`INDEX`], which is written in English.
+const LANGUAGE: &str = "<html lang=\"en\">";
+
+/// What the page loads: name, media type, content.
+const ASSETS: [(&str, &str, &str); 7] = [
+    ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
+    ("page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
+    ("card.js", "text/javascript; charset=utf-8", include_str!("page/card.js")),
+    ("tables.js", "text/javascript; charset=utf-8", include_str!("page/tables.js")),
+    ("api.js", "text/javascript; charset=utf-8", include_str!("page/api.js")),
+    ("text.js", "text/javascript; charset=utf-8", include_str!("page/text.js")),
+    ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
+];
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/", get(index))
+        .route("/favicon.ico", get(async |headers: HeaderMap| asset(Path("icon.svg".to_owned()), headers).await))
+        .route("/assets/{name}", get(asset))
+}
+
+/// In Korean for whoever asks for it first, else in English; the page keeps what its reader chooses.
+async fn index(State(_): State<Shared>, headers: HeaderMap) -> Response {
+    let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let language = preferred(accepted);
+    let page = INDEX.replacen(LANGUAGE, &format!("<html lang=\"{language}\">"), 1);
+    let about = [(VARY, "Accept-Language"), (CONTENT_LANGUAGE, language)];
+    (about, content("text/html; charset=utf-8", &page, &headers)).into_response()
+}
+
+async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    match ASSETS.iter().find(|(known, ..)| *known == name) {
+        Some((_, media_type, text)) => content(media_type, text, &headers),
+        None => Problem::not_found("not-found", "the page has no such part").into_response(),
+    }
+}
+
+/// A part of the page, or 304 where the browser has it: it asks each time, so that a new release shows at once.
+fn content(media_type: &'static str, text: &str, headers: &HeaderMap) -> Response {
+    let tag = format!("\"{}\"", Digest(Sha256::digest(text).into()));
+    let known = headers.get(IF_NONE_MATCH).is_some_and(|tags| tags.as_bytes() == tag.as_bytes());
+    let about = [(CACHE_CONTROL, "no-cache".to_owned()), (ETAG, tag)];
+    if known {
+        return (StatusCode::NOT_MODIFIED, about).into_response();
+    }
+    (about, [(CONTENT_TYPE, media_type)], text.to_owned()).into_response()
+}
+
+/// The language of ours with the largest weight in `Accept-Language` (RFC 9110, 12.5.4); of equal ones the first.
+fn preferred(accepted: &str) -> &'static str {
+    let mut best = ("en", 0.0);
+    for range in accepted.split(',') {
+        let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let weight = parameters.trim().strip_prefix("q=").map_or(Some(1.0), |q| q.trim().parse::<f32>().ok());
+        let language = match tag.trim().split('-').next().unwrap_or_default() {
+            ko if ko.eq_ignore_ascii_case("ko") => "ko",
+            en if en.eq_ignore_ascii_case("en") => "en",
+            _ => continue,
+        };
+        if let Some(weight) = weight.filter(|weight| *weight > best.1) {
+            best = (language, weight);
+        }
+    }
+    best.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_is_the_one_that_is_asked_for_most() {
+        for (accepted, language) in [
+            ("", "en"),
+            ("ko-KR,ko;q=0.9,en-US;q=0.8,en;q=0.7", "ko"),
+            ("en-US,en;q=0.9,ko;q=0.8", "en"),
+            ("de,ko;q=0.5,en;q=0.4", "ko"),
+            ("fr, *;q=0.1", "en"),
+            ("ko;q=0, en;q=0.1", "en"),
+            ("ko;q=nonsense", "en"),
+        ] {
+            assert_eq!(preferred(accepted), language, "{accepted:?}");
+        }
+    }
+
+    #[test]
+    fn the_page_loads_nothing_that_is_not_here() {
+        let names: Vec<&str> = ASSETS.iter().map(|(name, ..)| *name).collect();
+        let texts = ASSETS.iter().map(|(.., text)| *text).chain([INDEX]);
+        let quoted = texts.flat_map(|text| text.split(['"', '\''])).collect::<Vec<_>>();
+        for part in quoted.iter().filter_map(|part| part.strip_prefix("/assets/").or(part.strip_prefix("./"))) {
+            assert!(names.contains(&part), "{part} is loaded, and not held");
+        }
+        assert!(INDEX.contains(LANGUAGE));
+        let foreign = quoted.iter().filter(|part| part.contains("://") && !part.starts_with("http://www.w3.org/"));
+        assert_eq!(foreign.count(), 0, "no other host is asked for anything");
+    }
+}

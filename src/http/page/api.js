@@ -1,0 +1,117 @@
+// The server's API. A problem document becomes a `Problem`; a missing token is asked for once, and the request made again.
+
+import { t } from "./text.js";
+
+export class Problem extends Error {
+  constructor(status, document) {
+    super(document.detail ?? document.title ?? String(status));
+    this.status = status;
+    this.kind = (document.type ?? "").split(":").pop();
+    this.field = document.field;
+  }
+}
+
+/** Asks for the token until the server takes it. */
+let asking = null;
+function askForToken() {
+  asking ??= new Promise((resolve) => {
+    const dialog = document.getElementById("token");
+    const [form, error] = [dialog.querySelector("form"), dialog.querySelector(".error")];
+    const say = (text) => {
+      error.textContent = text;
+      error.hidden = false;
+      form.elements.token.focus();
+    };
+    dialog.addEventListener("cancel", (event) => event.preventDefault());
+    form.onsubmit = async (event) => {
+      event.preventDefault();
+      const token = form.elements.token.value.trim();
+      if (!token) return say(t("tokenMissing"));
+      const answer = await fetch("/session", { method: "POST", headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
+      if (!answer?.ok) return say(t(answer ? "tokenWrong" : "offline"));
+      dialog.close();
+      asking = null;
+      resolve();
+    };
+    dialog.showModal();
+  });
+  return asking;
+}
+
+async function problemOf(answer) {
+  const document = await answer.json().catch(() => ({}));
+  return new Problem(answer.status, document);
+}
+
+/** One request; its JSON, or a `Problem`. */
+export async function call(method, path, body) {
+  let answer;
+  try {
+    answer = await fetch(path, { method, body });
+  } catch {
+    throw new Problem(0, { detail: t("offline") });
+  }
+  if (answer.status === 401) {
+    await askForToken();
+    return call(method, path, body);
+  }
+  if (!answer.ok) throw await problemOf(answer);
+  return answer.status === 204 ? null : answer.json();
+}
+
+const query = (values) => {
+  const known = Object.entries(values).filter(([, value]) => value);
+  return known.length ? `?${new URLSearchParams(known)}` : "";
+};
+
+export const topologies = () => call("GET", "/topologies");
+export const reasons = () => call("GET", "/reasons");
+export const version = () => call("GET", "/version");
+export const recent = () => call("GET", "/uploads?limit=20");
+export const upload = (id) => call("GET", `/uploads/${encodeURIComponent(id)}`);
+export const preview = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/preview`);
+export const rejects = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/rejects`);
+export const giveUp = (id) => call("DELETE", `/uploads/${encodeURIComponent(id)}`);
+export const workbookUrl = (id) => `/workbooks/${encodeURIComponent(id)}`;
+
+/** What would become of a file, told by its beginning. */
+const SAMPLE_BYTES = 256 * 1024;
+export function inspect(file, { topology, crs }) {
+  const whole = file.size <= SAMPLE_BYTES ? "true" : "";
+  return call("POST", `/inspect${query({ topology, crs, whole, name: file.name })}`, file.slice(0, SAMPLE_BYTES));
+}
+
+/** Sends a file; `progress` is told the bytes sent. `cancel` of the answer's promise ends it. */
+export function send(file, { topology, crs }, progress) {
+  const request = new XMLHttpRequest();
+  const sent = new Promise((resolve, reject) => {
+    request.open("POST", `/uploads${query({ topology, crs, name: file.name })}`);
+    request.responseType = "json";
+    request.upload.onprogress = (event) => progress(event.loaded);
+    request.onload = () => {
+      if (request.status < 300) resolve(request.response);
+      else reject(new Problem(request.status, request.response ?? {}));
+    };
+    request.onerror = () => reject(new Problem(0, { detail: t("lost") }));
+    request.onabort = () => reject(null);
+    request.send(file);
+  });
+  const again = sent.catch(async (problem) => {
+    if (problem?.status !== 401) throw problem;
+    await askForToken();
+    return send(file, { topology, crs }, progress).answer;
+  });
+  return { answer: again, cancel: () => request.abort() };
+}
+
+/** Tells `each` how an upload stands, until it has ended. Where the stream breaks, the browser takes it up again. */
+export function follow(id, each) {
+  const source = new EventSource(`/uploads/${encodeURIComponent(id)}/events`);
+  const heard = (event) => each(JSON.parse(event.data));
+  source.addEventListener("upload", heard);
+  source.addEventListener("end", (event) => {
+    source.close();
+    heard(event);
+  });
+  return () => source.close();
+}

@@ -1,0 +1,83 @@
+// Tables of rows. Everything that came from a file is set as text, never as markup.
+
+import { count, t } from "./text.js";
+
+/** An element with properties, attributes of `aria`, and children. */
+export function el(name, properties = {}, ...children) {
+  const element = document.createElement(name);
+  const { aria = {}, ...rest } = properties;
+  Object.assign(element, rest);
+  for (const [key, value] of Object.entries(aria)) element.setAttribute(`aria-${key}`, value);
+  element.append(...children);
+  return element;
+}
+
+function sheetTable(sheet, marked) {
+  const width = Math.max(sheet.columns.length, ...sheet.head.map((row) => row.length));
+  const columns = Array.from({ length: width }, (_, n) => sheet.columns[n] ?? "");
+  const isNumber = (n) => sheet.head.some((row) => row[n]?.kind === "number");
+  const head = columns.map((name, n) => {
+    const classes = [marked.has(name) ? "marked" : "", isNumber(n) ? "number" : ""].join(" ").trim();
+    return el("th", { scope: "col", className: classes, title: name }, name);
+  });
+  const body = sheet.head.map((row) => {
+    const cells = columns.map((_, n) => {
+      const cell = row[n] ?? { text: "", kind: "blank" };
+      return el("td", { className: cell.kind === "number" ? "number" : "", title: cell.text }, cell.text);
+    });
+    return el("tr", {}, ...cells);
+  });
+  return el("table", {}, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...body));
+}
+
+let tablists = 0;
+
+/** Shows sheets as tabs (WAI-ARIA's pattern: arrow keys move, one tab stop); the tab that was open stays open. */
+export function showSheets(into, title, sheets, markedColumns = []) {
+  const open = into.dataset.open ?? sheets[0]?.name;
+  const selected = Math.max(0, sheets.findIndex((sheet) => sheet.name === open));
+  const marked = new Set(markedColumns);
+  const prefix = `sheets-${(tablists += 1)}`;
+  const panel = el("div", { className: "scroll", id: `${prefix}-panel`, role: "tabpanel", tabIndex: 0 });
+  const select = (n, focus) => {
+    tabs.forEach((tab, at) => {
+      tab.setAttribute("aria-selected", String(at === n));
+      tab.tabIndex = at === n ? 0 : -1;
+    });
+    into.dataset.open = sheets[n].name;
+    panel.setAttribute("aria-labelledby", tabs[n].id);
+    panel.replaceChildren(sheetTable(sheets[n], marked));
+    if (focus) tabs[n].focus();
+  };
+  const tabs = sheets.map((sheet, n) => {
+    const tab = el("button", { type: "button", role: "tab", id: `${prefix}-${n}`, aria: { controls: panel.id } }, `${sheet.name} `, el("span", { className: "count" }, count(sheet.rows)));
+    tab.onclick = () => select(n);
+    tab.onkeydown = (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (step) select((n + step + sheets.length) % sheets.length, true);
+    };
+    return tab;
+  });
+  into.hidden = sheets.length === 0;
+  if (into.hidden) return;
+  into.replaceChildren(el("h3", { className: "unseen" }, title), el("div", { className: "tabs", role: "tablist", aria: { label: title } }, ...tabs), panel);
+  select(selected);
+}
+
+/** Shows rejected rows, each with its reason in the reader's language and the server's own sentence, which has the values. */
+export function showRejects(details, rows, total, explain) {
+  details.hidden = total === 0;
+  if (details.hidden) return;
+  const title = rows.length < total ? t("rejectsSome", rows.length, total) : t("rejects", total);
+  const head = ["row", "column", "reason", "text"].map((key) => el("th", { scope: "col", className: key === "row" ? "number" : "" }, t(key)));
+  const body = rows.map((reject) =>
+    el("tr", {},
+      el("td", { className: "number" }, reject.row === null ? "" : count(reject.row)),
+      el("td", {}, reject.column ?? ""),
+      el("td", { className: "wrap" }, explain(reject.reason), el("p", { className: "detail" }, el("code", {}, reject.reason), ` ${reject.message}`)),
+      el("td", { title: reject.raw }, reject.raw)));
+  details.querySelector("summary").textContent = title;
+  const scroll = details.querySelector(".scroll");
+  scroll.setAttribute("aria-label", title);
+  scroll.replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...body)));
+}
