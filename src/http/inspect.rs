@@ -54,6 +54,8 @@ struct Inspection {
     file: Understood,
     /// The topology that was asked for, or fits best.
     topology: String,
+    /// Whether the trial saw all of the file.
+    is_whole: bool,
     /// All topologies, the one that fits best first.
     fits: Vec<Fit>,
     trial: Trial,
@@ -144,7 +146,7 @@ fn look(
     for other in all.iter().filter(|other| !candidates.iter().any(|tried| tried.name == other.name)) {
         fits.push(Fit { topology: other.name.to_string(), written: 0, rejected: 0, failure: None });
     }
-    Ok(Inspection { file, topology: topology.name.to_string(), fits, trial })
+    Ok(Inspection { file, topology: topology.name.to_string(), is_whole: asked.whole, fits, trial })
 }
 
 fn open(sample: &Bytes) -> Result<CsvFile, Problem> {

@@ -11,6 +11,7 @@
 //! | `GET /healthz` | `{status, degraded: [{what, since, why}], hanging: [{thread, silent_seconds}]}`; 503 when a thread hangs |
 //! | `GET /readyz` | `{ready, missing: [{condition, advice}], degraded}`; 503 while something is missing |
 //! | `GET /topologies` | what runs here: `[{name, hash, source: {topic}, crs: {from, from_name, to, to_name, operation, accuracy_m}, sheet, lang}]` |
+//! | `POST /inspect?topology=&crs=&whole=` | the beginning of a CSV file as raw body, 1 MiB at most: `{file, topology, is_whole, fits: [{topology, written, rejected, failure}], trial: {rows, written, rejected, failure, crs, coordinates, sheet_columns, sheets, rejects}}`; nothing is published |
 //! | `POST /uploads?topology=&name=&crs=` | a CSV file as raw body, or a multipart form with the fields `topology`, `name`, `crs` and the part `file`; an *upload* with `file: {charset, delimiter, columns, bytes}`, after every record is acknowledged. 201 and `Location`; 200 when this content is there or under way already |
 //! | `GET /uploads?topology=&limit=50` | `{uploads: [upload]}`, the one heard of last first |
 //! | `GET /uploads/{id}?topology=` | an *upload*; `topology` is needed only where two topologies have the same id |
@@ -30,8 +31,10 @@ mod body;
 mod events;
 mod form;
 mod guard;
+mod inspect;
 mod listener;
 mod operations;
+mod page;
 pub mod problem;
 mod site;
 mod spool;
@@ -207,6 +210,8 @@ fn router(site: Shared) -> Router {
         .merge(uploads::routes())
         .merge(events::routes())
         .merge(workbooks::routes())
+        .merge(inspect::routes())
+        .merge(page::routes())
         .route("/session", post(guard::session_begin).delete(guard::session_end))
         .fallback(async || Problem::not_found("not-found", "there is nothing under this path"))
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED, String::new()))

@@ -32,7 +32,7 @@ struct ShownSource {
 }
 
 #[derive(Serialize)]
-struct ShownCrs {
+pub(super) struct ShownCrs {
     from: String,
     from_name: String,
     to: String,

@@ -51,11 +51,22 @@ pub(super) fn routes() -> Router<Shared> {
 
 /// What was understood of a file.
 #[derive(Serialize)]
-struct Understood {
+pub(super) struct Understood {
     charset: String,
     delimiter: String,
     columns: Vec<String>,
     bytes: u64,
+}
+
+impl Understood {
+    pub(super) fn of(csv: &CsvFile, bytes: u64) -> Understood {
+        Understood {
+            charset: csv.charset().map_or("ASCII".to_owned(), |charset| charset.to_string()),
+            delimiter: char::from(csv.delimiter()).to_string(),
+            columns: csv.header().to_vec(),
+            bytes,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -84,12 +95,7 @@ async fn create(State(site): State<Shared>, request: Request) -> Result<Response
     });
     let (crs, csv, file) = opened.await.map_err(stopped)??;
     let id = content_id(&topology.name, crs.as_deref(), &file.sha256);
-    let understood = Understood {
-        charset: csv.charset().map_or("ASCII".to_owned(), |charset| charset.to_string()),
-        delimiter: char::from(csv.delimiter()).to_string(),
-        columns: csv.header().to_vec(),
-        bytes: file.bytes,
-    };
+    let understood = Understood::of(&csv, file.bytes);
 
     catch_up(&site).await?;
     let name = fields.name.unwrap_or_else(|| "upload.csv".to_owned());
@@ -183,7 +189,7 @@ fn check_topology(topology: &Topology) -> Result<(), Problem> {
 }
 
 /// The CRS of this upload, if it is another one than the topology's.
-fn own_crs(topology: &Topology, crs: Option<String>) -> Result<Option<String>, Problem> {
+pub(super) fn own_crs(topology: &Topology, crs: Option<String>) -> Result<Option<String>, Problem> {
     let Some(crs) = crs else { return Ok(None) };
     let refuse = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "crs", detail).in_field("crs");
     let maps = topology.maps.iter().filter_map(|map| match map {
@@ -227,7 +233,7 @@ impl Read for Cancellable {
 
 const GIVEN_UP: &str = "the upload was given up";
 
-fn file_problem(error: &FileError) -> Problem {
+pub(super) fn file_problem(error: &FileError) -> Problem {
     match error {
         FileError::NotText(kind) => {
             let detail = format!("the file looks like {kind}; save it as CSV first");

@@ -233,11 +233,11 @@ export class Card {
   }
 
   trialText() {
-    const { trial, file } = this.inspection;
+    const { trial, is_whole: isWhole } = this.inspection;
     if (trial.failure) return trial.failure.message;
     if (trial.rows === 0) return t("triedNone");
     if (trial.rejected > 0) return t("triedSome", trial.rows, trial.rejected);
-    return t(file.is_whole ? "triedAll" : "tried", trial.rows);
+    return t(isWhole ? "triedAll" : "tried", trial.rows);
   }
 
   renderWork() {
