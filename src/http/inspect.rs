@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::problem::Problem;
 use super::topologies::ShownCrs;
-use super::uploads::{Understood, file_problem, own_crs, stopped};
+use super::uploads::{Understood, check_topology, file_problem, own_crs, stopped};
 use super::{Shared, body};
 use crate::aggregate::{SheetKey, TemplatePart};
 use crate::file::reader::{CsvFile, Options};
@@ -65,9 +65,8 @@ struct Inspection {
 #[derive(Serialize)]
 struct Fit {
     topology: String,
-    written: u64,
-    rejected: u64,
-    failure: Option<StatusFailure>,
+    /// Part of the rows that fit, below 0 for a failure; null where it was not tried.
+    share: Option<f64>,
 }
 
 /// What became of the beginning.
@@ -113,40 +112,35 @@ async fn inspect(
     let ended = |_| watch.problem_or(|| Problem::bad_request("body", "the body ended early").in_field("file"));
     let sample = to_bytes(request.into_body(), usize::MAX).await.map_err(ended)?;
     let sample = if asked.whole { sample } else { sample.slice(..whole_rows(&sample)) };
-    let candidates = match asked.topology.as_deref().filter(|name| !name.is_empty()) {
-        Some(name) => vec![site.topology(name)?],
-        None => site.topologies(),
-    };
-    let others = site.topologies();
-    spawn_blocking(move || look(&sample, &asked, &candidates, &others)).await.map_err(stopped)?.map(Json)
+    let named = asked.topology.as_deref().filter(|name| !name.is_empty());
+    let named = named.map(|name| site.topology(name)).transpose()?;
+    let mut takes_files = site.topologies();
+    takes_files.retain(|topology| check_topology(topology).is_ok());
+    spawn_blocking(move || look(&sample, &asked, named.as_ref(), &takes_files)).await.map_err(stopped)?.map(Json)
 }
 
+/// Tries the topology that was asked for, or all of them.
 fn look(
     sample: &Bytes,
     asked: &Asked,
-    candidates: &[Arc<Topology>],
-    all: &[Arc<Topology>],
+    named: Option<&Arc<Topology>>,
+    takes_files: &[Arc<Topology>],
 ) -> Result<Inspection, Problem> {
-    let csv = open(sample)?;
-    let file = Understood::of(&csv, sample.len() as u64);
-    let mut fits = Vec::new();
-    let mut best: Option<(Arc<Topology>, Trial)> = None;
+    let file = Understood::of(&open(sample)?, sample.len() as u64);
+    let candidates = named.map_or(takes_files, std::slice::from_ref);
+    let mut tried = Vec::new();
     for topology in candidates.iter().take(TRIED_MAX) {
+        check_topology(topology)?;
         let crs = own_crs(topology, asked.crs.clone().filter(|crs| !crs.is_empty()))?;
-        let trial = try_on(sample, topology, crs)?;
-        fits.push(Fit::of(topology, &trial));
-        if best.as_ref().is_none_or(|(_, best)| trial.share() > best.share()) {
-            best = Some((topology.clone(), trial));
-        }
+        tried.push((topology, try_on(sample, topology, crs)?));
     }
-    let no_topology = || Problem::not_found("unknown-topology", "no topology runs here").in_field("topology");
-    let (topology, trial) = best.ok_or_else(no_topology)?;
-    let share = |fit: &Fit| fit.share();
-    fits.sort_by(|a, b| share(b).total_cmp(&share(a)));
-    for other in all.iter().filter(|other| !candidates.iter().any(|tried| tried.name == other.name)) {
-        fits.push(Fit { topology: other.name.to_string(), written: 0, rejected: 0, failure: None });
-    }
-    Ok(Inspection { file, topology: topology.name.to_string(), is_whole: asked.whole, fits, trial })
+    tried.sort_by(|(_, a), (_, b)| b.share().total_cmp(&a.share()));
+    let mut fits: Vec<Fit> = tried.iter().map(|(topology, trial)| Fit::of(topology, Some(trial))).collect();
+    let untried = takes_files.iter().filter(|other| tried.iter().all(|(topology, _)| topology.name != other.name));
+    fits.extend(untried.map(|topology| Fit::of(topology, None)));
+    let none = || Problem::not_found("unknown-topology", "no topology here takes files").in_field("topology");
+    let (best, trial) = tried.into_iter().next().ok_or_else(none)?;
+    Ok(Inspection { file, topology: best.name.to_string(), is_whole: asked.whole, fits, trial })
 }
 
 fn open(sample: &Bytes) -> Result<CsvFile, Problem> {
@@ -197,28 +191,19 @@ impl Trial {
         }
     }
 
-    /// How well it went, from 0 to 1; a failure is worse than any row.
+    /// Part of the rows that fit; a failure is worse than any row.
     fn share(&self) -> f64 {
-        share(self.failure.is_some(), self.written, self.rejected)
+        if self.failure.is_some() {
+            return -1.0;
+        }
+        self.written as f64 / (self.written + self.rejected).max(1) as f64
     }
 }
 
 impl Fit {
-    fn of(topology: &Topology, trial: &Trial) -> Fit {
-        Fit {
-            topology: topology.name.to_string(),
-            written: trial.written,
-            rejected: trial.rejected,
-            failure: trial.failure.clone(),
-        }
+    fn of(topology: &Topology, trial: Option<&Trial>) -> Fit {
+        Fit { topology: topology.name.to_string(), share: trial.map(Trial::share) }
     }
-    fn share(&self) -> f64 {
-        share(self.failure.is_some(), self.written, self.rejected)
-    }
-}
-
-fn share(has_failed: bool, written: u64, rejected: u64) -> f64 {
-    if has_failed { -1.0 } else { written as f64 / (written + rejected).max(1) as f64 }
 }
 
 fn crs_of(topology: &Topology, crs: Option<&str>) -> Option<ShownCrs> {

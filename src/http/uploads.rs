@@ -172,7 +172,7 @@ impl Job {
 }
 
 /// A topology takes files when it reads what we write: commas, and the key as the id.
-fn check_topology(topology: &Topology) -> Result<(), Problem> {
+pub(super) fn check_topology(topology: &Topology) -> Result<(), Problem> {
     let refuse = |why: &str| {
         let detail = format!("topology \"{}\" takes no files: {why}", topology.name);
         Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "topology", detail).in_field("topology"))

@@ -10,6 +10,7 @@ use crate::file::upload::UploadRecords;
 use crate::record::TaskId;
 use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
 use crate::sink::status::StatusRecord;
+use crate::source::UploadFrom;
 use crate::state::InMemoryStore;
 use crate::topology::Topology;
 use crate::transport::{Fetcher, TransportError};
@@ -27,7 +28,7 @@ pub struct Converted {
 
 /// Runs `topology` on one upload and writes its workbook to `out`. `id` is the upload's id; `progress` is told the rows read so far.
 pub fn convert(
-    topology: Topology,
+    mut topology: Topology,
     id: &str,
     upload: UploadRecords,
     out: &Path,
@@ -36,6 +37,7 @@ pub fn convert(
     let failed =
         |error: std::io::Error| TaskError::Transport(TransportError::Failed(format!("{}: {error}", out.display())));
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    topology.source.upload = UploadFrom::Key; // the file is the upload, whatever tells uploads apart on a topic
     let sink = &topology.sink;
     let mut outbox = FileOutbox::new(out, sink.topic.clone(), sink.dead_letter_topic.clone());
     let mut log = FileLog::new(id, upload).map_err(failed)?;
