@@ -22,7 +22,7 @@ use crate::map::MapConfig;
 use crate::map::reproject::CoordinateInput;
 use crate::page::read::{CellKind, ShownCell};
 use crate::runtime::convert::{Converted, convert};
-use crate::sink::preview::{SheetPreview, read_workbook};
+use crate::sink::preview::{SheetPreview, errors_sheet, read_workbook};
 use crate::sink::status::StatusFailure;
 use crate::source::unique_names;
 use crate::topology::Topology;
@@ -155,10 +155,8 @@ fn try_on(sample: &Bytes, topology: &Arc<Topology>, crs: Option<String>) -> Resu
     let out = folder.path().join("trial.xlsx");
     let csv = open(sample)?;
     let header = unique_names(csv.header());
-    let mut upload = UploadRecords::new(vec![csv], "trial", "trial").map_err(|error| file_problem(&error))?;
-    if let Some(crs) = &crs {
-        upload = upload.announce("ss-crs", crs.clone());
-    }
+    let upload = UploadRecords::new(vec![csv], "trial", "trial").map_err(|error| file_problem(&error))?;
+    let upload = upload.with_crs(crs.as_deref());
     let converted =
         convert((**topology).clone(), "trial", upload, &out, &mut |_| ()).map_err(|error| failed(&error))?;
     let workbook = if converted.has_workbook { std::fs::read(&out).map_err(|error| failed(&error))? } else { vec![] };
@@ -174,7 +172,7 @@ impl Trial {
         converted: &Converted,
         mut sheets: Vec<SheetPreview>,
     ) -> Trial {
-        let errors = topology.sink.workbook.lang.words().errors;
+        let errors = errors_sheet(topology.sink.workbook.lang);
         let listed = sheets.iter().position(|sheet| sheet.name == errors).map(|at| sheets.remove(at));
         let accounting = converted.status.accounting;
         let rejects = listed.map(|sheet| sheet.head).unwrap_or_default();

@@ -20,6 +20,7 @@
 //! | `GET /uploads/{id}/rejects` | `{rejects: [{row, column, reason, message, raw, is_clipped}], is_complete}`: rows that were refused, the first 1,000 |
 //! | `GET /workbooks/{id}` | the XLSX file, `ETag` its SHA-256, in ranges too; 404 while there is none, 410 when its topic no longer holds it |
 //! | `DELETE /uploads/{id}` | 202 and the *upload*: a marker is published that gives it up; 409 when it has ended |
+//! | `GET /reasons` | what each reason code means: `{code: {en, ko}}` |
 //! | `POST /session`, `DELETE /session` | 204: a cookie in exchange for `Authorization: Bearer TOKEN`, for links and event streams of the page; takes it away |
 //!
 //! An *upload*: `{id, topology, revision, state, name, crs, accounting, rows_announced, rows_published, rows_per_second, estimated_end_ms,

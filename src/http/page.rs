@@ -1,16 +1,19 @@
 //! The page: plain HTML, CSS and modules, held in the binary. It asks no other host for anything, and everything that it shows it asks this
 //! server's API for.
 
-use axum::Router;
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use sha2::{Digest as _, Sha256};
 
 use super::Shared;
 use super::problem::Problem;
+use crate::record::{Lang, Reason};
 use crate::sink::digest::Digest;
 
 const INDEX: &str = include_str!("page/index.html");
@@ -33,6 +36,14 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/", get(index))
         .route("/favicon.ico", get(async |headers: HeaderMap| asset(Path("icon.svg".to_owned()), headers).await))
         .route("/assets/{name}", get(asset))
+        .route("/reasons", get(reasons))
+}
+
+/// What each reason code means, for people.
+async fn reasons() -> Json<BTreeMap<&'static str, BTreeMap<&'static str, &'static str>>> {
+    let languages = [("en", Lang::En), ("ko", Lang::Ko)];
+    let explain = |reason: Reason| languages.map(|(code, lang)| (code, reason.explain(lang))).into();
+    Json(Reason::ALL.iter().map(|reason| (reason.code(), explain(*reason))).collect())
 }
 
 /// In Korean for whoever asks for it first, else in English; the page keeps what its reader chooses.

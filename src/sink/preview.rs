@@ -34,6 +34,11 @@ pub fn sheet_names<'a>(lang: Lang, values: impl Iterator<Item = &'a str>) -> Vec
     values.map(|value| namer.name(value)).collect()
 }
 
+/// The name of the sheet of rejected rows.
+pub fn errors_sheet(lang: Lang) -> &'static str {
+    Words::of(lang).errors
+}
+
 /// The first sheets of rows in a workbook that this crate made; `None` for any other file, and for one above 4 GiB.
 pub fn read_workbook(workbook: &[u8]) -> Option<Vec<SheetPreview>> {
     let parts = read_directory(workbook)?;

@@ -22,6 +22,8 @@ const OTHER = "other";
 const ENDED = new Set(["PUBLISHED", "FAILED", "ABORTED", "EXPIRED"]);
 /** Least time between two looks at the first rows of an upload that is under way. */
 const PREVIEW_EVERY_MS = 2000;
+/** Rows of a sheet that are shown: enough to recognise it by. */
+const ROWS_SHOWN = 8;
 
 export class Card {
   /** For a file that was chosen, or for an upload that was made before (`upload`). */
@@ -295,7 +297,7 @@ export class Card {
     const title = t(plans ? "previewTrial" : "previewOf");
     const marked = trial ? [...trial.coordinates.columns, ...trial.coordinates.into] : [];
     const shown = JSON.stringify([title, sheets]);
-    if (shown !== this.shown) showSheets(this.find(".preview"), title, sheets, marked);
+    if (shown !== this.shown) showSheets(this.find(".preview"), title, sheets, marked, ROWS_SHOWN);
     this.shown = shown;
     if (plans) showRejects(this.find(".rejects"), trial?.rejects ?? [], trial?.rejected ?? 0, this.explain);
   }

@@ -33,7 +33,7 @@ function sheetTable(sheet, marked) {
 let tablists = 0;
 
 /** Shows sheets as tabs (WAI-ARIA's pattern: arrow keys move, one tab stop); the tab that was open stays open. */
-export function showSheets(into, title, sheets, markedColumns = []) {
+export function showSheets(into, title, sheets, markedColumns = [], rowsMax = Infinity) {
   const open = into.dataset.open ?? sheets[0]?.name;
   const selected = Math.max(0, sheets.findIndex((sheet) => sheet.name === open));
   const marked = new Set(markedColumns);
@@ -46,7 +46,7 @@ export function showSheets(into, title, sheets, markedColumns = []) {
     });
     into.dataset.open = sheets[n].name;
     panel.setAttribute("aria-labelledby", tabs[n].id);
-    panel.replaceChildren(sheetTable(sheets[n], marked));
+    panel.replaceChildren(sheetTable({ ...sheets[n], head: sheets[n].head.slice(0, rowsMax) }, marked));
     if (focus) tabs[n].focus();
   };
   const tabs = sheets.map((sheet, n) => {
