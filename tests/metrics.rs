@@ -111,7 +111,8 @@ fn check_with_promtool(scrape: &str) -> bool {
 
 /// What `kafka-consumer-groups --describe` says of a group: committed offset, end and lag of each partition.
 fn described(kafka: &Kafka, group: &str) -> BTreeMap<i32, (i64, i64, i64)> {
-    let told = kafka.tool("consumer-groups").args(["--describe", "--group", group]).output().expect("the tool runs");
+    let mut tool = kafka.tool("consumer-groups").expect("Apache Kafka has its tools");
+    let told = tool.args(["--describe", "--group", group]).output().expect("the tool runs");
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
     let number = |text: &str| text.parse::<i64>().ok();
     let line = |line: &str| {
