@@ -110,9 +110,8 @@ fn check_with_promtool(scrape: &str) -> bool {
 }
 
 /// What `kafka-consumer-groups --describe` says of a group: committed offset, end and lag of each partition.
-fn described(kafka: &Kafka, group: &str) -> BTreeMap<i32, (i64, i64, i64)> {
-    let mut tool = kafka.tool("consumer-groups").expect("Apache Kafka has its tools");
-    let told = tool.args(["--describe", "--group", group]).output().expect("the tool runs");
+fn described(tool: &mut Command, group: &str) -> BTreeMap<i32, (i64, i64, i64)> {
+    let told = tool.output().expect("the tool runs");
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
     let number = |text: &str| text.parse::<i64>().ok();
     let line = |line: &str| {
@@ -153,6 +152,8 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "metrics", 2);
+    let Some(mut tool) = kafka.tool("consumer-groups") else { return };
+    tool.args(["--describe", "--group", &app.name]);
     let topic = format!("{}.rows", app.name);
     let files: Vec<_> = (0..4).map(|n| app.csv(&format!("{n}.csv"), 20_000 + n)).collect();
     app.publish(&files.iter().map(|file| &**file).collect::<Vec<_>>());
@@ -161,7 +162,7 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
 
     // While it drains, what is committed only grows, and both see it between the same bounds.
     let before = until("a commit", || Some(exported(&scrape(http), &app.name, &topic)).filter(|told| !told.is_empty()));
-    let theirs = described(kafka, &app.name);
+    let theirs = described(&mut tool, &app.name);
     let after = exported(&scrape(http), &app.name, &topic);
     for (partition, (committed, end, lag)) in &theirs {
         let bounds = before.get(partition).map_or(0, |told| told.0)..=after[partition].0;
@@ -176,7 +177,7 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
         let told = exported(&scrape, &app.name, &topic);
         (told.len() == 2 && told.values().all(|(_, _, lag)| *lag == 0)).then_some((scrape, told))
     });
-    assert_eq!(at_rest.1, described(kafka, &app.name));
+    assert_eq!(at_rest.1, described(&mut tool, &app.name));
 
     // Rows by fate are those of the statuses.
     let scraped = at_rest.0;
@@ -216,4 +217,8 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
     assert!(!text.contains(".csv"), "an upload's name is in a label:\n{text}");
     check_with_promtool(&text);
     assert_eq!(running.stop(), Some(0));
+}
+
+on_the_in_process_broker! {
+    a_run_under_load_tells_what_kafka_and_the_status_topic_tell,
 }

@@ -115,16 +115,17 @@ pub struct TaskNames<'a> {
 pub struct NodeMetrics {
     name: Arc<str>,
     rows: IntCounter,
-    rejected: IntCounter,
+    /// Of nodes that look at rows one by one.
+    rejected: Option<IntCounter>,
     duration: Histogram,
 }
 
 impl NodeMetrics {
-    fn new(topology: &str, node: &str) -> NodeMetrics {
+    fn new(topology: &str, node: &str, rejects: bool) -> NodeMetrics {
         NodeMetrics {
             name: node.into(),
             rows: catalog::node_rows(topology, node),
-            rejected: catalog::node_rows_rejected(topology, node),
+            rejected: rejects.then(|| catalog::node_rows_rejected(topology, node)),
             duration: catalog::node_duration(topology, node),
         }
     }
@@ -142,7 +143,9 @@ impl NodeMetrics {
     /// So many rows came in, and so many of them were rejected here.
     pub fn counted(&self, rows: usize, rejected: usize) {
         self.rows.inc_by(rows as u64);
-        self.rejected.inc_by(rejected as u64);
+        if let Some(counter) = &self.rejected {
+            counter.inc_by(rejected as u64);
+        }
     }
 }
 
@@ -197,16 +200,13 @@ impl TaskMetrics {
         for reason in REBUILDS {
             catalog::rebuilds(topology, reason);
         }
-        for reason in PAUSES {
-            catalog::pauses(topology, reason);
-        }
-        let node = |name: &str| NodeMetrics::new(topology, name);
+        let node = |name: &str, rejects| NodeMetrics::new(topology, name, rejects);
         TaskMetrics {
             id: id.clone(),
-            source: node(names.source),
-            maps: names.maps.iter().copied().map(node).collect(),
-            aggregate: node(names.aggregate),
-            sink: node(names.sink),
+            source: node(names.source, true),
+            maps: names.maps.iter().map(|name| node(name, true)).collect(),
+            aggregate: node(names.aggregate, false),
+            sink: node(names.sink, false),
             rows_replayed: catalog::rows_replayed(topology),
             upload_duration: catalog::upload_duration(topology),
             fetch: Fetch {
@@ -221,7 +221,7 @@ impl TaskMetrics {
             pages_told: 0,
             chunks: catalog::chunks_published(topology),
             eof_to_workbook: catalog::eof_to_workbook(topology),
-            workbook_size: catalog::workbook_size(topology),
+            workbook_size: catalog::workbook_size(),
             unusable: Unusable::ALL.map(|result| catalog::records_unusable(topology, result.word())),
             rows: ROW_FATES.map(|result| catalog::rows(topology, result)),
             outcomes: Outcome::ALL.map(|outcome| catalog::uploads(topology, outcome.word())),

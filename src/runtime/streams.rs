@@ -282,7 +282,7 @@ impl Manager {
                 warn!(task = %id, %error, "task failed");
                 let reason = task_metrics::reason(&error);
                 let wait = after(&error).ok_or_else(|| StreamsError::Task(id.clone(), error))?;
-                metrics::pauses(&id.topology, reason).inc();
+                metrics::pauses(reason).inc();
                 metrics::tasks_paused(reason).inc();
                 self.retries.push(Retry { at: Instant::now() + wait, id, reason });
                 Ok(())

@@ -29,6 +29,7 @@ pub(super) async fn run(health: Arc<Health>, client: KafkaClient, state: Arc<Sta
     metrics::build_info(env!("CARGO_PKG_VERSION"), &crs::proj_version()).set(1.0);
     for reason in metrics::PAUSES {
         metrics::tasks_paused(reason); // a series that begins at 0 shows its first rise
+        metrics::pauses(reason);
         metrics::commit_failures(reason);
     }
     metrics::log_events_suppressed();

@@ -1,0 +1,50 @@
+//! What a scrape costs: 20 topologies and 200 partitions in all. `script/bench metrics` runs it.
+
+use std::time::Instant;
+
+use sheetstream::metrics::{self, Outcome, RowFates, TaskMetrics, TaskMoment, TaskNames};
+use sheetstream::record::{Offset, Reason, Rejection, TaskId, TopicPartition};
+
+const TOPOLOGIES: usize = 20;
+const PARTITIONS: i32 = 10;
+const SCRAPES: u32 = 100;
+
+fn main() {
+    let mut tasks = Vec::new();
+    for topology in 0..TOPOLOGIES {
+        let name = format!("markets-{topology:02}");
+        let names = TaskNames { source: "rows", maps: vec!["wgs84"], aggregate: "by-district", sink: "workbooks" };
+        for partition in 0..PARTITIONS {
+            let id = TaskId { topology: name.as_str().into(), partition };
+            let at = TopicPartition { topic: format!("{name}.rows").into(), partition };
+            tasks.push(TaskMetrics::new(&id, &at, &names, Some(Offset(1_000_000))));
+        }
+        metrics::fetched_bytes(&format!("{name}.rows")).inc_by(1 << 30);
+    }
+    for (n, task) in tasks.iter_mut().enumerate() {
+        let n = n as i64;
+        task.fetch_begins(12_345, Some(1_795_648_228_000), Offset(500_000));
+        task.fetch_ends();
+        task.dead_letter(&Rejection::new(Reason::CoordRange, ""));
+        task.ended(Outcome::Published, RowFates { written: 1_234_567, rejected: 1_234, ..RowFates::default() });
+        task.delivered(std::time::Duration::from_millis(123), 1_234_567, 12_345_678, 14);
+        task.tell(TaskMoment {
+            committed: Some(Offset(1_234_567 + n)),
+            position: Offset(1_234_567 + n),
+            replay_from: Offset(1_230_000),
+            end: Some(Offset(1_239_999 + n)),
+            state_bytes: 123_456_789,
+            buffered_bytes: 8_388_608,
+            uploads: [3, 0, 1, 0],
+            oldest_upload_age_ms: Some(123_456),
+            ..TaskMoment::default()
+        });
+    }
+    let size = metrics::render().len();
+    let begun = Instant::now();
+    for _ in 0..SCRAPES {
+        std::hint::black_box(metrics::render());
+    }
+    let took = begun.elapsed() / SCRAPES;
+    println!("a scrape of {TOPOLOGIES} topologies and {} partitions: {took:.1?}, {size} bytes", tasks.len());
+}
