@@ -3,6 +3,7 @@
 mod broker;
 mod broker_command;
 mod convert;
+mod demo;
 mod describe;
 mod exit;
 mod fetch;
@@ -11,6 +12,7 @@ mod http;
 mod input;
 mod publish;
 mod run;
+mod sample;
 mod topics;
 mod validate;
 
@@ -26,6 +28,7 @@ pub use exit::Exit;
 const EXAMPLES_FIRST: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
 const EXAMPLES: &str = "Examples:
+  sheetstream demo                              a sample CSV becomes a workbook, with nothing installed
   sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
   sheetstream run topology/seoul-markets.toml   and, elsewhere, publish and fetch
   sheetstream validate topology/*.toml          find what is wrong before anything runs
@@ -74,6 +77,7 @@ pub enum LogFormat {
 /// The commands. A new one is a file beside this one, a variant here and an arm in [`Command::run`].
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Demo(demo::Demo),
     Convert(convert::Convert),
     Run(run::Run),
     Publish(publish::Publish),
@@ -99,6 +103,7 @@ impl Command {
     /// Does it. An outcome that is no error, such as invalid files, is an [`Exit`] of its own.
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
+            Command::Demo(command) => command.run(global),
             Command::Convert(command) => command.run(global),
             Command::Run(command) => command.run(global),
             Command::Publish(command) => command.run(global),

@@ -80,7 +80,7 @@ impl Topics {
 
 /// The topics that `run` needs. The status topic has a partition for each of the source's: task k writes partition k, and its terminal
 /// records are the ledger, which must outlive the rows.
-fn wanted(topology: &Topology, partitions: i32, replication: i16) -> Vec<NewTopic> {
+pub(super) fn wanted(topology: &Topology, partitions: i32, replication: i16) -> Vec<NewTopic> {
     let sink = &topology.sink;
     let topic = |name: &str, partitions: i32, configs: &[(&str, &str)]| NewTopic {
         name: name.to_owned(),

@@ -1,0 +1,26 @@
+//! What `demo` and `dev` come with: a topology, and a file of made-up places for it.
+
+use std::io::Cursor;
+
+use sheetstream::file::FileError;
+use sheetstream::file::reader::{CsvFile, Options};
+use sheetstream::topology::{Problems, Topology};
+
+/// Where the topology stands in the repository.
+pub const TOPOLOGY_FILE: &str = "topology/facilities.toml";
+/// Name of the file, and so of its upload.
+pub const FILE_NAME: &str = "places-cp949.csv";
+
+const TOPOLOGY: &str = include_str!("../../topology/facilities.toml");
+/// 3,000 rows in CP949 with coordinates in EPSG:5179, five of them wrong.
+const FILE: &[u8] = include_bytes!("../../examples/data/places-cp949.csv");
+
+/// The topology.
+pub fn topology() -> Result<Topology, Problems> {
+    Topology::parse(TOPOLOGY, TOPOLOGY_FILE, &|_| None)
+}
+
+/// The file, as if it were opened.
+pub fn file() -> Result<CsvFile, FileError> {
+    CsvFile::from_reader(Box::new(Cursor::new(FILE)), Options::default())
+}
