@@ -2,19 +2,17 @@
 
 mod cli;
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
-use cli::{Arguments, Exit, LogFormat};
+use cli::{Arguments, Exit, log};
 
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     abort_where_told();
     let arguments = Arguments::parse();
-    trace(arguments.global.log_format, arguments.command.default_log_levels());
+    let _log = log::start(arguments.global.log_format, arguments.command.default_log_levels());
     match arguments.command.run(&arguments.global) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -24,16 +22,6 @@ fn main() -> ExitCode {
             }
             exit.into()
         }
-    }
-}
-
-/// Logs to stderr; `SHEETSTREAM_LOG` sets levels, as in `info,sheetstream::kafka=debug`.
-fn trace(format: LogFormat, default_levels: &str) {
-    let levels = EnvFilter::try_from_env("SHEETSTREAM_LOG").unwrap_or_else(|_| EnvFilter::new(default_levels));
-    let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(io::stderr);
-    match format {
-        LogFormat::Json => log.json().init(),
-        LogFormat::Text => log.with_ansi(cli::colours(&io::stderr())).init(),
     }
 }
 

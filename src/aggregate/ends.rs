@@ -201,6 +201,7 @@ impl OpenUpload {
             status,
             revision: self.revision,
             announced: self.announced.clone(),
+            traceparent: self.traceparent.clone(),
             accounting: self.accounting,
             first_offset: self.first_offset,
             offset,

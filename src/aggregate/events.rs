@@ -1,5 +1,7 @@
 //! What an aggregate is told about the moment, and what it tells.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::record::{Announcement, Offset, Rejection, UploadId};
@@ -118,6 +120,8 @@ pub struct UploadStatus {
     pub revision: u32,
     /// What its publisher said of it.
     pub announced: Announcement,
+    /// Its `traceparent`.
+    pub traceparent: Option<Arc<str>>,
     /// Counts.
     pub accounting: Accounting,
     /// Offset of its first record.

@@ -10,6 +10,7 @@ mod fetch;
 mod health;
 mod http;
 mod input;
+pub mod log;
 mod publish;
 mod run;
 mod sample;
@@ -19,10 +20,11 @@ mod validate;
 use std::io::{self, IsTerminal, Write};
 
 use clap::builder::styling::{AnsiColor, Style};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use sheetstream::topology::Problems;
 
 pub use exit::Exit;
+pub use log::LogFormat;
 
 /// Examples stand before everything else in a help text.
 const EXAMPLES_FIRST: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -63,15 +65,6 @@ pub struct Global {
         value_name = "FORM"
     )]
     pub log_format: LogFormat,
-}
-
-/// Form of the log.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
 }
 
 /// The commands. A new one is a file beside this one, a variant here and an arm in [`Command::run`].

@@ -601,6 +601,7 @@ impl StreamTask {
                     self.send_status(self.ended(&ledger, &announced), outbox)?;
                 }
                 AggregateEvent::Status(status) => {
+                    self.log(&status);
                     if let Some(ledger) = &status.ledger {
                         let outcome = task_metrics::outcome(status.status);
                         self.metrics.ended(outcome, task_metrics::fates(&ledger.accounting));
@@ -637,6 +638,20 @@ impl StreamTask {
             }
         }
         Ok(())
+    }
+
+    /// One line for what became of an upload. Why in a code only: the sentence may quote a row, and stands in the status.
+    fn log(&self, status: &UploadStatus) {
+        let (upload, offset, traceparent) = (&status.upload, status.offset, status.traceparent.as_deref());
+        let reason = status.rejection.as_ref().map(|rejection| rejection.reason.code());
+        match status.status {
+            Standing::Receiving => {}
+            Standing::Aborted => info!(task = %self.id, %upload, %offset, traceparent, "aborted"),
+            Standing::Incomplete => warn!(task = %self.id, %upload, %offset, reason, traceparent, "incomplete"),
+            Standing::Stalled => warn!(task = %self.id, %upload, %offset, traceparent, "stalled"),
+            Standing::Failed => warn!(task = %self.id, %upload, %offset, reason, traceparent, "failed"),
+            Standing::Expired => warn!(task = %self.id, %upload, %offset, reason, traceparent, "expired"),
+        }
     }
 
     /// The workbook of a complete upload, put together from its pages and published, then its status.
@@ -701,7 +716,7 @@ impl StreamTask {
             sent => sent?,
         }
         fail::fail_point!("task-after-workbook");
-        info!(task = %self.id, upload = %complete.upload, rows = complete.accounting.written, bytes = workbook.length(), "published");
+        info!(task = %self.id, upload = %complete.upload, rows = complete.accounting.written, bytes = workbook.length(), offset = %complete.completion_offset, traceparent = complete.traceparent.as_deref(), "published");
         Ok(Ok(StatusWorkbook {
             topic: sink.topic.to_string(),
             bytes: workbook.length(),
