@@ -36,3 +36,34 @@ fn a_run_that_finds_no_broker_stops_in_order_when_it_is_told_to() {
     let rest: Vec<String> = log.map(|line| line.expect("text")).collect();
     assert_eq!(run.wait().expect("gone").code(), Some(0), "{rest:?}");
 }
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let help = sheetstream(&["--help"]).output().expect("help");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.contains(&"publish") && commands.contains(&"man"), "{help}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = sheetstream(&["completions", shell]).output().expect("completions");
+        assert!(script.status.success());
+        let script = String::from_utf8(script.stdout).expect("text");
+        let missing: Vec<&&str> = commands.iter().filter(|command| !script.contains(**command)).collect();
+        assert!(missing.is_empty(), "{shell}: {missing:?}");
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    assert!(sheetstream(&["man"]).arg(folder.path().join("man1")).status().expect("man").success());
+    for command in commands {
+        let page = folder.path().join(format!("man1/sheetstream-{command}.1"));
+        let page = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{command}: {error}"));
+        assert!(page.contains("Examples:") || ["help", "topics"].contains(&command), "{command}: {page}");
+    }
+    let whole = sheetstream(&["man"]).output().expect("man");
+    assert!(String::from_utf8_lossy(&whole.stdout).contains(".TH sheetstream 1"), "{whole:?}");
+}

@@ -2,6 +2,7 @@
 
 mod broker;
 mod broker_command;
+mod completions;
 mod convert;
 mod demo;
 mod describe;
@@ -11,9 +12,11 @@ mod health;
 mod http;
 mod input;
 pub mod log;
+mod man;
 mod publish;
 mod run;
 mod sample;
+mod status;
 mod topics;
 mod validate;
 
@@ -78,9 +81,12 @@ pub enum Command {
     Topics(topics::Topics),
     Validate(validate::Validate),
     Describe(describe::Describe),
+    Status(status::Status),
     Health(health::Health),
     #[command(name = "broker")]
     Broker(broker_command::BrokerCommand),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Command {
@@ -104,8 +110,11 @@ impl Command {
             Command::Topics(command) => command.run(global),
             Command::Validate(command) => command.run(global),
             Command::Describe(command) => command.run(global),
+            Command::Status(command) => command.run(global),
             Command::Health(command) => command.run(global),
             Command::Broker(command) => command.run(global),
+            Command::Completions(command) => command.run(global),
+            Command::Man(command) => command.run(global),
         }
     }
 }

@@ -23,12 +23,12 @@ use super::spool::Spooled;
 use super::{Shared, Site};
 use crate::client::publish::{PublishError, abort, publish};
 use crate::client::uploads::{Claim, Publishing, Upload, UploadKey};
-use crate::crs::{CrsError, CrsPair};
 use crate::file::FileError;
 use crate::file::reader::{CsvFile, Options};
 use crate::file::upload::UploadRecords;
 use crate::kafka::producer::now_ms;
-use crate::map::MapConfig;
+use crate::map::OwnCrs;
+use crate::record::Rejection;
 use crate::sink::digest::Digest;
 use crate::sink::status::StatusFailure;
 use crate::source::UploadFrom;
@@ -133,11 +133,8 @@ impl Job {
         let _turn = site.publishers.acquire().await.map_err(stopped)?;
         let attempt = Uuid::new_v4().to_string();
         let failed = |error: FileError| file_problem(&error);
-        let mut records = UploadRecords::new(vec![csv], &name, &attempt).map_err(failed)?;
+        let mut records = UploadRecords::new(vec![csv], &name, &attempt).map_err(failed)?.with_crs(crs.as_deref());
         records = records.announce("ss-received-ms", now_ms().to_string());
-        if let Some(crs) = crs {
-            records = records.announce("ss-crs", crs);
-        }
         if let Some(user_agent) = user_agent {
             records = records.announce("ss-user-agent", user_agent);
         }
@@ -190,22 +187,12 @@ pub(super) fn check_topology(topology: &Topology) -> Result<(), Problem> {
 
 /// The CRS of this upload, if it is another one than the topology's.
 pub(super) fn own_crs(topology: &Topology, crs: Option<String>) -> Result<Option<String>, Problem> {
-    let Some(crs) = crs else { return Ok(None) };
-    let refuse = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "crs", detail).in_field("crs");
-    let maps = topology.maps.iter().filter_map(|map| match map {
-        MapConfig::Reproject(reproject) => Some(reproject),
-        MapConfig::Select(_) => None,
-    });
-    let mut maps = maps.peekable();
-    let Some(first) = maps.peek() else {
-        return Err(refuse(format!("topology \"{}\" transforms no coordinates; leave the CRS out", topology.name)));
+    let mut known = OwnCrs::new(&topology.maps);
+    let Some(crs) = crs.filter(|crs| !known.is_usual(crs)) else { return Ok(None) };
+    let refuse = |rejection: Rejection| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "crs", rejection.message.to_string()).in_field("crs")
     };
-    if first.crs.from.definition == crs {
-        return Ok(None);
-    }
-    let resolve =
-        |to: &str, ballpark| CrsPair::resolve(&crs, to, ballpark).map_err(|error: CrsError| refuse(error.to_string()));
-    resolve(&first.crs.to.definition, first.crs.ballpark)?;
+    known.operations(&crs).map_err(refuse)?;
     Ok(Some(crs))
 }
 

@@ -1,0 +1,238 @@
+//! `status`: how far topologies are, and how their uploads stand. It reads topics only, so it works wherever `run` runs.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+use sheetstream::client::uploads::{Upload, UploadIndex};
+use sheetstream::kafka::KafkaClient;
+use sheetstream::record::TopicPartition;
+use sheetstream::topology::Topology;
+use sheetstream::transport::{Committed, TransportError};
+
+use super::broker::Broker;
+use super::{EXAMPLES_FIRST, Exit, Global};
+
+const EXAMPLES: &str = "Examples:
+  sheetstream status topology/places-5179.toml
+  sheetstream status topology/*.toml --watch
+  sheetstream status topology/places-5179.toml --json | jq '.topologies[].lag'
+";
+
+/// Between two looks of `--watch`.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest wait for what the status topics hold.
+const CATCH_UP: Duration = Duration::from_secs(30);
+
+/// Show how far topologies are and how their uploads stand
+#[derive(Args, Debug)]
+#[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
+pub struct Status {
+    /// Topology files
+    #[arg(required = true, value_name = "TOPOLOGY")]
+    topologies: Vec<PathBuf>,
+    /// Look again every second, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
+    /// Uploads to show, the one heard of last first
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    limit: usize,
+    #[command(flatten)]
+    broker: Broker,
+}
+
+/// One look.
+#[derive(Serialize)]
+struct Look {
+    topologies: Vec<Standing>,
+    uploads: Vec<Upload>,
+}
+
+/// How far a topology's group is.
+#[derive(Serialize)]
+struct Standing {
+    name: String,
+    /// Records that are not processed.
+    lag: i64,
+    /// Records that were processed a second since the look before.
+    records_per_second: Option<f64>,
+    partitions: Vec<Partition>,
+}
+
+#[derive(Serialize)]
+struct Partition {
+    partition: i32,
+    /// First record that is not processed; `None` before the first commit.
+    committed: Option<i64>,
+    end: i64,
+    lag: i64,
+}
+
+impl Status {
+    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let topologies = self.topologies.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
+        let runtime = super::io_runtime()?;
+        let client = KafkaClient::new(runtime.handle().clone(), self.broker.config("sheetstream-status"));
+        let index = Arc::new(UploadIndex::default());
+        let mut before: Option<(Instant, Look)> = None;
+        loop {
+            let at = Instant::now();
+            let mut standings = Vec::new();
+            for topology in &topologies {
+                standings.push(standing(&client, topology).with_context(|| format!("topology {}", topology.name))?);
+            }
+            if before.is_none() {
+                index.follow(&client, topologies.iter().map(|topology| topology.sink.status_topic.clone()));
+                wait_for(&index)?;
+            }
+            if let Some((since, before)) = &before {
+                rate(&mut standings, &before.topologies, at.duration_since(*since));
+            }
+            let uploads = topologies.iter().flat_map(|topology| index.latest(Some(&topology.name), self.limit));
+            let mut uploads: Vec<Upload> = uploads.collect();
+            uploads.sort_by_key(|upload| std::cmp::Reverse(upload.updated_at_ms));
+            uploads.truncate(self.limit);
+            let look = Look { topologies: standings, uploads };
+            self.show(global, &look)?;
+            if !self.watch {
+                return Ok(Exit::Ok);
+            }
+            before = Some((at, look));
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn show(&self, global: &Global, look: &Look) -> anyhow::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if global.json {
+            // One document a line under --watch, so that a program can read them one by one.
+            let json = if self.watch { serde_json::to_string(look) } else { serde_json::to_string_pretty(look) };
+            writeln!(stdout, "{}", json?)?;
+        } else {
+            let clear = if self.watch && stdout.is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+            write!(stdout, "{clear}{}", table(look)?)?;
+        }
+        Ok(stdout.flush()?)
+    }
+}
+
+/// Waits until the status topics are read as they were in the beginning.
+fn wait_for(index: &UploadIndex) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !index.has_caught_up() {
+        if begun.elapsed() > CATCH_UP {
+            anyhow::bail!("the status topics could not be read within {} s", CATCH_UP.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn standing(client: &KafkaClient, topology: &Topology) -> Result<Standing, TransportError> {
+    let topic = &topology.source.topic;
+    let all: Vec<TopicPartition> =
+        (0..client.partitions(topic)?).map(|partition| TopicPartition { topic: topic.clone(), partition }).collect();
+    let mut committed = client.group(&topology.name).fetch_committed(all.iter().cloned())?;
+    let mut partitions = Vec::new();
+    for at in all {
+        let bounds = client.bounds(&at)?;
+        let committed = match committed.remove(&at) {
+            Some(Committed::Ours(progress)) => Some(progress.next),
+            Some(Committed::Reset(offset)) => Some(offset),
+            Some(Committed::None) | None => None,
+        };
+        let lag = (bounds.end.0 - committed.unwrap_or(bounds.start).0).max(0);
+        let committed = committed.map(|offset| offset.0);
+        partitions.push(Partition { partition: at.partition, committed, end: bounds.end.0, lag });
+    }
+    let lag = partitions.iter().map(|partition| partition.lag).sum();
+    Ok(Standing { name: topology.name.to_string(), lag, records_per_second: None, partitions })
+}
+
+/// What was committed since the look before.
+fn rate(now: &mut [Standing], before: &[Standing], since: Duration) {
+    let processed = |standing: &Standing| -> i64 { standing.partitions.iter().filter_map(|p| p.committed).sum() };
+    for (now, before) in now.iter_mut().zip(before) {
+        now.records_per_second = Some((processed(now) - processed(before)).max(0) as f64 / since.as_secs_f64());
+    }
+}
+
+/// The look as plain text: columns two blanks apart, no colours, nothing that depends on the terminal.
+fn table(look: &Look) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    let mut rows = vec![["TOPOLOGY", "PARTITION", "COMMITTED", "END", "LAG"].map(str::to_owned)];
+    for standing in &look.topologies {
+        for at in &standing.partitions {
+            let committed = at.committed.map_or("-".to_owned(), |offset| offset.to_string());
+            let numbers = [at.partition.to_string(), committed, at.end.to_string(), at.lag.to_string()];
+            let [partition, committed, end, lag] = numbers;
+            rows.push([standing.name.clone(), partition, committed, end, lag]);
+        }
+        if let Some(rate) = standing.records_per_second {
+            writeln!(text, "{}: {rate:.0} records/s, {} to go", standing.name, standing.lag)?;
+        }
+    }
+    text += &columns(&rows);
+    let mut rows = vec![["STATE", "ROWS", "OF", "REJECTED", "ROWS/S", "LEFT", "UPLOAD", "NAME"].map(str::to_owned)];
+    let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
+    for upload in &look.uploads {
+        let state = serde_json::to_value(upload.state).ok();
+        let left = upload.estimated_end_ms.map(|end| (end - upload.updated_at_ms).max(0) as u64 / 1_000);
+        rows.push([
+            state.as_ref().and_then(|state| state.as_str()).unwrap_or("-").to_owned(),
+            upload.accounting.rows_in.to_string(),
+            number(upload.rows_announced),
+            upload.accounting.rejected.to_string(),
+            number(upload.rows_per_second.map(|rate| rate as u64)),
+            left.map_or("-".to_owned(), |seconds| format!("{seconds} s")),
+            shown(&upload.id),
+            shown(upload.name.as_deref().unwrap_or("-")),
+        ]);
+    }
+    text.push('\n');
+    text += &columns(&rows);
+    for upload in &look.uploads {
+        if let Some(failure) = &upload.failure {
+            writeln!(text, "{}: {}: {}", shown(&upload.id), failure.reason, shown(&failure.message))?;
+        }
+    }
+    Ok(text)
+}
+
+/// Ids and names are data of others: no control characters, which a terminal would obey, and no more than fits a line.
+fn shown(text: &str) -> String {
+    const CHARS_MAX: usize = 200;
+    let plain = |c: char| if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) { '\u{fffd}' } else { c };
+    text.chars().take(CHARS_MAX).map(plain).collect()
+}
+
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_end_without_blanks() {
+        let rows = [["A", "B"], ["서울", "1"]].map(|row| row.map(str::to_owned));
+        assert_eq!(columns(&rows), "A   B\n서울  1\n");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_shown() {
+        assert_eq!(shown("\x1b[31mred\u{202e}\n"), "\u{fffd}[31mred\u{fffd}\u{fffd}");
+    }
+}
