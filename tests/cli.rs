@@ -46,8 +46,8 @@ fn completions_and_manual_pages_know_every_command() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|command| *command != "help")
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|command| !command.is_empty() && *command != "help")
         .collect();
     assert!(commands.contains(&"publish") && commands.contains(&"man"), "{help}");
     for shell in ["bash", "zsh", "fish"] {

@@ -270,11 +270,12 @@ impl UploadIndex {
         Claim::New(Publishing { index: self.clone(), key })
     }
 
-    /// Stops a publication of this process, if there is one under way.
-    pub fn cancel(&self, key: &UploadKey) {
-        if let Some(publication) = self.lock().by_key.get(key).and_then(|entry| entry.publication.as_ref()) {
-            publication.cancel.store(true, Ordering::Relaxed);
-        }
+    /// Stops a publication of this process; false when there is none under way.
+    pub fn cancel(&self, key: &UploadKey) -> bool {
+        let entries = self.lock();
+        let publication = entries.by_key.get(key).and_then(|entry| entry.publication.as_ref());
+        let under_way = publication.filter(|publication| !publication.is_complete && publication.failure.is_none());
+        under_way.inspect(|publication| publication.cancel.store(true, Ordering::Relaxed)).is_some()
     }
 
     fn change(&self, key: UploadKey, at_ms: i64, change: impl FnOnce(&mut Entry)) {

@@ -1,5 +1,7 @@
 //! What an upload's request says: a file and what goes with it, from a raw body with a query or from a multipart form.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Query};
@@ -9,8 +11,7 @@ use serde::Deserialize;
 
 use super::body::{self, PART_HEAD_BYTES_MAX, Watch};
 use super::problem::Problem;
-use super::site::Site;
-use super::spool::{Spool, Spooled};
+use super::spool::{Spool, SpoolRoom, Spooled};
 
 /// Parts of a form; ours has four.
 const PARTS_MAX: usize = 16;
@@ -64,21 +65,21 @@ impl Fields {
 }
 
 /// Reads the whole request. Nothing is known of the file until all of it is here.
-pub(super) async fn receive(site: &Site, request: Request<Body>) -> Result<Form, Problem> {
+pub(super) async fn receive(room: &Arc<SpoolRoom>, bytes_max: u64, request: Request<Body>) -> Result<Form, Problem> {
     let fields = Fields::of_query(&request)?;
-    let (request, watch) = body::limit(request, site.config.upload_bytes_max)?;
+    let (request, watch) = body::limit(request, bytes_max)?;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let form = if kind.trim_start().to_ascii_lowercase().starts_with("multipart/") {
-        receive_parts(site, request, fields, &watch).await
+        receive_parts(room, request, fields, &watch).await
     } else {
-        receive_raw(site, request, fields).await
+        receive_raw(room, request, fields).await
     };
     form.map_err(|problem| watch.problem_or(|| problem))
 }
 
-async fn receive_raw(site: &Site, request: Request<Body>, fields: Fields) -> Result<Form, Problem> {
+async fn receive_raw(room: &Arc<SpoolRoom>, request: Request<Body>, fields: Fields) -> Result<Form, Problem> {
     let mut pieces = request.into_body().into_data_stream();
-    let mut spool = Spool::new(site.spool_room.clone());
+    let mut spool = Spool::new(room.clone());
     while let Some(piece) = next_piece(&mut pieces).await {
         spool.push(&piece.map_err(|error| Problem::bad_request("body", error.to_string()))?).await?;
     }
@@ -91,7 +92,7 @@ async fn next_piece(pieces: &mut axum::body::BodyDataStream) -> Option<Result<ax
 }
 
 async fn receive_parts(
-    site: &Site,
+    room: &Arc<SpoolRoom>,
     request: Request<Body>,
     mut fields: Fields,
     watch: &Watch,
@@ -120,7 +121,7 @@ async fn receive_parts(
                 let named = part.file_name().map(str::to_owned);
                 fields.name = fields.name.take().or(named);
                 watch.allow(u64::MAX);
-                let mut spool = Spool::new(site.spool_room.clone());
+                let mut spool = Spool::new(room.clone());
                 while let Some(piece) = part.chunk().await.map_err(|error| broken(&error))? {
                     spool.push(&piece).await?;
                 }
@@ -154,4 +155,76 @@ async fn read_text(mut part: Field<'_>) -> Result<String, Result<Problem, axum::
         }
     }
     String::from_utf8(bytes).map_err(|_| Ok(Problem::bad_request("multipart", "a field of the form is not UTF-8")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::Bytes;
+    use futures_util::stream;
+    use proptest::prelude::*;
+    use sha2::{Digest as _, Sha256};
+    use tokio::runtime::Runtime;
+
+    use super::*;
+
+    const BYTES_MAX: u64 = 1 << 20;
+
+    /// A form with this body, which comes in pieces of `piece` bytes.
+    fn receive_form(runtime: &Runtime, room: &Arc<SpoolRoom>, body: &[u8], piece: usize) -> Result<Form, Problem> {
+        let pieces: Vec<_> =
+            body.chunks(piece).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect();
+        let request = Request::post("/uploads").header(CONTENT_TYPE, "multipart/form-data; boundary=b");
+        let request = request.body(Body::from_stream(stream::iter(pieces))).expect("a request");
+        runtime.block_on(receive(room, BYTES_MAX, request))
+    }
+
+    fn machinery() -> (Runtime, Arc<SpoolRoom>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        (runtime, Arc::new(SpoolRoom::new(std::env::temp_dir(), BYTES_MAX)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// However the body is cut into pieces, the file is the bytes that were sent, and the fields are theirs.
+        #[test]
+        fn a_form_is_read_as_it_was_written(
+            crs in "E[ -~가-힣]{0,30}",
+            name in "[a-z가-힣][a-z가-힣 ]{0,20}",
+            content in prop::collection::vec(prop::sample::select(vec!["a,b", "\r\n", "--", "-", "\r", "가", "\r\n-"]), 1..40),
+            piece in 1_usize..50,
+        ) {
+            let (runtime, room) = machinery();
+            let content = format!("x{}", content.concat());
+            let body = format!(
+                "--b\r\ncontent-disposition: form-data; name=\"crs\"\r\n\r\n{crs}\r\n--b\r\n\
+                 content-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n--b--\r\n"
+            );
+            let form = receive_form(&runtime, &room, body.as_bytes(), piece).map_err(|problem| TestCaseError::fail(problem.detail))?;
+            prop_assert_eq!((form.fields.crs.as_deref(), form.fields.name.as_deref()), (Some(crs.trim()), Some(name.trim())));
+            prop_assert_eq!(form.file.sha256, <[u8; 32]>::from(Sha256::digest(&content)));
+            prop_assert_eq!(form.file.bytes, content.len() as u64);
+        }
+
+        /// Any bytes at all are a form or a problem of the one who sent them; the room for files is given back.
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "--b", "--b--", "\r\n", "\n", "content-disposition: form-data; ", "name=\"file\"", "name=\"crs\"", "name=", "; filename=\"a\"",
+                "content-disposition:", "x: y", "a,b\n1,2", "\"", "\0", "PK\u{3}\u{4}", "\u{feff}",
+            ]), 0..40),
+            tail in prop::collection::vec(any::<u8>(), 0..20),
+            piece in 1_usize..50,
+        ) {
+            let (runtime, room) = machinery();
+            let body = [parts.concat().as_bytes(), &tail].concat();
+            match receive_form(&runtime, &room, &body, piece) {
+                Ok(form) => prop_assert!(form.file.bytes <= body.len() as u64),
+                Err(problem) => prop_assert!(problem.status.is_client_error(), "{:?}", problem),
+            }
+            prop_assert_eq!(room.left(), BYTES_MAX);
+        }
+    }
 }

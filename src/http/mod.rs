@@ -54,11 +54,12 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::info;
+use tracing::{info, warn};
 
 pub use site::Site;
 
@@ -75,6 +76,8 @@ pub type Shared = Arc<Site>;
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time that one operation of the cluster may take with all its retries.
 const BROKER_PATIENCE: Duration = Duration::from_secs(20);
+/// Open files that are enough for every connection, and for what else the process does.
+const FILES_WANTED: u64 = 65_536;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1_024;
 /// Files that are read or published at a time; others wait for a thread.
@@ -151,6 +154,7 @@ pub fn start(config: HttpConfig, parts: HttpParts) -> Result<HttpServer, HttpErr
     if config.token.is_none() && !config.address.ip().is_loopback() {
         return Err(HttpError::NoToken(config.address));
     }
+    raise_file_limit();
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -178,6 +182,18 @@ pub fn start(config: HttpConfig, parts: HttpParts) -> Result<HttpServer, HttpErr
     let serving = runtime.spawn(listener::serve(listener, router(site.clone()), stopping));
     info!(%address, "HTTP is served");
     Ok(HttpServer { address, site, stop, serving, runtime, kafka_runtime })
+}
+
+/// A connection is an open file, and 1,024 of them are a usual limit; most systems let a process have more if it asks.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(FILES_WANTED, |maximum| maximum.min(FILES_WANTED));
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            warn!(%error, "the limit of open files stays; many slow clients may use it up");
+        }
+    }
 }
 
 impl HttpServer {

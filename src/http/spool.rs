@@ -30,6 +30,12 @@ impl SpoolRoom {
     pub fn new(folder: PathBuf, bytes_max: u64) -> SpoolRoom {
         SpoolRoom { folder, left: AtomicU64::new(bytes_max) }
     }
+
+    /// Bytes that may still come.
+    #[cfg(test)]
+    pub fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
+    }
 }
 
 /// A file that is being received.

@@ -85,7 +85,7 @@ async fn create(State(site): State<Shared>, request: Request) -> Result<Response
     if let Some(name) = &Fields::of_query(&request)?.topology {
         site.topology(name)?;
     }
-    let Form { fields, file } = form::receive(&site, request).await?;
+    let Form { fields, file } = form::receive(&site.spool_room, site.config.upload_bytes_max, request).await?;
     let topology = site.topology_or_only(fields.topology.as_deref())?;
     check_topology(&topology)?;
     let cancel = Arc::new(AtomicBool::new(false));
@@ -350,10 +350,12 @@ async fn give_up(
     }
     let topology = site.topology(&upload.topology)?;
     let key = UploadKey { topology: upload.topology.clone(), id: upload.id.clone() };
-    site.uploads.cancel(&key);
-    let client = site.kafka.clone();
-    let aborting = spawn_blocking(move || abort(&client, &topology.source.topic, &key.id, None));
-    aborting.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
+    // One that is under way here stops, and sends its marker behind what is on the way.
+    if !site.uploads.cancel(&key) {
+        let client = site.kafka.clone();
+        let aborting = spawn_blocking(move || abort(&client, &topology.source.topic, &key.id, None));
+        aborting.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
+    }
     let upload = find(&site, upload.id, OfTopology { topology: Some(upload.topology) }).await?;
     Ok((StatusCode::ACCEPTED, Json(upload)).into_response())
 }

@@ -352,6 +352,7 @@ mod tests {
     use super::*;
     use crate::source::tests::config;
     use bytes::Bytes;
+    use proptest::prelude::*;
 
     fn record(headers: &[(&str, &str)], key: Option<&'static str>, value: Option<&'static str>) -> Record {
         Record {
@@ -491,5 +492,40 @@ mod tests {
         assert_eq!(opened(&config(), &record(&[], None, None)), "nothing");
         let partition = SourceConfig { upload: UploadFrom::Partition, ..config() };
         assert_eq!(opened(&partition, &record(&[], Some("k"), None)), "nothing");
+    }
+
+    proptest! {
+        /// Any bytes in any place are read: as rows, as a marker or as a refusal with a reason.
+        #[test]
+        fn any_record_is_read(
+            kind in prop::sample::select(vec!["", "#BEGIN", "#HEADER", "#EOF", "#ABORT", "#EO"]),
+            rest in prop::collection::vec(
+                prop::sample::select(vec![" ", "rows=", "sha256=", "name=", "crs=", "\"", "\"\"", "7", "x", "가", "\n", "=", "\0", "\u{feff}"]), 0..12),
+            tail in prop::collection::vec(any::<u8>(), 0..12),
+            headers in prop::collection::vec((
+                prop::sample::select(vec!["ss-type", "ss-rows", "ss-sha256-rows", "ss-attempt", "ss-name", "ss-crs", "ss-row", "ss-partitions"]),
+                prop::option::of(prop::collection::vec(any::<u8>(), 0..6)),
+            ), 0..5),
+        ) {
+            let value = [kind.as_bytes(), rest.concat().as_bytes(), &tail].concat();
+            let headers = headers.into_iter().map(|(name, value)| Header { name: name.into(), value: value.map(Into::into) });
+            let record = Record { value: Some(value.into()), key: Some("k".into()), headers: headers.collect(), ..Record::default() };
+            match open(&config(), &record) {
+                Ok(envelope) => prop_assert_eq!(envelope.map(|envelope| envelope.upload), Some("k")),
+                Err(refusal) => prop_assert!(!refusal.rejection.message.is_empty()),
+            }
+        }
+
+        /// The two spellings say the same, whatever a name holds.
+        #[test]
+        fn a_name_reads_the_same_from_a_header_and_from_text(name in "[ -~가-힣\"]{1,20}", rows in prop::option::of(any::<u64>())) {
+            let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+            let rows_text = rows.map_or(String::new(), |rows| format!(" rows={rows}"));
+            let text = Record { value: Some(format!("#BEGIN name={quoted}{rows_text}").into()), ..Record::default() };
+            let mut headers = vec![Header::new("ss-type", "begin"), Header::new("ss-name", name)];
+            headers.extend(rows.map(|rows| Header::new("ss-rows", rows.to_string())));
+            let header = Record { value: Some(Bytes::new()), headers, ..Record::default() };
+            prop_assert_eq!(open(&config(), &text), open(&config(), &header));
+        }
     }
 }
