@@ -4,8 +4,6 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -19,13 +17,14 @@ use sheetstream::kafka::topic_reader::TopicReader;
 use sheetstream::kafka::{KafkaClient, KafkaConfig};
 use sheetstream::record::{Offset, TopicPartition};
 use sheetstream::runtime::config::StreamsConfig;
-use sheetstream::runtime::streams::{Streams, StreamsError};
+use sheetstream::runtime::streams::Streams;
 use sheetstream::sink::status::{StatusRecord, StatusState};
 use sheetstream::topology::Topology;
 use sheetstream::transport::Fetcher;
 use uuid::Uuid;
 
 use super::input::Progress;
+use super::running::Running;
 use super::{EXAMPLES_FIRST, Exit, Global, sample, topics};
 
 const EXAMPLES: &str = "Examples:
@@ -60,7 +59,9 @@ impl Demo {
 
         let topology = sample::topology()?;
         client.create_topics(&topics::wanted(&topology, 1, 1))?;
-        let mut running = Running::start(topology.clone(), kafka)?;
+        let state = tempfile::Builder::new().prefix("sheetstream-demo-").tempdir()?;
+        let config = StreamsConfig::new(kafka, state.path().join("state"));
+        let mut running = Running::start(Streams::new(vec![topology.clone()], config))?;
         let rows = publish_sample(&client, &topology)?;
         let (status, workbook) = receive(&client, &topology, &mut running)?;
         running.stop()?;
@@ -76,50 +77,6 @@ impl Demo {
             writeln!(io::stdout(), "{}", path.display())?;
         }
         Ok(Exit::Ok)
-    }
-}
-
-/// `run` on a thread, with a state directory that goes with it.
-struct Running {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<(), StreamsError>>>,
-    _state: tempfile::TempDir,
-}
-
-impl Running {
-    fn start(topology: Topology, kafka: KafkaConfig) -> anyhow::Result<Running> {
-        let state = tempfile::Builder::new().prefix("sheetstream-demo-").tempdir()?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let streams = Streams::new(vec![topology], StreamsConfig::new(kafka, state.path().join("state")));
-        let flag = stop.clone();
-        let thread = std::thread::Builder::new().name("streams".into()).spawn(move || streams.run(&flag))?;
-        Ok(Running { stop, thread: Some(thread), _state: state })
-    }
-    /// Fails when the thread has ended by itself.
-    fn check(&mut self) -> anyhow::Result<()> {
-        if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
-            self.join()?;
-            anyhow::bail!("the topology ended before the workbook came");
-        }
-        Ok(())
-    }
-    fn stop(mut self) -> anyhow::Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.join()
-    }
-    fn join(&mut self) -> anyhow::Result<()> {
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(outcome)) => Ok(outcome?),
-            Some(Err(_)) => anyhow::bail!("the topology's thread panicked"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let _ = self.join(); // an error is on its way already
     }
 }
 

@@ -6,6 +6,7 @@ mod completions;
 mod convert;
 mod demo;
 mod describe;
+mod dev;
 mod exit;
 mod fetch;
 mod health;
@@ -15,6 +16,7 @@ pub mod log;
 mod man;
 mod publish;
 mod run;
+mod running;
 mod sample;
 mod status;
 mod topics;
@@ -34,6 +36,7 @@ const EXAMPLES_FIRST: &str = "{about-with-newline}\n{before-help}{usage-heading}
 
 const EXAMPLES: &str = "Examples:
   sheetstream demo                              a sample CSV becomes a workbook, with nothing installed
+  sheetstream dev                               the same with a page to drop CSV files on
   sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
   sheetstream run topology/seoul-markets.toml   and, elsewhere, publish and fetch
   sheetstream validate topology/*.toml          find what is wrong before anything runs
@@ -74,6 +77,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Demo(demo::Demo),
+    Dev(dev::Dev),
     Convert(convert::Convert),
     Run(run::Run),
     Publish(publish::Publish),
@@ -95,6 +99,10 @@ impl Command {
     pub fn default_log_levels(&self) -> &'static str {
         match self {
             Command::Run(_) => "info,rskafka=off",
+            // That a changed topology cannot use the state of the one before is no news here.
+            Command::Dev(_) => {
+                "warn,rskafka=off,sheetstream::state::directory=error,sheetstream::runtime::stream_task=error"
+            }
             _ => "warn,rskafka=off",
         }
     }
@@ -103,6 +111,7 @@ impl Command {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
             Command::Demo(command) => command.run(global),
+            Command::Dev(command) => command.run(global),
             Command::Convert(command) => command.run(global),
             Command::Run(command) => command.run(global),
             Command::Publish(command) => command.run(global),

@@ -10,7 +10,7 @@
 //! | `GET /metrics` | Prometheus' text format |
 //! | `GET /healthz` | `{status, degraded: [{what, since, why}], hanging: [{thread, silent_seconds}]}`; 503 when a thread hangs |
 //! | `GET /readyz` | `{ready, missing: [{condition, advice}], degraded}`; 503 while something is missing |
-//! | `GET /topologies` | what runs here: `[{name, hash, source: {topic}, crs: {from, from_name, to, to_name, operation, accuracy_m}, sheet, lang}]` |
+//! | `GET /topologies` | what runs here: `[{name, hash, problems (of its file, as saved since), source: {topic}, crs: {from, from_name, to, to_name, operation, accuracy_m}, sheet, lang}]` |
 //! | `POST /inspect?topology=&crs=&whole=` | the beginning of a CSV file as raw body, 1 MiB at most: `{file, topology, is_whole, fits: [{topology, share}], trial: {rows, written, rejected, failure, crs, coordinates, sheet_columns, sheets, rejects}}`; nothing is published |
 //! | `POST /uploads?topology=&name=&crs=` | a CSV file as raw body, or a multipart form with the fields `topology`, `name`, `crs` and the part `file`; an *upload* with `file: {charset, delimiter, columns, bytes}`, after every record is acknowledged. 201 and `Location`; 200 when this content is there or under way already |
 //! | `GET /uploads?topology=&limit=50` | `{uploads: [upload]}`, the one heard of last first |
@@ -205,6 +205,11 @@ impl HttpServer {
     /// Shows and takes uploads for these from now on; uploads under way end as they began.
     pub fn replace_topologies(&self, topologies: Vec<Arc<Topology>>) {
         self.site.replace_topologies(topologies);
+    }
+
+    /// Shows beside a topology that goes on running what is wrong with its file as it is now; `None` takes it back.
+    pub fn show_problems(&self, topology: &str, problems: Option<String>) {
+        self.site.show_problems(topology, problems);
     }
 
     /// Accepts nothing more, ends streams of events, gives open requests a few seconds.

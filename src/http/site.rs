@@ -1,5 +1,6 @@
 //! What all handlers share: the settings, the topologies that run, the way to the cluster.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, watch};
@@ -43,6 +44,8 @@ pub struct Site {
     /// Asks the tasks of this process.
     pub queries: Queries,
     topologies: RwLock<Vec<Arc<Topology>>>,
+    /// What is wrong with the file of a topology since it was last saved.
+    problems: RwLock<HashMap<String, String>>,
 }
 
 impl Site {
@@ -64,6 +67,7 @@ impl Site {
             health: parts.health,
             queries: parts.queries,
             topologies: RwLock::default(),
+            problems: RwLock::default(),
             config,
         };
         site.replace_topologies(parts.topologies);
@@ -96,6 +100,18 @@ impl Site {
                 Err(Problem::bad_request("topology", detail).in_field("topology"))
             }
         }
+    }
+
+    /// What is wrong with the file of a topology that runs.
+    pub(super) fn problems_of(&self, topology: &str) -> Option<String> {
+        self.problems.read().unwrap_or_else(PoisonError::into_inner).get(topology).cloned()
+    }
+    pub(super) fn show_problems(&self, topology: &str, problems: Option<String>) {
+        let mut all = self.problems.write().unwrap_or_else(PoisonError::into_inner);
+        match problems {
+            Some(problems) => all.insert(topology.to_owned(), problems),
+            None => all.remove(topology),
+        };
     }
 
     pub(super) fn replace_topologies(&self, topologies: Vec<Arc<Topology>>) {

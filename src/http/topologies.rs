@@ -24,6 +24,9 @@ struct Shown {
     /// Column or template that names the sheet of a row.
     sheet: String,
     lang: &'static str,
+    /// What is wrong with its file, which was saved since; it goes on running as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -54,9 +57,10 @@ impl From<&CrsPair> for ShownCrs {
     }
 }
 
-impl From<&Topology> for Shown {
-    fn from(topology: &Topology) -> Shown {
+impl Shown {
+    fn new(topology: &Topology, problems: Option<String>) -> Shown {
         Shown {
+            problems,
             name: topology.name.to_string(),
             hash: topology.hash.to_string(),
             source: ShownSource { topic: topology.source.topic.to_string() },
@@ -71,5 +75,5 @@ impl From<&Topology> for Shown {
 }
 
 async fn list(State(site): State<Shared>) -> Json<Vec<Shown>> {
-    Json(site.topologies().iter().map(|topology| Shown::from(&**topology)).collect())
+    Json(site.topologies().iter().map(|topology| Shown::new(topology, site.problems_of(&topology.name))).collect())
 }

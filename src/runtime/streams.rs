@@ -63,6 +63,12 @@ impl Streams {
         Streams { topologies, config, queries: Queries::default(), health }
     }
 
+    /// Whoever watches the streams that ran before watches these: the handles are theirs.
+    pub fn watched_by(mut self, queries: Queries, health: Arc<Health>) -> Streams {
+        Condition::ALL.into_iter().for_each(|condition| health.set(condition, false));
+        (self.queries, self.health) = (queries, health);
+        self
+    }
     /// Asks the tasks while they run.
     pub fn queries(&self) -> Queries {
         self.queries.clone()
