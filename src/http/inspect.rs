@@ -10,6 +10,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
+use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::problem::Problem;
 use super::topologies::ShownCrs;
@@ -20,6 +21,7 @@ use crate::file::reader::{CsvFile, Options};
 use crate::file::upload::UploadRecords;
 use crate::map::MapConfig;
 use crate::map::reproject::CoordinateInput;
+use crate::metrics;
 use crate::page::read::{CellKind, ShownCell};
 use crate::runtime::convert::{Converted, convert};
 use crate::sink::preview::{SheetPreview, errors_sheet, read_workbook};
@@ -157,8 +159,10 @@ fn try_on(sample: &Bytes, topology: &Arc<Topology>, crs: Option<String>) -> Resu
     let header = unique_names(csv.header());
     let upload = UploadRecords::new(vec![csv], "trial", "trial").map_err(|error| file_problem(&error))?;
     let upload = upload.with_crs(crs.as_deref());
-    let converted =
-        convert((**topology).clone(), "trial", upload, &out, &mut |_| ()).map_err(|error| failed(&error))?;
+    // Neither the log nor the metrics are told of uploads that nobody made.
+    let trial = Topology { name: metrics::UNTOLD.into(), ..(**topology).clone() };
+    let converted = with_default(NoSubscriber::default(), || convert(trial, "trial", upload, &out, &mut |_| ()));
+    let converted = converted.map_err(|error| failed(&error))?;
     let workbook = if converted.has_workbook { std::fs::read(&out).map_err(|error| failed(&error))? } else { vec![] };
     let sheets = read_workbook(&workbook).unwrap_or_default();
     Ok(Trial::of(topology, &header, crs.as_deref(), &converted, sheets))

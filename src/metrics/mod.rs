@@ -14,6 +14,7 @@ pub use task::{NodeMetrics, Outcome, PAUSES, RowFates, TaskMetrics, TaskMoment, 
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use prometheus::proto::Metric;
 use prometheus::{Encoder, Registry, TextEncoder};
 pub use prometheus::{Gauge, IntCounter as Counter};
 
@@ -51,10 +52,19 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     registry
 });
 
+/// Name of a topology that only tries something: what its tasks count is told to nobody.
+pub const UNTOLD: &str = "(trial)";
+
 /// All metrics in Prometheus' text format.
 pub fn render() -> String {
+    let mut families = REGISTRY.gather();
+    for family in &mut families {
+        let is_untold = |metric: &Metric| metric.get_label().iter().any(|label| label.value() == UNTOLD);
+        family.mut_metric().retain(|metric| !is_untold(metric));
+    }
+    families.retain(|family| !family.get_metric().is_empty());
     let mut text = Vec::new();
-    let encoded = TextEncoder::new().encode(&REGISTRY.gather(), &mut text);
+    let encoded = TextEncoder::new().encode(&families, &mut text);
     encoded.expect("metrics are text, and memory takes them");
     String::from_utf8(text).expect("metrics are UTF-8")
 }

@@ -112,8 +112,8 @@ pub fn answer(stream: &mut impl Read) -> Answer {
     let mut body = bytes.split_off(end + 4);
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
-    let pairs = lines.filter_map(|line| line.split_once(": "));
-    let headers = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+    let pairs = lines.filter_map(|line| line.split_once(':'));
+    let headers = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
     let mut answer = Answer { status: status.expect("a status line"), headers, body: Vec::new() };
     if answer.header("transfer-encoding") == Some("chunked") {
         while !body.ends_with(b"0\r\n\r\n") && read(&mut body) {}
