@@ -1,0 +1,179 @@
+//! What only the in-process broker does: it fills up, goes wrong on purpose, and shrugs at nonsense.
+
+#[path = "support/kafka.rs"]
+mod kafka;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kafka::{connect, runtime};
+use sheetstream::broker::faults::{Fault, Request};
+use sheetstream::broker::{Broker, BrokerConfig};
+use sheetstream::kafka::admin::NewTopic;
+use sheetstream::kafka::producer::ProducerConfig;
+use sheetstream::kafka::{KafkaClient, KafkaConfig};
+use sheetstream::record::{Offset, TopicPartition};
+use sheetstream::transport::{Fence, Progress, TransportError};
+
+fn broker(config: BrokerConfig) -> Broker {
+    Broker::start(runtime().handle(), config).expect("a loopback port")
+}
+
+fn patient(broker: &Broker, request_timeout: Duration, retry_deadline: Duration) -> KafkaClient {
+    let config = KafkaConfig::new([broker.address().to_string()], "test");
+    connect(KafkaConfig { request_timeout, retry_deadline, ..config })
+}
+
+fn client(broker: &Broker) -> KafkaClient {
+    patient(broker, Duration::from_secs(10), Duration::from_secs(60))
+}
+
+fn topic(client: &KafkaClient) -> TopicPartition {
+    let topic = NewTopic { name: "rows".into(), partitions: 1, replication: 1, configs: Vec::new() };
+    client.create_topics(&[topic]).expect("created");
+    TopicPartition { topic: "rows".into(), partition: 0 }
+}
+
+fn send(client: &KafkaClient, to: &TopicPartition, values: &[&str]) -> Result<(), TransportError> {
+    let mut producer = client.producer(ProducerConfig { batch_bytes: 50_000, ..ProducerConfig::default() });
+    for value in values {
+        producer.send(&to.topic, Some(0), None, Some(value.as_bytes()), &[])?;
+    }
+    producer.flush()
+}
+
+fn values(client: &KafkaClient, of: &TopicPartition) -> Vec<String> {
+    let mut values = Vec::new();
+    let mut each = |record: sheetstream::record::Record| {
+        values.push(String::from_utf8(record.value.unwrap_or_default().to_vec()).expect("UTF-8"));
+    };
+    client.read_all(of, &mut each).expect("read");
+    values
+}
+
+#[test]
+fn at_the_limit_producers_are_told_and_rows_of_open_uploads_stay() {
+    let limits = BrokerConfig { bytes_max: 4 << 20, segment_bytes: 256 << 10, ..BrokerConfig::default() };
+    let broker = broker(limits);
+    let eager = patient(&broker, Duration::from_secs(10), Duration::from_millis(100));
+    let rows = topic(&eager);
+    let value = "x".repeat(40_000);
+    let mut written = 0;
+    let told = loop {
+        match send(&eager, &rows, &[&value]) {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 1_000, "the limit never came");
+    };
+    assert!(matches!(&told, TransportError::Unavailable(why) if why.contains("--max-mib")), "{told}");
+    assert!(broker.bytes_held() <= 4 << 20);
+    assert_eq!(values(&eager, &rows).len(), written, "everything that was acknowledged is there");
+
+    // An upload is open from row 10 on: what lies before it may go, and nothing else.
+    let group = eager.group("readers");
+    let fence = Fence { member: String::new(), epoch: -1 };
+    let progress = Progress { next: Offset(written as i64), replay_from: Offset(10) };
+    group.commit(&rows, progress, &fence).expect("committed");
+    while send(&eager, &rows, &[&value]).is_ok() {}
+    let start = eager.bounds(&rows).expect("bounds").start.0;
+    assert!(0 < start && start <= 10, "rows from {start} on are kept");
+
+    // The upload is done with: there is room again, without end.
+    let progress = Progress { next: eager.bounds(&rows).expect("bounds").end, replay_from: Offset(written as i64) };
+    group.commit(&rows, progress, &fence).expect("committed");
+    send(&client(&broker), &rows, &[value.as_str(); 20]).expect("there is room again");
+}
+
+/// Sends through a fault: what is sent arrives once and in order.
+fn survives(request: Request, fault: Fault) {
+    let broker = broker(BrokerConfig::default());
+    let client = patient(&broker, Duration::from_millis(500), Duration::from_secs(60));
+    let rows = topic(&client);
+    send(&client, &rows, &["before"]).expect("acknowledged");
+    broker.faults().script(request, 0, 2, fault);
+    let during: Vec<String> = (0..300).map(|n| format!("{n} {}", "x".repeat(1_000))).collect();
+    let during: Vec<&str> = during.iter().map(String::as_str).collect();
+    send(&client, &rows, &during).expect("acknowledged in the end");
+    let mut expected = vec!["before"];
+    expected.extend(during);
+    assert_eq!(values(&client, &rows), expected, "{fault:?} of {request:?}");
+}
+
+#[test]
+fn rows_arrive_once_whatever_becomes_of_the_answers() {
+    for fault in [
+        Fault::DropAnswer,
+        Fault::LateAnswer(Duration::from_millis(100)),
+        Fault::LateAnswer(Duration::from_secs(2)), // longer than the client waits
+        Fault::Silence,
+        Fault::Throttle(Duration::from_millis(50)),
+        Fault::SlowBytes { bytes: 3, pause: Duration::from_millis(5) },
+    ] {
+        survives(Request::Produce, fault);
+    }
+}
+
+#[test]
+fn rows_are_read_whatever_becomes_of_the_answers() {
+    for fault in [
+        Fault::DropAnswer,
+        Fault::Silence,
+        Fault::Throttle(Duration::from_millis(50)),
+        Fault::SlowBytes { bytes: 40_000, pause: Duration::from_millis(5) },
+    ] {
+        survives(Request::Fetch, fault);
+        survives(Request::Metadata, fault);
+    }
+}
+
+#[test]
+fn a_partition_without_a_leader_is_waited_for() {
+    let broker = Arc::new(broker(BrokerConfig::default()));
+    let client = client(&broker);
+    let rows = topic(&client);
+    send(&client, &rows, &["before"]).expect("acknowledged");
+    broker.faults().set_leaderless("rows", 0, true);
+    let elected = std::thread::spawn({
+        let broker = broker.clone();
+        move || {
+            std::thread::sleep(Duration::from_millis(300));
+            broker.faults().set_leaderless("rows", 0, false);
+        }
+    });
+    send(&client, &rows, &["during"]).expect("acknowledged");
+    elected.join().expect("no panic");
+    assert_eq!(values(&client, &rows), ["before", "during"]);
+}
+
+#[test]
+fn nonsense_ends_its_connection_and_harms_nobody() {
+    let broker = broker(BrokerConfig::default());
+    let nonsense: [&[u8]; 6] = [
+        b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+        &[0xff; 64],
+        &[0, 0, 0, 0, 0, 0, 0, 0],
+        // Metadata 1 with two billion topics, and with bytes that end too early.
+        &[0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff],
+        &[0, 0, 0, 11, 0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 7],
+        // An API that nobody knows, and a version that nobody speaks.
+        &[0, 0, 0, 10, 0x7f, 0xff, 0, 99, 0, 0, 0, 1, 0xff, 0xff],
+    ];
+    for bytes in nonsense {
+        let mut socket = TcpStream::connect(broker.address()).expect("it listens");
+        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
+        socket.write_all(bytes).expect("sent");
+        let closed = socket.read(&mut [0; 16]);
+        assert!(!matches!(closed, Ok(1..)), "{bytes:02x?} was answered");
+        assert!(!matches!(&closed, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock), "{bytes:02x?} waits");
+    }
+    // A head that promises 100 MB and no more: it may wait, for it costs nothing.
+    let mut slow = TcpStream::connect(broker.address()).expect("it listens");
+    slow.write_all(&[0x06, 0x40, 0, 0, 0, 0, 0, 9]).expect("sent");
+    let begun = Instant::now();
+    let client = client(&broker);
+    send(&client, &topic(&client), &["fine"]).expect("acknowledged");
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
