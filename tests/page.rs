@@ -84,9 +84,11 @@ fn a_person_drops_a_file_and_takes_the_workbook() {
 
     browser.click(".card button[type=submit]");
     browser.wait_for(".verdict", "Done: 2,996 rows in the workbook, 4 rejected");
+    browser.wait_for(".rejects summary", "4 rejected rows");
     browser.click(".rejects summary");
     let rejects = browser.wait_for(".rejects", "number.format");
     assert!(rejects.contains("none"), "the row as it was: {rejects}");
+    browser.wait_for(".download", ".xlsx");
     browser.click(".download");
     let book = visit.downloaded("places.xlsx");
     assert_eq!(book, app.converted(&file), "over the page, over Kafka or from the file: the same bytes");
@@ -116,22 +118,31 @@ fn the_page_speaks_korean_and_takes_another_crs_for_one_file() {
         let Visit { app, browser, .. } = &visit;
         browser.wait_for("h1", "CSV를 올리면 엑셀 파일이 됩니다");
         let file = app.folder.path().join("중부원점.csv");
-        fs::write(&file, "id,name,kind,x,y\n1,시청,공공,198056.37,451885.53\n2,\"광장, 남쪽\",공공,198100,451700\n")
-            .expect("a file");
+        fs::write(
+            &file,
+            "id,name,kind,x,y\n1,시청,공공,198056.37,451885.53\n2,\"광장, 남쪽\",공공,198100,451700\n3,빈칸,공공,,\n",
+        )
+        .expect("a file");
         visit.choose(&file);
-        browser.wait_for(".trial", "거절됩니다"); // metres of another belt
+        browser.wait_for(".trial", "3행이 거절됩니다"); // metres of another belt
         browser.run(
             "const crs = document.querySelector('[name=crs]'); crs.value = 'EPSG:5181'; crs.dispatchEvent(new Event('change'))",
         );
-        browser.wait_for(".trial", "모두 맞습니다");
+        browser.wait_for(".trial", "1행이 거절됩니다");
         browser.click(".card button[type=submit]");
-        browser.wait_for(".verdict", "완료: 2행이 담겼습니다");
+        browser.wait_for(".verdict", "완료: 2행이 담겼고 1행은 거절되었습니다");
+        browser.wait_for(".rejects summary", "거절된 행 1개");
+        browser.click(".rejects summary");
+        let korean = browser.wait_for(".rejects", "coord.missing");
+        assert!(korean.contains("좌표") && !korean.contains("empty"), "{korean}");
+        browser.wait_for(".download", ".xlsx");
         browser.click(".download");
         let sheets = workbook::sheets(&visit.downloaded("중부원점.xlsx"));
         let longitude: f64 = sheets["공공"][1][5].parse().expect("a number");
         assert!((longitude - 126.978).abs() < 0.01, "{longitude}");
         browser.click("[data-language=en]");
-        browser.wait_for(".verdict", "Done: 2 rows in the workbook");
+        browser.wait_for(".verdict", "Done: 2 rows in the workbook, 1 rejected");
+        browser.wait_for(".rejects", "the coordinate is empty");
     });
 }
 

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::stream::unfold;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -17,8 +18,9 @@ use tokio::task::spawn_blocking;
 use super::problem::Problem;
 use super::uploads::{OfTopology, broker_problem, find, stopped};
 use super::{Shared, workbooks};
-use crate::client::rejects::{Refused, Rejects, rejects};
+use crate::client::rejects::{Refused, Reject, Rejects, rejects};
 use crate::client::uploads::{UploadKey, UploadPhase};
+use crate::record::{Lang, Reason};
 use crate::sink::preview::read_workbook;
 
 /// Least time between two events of a stream.
@@ -35,6 +37,13 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/uploads/{id}/events", get(events))
         .route("/uploads/{id}/preview", get(preview))
         .route("/uploads/{id}/rejects", get(refused))
+}
+
+/// `?lang=ko` has messages in Korean.
+#[derive(Deserialize)]
+struct InLanguage {
+    topology: Option<String>,
+    lang: Option<String>,
 }
 
 /// A stream of events and where it stands.
@@ -126,9 +135,9 @@ async fn preview(
 async fn refused(
     State(site): State<Shared>,
     Path(id): Path<String>,
-    Query(of): Query<OfTopology>,
+    Query(InLanguage { topology, lang }): Query<InLanguage>,
 ) -> Result<Json<Rejects>, Problem> {
-    let upload = find(&site, id, of).await?;
+    let upload = find(&site, id, OfTopology { topology }).await?;
     let topology = site.topology(&upload.topology)?;
     let Some(status) = &upload.status else {
         return Ok(Json(Rejects { rejects: vec![], is_complete: true }));
@@ -143,5 +152,16 @@ async fn refused(
     };
     let client = site.kafka.clone();
     let reading = spawn_blocking(move || rejects(&client, &wanted, SEARCH));
-    reading.await.map_err(stopped)?.map(Json).map_err(|error| broker_problem(&error))
+    let mut found = reading.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
+    if lang.as_deref() == Some("ko") {
+        found.rejects.iter_mut().for_each(in_korean);
+    }
+    Ok(Json(found))
+}
+
+/// Letters are written in English; a code of a later release stays in it.
+fn in_korean(reject: &mut Reject) {
+    if let Some(reason) = Reason::ALL.iter().find(|reason| reason.code() == reject.reason) {
+        reject.message = reason.say(Lang::Ko, &reject.message);
+    }
 }

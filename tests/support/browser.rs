@@ -82,7 +82,8 @@ impl Browser {
 
     /// The text of the first element that `css` finds; empty where it is hidden or not there.
     pub fn text(&self, css: &str) -> String {
-        let script = format!("return document.querySelector({css:?})?.innerText ?? ''");
+        let script =
+            format!("const at = document.querySelector({css:?}); return at?.checkVisibility() ? at.innerText : ''");
         self.run(&script).as_str().unwrap_or_default().to_owned()
     }
 

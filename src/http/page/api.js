@@ -70,7 +70,7 @@ export const version = () => call("GET", "/version");
 export const recent = () => call("GET", "/uploads?limit=20");
 export const upload = (id) => call("GET", `/uploads/${encodeURIComponent(id)}`);
 export const preview = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/preview`);
-export const rejects = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/rejects`);
+export const rejects = (id, lang) => call("GET", `/uploads/${encodeURIComponent(id)}/rejects${query({ lang })}`);
 export const giveUp = (id) => call("DELETE", `/uploads/${encodeURIComponent(id)}`);
 export const workbookUrl = (id) => `/workbooks/${encodeURIComponent(id)}`;
 

@@ -3,7 +3,7 @@
 
 import * as api from "./api.js";
 import { showRejects, showSheets, el } from "./tables.js";
-import { count, fill, size, t } from "./text.js";
+import { currentLanguage, fill, size, t } from "./text.js";
 
 /** CRSs that Korean files come in (EPSG's names). */
 const CRS = [
@@ -142,12 +142,17 @@ export class Card {
     const { id, state, accounting } = this.upload;
     this.announce(`${this.name}: ${this.verdict()}`);
     this.changed();
-    const [seen, rejected] = await Promise.all([
-      state === "PUBLISHED" ? api.preview(id).catch(() => null) : null,
-      accounting.rejected > 0 ? api.rejects(id).catch(() => null) : null,
-    ]);
+    const looking = state === "PUBLISHED" ? api.preview(id).catch(() => null) : null;
+    if (accounting.rejected > 0) await this.retell();
+    const seen = await looking;
     if (seen) this.sheets = seen.sheets;
-    this.rejected = rejected?.rejects ?? null;
+    this.render();
+  }
+
+  /** Rejected rows, their messages in the reader's language. */
+  async retell() {
+    const told = await api.rejects(this.upload.id, currentLanguage()).catch(() => null);
+    this.rejected = told?.rejects ?? this.rejected;
     this.render();
   }
 
@@ -247,7 +252,7 @@ export class Card {
     const progress = find("progress");
     progress.setAttribute("aria-labelledby", this.id);
     const set = (value) => (value === null ? progress.removeAttribute("value") : progress.setAttribute("value", String(value)));
-    find(".cancel").disabled = false;
+    find(".rejects").hidden = true; // those of the trial
     if (!upload) {
       const all = this.file.size;
       find(".stage").textContent = sent < all ? t("sending", sent, all) : t("publishing");

@@ -145,6 +145,7 @@ function wire() {
     button.onclick = () => {
       chooseLanguage(button.dataset.language);
       render();
+      for (const card of cards) if (card.rejected) card.retell();
     };
   }
   document.addEventListener("visibilitychange", look);
