@@ -7,6 +7,7 @@ mod convert;
 mod demo;
 mod describe;
 mod dev;
+mod doctor;
 mod exit;
 mod fetch;
 mod health;
@@ -86,6 +87,7 @@ pub enum Command {
     Validate(validate::Validate),
     Describe(describe::Describe),
     Status(status::Status),
+    Doctor(doctor::Doctor),
     Health(health::Health),
     #[command(name = "broker")]
     Broker(broker_command::BrokerCommand),
@@ -120,6 +122,7 @@ impl Command {
             Command::Validate(command) => command.run(global),
             Command::Describe(command) => command.run(global),
             Command::Status(command) => command.run(global),
+            Command::Doctor(command) => command.run(global),
             Command::Health(command) => command.run(global),
             Command::Broker(command) => command.run(global),
             Command::Completions(command) => command.run(global),

@@ -193,7 +193,7 @@ pub(super) async fn describe_topic(cluster: &Cluster, name: &str) -> Result<Topi
     let partitions = find_topic(cluster, name).await?;
     let mut backoff = cluster.backoff("describe topic");
     let configs = loop {
-        match topic_configs(cluster, name).await {
+        match topic_configs(cluster, name, &["cleanup.policy", "max.message.bytes"]).await {
             Ok(configs) => break configs,
             Err(error) if matches!(TransportError::from(error.clone()), TransportError::Unauthorised(_)) => {
                 tracing::debug!(topic = name, %error, "configuration not visible");
@@ -210,8 +210,13 @@ pub(super) async fn describe_topic(cluster: &Cluster, name: &str) -> Result<Topi
     })
 }
 
-async fn topic_configs(cluster: &Cluster, name: &str) -> Result<BTreeMap<String, String>, KafkaError> {
-    let wanted = ["cleanup.policy", "max.message.bytes"].map(text).to_vec();
+/// Settings of a topic.
+pub(super) async fn topic_configs(
+    cluster: &Cluster,
+    name: &str,
+    wanted: &[&str],
+) -> Result<BTreeMap<String, String>, KafkaError> {
+    let wanted = wanted.iter().map(|name| text(name)).collect();
     let resource = DescribeConfigsResource::default()
         .with_resource_type(TOPIC_RESOURCE)
         .with_resource_name(text(name))

@@ -10,6 +10,7 @@ pub mod follower;
 pub mod group;
 pub mod ingest;
 mod ingest_buffer;
+pub mod inspect;
 mod offsets;
 pub mod outbox;
 mod partition_writer;

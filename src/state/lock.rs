@@ -35,6 +35,18 @@ impl DirectoryLock {
     }
 }
 
+/// Who has the state directory `dir` open, if anybody.
+pub fn holder(dir: &Path) -> Option<String> {
+    let mut file = File::open(dir.join(LOCK)).ok()?;
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(rustix::io::Errno::WOULDBLOCK) => match held(&mut file, dir) {
+            StateError::Locked { holder, .. } => Some(holder),
+            _ => None,
+        },
+        _ => None, // the lock goes with the file
+    }
+}
+
 fn held(file: &mut File, dir: &Path) -> StateError {
     let mut holder = String::new();
     let known = file.take(20).read_to_string(&mut holder).is_ok() && holder.parse::<u32>().is_ok();

@@ -15,6 +15,7 @@ mod store_thread;
 
 pub use directory::{Space, StateDir, StateOptions, free_bytes};
 pub use in_memory::InMemoryStore;
+pub use lock::holder;
 pub use manifest::RebuildReason;
 pub use sled_store::SledStore;
 

@@ -1,0 +1,96 @@
+//! Looks a cluster, the topics of topologies and a state directory over as a friend would: what is wrong, and what to do about it.
+//! Changes nothing, and gives an address that does not answer a few seconds.
+
+mod brokers;
+mod state_dir;
+mod topics;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::kafka::KafkaClient;
+use crate::topology::Topology;
+
+/// Longest wait for one answer; the whole is below 15 s even when nobody answers.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, and may hurt later.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// What a check is about; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// Addresses of brokers.
+    Broker,
+    /// What we may do.
+    Rights,
+    /// Topics and their settings.
+    Topic,
+    /// Clocks.
+    Clock,
+    /// The state directory.
+    State,
+}
+
+/// One line.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Finding {
+    /// How it went.
+    pub verdict: Verdict,
+    /// What it is about.
+    pub subject: Subject,
+    /// Name of the check.
+    pub check: &'static str,
+    /// What was found.
+    pub what: String,
+    /// What to do, unless all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+/// What was found so far.
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, subject: Subject, check: &'static str, what: impl Into<String>) {
+        self.0.push(Finding { verdict: Verdict::Ok, subject, check, what: what.into(), advice: None });
+    }
+    fn warn(&mut self, subject: Subject, check: &'static str, what: impl Into<String>, advice: impl Into<String>) {
+        let (what, advice) = (what.into(), Some(advice.into()));
+        self.0.push(Finding { verdict: Verdict::Warn, subject, check, what, advice });
+    }
+    fn fail(&mut self, subject: Subject, check: &'static str, what: impl Into<String>, advice: impl Into<String>) {
+        let (what, advice) = (what.into(), Some(advice.into()));
+        self.0.push(Finding { verdict: Verdict::Fail, subject, check, what, advice });
+    }
+    fn failed(&self) -> bool {
+        self.0.iter().any(|finding| finding.verdict == Verdict::Fail)
+    }
+}
+
+/// Looks everything over. The client's time-outs are the caller's: [`ANSWER_LIMIT`] for a request and for an operation.
+pub fn examine(client: &KafkaClient, topologies: &[Topology], state_dir: Option<&Path>) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    brokers::check_addresses(client, &mut findings);
+    // Where clients are sent to nowhere, every further question would only wait.
+    if !findings.failed() {
+        for topology in topologies {
+            topics::check_topology(client, topology, &mut findings);
+        }
+    }
+    if let Some(dir) = state_dir {
+        state_dir::check_state(dir, &mut findings);
+    }
+    findings.0
+}

@@ -1,0 +1,229 @@
+//! The topics of a topology: there, led, allowed, set up so that they lose and refuse nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{Findings, Subject};
+use crate::kafka::KafkaClient;
+use crate::kafka::inspect::TopicInspection;
+use crate::record::TopicPartition;
+use crate::sink::dead_letter::CLIP_BYTES;
+use crate::topology::Topology;
+use crate::transport::TransportError;
+
+/// Bytes of a batch around a workbook chunk: headers of the batch, of the record and ours.
+const BATCH_OVERHEAD: i64 = 4 << 10;
+/// Bytes of the largest dead letter: value, key and id clipped, and the rest.
+const DEAD_LETTER_BYTES: i64 = 3 * CLIP_BYTES as i64 + (16 << 10);
+/// How far clocks may be apart.
+const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
+
+/// What a topic is to a topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Source,
+    Workbooks,
+    Status,
+    DeadLetters,
+}
+
+pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings: &mut Findings) {
+    let sink = &topology.sink;
+    let topics: [(Role, &Arc<str>); 4] = [
+        (Role::Source, &topology.source.topic),
+        (Role::Workbooks, &sink.topic),
+        (Role::Status, &sink.status_topic),
+        (Role::DeadLetters, &sink.dead_letter_topic),
+    ];
+    let mut partitions = None;
+    for (role, name) in topics {
+        let topic = match client.inspect_topic(name) {
+            Ok(Some(topic)) => topic,
+            Ok(None) => {
+                let advice = format!("`sheetstream topics create` makes the topics of {}", topology.name);
+                findings.fail(Subject::Topic, "exists", format!("there is no topic {name}"), advice);
+                continue;
+            }
+            Err(error) => {
+                tell_error(name, &error, findings);
+                continue;
+            }
+        };
+        findings.ok(Subject::Topic, "exists", format!("{name} has {} partitions", topic.partitions));
+        check_leaders(name, &topic, findings);
+        check_rights(role, name, &topic, findings);
+        check_cleanup(role, name, &topic, findings);
+        check_size(role, name, &topic, sink.record_bytes_max, findings);
+        check_retention(role, name, &topic, topology.source.idle_timeout, findings);
+        check_copies(name, &topic, findings);
+        match role {
+            Role::Source => {
+                partitions = Some(topic.partitions);
+                check_clock(client, name, findings);
+            }
+            Role::Status => check_partitions(name, topic.partitions, partitions, findings),
+            Role::Workbooks | Role::DeadLetters => {}
+        }
+    }
+    let group = client.group(&topology.name);
+    let partition = TopicPartition { topic: topology.source.topic.clone(), partition: 0 };
+    match group.fetch_committed([partition]) {
+        Ok(_) => findings.ok(Subject::Rights, "group", format!("group {} can be read", topology.name)),
+        Err(error) => tell_error(&topology.name, &error, findings),
+    }
+}
+
+fn tell_error(name: &str, error: &TransportError, findings: &mut Findings) {
+    let what = format!("{name}: {error}");
+    match error {
+        TransportError::Unauthorised(_) => {
+            findings.fail(
+                Subject::Rights,
+                "rights",
+                what,
+                "grant the right with kafka-acls --add, or use another user",
+            );
+        }
+        TransportError::Topic(_) => findings.fail(Subject::Topic, "exists", what, "see `sheetstream topics create`"),
+        _ => findings.fail(Subject::Broker, "answers", what, "is that broker well? Try again, and look at its log"),
+    }
+}
+
+fn check_leaders(name: &str, topic: &TopicInspection, findings: &mut Findings) {
+    if !topic.leaderless.is_empty() {
+        let what = format!("nobody leads partitions {:?} of {name}", topic.leaderless);
+        findings.fail(Subject::Broker, "leaders", what, "start the brokers that hold them");
+    }
+}
+
+fn check_rights(role: Role, name: &str, topic: &TopicInspection, findings: &mut Findings) {
+    let needs: &[(&str, Option<bool>)] = match role {
+        Role::Source => &[("Read", topic.may_read)],
+        Role::Status => &[("Read", topic.may_read), ("Write", topic.may_write)],
+        Role::Workbooks | Role::DeadLetters => &[("Write", topic.may_write)],
+    };
+    for (operation, allowed) in needs {
+        if *allowed == Some(false) {
+            let what = format!("we have no right to {} {name}", operation.to_lowercase());
+            let advice = format!("kafka-acls --add --allow-principal USER --operation {operation} --topic {name}");
+            findings.fail(Subject::Rights, "rights", what, advice);
+        }
+    }
+}
+
+fn check_cleanup(role: Role, name: &str, topic: &TopicInspection, findings: &mut Findings) {
+    let Some(policy) = topic.configs.get("cleanup.policy") else { return };
+    let is_compacted = policy.split(',').any(|word| word.trim() == "compact");
+    let set = |policy: &str| format!("kafka-configs --alter --topic {name} --add-config cleanup.policy=[{policy}]");
+    match role {
+        Role::Source | Role::Workbooks if is_compacted => {
+            let what = format!("{name} has cleanup.policy={policy}, which deletes records whose key comes again");
+            findings.fail(Subject::Topic, "cleanup", what, set("delete"));
+        }
+        Role::Status if !is_compacted => {
+            let what = format!("{name} has cleanup.policy={policy}: how uploads ended is forgotten with retention");
+            findings.warn(Subject::Topic, "cleanup", what, set("compact,delete"));
+        }
+        _ => findings.ok(Subject::Topic, "cleanup", format!("{name} has cleanup.policy={policy}")),
+    }
+}
+
+fn check_size(role: Role, name: &str, topic: &TopicInspection, record_bytes_max: usize, findings: &mut Findings) {
+    let Some(limit) = topic.number("max.message.bytes") else { return };
+    let record_bytes_max = i64::try_from(record_bytes_max).unwrap_or(i64::MAX);
+    let (needed, lower) = match role {
+        Role::Workbooks => {
+            let fits = (limit - BATCH_OVERHEAD).max(0);
+            (record_bytes_max.saturating_add(BATCH_OVERHEAD), format!(", or lower record_bytes_max to {fits}"))
+        }
+        Role::DeadLetters => (DEAD_LETTER_BYTES, String::new()),
+        Role::Source | Role::Status => return,
+    };
+    if limit < needed {
+        let what = format!("{name} takes {limit} bytes at once (max.message.bytes), and up to {needed} are sent");
+        let advice = format!("kafka-configs --alter --topic {name} --add-config max.message.bytes={needed}{lower}");
+        findings.fail(Subject::Topic, "size", what, advice);
+    } else {
+        findings.ok(Subject::Topic, "size", format!("{name} takes {limit} bytes at once, {needed} are needed"));
+    }
+}
+
+fn check_retention(role: Role, name: &str, topic: &TopicInspection, idle: Duration, findings: &mut Findings) {
+    if role != Role::Source {
+        return;
+    }
+    let idle_ms = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
+    match topic.number("retention.ms") {
+        Some(ms) if (0..idle_ms).contains(&ms) => {
+            let what = format!(
+                "{name} deletes rows after {} s, and an upload may stay open without any for {} s (idle_timeout)",
+                ms / 1_000,
+                idle_ms / 1_000
+            );
+            let advice = format!(
+                "kafka-configs --alter --topic {name} --add-config retention.ms={}, or lower idle_timeout",
+                idle_ms.saturating_mul(2)
+            );
+            findings.warn(Subject::Topic, "retention", what, advice);
+        }
+        Some(_) => findings.ok(Subject::Topic, "retention", format!("{name} keeps rows for longer than idle_timeout")),
+        None => {}
+    }
+    if let Some(bytes) = topic.number("retention.bytes").filter(|bytes| *bytes >= 0) {
+        let what = format!("{name} keeps {bytes} bytes a partition (retention.bytes), however old its rows are");
+        let advice =
+            "more than the uploads that are open at a time have to fit; watch sheetstream_retention_headroom_records";
+        findings.warn(Subject::Topic, "retention", what, advice);
+    }
+}
+
+fn check_copies(name: &str, topic: &TopicInspection, findings: &mut Findings) {
+    let copies = topic.replicas;
+    let needed = topic.number("min.insync.replicas").and_then(|number| usize::try_from(number).ok()).unwrap_or(1);
+    if needed > copies {
+        let what =
+            format!("{name} has {copies} copies and min.insync.replicas={needed}: no write is ever acknowledged");
+        let advice = format!("kafka-configs --alter --topic {name} --add-config min.insync.replicas={copies}");
+        findings.fail(Subject::Topic, "copies", what, advice);
+    } else if copies == 1 {
+        let what = format!("{name} has one copy: with the disk of its broker its records are gone");
+        let advice = "fine for trying out; else replication factor 3 with min.insync.replicas=2";
+        findings.warn(Subject::Topic, "copies", what, advice);
+    } else if copies >= 3 && needed == 1 {
+        let what =
+            format!("{name} has {copies} copies and min.insync.replicas=1: one is enough to acknowledge a write");
+        let advice = format!("kafka-configs --alter --topic {name} --add-config min.insync.replicas=2");
+        findings.warn(Subject::Topic, "copies", what, advice);
+    } else {
+        findings.ok(Subject::Topic, "copies", format!("{name} has {copies} copies, {needed} acknowledge a write"));
+    }
+}
+
+fn check_partitions(status: &str, found: i32, source: Option<i32>, findings: &mut Findings) {
+    let Some(wanted) = source else { return };
+    if found < wanted {
+        let what = format!("{status} has {found} partitions and the source {wanted}; task k writes its partition k");
+        let advice = format!("kafka-topics --alter --topic {status} --partitions {wanted}");
+        findings.fail(Subject::Topic, "partitions", what, advice);
+    } else {
+        findings.ok(
+            Subject::Topic,
+            "partitions",
+            format!("{status} has a partition for each of the source's {wanted}"),
+        );
+    }
+}
+
+/// Records from the future mean that the clock of this machine is behind, or that of a publisher or broker ahead.
+fn check_clock(client: &KafkaClient, topic: &Arc<str>, findings: &mut Findings) {
+    let partition = TopicPartition { topic: topic.clone(), partition: 0 };
+    let Ok(Some(newest)) = client.newest_timestamp(&partition) else { return };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let ahead = Duration::from_millis(u64::try_from(newest - now).unwrap_or(0));
+    if ahead > CLOCK_SKEW_MAX {
+        let what = format!("{topic} has a record from {} s in the future", ahead.as_secs());
+        findings.warn(Subject::Clock, "clock", what, "set the clocks of this machine and of the publisher, by NTP");
+    } else {
+        findings.ok(Subject::Clock, "clock", format!("{topic} has no record from the future"));
+    }
+}
