@@ -56,6 +56,31 @@ fn topics_are_made_once_and_keep_their_partitions() {
 }
 
 #[test]
+fn fetch_says_why_no_workbook_comes_and_waits_for_what_was_published_again() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "failed", 1);
+    let running = app.run("state");
+    let file = app.folder.path().join("a.csv");
+    let fetch = |timeout: &str| {
+        let mut fetch = app.command(&["fetch", "a.csv", "--timeout", timeout, "-t"]);
+        let fetched = fetch.arg(app.topology()).arg("--out").arg(app.folder.path()).output().expect("fetch");
+        (fetched.status.code(), String::from_utf8_lossy(&fetched.stderr).into_owned())
+    };
+    let (code, why) = fetch("0");
+    assert_eq!(code, Some(1));
+    assert!(why.contains("nothing was heard of it"), "{why}");
+    fs::write(&file, "no,such,columns\n1,2,3\n").expect("a file");
+    app.publish(&[&file]);
+    let (code, why) = fetch("120");
+    assert_eq!(code, Some(65));
+    assert!(why.contains("column.missing") && why.contains("kind"), "{why}");
+    app.csv("a.csv", 20);
+    app.publish(&[&file]);
+    assert_eq!(fetch("120"), (Some(0), String::new()));
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
 fn at_rest_the_group_has_no_lag_in_kafkas_own_tool() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "lag", 1);
@@ -222,6 +247,7 @@ fn aborts_at_every_fail_point_lose_and_change_nothing() {
 on_the_in_process_broker! {
     a_published_file_becomes_the_workbook_that_convert_makes,
     topics_are_made_once_and_keep_their_partitions,
+    fetch_says_why_no_workbook_comes_and_waits_for_what_was_published_again,
     at_rest_the_group_has_no_lag_in_kafkas_own_tool,
     kafkas_console_producer_is_enough_to_publish,
     three_processes_that_come_and_go_share_the_work,

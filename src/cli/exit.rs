@@ -12,7 +12,7 @@ use sheetstream::topology::Problems;
 use sheetstream::transport::TransportError;
 
 /// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {
     /// All is well.

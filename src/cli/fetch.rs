@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
+use sheetstream::client::awaited::Awaited;
 use sheetstream::client::fetch::{ChunkJoiner, FetchedWorkbook, save};
 use sheetstream::kafka::KafkaClient;
 use sheetstream::kafka::topic_reader::TopicReader;
@@ -55,8 +56,9 @@ pub struct Fetch {
 
 impl Fetch {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let topic = match (&self.topology, &self.topic) {
-            (Some(file), _) => Topology::load(file)?.sink.topic.to_string(),
+        let topology = self.topology.as_deref().map(Topology::load).transpose()?;
+        let topic = match (&topology, &self.topic) {
+            (Some(topology), _) => topology.sink.topic.to_string(),
             (None, topic) => topic.clone().unwrap_or_default(),
         };
         std::fs::create_dir_all(&self.out).with_context(|| format!("folder {}", self.out.display()))?;
@@ -64,6 +66,11 @@ impl Fetch {
         let client = KafkaClient::new(runtime.handle().clone(), self.broker.config("sheetstream-fetch"));
 
         let mut missing: BTreeSet<&str> = self.uploads.iter().map(String::as_str).collect();
+        let mut awaited = match &topology {
+            Some(topology) if !missing.is_empty() => Some(Awaited::of(&client, topology)?),
+            _ => None,
+        };
+        let mut exit = Exit::Ok;
         let mut partitions = (0..client.partitions(&topic)?)
             .map(|partition| {
                 let partition = TopicPartition { topic: topic.as_str().into(), partition };
@@ -86,16 +93,19 @@ impl Fetch {
             if behind || self.follow {
                 continue;
             }
+            if let Some(awaited) = &mut awaited {
+                exit = exit.max(drop_failed(awaited, &mut missing)?);
+            }
             if missing.is_empty() {
-                return Ok(Exit::Ok);
+                return Ok(exit);
             }
             if Instant::now() > deadline {
-                let ids: Vec<&str> = missing.into_iter().collect();
-                anyhow::bail!(
-                    "no workbook within {} s of: {}; the status topic says what became of it",
-                    self.timeout,
-                    ids.join(", ")
-                );
+                let standing = |id: &&str| match awaited.as_ref().and_then(|awaited| awaited.standing(id)) {
+                    Some(upload) => format!("{id} ({} rows so far)", upload.accounting.rows_in),
+                    None => format!("{id} (nothing was heard of it: was it published, does the topology run?)"),
+                };
+                let ids: Vec<String> = missing.iter().map(standing).collect();
+                anyhow::bail!("no workbook within {} s of: {}", self.timeout, ids.join(", "));
             }
         }
     }
@@ -141,4 +151,20 @@ impl Fetch {
         }
         Ok(())
     }
+}
+
+/// Says of which uploads no workbook will come, and why; waits for them no longer.
+fn drop_failed(awaited: &mut Awaited, missing: &mut BTreeSet<&str>) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Ok;
+    for id in missing.clone() {
+        let Some(upload) = awaited.failed(id)? else { continue };
+        missing.remove(id);
+        exit = Exit::DataRejected;
+        let why = upload.failure.map_or_else(
+            || "its publisher gave it up".to_owned(),
+            |failure| format!("{}: {}", failure.reason, failure.message),
+        );
+        writeln!(io::stderr(), "error: no workbook of {id}: {why}")?;
+    }
+    Ok(exit)
 }

@@ -1,5 +1,6 @@
 //! The two ends that people hold: publishing files, fetching workbooks.
 
+pub mod awaited;
 pub mod doctor;
 pub mod download;
 pub mod fetch;
