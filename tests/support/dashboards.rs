@@ -1,0 +1,82 @@
+//! The dashboards, alerts and runbooks as they are committed, read as far as tests need them.
+
+#![allow(dead_code)] // each test binary uses its part
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A file of the repository.
+pub fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Its text.
+pub fn read(name: &str) -> String {
+    fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Every dashboard, by the name of its file.
+pub fn dashboards() -> Vec<(String, Value)> {
+    let folder = fs::read_dir(path("grafana/dashboards/sheetstream")).expect("the dashboards");
+    let mut all: Vec<(String, Value)> = folder
+        .map(|entry| {
+            let name = entry.expect("an entry").file_name().into_string().expect("ASCII");
+            let text = read(&format!("grafana/dashboards/sheetstream/{name}"));
+            (name, serde_json::from_str(&text).expect("JSON"))
+        })
+        .collect();
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    assert_eq!(all.len(), 3);
+    all
+}
+
+/// The elements of an array.
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("no list: {value}"))
+}
+
+/// A string.
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+/// Queries of all panels: dashboard and panel, and the query.
+pub fn panel_queries() -> Vec<(String, String)> {
+    let mut queries = Vec::new();
+    for (file, dashboard) in dashboards() {
+        for panel in list(&dashboard["panels"]) {
+            for target in list(&panel["targets"]) {
+                let at = format!("{file}: {}", text(&panel["title"]));
+                queries.push((at, text(&target["expr"]).to_owned()));
+            }
+        }
+    }
+    queries
+}
+
+/// An alert of `prometheus/rules/sheetstream.yml`.
+#[derive(Debug, Default)]
+pub struct Alert {
+    pub name: String,
+    pub text: String,
+}
+
+/// Every alert.
+pub fn alerts() -> Vec<Alert> {
+    let rules = read("prometheus/rules/sheetstream.yml");
+    let alert = |text: &str| Alert { name: text.lines().next().expect("a name").to_owned(), text: text.to_owned() };
+    rules.split("- alert: ").skip(1).map(alert).collect()
+}
+
+/// Runs a tool; `None`, loudly, where there is none.
+pub fn tool(name: &str, arguments: &[&str]) -> Option<Output> {
+    let ran = Command::new(name).args(arguments).current_dir(path("")).output();
+    if ran.is_err() {
+        eprintln!("skipped: {name} is not installed; script/bootstrap installs it on Debian");
+        assert!(std::env::var_os("SHEETSTREAM_REQUIRE_TOOLS").is_none(), "{name} was required");
+    }
+    ran.ok()
+}
