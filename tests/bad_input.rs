@@ -439,3 +439,195 @@ fn an_upload_on_its_way_is_told_once_a_second_and_never_after_its_end() {
     let end = driver.statuses().pop().expect("an end");
     assert_eq!((end.name.as_deref(), end.rows_announced), (Some("places.csv"), Some(4)));
 }
+
+#[test]
+fn rows_whose_header_never_comes_do_not_pin_the_replay_offset() {
+    use std::time::Duration;
+    let mut driver = driver("header = \"first\"\nidle_timeout = \"100s\"");
+    driver.pipe_with("a.csv", GOOD, &[("ss-row", "1")]);
+    let pinned = driver.task().expect("it runs").progress().replay_from;
+    assert_eq!(pinned.0, 0);
+    driver.advance_wall_clock_time(Duration::from_secs(60));
+    driver.pipe_with("a.csv", GOOD, &[("ss-row", "2")]);
+    driver.advance_wall_clock_time(Duration::from_secs(1)); // notices the row
+    driver.advance_wall_clock_time(Duration::from_secs(99));
+    assert_eq!(statuses(&driver, "a.csv"), [""; 0], "something came meanwhile");
+    driver.advance_wall_clock_time(Duration::from_secs(1));
+    assert_eq!(statuses(&driver, "a.csv"), ["Failed csv.no_header", "Expired csv.no_header"]);
+    let progress = driver.task().expect("it runs").progress();
+    assert_eq!(progress.replay_from, progress.next);
+    let end = driver.statuses().pop().expect("an end").accounting;
+    assert_eq!((end.rows_in, end.voided, end.balances()), (2, 2, true));
+
+    driver.crash(false);
+    driver.pipe("b.csv", "id,name,kind,x,y");
+    driver.pipe("b.csv", GOOD);
+    driver.pipe("b.csv", "#EOF");
+    driver.expire_offset();
+    driver.crash(false);
+    driver.advance_wall_clock_time(Duration::from_secs(1));
+    let progress = driver.task().expect("it runs").progress();
+    assert_eq!(progress.replay_from, progress.next, "a replay obeys the ledger");
+    assert_eq!(statuses(&driver, "a.csv").len(), 2);
+    driver.pipe("a.csv", "#BEGIN");
+    driver.pipe("a.csv", "id,name,kind,x,y");
+    driver.pipe("a.csv", GOOD);
+    driver.pipe("a.csv", "#EOF");
+    assert_eq!(statuses(&driver, "a.csv").pop().as_deref(), Some("Published"));
+}
+
+#[test]
+fn an_id_of_10_kb_works_and_one_of_20_kb_is_refused() {
+    for (length, statuses_of, refused) in
+        [(10_000, vec!["Published"], vec![]), (20_000, vec![], vec!["record.no_id"; 2])]
+    {
+        let id = "각".repeat(length / 3);
+        let mut driver = driver(COLUMNS);
+        driver.pipe(&id, GOOD);
+        driver.crash(true);
+        driver.pipe(&id, "#EOF");
+        assert_eq!(statuses(&driver, &id), statuses_of);
+        assert_eq!(reasons(&driver), refused);
+    }
+}
+
+/// The final statuses and the dead letters of an upload under a topology that is changed in one place.
+fn fate(
+    (place, instead): (&str, &str),
+    source: &str,
+    records: &[(&[(&str, &str)], String)],
+) -> (Vec<String>, Vec<String>, TopologyTestDriver) {
+    let text = topology_text(source);
+    assert!(text.contains(place), "{text}");
+    let topology = Topology::parse(&text.replace(place, instead), "t.toml", &|_| None);
+    let mut driver = TopologyTestDriver::new(topology.unwrap_or_else(|problems| panic!("{problems}")));
+    for (headers, value) in records {
+        driver.pipe_with("a.csv", value.clone(), headers);
+    }
+    for status in driver.statuses() {
+        assert!(status.accounting.balances(), "{status:?}");
+    }
+    (statuses(&driver, "a.csv"), reasons(&driver), driver)
+}
+
+#[test]
+fn an_upload_that_cannot_become_a_workbook_fails_with_its_reason() {
+    const AS_IT_IS: (&str, &str) = ("name = \"t\"", "name = \"t\"");
+    const FIRST: &str = "header = \"first\"";
+    let plain = |values: &[&str]| values.iter().map(|value| (&[][..], (*value).to_owned())).collect::<Vec<_>>();
+    let wide = format!("#HEADER {}", (0..16_385).map(|n| format!("c{n}")).collect::<Vec<_>>().join(","));
+    let semicolons = ["id;name;kind;x;y", "1;Blue House;museum;1;2", "2;Red House;museum;1;2", "#EOF"];
+    type Attempts<'a> = &'a [(&'a str, &'a str)];
+    let attempt = |name: &'static str| -> Attempts<'static> {
+        match name {
+            "one" => &[("ss-attempt", "one")],
+            _ => &[("ss-attempt", "two")],
+        }
+    };
+    let cases = [
+        ("csv.delimiter", AS_IT_IS, FIRST, plain(&semicolons)),
+        ("header.conflict", AS_IT_IS, FIRST, plain(&["#HEADER id,name,kind,x,y", "#HEADER id,name,kind", "#EOF"])),
+        ("column.missing", AS_IT_IS, FIRST, plain(&["id,name,x,y", "1,Blue House,953900,1952030", "#EOF"])),
+        ("sheet.too_many_columns", AS_IT_IS, FIRST, plain(&[&wide, "#EOF"])),
+        (
+            "sheet.too_many",
+            ("sheet = \"kind\"", "sheet = \"kind\"\nsheets_max = 1"),
+            COLUMNS,
+            plain(&[GOOD, "2,Red House,park,953900,1952030", "#EOF"]),
+        ),
+        (
+            "upload.conflict",
+            AS_IT_IS,
+            COLUMNS,
+            vec![(attempt("one"), GOOD.to_owned()), (attempt("two"), GOOD.to_owned()), (&[][..], "#EOF".to_owned())],
+        ),
+    ];
+    for (reason, change, source, records) in cases {
+        let (statuses, _, driver) = fate(change, source, &records);
+        assert_eq!(statuses, vec![format!("Failed {reason}"); 2], "at once, and for the ledger");
+        assert!(driver.workbook("a.csv").is_none());
+        let message = driver.statuses().pop().and_then(|status| status.failure).expect("a reason").message;
+        assert!(message.contains([':', ';', '?']), "it says what to do: {message}");
+    }
+}
+
+#[test]
+fn rows_and_markers_out_of_place_have_the_fate_of_the_contract() {
+    const SAME: (&str, &str) = ("name = \"t\"", "name = \"t\"");
+    let numbered = |row: &'static str| -> &'static [(&'static str, &'static str)] {
+        match row {
+            "1" => &[("ss-row", "1")],
+            "2" => &[("ss-row", "2")],
+            _ => &[("ss-row", "3")],
+        }
+    };
+    let row = |number: &'static str| (numbered(number), GOOD.to_owned());
+    let marker = |text: &str| (&[][..], text.to_owned());
+
+    let (ends, letters, driver) = fate(SAME, COLUMNS, &[row("1"), row("2"), row("1"), marker("#EOF rows=2")]);
+    assert_eq!((ends, letters.len()), (vec!["Published".to_owned()], 0));
+    assert_eq!(driver.statuses()[0].accounting.duplicate, 1, "row.duplicate is counted");
+
+    let (ends, letters, _) = fate(SAME, COLUMNS, &[row("1"), marker("#EOF rows=1"), row("2")]);
+    assert_eq!((ends, letters), (vec!["Published".to_owned()], vec!["row.late".to_owned()]));
+
+    let (ends, _, driver) = fate(SAME, COLUMNS, &[row("1"), row("3"), marker("#EOF")]);
+    assert_eq!(ends, ["Incomplete row.gap"]);
+    let message = driver.statuses().pop().and_then(|status| status.failure).expect("a reason").message;
+    assert!(message.contains("missing: 2"), "{message}");
+
+    let (ends, letters, _) = fate(SAME, COLUMNS, &[row("1"), marker("#EOF rows=one"), marker("#EOF rows=1")]);
+    assert_eq!((ends, letters), (vec!["Published".to_owned()], vec!["marker.format".to_owned()]));
+
+    let (ends, letters, _) = fate(
+        ("x = \"x\"", "x = [\"east\", \"동쪽\"]"),
+        "header = \"first\"",
+        &[marker("id,name,kind,x,y"), marker(GOOD), marker("#EOF")],
+    );
+    assert_eq!((ends, letters), (vec!["Published".to_owned()], vec!["column.missing".to_owned()]));
+
+    let geometry = ("x = \"x\", y = \"y\"", "geometry = \"name\"");
+    let (ends, letters, driver) = fate(
+        geometry,
+        COLUMNS,
+        &[
+            marker("1,POINT(953900 1952030),museum,,"),
+            marker("2,nonsense,museum,,"),
+            marker("3,\"LINESTRING(1 2,3 4)\",museum,,"),
+            marker("#EOF"),
+        ],
+    );
+    assert_eq!((ends, letters), (vec!["Published".to_owned()], vec!["geometry.format".to_owned(); 2]));
+    assert_eq!(driver.statuses()[0].accounting.written, 1);
+}
+
+#[test]
+fn an_anonymous_upload_of_many_partitions_is_not_taken_for_a_whole() {
+    let anonymous = |value: &'static str| Record { value: Some(value.into()), ..Record::default() };
+    let mut driver = driver(COLUMNS).with_partitions(3);
+    driver.pipe_record(anonymous(GOOD));
+    driver.pipe_record(anonymous("#EOF"));
+    assert_eq!(statuses(&driver, ""), ["Incomplete upload.split"]);
+    driver.pipe_record(anonymous("#EOF partitions=1"));
+    assert_eq!(statuses(&driver, "").pop().as_deref(), Some("Published"));
+}
+
+#[test]
+fn a_thousand_uploads_at_once_are_a_thousand_workbooks() {
+    let mut driver = driver(COLUMNS);
+    let ids: Vec<String> = (0..1_000).map(|n| format!("{n}.csv")).collect();
+    for row in [GOOD, "2,Red House,park,953901,1952031", "#EOF rows=2"] {
+        for id in &ids {
+            driver.append(Record {
+                key: Some(id.clone().into_bytes().into()),
+                value: Some(row.into()),
+                ..Record::default()
+            });
+        }
+    }
+    driver.run(500).expect("the driver's own world");
+    let statuses = driver.statuses();
+    assert_eq!(statuses.len(), ids.len());
+    assert!(statuses.iter().all(|status| status.accounting.written == 2 && status.failure.is_none()));
+    assert_eq!(driver.records("t.workbooks").len(), ids.len());
+}

@@ -2,6 +2,7 @@
 
 use super::AggregateSettings;
 use super::intake::{Desk, Halt};
+use super::sheets::Pager;
 use super::upload::{OpenUpload, PendingEof};
 use crate::record::{ColumnType, Offset, Reason, Rejection};
 use crate::sink::CompleteUpload;
@@ -117,7 +118,10 @@ impl OpenUpload {
             key: self.key.clone(),
             traceparent: self.traceparent.clone(),
             columns: self.columns.clone().unwrap_or_else(|| self.published_columns(desk.settings)),
-            sheets: sheets.complete(desk.settings.aggregate.sheet_order, self.hash, desk.writer),
+            sheets: {
+                let mut pager = Pager { writer: desk.writer, store: desk.ctx.store };
+                sheets.complete(desk.settings.aggregate.sheet_order, self.hash, &mut pager)?
+            },
             errors,
             operations: None,
             accounting: self.accounting,

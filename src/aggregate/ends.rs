@@ -4,7 +4,7 @@ use super::completion::{EndOfFile, Verdict};
 use super::intake::Halt;
 use super::upload::{Idle, OpenUpload};
 use super::{Aggregate, AggregateContext, AggregateEvent, Finished, Phase, Standing, UploadStatus};
-use crate::record::{Offset, Reason, Rejection, RowBatch};
+use crate::record::{Offset, Reason, Rejection, RowBatch, UploadId};
 use crate::source::Incomplete;
 use crate::state::StateError;
 use crate::state::keys::{LedgerState, Outcome};
@@ -157,18 +157,28 @@ impl Aggregate {
             }
         }
         over.sort();
-        for (_, id) in over {
-            let Some(upload) = self.open.remove(&id) else { continue };
-            self.waiting_bytes -= upload.waiting.bytes();
-            if upload.known_end.is_some_and(|end| end <= ctx.position) {
-                self.obey_ledger(upload, ctx);
-                continue;
-            }
-            let rejection = upload.failed.clone().unwrap_or_else(|| {
-                let message = format!("nothing came for {} s and it has no end: publish it again", timeout_ms / 1_000);
-                Rejection::new(Reason::UploadExpired, message)
-            });
-            self.end(upload, Outcome::Expired, ctx.position, Some(rejection), ctx);
+        over.into_iter().for_each(|(_, id)| self.expire(&id, ctx));
+    }
+
+    /// An upload that is open has been silent for too long, or the ledger knows that it had been.
+    fn expire(&mut self, id: &UploadId, ctx: &mut AggregateContext) {
+        let Some(upload) = self.open.remove(id) else { return };
+        self.let_go(&upload);
+        if upload.known_end.is_some_and(|end| end <= ctx.position) {
+            return self.obey_ledger(upload, ctx);
+        }
+        let rejection = upload.failed.clone().unwrap_or_else(|| {
+            let timeout_s = self.settings.source.idle_timeout.as_secs();
+            let message = format!("nothing came for {timeout_s} s and it has no end: publish it again");
+            Rejection::new(Reason::UploadExpired, message)
+        });
+        self.end(upload, Outcome::Expired, ctx.position, Some(rejection), ctx);
+    }
+
+    /// The header of its rows never came, and the source has given it up: if that failed it, nothing more is waited for.
+    pub fn given_up(&mut self, id: &UploadId, ctx: &mut AggregateContext) {
+        if self.open.get(id).is_some_and(|upload| upload.failed.is_some()) {
+            self.expire(id, ctx);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Rows into an open upload: each one is written, rejected, a duplicate, or waits for a lower index (contract 5).
 
-use super::order::WaitingLimits;
+use super::order::MemoryLimits;
 use super::rows::{Rows, WaitingFate, WaitingRow};
 use super::sheets::Pager;
-use super::upload::{OpenUpload, waiting_segment};
+use super::upload::{OpenUpload, scratch_segment};
 use super::{AggregateContext, AggregateEvent, AggregateSettings};
 use crate::page::PageWriter;
 use crate::record::{Offset, Reason, Rejection, RowBatch, RowKey};
@@ -15,7 +15,7 @@ use crate::state::keys::decode;
 pub(super) struct Desk<'d, 'c> {
     pub(super) settings: &'d AggregateSettings,
     pub(super) writer: &'d mut PageWriter,
-    pub(super) limits: WaitingLimits,
+    pub(super) limits: MemoryLimits,
     /// Bytes of waiting rows that the task's other uploads hold in memory.
     pub(super) waiting_elsewhere: usize,
     pub(super) ctx: &'d mut AggregateContext<'c>,
@@ -146,7 +146,7 @@ impl OpenUpload {
         self.waiting.insert(index, offset, rows.waiting(row), rows.rejection(row).is_some());
         let bytes = self.waiting.bytes();
         if bytes > desk.limits.upload || bytes + desk.waiting_elsewhere > desk.limits.task {
-            self.waiting.spill(waiting_segment(self.hash), desk.ctx.store)?;
+            self.waiting.spill(scratch_segment(self.hash), desk.ctx.store)?;
         }
         Ok(())
     }
@@ -198,7 +198,7 @@ impl OpenUpload {
     }
 
     fn land_waiting(&mut self, desk: &mut Desk) -> Result<(), Halt> {
-        let segment = waiting_segment(self.hash);
+        let segment = scratch_segment(self.hash);
         let Some((index, bytes)) = self.waiting.pop(segment, desk.ctx.store)? else { return Ok(()) };
         let row: WaitingRow =
             decode(&bytes).ok_or_else(|| StateError::Damaged(format!("row {index} waits and cannot be read")))?;

@@ -33,11 +33,11 @@ pub use events::{AggregateContext, AggregateEvent, Census, Phase, Standing, Uplo
 use intake::{Desk, Taken};
 use key_per_row::KeyPerRow;
 use ledger::{Admission, Ledger};
-use order::WaitingLimits;
+use order::MemoryLimits;
 pub use preview::UploadPreview;
 use refill::Saved;
 use rows::Rows;
-use upload::OpenUpload;
+use upload::{OpenUpload, scratch_segment};
 
 use crate::page::PageWriter;
 use crate::record::{ColumnType, Offset, Reason, Rejection, RowBatch, UploadHash, UploadId};
@@ -56,9 +56,11 @@ pub struct Aggregate {
     ledger: Ledger,
     finished: Vec<Finished>,
     key_per_row: KeyPerRow,
-    limits: WaitingLimits,
+    limits: MemoryLimits,
     /// Bytes of waiting rows in memory, over all uploads.
     waiting_bytes: usize,
+    /// The same of rows in open pages.
+    open_bytes: usize,
     /// The last list of columns, shared by uploads that have the same.
     columns: Arc<[(String, ColumnType)]>,
     /// The upload that rows came for last.
@@ -99,8 +101,9 @@ impl Aggregate {
             ledger: Ledger::default(),
             finished: Vec::new(),
             key_per_row: KeyPerRow::default(),
-            limits: WaitingLimits::default(),
+            limits: MemoryLimits::default(),
             waiting_bytes: 0,
+            open_bytes: 0,
             columns: Arc::new([]),
             latest: None,
             lost: None,
@@ -159,10 +162,10 @@ impl Aggregate {
         if ctx.phase == Phase::Refill {
             return match (self.open.remove(&batch.upload), rows) {
                 (Some(mut upload), Ok(rows)) if upload.failed.is_none() => {
-                    self.waiting_bytes -= upload.waiting.bytes();
+                    self.let_go(&upload);
                     upload.refill_rows(&rows, &mut self.desk(ctx))?;
                     self.keep(upload);
-                    Ok(())
+                    self.make_room(ctx)
                 }
                 (Some(upload), _) => {
                     self.open.insert(batch.upload, upload);
@@ -180,7 +183,7 @@ impl Aggregate {
             at = self.process_from(at, &batch, &rows, ctx)?;
         }
         self.latest = Some(batch.upload.clone());
-        Ok(())
+        self.make_room(ctx)
     }
 
     /// Takes rows from `at` on, as far as one answer holds for them. Returns where to go on.
@@ -258,7 +261,8 @@ impl Aggregate {
         let mut hit: Vec<_> = self.open.values_mut().filter(|upload| upload.first_offset < lost.end).collect();
         hit.sort_by_key(|upload| upload.first_offset);
         for upload in hit.into_iter().filter(|upload| upload.failed.is_none()) {
-            self.waiting_bytes -= upload.waiting.bytes();
+            let [open, waiting] = upload.bytes_here();
+            (self.open_bytes, self.waiting_bytes) = (self.open_bytes - open, self.waiting_bytes - waiting);
             // Told even of offsets that were processed before: the records went missing since.
             let offset = lost.start.max(ctx.silent_below());
             upload.fail_and_tell(rows_lost(&lost), offset, ctx);
@@ -268,7 +272,9 @@ impl Aggregate {
 
     /// All rows of [`Phase::Refill`] were given: the open pages must be as the state says.
     pub fn refill_done(&mut self) -> Result<(), StateError> {
-        self.open.values_mut().try_for_each(|upload| upload.finish_refill())
+        self.open.values_mut().try_for_each(|upload| upload.finish_refill())?;
+        self.open_bytes = self.open.values().map(|upload| upload.bytes_here()[0]).sum();
+        Ok(())
     }
 
     /// Writes what changed since the last call, for a state in which everything below `position` was processed. The position itself is the
@@ -286,6 +292,11 @@ impl Aggregate {
             keys.into_iter().for_each(|key| into.delete(key));
             into.drop_segments.extend(segments);
         }
+    }
+
+    /// Whether the ledger knows that an upload that began at `first_offset` was over below `position`, if a replay cannot find that out.
+    pub fn was_over(&self, id: &UploadId, first_offset: Offset, position: Offset) -> bool {
+        self.ledger.known_end(id.hash(), first_offset).is_some_and(|end| end <= position)
     }
 
     /// First offset of the oldest open upload.
@@ -334,7 +345,7 @@ impl Aggregate {
     /// Looks an upload up for what stands at `offset`, and takes it out: whoever asks gives it back with [`Aggregate::keep`] or ends it.
     fn find(&mut self, id: &UploadId, offset: Offset, ctx: &mut AggregateContext) -> Found {
         if let Some(upload) = self.open.remove(id) {
-            self.waiting_bytes -= upload.waiting.bytes();
+            self.let_go(&upload);
             if upload.known_end.is_none_or(|end| offset < end) {
                 return Found::Open(upload);
             }
@@ -375,8 +386,30 @@ impl Aggregate {
     }
 
     fn keep(&mut self, upload: Box<OpenUpload>) {
-        self.waiting_bytes += upload.waiting.bytes();
+        let [open, waiting] = upload.bytes_here();
+        (self.open_bytes, self.waiting_bytes) = (self.open_bytes + open, self.waiting_bytes + waiting);
         self.open.insert(upload.id.clone(), upload);
+    }
+
+    /// The upload is taken out of the open ones.
+    fn let_go(&mut self, upload: &OpenUpload) {
+        let [open, waiting] = upload.bytes_here();
+        (self.open_bytes, self.waiting_bytes) = (self.open_bytes - open, self.waiting_bytes - waiting);
+    }
+
+    /// Puts open pages away when all uploads together hold too much of them in memory, the largest first.
+    fn make_room(&mut self, ctx: &mut AggregateContext) -> Result<(), StateError> {
+        for least in [4 << 10, 512, 1] {
+            if self.open_bytes <= self.limits.open {
+                return Ok(());
+            }
+            for upload in self.open.values_mut() {
+                let before = upload.sheets.bytes_here();
+                upload.sheets.put_away(least, scratch_segment(upload.hash), ctx.store)?;
+                self.open_bytes -= before - upload.sheets.bytes_here();
+            }
+        }
+        Ok(())
     }
 
     fn desk<'d, 'c>(&'d mut self, ctx: &'d mut AggregateContext<'c>) -> Desk<'d, 'c> {

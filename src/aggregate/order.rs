@@ -8,18 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::record::{Offset, UploadHash};
 use crate::state::{PagePosition, StateError, StateStore};
 
-/// Bytes of waiting rows that are held in memory.
+/// Bytes of rows that are held in memory.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WaitingLimits {
-    /// By one upload.
+pub(super) struct MemoryLimits {
+    /// Waiting rows of one upload.
     pub(super) upload: usize,
-    /// By all uploads of a task.
+    /// Waiting rows of all uploads of a task.
     pub(super) task: usize,
+    /// Rows in open pages of all uploads of a task.
+    pub(super) open: usize,
 }
 
-impl Default for WaitingLimits {
-    fn default() -> WaitingLimits {
-        WaitingLimits { upload: 16 << 20, task: 64 << 20 }
+impl Default for MemoryLimits {
+    fn default() -> MemoryLimits {
+        MemoryLimits { upload: 16 << 20, task: 64 << 20, open: 32 << 20 }
     }
 }
 

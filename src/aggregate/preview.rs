@@ -81,7 +81,7 @@ impl Sheet {
             let xml = inflate_rows(&page_bytes, rows_max - head.len());
             head.extend(read::rows(&xml, |index| styles.style_of(index), rows_max - head.len()).unwrap_or_default());
         }
-        head.extend(self.open_page().head(rows_max - head.len()));
+        head.extend(self.open_page(segment, store)?.head(rows_max - head.len()));
         Ok(head)
     }
 }

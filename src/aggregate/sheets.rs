@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::SheetOrder;
+use super::upload::scratch_segment;
 use crate::page::{CutPage, OPEN_ROWS_MAX, OpenPage, PageWriter};
 use crate::record::{Offset, RowKey, UploadHash};
 use crate::sink::{CompletePage, CompleteSheet, SHEET_ROWS_MAX};
 use crate::state::keys::{PageState, SheetState, StateKey, encode};
-use crate::state::{StateError, StateStore, WriteBatch};
+use crate::state::{PagePosition, StateError, StateStore, WriteBatch};
 
 /// Bytes that the open pages of one upload hold before all of them are cut.
 pub(super) const OPEN_BYTES_MAX: usize = 32 << 20;
@@ -28,6 +29,8 @@ pub(super) struct Sheets {
     last: usize,
     open_rows: u32,
     open_bytes: usize,
+    /// As many of them were put away.
+    away_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub(super) struct Sheet {
     paged_through: Option<RowKey>,
     widths: Vec<u16>,
     open: OpenPage,
+    /// Where the beginning of the open page is, in pieces: scratch, which a restart does not know.
+    away: Vec<PagePosition>,
     /// Lowest offset of a row in the open page.
     open_from: Offset,
     /// Order key of its last row.
@@ -60,6 +65,26 @@ impl Sheets {
     pub(super) fn open_rows(&self) -> u64 {
         self.open_rows.into()
     }
+    /// Bytes of open pages in memory.
+    pub(super) fn bytes_here(&self) -> usize {
+        self.open_bytes - self.away_bytes
+    }
+
+    /// Puts open pages away that have `least` bytes in memory or more. When they are cut they are the same pages.
+    pub(super) fn put_away(
+        &mut self,
+        least: usize,
+        scratch: UploadHash,
+        store: &mut dyn StateStore,
+    ) -> Result<(), StateError> {
+        for sheet in self.sheets.iter_mut().filter(|sheet| sheet.open.bytes_here() >= least.max(1)) {
+            let cells = sheet.open.put_away();
+            sheet.away.push(store.append(scratch, &cells)?);
+            self.away_bytes += cells.len();
+        }
+        Ok(())
+    }
+
     /// Rows in cut pages.
     pub(super) fn paged_rows(&self) -> u64 {
         self.sheets.iter().map(|sheet| sheet.paged_rows).sum()
@@ -114,11 +139,12 @@ impl Sheets {
             for sheet in &mut self.sheets {
                 sheet.cut(segment, pager)?;
             }
-            (self.open_rows, self.open_bytes) = (0, 0);
+            (self.open_rows, self.open_bytes, self.away_bytes) = (0, 0, 0);
         } else if self.sheets[sheet].is_due() {
             let sheet = &mut self.sheets[sheet];
             self.open_rows -= sheet.open.rows();
             self.open_bytes -= sheet.open.bytes();
+            self.away_bytes -= sheet.open.bytes() - sheet.open.bytes_here();
             sheet.cut(segment, pager)?;
         }
         Ok(())
@@ -148,9 +174,10 @@ impl Sheets {
         self,
         order: SheetOrder,
         segment: UploadHash,
-        writer: &mut PageWriter,
-    ) -> Vec<CompleteSheet> {
-        let mut sheets: Vec<_> = self.sheets.into_iter().map(|sheet| sheet.complete(segment, writer)).collect();
+        pager: &mut Pager,
+    ) -> Result<Vec<CompleteSheet>, StateError> {
+        let mut sheets =
+            self.sheets.into_iter().map(|sheet| sheet.complete(segment, pager)).collect::<Result<Vec<_>, _>>()?;
         match order {
             SheetOrder::First => {}
             SheetOrder::Name => sheets.sort_by(|a, b| a.value.cmp(&b.value)),
@@ -158,7 +185,7 @@ impl Sheets {
         if sheets.is_empty() {
             sheets.push(CompleteSheet { value: String::new(), pages: Vec::new(), widths: Vec::new() });
         }
-        sheets
+        Ok(sheets)
     }
 
     /// Writes sheets and pages that the state does not have yet.
@@ -221,6 +248,7 @@ impl Sheet {
             paged_through: None,
             widths: Vec::new(),
             open: OpenPage::default(),
+            away: Vec::new(),
             open_from: Offset(0),
             open_through: RowKey::default(),
             saved: None,
@@ -239,9 +267,11 @@ impl Sheet {
     pub(super) fn pages(&self) -> &[PageState] {
         &self.pages
     }
-    /// What comes behind them.
-    pub(super) fn open_page(&self) -> &OpenPage {
-        &self.open
+    /// What comes behind them, whole.
+    pub(super) fn open_page(&self, segment: UploadHash, store: &dyn StateStore) -> Result<OpenPage, StateError> {
+        let mut page = self.open.clone();
+        bring_back(&mut page, &self.away, segment, store)?;
+        Ok(page)
     }
 
     fn is_due(&self) -> bool {
@@ -249,7 +279,7 @@ impl Sheet {
     }
 
     fn cut(&mut self, segment: UploadHash, pager: &mut Pager) -> Result<(), StateError> {
-        let Some(page) = self.render(pager.writer) else { return Ok(()) };
+        let Some(page) = self.render(segment, pager)? else { return Ok(()) };
         let at = pager.store.append(segment, &page.bytes)?;
         self.pages.push(PageState { at, xml_crc: page.xml_crc, xml_length: page.xml_length, rows: page.rows });
         self.paged_rows += u64::from(page.rows);
@@ -257,23 +287,25 @@ impl Sheet {
         Ok(())
     }
 
-    fn render(&mut self, writer: &mut PageWriter) -> Option<CutPage> {
+    fn render(&mut self, segment: UploadHash, pager: &mut Pager) -> Result<Option<CutPage>, StateError> {
         if self.open.rows() == 0 {
-            return None;
+            return Ok(None);
         }
+        bring_back(&mut self.open, &self.away, segment, pager.store)?;
+        self.away = Vec::new();
         if self.pages.is_empty() {
             self.open.widths(&mut self.widths);
         }
         // The header row is the first of every worksheet.
         let first_row = self.paged_rows % SHEET_ROWS_MAX + 2;
-        Some(writer.cut(&mut self.open, first_row as u32))
+        Ok(Some(pager.writer.cut(&mut self.open, first_row as u32)))
     }
 
-    fn complete(mut self, segment: UploadHash, writer: &mut PageWriter) -> CompleteSheet {
-        let last = self.render(writer);
+    fn complete(mut self, segment: UploadHash, pager: &mut Pager) -> Result<CompleteSheet, StateError> {
+        let last = self.render(segment, pager)?;
         let mut pages: Vec<_> = self.pages.into_iter().map(|page| CompletePage::Stored(segment, page)).collect();
         pages.extend(last.map(|page| CompletePage::Inline(Arc::new(page))));
-        CompleteSheet { value: self.value.to_string(), pages, widths: self.widths }
+        Ok(CompleteSheet { value: self.value.to_string(), pages, widths: self.widths })
     }
 
     fn state(&self) -> SheetState {
@@ -287,12 +319,31 @@ impl Sheet {
     }
 }
 
+/// What was put away of an open page of the upload with this segment.
+fn bring_back(
+    page: &mut OpenPage,
+    away: &[PagePosition],
+    segment: UploadHash,
+    store: &dyn StateStore,
+) -> Result<(), StateError> {
+    if away.is_empty() {
+        return Ok(());
+    }
+    let (mut cells, mut piece) = (Vec::with_capacity(page.bytes()), Vec::new());
+    for at in away {
+        store.read(scratch_segment(segment), *at, &mut piece)?;
+        cells.extend_from_slice(&piece);
+    }
+    page.bring_back(cells);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::page::{StyleId, Styles};
     use crate::record::ColumnType;
-    use crate::state::{InMemoryStore, PagePosition};
+    use crate::state::InMemoryStore;
 
     const SEGMENT: UploadHash = UploadHash([3; 16]);
 
@@ -327,6 +378,34 @@ mod tests {
         let long = "x".repeat(30_000);
         write(&mut sheets, &mut store, (0..1_200).map(|row| (row % 8, long.clone())));
         assert!(sheets.open_bytes < OPEN_BYTES_MAX && sheets.paged_rows() > 1_000);
+    }
+
+    #[test]
+    fn pages_are_the_same_when_their_rows_were_put_away_meanwhile() {
+        let pages = |away: bool| {
+            let (mut sheets, mut store) = (Sheets::default(), InMemoryStore::new());
+            for round in 0..40 {
+                write(&mut sheets, &mut store, (0..100).map(|row| (row % 3, format!("{round} {row}"))));
+                if away {
+                    sheets.put_away(1, scratch_segment(SEGMENT), &mut store).expect("memory takes it");
+                    assert_eq!(sheets.bytes_here(), 0);
+                }
+            }
+            assert!(sheets.paged_rows() > 0 && sheets.open_rows() > 0);
+            let mut writer = PageWriter::new(Styles::new([0; StyleId::COUNT]), false);
+            let mut pager = Pager { writer: &mut writer, store: &mut store };
+            let complete = sheets.complete(SheetOrder::First, SEGMENT, &mut pager).expect("memory gives it back");
+            let pages = complete.iter().flat_map(|sheet| &sheet.pages).map(|page| match page {
+                CompletePage::Inline(page) => page.bytes.clone(),
+                CompletePage::Stored(segment, page) => {
+                    let mut bytes = Vec::new();
+                    store.read(*segment, page.at, &mut bytes).expect("it was appended");
+                    bytes
+                }
+            });
+            pages.collect::<Vec<_>>()
+        };
+        assert_eq!(pages(true), pages(false));
     }
 
     #[test]

@@ -84,9 +84,9 @@ pub(super) fn upload_hash(id: &UploadId, first_offset: Offset) -> UploadHash {
     scoped_hash(&id.hash(), &first_offset.0.to_be_bytes())
 }
 
-/// The segment of rows that wait; scratch, see [`super::order`].
-pub(super) fn waiting_segment(upload: UploadHash) -> UploadHash {
-    scoped_hash(&upload, b"waiting")
+/// The segment of rows that wait and of open pages that were put away: scratch, which the state does not know.
+pub(super) fn scratch_segment(upload: UploadHash) -> UploadHash {
+    scoped_hash(&upload, b"scratch")
 }
 
 fn scoped_hash(hash: &UploadHash, scope: &[u8]) -> UploadHash {
@@ -261,9 +261,14 @@ impl OpenUpload {
         keys
     }
 
+    /// Bytes of rows that it holds in memory: in open pages, and waiting.
+    pub(super) fn bytes_here(&self) -> [usize; 2] {
+        [self.sheets.bytes_here(), self.waiting.bytes()]
+    }
+
     /// Every segment that it may have.
     pub(super) fn segments(&self) -> [UploadHash; 2] {
-        [self.hash, waiting_segment(self.hash)]
+        [self.hash, scratch_segment(self.hash)]
     }
 
     fn saved_row_keys(&self) -> Vec<Vec<u8>> {

@@ -50,6 +50,9 @@ pub struct Run {
     /// Keep the state through power cuts too, at the price of syncing its file system with every commit
     #[arg(long, env = "SHEETSTREAM_POWER_SAFE")]
     power_safe: bool,
+    /// How long the state of a task is kept that has moved to another process, in case it comes back
+    #[arg(long, env = "SHEETSTREAM_STATE_CLEANUP_DELAY_MS", default_value_t = 600_000, value_name = "MS")]
+    state_cleanup_delay_ms: u64,
     #[command(flatten)]
     http: Http,
 }
@@ -75,6 +78,7 @@ impl Run {
         config.commit_interval = Duration::from_millis(self.commit_interval_ms);
         config.instance_id.clone_from(&self.instance_id);
         config.power_safe = self.power_safe;
+        config.state_cleanup_delay = Duration::from_millis(self.state_cleanup_delay_ms);
         let stop = stop_on_signal()?;
         let shown = topologies.iter().cloned().map(Arc::new).collect();
         let kafka = config.kafka.clone();

@@ -11,6 +11,9 @@ use crate::record::{Reason, Rejection};
 /// CRSs that are remembered; finding the operations of one takes some 5 ms.
 pub(super) const REMEMBERED_MAX: usize = 16;
 
+/// Longest definition, in bytes: it stands in the status of its upload.
+const DEFINITION_BYTES_MAX: usize = 16 << 10;
+
 /// The coordinate operations of one topology, for any CRS that an upload brings.
 pub struct OwnCrs {
     maps: Vec<ReprojectConfig>,
@@ -52,6 +55,13 @@ impl OwnCrs {
     }
 
     fn find(&self, crs: &str) -> Operations {
+        if crs.len() > DEFINITION_BYTES_MAX {
+            let message = format!(
+                "its own CRS (ss-crs) has {} bytes, more than {DEFINITION_BYTES_MAX}: write its EPSG code",
+                crs.len()
+            );
+            return Err(Rejection::new(Reason::UploadCrs, message));
+        }
         if self.maps.is_empty() {
             let message =
                 "it names a CRS of its own and the topology does not reproject: publish it without one (ss-crs)";

@@ -13,6 +13,8 @@ pub struct OpenPage {
     /// (one byte, or [`LONG`] and four) and the value.
     cells: Vec<u8>,
     rows: u32,
+    /// Bytes of its first cells, which were put away.
+    away: usize,
 }
 
 const ROW_END: u8 = 0xff;
@@ -103,14 +105,33 @@ impl OpenPage {
         self.rows
     }
 
-    /// Bytes held.
+    /// Bytes of its cells, those that were put away included.
     pub fn bytes(&self) -> usize {
+        self.away + self.cells.len()
+    }
+
+    /// Bytes that are in memory.
+    pub fn bytes_here(&self) -> usize {
         self.cells.len()
+    }
+
+    /// Gives its cells away to be kept elsewhere, between two rows. It still counts them; before it is cut they have to be
+    /// [brought back](OpenPage::bring_back).
+    pub fn put_away(&mut self) -> Vec<u8> {
+        self.away += self.cells.len();
+        std::mem::take(&mut self.cells)
+    }
+
+    /// Takes back all that was put away, in its order.
+    pub fn bring_back(&mut self, mut cells: Vec<u8>) {
+        debug_assert_eq!(cells.len(), self.away);
+        cells.append(&mut self.cells);
+        (self.cells, self.away) = (cells, 0);
     }
 
     /// True when the page is due: it has [`PAGE_ROWS`] rows or [`PAGE_BYTES_MAX`] bytes.
     pub fn is_full(&self) -> bool {
-        self.rows >= PAGE_ROWS || self.cells.len() >= PAGE_BYTES_MAX
+        self.rows >= PAGE_ROWS || self.bytes() >= PAGE_BYTES_MAX
     }
 
     /// Raises `into[column]` to the widest cell of that column, in characters (Hangul, Han and full-width ones count twice), 60 at most.

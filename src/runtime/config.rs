@@ -20,6 +20,8 @@ pub struct StreamsConfig {
     pub instance_id: Option<String>,
     /// State survives power cuts too, at the price of one `syncfs` a commit; otherwise it is rebuilt after one.
     pub power_safe: bool,
+    /// How long the state of a task is kept that is not ours any more, in case it comes back.
+    pub state_cleanup_delay: Duration,
 }
 
 impl StreamsConfig {
@@ -32,6 +34,7 @@ impl StreamsConfig {
             commit_interval: Duration::from_millis(1_000),
             instance_id: None,
             power_safe: false,
+            state_cleanup_delay: Duration::from_secs(600),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One partition's work: its processor chain, its store and its offset. Knows nothing of threads or Kafka.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -94,6 +95,8 @@ pub struct StreamTask {
     committed_progress: Option<Progress>,
     commit_due: bool,
     told: Told,
+    /// Rows that wait for their header, and when the last of them came, by upload.
+    header_waits: HashMap<UploadId, (u64, u64)>,
     metrics: TaskMetrics,
 }
 
@@ -234,6 +237,7 @@ impl StreamTask {
             committed_progress: None,
             commit_due: false,
             told: Told::default(),
+            header_waits: HashMap::new(),
             metrics,
             id,
             topology,
@@ -335,9 +339,24 @@ impl StreamTask {
 
     /// Before a record is taken: a read never crosses the end of the refill, nor the offset from which on outputs count.
     fn reach(&mut self, offset: Offset, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        if self.position < self.silent_below && self.source.oldest_waiting().is_some() {
+            self.forget_ended(offset, now_ms, outbox)?;
+        }
         let crosses = |border| self.read_from < border && border <= offset;
         if crosses(self.refill_until.unwrap_or_default()) || crosses(self.silent_below) {
             self.read_to(offset, now_ms, outbox)?;
+        }
+        Ok(())
+    }
+
+    /// A replay obeys the ledger: rows whose header never came waited until the clock said so, and no longer.
+    fn forget_ended(&mut self, offset: Offset, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        let is_over = |(upload, first): &(&UploadId, Offset)| self.aggregate.was_over(upload, *first, offset);
+        let over: Vec<UploadId> =
+            self.source.waiting_uploads().filter(is_over).map(|(upload, _)| upload.clone()).collect();
+        for upload in over {
+            self.source.forget(&upload);
+            self.drain(now_ms, outbox)?;
         }
         Ok(())
     }
@@ -478,8 +497,37 @@ impl StreamTask {
             Ok(())
         })?;
         self.handle_events(outbox)?;
+        self.give_up_headers(now_ms, outbox)?;
         self.publish(outbox)?;
         self.tell_receiving(now_ms, outbox);
+        Ok(())
+    }
+
+    /// Rows wait for their header no longer than an upload may be silent: else they would pin the replay offset.
+    fn give_up_headers(&mut self, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
+        if self.position < self.silent_below {
+            return Ok(()); // a replay obeys what the clock said then
+        }
+        let timeout_ms = u64::try_from(self.topology.source.idle_timeout.as_millis()).unwrap_or(u64::MAX);
+        let waiting = self.source.waiting_uploads();
+        let waiting: Vec<_> = waiting.map(|(id, first)| (id.clone(), first, self.source.waiting(id))).collect();
+        let still: HashSet<&UploadId> = waiting.iter().map(|(id, ..)| id).collect();
+        self.header_waits.retain(|id, _| still.contains(id));
+        for (upload, first, rows) in waiting {
+            let news = self.header_waits.entry(upload.clone()).or_insert((rows, now_ms));
+            if news.0 != rows {
+                *news = (rows, now_ms);
+            }
+            if now_ms.saturating_sub(news.1) >= timeout_ms {
+                self.source.give_up(&upload, first);
+                self.drain(now_ms, outbox)?;
+                self.call_aggregate(now_ms, |aggregate, ctx| {
+                    aggregate.given_up(&upload, ctx);
+                    Ok(())
+                })?;
+                self.handle_events(outbox)?;
+            }
+        }
         Ok(())
     }
 

@@ -20,12 +20,15 @@ use crate::runtime::queries::Queries;
 use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
 use crate::runtime::stream_thread::{RunningTask, StreamThread, TaskMaker, TaskReport, Waker};
 use crate::runtime::{task_metrics, watch};
+use crate::state::keys::TaskHash;
 use crate::state::{StateDir, StateError, StateOptions, member};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, GroupEvent, Membership, TransportError};
 
 /// How often the manager looks at memberships, reports and the stop flag.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often state is looked for that is no longer needed.
+const CLEANUP_EVERY: Duration = Duration::from_secs(10);
 /// Before a task that the broker or the disk stopped is started again.
 const RETRY: Duration = Duration::from_secs(1);
 /// What a broker that does not answer may cost when we are told to stop; service managers kill after 10 s and more.
@@ -104,6 +107,11 @@ impl Streams {
             reading: BTreeSet::new(),
             health,
             next_thread: 0,
+            cleanup: StateCleanup {
+                delay: config.state_cleanup_delay,
+                strangers: BTreeMap::new(),
+                looked_at: Instant::now(),
+            },
         };
         tokio.spawn(close_on(stop.clone(), client));
         let outcome = manager.join(topologies, &config).and_then(|()| manager.serve(&inbox, stop));
@@ -158,6 +166,14 @@ struct Manager {
     reading: BTreeSet<TaskId>,
     health: Arc<Health>,
     next_thread: usize,
+    cleanup: StateCleanup,
+}
+
+/// State of tasks that are not ours, since when that has been seen, and when it was looked for.
+struct StateCleanup {
+    delay: Duration,
+    strangers: BTreeMap<TaskHash, Instant>,
+    looked_at: Instant,
 }
 
 impl Manager {
@@ -203,9 +219,36 @@ impl Manager {
                     self.start(&id);
                 }
             }
+            self.clean_up(now);
             self.tell_health();
         }
         Ok(())
+    }
+
+    /// Removes state of tasks that have not been ours for a while: they moved to another process, or nobody runs their topology here.
+    fn clean_up(&mut self, now: Instant) {
+        let StateCleanup { delay, strangers, looked_at } = &mut self.cleanup;
+        if now.duration_since(*looked_at) < CLEANUP_EVERY.min(*delay) {
+            return;
+        }
+        *looked_at = now;
+        let ours = |app: &Application| app.tasks.keys().chain(&app.revoking).map(TaskHash::of).collect::<Vec<_>>();
+        let ours: BTreeSet<TaskHash> = self.applications.iter().flat_map(ours).collect();
+        let found = match self.state.tasks() {
+            Ok(found) => found,
+            Err(error) => return warn!(%error, "state that is no longer needed cannot be looked for"),
+        };
+        strangers.retain(|task, _| found.contains(task) && !ours.contains(task));
+        for task in found.difference(&ours) {
+            let since = *strangers.entry(*task).or_insert(now);
+            if now.duration_since(since) < *delay {
+                continue;
+            }
+            match self.state.remove(*task) {
+                Ok(()) => info!(state = %task, "state of a task that has not been ours for a while is removed"),
+                Err(error) => warn!(state = %task, %error, "state that is no longer needed cannot be removed"),
+            }
+        }
     }
 
     fn tell_health(&self) {

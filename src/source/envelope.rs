@@ -9,6 +9,11 @@ use crate::source::columns::read_names;
 use crate::source::csv::{BOM, Fields, Rows};
 use crate::source::{Markers, SourceConfig, UploadFrom};
 
+/// Longest upload id, in bytes: it is key and content of status records, which have to fit their topic.
+pub const ID_BYTES_MAX: usize = 16 << 10;
+/// Longest `traceparent`; the W3C's have 55 characters.
+const TRACEPARENT_BYTES_MAX: usize = 512;
+
 /// A record, understood.
 #[derive(Debug, PartialEq)]
 pub(super) struct Envelope<'a> {
@@ -102,6 +107,12 @@ fn upload_of<'a>(
 ) -> Result<&'a str, Rejection> {
     let no_id = |message: String| Rejection::new(Reason::RecordNoId, message);
     let text = |id: &'a [u8], place: &str| {
+        if id.len() > ID_BYTES_MAX {
+            let length = id.len();
+            return Err(no_id(format!(
+                "the {place} has {length} bytes, and an upload id {ID_BYTES_MAX} at most: use a shorter one"
+            )));
+        }
         std::str::from_utf8(id).map_err(|_| {
             no_id(format!("the {place} is not UTF-8, so that it cannot name an upload: {}", id.escape_ascii()))
         })
@@ -144,7 +155,7 @@ fn content_of<'a>(
         Some(Kind::Header) => Content::Marker(Marker::Header(only_row(config, names)?.into())),
         Some(Kind::Eof) => Content::Marker(terms.eof()?),
         Some(Kind::Abort) => Content::Marker(Marker::Abort),
-        None => Content::Rows { text, first_row: first_row(headers)?, traceparent: utf8_or_none(headers.traceparent) },
+        None => Content::Rows { text, first_row: first_row(headers)?, traceparent: traceparent(headers) },
     };
     Ok((content, attempt))
 }
@@ -153,6 +164,10 @@ fn first_row(headers: &ControlHeaders<'_>) -> Result<Option<u64>, Rejection> {
     let Some(row) = headers.row else { return Ok(None) };
     let number = utf8_or_none(Some(row)).and_then(|row| row.trim().parse().ok()).filter(|row| *row > 0);
     number.map(Some).ok_or_else(|| malformed(format!("ss-row is {}, not a number from 1 on", row.escape_ascii())))
+}
+
+fn traceparent<'a>(headers: &ControlHeaders<'a>) -> Option<&'a str> {
+    utf8_or_none(headers.traceparent).filter(|text| text.len() <= TRACEPARENT_BYTES_MAX)
 }
 
 fn utf8_or_none(bytes: Option<&[u8]>) -> Option<&str> {
@@ -396,6 +411,16 @@ mod tests {
             let expected = if id == "record.no_id" { id.to_owned() } else { format!("{id}: rows None") };
             assert_eq!(found, expected, "{from:?} {headers:?} {key:?}");
         }
+    }
+
+    #[test]
+    fn an_id_has_a_length_that_a_status_record_takes() {
+        let id = |length: usize| {
+            let key = Some(Bytes::from("x".repeat(length)));
+            opened(&config(), &Record { key, value: Some(Bytes::from_static(b"1")), ..Record::default() })
+        };
+        assert!(id(ID_BYTES_MAX).ends_with(": rows None"));
+        assert_eq!(id(ID_BYTES_MAX + 1), "record.no_id");
     }
 
     #[test]

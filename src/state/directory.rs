@@ -7,7 +7,7 @@
 //! bad-<n>/   the last index that broke
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -138,6 +138,26 @@ impl StateDir {
     pub fn space(&self) -> Result<Space, StateError> {
         let wanted_bytes = self.shared.options.min_free_bytes;
         Ok(Space { free_bytes: free_bytes(&self.shared.root)?, wanted_bytes })
+    }
+
+    /// Every task that the directory has state of.
+    pub fn tasks(&self) -> Result<BTreeSet<TaskHash>, StateError> {
+        let mut tasks = self.shared.thread.call(Keeper::tasks)?;
+        match std::fs::read_dir(self.shared.root.join(PAGES)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            entries => {
+                for entry in entries? {
+                    tasks.extend(entry?.file_name().to_str().and_then(TaskHash::parse));
+                }
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// Removes the state of a task whose store is not open.
+    pub fn remove(&self, task: TaskHash) -> Result<(), StateError> {
+        self.shared.thread.call(move |keeper| keeper.clear(task))?;
+        manifest::remove(&self.shared.root.join(PAGES).join(task.to_string()))
     }
 
     /// How often state was thrown away since [`StateDir::open`], and why.

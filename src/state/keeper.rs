@@ -102,6 +102,11 @@ impl Keeper {
         self.engine("scan", self.options.open_limit, |index| index.scan(task, prefix))
     }
 
+    /// Every task that the index has entries of.
+    pub(super) fn tasks(&mut self) -> Result<BTreeSet<TaskHash>, StateError> {
+        self.engine("tasks", self.options.open_limit, Index::tasks)
+    }
+
     /// Forgets a task; an index that is broken is replaced by an empty one. Gives the generation to go on with.
     pub(super) fn clear(&mut self, task: TaskHash) -> Result<u64, StateError> {
         let cleared = self.engine("clear", self.options.open_limit, |index| {

@@ -78,7 +78,7 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
 }
 
 /// Fixed-size stand-in for a [`TaskId`] in keys and directory names: the first 8 bytes of SHA-256 of its text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TaskHash(pub [u8; 8]);
 
 impl TaskHash {
@@ -88,6 +88,11 @@ impl TaskHash {
         let mut hash = [0; 8];
         hash.copy_from_slice(&digest[..8]);
         TaskHash(hash)
+    }
+    /// Reads the name of a directory; `None` if it is none of ours.
+    pub fn parse(name: &str) -> Option<TaskHash> {
+        let hash = TaskHash(u64::from_str_radix(name, 16).ok()?.to_be_bytes());
+        (hash.to_string() == name).then_some(hash)
     }
 }
 

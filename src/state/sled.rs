@@ -4,7 +4,7 @@
 //! sled 0.34.7 panics, hangs and, after a power cut, forgets. What it holds here can be lost: the caller runs every call on a thread that is
 //! watched and throws the index away at the first doubt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Entry;
@@ -93,6 +93,20 @@ impl Index {
             Some(seal) if seal == found => Ok(TaskIndex { fingerprint: Some(seal.fingerprint), segments }),
             seal => Err(IndexError::Task(format!("entries {found:?} do not add up to their seal {seal:?}"))),
         }
+    }
+
+    /// Every task that has entries.
+    pub(super) fn tasks(&self) -> Result<BTreeSet<TaskHash>, IndexError> {
+        let mut tasks = BTreeSet::new();
+        let mut from = vec![];
+        while let Some(entry) = self.db.range(from..).next() {
+            let (key, _) = entry?;
+            let task = TaskHash(*key.first_chunk::<8>().ok_or_else(|| unreadable(&key))?);
+            tasks.insert(task);
+            let Some(next) = u64::from_be_bytes(task.0).checked_add(1) else { break };
+            from = next.to_be_bytes().to_vec();
+        }
+        Ok(tasks)
     }
 
     /// A task's small values whose key begins with `prefix`, in key order.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sheetstream::record::TaskId;
+use sheetstream::state::keys::TaskHash;
 use sheetstream::state::{RebuildReason, SledStore, StateDir, StateError, StateOptions, StateStore, WriteBatch};
 
 use crate::model::{History, task, upload};
@@ -229,4 +231,25 @@ fn nearly_full_disk_still_takes_the_commit_that_frees_space() {
     store.commit(WriteBatch { drop_segments: vec![upload(1), upload(2)], ..WriteBatch::default() }).unwrap();
     assert_eq!(store.bytes(), 0);
     store.commit(put("key", "goes on")).unwrap();
+}
+
+#[test]
+fn state_of_one_task_is_removed_and_that_of_others_stays() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = open(temp.path()).unwrap();
+    let tasks = [0, 1, 2].map(|partition| TaskId { topology: "t".into(), partition });
+    for id in &tasks {
+        let mut store = dir.task(id, "t").unwrap();
+        store.append(upload(1), b"page").unwrap();
+        store.commit(put("key", &id.to_string())).unwrap();
+    }
+    let hash = |id: &TaskId| TaskHash::of(id);
+    assert_eq!(dir.tasks().unwrap(), tasks.iter().map(hash).collect());
+    dir.remove(hash(&tasks[1])).unwrap();
+    dir.remove(TaskHash([7; 8])).unwrap();
+    assert_eq!(dir.tasks().unwrap(), [hash(&tasks[0]), hash(&tasks[2])].into());
+    assert!(!temp.path().join("pages").join(hash(&tasks[1]).to_string()).exists());
+    assert_eq!(values(&dir.task(&tasks[1], "t").unwrap()), []);
+    assert_eq!(values(&dir.task(&tasks[2], "t").unwrap()), [("key".to_owned(), "t/2".to_owned())]);
+    assert_eq!(dir.rebuilds().len(), 0);
 }

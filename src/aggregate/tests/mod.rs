@@ -264,10 +264,10 @@ pub(super) struct Task {
     pub(super) rebuilds: usize,
 }
 
-/// With so little room in memory that rows that wait go to disk.
+/// With so little room in memory that rows that wait, and those of open pages, go to disk.
 fn aggregate(settings: &AggregateSettings) -> Aggregate {
     let mut aggregate = Aggregate::new(settings.clone());
-    aggregate.limits = WaitingLimits { upload: 20_000, task: 50_000 };
+    aggregate.limits = MemoryLimits { upload: 20_000, task: 50_000, open: 30_000 };
     aggregate
 }
 
