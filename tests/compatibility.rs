@@ -37,7 +37,7 @@ fn confluent(check: &str, partitions: i32) {
     let Some(kafka) = Kafka::shared() else { return };
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).unwrap_or_default();
-    let python = cache.join("sheetstream/librdkafka-venv/bin/python");
+    let python = cache.join("sheetstream/test-venv/bin/python");
     let Some(mut python) = program(&python.display().to_string(), &["-c", "import confluent_kafka"]) else { return };
     let topic = kafka.topic("librdkafka", partitions, &[]);
     python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/librdkafka.py"));

@@ -10,11 +10,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    DeleteRecordsRequest, EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest, ProduceRequest, ProducerId,
-    TopicName, TransactionalId,
+    EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest, ProduceRequest, ProducerId, TopicName,
+    TransactionalId,
 };
 use kafka_protocol::protocol::StrBytes;
 use sheetstream::kafka::admin::{Creation, NewTopic};
@@ -496,27 +495,13 @@ fn transactions_are_read_in_both_isolations() {
     assert_eq!((end, seen), (Offset(10), vec![0, 1, 2, 7, 8]), "up to the open transaction");
 }
 
-fn delete_records(kafka: &Kafka, partition: &TopicPartition, below: i64) {
-    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
-        let cluster = Cluster::new(kafka.config("delete"));
-        let (leader, _) = cluster.leader(partition, Lane::Control).await.expect("a leader");
-        let of = DeleteRecordsPartition::default().with_partition_index(partition.partition).with_offset(below);
-        let topic = DeleteRecordsTopic::default()
-            .with_name(TopicName(StrBytes::from_string(partition.topic.to_string())))
-            .with_partitions(vec![of]);
-        let request = DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
-        let answer = leader.call(&request, 2).await.expect("answered");
-        assert_eq!(answer.topics[0].partitions[0].error_code, 0);
-    });
-}
-
 #[test]
 fn an_offset_below_the_log_is_out_of_range_and_names_the_setting() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 1, &[]);
     let client = kafka.client("range");
     send(&client, &topic, &["a", "b", "c"]);
-    delete_records(kafka, &at(&topic, 0), 2);
+    kafka::delete_records(kafka, &at(&topic, 0), 2);
     for isolation in [Isolation::ReadUncommitted, Isolation::ReadCommitted] {
         let client = connect(KafkaConfig { isolation, ..kafka.config("range") });
         match Reading::from(&client, at(&topic, 0), 1).next() {
@@ -545,7 +530,7 @@ fn records_deleted_while_they_wait_to_be_read_are_lost_and_the_rest_is_read() {
         while reading.ingest.buffered_bytes() < BUFFER_BYTES_MAX {
             reading.woken.recv_timeout(LIMIT).expect("the buffer fills");
         }
-        delete_records(kafka, &at(&topic, 0), start + 18);
+        kafka::delete_records(kafka, &at(&topic, 0), start + 18);
         let read = reading.until(start + 20);
         let [lost] = &read.lost[..] else { panic!("{:?}", read.lost) };
         assert_eq!(lost.end, Offset(start + 18));

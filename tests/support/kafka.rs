@@ -14,9 +14,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use kafka_protocol::messages::{DeleteRecordsRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
 use sheetstream::broker::{Broker, BrokerConfig};
 use sheetstream::kafka::admin::NewTopic;
+use sheetstream::kafka::wire::cluster::{Cluster, Lane};
 use sheetstream::kafka::{KafkaClient, KafkaConfig};
+use sheetstream::record::TopicPartition;
 use tokio::runtime::Runtime;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/script/kafka");
@@ -175,6 +180,21 @@ impl Drop for Kafka {
             let _ = serving.wait();
         }
     }
+}
+
+/// Retention, at once: the partition begins at `below` from now on.
+pub fn delete_records(kafka: &Kafka, partition: &TopicPartition, below: i64) {
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        let cluster = Cluster::new(kafka.config("delete"));
+        let (leader, _) = cluster.leader(partition, Lane::Control).await.expect("a leader");
+        let of = DeleteRecordsPartition::default().with_partition_index(partition.partition).with_offset(below);
+        let topic = DeleteRecordsTopic::default()
+            .with_name(TopicName(StrBytes::from_string(partition.topic.to_string())))
+            .with_partitions(vec![of]);
+        let request = DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
+        let answer = leader.call(&request, 2).await.expect("answered");
+        assert_eq!(answer.topics[0].partitions[0].error_code, 0);
+    });
 }
 
 /// The runtime that the tests of one binary share.

@@ -1,0 +1,276 @@
+//! `run` as operators meet it: the broker away, topics missing, rows deleted, several topologies in one process, state that is no longer
+//! needed, uploads of every size.
+
+#[path = "support/app.rs"]
+mod app;
+#[path = "support/kafka.rs"]
+mod kafka;
+
+use std::fmt::Write;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use app::{App, LIMIT};
+use kafka::Kafka;
+use sheetstream::kafka::KafkaConfig;
+use sheetstream::kafka::admin::NewTopic;
+use sheetstream::kafka::producer::ProducerConfig;
+use sheetstream::record::{Offset, TopicPartition};
+use sheetstream::runtime::config::StreamsConfig;
+use sheetstream::runtime::streams::{Streams, StreamsError};
+use sheetstream::sink::status::{StatusRecord, StatusState};
+use sheetstream::topology::Topology;
+use sheetstream::transport::TransportError;
+
+/// A topology whose name is not used twice.
+fn topology(name: &str) -> Topology {
+    let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
+    let text = format!(
+        r#"
+name = "{name}"
+[[source]]
+name = "rows"
+header = ["name", "kind"]
+[[aggregate]]
+name = "by-kind"
+sheet = "kind"
+[[sink]]
+name = "workbooks"
+"#
+    );
+    Topology::parse(&text, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn create_topics(kafka: &Kafka, name: &str, topics: &[&str]) {
+    let topic = |of: &&str| NewTopic { name: format!("{name}.{of}"), partitions: 1, replication: 1, configs: vec![] };
+    kafka.client("test").create_topics(&topics.iter().map(topic).collect::<Vec<_>>()).expect("topics");
+}
+
+fn publish(kafka: &Kafka, name: &str, upload: &str, values: &[&str]) {
+    let topic: Arc<str> = format!("{name}.rows").into();
+    let mut producer = kafka.client("test").producer(ProducerConfig::default());
+    for value in values {
+        producer.send(&topic, None, Some(upload.as_bytes()), Some(value.as_bytes()), &[]).expect("sent");
+    }
+    producer.flush().expect("acknowledged");
+}
+
+fn statuses(kafka: &Kafka, name: &str) -> Vec<StatusRecord> {
+    let partition = TopicPartition { topic: format!("{name}.status").into(), partition: 0 };
+    let mut statuses = Vec::new();
+    let mut each = |record: sheetstream::record::Record| {
+        statuses.extend(record.value.as_deref().and_then(StatusRecord::parse));
+    };
+    kafka.client("test").read_all(&partition, &mut each).expect("read");
+    statuses
+}
+
+fn wait_for(kafka: &Kafka, name: &str, upload: &str, state: StatusState) -> StatusRecord {
+    let begun = Instant::now();
+    loop {
+        let all = statuses(kafka, name);
+        let found = all.iter().rfind(|status| status.upload == upload && status.state == state);
+        if let Some(found) = found {
+            return found.clone();
+        }
+        assert!(begun.elapsed() < LIMIT, "{upload} is never {state:?}: {all:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A topology that runs on a thread of this process.
+struct Running {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<(), StreamsError>>,
+}
+
+impl Running {
+    fn start(topology: Topology, kafka: KafkaConfig, state: &tempfile::TempDir) -> Running {
+        let mut config = StreamsConfig::new(kafka, state.path().join("state"));
+        config.commit_interval = Duration::from_millis(100);
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = stop.clone();
+        let thread = std::thread::spawn(move || Streams::new(vec![topology], config).run(&flag));
+        Running { stop, thread }
+    }
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("no panic").expect("stopped in order");
+    }
+    /// It ends by itself.
+    fn end(self) -> StreamsError {
+        self.thread.join().expect("no panic").expect_err("an error")
+    }
+}
+
+fn patient(kafka: &Kafka, deadline_s: u64) -> KafkaConfig {
+    let (request_timeout, retry_deadline) = (Duration::from_secs(1), Duration::from_secs(deadline_s));
+    KafkaConfig { request_timeout, retry_deadline, ..kafka.config("run") }
+}
+
+#[test]
+fn without_a_broker_it_ends_at_its_deadline_and_names_the_address() {
+    let Some(kafka) = Kafka::prepare(&[]) else { return };
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let error = Running::start(topology("nobody"), patient(&kafka, 2), &state).end();
+    assert!(matches!(&error, StreamsError::Transport(TransportError::Unavailable(_))), "{error}");
+    assert!(error.to_string().contains(&kafka.bootstrap), "{error}");
+}
+
+#[test]
+fn a_broker_that_is_away_at_the_start_and_in_the_middle_is_waited_for() {
+    let Some(mut kafka) = Kafka::start(&[]) else { return };
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let topology = topology("away");
+    let name = topology.name.to_string();
+    create_topics(&kafka, &name, &["rows", "workbooks", "status", "dead-letters"]);
+    publish(&kafka, &name, "a.csv", &["Blue House,museum", "Red House,museum"]);
+    kafka.kill();
+    let running = Running::start(topology, patient(&kafka, 100), &state);
+    std::thread::sleep(Duration::from_secs(2));
+    kafka.boot();
+    let receiving = wait_for(&kafka, &name, "a.csv", StatusState::Receiving);
+    assert_eq!(receiving.accounting.written, 2);
+    kafka.kill();
+    std::thread::sleep(Duration::from_secs(4)); // several request timeouts, as minutes are several of the usual ones
+    kafka.boot();
+    publish(&kafka, &name, "a.csv", &["White House,museum", "#EOF rows=3"]);
+    let end = wait_for(&kafka, &name, "a.csv", StatusState::Published);
+    assert_eq!((end.accounting.written, end.accounting.balances(), end.revision), (3, true, 1));
+    running.stop();
+}
+
+#[test]
+fn a_missing_output_topic_is_told_before_anything_is_read() {
+    let Some(kafka) = Kafka::shared() else { return };
+    for missing in ["workbooks", "status", "dead-letters", "rows"] {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let topology = topology("missing");
+        let name = topology.name.to_string();
+        let topics: Vec<&str> =
+            ["rows", "workbooks", "status", "dead-letters"].into_iter().filter(|topic| *topic != missing).collect();
+        create_topics(kafka, &name, &topics);
+        let error = Running::start(topology, patient(kafka, 20), &state).end();
+        assert!(matches!(&error, StreamsError::Transport(TransportError::Topic(_))), "{error}");
+        let said = error.to_string();
+        assert!(said.contains(&format!("{name}.{missing}")) && said.contains("topics create"), "{said}");
+    }
+}
+
+#[test]
+fn a_workbook_that_its_topic_does_not_take_fails_its_upload_only() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topology = topology("large");
+    let name = topology.name.to_string();
+    create_topics(kafka, &name, &["rows", "status", "dead-letters"]);
+    let small = vec![("max.message.bytes".to_owned(), "3000".to_owned())];
+    let workbooks = NewTopic { name: format!("{name}.workbooks"), partitions: 1, replication: 1, configs: small };
+    kafka.client("test").create_topics(&[workbooks]).expect("a topic");
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let running = Running::start(topology, patient(kafka, 60), &state);
+    for upload in ["a.csv", "b.csv"] {
+        publish(kafka, &name, upload, &["Blue House,museum", "#EOF"]);
+        let failure = wait_for(kafka, &name, upload, StatusState::Failed).failure.expect("a reason");
+        assert_eq!(failure.reason, "workbook.too_large");
+        assert!(failure.message.contains("max.message.bytes"), "{}", failure.message);
+    }
+    running.stop();
+}
+
+#[test]
+fn rows_deleted_during_a_stop_fail_their_upload_and_no_other() {
+    let Some(kafka) = Kafka::shared() else { return };
+    for keep_state in [true, false] {
+        let topology = topology("retention");
+        let name = topology.name.to_string();
+        create_topics(kafka, &name, &["rows", "workbooks", "status", "dead-letters"]);
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let running = Running::start(topology.clone(), patient(kafka, 60), &state);
+        publish(kafka, &name, "old.csv", &["Blue House,museum", "Red House,museum"]);
+        assert_eq!(wait_for(kafka, &name, "old.csv", StatusState::Receiving).offsets.first, Offset(0));
+        running.stop();
+        let rows = TopicPartition { topic: format!("{name}.rows").into(), partition: 0 };
+        kafka::delete_records(kafka, &rows, 1);
+        publish(kafka, &name, "old.csv", &["White House,museum", "#EOF"]);
+        publish(kafka, &name, "new.csv", &["Green House,museum", "#EOF"]);
+        let other = tempfile::tempdir().expect("a temporary folder");
+        let running = Running::start(topology, patient(kafka, 60), if keep_state { &state } else { &other });
+        let failure = wait_for(kafka, &name, "old.csv", StatusState::Failed).failure.expect("a reason");
+        assert_eq!(failure.reason, "log.gap");
+        assert!(failure.message.contains("retention"), "{}", failure.message);
+        assert_eq!(wait_for(kafka, &name, "new.csv", StatusState::Published).accounting.written, 1);
+        running.stop();
+    }
+}
+
+#[test]
+fn three_topologies_share_a_process_and_the_state_of_two_goes_when_they_are_gone() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let apps = ["one", "two", "three"].map(|name| App::new(kafka, name, 2));
+    let files = [&apps[0], &apps[1], &apps[2]].map(|app| app.csv("a.csv", 3_000));
+    let others = [1, 2].map(|app: usize| apps[app].topology().display().to_string());
+    let running = apps[0].run_with("state", &[&others[0], &others[1]], &[]);
+    for (app, file) in apps.iter().zip(&files) {
+        app.publish(&[file]);
+    }
+    for (app, file) in apps.iter().zip(&files) {
+        app.wait_for(&["a.csv"], "state");
+        app.assert_right(&[("a.csv", &app.converted(file))]);
+    }
+    assert_eq!(running.stop(), Some(0));
+    let running = apps[0].run_with("state", &["--state-cleanup-delay-ms", "300"], &[]);
+    let begun = Instant::now();
+    let removed = || apps[0].log("state").matches("has not been ours for a while").count();
+    while removed() < 4 {
+        assert!(begun.elapsed() < LIMIT, "{}", apps[0].log("state"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let file = apps[0].csv("b.csv", 100);
+    apps[0].publish(&[&file]);
+    apps[0].wait_for(&["a.csv", "b.csv"], "state");
+    assert_eq!((running.stop(), removed()), (Some(0), 4), "its own two are kept");
+}
+
+#[test]
+fn uploads_of_no_row_one_row_five_and_2_000_sheets_are_what_convert_makes() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "sizes", 2);
+    let file = |name: &str, rows: usize, sheets: usize| {
+        let mut text = "id,name,kind,x,y\n".to_owned();
+        for row in 0..rows {
+            writeln!(text, "{row},Place {row},kind {},{},{}", row % sheets, 953_000 + row % 900, 1_952_000 + row % 700)
+                .expect("memory takes it");
+        }
+        let path = app.folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        path
+    };
+    let files =
+        [file("none.csv", 0, 1), file("one.csv", 1, 1), file("five.csv", 5_000, 5), file("many.csv", 4_000, 2_000)];
+    let running = app.run("state");
+    app.publish(&files.each_ref().map(|file| file.as_path()));
+    app.wait_for(&["none.csv", "one.csv", "five.csv", "many.csv"], "state");
+    assert_eq!(running.stop(), Some(0));
+    let books = files.each_ref().map(|file| app.converted(file));
+    app.assert_right(&[
+        ("none.csv", &books[0]),
+        ("one.csv", &books[1]),
+        ("five.csv", &books[2]),
+        ("many.csv", &books[3]),
+    ]);
+    let preview = sheetstream::sink::preview::read_workbook(&books[0]).expect("a workbook");
+    assert_eq!((preview.len(), preview[0].rows, preview[0].columns.len()), (1, 0, 7));
+}
+
+on_the_in_process_broker! {
+    without_a_broker_it_ends_at_its_deadline_and_names_the_address,
+    a_broker_that_is_away_at_the_start_and_in_the_middle_is_waited_for,
+    a_missing_output_topic_is_told_before_anything_is_read,
+    a_workbook_that_its_topic_does_not_take_fails_its_upload_only,
+    rows_deleted_during_a_stop_fail_their_upload_and_no_other,
+    three_topologies_share_a_process_and_the_state_of_two_goes_when_they_are_gone,
+    uploads_of_no_row_one_row_five_and_2_000_sheets_are_what_convert_makes,
+}
