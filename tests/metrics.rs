@@ -178,6 +178,14 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
         (told.len() == 2 && told.values().all(|(_, _, lag)| *lag == 0)).then_some((scrape, told))
     });
     assert_eq!(at_rest.1, described(&mut tool, &app.name));
+    let status = app.command(&["status", "--json"]).arg(app.topology()).output().expect("status");
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    let partitions = status["topologies"][0]["partitions"].as_array().expect("partitions");
+    let told = partitions.iter().map(|at| {
+        let number = |name: &str| at[name].as_i64().expect("a number");
+        (number("partition") as i32, (number("committed"), number("end"), number("lag")))
+    });
+    assert_eq!(at_rest.1, told.collect());
 
     // Rows by fate are those of the statuses.
     let scraped = at_rest.0;
@@ -219,6 +227,83 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
     assert_eq!(running.stop(), Some(0));
 }
 
+/// Asks until the answer is as `wanted` says; gives it.
+fn until_answer(to: SocketAddr, path: &str, wanted: impl Fn(&http::Answer) -> bool) -> serde_json::Value {
+    until(path, || Some(http::get(to, path)).filter(&wanted)).json()
+}
+
+#[test]
+fn health_says_what_is_missing_and_since_when() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "health", 1);
+    let running = app.run_with("state", &["--http", "127.0.0.1:0"], &[]);
+    let to = app.http_address("state");
+    let ready = until_answer(to, "/readyz", |answer| answer.status == 200);
+    assert_eq!((&ready["ready"], ready["missing"].as_array().map(Vec::len)), (&true.into(), Some(0)));
+    let health = |to: SocketAddr, path: &str| {
+        let asked = app.command(&["health", "--url", &format!("http://{to}{path}")]).output().expect("health");
+        asked.status.code()
+    };
+    assert_eq!(health(to, "/readyz"), Some(0));
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    assert_eq!(health(gone, "/healthz"), Some(1));
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
+fn a_broker_that_goes_away_makes_the_process_degraded_until_it_is_back() {
+    let Some(mut kafka) = Kafka::start(&[]) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let topology = {
+        let (bootstrap, folder) = (kafka.bootstrap.clone(), folder.path().to_owned());
+        let file = folder.join("t.toml");
+        let text = "name = \"away\"\n[[source]]\nname = \"rows\"\nheader = \"first\"\n[[aggregate]]\nname = \"all\"\nsheet = \"kind\"\n[[sink]]\nname = \"workbooks\"\n";
+        fs::write(&file, text).expect("written");
+        move |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+            command.args(arguments).arg(&file).env("SHEETSTREAM_BROKERS", &bootstrap).current_dir(&folder);
+            command
+        }
+    };
+    assert!(topology(&["topics", "create", "-t"]).output().expect("topics").status.success());
+    let mut run = topology(&["run", "--http", "127.0.0.1:0", "--log-format", "json"]);
+    let mut child = run.stderr(Stdio::piped()).spawn().expect("run starts");
+    let log = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let running = app::Running(child);
+    // The log is read to its end, so that the process never waits for us.
+    let (address, told) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in std::io::BufRead::lines(log).map_while(Result::ok) {
+            let line: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
+            if line["message"] == "HTTP is served" {
+                let _ = address.send(line["address"].as_str().expect("text").parse().expect("an address"));
+            }
+        }
+    });
+    let to: SocketAddr = told.recv_timeout(LIMIT).expect("HTTP is served");
+    until_answer(to, "/readyz", |answer| answer.status == 200);
+
+    kafka.kill();
+    let away = until_answer(to, "/readyz", |answer| answer.status == 503);
+    assert_eq!(away["missing"][0]["condition"], "broker", "{away}");
+    assert!(away["missing"][0]["advice"].as_str().is_some_and(|advice| advice.contains("doctor")), "{away}");
+    let health = until_answer(to, "/healthz", |answer| answer.json()["status"] == "degraded");
+    assert_eq!(health["degraded"][0]["what"], "broker", "{health}");
+    assert!(health["degraded"][0]["since"].as_str().is_some_and(|since| since.ends_with('Z')), "{health}");
+    assert_eq!(http::get(to, "/healthz").status, 200, "a restart would not help");
+    let text = http::get(to, "/metrics").text();
+    assert_eq!(series(&text)[r#"sheetstream_degraded{reason="broker"}"#], 1.0);
+    assert!(!health.to_string().contains(&kafka.bootstrap), "an address is told to everybody: {health}");
+
+    kafka.boot();
+    until_answer(to, "/readyz", |answer| answer.status == 200);
+    until_answer(to, "/healthz", |answer| answer.json()["status"] == "ok");
+    assert_eq!(running.stop(), Some(0));
+    reader.join().expect("every line is JSON");
+}
+
 on_the_in_process_broker! {
+    health_says_what_is_missing_and_since_when,
+    a_broker_that_goes_away_makes_the_process_degraded_until_it_is_back,
     a_run_under_load_tells_what_kafka_and_the_status_topic_tell,
 }

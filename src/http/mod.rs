@@ -1,6 +1,6 @@
 //! The page's and everybody's API over HTTP. A runtime and threads of its own: a slow client waits here, and nothing else waits for it.
 //!
-//! A file here is a noun of the API with a `routes` function; all of them are merged in [`router`]. Every request passes [`guard`] first.
+//! A file here is a noun of the API with a `routes` function; all of them are merged in `router`. Every request passes `guard` first.
 //! Errors are problem documents ([`problem`]): `application/problem+json` with `type` (`urn:sheetstream:problem:KIND`), `title`, `status`,
 //! `detail` and, where one is at fault, `field`.
 //!
