@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 
 use super::{Arguments, EXAMPLES_FIRST, Exit, Global};
 
@@ -27,16 +27,25 @@ impl Man {
         match &self.folder {
             Some(folder) => {
                 std::fs::create_dir_all(folder).with_context(|| format!("folder {}", folder.display()))?;
-                clap_mangen::generate_to(Arguments::command(), folder)
+                clap_mangen::generate_to(examples_behind(Arguments::command()), folder)
                     .with_context(|| format!("folder {}", folder.display()))?;
                 writeln!(io::stdout(), "{}", folder.join("sheetstream.1").display())?;
             }
             None => {
                 let mut page = Vec::new();
-                clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+                clap_mangen::Man::new(examples_behind(Arguments::command())).render(&mut page)?;
                 io::stdout().write_all(&page)?;
             }
         }
         Ok(Exit::Ok)
     }
+}
+
+/// A manual page has its examples behind the options, where the maker of pages looks for them.
+fn examples_behind(command: Command) -> Command {
+    let command = match command.get_before_help().cloned() {
+        Some(examples) => command.after_help(examples),
+        None => command,
+    };
+    command.mut_subcommands(examples_behind)
 }
