@@ -25,8 +25,8 @@
 //! geozero in `map/`, sled in `state/sled.rs`, rust_xlsxwriter in `sink/`, prometheus in `metrics/`, axum in `http/`.
 //!
 //! # What is not here
-//! No clock below floor 4, but for `metrics/`, which shapes nothing: what a workbook holds follows from the log alone. No changelog topics: the input is the changelog. No second
-//! copy of anything that matters: state is a cache, and may be deleted while nothing runs.
+//! No clock below floor 4, but for `metrics/`, which shapes nothing: what a workbook holds follows from the log alone. No changelog topics:
+//! the input is the changelog. No second copy of anything that matters: state is a cache, and may be deleted while nothing runs.
 
 pub mod aggregate;
 pub mod broker;
