@@ -17,6 +17,7 @@ use sheetstream::topology::Topology;
 use sheetstream::transport::Fetcher;
 
 use super::broker::Broker;
+use super::watch::Watch;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
 const EXAMPLES: &str = "Examples:
@@ -70,6 +71,10 @@ impl Fetch {
             Some(topology) if !missing.is_empty() => Some(Awaited::of(&client, topology)?),
             _ => None,
         };
+        let mut watch = match &topology {
+            Some(topology) if self.waits_for_more(&missing) => Some(Watch::open(&client, &topology.sink.status_topic)?),
+            Some(_) | None => None,
+        };
         let mut exit = Exit::Ok;
         let mut partitions = (0..client.partitions(&topic)?)
             .map(|partition| {
@@ -87,8 +92,11 @@ impl Fetch {
                 if !self.waits_for_more(&missing) && reader.next() >= *end {
                     continue;
                 }
-                self.take(global, reader, joiner, wait, &mut missing)?;
+                self.take(global, reader, joiner, wait, &mut missing, watch.as_ref())?;
                 behind |= reader.next() < *end;
+            }
+            if let Some(watch) = &mut watch {
+                watch.look(|upload| self.wants(upload))?;
             }
             if behind || self.follow {
                 continue;
@@ -110,6 +118,10 @@ impl Fetch {
         }
     }
 
+    fn wants(&self, upload: &str) -> bool {
+        self.uploads.is_empty() || self.uploads.iter().any(|wanted| wanted == upload)
+    }
+
     fn waits_for_more(&self, missing: &BTreeSet<&str>) -> bool {
         self.follow || !missing.is_empty()
     }
@@ -122,11 +134,13 @@ impl Fetch {
         joiner: &mut ChunkJoiner,
         wait: Duration,
         missing: &mut BTreeSet<&str>,
+        watch: Option<&Watch>,
     ) -> anyhow::Result<()> {
         for record in reader.fetch(wait)?.records {
             match joiner.join(&record) {
-                Ok(Some(workbook)) if self.uploads.is_empty() || self.uploads.contains(&workbook.upload) => {
-                    self.save(global, &workbook)?;
+                Ok(Some(workbook)) if self.wants(&workbook.upload) => {
+                    let save = || self.save(global, &workbook);
+                    watch.map_or_else(save, |watch| watch.pause(save))?;
                     missing.remove(workbook.upload.as_str());
                 }
                 Ok(_) => {}

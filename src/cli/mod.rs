@@ -22,6 +22,7 @@ mod sample;
 mod status;
 mod topics;
 mod validate;
+mod watch;
 
 use std::io::{self, IsTerminal, Write};
 
