@@ -25,6 +25,9 @@ const PREVIEW_EVERY_MS = 2000;
 /** Rows of a sheet that are shown: enough to recognise it by. */
 const ROWS_SHOWN = 8;
 
+/** Cards so far: what their ids are made of. */
+let cards = 0;
+
 export class Card {
   /** For a file that was chosen, or for an upload that was made before (`upload`). */
   constructor({ file = null, upload = null, topologies, explain, announce, changed, closed }) {
@@ -47,7 +50,7 @@ export class Card {
   }
 
   wire() {
-    this.id = `card-${crypto.randomUUID()}`;
+    this.id = `card-${(cards += 1)}`;
     this.find(".name").id = this.id;
     this.element.setAttribute("aria-labelledby", this.id);
     const { topology, crs, "other-crs": other } = this.find(".plan").elements;
