@@ -294,8 +294,8 @@ impl TopologyTestDriver {
     }
 
     /// The running task.
-    pub fn task(&self) -> Option<&StreamTask> {
-        self.task.as_ref()
+    pub fn task(&mut self) -> Option<&mut StreamTask> {
+        self.task.as_mut()
     }
 
     /// Every acknowledged record of a topic, in order.

@@ -119,7 +119,7 @@ impl OpenUpload {
             traceparent: self.traceparent.clone(),
             columns: self.columns.clone().unwrap_or_else(|| self.published_columns(desk.settings)),
             sheets: {
-                let mut pager = Pager { writer: desk.writer, store: desk.ctx.store };
+                let mut pager = Pager { press: desk.press, store: desk.ctx.store };
                 sheets.complete(desk.settings.aggregate.sheet_order, self.hash, &mut pager)?
             },
             errors,

@@ -1,11 +1,11 @@
 //! Rows into an open upload: each one is written, rejected, a duplicate, or waits for a lower index (contract 5).
 
 use super::order::MemoryLimits;
+use super::press::Press;
 use super::rows::{Rows, WaitingFate, WaitingRow};
 use super::sheets::Pager;
 use super::upload::{OpenUpload, scratch_segment};
 use super::{AggregateContext, AggregateEvent, AggregateSettings};
-use crate::page::PageWriter;
 use crate::record::{Offset, Reason, Rejection, RowBatch, RowKey};
 use crate::source::OnError;
 use crate::state::StateError;
@@ -14,7 +14,7 @@ use crate::state::keys::decode;
 /// What an upload works with while it takes rows.
 pub(super) struct Desk<'d, 'c> {
     pub(super) settings: &'d AggregateSettings,
-    pub(super) writer: &'d mut PageWriter,
+    pub(super) press: &'d mut Press,
     pub(super) limits: MemoryLimits,
     /// Bytes of waiting rows that the task's other uploads hold in memory.
     pub(super) waiting_elsewhere: usize,
@@ -116,7 +116,7 @@ impl OpenUpload {
         let mut scratch = String::new();
         let sheet = self.sheet(rows.sheet(row, &mut scratch), desk.settings)?;
         let (key, offset) = (rows.batch.keys[row], rows.batch.offsets[row]);
-        let mut pager = Pager { writer: desk.writer, store: desk.ctx.store };
+        let mut pager = Pager { press: desk.press, store: desk.ctx.store };
         self.sheets.row(sheet, key, offset, |page| rows.write(row, page), self.hash, &mut pager)?;
         Ok(())
     }
@@ -214,7 +214,7 @@ impl OpenUpload {
                 self.accounting.waiting -= 1;
                 self.accounting.written += 1;
                 let sheet = self.sheet(sheet, desk.settings)?;
-                let mut pager = Pager { writer: desk.writer, store: desk.ctx.store };
+                let mut pager = Pager { press: desk.press, store: desk.ctx.store };
                 let columns = self.columns.as_deref().unwrap_or_default();
                 let write = |page: &mut _| WaitingRow::write(&cells, columns, page);
                 self.sheets.row(sheet, RowKey { index, line: 0 }, row.offset, write, self.hash, &mut pager)?;

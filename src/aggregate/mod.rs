@@ -15,6 +15,7 @@ mod key_per_row;
 mod ledger;
 mod markers;
 mod order;
+mod press;
 mod preview;
 mod refill;
 mod rows;
@@ -34,6 +35,7 @@ use intake::{Desk, Taken};
 use key_per_row::KeyPerRow;
 use ledger::{Admission, Ledger};
 use order::MemoryLimits;
+use press::Press;
 pub use preview::UploadPreview;
 use refill::Saved;
 use rows::Rows;
@@ -42,7 +44,7 @@ use upload::{OpenUpload, scratch_segment};
 use crate::page::PageWriter;
 use crate::record::{ColumnType, Offset, Reason, Rejection, RowBatch, UploadHash, UploadId};
 use crate::state::keys::LedgerState;
-use crate::state::{Entry, StateError, WriteBatch};
+use crate::state::{Entry, StateError, StateStore, WriteBatch};
 
 /// The open uploads of one task, and its ledger.
 ///
@@ -51,7 +53,7 @@ use crate::state::{Entry, StateError, WriteBatch};
 /// [`StateError`] it is of no more use: rows may have been taken in part, and the task starts again from its state.
 pub struct Aggregate {
     settings: AggregateSettings,
-    writer: PageWriter,
+    press: Press,
     open: HashMap<UploadId, Box<OpenUpload>>,
     ledger: Ledger,
     finished: Vec<Finished>,
@@ -95,7 +97,7 @@ impl Aggregate {
     /// An aggregate without uploads.
     pub fn new(settings: AggregateSettings) -> Aggregate {
         Aggregate {
-            writer: PageWriter::new(settings.styles.clone(), settings.cell_refs),
+            press: Press::new(PageWriter::new(settings.styles.clone(), settings.cell_refs)),
             settings,
             open: HashMap::new(),
             ledger: Ledger::default(),
@@ -277,13 +279,20 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Writes what changed since the last call, for a state in which everything below `position` was processed. The position itself is the
-    /// caller's to write.
-    pub fn write_state(&mut self, position: Offset, into: &mut WriteBatch) {
+    /// Writes what changed since the last call, for a state in which everything below `position` was processed; the position itself is the
+    /// caller's to write. Pages that are being cut are waited for.
+    pub fn write_state(
+        &mut self,
+        position: Offset,
+        store: &mut dyn StateStore,
+        into: &mut WriteBatch,
+    ) -> Result<(), StateError> {
+        self.press.settle(store)?;
         for upload in self.open.values_mut() {
             upload.write(into);
         }
         self.ledger.write(position, into);
+        Ok(())
     }
 
     /// The Kafka commit for everything so far is done: writes the deletion of uploads that have ended.
@@ -316,7 +325,7 @@ impl Aggregate {
 
     /// Pages that were cut so far.
     pub fn pages_cut(&self) -> u64 {
-        self.writer.pages_cut()
+        self.press.pages_cut()
     }
 
     /// Counts the open uploads by how they stand.
@@ -415,7 +424,7 @@ impl Aggregate {
     fn desk<'d, 'c>(&'d mut self, ctx: &'d mut AggregateContext<'c>) -> Desk<'d, 'c> {
         Desk {
             settings: &self.settings,
-            writer: &mut self.writer,
+            press: &mut self.press,
             limits: self.limits,
             waiting_elsewhere: self.waiting_bytes,
             ctx,

@@ -29,12 +29,13 @@ impl Aggregate {
 
     /// The first `rows_max` rows of the first `sheets_max` sheets of an upload; `None` unless it is open.
     pub fn preview(
-        &self,
+        &mut self,
         id: &UploadId,
         (sheets_max, rows_max): (usize, usize),
-        store: &dyn StateStore,
+        store: &mut dyn StateStore,
     ) -> Result<Option<UploadPreview>, StateError> {
         let Some(upload) = self.open.get(id) else { return Ok(None) };
+        self.press.settle(store)?;
         let mut sheets: Vec<&Sheet> = upload.sheets.iter().collect();
         match self.settings.aggregate.sheet_order {
             SheetOrder::First => {}

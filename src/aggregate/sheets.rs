@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::SheetOrder;
+use super::press::{PageSlot, Press};
 use super::upload::scratch_segment;
-use crate::page::{CutPage, OPEN_ROWS_MAX, OpenPage, PageWriter};
+use crate::page::{OPEN_ROWS_MAX, OpenPage};
 use crate::record::{Offset, RowKey, UploadHash};
 use crate::sink::{CompletePage, CompleteSheet, SHEET_ROWS_MAX};
 use crate::state::keys::{PageState, SheetState, StateKey, encode};
@@ -17,7 +18,7 @@ pub(super) const OPEN_BYTES_MAX: usize = 32 << 20;
 
 /// What pages are made with and where they go.
 pub(super) struct Pager<'a> {
-    pub(super) writer: &'a mut PageWriter,
+    pub(super) press: &'a mut Press,
     pub(super) store: &'a mut dyn StateStore,
 }
 
@@ -38,7 +39,7 @@ pub(super) struct Sheet {
     value: Arc<str>,
     /// Rows in cut pages.
     paged_rows: u64,
-    pages: Vec<PageState>,
+    pages: Vec<PageSlot>,
     paged_through: Option<RowKey>,
     widths: Vec<u16>,
     open: OpenPage,
@@ -176,6 +177,7 @@ impl Sheets {
         segment: UploadHash,
         pager: &mut Pager,
     ) -> Result<Vec<CompleteSheet>, StateError> {
+        pager.press.settle(pager.store)?;
         let mut sheets =
             self.sheets.into_iter().map(|sheet| sheet.complete(segment, pager)).collect::<Result<Vec<_>, _>>()?;
         match order {
@@ -188,7 +190,7 @@ impl Sheets {
         Ok(sheets)
     }
 
-    /// Writes sheets and pages that the state does not have yet.
+    /// Writes sheets and pages that the state does not have yet. No page may be under way.
     pub(super) fn write(&mut self, upload: UploadHash, into: &mut WriteBatch) {
         for (sheet, number) in self.sheets.iter_mut().zip(0..) {
             let pages = sheet.pages.len() as u32;
@@ -197,7 +199,7 @@ impl Sheets {
             }
             into.put(StateKey::Sheet(upload, number).encode(), encode(&sheet.state()));
             for page in sheet.saved.unwrap_or(0)..pages {
-                into.put(StateKey::Page(upload, number, page).encode(), encode(&sheet.pages[page as usize]));
+                into.put(StateKey::Page(upload, number, page).encode(), encode(sheet.pages[page as usize].get()));
             }
             sheet.saved = Some(pages);
         }
@@ -232,7 +234,7 @@ impl Sheets {
             sheet.paged_rows = state.paged_rows;
             sheet.paged_through = state.paged_through;
             sheet.widths = state.widths;
-            sheet.pages = pages;
+            sheet.pages = pages.into_iter().map(PageSlot::from).collect();
             sheets.add(sheet);
         }
         Ok(sheets)
@@ -263,9 +265,9 @@ impl Sheet {
     pub(super) fn rows(&self) -> u64 {
         self.paged_rows + u64::from(self.open.rows())
     }
-    /// Its cut pages, in order.
-    pub(super) fn pages(&self) -> &[PageState] {
-        &self.pages
+    /// Its cut pages, in order. None may be under way.
+    pub(super) fn pages(&self) -> impl Iterator<Item = &PageState> {
+        self.pages.iter().map(PageSlot::get)
     }
     /// What comes behind them, whole.
     pub(super) fn open_page(&self, segment: UploadHash, store: &dyn StateStore) -> Result<OpenPage, StateError> {
@@ -279,31 +281,32 @@ impl Sheet {
     }
 
     fn cut(&mut self, segment: UploadHash, pager: &mut Pager) -> Result<(), StateError> {
-        let Some(page) = self.render(segment, pager)? else { return Ok(()) };
-        let at = pager.store.append(segment, &page.bytes)?;
-        self.pages.push(PageState { at, xml_crc: page.xml_crc, xml_length: page.xml_length, rows: page.rows });
-        self.paged_rows += u64::from(page.rows);
+        let Some(first_row) = self.finish_page(segment, pager.store)? else { return Ok(()) };
+        let rows = self.open.rows();
+        self.pages.push(pager.press.cut(&mut self.open, first_row, segment, pager.store)?);
+        self.paged_rows += u64::from(rows);
         self.paged_through = Some(self.open_through);
         Ok(())
     }
 
-    fn render(&mut self, segment: UploadHash, pager: &mut Pager) -> Result<Option<CutPage>, StateError> {
+    /// Makes the open page ready to be cut: gives the number of its first row, unless it has none.
+    fn finish_page(&mut self, segment: UploadHash, store: &dyn StateStore) -> Result<Option<u32>, StateError> {
         if self.open.rows() == 0 {
             return Ok(None);
         }
-        bring_back(&mut self.open, &self.away, segment, pager.store)?;
+        bring_back(&mut self.open, &self.away, segment, store)?;
         self.away = Vec::new();
         if self.pages.is_empty() {
             self.open.widths(&mut self.widths);
         }
         // The header row is the first of every worksheet.
-        let first_row = self.paged_rows % SHEET_ROWS_MAX + 2;
-        Ok(Some(pager.writer.cut(&mut self.open, first_row as u32)))
+        Ok(Some((self.paged_rows % SHEET_ROWS_MAX + 2) as u32))
     }
 
     fn complete(mut self, segment: UploadHash, pager: &mut Pager) -> Result<CompleteSheet, StateError> {
-        let last = self.render(segment, pager)?;
-        let mut pages: Vec<_> = self.pages.into_iter().map(|page| CompletePage::Stored(segment, page)).collect();
+        let last = self.finish_page(segment, pager.store)?;
+        let last = last.map(|first_row| pager.press.cut_last(&mut self.open, first_row));
+        let mut pages: Vec<_> = self.pages().map(|page| CompletePage::Stored(segment, *page)).collect();
         pages.extend(last.map(|page| CompletePage::Inline(Arc::new(page))));
         Ok(CompleteSheet { value: self.value.to_string(), pages, widths: self.widths })
     }
@@ -341,24 +344,29 @@ fn bring_back(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::{StyleId, Styles};
+    use crate::page::{PageWriter, StyleId, Styles};
     use crate::record::ColumnType;
     use crate::state::InMemoryStore;
 
     const SEGMENT: UploadHash = UploadHash([3; 16]);
 
     fn write(sheets: &mut Sheets, store: &mut InMemoryStore, values: impl Iterator<Item = (usize, String)>) {
-        let mut writer = PageWriter::new(Styles::new([0; StyleId::COUNT]), false);
+        let mut press = press();
         for (sheet, cell) in values {
             let index = sheets.find_or_add(&format!("sheet {sheet}"), 100).expect("there is room");
-            let mut pager = Pager { writer: &mut writer, store };
+            let mut pager = Pager { press: &mut press, store };
             let cell = |page: &mut OpenPage| page.cell(&cell, ColumnType::Text);
             sheets.row(index, RowKey::default(), Offset(7), cell, SEGMENT, &mut pager).expect("memory takes it");
         }
+        press.settle(store).expect("memory takes it");
+    }
+
+    fn press() -> Press {
+        Press::new(PageWriter::new(Styles::new([0; StyleId::COUNT]), false))
     }
 
     fn page_rows(sheets: &Sheets) -> Vec<Vec<u32>> {
-        sheets.sheets.iter().map(|sheet| sheet.pages.iter().map(|page| page.rows).collect()).collect()
+        sheets.sheets.iter().map(|sheet| sheet.pages().map(|page| page.rows).collect()).collect()
     }
 
     #[test]
@@ -392,8 +400,8 @@ mod tests {
                 }
             }
             assert!(sheets.paged_rows() > 0 && sheets.open_rows() > 0);
-            let mut writer = PageWriter::new(Styles::new([0; StyleId::COUNT]), false);
-            let mut pager = Pager { writer: &mut writer, store: &mut store };
+            let mut press = press();
+            let mut pager = Pager { press: &mut press, store: &mut store };
             let complete = sheets.complete(SheetOrder::First, SEGMENT, &mut pager).expect("memory gives it back");
             let pages = complete.iter().flat_map(|sheet| &sheet.pages).map(|page| match page {
                 CompletePage::Inline(page) => page.bytes.clone(),

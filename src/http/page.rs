@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn the_page_needs_no_secure_context() {
         // Browsers keep these for HTTPS and loopback; offices open the page over HTTP by a server's name.
-        for api in ["crypto.randomUUID", "crypto.subtle", "navigator.clipboard", "showOpenFilePicker", "serviceWorker"] {
+        for api in ["crypto.randomUUID", "crypto.subtle", "navigator.clipboard", "showOpenFilePicker", "serviceWorker"]
+        {
             for (name, _, text) in ASSETS {
                 assert!(!text.contains(api), "{name} needs {api}");
             }

@@ -12,10 +12,11 @@ use super::styles::Styles;
 /// rows, their row numbers, the styles and `cell_refs`, never on what the writer made before.
 #[derive(Debug)]
 pub struct PageWriter {
+    styles: Styles,
+    cell_refs: bool,
     renderer: Renderer,
     matches: Matches,
     deflate: Deflate,
-    pages_cut: u64,
 }
 
 impl PageWriter {
@@ -25,13 +26,14 @@ impl PageWriter {
             renderer: Renderer::new(&styles, cell_refs),
             matches: Matches::default(),
             deflate: Deflate::default(),
-            pages_cut: 0,
+            styles,
+            cell_refs,
         }
     }
 
-    /// Pages that it has cut.
-    pub fn pages_cut(&self) -> u64 {
-        self.pages_cut
+    /// What it was made with: all that its pages depend on besides their rows.
+    pub(super) fn look(&self) -> (&Styles, bool) {
+        (&self.styles, self.cell_refs)
     }
 
     /// Makes a page of the rows of `page`, which have ended, and clears it. `first_row` is the worksheet's number of its first row; 2 is the one right below
@@ -52,7 +54,6 @@ impl PageWriter {
         let cut = finish(&mut self.matches, &mut self.deflate, self.renderer.xml(), page.rows());
         self.renderer.finish();
         page.clear();
-        self.pages_cut += 1;
         cut
     }
 

@@ -4,6 +4,7 @@
 pub mod builder;
 pub mod cells;
 mod codes;
+pub mod cutters;
 mod deflate;
 mod huffman;
 mod matches;
@@ -19,6 +20,7 @@ pub mod xml;
 mod tests;
 
 pub use builder::PageWriter;
+pub use cutters::PageUnderWay;
 pub use open::OpenPage;
 pub use styles::{StyleId, Styles};
 

@@ -63,7 +63,7 @@ impl Queries {
     /// What `question` makes of every task that is running.
     pub fn ask<T: Send + 'static>(
         &self,
-        question: impl Fn(&StreamTask) -> Option<T> + Send + Sync + 'static,
+        question: impl Fn(&mut StreamTask) -> Option<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>, QueryError> {
         let question = Arc::new(question);
         let (answers, inbox) = channel();

@@ -275,8 +275,8 @@ impl StreamTask {
     }
 
     /// What an open upload would show if it were complete now; `None` unless it is open here.
-    pub fn preview(&self, upload: &UploadId) -> Result<Option<Preview>, StateError> {
-        let shown = self.aggregate.preview(upload, (preview::SHEETS_MAX, preview::ROWS_MAX), &*self.store)?;
+    pub fn preview(&mut self, upload: &UploadId) -> Result<Option<Preview>, StateError> {
+        let shown = self.aggregate.preview(upload, (preview::SHEETS_MAX, preview::ROWS_MAX), &mut *self.store)?;
         let Some(UploadPreview { status, columns, values, sheets }) = shown else { return Ok(None) };
         let names = preview::sheet_names(self.topology.sink.workbook.lang, values.iter().map(String::as_str));
         let sheet = |(name, (rows, head)): (&SheetName, _)| SheetPreview {
@@ -572,7 +572,7 @@ impl StreamTask {
     fn make_durable(&mut self, progress: Progress, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
         fail::fail_point!("task-before-state");
         let mut batch = std::mem::take(&mut self.finished);
-        self.aggregate.write_state(self.position, &mut batch);
+        self.aggregate.write_state(self.position, &mut *self.store, &mut batch)?;
         let state = TaskState {
             offset: self.position,
             refill_from: self

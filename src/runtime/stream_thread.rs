@@ -33,7 +33,7 @@ pub struct RunningTask {
 }
 
 /// What is asked of the tasks of a thread.
-pub type Question = Box<dyn FnOnce(&mut dyn Iterator<Item = &StreamTask>) + Send>;
+pub type Question = Box<dyn FnOnce(&mut dyn Iterator<Item = &mut StreamTask>) + Send>;
 
 /// What a thread is told.
 enum Command {
@@ -223,7 +223,7 @@ impl RunLoop {
                     warn!(task = %id, "task lost to another member; nothing is committed");
                 }
             }
-            Command::Ask(question) => question(&mut self.tasks.values().map(|slot| &slot.running.task)),
+            Command::Ask(question) => question(&mut self.tasks.values_mut().map(|slot| &mut slot.running.task)),
             Command::Stop => unreachable!("handled by the loop"),
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::Entry;
 use super::keys::{IndexKey, SealState, TaskHash, decode, encode, guard, unguard};
@@ -16,6 +17,11 @@ const CACHE_BYTES: u64 = 8 << 20;
 
 /// Entries that are cleared in one batch: sled keeps a copy of a leaf for each entry until the batch is done.
 const CLEARED_AT_ONCE: usize = 1_024;
+
+/// Longest time for an index that was just closed to give up its lock. Whoever opens one holds the lock of the whole directory, so the other
+/// end is ours: a thread of sled's that still has the file, or a child process that has not become its program yet.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Small values of all tasks.
 #[derive(Debug)]
@@ -65,7 +71,14 @@ impl Index {
     /// Opens or creates the index in directory `path`.
     pub(super) fn open(path: &Path) -> Result<Index, IndexError> {
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-        Ok(Index { db: config.open()? })
+        let give_up = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match config.open() {
+                Ok(db) => return Ok(Index { db }),
+                Err(error) if is_locked(&error) && Instant::now() < give_up => std::thread::sleep(LOCK_LOOK_EVERY),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Reads every entry of a task and holds it against the seal.
@@ -194,6 +207,30 @@ fn checked<'a>(key: &[u8], stored: &'a [u8]) -> Result<(u32, &'a [u8]), IndexErr
     unguard(key, stored).ok_or_else(|| unreadable(key))
 }
 
+/// sled says it in words only.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().starts_with("could not acquire lock"))
+}
+
 fn unreadable(key: &[u8]) -> IndexError {
     IndexError::Task(format!("index entry {key:02x?} is unreadable"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_is_still_held_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = Index::open(dir.path()).unwrap();
+        let opening = std::thread::spawn({
+            let path = dir.path().to_owned();
+            move || Index::open(&path).map(drop)
+        });
+        std::thread::sleep(10 * LOCK_LOOK_EVERY);
+        assert!(!opening.is_finished());
+        drop(held);
+        opening.join().unwrap().unwrap();
+    }
 }

@@ -420,7 +420,8 @@ impl Task {
     pub(super) fn commit(&mut self, until: u8) {
         if until >= 1 {
             let mut writes = WriteBatch::default();
-            self.aggregate.write_state(Offset(self.position), &mut writes);
+            let written = self.aggregate.write_state(Offset(self.position), &mut self.store, &mut writes);
+            written.expect("memory takes it");
             self.store.commit(writes).expect("memory takes it");
             self.saved = Some((self.position, self.aggregate.refill_from().map_or(self.position, |offset| offset.0)));
         }
