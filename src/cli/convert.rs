@@ -48,8 +48,9 @@ impl Convert {
         }
         let files = self.files.iter().map(|path| self.input.open(path)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = self.files.iter().map(|path| upload_name(path)).collect();
-        let upload =
-            UploadRecords::new(files, &names.join(" + "), "convert")?.with_crs(self.input.crs(Some(&topology))?);
+        let upload = UploadRecords::new(files, &names.join(" + "), "convert")?
+            .with_crs(self.input.crs(Some(&topology))?)
+            .unchecked();
 
         let mut progress = Progress::new("convert");
         let converted = convert(topology, &names[0], upload, &self.out, &mut |rows| progress.rows(rows))?;

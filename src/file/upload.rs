@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use super::FileError;
 use super::reader::{Block, CsvFile};
@@ -30,9 +31,9 @@ pub struct UploadRecords {
     attempt: String,
     /// Further headers of the begin.
     announced: Vec<Header>,
-    is_single: bool,
     rows: u64,
-    sha256: Option<[u8; 32]>,
+    /// SHA-256 of the rows so far, each followed by LF, for whoever may doubt that they arrive.
+    checksum: Option<Sha256>,
     stage: Stage,
 }
 
@@ -54,14 +55,13 @@ impl UploadRecords {
             return Err(FileError::Header(format!("the files have different columns: {first} and {other}")));
         }
         Ok(UploadRecords {
-            is_single: files.len() == 1,
             files: files.into(),
             header,
             name: name.to_owned(),
             attempt: attempt.to_owned(),
             announced: Vec::new(),
             rows: 0,
-            sha256: None,
+            checksum: Some(Sha256::new()),
             stage: Stage::Begin,
         })
     }
@@ -78,6 +78,12 @@ impl UploadRecords {
             Some(crs) => self.announce("ss-crs", crs.to_owned()),
             None => self,
         }
+    }
+
+    /// Leaves the checksum out of the end-of-file marker: nothing lies between the file and its reader.
+    pub fn unchecked(mut self) -> UploadRecords {
+        self.checksum = None;
+        self
     }
 
     /// Rows so far.
@@ -104,13 +110,16 @@ impl UploadRecords {
                 Some(block) => {
                     let first = Header::new("ss-row", (self.rows + 1).to_string());
                     self.rows += u64::from(block.rows);
+                    if let Some(checksum) = &mut self.checksum {
+                        checksum.update(&block.text);
+                    }
                     Some(self.record("row", block.text, block.rows, [first]))
                 }
                 None => {
                     self.stage = Stage::Done;
                     let mut headers = vec![Header::new("ss-rows", self.rows.to_string())];
-                    if let Some(sha256) = self.sha256 {
-                        headers.push(Header::new("ss-sha256-rows", Digest(sha256).to_string()));
+                    if let Some(checksum) = self.checksum.take() {
+                        headers.push(Header::new("ss-sha256-rows", Digest(checksum.finalize().into()).to_string()));
                     }
                     Some(self.record("eof", Bytes::new(), 0, headers))
                 }
@@ -124,8 +133,6 @@ impl UploadRecords {
             if let Some(block) = file.next_block()? {
                 return Ok(Some(block));
             }
-            // Of several files the checksum would have to be taken over all of them; the count is enough.
-            self.sha256 = self.is_single.then(|| file.sha256());
             self.files.pop_front();
         }
         Ok(None)
