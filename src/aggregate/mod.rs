@@ -112,7 +112,7 @@ impl Aggregate {
         }
     }
 
-    /// Takes up what [`StateStore::load`](crate::state::StateStore::load) gave. Returns the open uploads, for the source.
+    /// Takes up what [`StateStore::load`] gave. Returns the open uploads, for the source.
     pub fn restore(&mut self, entries: &[Entry]) -> Result<Vec<RestoredUpload>, StateError> {
         let saved = Saved::read(entries)?;
         for entry in saved.ledger {

@@ -24,7 +24,7 @@ use super::broker_command::BrokerSize;
 use super::http::Http;
 use super::run::stop_on_signal;
 use super::running::Running;
-use super::{EXAMPLES_FIRST, Exit, Global, complain, sample, topics};
+use super::{EXAMPLES_FIRST, Exit, Global, complain, sample, topics, topologies};
 
 const EXAMPLES: &str = "Examples:
   sheetstream dev                                 a sample topology, and a page to drop CSV files on
@@ -45,7 +45,7 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Dev {
-    /// Topology files; they are taken up whenever they are saved [default: a sample]
+    /// Topology files, or folders of them; they are taken up whenever they are saved [default: a sample]
     #[arg(value_name = "TOPOLOGY")]
     topologies: Vec<PathBuf>,
     /// Where the broker listens [default: 127.0.0.1:9092, or a free port where that is taken]
@@ -61,7 +61,7 @@ impl Dev {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let begun = Instant::now();
         let stop = stop_on_signal()?;
-        let mut files = Files::new(self.topologies.clone());
+        let mut files = Files::new(topologies::files(&self.topologies)?);
         let topologies = files.load().map_err(|(_, problems)| problems)?;
 
         let runtime = super::io_runtime()?;

@@ -21,6 +21,7 @@ mod running;
 mod sample;
 mod status;
 mod topics;
+mod topologies;
 mod validate;
 mod watch;
 
@@ -41,7 +42,7 @@ const EXAMPLES: &str = "Examples:
   sheetstream dev                               the same with a page to drop CSV files on
   sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
   sheetstream run topology/seoul-markets.toml   and, elsewhere, publish and fetch
-  sheetstream validate topology/*.toml          find what is wrong before anything runs
+  sheetstream validate topology                 find what is wrong before anything runs
   sheetstream describe topology/seoul-markets.toml
 ";
 

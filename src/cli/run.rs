@@ -15,19 +15,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::broker::Broker;
 use super::http::Http;
-use super::{EXAMPLES_FIRST, Exit, Global};
+use super::{EXAMPLES_FIRST, Exit, Global, topologies};
 
 const EXAMPLES: &str = "Examples:
   sheetstream run topology/places-5179.toml
   sheetstream run topology/places-5179.toml --http 127.0.0.1:8080        with the page
-  sheetstream run topology/*.toml --brokers kafka-1:9092,kafka-2:9092 --state-dir /var/lib/sheetstream
+  sheetstream run topology --brokers kafka-1:9092,kafka-2:9092 --state-dir /var/lib/sheetstream
 ";
 
 /// Run topologies until SIGTERM or Ctrl-C, which commit and leave in order
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Run {
-    /// Topology files; all of them share the threads and the state directory
+    /// Topology files, or folders of them; all of them share the threads and the state directory
     #[arg(required = true, value_name = "TOPOLOGY")]
     topologies: Vec<PathBuf>,
     #[command(flatten)]
@@ -67,7 +67,8 @@ enum IsolationLevel {
 
 impl Run {
     pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
-        let topologies = self.topologies.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
+        let files = topologies::files(&self.topologies)?;
+        let topologies = files.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
         let mut kafka = self.broker.config("sheetstream");
         kafka.isolation = match self.isolation {
             IsolationLevel::ReadUncommitted => Isolation::ReadUncommitted,

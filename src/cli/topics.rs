@@ -4,22 +4,23 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use sheetstream::kafka::KafkaClient;
 use sheetstream::kafka::admin::{Creation, NewTopic};
 use sheetstream::topology::Topology;
 use sheetstream::transport::TransportError;
 
 use super::broker::Broker;
-use super::{EXAMPLES_FIRST, Exit, Global};
+use super::{EXAMPLES_FIRST, Exit, Global, topologies};
 
 const EXAMPLES: &str = "Examples:
   sheetstream topics create -t topology/places-5179.toml --dry-run
   sheetstream topics create -t topology/places-5179.toml --partitions 6 --replication-factor 3
+  sheetstream topics create -t topology                                         of every topology in the folder
   sheetstream topics list -t topology/places-5179.toml
 ";
 
-/// Create or list the topics of a topology
+/// Create or list the topics of topologies
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Topics {
@@ -52,9 +53,9 @@ enum Action {
 
 #[derive(Args, Debug)]
 struct Of {
-    /// Topology file
-    #[arg(short, long, value_name = "FILE")]
-    topology: PathBuf,
+    /// Topology file, or a folder of them
+    #[arg(short, long, required = true, value_name = "FILE")]
+    topology: Vec<PathBuf>,
     #[command(flatten)]
     broker: Broker,
 }
@@ -62,19 +63,28 @@ struct Of {
 impl Topics {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let (Action::Create { of, .. } | Action::List { of }) = &self.action;
-        let topology = Topology::load(&of.topology)?;
+        let files = topologies::files(&of.topology)?;
+        let topologies = files.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
         let runtime = super::io_runtime()?;
         let client = KafkaClient::new(runtime.handle().clone(), of.broker.config("sheetstream-topics"));
-        match &self.action {
-            Action::Create { partitions, replication_factor, dry_run, .. } => {
-                let mut topics = wanted(&topology, partitions.unwrap_or(1), *replication_factor);
-                if partitions.is_none() {
-                    keep_partitions(&client, &topology, &mut topics)?;
+        let mut results = Vec::new();
+        for topology in &topologies {
+            results.extend(match &self.action {
+                Action::Create { partitions, replication_factor, dry_run, .. } => {
+                    let mut topics = wanted(topology, partitions.unwrap_or(1), *replication_factor);
+                    if partitions.is_none() {
+                        keep_partitions(&client, topology, &mut topics)?;
+                    }
+                    create(global, &client, topics, *dry_run)?
                 }
-                create(global, &client, topics, *dry_run)
-            }
-            Action::List { .. } => list(global, &client, &topology),
+                Action::List { .. } => list(global, &client, topology)?,
+            });
         }
+        if global.json {
+            writeln!(io::stdout(), "{:#}", json!(results))?;
+        }
+        let is_missing = results.iter().any(|topic| topic["missing"] == true);
+        Ok(if is_missing { Exit::Config } else { Exit::Ok })
     }
 }
 
@@ -116,7 +126,7 @@ fn keep_partitions(client: &KafkaClient, topology: &Topology, topics: &mut [NewT
     Ok(())
 }
 
-fn create(global: &Global, client: &KafkaClient, topics: Vec<NewTopic>, dry_run: bool) -> anyhow::Result<Exit> {
+fn create(global: &Global, client: &KafkaClient, topics: Vec<NewTopic>, dry_run: bool) -> anyhow::Result<Vec<Value>> {
     let mut results = Vec::new();
     for topic in topics {
         let result = if dry_run {
@@ -139,14 +149,10 @@ fn create(global: &Global, client: &KafkaClient, topics: Vec<NewTopic>, dry_run:
         }
         results.push(json!({ "topic": topic.name, "partitions": topic.partitions, "result": result }));
     }
-    if global.json {
-        writeln!(io::stdout(), "{:#}", json!(results))?;
-    }
-    Ok(Exit::Ok)
+    Ok(results)
 }
 
-fn list(global: &Global, client: &KafkaClient, topology: &Topology) -> anyhow::Result<Exit> {
-    let mut exit = Exit::Ok;
+fn list(global: &Global, client: &KafkaClient, topology: &Topology) -> anyhow::Result<Vec<Value>> {
     let mut results = Vec::new();
     for topic in wanted(topology, 1, -1) {
         match client.describe_topic(&topic.name) {
@@ -158,7 +164,6 @@ fn list(global: &Global, client: &KafkaClient, topology: &Topology) -> anyhow::R
                 results.push(json!({ "topic": found.name, "partitions": found.partitions, "cleanup_policy": policy }));
             }
             Err(TransportError::Topic(_)) => {
-                exit = Exit::Config;
                 if !global.json {
                     writeln!(io::stdout(), "{}: missing; sheetstream topics create makes it", topic.name)?;
                 }
@@ -167,8 +172,5 @@ fn list(global: &Global, client: &KafkaClient, topology: &Topology) -> anyhow::R
             Err(error) => return Err(error.into()),
         }
     }
-    if global.json {
-        writeln!(io::stdout(), "{:#}", json!(results))?;
-    }
-    Ok(exit)
+    Ok(results)
 }

@@ -7,10 +7,10 @@ use clap::Args;
 use serde_json::json;
 use sheetstream::topology::Topology;
 
-use super::{EXAMPLES_FIRST, Exit, Global};
+use super::{EXAMPLES_FIRST, Exit, Global, topologies};
 
 const EXAMPLES: &str = "Examples:
-  sheetstream validate topology/*.toml
+  sheetstream validate topology
   sheetstream validate --json topology/seoul-markets.toml | jq '.[].problems'
 ";
 
@@ -18,7 +18,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Validate {
-    /// Topology files
+    /// Topology files, or folders of them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -27,7 +27,7 @@ impl Validate {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let mut exit = Exit::Ok;
         let mut verdicts = Vec::new();
-        for path in &self.files {
+        for path in &topologies::files(&self.files)? {
             let file = path.display();
             let verdict = Topology::load(path);
             if verdict.is_err() {
