@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use app::{App, LIMIT, Running};
-use browser::Browser;
+use browser::{Browser, OFFICE};
 use kafka::Kafka;
 
 const FILE: &str = "#file";
@@ -31,18 +31,18 @@ struct Visit {
 impl Visit {
     /// None where there is no browser.
     fn begin(language: &str) -> Option<Visit> {
-        let visit = Visit::open(language, &[])?;
+        let visit = Visit::open(language, "127.0.0.1", &[])?;
         visit.browser.wait_for("#version", "sheetstream");
         Some(visit)
     }
 
-    fn open(language: &str, environment: &[(&str, &str)]) -> Option<Visit> {
+    fn open(language: &str, host: &str, environment: &[(&str, &str)]) -> Option<Visit> {
         let kafka = Kafka::shared()?;
         let app = App::new(kafka, "page", 1);
         let downloads = app.folder.path().join("downloads");
         let browser = Browser::start(language, &downloads)?;
-        let running = app.run_with("state", &["--http", "127.0.0.1:0"], environment);
-        browser.open(&format!("http://{}/", app.http_address("state")));
+        let running = app.run_with("state", &["--http", "127.0.0.1:0", "--http-hosts", OFFICE], environment);
+        browser.open(&format!("http://{host}:{}/", app.http_address("state").port()));
         Some(Visit { app, _running: running, browser })
     }
 
@@ -185,22 +185,34 @@ fn what_is_wrong_with_a_file_is_said_before_it_is_sent() {
 }
 
 #[test]
-fn the_token_is_asked_for_once() {
+fn over_an_offices_network_the_token_is_asked_for_once() {
     kafka::in_process(|| {
-        let Some(visit) = Visit::open("en-US,en", &[("SHEETSTREAM_HTTP_TOKEN", "right")]) else { return };
+        let Some(visit) = Visit::open("en-US,en", OFFICE, &[("SHEETSTREAM_HTTP_TOKEN", "right")]) else { return };
         let browser = &visit.browser;
+        assert_eq!(browser.run("return window.isSecureContext"), false, "as over plain HTTP in an office");
+        let enter = || {
+            browser.run("document.querySelector('#token input').value = ''");
+            browser.type_into("#token input", "right");
+            browser.click("#token button");
+        };
         browser.wait_for("#token", "asks for its token");
         browser.type_into("#token input", "wrong");
         browser.click("#token button");
         browser.wait_for("#token-error", "not the token");
-        browser.run("document.querySelector('#token input').value = ''");
-        browser.type_into("#token input", "right");
-        browser.click("#token button");
+        enter();
         browser.wait_for("#version", "sheetstream");
         let file = visit.app.csv("guarded.csv", 10);
         visit.choose(&file);
         browser.wait_for(".trial", "rejected");
+
+        // Another window has signed out meanwhile.
+        browser.run("return fetch('/session', { method: 'DELETE' }).then((answer) => answer.status)");
         browser.click(".card button[type=submit]");
+        browser.wait_for("#token", "asks for its token");
+        enter();
         browser.wait_for(".verdict", "Done: 9 rows");
+        // A browser without a window saves nothing that came over plain HTTP, so the link is followed by the page.
+        let bytes = browser.run("return fetch(document.querySelector('.download').href).then((answer) => answer.blob()).then((blob) => blob.size)");
+        assert_eq!(bytes, visit.app.converted(&file).len());
     });
 }

@@ -11,6 +11,15 @@ use serde_json::{Value, json};
 
 use crate::http::send;
 
+/// A name of this machine that browsers do not know for it: over plain HTTP it is no secure context, as in an office.
+macro_rules! office {
+    () => {
+        "sheetstream.test"
+    };
+}
+/// The same for tests.
+pub const OFFICE: &str = office!();
+
 /// Longest wait for the page to show something.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Key of an element in WebDriver's JSON.
@@ -49,6 +58,7 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--window-size=1280,1000",
+            concat!("--host-resolver-rules=MAP ", office!(), " 127.0.0.1"),
         ];
         let preferences = json!({ "intl.accept_languages": language, "download.default_directory": downloads });
         let options = json!({ "args": arguments, "prefs": preferences });

@@ -81,10 +81,12 @@ export function inspect(file, { topology, crs }) {
   return call("POST", `/inspect${query({ topology, crs, whole, name: file.name })}`, file.slice(0, SAMPLE_BYTES));
 }
 
-/** Sends a file; `progress` is told the bytes sent. `cancel` of the answer's promise ends it. */
+/** Sends a file; `progress` is told the bytes sent. `cancel` ends it, whichever try it is at: the answer is rejected with `null`. */
 export function send(file, { topology, crs }, progress) {
   const request = new XMLHttpRequest();
-  const sent = new Promise((resolve, reject) => {
+  let cancelled = false;
+  const once = () => new Promise((resolve, reject) => {
+    if (cancelled) return reject(null);
     request.open("POST", `/uploads${query({ topology, crs, name: file.name })}`);
     request.responseType = "json";
     request.upload.onprogress = (event) => progress(event.loaded);
@@ -96,12 +98,16 @@ export function send(file, { topology, crs }, progress) {
     request.onabort = () => reject(null);
     request.send(file);
   });
-  const again = sent.catch(async (problem) => {
+  const untilAllowed = () => once().catch(async (problem) => {
     if (problem?.status !== 401) throw problem;
     await askForToken();
-    return send(file, { topology, crs }, progress).answer;
+    return untilAllowed();
   });
-  return { answer: again, cancel: () => request.abort() };
+  const cancel = () => {
+    cancelled = true;
+    request.abort();
+  };
+  return { answer: untilAllowed(), cancel };
 }
 
 /** Tells `each` how an upload stands, until it has ended. Where the stream breaks, the browser takes it up again. */
