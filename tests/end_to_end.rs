@@ -124,6 +124,66 @@ fn kafkas_console_producer_is_enough_to_publish() {
 }
 
 #[test]
+fn a_batch_that_rots_on_the_brokers_disk_is_told_and_the_rest_goes_on() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "rotten", 1);
+    let Some(mut producer) = kafka.tool("console-producer") else { return };
+    producer.args(["--topic", &format!("{}.rows", app.name), "--command-property", "batch.size=1"]);
+    producer.args(["--reader-property", "parse.key=true", "--reader-property", "key.separator=|"]);
+    let mut producer = producer.stdin(Stdio::piped()).spawn().expect("the tool");
+    let lines = "r.csv|id,name,kind,x,y\nr.csv|1,Blue House,museum,953900,1952030\nr.csv|2,Unlucky Place,museum,953900,1952030\n\
+                 r.csv|3,Red House,museum,953900,1952030\nr.csv|#EOF\n";
+    producer.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("written");
+    assert!(producer.wait().expect("ended").success());
+    kafka.rot(&format!("{}.rows", app.name), "Unlucky Place");
+
+    let running = app.run("state");
+    app.wait_for(&["r.csv"], "state");
+    assert_eq!(running.stop(), Some(0));
+    let mut letters = Vec::new();
+    app.each("dead-letters", |record| {
+        let header = |name: &str| {
+            let found = record.headers.iter().find(|header| &*header.name == name)?.value.clone();
+            found.map(|value| String::from_utf8_lossy(&value).into_owned())
+        };
+        letters.push((header("ss-reason"), header("__streams.errors.offset")));
+    });
+    assert_eq!(letters, [(Some("record.corrupt".to_owned()), Some("2".to_owned()))], "{}", app.log("state"));
+    let rows = workbook::sheets(&app.workbooks()["r.csv"][0]).remove("museum").expect("a sheet");
+    let names: Vec<_> = rows.iter().map(|row| row[1].as_str()).collect();
+    assert_eq!(names, ["name", "Blue House", "Red House"]);
+}
+
+#[test]
+fn a_file_in_another_crs_is_published_and_converted_alike() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "crs", 1);
+    let file = app.folder.path().join("old.csv");
+    // Gwanghwamun in EPSG:5181 (Korea 2000, central belt); the topology is for EPSG:5179.
+    fs::write(&file, "id,name,kind,x,y\n1,Gate,museum,198056.37,451885.35\n").expect("a file");
+    let running = app.run("state");
+    let published = app.command(&["publish", "--crs", "EPSG:5181", "-t"]).arg(app.topology()).arg(&file).output();
+    let published = published.expect("publish");
+    assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
+    app.wait_for(&["old.csv"], "state");
+    assert_eq!(running.stop(), Some(0));
+
+    let out = app.folder.path().join("old.xlsx");
+    let mut convert = app.command(&["convert", "--crs", "EPSG:5181", "-t"]);
+    let converted = convert.arg(app.topology()).arg(&file).arg("-o").arg(&out).output().expect("convert");
+    assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
+    let book = fs::read(out).expect("a workbook");
+    assert_eq!(app.workbooks()["old.csv"], [book.clone()]);
+    let row = &workbook::sheets(&book)["museum"][1];
+    let (lon, lat): (f64, f64) = (row[5].parse().expect("a number"), row[6].parse().expect("a number"));
+    assert!((lon - 126.978).abs() < 0.01 && (lat - 37.566).abs() < 0.01, "{row:?}");
+
+    let mut unknown = app.command(&["publish", "--crs", "EPSG:1", "-t"]);
+    let refused = unknown.arg(app.topology()).arg(&file).output().expect("publish");
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("EPSG:1"), "{refused:?}");
+}
+
+#[test]
 fn three_processes_that_come_and_go_share_the_work() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "group", 6);
@@ -250,6 +310,8 @@ on_the_in_process_broker! {
     fetch_says_why_no_workbook_comes_and_waits_for_what_was_published_again,
     at_rest_the_group_has_no_lag_in_kafkas_own_tool,
     kafkas_console_producer_is_enough_to_publish,
+    a_batch_that_rots_on_the_brokers_disk_is_told_and_the_rest_goes_on,
+    a_file_in_another_crs_is_published_and_converted_alike,
     three_processes_that_come_and_go_share_the_work,
     a_second_process_on_the_same_state_directory_is_refused,
     kill_9_at_any_instant_loses_and_changes_nothing,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use tokio::sync::watch;
 
@@ -68,6 +69,7 @@ impl Request {
 pub struct Faults {
     rules: Mutex<Vec<Rule>>,
     leaderless: Mutex<BTreeSet<(String, i32)>>,
+    rotten: Mutex<Vec<Vec<u8>>>,
     frozen: watch::Sender<bool>,
 }
 
@@ -81,7 +83,12 @@ struct Rule {
 
 impl Default for Faults {
     fn default() -> Faults {
-        Faults { rules: Mutex::default(), leaderless: Mutex::default(), frozen: watch::Sender::new(false) }
+        Faults {
+            rules: Mutex::default(),
+            leaderless: Mutex::default(),
+            rotten: Mutex::default(),
+            frozen: watch::Sender::new(false),
+        }
     }
 }
 
@@ -99,6 +106,10 @@ impl Faults {
         } else {
             all.remove(&at)
         };
+    }
+    /// From now on records that hold `text` are read with another first letter of it, and the checksum of their batch is as it was.
+    pub fn rot(&self, text: &[u8]) {
+        lock(&self.rotten).push(text.to_owned());
     }
     /// Nothing is answered any more, connections stay open: as a stopped process.
     pub fn freeze(&self) {
@@ -119,6 +130,20 @@ impl Faults {
         }
         rule.times -= 1;
         Some(rule.fault)
+    }
+    /// Records as they are read.
+    pub(super) fn read(&self, records: Bytes) -> Bytes {
+        let rotten = lock(&self.rotten);
+        if rotten.is_empty() {
+            return records;
+        }
+        let mut records = records.to_vec();
+        for text in rotten.iter() {
+            while let Some(at) = memchr::memmem::find(&records, text) {
+                records[at] ^= 1;
+            }
+        }
+        records.into()
     }
     pub(super) fn is_leaderless(&self, topic: &str, partition: i32) -> bool {
         let leaderless = lock(&self.leaderless);

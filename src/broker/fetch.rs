@@ -142,7 +142,7 @@ fn read(
         });
         told.collect()
     });
-    bounds.with_records(Some(records)).with_aborted_transactions(aborted)
+    bounds.with_records(Some(shared.faults.read(records))).with_aborted_transactions(aborted)
 }
 
 fn refused(refusal: ResponseError) -> PartitionData {

@@ -9,6 +9,7 @@
 use std::cell::Cell;
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -132,6 +133,19 @@ impl Kafka {
         match &self.kind {
             Kind::InProcess(broker) => broker.faults().freeze(),
             Kind::Apache { .. } => self.say("STOP"),
+        }
+    }
+    /// Changes a letter of `text` where a topic of one partition has it, as a bad disk would.
+    pub fn rot(&self, topic: &str, text: &str) {
+        match &self.kind {
+            Kind::InProcess(broker) => broker.faults().rot(text.as_bytes()),
+            Kind::Apache { dir, .. } => {
+                let log = dir.join(format!("data/{topic}-0/00000000000000000000.log"));
+                let at = memchr::memmem::find(&std::fs::read(&log).expect("a segment"), text.as_bytes());
+                let file = std::fs::OpenOptions::new().write(true).open(&log).expect("the segment");
+                let other = [text.as_bytes()[0] ^ 1];
+                file.write_all_at(&other, at.expect("the text is there") as u64).expect("written");
+            }
         }
     }
     /// Lets it go on.
