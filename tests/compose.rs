@@ -1,0 +1,357 @@
+//! `docker-compose.yml` and `Dockerfile` without an engine: the file keeps the Compose Specification, what it names is there, its services
+//! agree with one another, and sheetstream runs by its lines.
+
+#[path = "support/dashboards.rs"]
+mod files;
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/kafka.rs"]
+mod kafka;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use files::{list, path, read, text};
+use kafka::Kafka;
+use serde_json::{Map, Value};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The Python that `script/bootstrap` sets up; it has the schema of the Compose Specification and reads YAML.
+fn python(arguments: &[&str]) -> Option<Output> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from);
+    let python = cache.join("sheetstream/test-venv/bin/python");
+    let ran = |arguments: &[&str]| Command::new(&python).args(arguments).current_dir(path("")).output();
+    if !ran(&["-c", "import check_jsonschema, ruamel.yaml"]).is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {} has no check-jsonschema; script/bootstrap installs it", python.display());
+        assert!(std::env::var_os("SHEETSTREAM_REQUIRE_TOOLS").is_none(), "check-jsonschema was required");
+        return None;
+    }
+    ran(arguments).ok()
+}
+
+/// A YAML file as JSON, anchors and merges resolved.
+fn yaml(name: &str) -> Option<Value> {
+    const SCRIPT: &str = "import json, sys; from ruamel.yaml import YAML; \
+                          json.dump(YAML(typ='safe', pure=True).load(open(sys.argv[1])), sys.stdout)";
+    let output = python(&["-c", SCRIPT, name])?;
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).expect("JSON"))
+}
+
+/// The compose file.
+fn compose() -> Option<Value> {
+    yaml("docker-compose.yml")
+}
+
+fn services(compose: &Value) -> &Map<String, Value> {
+    compose["services"].as_object().expect("services")
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    list(value).iter().map(text).collect()
+}
+
+/// Elements of a list that may be missing.
+fn some(value: &Value) -> Vec<&str> {
+    if value.is_null() { Vec::new() } else { texts(value) }
+}
+
+/// Source, target, and whether it is read only, of every mount of a service.
+fn mounts(service: &Value) -> Vec<(&str, &str, bool)> {
+    let parts = |mount: &'_ str| -> Vec<String> { mount.split(':').map(str::to_owned).collect() };
+    some(&service["volumes"])
+        .into_iter()
+        .map(|mount| {
+            let count = parts(mount).len();
+            let mut parts = mount.split(':');
+            let (source, target) = (parts.next().expect("a source"), parts.next().expect("a target"));
+            (source, target, count == 3 && parts.next() == Some("ro"))
+        })
+        .collect()
+}
+
+/// Port on the host and in the container.
+fn ports(service: &Value) -> Vec<(u16, u16)> {
+    let number = |port: &str| port.parse().expect("a port");
+    let publish = |port: &str| {
+        let rest = port.strip_prefix("127.0.0.1:").unwrap_or_else(|| panic!("{port} is open to the network"));
+        let (host, container) = rest.split_once(':').expect("two ports");
+        (number(host), number(container))
+    };
+    some(&service["ports"]).into_iter().map(publish).collect()
+}
+
+fn environment<'a>(service: &'a Value, name: &str) -> &'a str {
+    text(&service["environment"][name])
+}
+
+#[test]
+fn the_file_keeps_the_compose_specification() {
+    let schema = ["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"];
+    let Some(checked) = python(&schema) else { return };
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    let compose = compose().expect("it could be read");
+    assert!(compose["version"].is_null(), "the key version is of the past");
+}
+
+#[test]
+fn every_service_is_limited_and_has_no_rights_it_does_not_need() {
+    let Some(compose) = compose() else { return };
+    assert_eq!(services(&compose).len(), 6);
+    for (name, service) in services(&compose) {
+        let is_one_shot = name == "topics";
+        assert_eq!(text(&service["restart"]), if is_one_shot { "no" } else { "unless-stopped" }, "{name}");
+        assert!(service["mem_limit"].is_string(), "{name} may take all memory");
+        assert_eq!(text(&service["stop_grace_period"]), "30s", "{name}");
+        assert_eq!(texts(&service["cap_drop"]), ["ALL"], "{name}");
+        assert_eq!(texts(&service["security_opt"]), ["no-new-privileges:true"], "{name}");
+        assert!(service["logging"]["options"]["max-size"].is_string(), "{name}: its log has no limit");
+        assert_eq!(service["read_only"] == true, name != "broker", "{name}");
+        let has_check = service["healthcheck"]["test"].is_array();
+        assert!(has_check != is_one_shot, "{name}");
+        let image = text(&service["image"]);
+        let (_, tag) = image.rsplit_once(':').expect("a tag");
+        let is_pinned = tag.trim_start_matches('v').split('.').filter(|part| part.parse::<u32>().is_ok()).count() == 3;
+        assert!(is_pinned || service["build"] == ".", "{name}: {image}");
+    }
+}
+
+#[test]
+fn ports_are_on_loopback_and_do_not_collide() {
+    let Some(compose) = compose() else { return };
+    let published: Vec<u16> = services(&compose).values().flat_map(ports).map(|(host, _)| host).collect();
+    assert_eq!(published.iter().collect::<BTreeSet<_>>().len(), published.len(), "{published:?}");
+    assert_eq!(BTreeSet::from_iter(published), BTreeSet::from([3000, 8000, 8080, 9090, 9092]));
+}
+
+#[test]
+fn what_is_mounted_is_there() {
+    let Some(compose) = compose() else { return };
+    let declared: BTreeSet<&str> =
+        compose["volumes"].as_object().expect("volumes").keys().map(String::as_str).collect();
+    let mut used = BTreeSet::new();
+    for (name, service) in services(&compose) {
+        for (source, target, is_read_only) in mounts(service) {
+            match source.strip_prefix("./") {
+                Some(folder) => {
+                    assert!(path(folder).is_dir(), "{name}: {source} is not there");
+                    assert!(is_read_only, "{name} may write {source}");
+                }
+                None => assert!(used.insert(source), "{name}: {source} has two masters"),
+            }
+            assert!(target.starts_with('/'), "{name}: {target}");
+        }
+    }
+    assert_eq!(used, declared);
+}
+
+#[test]
+fn services_wait_for_services_that_can_be_waited_for() {
+    let Some(compose) = compose() else { return };
+    for (name, service) in services(&compose) {
+        let Some(awaited) = service["depends_on"].as_object() else { continue };
+        for (other, how) in awaited {
+            let target = &services(&compose).get(other).unwrap_or_else(|| panic!("{name}: {other} is no service"));
+            match text(&how["condition"]) {
+                "service_healthy" => assert!(target["healthcheck"]["test"].is_array(), "{name}: {other}"),
+                "service_completed_successfully" => assert_eq!(text(&target["restart"]), "no", "{name}: {other}"),
+                condition => panic!("{name}: {condition}"),
+            }
+            let profiles = some(&target["profiles"]);
+            assert!(profiles.is_empty() || profiles == some(&service["profiles"]), "{name}: {other} may not be there");
+        }
+    }
+}
+
+#[test]
+fn the_broker_is_the_version_that_is_tested_and_advertises_where_it_is_reached() {
+    let Some(compose) = compose() else { return };
+    let broker = &compose["services"]["broker"];
+    let pom = read("tests/support/kafka/pom.xml");
+    let (_, version) = pom.split_once("<kafka.version>").expect("a version");
+    let (version, _) = version.split_once('<').expect("a version");
+    assert_eq!(text(&broker["image"]), format!("apache/kafka:{version}"));
+
+    let listeners = |key: &str| -> Vec<(String, String, u16)> {
+        let listener = |listener: &str| {
+            let (name, address) = listener.split_once("://").expect("a listener");
+            let (host, port) = address.rsplit_once(':').expect("a port");
+            (name.to_owned(), host.to_owned(), port.parse().expect("a port"))
+        };
+        environment(broker, key).split(',').map(listener).collect()
+    };
+    let bound = listeners("KAFKA_LISTENERS");
+    let protocols = environment(broker, "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP");
+    for (name, host, port) in &bound {
+        assert!(host.is_empty() && protocols.split(',').any(|of| of == format!("{name}:PLAINTEXT")), "{name} {port}");
+    }
+    for (name, host, port) in listeners("KAFKA_ADVERTISED_LISTENERS") {
+        assert!(bound.iter().any(|(bound, _, on)| *bound == name && *on == port), "{name}");
+        if name == "PLAINTEXT_HOST" {
+            assert_eq!((host.as_str(), ports(broker)), ("localhost", vec![(port, port)]));
+            assert!(texts(&broker["healthcheck"]["test"]).contains(&format!("localhost:{port}").as_str()));
+        } else {
+            assert_eq!(host, "broker");
+            let inside = format!("{host}:{port}");
+            for client in ["topics", "sheetstream"] {
+                assert_eq!(environment(&compose["services"][client], "SHEETSTREAM_BROKERS"), inside);
+            }
+            let ui = &compose["services"]["kafka-ui"];
+            assert_eq!(environment(ui, "KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS"), inside);
+        }
+    }
+    let controller = environment(broker, "KAFKA_CONTROLLER_QUORUM_VOTERS");
+    let (_, _, port) = bound.iter().find(|(name, ..)| name == "CONTROLLER").expect("a controller");
+    assert_eq!(controller, format!("1@{}:{port}", text(&broker["hostname"])));
+    assert!(mounts(broker).iter().any(|(_, target, _)| *target == environment(broker, "KAFKA_LOG_DIRS")));
+}
+
+#[test]
+fn prometheus_and_grafana_find_what_they_watch() {
+    let Some(compose) = compose() else { return };
+    let sheetstream = &compose["services"]["sheetstream"];
+    let [(_, port)] = ports(sheetstream)[..] else { panic!("one port") };
+    let config = yaml("prometheus/prometheus.yml").expect("it could be read");
+    let target = text(&config["scrape_configs"][0]["static_configs"][0]["targets"][0]).to_owned();
+    assert_eq!(target, format!("sheetstream:{port}"));
+    assert_eq!(environment(sheetstream, "SHEETSTREAM_HTTP_HOSTS"), "sheetstream");
+    assert_eq!(environment(sheetstream, "SHEETSTREAM_HTTP"), format!("0.0.0.0:{port}"));
+
+    let prometheus = &compose["services"]["prometheus"];
+    let flags = texts(&prometheus["command"]);
+    let flag = |name: &str| flags.iter().find_map(|flag| flag.strip_prefix(name)).expect("the flag");
+    let mounted = mounts(prometheus);
+    let source = |target: &str| mounted.iter().find(|mount| mount.1 == target).map(|mount| mount.0);
+    assert_eq!(source(flag("--storage.tsdb.path=")), Some("prometheus"));
+    let config = flag("--config.file=").strip_prefix("/etc/prometheus/").expect("below the mount");
+    assert!(source("/etc/prometheus") == Some("./prometheus") && path("prometheus").join(config).is_file());
+
+    let grafana = &compose["services"]["grafana"];
+    let source = yaml("grafana/provisioning/datasources/prometheus.yml").expect("it could be read");
+    assert_eq!(text(&source["datasources"][0]["url"]), format!("http://prometheus:{}", ports(prometheus)[0].1));
+    let provider = yaml("grafana/provisioning/dashboards/sheetstream.yml").expect("it could be read");
+    let folder = text(&provider["providers"][0]["options"]["path"]);
+    let mounted = mounts(grafana);
+    let (source, ..) = mounted.iter().find(|(_, target, _)| *target == folder).expect("dashboards");
+    let home = environment(grafana, "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH");
+    assert!(path(source).join(home.strip_prefix(folder).expect("below").trim_start_matches('/')).is_file());
+}
+
+#[test]
+fn the_image_is_built_from_what_is_let_in_and_runs_as_the_file_says() {
+    let Some(compose) = compose() else { return };
+    let dockerfile = read("Dockerfile");
+    let line = |begin: &str| {
+        let line = dockerfile.lines().find_map(|line| line.strip_prefix(begin));
+        line.unwrap_or_else(|| panic!("the Dockerfile has no {begin}"))
+    };
+    let manifest = read("Cargo.toml");
+    let (_, rust) = manifest.split_once("rust-version = \"").expect("a version");
+    let (rust, _) = rust.split_once('"').expect("a version");
+    assert!(line("FROM rust:").starts_with(&format!("{rust}.")), "the base is of another Rust");
+    assert!(line("USER ").split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)));
+
+    let sheetstream = &compose["services"]["sheetstream"];
+    let (_, check) = line("HEALTHCHECK ").split_once("CMD ").expect("a command");
+    let check: Value = serde_json::from_str(check).expect("a list");
+    assert_eq!(texts(&check), texts(&sheetstream["healthcheck"]["test"])[1..]);
+    let mut settings = line("ENV SHEETSTREAM_").split(' ').map(|setting| setting.split_once('=').expect("a value"));
+    assert!(settings.all(|(name, value)| {
+        value == environment(sheetstream, &format!("SHEETSTREAM_{}", name.trim_start_matches("SHEETSTREAM_")))
+    }));
+    let (state, ..) = mounts(sheetstream)[1];
+    assert_eq!(state, "state");
+    assert!(dockerfile.contains(" /var/lib/sheetstream\n"), "a new volume would belong to root");
+
+    // Files outside of src/ that the binary holds, and what cargo reads.
+    let let_in = read(".dockerignore");
+    let let_in: Vec<&str> = let_in.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let is_let_in = |file: &str| let_in.iter().any(|prefix| Path::new(file).starts_with(prefix));
+    let sample = read("src/cli/sample.rs");
+    let held = sample.match_indices("(\"../../").map(|(at, begin)| &sample[at + begin.len()..]);
+    let held: Vec<&str> = held.filter_map(|rest| rest.split('"').next()).collect();
+    assert!(held.len() >= 2);
+    for file in held.into_iter().chain([".cargo/config.toml", "Cargo.toml", "Cargo.lock", "src/main.rs"]) {
+        assert!(path(file).is_file() && is_let_in(file), "{file} is kept out of the build");
+    }
+    assert!(read(".gitignore").lines().any(|line| line == "/.env") && !is_let_in(".env"));
+}
+
+/// A process that ends with the test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A service of sheetstream's by its line and environment, with what a container has elsewhere put where it is here.
+fn service(compose: &Value, name: &str, kafka: &Kafka, volume: &Path) -> Command {
+    let service = &compose["services"][name];
+    let here = |value: &str| {
+        let value = value.replace("broker:19092", &kafka.bootstrap).replace("0.0.0.0:8080", "127.0.0.1:0");
+        let value = value.replace("/var/lib/sheetstream", &volume.display().to_string());
+        if value == "/topology" { path("topology").display().to_string() } else { value }
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+    command.args(texts(&service["command"]).into_iter().map(here)).stdin(Stdio::null());
+    for (key, value) in service["environment"].as_object().expect("an environment") {
+        // Interpolated from .env.
+        let value =
+            if text(value).starts_with("${SHEETSTREAM_HTTP_TOKEN:?") { "secret".into() } else { here(text(value)) };
+        command.env(key, value);
+    }
+    command
+}
+
+#[test]
+fn sheetstream_runs_by_the_lines_of_its_services() {
+    let Some(compose) = compose() else { return };
+    let Some(kafka) = Kafka::shared() else { return };
+    let volume = tempfile::tempdir().expect("a temporary folder");
+    for _ in 0..2 {
+        let topics = service(&compose, "topics", kafka, volume.path()).output().expect("topics");
+        assert!(topics.status.success(), "{}", String::from_utf8_lossy(&topics.stderr));
+    }
+    let log = volume.path().join("log");
+    let mut run = service(&compose, "sheetstream", kafka, volume.path());
+    let run = run.stderr(std::fs::File::create(&log).expect("a log")).spawn().expect("run");
+    let _run = Ends(run);
+    let begun = Instant::now();
+    let address = loop {
+        let log = std::fs::read_to_string(&log).expect("a log");
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        if let Some(served) = lines.find(|line| line["message"] == "HTTP is served") {
+            break text(&served["address"]).parse().expect("an address");
+        }
+        assert!(begun.elapsed() < LIMIT, "{log}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let check = texts(&compose["services"]["sheetstream"]["healthcheck"]["test"]);
+    assert_eq!(check[..2], ["CMD", "/usr/local/bin/sheetstream"]);
+    let mut health = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+    health.args(&check[2..]).env("SHEETSTREAM_HEALTH_URL", format!("http://{address}/healthz"));
+    let health = health.output().expect("health");
+    assert!(health.status.success(), "{}", String::from_utf8_lossy(&health.stderr));
+    while http::get(address, "/readyz").status != 200 {
+        assert!(begun.elapsed() < LIMIT, "{}", http::get(address, "/readyz").text());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // As Prometheus comes, and as others do.
+    let of = |path: &str, host: &str| http::request(address, "GET", path, &[("host", host)]).status;
+    assert_eq!(of("/metrics", "sheetstream:8080"), 200);
+    assert_eq!(of("/metrics", "elsewhere:8080"), 421);
+    assert_eq!(of("/topologies", "localhost:8000"), 401);
+    let answer = http::request(address, "GET", "/topologies", &[("authorization", "Bearer secret")]);
+    assert_eq!(list(&answer.json()).len(), 4);
+}
+
+on_the_in_process_broker! {
+    sheetstream_runs_by_the_lines_of_its_services,
+}
