@@ -1,0 +1,86 @@
+//! LibreOffice opens a workbook of ours and saves it again: every sheet, row and cell is still there. Where it is not installed the test prints
+//! one `skipped:` line and passes, or fails with `SHEETSTREAM_REQUIRE_TOOLS=1`.
+
+#[path = "support/workbook.rs"]
+mod workbook;
+
+use std::fs;
+use std::process::Command;
+
+use sheetstream::test_driver::TopologyTestDriver;
+use sheetstream::topology::Topology;
+
+const TOPOLOGY: &str = r#"
+name = "t"
+[[source]]
+name = "rows"
+header = ["id", "name", "kind", "x", "y", "opened", "seen", "open", "price"]
+columns = { id = "text", opened = "date", seen = "datetime", open = "boolean", price = "number" }
+[[map]]
+name = "wgs84"
+reproject = { from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }
+[[aggregate]]
+name = "by-kind"
+sheet = "kind"
+[[sink]]
+name = "workbooks"
+workbook = { lang = "ko" }
+"#;
+
+/// LibreOffice writes numbers with 15 digits.
+fn is_same(here: &str, there: &str) -> bool {
+    match (here.parse::<f64>(), there.parse::<f64>()) {
+        (Ok(here), Ok(there)) if here != there => ((here - there) / here).abs() < 1e-14,
+        _ => here == there,
+    }
+}
+
+#[test]
+fn libreoffice_keeps_every_cell() {
+    let Ok(version) = Command::new("soffice").arg("--version").output() else {
+        eprintln!("skipped: libreoffice_keeps_every_cell needs LibreOffice; run script/bootstrap");
+        assert!(std::env::var_os("SHEETSTREAM_REQUIRE_TOOLS").is_none(), "LibreOffice was required");
+        return;
+    };
+    let topology = Topology::parse(TOPOLOGY, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+    let mut driver = TopologyTestDriver::new(topology);
+    let names =
+        ["=1+2", "+82-2-123", "@home", "a <b> & \"c\"", "  blanks  ", "한빛나루 도서관", "_x0041_", "_x0041_ 가"];
+    let rows = 3_000; // two pages of the larger sheet, and an open one
+    for n in 1..=rows {
+        let (name, kind) =
+            (names[n % names.len()].replace('"', "\"\""), if n % 3 == 0 { "a/b" } else { "빵집 & 카페" });
+        let (x, y) = (953_900 + n, if n % 997 == 0 { "none".to_owned() } else { format!("{}.25", 1_952_030 + n) });
+        let (day, hour, open) = (1 + n % 28, n % 24, n % 2 == 0);
+        let row =
+            format!("{n:06},\"{name}\",{kind},{x},{y},2024-02-{day:02},2024-02-{day:02} {hour:02}:30:00,{open},-{n}.5");
+        driver.pipe("a.csv", row);
+    }
+    driver.pipe("a.csv", format!("#EOF rows={rows}"));
+    let ours = driver.workbook("a.csv").expect("a workbook");
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = |name: &str| folder.path().join(name);
+    fs::write(place("ours.xlsx"), &ours).expect("a file");
+    let profile = format!("-env:UserInstallation=file://{}", place("profile").display());
+    let mut office = Command::new("soffice");
+    office.args([&profile, "--headless", "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir"]);
+    let saved = office.arg(place("theirs")).arg(place("ours.xlsx")).output().expect("it runs");
+    let said = String::from_utf8_lossy(&saved.stderr);
+    assert!(saved.status.success(), "{} {said}", String::from_utf8_lossy(&version.stdout));
+    let theirs = fs::read(place("theirs/ours.xlsx")).unwrap_or_else(|error| panic!("{error}: {said}"));
+
+    let (ours, theirs) = (workbook::sheets(&ours), workbook::sheets(&theirs));
+    assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+    assert!(ours["a_b"].len() + ours["빵집 & 카페"].len() == 2 + rows - 3 && ours["오류"].len() == 1 + 3);
+    for (name, rows) in &ours {
+        assert_eq!(rows.len(), theirs[name].len(), "{name}");
+        for (number, (here, there)) in rows.iter().zip(&theirs[name]).enumerate() {
+            // What is blank at the end of a row need not be written.
+            let trimmed = |row: &[String]| row.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
+            let (here, there) = (&here[..trimmed(here)], &there[..trimmed(there)]);
+            let same = here.len() == there.len() && here.iter().zip(there).all(|(here, there)| is_same(here, there));
+            assert!(same, "{name}, row {}: {here:?} became {there:?}", number + 1);
+        }
+    }
+}
