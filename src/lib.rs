@@ -7,7 +7,7 @@
 //!    place; its fate travels with it.
 //! 4. [`map`] works on whole columns.
 //! 5. [`aggregate`] puts rows in order, counts them, and writes them to the page of their sheet.
-//! 6. [`page`] renders and compresses a page after 1,024 rows of its sheet. A cut page never changes again.
+//! 6. [`page`] renders and compresses a page after 1,024 rows of its sheet, on whatever thread is free. A cut page never changes again.
 //! 7. The task commits: outputs acknowledged, then [`state`], then the Kafka offset.
 //! 8. When an upload is complete, [`sink`] puts its workbook together from the pages and publishes it in chunks.
 //!
@@ -15,7 +15,7 @@
 //! Imports go down only, and never between siblings of one floor; `tests/floors.rs` checks it.
 //! ```text
 //!  5  main  cli/  http/  test_driver                  the front doors
-//!  4  runtime/   client/   broker/                    the only floor that starts anything
+//!  4  runtime/   client/   broker/                    the floor that starts things
 //!  3  topology/   kafka/   file/                      names, validates, builds floor 2; implement the transport
 //!  2  source/    map/    aggregate/    sink/          do the work; synchronous
 //!  1  processor   transport   page/   crs   state/   metrics/   the seams and the shared means
@@ -23,6 +23,8 @@
 //! ```
 //! One library, one home: rskafka in `kafka/ingest.rs`, kafka-protocol in `kafka/` and `broker/`, proj in `crs.rs` and `map/reproject.rs`,
 //! geozero in `map/`, sled in `state/sled.rs`, rust_xlsxwriter in `sink/`, prometheus in `metrics/`, axum in `http/`.
+//!
+//! Below floor 4 only `state/` and `page/` have threads, whose callers cannot tell.
 //!
 //! # What is not here
 //! No clock below floor 4, but for `metrics/`, which shapes nothing: what a workbook holds follows from the log alone. No changelog topics:
