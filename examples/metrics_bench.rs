@@ -1,15 +1,45 @@
-//! What a scrape costs: 20 topologies and 200 partitions in all. `script/bench metrics` runs it.
+//! What a scrape costs: 20 topologies and 200 partitions in all. With arguments `on|off CSV TOPOLOGY WORKBOOK`: a file is converted, with
+//! everything counted or nothing. `script/bench metrics` runs both.
 
+use std::path::Path;
 use std::time::Instant;
 
+use sheetstream::file::reader::{CsvFile, Options};
+use sheetstream::file::upload::UploadRecords;
 use sheetstream::metrics::{self, Outcome, RowFates, TaskMetrics, TaskMoment, TaskNames};
 use sheetstream::record::{Offset, Reason, Rejection, TaskId, TopicPartition};
+use sheetstream::runtime::convert::convert;
+use sheetstream::topology::Topology;
 
 const TOPOLOGIES: usize = 20;
 const PARTITIONS: i32 = 10;
 const SCRAPES: u32 = 100;
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => scrapes(),
+        [counting @ ("on" | "off"), csv, topology, out] => {
+            if *counting == "off" {
+                metrics::stop_counting();
+            }
+            converts(Path::new(csv), Path::new(topology), Path::new(out));
+        }
+        _ => panic!("metrics_bench [on|off CSV TOPOLOGY WORKBOOK]"),
+    }
+}
+
+fn converts(csv: &Path, topology: &Path, out: &Path) {
+    let topology = Topology::load(topology).expect("a topology");
+    let file = CsvFile::open(csv, Options::default()).expect("a CSV file");
+    let upload = UploadRecords::new(vec![file], "bench", "bench").expect("records").unchecked();
+    let converted = convert(topology, "bench", upload, out, &mut |_| ()).expect("a workbook");
+    let told =
+        metrics::render().lines().any(|line| line.starts_with("sheetstream_rows_total{") && !line.ends_with(" 0"));
+    println!("{} rows, counted: {told}", converted.status.accounting.written);
+}
+
+fn scrapes() {
     let mut tasks = Vec::new();
     for topology in 0..TOPOLOGIES {
         let name = format!("markets-{topology:02}");

@@ -6,6 +6,7 @@ mod dashboards;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Command;
 
 use dashboards::{Alert, alerts, dashboards, list, panel_queries, read, text, tool};
 use serde_json::json;
@@ -168,7 +169,7 @@ fn every_alert_is_of_metrics_that_exist_and_has_a_runbook() {
         assert!(text.contains(&url), "{name}: {url}");
         let section = runbooks.split("\n## ").find_map(|section| section.strip_prefix(&format!("{name}\n")));
         let section = section.unwrap_or_else(|| panic!("docs/runbooks.md says nothing of {name}"));
-        for part in ["*Means:*", "*Look at:*", "*Do"] {
+        for part in ["*Means:*", "*At risk:*", "*Look at:*", "*Do"] {
             assert!(section.contains(part), "docs/runbooks.md: {name} lacks {part}");
         }
     }
@@ -214,6 +215,27 @@ fn runbooks_and_descriptions_name_panels_that_exist() {
         for rest in runbooks.split(intro).skip(1) {
             let name = rest.split('*').next().unwrap_or_default();
             assert!(known(name), "docs/runbooks.md: there is no panel {name}");
+        }
+    }
+}
+
+#[test]
+fn runbooks_and_readmes_name_metrics_and_commands_that_exist() {
+    let kinds = kinds();
+    for file in ["docs/runbooks.md", "README.md", "README.ko.md"] {
+        let text = read(file);
+        for (_, name, _) in metrics_in(&text) {
+            assert!(kind(&kinds, name).is_some(), "{file}: {name} is no metric");
+        }
+        for rest in text.split("`sheetstream ").skip(1) {
+            let command: Vec<&str> = rest.split('`').next().unwrap_or_default().split_whitespace().collect();
+            let mut ask = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+            let help = ask.arg(command[0]).arg("--help").output().expect("sheetstream");
+            assert!(help.status.success(), "{file}: there is no command {}", command[0]);
+            let help = String::from_utf8_lossy(&help.stdout).into_owned();
+            for option in command.iter().filter_map(|word| word.strip_prefix("--")) {
+                assert!(help.contains(&format!("--{option}")), "{file}: {} has no --{option}", command[0]);
+            }
         }
     }
 }

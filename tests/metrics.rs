@@ -137,6 +137,19 @@ fn exported(scrape: &BTreeMap<String, f64>, group: &str, topic: &str) -> BTreeMa
     (0..16).filter_map(partition).collect()
 }
 
+/// What `status` says of the same; a partition without a commit is at its start.
+fn status(app: &App) -> BTreeMap<i32, (i64, i64, i64)> {
+    let told = app.command(&["status", "--json"]).arg(app.topology()).output().expect("status");
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    let partition = |at: &serde_json::Value| {
+        let number = |name: &str| at[name].as_i64();
+        let place = number("partition").expect("a number") as i32;
+        let (end, lag) = (number("end").expect("a number"), number("lag").expect("a number"));
+        (place, (number("committed").unwrap_or(0), end, lag))
+    };
+    told["topologies"][0]["partitions"].as_array().expect("partitions").iter().map(partition).collect()
+}
+
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -162,12 +175,18 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
 
     // While it drains, what is committed only grows, and both see it between the same bounds.
     let before = until("a commit", || Some(exported(&scrape(http), &app.name, &topic)).filter(|told| !told.is_empty()));
-    let theirs = described(&mut tool, &app.name);
-    let after = exported(&scrape(http), &app.name, &topic);
-    for (partition, (committed, end, lag)) in &theirs {
-        let bounds = before.get(partition).map_or(0, |told| told.0)..=after[partition].0;
-        assert!(bounds.contains(committed), "{partition}: {committed} is not in {bounds:?}");
-        assert_eq!((*lag, after[partition].1), (end - committed, *end));
+    let (theirs, ours) = (described(&mut tool, &app.name), status(&app));
+    // A commit is in the metrics a moment after Kafka has it.
+    let after = until("what is committed", || {
+        let told = exported(&scrape(http), &app.name, &topic);
+        let has = |partition| told.get(partition).map_or(0, |(committed, ..)| *committed);
+        theirs.iter().chain(&ours).all(|(partition, (committed, ..))| has(partition) >= *committed).then_some(told)
+    });
+    for (partition, (committed, end, lag)) in theirs.iter().chain(&ours) {
+        let least = before.get(partition).map_or(0, |told| told.0);
+        assert!(*committed >= least, "{partition}: {committed} is less than {least}");
+        let ours = after.get(partition).map_or(*end, |(_, end, _)| *end);
+        assert_eq!((*lag, ours), (end - committed, *end));
     }
     app.wait_for(&["0.csv", "1.csv", "2.csv", "3.csv"], "state");
 
@@ -179,14 +198,7 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
         (is_ready && told.len() == 2 && told.values().all(|(_, _, lag)| *lag == 0)).then_some((scrape, told))
     });
     assert_eq!(at_rest.1, described(&mut tool, &app.name));
-    let status = app.command(&["status", "--json"]).arg(app.topology()).output().expect("status");
-    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
-    let partitions = status["topologies"][0]["partitions"].as_array().expect("partitions");
-    let told = partitions.iter().map(|at| {
-        let number = |name: &str| at[name].as_i64().expect("a number");
-        (number("partition") as i32, (number("committed"), number("end"), number("lag")))
-    });
-    assert_eq!(at_rest.1, told.collect());
+    assert_eq!(at_rest.1, status(&app));
 
     // Rows by fate are those of the statuses.
     let scraped = at_rest.0;

@@ -9,7 +9,9 @@ mod scrape;
 mod task;
 
 pub use catalog::*;
-pub use task::{NodeMetrics, Outcome, PAUSES, RowFates, TaskMetrics, TaskMoment, TaskNames, Unusable, forget_task};
+pub use task::{
+    NodeMetrics, Outcome, PAUSES, RowFates, TaskMetrics, TaskMoment, TaskNames, Unusable, forget_task, stop_counting,
+};
 
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};

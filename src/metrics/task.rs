@@ -1,6 +1,7 @@
 //! What one task counts: counters with their labels resolved when it starts, and how it stands, told once a commit.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,17 @@ pub const PAUSES: [&str; 5] = ["damaged", "disk_full", "fenced", "out_of_range",
 const REBUILDS: [&str; 4] = ["lost", "topology", "overtaken", "reset"];
 /// Words of `state` in `sheetstream_uploads_open`.
 pub(super) const OPEN_STATES: [&str; 4] = ["receiving", "incomplete", "stalled", "failed"];
+
+static COUNTS: AtomicBool = AtomicBool::new(true);
+
+/// Tasks of this process count nothing from now on: only to measure what counting costs (`script/bench metrics`).
+pub fn stop_counting() {
+    COUNTS.store(false, Ordering::Relaxed);
+}
+
+fn counts() -> bool {
+    COUNTS.load(Ordering::Relaxed)
+}
 
 /// How an upload ended: the words of `outcome` in `sheetstream_uploads_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,11 +149,17 @@ impl NodeMetrics {
 
     /// A batch took this long.
     pub fn took(&self, duration: Duration) {
+        if !counts() {
+            return;
+        }
         self.duration.observe(duration.as_secs_f64());
     }
 
     /// So many rows came in, and so many of them were rejected here.
     pub fn counted(&self, rows: usize, rejected: usize) {
+        if !counts() {
+            return;
+        }
         self.rows.inc_by(rows as u64);
         if let Some(counter) = &self.rejected {
             counter.inc_by(rejected as u64);
@@ -231,6 +249,9 @@ impl TaskMetrics {
 
     /// A fetch is taken up: its records, the timestamp of the last of them, and the start of the log.
     pub fn fetch_begins(&mut self, records: usize, last_ms: Option<i64>, log_start: Offset) {
+        if !counts() {
+            return;
+        }
         self.records.inc_by(records as u64);
         self.fetch.begun = Instant::now();
         self.fetch.behind_source = Duration::ZERO;
@@ -240,17 +261,26 @@ impl TaskMetrics {
 
     /// What the source passed on kept the nodes behind it busy for so long.
     pub fn passed_on(&mut self, duration: Duration) {
+        if !counts() {
+            return;
+        }
         self.fetch.behind_source += duration;
     }
 
     /// The fetch is processed.
     pub fn fetch_ends(&mut self) {
+        if !counts() {
+            return;
+        }
         self.source.took(self.fetch.begun.elapsed().saturating_sub(self.fetch.behind_source));
         self.fetch.ended_ms = now_ms();
     }
 
     /// Records that gave no row.
     pub fn unusable(&self, result: Unusable, records: u64) {
+        if !counts() {
+            return;
+        }
         self.unusable[result as usize].inc_by(records);
     }
 
@@ -263,6 +293,9 @@ impl TaskMetrics {
 
     /// A row or a marker goes to the dead letters.
     pub fn dead_letter(&mut self, rejection: &Rejection) {
+        if !counts() {
+            return;
+        }
         if rejection.reason == Reason::RowLate {
             self.rows[LATE].inc(); // its upload has ended, so its fate is known
         }
@@ -270,6 +303,9 @@ impl TaskMetrics {
     }
 
     fn dead_letter_of(&mut self, node: Arc<str>, reason: Reason) {
+        if !counts() {
+            return;
+        }
         let topology = &self.id.topology;
         let counter = |(node, reason): &(Arc<str>, Reason)| catalog::dead_letters(topology, node, reason.code());
         self.dead_letters.entry((node, reason)).or_insert_with_key(counter).inc();
@@ -277,6 +313,9 @@ impl TaskMetrics {
 
     /// An upload ended, and this became of its rows.
     pub fn ended(&self, outcome: Outcome, rows: RowFates) {
+        if !counts() {
+            return;
+        }
         self.outcomes[outcome as usize].inc();
         let RowFates { written, rejected, duplicate, late, filtered, voided } = rows;
         for (counter, rows) in self.rows.iter().zip([written, rejected, duplicate, late, filtered, voided]) {
@@ -286,6 +325,9 @@ impl TaskMetrics {
 
     /// A workbook was assembled and acknowledged, which took `duration`: `rows` in `chunks` records of `bytes` bytes together.
     pub fn delivered(&self, duration: Duration, rows: u64, bytes: u64, chunks: u64) {
+        if !counts() {
+            return;
+        }
         self.sink.took(duration);
         self.sink.rows.inc_by(rows);
         self.chunks.inc_by(chunks);
@@ -295,6 +337,9 @@ impl TaskMetrics {
 
     /// How the task stands now.
     pub fn tell(&mut self, moment: TaskMoment) {
+        if !counts() {
+            return;
+        }
         self.pages.inc_by(moment.pages_cut - self.pages_told);
         self.pages_told = moment.pages_cut;
         let now_ms = now_ms();

@@ -7,6 +7,7 @@ use sheetstream::state::keys::TaskHash;
 use sheetstream::state::{RebuildReason, SledStore, StateDir, StateError, StateOptions, StateStore, WriteBatch};
 
 use crate::model::{History, task, upload};
+use crate::small_disk::SmallDisk;
 
 fn open(dir: &Path) -> Result<StateDir, StateError> {
     StateDir::open(dir, StateOptions { min_free_bytes: 0, ..StateOptions::default() })
@@ -154,40 +155,17 @@ fn commits_of_many_tasks_at_once_are_all_kept() {
     }
 }
 
-/// A small file system of its own, for as long as the value lives.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mounted(bytes: u64) -> Option<SmallDisk> {
-        let dir = tempfile::tempdir().unwrap();
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "sheetstream-test"]).arg(dir.path());
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then(|| SmallDisk(dir))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn full_disk_is_said_and_the_same_commit_works_when_there_is_room_again() {
-    let Some(disk) = SmallDisk::mounted(64 << 20) else {
-        eprintln!(
-            "SKIPPED full_disk_is_said_and_the_same_commit_works_when_there_is_room_again: mounting a tmpfs needs root"
-        );
-        return;
-    };
-    let state = disk.0.path().join("state");
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mounted_at(folder.path(), 64 << 20) else { return };
+    let state = folder.path().join("state");
     let dir = StateDir::open(&state, StateOptions { min_free_bytes: 24 << 20, ..StateOptions::default() }).unwrap();
     let mut store = dir.task(&task(0), "t").unwrap();
     let finished = store.append(upload(1), &[1; 1 << 20]).unwrap();
     store.commit(put("key", "before")).unwrap();
 
-    let ballast = disk.0.path().join("ballast");
+    let ballast = folder.path().join("ballast");
     let mut appended = Vec::new();
     std::fs::write(&ballast, vec![0; 56 << 20]).unwrap();
     assert!(matches!(store.commit(put("key", "refused")), Err(StateError::DiskFull(_))));
@@ -217,12 +195,10 @@ fn full_disk_is_said_and_the_same_commit_works_when_there_is_room_again() {
 
 #[test]
 fn nearly_full_disk_still_takes_the_commit_that_frees_space() {
-    let Some(disk) = SmallDisk::mounted(64 << 20) else {
-        eprintln!("SKIPPED nearly_full_disk_still_takes_the_commit_that_frees_space: mounting a tmpfs needs root");
-        return;
-    };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mounted_at(folder.path(), 64 << 20) else { return };
     let options = StateOptions { min_free_bytes: 40 << 20, ..StateOptions::default() };
-    let dir = StateDir::open(disk.0.path().join("state"), options).unwrap();
+    let dir = StateDir::open(folder.path().join("state"), options).unwrap();
     let mut store = dir.task(&task(0), "t").unwrap();
     store.append(upload(1), &vec![1; 4 << 20]).unwrap();
     store.commit(put("key", "value")).unwrap();

@@ -5,3 +5,5 @@ mod damage;
 mod directory;
 mod model;
 mod oracle;
+#[path = "../support/small_disk.rs"]
+mod small_disk;

@@ -57,6 +57,21 @@ pub fn panel_queries() -> Vec<(String, String)> {
     queries
 }
 
+/// `label_values` queries of all variables: dashboard and variable, the selector and the label.
+pub fn variable_queries() -> Vec<(String, String, String)> {
+    let mut queries = Vec::new();
+    for (file, dashboard) in dashboards() {
+        for variable in list(&dashboard["templating"]["list"]).iter().filter(|variable| variable["type"] == "query") {
+            let query = text(&variable["definition"]);
+            let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+            let (selector, label) = inner.and_then(|inner| inner.rsplit_once(", ")).expect("label_values(of, label)");
+            queries.push((format!("{file}: {}", text(&variable["name"])), selector.to_owned(), label.to_owned()));
+        }
+    }
+    assert!(queries.len() >= 9);
+    queries
+}
+
 /// An alert of `prometheus/rules/sheetstream.yml`.
 #[derive(Debug, Default)]
 pub struct Alert {
