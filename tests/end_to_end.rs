@@ -173,7 +173,7 @@ fn a_file_in_another_crs_is_published_and_converted_alike() {
     let converted = convert.arg(app.topology()).arg(&file).arg("-o").arg(&out).output().expect("convert");
     assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
     let book = fs::read(out).expect("a workbook");
-    assert_eq!(app.workbooks()["old.csv"], [book.clone()]);
+    assert_eq!(app.workbooks()["old.csv"], std::slice::from_ref(&book));
     let row = &workbook::sheets(&book)["museum"][1];
     let (lon, lat): (f64, f64) = (row[5].parse().expect("a number"), row[6].parse().expect("a number"));
     assert!((lon - 126.978).abs() < 0.01 && (lat - 37.566).abs() < 0.01, "{row:?}");
