@@ -14,6 +14,7 @@ use sheetstream::topology::Topology;
 const TOPOLOGIES: usize = 20;
 const PARTITIONS: i32 = 10;
 const SCRAPES: u32 = 100;
+const FETCHES: u32 = 100_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,9 +35,11 @@ fn converts(csv: &Path, topology: &Path, out: &Path) {
     let file = CsvFile::open(csv, Options::default()).expect("a CSV file");
     let upload = UploadRecords::new(vec![file], "bench", "bench").expect("records").unchecked();
     let converted = convert(topology, "bench", upload, out, &mut |_| ()).expect("a workbook");
-    let told =
-        metrics::render().lines().any(|line| line.starts_with("sheetstream_rows_total{") && !line.ends_with(" 0"));
-    println!("{} rows, counted: {told}", converted.status.accounting.written);
+    let scrape = metrics::render();
+    let told = scrape.lines().any(|line| line.starts_with("sheetstream_rows_total{") && !line.ends_with(" 0"));
+    let counted = scrape.lines().filter(|line| line.starts_with("sheetstream_node_duration_seconds_count"));
+    let batches = counted.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).max().unwrap_or(0);
+    println!("{} rows, {batches} batches, counted: {told}", converted.status.accounting.written);
 }
 
 fn scrapes() {
@@ -70,6 +73,7 @@ fn scrapes() {
             ..TaskMoment::default()
         });
     }
+    counting(&mut tasks[0]);
     let size = metrics::render().len();
     let begun = Instant::now();
     for _ in 0..SCRAPES {
@@ -77,4 +81,23 @@ fn scrapes() {
     }
     let took = begun.elapsed() / SCRAPES;
     println!("a scrape of {TOPOLOGIES} topologies and {} partitions: {took:.1?}, {size} bytes", tasks.len());
+}
+
+/// What a task counts for one fetch: every call there is, though few fetches end an upload.
+fn counting(task: &mut TaskMetrics) {
+    let millisecond = std::time::Duration::from_millis(1);
+    let begun = Instant::now();
+    for _ in 0..FETCHES {
+        task.fetch_begins(1_000, Some(1_795_648_228_000), Offset(0));
+        for node in [&task.source, &task.maps[0], &task.aggregate] {
+            node.counted(1_000, 1);
+            node.took(millisecond);
+        }
+        task.passed_on(millisecond);
+        task.fetch_ends();
+        task.delivered(millisecond, 1_000, 80_000, 1);
+        task.ended(Outcome::Published, RowFates::default());
+        task.tell(TaskMoment::default());
+    }
+    println!("counting one fetch: {:.1?}", begun.elapsed() / FETCHES);
 }

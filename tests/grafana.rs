@@ -222,7 +222,7 @@ fn runbooks_and_descriptions_name_panels_that_exist() {
 #[test]
 fn runbooks_and_readmes_name_metrics_and_commands_that_exist() {
     let kinds = kinds();
-    for file in ["docs/runbooks.md", "README.md", "README.ko.md"] {
+    for file in ["docs/runbooks.md", "docs/operations.md", "README.md", "README.ko.md"] {
         let text = read(file);
         for (_, name, _) in metrics_in(&text) {
             assert!(kind(&kinds, name).is_some(), "{file}: {name} is no metric");
