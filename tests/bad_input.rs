@@ -631,3 +631,24 @@ fn a_thousand_uploads_at_once_are_a_thousand_workbooks() {
     assert!(statuses.iter().all(|status| status.accounting.written == 2 && status.failure.is_none()));
     assert_eq!(driver.records("t.workbooks").len(), ids.len());
 }
+
+/// It has no upload of its own to stand in, so it is told in the log.
+#[test]
+fn a_key_per_row_is_told() {
+    let told = tempfile::NamedTempFile::new().expect("a temporary file");
+    let log = std::sync::Arc::new(told.reopen().expect("the file"));
+    let mut driver = driver(COLUMNS);
+    for n in 0..10_000 {
+        driver.append(Record {
+            key: Some(n.to_string().into_bytes().into()),
+            value: Some(GOOD.into()),
+            ..Record::default()
+        });
+    }
+    let subscriber = tracing_subscriber::fmt().with_writer(log).finish();
+    tracing::subscriber::with_default(subscriber, || driver.run(1_000)).expect("the driver's own world");
+    let told = std::fs::read_to_string(told.path()).expect("the log");
+    let warnings: Vec<_> = told.lines().filter(|line| line.contains("upload.too_many")).collect();
+    assert_eq!(warnings.len(), 1, "{told}");
+    assert!(warnings[0].contains("upload = \"partition\""), "it says what to do: {}", warnings[0]);
+}

@@ -127,6 +127,7 @@ fn a_file_becomes_the_workbook_that_convert_makes() {
     let preview = get(site.address, &format!("/uploads/{id}/preview")).json();
     let names: Vec<&Value> = preview["sheets"].as_array().expect("sheets").iter().map(|sheet| &sheet["name"]).collect();
     assert!(names.contains(&&json!("museum")) && names.contains(&&json!("park")), "{preview}");
+    assert!(names.contains(&&preview["errors_sheet"]), "{preview}");
 
     let before = site.source_records();
     let again = site.post("name=another.csv", &file);

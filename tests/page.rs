@@ -88,6 +88,13 @@ fn a_person_drops_a_file_and_takes_the_workbook() {
     browser.click(".rejects summary");
     let rejects = browser.wait_for(".rejects", "number.format");
     assert!(rejects.contains("none"), "the row as it was: {rejects}");
+    let tabs =
+        "return [...document.querySelectorAll('.preview [role=tab]')].map((tab) => tab.firstChild.data.trim()).sort()";
+    let begun = Instant::now();
+    while browser.run(tabs) != serde_json::json!(["museum", "park", "school"]) {
+        assert!(begun.elapsed() < LIMIT, "rejected rows are shown once: {}", browser.run(tabs));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     browser.wait_for(".download", ".xlsx");
     browser.click(".download");
     let book = visit.downloaded("places.xlsx");
@@ -214,5 +221,38 @@ fn over_an_offices_network_the_token_is_asked_for_once() {
         // A browser without a window saves nothing that came over plain HTTP, so the link is followed by the page.
         let bytes = browser.run("return fetch(document.querySelector('.download').href).then((answer) => answer.blob()).then((blob) => blob.size)");
         assert_eq!(bytes, visit.app.converted(&file).len());
+    });
+}
+
+#[test]
+fn a_cancel_reaches_the_try_after_the_token() {
+    kafka::in_process(|| {
+        let Some(visit) = Visit::open("en-US,en", OFFICE, &[("SHEETSTREAM_HTTP_TOKEN", "right")]) else { return };
+        let browser = &visit.browser;
+        let enter = || {
+            browser.wait_for("#token", "asks for its token");
+            browser.run("document.querySelector('#token input').value = ''");
+            browser.type_into("#token input", "right");
+            browser.click("#token button");
+        };
+        enter();
+        browser.wait_for("#version", "sheetstream");
+        visit.choose(&visit.app.csv("regretted.csv", 3_000));
+        browser.wait_for(".trial", "4 would be rejected");
+
+        browser.run("return fetch('/session', { method: 'DELETE' }).then((answer) => answer.status)");
+        browser.click(".card button[type=submit]");
+        browser.wait_for("#token", "asks for its token");
+        browser.slow_uploads(1_000); // the file takes minutes
+        enter();
+        browser.wait_for(".stage", "Sending");
+        browser.click(".cancel");
+        browser.wait_for(".trial", "4 would be rejected");
+        let listed = browser.run("return fetch('/uploads').then((answer) => answer.json())");
+        assert_eq!(listed["uploads"], serde_json::json!([]), "nothing of it was published");
+
+        browser.slow_uploads(100_000_000);
+        browser.click(".card button[type=submit]");
+        browser.wait_for(".verdict", "Done: 2,996 rows");
     });
 }

@@ -73,7 +73,7 @@ fn check_head(headers: &HeaderMap, bytes_max: u64) -> Result<(), Problem> {
     }
     match headers.get(CONTENT_ENCODING) {
         Some(encoding) if encoding != "identity" => {
-            let detail = "compressed bodies are not taken; send the file as it is";
+            let detail = "compressed bodies are not taken; send the file as it is, without Content-Encoding";
             Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding", detail))
         }
         _ => Ok(()),

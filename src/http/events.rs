@@ -21,7 +21,7 @@ use super::{Shared, workbooks};
 use crate::client::rejects::{Refused, Reject, Rejects, rejects};
 use crate::client::uploads::{UploadKey, UploadPhase};
 use crate::record::{Lang, Reason};
-use crate::sink::preview::read_workbook;
+use crate::sink::preview::{errors_sheet, read_workbook};
 
 /// Least time between two events of a stream.
 const PACE: Duration = Duration::from_millis(200);
@@ -115,7 +115,8 @@ async fn preview(
         });
         let sheets = reading.await.map_err(stopped)?;
         let sheets = sheets.ok_or_else(|| Problem::not_found("no-preview", "the workbook cannot be read back"))?;
-        return Ok(Json(json!({ "state": upload.state, "sheets": sheets })).into_response());
+        let errors = errors_sheet(site.topology(&upload.topology)?.sink.workbook.lang);
+        return Ok(Json(json!({ "state": upload.state, "sheets": sheets, "errors_sheet": errors })).into_response());
     }
     let (queries, state) = (site.queries.clone(), upload.state);
     let asking = spawn_blocking(move || queries.preview(&upload.topology, &upload.id));

@@ -16,7 +16,7 @@
 //! | `GET /uploads?topology=&limit=50` | `{uploads: [upload]}`, the one heard of last first |
 //! | `GET /uploads/{id}?topology=` | an *upload*; `topology` is needed only where two topologies have the same id |
 //! | `GET /uploads/{id}/events` | server-sent events: `upload` with the *upload* at each change, `end` with its final state, then the end |
-//! | `GET /uploads/{id}/preview` | `{state, sheets: [{name, columns, rows, head: [[{text, kind}]]}], sheets_total}`: first rows of the first sheets, while it is open and when it is done |
+//! | `GET /uploads/{id}/preview` | `{state, sheets: [{name, columns, rows, head: [[{text, kind}]]}], sheets_total}`: first rows of the first sheets, while it is open and when it is done (then without `sheets_total`, and `errors_sheet` is the name that the sheet of rejected rows has) |
 //! | `GET /uploads/{id}/rejects?lang=en` | `{rejects: [{row, column, reason, message, raw, is_clipped}], is_complete}`: rows that were refused, the first 1,000; `lang=ko` has messages in Korean |
 //! | `GET /workbooks/{id}` | the XLSX file, `ETag` its SHA-256, in ranges too; 404 while there is none, 410 when its topic no longer holds it |
 //! | `DELETE /uploads/{id}` | 202 and the *upload*: a marker is published that gives it up; 409 when it has ended |

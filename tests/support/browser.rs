@@ -85,6 +85,14 @@ impl Browser {
         self.call("POST", "/url", &json!({ "url": url }));
     }
 
+    /// From now on the network takes this much of what the page sends.
+    pub fn slow_uploads(&self, bytes_per_second: u32) {
+        let conditions = json!({
+            "offline": false, "latency": 0, "download_throughput": 100_000_000, "upload_throughput": bytes_per_second
+        });
+        self.call("POST", "/chromium/network_conditions", &json!({ "network_conditions": conditions }));
+    }
+
     /// What JavaScript returns.
     pub fn run(&self, script: &str) -> Value {
         self.call("POST", "/execute/sync", &json!({ "script": script, "args": [] }))

@@ -148,7 +148,9 @@ export class Card {
     const looking = state === "PUBLISHED" ? api.preview(id).catch(() => null) : null;
     if (accounting.rejected > 0) await this.retell();
     const seen = await looking;
-    if (seen) this.sheets = seen.sheets;
+    // Rejected rows are shown once: in their list, or on their sheet where the list cannot be had.
+    const isListed = (sheet) => this.rejected?.length > 0 && sheet.name === seen.errors_sheet;
+    if (seen) this.sheets = seen.sheets.filter((sheet) => !isListed(sheet));
     this.render();
   }
 
