@@ -154,20 +154,16 @@ impl Source {
                 self.take_marker(MarkerRecord { upload, offset: record.offset, marker, attempt, key, value });
             }
             Content::Rows { text, first_row, traceparent } => {
-                let binary = fate::binary_kind(text).map(not_text);
-                match binary {
-                    Some(rejection) if first_row.is_none() => {
-                        return Err(Refusal { upload: Some(UploadId::new(id)), rejection });
-                    }
-                    None if text.is_empty() => return Ok(()),
-                    Some(_) | None => {}
+                // Whoever numbers rows has counted them, and they are told one by one what is wrong with them.
+                if let (None, Some(kind)) = (first_row, fate::binary_kind(text)) {
+                    return Err(Refusal { upload: Some(UploadId::new(id)), rejection: not_text(kind) });
+                }
+                if text.is_empty() {
+                    return Ok(());
                 }
                 let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
                 let origin = Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0 };
-                self.attend(id, |upload, desk| match binary {
-                    Some(rejection) => upload.take_binary(desk, origin, text, rejection),
-                    None => upload.take_rows(desk, origin, text),
-                });
+                self.attend(id, |upload, desk| upload.take_rows(desk, origin, text));
             }
         }
         Ok(())

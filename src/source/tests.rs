@@ -322,8 +322,8 @@ fn values_that_are_no_text_are_refused() {
     for value in [&b"\0\0\0\0\x01abc"[..], b"PK\x03\x04", b"\x1f\x8b\x08", b"\xff\xfea\0"] {
         assert_eq!(run(declared(&["a"]), [row(value)]), ["refused record.not_text"]);
     }
-    // With a number it is a row, or the upload would wait for it for ever.
-    assert_eq!(run(declared(&["a"]), [numbered(7, "\0\u{1}")]), ["k 7.0 record.not_text"]);
+    // With a number they are rows, or the upload would wait for them for ever.
+    assert_eq!(run(declared(&["a"]), [numbered(7, "\0\u{1}\nb")]), ["k 7.0 text.control in a", "k 8.0 b"]);
 }
 
 #[test]

@@ -159,14 +159,6 @@ impl Upload {
         }
     }
 
-    /// Takes a value that is no text as one row, so that its number is accounted for.
-    pub(super) fn take_binary(&mut self, desk: &mut Desk, origin: Origin<'_>, value: &[u8], rejection: Rejection) {
-        let layout = Arc::clone(self.layout(desk));
-        let mut batch = self.batch_for(desk, &layout, origin);
-        batch.push_rejected(origin, origin.line, value, rejection);
-        self.batch = Some(batch);
-    }
-
     fn route_rows(&mut self, desk: &mut Desk, mut origin: Origin<'_>, mut text: &[u8]) {
         if let Some(reason) = self.failed.clone() {
             return self.pass_unread(desk, origin, text, &reason);

@@ -18,6 +18,9 @@ const CACHE_BYTES: u64 = 8 << 20;
 /// Entries that are cleared in one batch: sled keeps a copy of a leaf for each entry until the batch is done.
 const CLEARED_AT_ONCE: usize = 1_024;
 
+/// Entries that are written in one batch, for the same reason. Only thousands of small uploads that are new at once make as many.
+const APPLIED_AT_ONCE: usize = 8_192;
+
 /// Longest time for an index that was just closed to give up its lock. Whoever opens one holds the lock of the whole directory, so the other
 /// end is ours: a thread of sled's that still has the file, or a child process that has not become its program yet.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -134,12 +137,17 @@ impl Index {
         Ok(entries)
     }
 
-    /// Applies the changes of several tasks and renews their seals, all in one atomic batch. Not durable before [`Index::flush`].
+    /// Applies the changes of several tasks and renews their seals, those of one task in one atomic batch; more than [`APPLIED_AT_ONCE`] go in
+    /// several, the seal in the last: what a crash leaves in between does not add up to it. Not durable before [`Index::flush`].
     pub(super) fn apply<'a>(&self, tasks: impl Iterator<Item = &'a TaskChanges>) -> Result<(), IndexError> {
-        let mut batch = sled::Batch::default();
+        let (mut batch, mut size) = (sled::Batch::default(), 0);
         for task in tasks {
             let mut seal = self.seal(task.task)?;
             seal.fingerprint.clone_from(&task.fingerprint);
+            if size + task.changes.len() > APPLIED_AT_ONCE {
+                self.db.apply_batch(std::mem::take(&mut batch))?;
+                size = 0;
+            }
             for (key, value) in &task.changes {
                 if let Some(old) = self.db.get(key)? {
                     seal.remove(checked(key, &old)?.0);
@@ -151,6 +159,11 @@ impl Index {
                         seal.add(checked(key, &stored)?.0);
                         batch.insert(&key[..], stored);
                     }
+                }
+                size += 1;
+                if size > APPLIED_AT_ONCE {
+                    self.db.apply_batch(std::mem::take(&mut batch))?;
+                    size = 0;
                 }
             }
             let key = IndexKey::Seal.encode(task.task);
@@ -219,6 +232,28 @@ fn unreadable(key: &[u8]) -> IndexError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn changes(task: TaskHash, entries: std::ops::Range<u32>) -> TaskChanges {
+        let entry = |n: u32| (IndexKey::Value(&n.to_be_bytes()).encode(task), Some(n.to_le_bytes().to_vec()));
+        TaskChanges { task, fingerprint: "t".to_owned(), changes: entries.map(entry).collect() }
+    }
+
+    #[test]
+    fn a_commit_of_any_size_adds_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Index::open(dir.path()).unwrap();
+        let (small, large) = (TaskHash([1; 8]), TaskHash([2; 8]));
+        let most = APPLIED_AT_ONCE as u32;
+        for entries in [0..3, 1..most, 2..most + 1, 0..3 * most + 7] {
+            let group = [changes(small, 0..5), changes(large, entries), changes(small, 5..6)];
+            index.apply(group[..2].iter()).unwrap();
+            index.apply(group[1..].iter()).unwrap();
+            assert_eq!(index.verify(small).unwrap().fingerprint.as_deref(), Some("t"));
+            assert_eq!(index.verify(large).unwrap().fingerprint.as_deref(), Some("t"));
+        }
+        assert_eq!(index.scan(large, b"").unwrap().len(), 3 * most as usize + 7);
+        assert_eq!(index.scan(small, b"").unwrap().len(), 6);
+    }
 
     #[test]
     fn an_index_that_is_still_held_is_waited_for() {
