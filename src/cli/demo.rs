@@ -142,7 +142,7 @@ fn tell(rows: u64, topology: &Topology, status: &StatusRecord, workbook: &Fetche
         accounting.written, accounting.rejected
     );
     eprintln!(
-        "demo: the workbook ({} KiB) came back after {:.1} s. Look at its sheets Errors (who was refused, and why) and About (where the rest comes from).",
+        "demo: the workbook ({} KiB) came back after {:.1} s. Look at its sheets 오류 (errors: who was refused, and why) and 정보 (about: where the rest comes from).",
         bytes >> 10,
         took.as_secs_f64()
     );
