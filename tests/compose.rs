@@ -61,17 +61,16 @@ fn some(value: &Value) -> Vec<&str> {
 }
 
 /// Source, target, and whether it is read only, of every mount of a service.
-fn mounts(service: &Value) -> Vec<(&str, &str, bool)> {
-    let parts = |mount: &'_ str| -> Vec<String> { mount.split(':').map(str::to_owned).collect() };
-    some(&service["volumes"])
-        .into_iter()
-        .map(|mount| {
-            let count = parts(mount).len();
-            let mut parts = mount.split(':');
-            let (source, target) = (parts.next().expect("a source"), parts.next().expect("a target"));
-            (source, target, count == 3 && parts.next() == Some("ro"))
-        })
-        .collect()
+fn mounts<'a>(service: &'a Value) -> Vec<(&'a str, &'a str, bool)> {
+    let parts = |mount: &'a str| {
+        let parts: Vec<_> = mount.split(':').collect();
+        match parts[..] {
+            [source, target] => (source, target, false),
+            [source, target, mode] => (source, target, mode == "ro"),
+            _ => panic!("{mount} is no mount"),
+        }
+    };
+    some(&service["volumes"]).into_iter().map(parts).collect()
 }
 
 /// Port on the host and in the container.

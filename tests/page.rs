@@ -61,6 +61,19 @@ impl Visit {
         fs::read(path).expect("a download")
     }
 
+    /// Answers the question for the token, which must be there.
+    fn enter_token(&self) {
+        self.browser.wait_for("#token", "asks for its token");
+        self.browser.run("document.querySelector('#token input').value = ''");
+        self.browser.type_into("#token input", "right");
+        self.browser.click("#token button");
+    }
+
+    /// As another window of this browser would.
+    fn sign_out(&self) {
+        self.browser.run("return fetch('/session', { method: 'DELETE' }).then((answer) => answer.status)");
+    }
+
     fn uploads(&self) -> usize {
         let listed = http::get(self.app.http_address("state"), "/uploads").json();
         listed["uploads"].as_array().expect("a list").len()
@@ -197,26 +210,21 @@ fn over_an_offices_network_the_token_is_asked_for_once() {
         let Some(visit) = Visit::open("en-US,en", OFFICE, &[("SHEETSTREAM_HTTP_TOKEN", "right")]) else { return };
         let browser = &visit.browser;
         assert_eq!(browser.run("return window.isSecureContext"), false, "as over plain HTTP in an office");
-        let enter = || {
-            browser.run("document.querySelector('#token input').value = ''");
-            browser.type_into("#token input", "right");
-            browser.click("#token button");
-        };
         browser.wait_for("#token", "asks for its token");
         browser.type_into("#token input", "wrong");
         browser.click("#token button");
         browser.wait_for("#token-error", "not the token");
-        enter();
+        visit.enter_token();
         browser.wait_for("#version", "sheetstream");
         let file = visit.app.csv("guarded.csv", 10);
         visit.choose(&file);
         browser.wait_for(".trial", "rejected");
 
         // Another window has signed out meanwhile.
-        browser.run("return fetch('/session', { method: 'DELETE' }).then((answer) => answer.status)");
+        visit.sign_out();
         browser.click(".card button[type=submit]");
         browser.wait_for("#token", "asks for its token");
-        enter();
+        visit.enter_token();
         browser.wait_for(".verdict", "Done: 9 rows");
         // A browser without a window saves nothing that came over plain HTTP, so the link is followed by the page.
         let bytes = browser.run("return fetch(document.querySelector('.download').href).then((answer) => answer.blob()).then((blob) => blob.size)");
@@ -229,22 +237,16 @@ fn a_cancel_reaches_the_try_after_the_token() {
     kafka::in_process(|| {
         let Some(visit) = Visit::open("en-US,en", OFFICE, &[("SHEETSTREAM_HTTP_TOKEN", "right")]) else { return };
         let browser = &visit.browser;
-        let enter = || {
-            browser.wait_for("#token", "asks for its token");
-            browser.run("document.querySelector('#token input').value = ''");
-            browser.type_into("#token input", "right");
-            browser.click("#token button");
-        };
-        enter();
+        visit.enter_token();
         browser.wait_for("#version", "sheetstream");
         visit.choose(&visit.app.csv("regretted.csv", 3_000));
         browser.wait_for(".trial", "4 would be rejected");
 
-        browser.run("return fetch('/session', { method: 'DELETE' }).then((answer) => answer.status)");
+        visit.sign_out();
         browser.click(".card button[type=submit]");
         browser.wait_for("#token", "asks for its token");
         browser.slow_uploads(1_000); // the file takes minutes
-        enter();
+        visit.enter_token();
         browser.wait_for(".stage", "Sending");
         browser.click(".cancel");
         browser.wait_for(".trial", "4 would be rejected");
