@@ -3,24 +3,14 @@
 
 #[path = "support/kafka.rs"]
 mod kafka;
+#[path = "support/tool.rs"]
+mod tool;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use kafka::Kafka;
-
-/// A program that is there, or the test is skipped.
-fn program(name: &str, probe: &[&str]) -> Option<Command> {
-    let found = Command::new(name).args(probe).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if found.is_ok_and(|status| status.success()) {
-        return Some(Command::new(name));
-    }
-    let test = std::thread::current().name().unwrap_or_default().to_owned();
-    eprintln!("skipped: {test} needs {name}; run script/bootstrap");
-    assert!(std::env::var_os("SHEETSTREAM_REQUIRE_TOOLS").is_none(), "{test} was required to run");
-    None
-}
+use tool::tool;
 
 /// Runs to the end with `input`; what it printed.
 fn run(mut command: Command, input: &str) -> String {
@@ -35,10 +25,7 @@ fn run(mut command: Command, input: &str) -> String {
 /// One check of `tests/support/librdkafka.py` on a topic of its own.
 fn confluent(check: &str, partitions: i32) {
     let Some(kafka) = Kafka::shared() else { return };
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).unwrap_or_default();
-    let python = cache.join("sheetstream/test-venv/bin/python");
-    let Some(mut python) = program(&python.display().to_string(), &["-c", "import confluent_kafka"]) else { return };
+    let Some(mut python) = tool::python("confluent_kafka") else { return };
     let topic = kafka.topic("librdkafka", partitions, &[]);
     python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/librdkafka.py"));
     python.args([check, &kafka.bootstrap, &topic]);
@@ -78,7 +65,7 @@ fn librdkafka_administers_topics_and_groups() {
 #[test]
 fn kcat_lists_writes_and_reads() {
     let Some(kafka) = Kafka::shared() else { return };
-    if program("kcat", &["-V"]).is_none() {
+    if tool("kcat", &["-V"]).is_none() {
         return;
     }
     let topic = kafka.topic("kcat", 1, &[]);

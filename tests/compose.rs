@@ -7,9 +7,11 @@ mod files;
 mod http;
 #[path = "support/kafka.rs"]
 mod kafka;
+#[path = "support/tool.rs"]
+mod tool;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,18 +21,10 @@ use serde_json::{Map, Value};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The Python that `script/bootstrap` sets up; it has the schema of the Compose Specification and reads YAML.
+/// Python with the schema of the Compose Specification and a reader of YAML.
 fn python(arguments: &[&str]) -> Option<Output> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from);
-    let python = cache.join("sheetstream/test-venv/bin/python");
-    let ran = |arguments: &[&str]| Command::new(&python).args(arguments).current_dir(path("")).output();
-    if !ran(&["-c", "import check_jsonschema, ruamel.yaml"]).is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: {} has no check-jsonschema; script/bootstrap installs it", python.display());
-        assert!(std::env::var_os("SHEETSTREAM_REQUIRE_TOOLS").is_none(), "check-jsonschema was required");
-        return None;
-    }
-    ran(arguments).ok()
+    let mut python = tool::python("check_jsonschema, ruamel.yaml")?;
+    Some(python.args(arguments).current_dir(path("")).output().expect("it runs"))
 }
 
 /// A YAML file as JSON, anchors and merges resolved.

@@ -1,14 +1,16 @@
 //! LibreOffice opens a workbook of ours and saves it again: every sheet, row and cell is still there. Where it is not installed the test prints
 //! one `skipped:` line and passes, or fails with `SHEETSTREAM_REQUIRE_TOOLS=1`.
 
+#[path = "support/tool.rs"]
+mod tool;
 #[path = "support/workbook.rs"]
 mod workbook;
 
 use std::fs;
-use std::process::Command;
 
 use sheetstream::test_driver::TopologyTestDriver;
 use sheetstream::topology::Topology;
+use tool::tool;
 
 const TOPOLOGY: &str = r#"
 name = "t"
@@ -37,11 +39,7 @@ fn is_same(here: &str, there: &str) -> bool {
 
 #[test]
 fn libreoffice_keeps_every_cell() {
-    let Ok(version) = Command::new("soffice").arg("--version").output() else {
-        eprintln!("skipped: libreoffice_keeps_every_cell needs LibreOffice; run script/bootstrap");
-        assert!(std::env::var_os("SHEETSTREAM_REQUIRE_TOOLS").is_none(), "LibreOffice was required");
-        return;
-    };
+    let Some(mut office) = tool("soffice", &["--version"]) else { return };
     let topology = Topology::parse(TOPOLOGY, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
     let mut driver = TopologyTestDriver::new(topology);
     let names =
@@ -63,11 +61,10 @@ fn libreoffice_keeps_every_cell() {
     let place = |name: &str| folder.path().join(name);
     fs::write(place("ours.xlsx"), &ours).expect("a file");
     let profile = format!("-env:UserInstallation=file://{}", place("profile").display());
-    let mut office = Command::new("soffice");
     office.args([&profile, "--headless", "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir"]);
     let saved = office.arg(place("theirs")).arg(place("ours.xlsx")).output().expect("it runs");
     let said = String::from_utf8_lossy(&saved.stderr);
-    assert!(saved.status.success(), "{} {said}", String::from_utf8_lossy(&version.stdout));
+    assert!(saved.status.success(), "{said}");
     let theirs = fs::read(place("theirs/ours.xlsx")).unwrap_or_else(|error| panic!("{error}: {said}"));
 
     let (ours, theirs) = (workbook::sheets(&ours), workbook::sheets(&theirs));

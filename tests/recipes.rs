@@ -4,37 +4,24 @@
 mod app;
 #[path = "support/kafka.rs"]
 mod kafka;
+#[path = "support/tool.rs"]
+mod tool;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use app::App;
 use kafka::Kafka;
-
-/// A command, if it is there; else the test is skipped, loudly.
-fn tool(program: impl AsRef<Path>, version: &[&str], where_from: &str) -> Option<Command> {
-    let program = program.as_ref();
-    let found = Command::new(program).args(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if found.is_ok_and(|status| status.success()) {
-        return Some(Command::new(program));
-    }
-    let test = std::thread::current().name().unwrap_or_default().to_owned();
-    eprintln!("skipped: {test} needs {}; {where_from}", program.display());
-    assert!(std::env::var_os("SHEETSTREAM_REQUIRE_TOOLS").is_none(), "{test} was required to run");
-    None
-}
+use tool::tool;
 
 fn kcat() -> Option<Command> {
-    tool("kcat", &["-V"], "script/bootstrap installs it on Debian")
+    tool("kcat", &["-V"])
 }
 
 /// Python with openpyxl and kafka-python.
 fn python() -> Option<Command> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from);
-    let python = cache.join("sheetstream/test-venv/bin/python");
-    tool(python, &["-c", "import kafka, openpyxl"], "script/bootstrap makes it")
+    tool::python("kafka, openpyxl")
 }
 
 /// Runs a tool with this input; its output.
