@@ -157,6 +157,12 @@ pub enum StreamElement {
         /// Why, and what to do.
         rejection: Rejection,
     },
+    /// No header came for the rows of this upload within the idle timeout. All of its rows and, where there were any, its
+    /// [`StreamElement::Failed`] came before this; nothing more is waited for.
+    Expired {
+        /// The upload that ends, if it failed.
+        upload: UploadId,
+    },
     /// A record that belongs to no upload or cannot be read at all; it goes to the dead letters.
     Refused {
         /// The record, whatever could be read of it.

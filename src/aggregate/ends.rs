@@ -175,8 +175,8 @@ impl Aggregate {
         self.end(upload, Outcome::Expired, ctx.position, Some(rejection), ctx);
     }
 
-    /// The header of its rows never came, and the source has given it up: if that failed it, nothing more is waited for.
-    pub fn given_up(&mut self, id: &UploadId, ctx: &mut AggregateContext) {
+    /// The source waited for the header of its rows for the idle timeout: an upload that failed by that ends.
+    pub fn headerless_expired(&mut self, id: &UploadId, ctx: &mut AggregateContext) {
         if self.open.get(id).is_some_and(|upload| upload.failed.is_some()) {
             self.expire(id, ctx);
         }

@@ -1,6 +1,5 @@
 //! One partition's work: its processor chain, its store and its offset. Knows nothing of threads or Kafka.
 
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -95,8 +94,6 @@ pub struct StreamTask {
     committed_progress: Option<Progress>,
     commit_due: bool,
     told: Told,
-    /// Rows that wait for their header, and when the last of them came, by upload.
-    header_waits: HashMap<UploadId, (u64, u64)>,
     metrics: TaskMetrics,
 }
 
@@ -237,7 +234,6 @@ impl StreamTask {
             committed_progress: None,
             commit_due: false,
             told: Told::default(),
-            header_waits: HashMap::new(),
             metrics,
             id,
             topology,
@@ -414,6 +410,12 @@ impl StreamTask {
                 StreamElement::Failed { upload, offset, rejection } => {
                     self.fail_upload(&upload, offset, rejection, now_ms)?;
                 }
+                StreamElement::Expired { upload } => {
+                    self.call_aggregate(now_ms, |aggregate, ctx| {
+                        aggregate.headerless_expired(&upload, ctx);
+                        Ok(())
+                    })?;
+                }
                 StreamElement::Refused { record, upload, rejection } => {
                     if self.refill_until.is_none() && record.offset >= self.silent_below {
                         self.metrics.refused(rejection.reason);
@@ -497,37 +499,13 @@ impl StreamTask {
             Ok(())
         })?;
         self.handle_events(outbox)?;
-        self.give_up_headers(now_ms, outbox)?;
+        // A replay obeys what the clock said when the records were new.
+        if self.position >= self.silent_below {
+            self.source.tick(now_ms);
+            self.drain(now_ms, outbox)?;
+        }
         self.publish(outbox)?;
         self.tell_receiving(now_ms, outbox);
-        Ok(())
-    }
-
-    /// Rows wait for their header no longer than an upload may be silent: else they would pin the replay offset.
-    fn give_up_headers(&mut self, now_ms: u64, outbox: &mut dyn Outbox) -> Result<(), TaskError> {
-        if self.position < self.silent_below {
-            return Ok(()); // a replay obeys what the clock said then
-        }
-        let timeout_ms = u64::try_from(self.topology.source.idle_timeout.as_millis()).unwrap_or(u64::MAX);
-        let waiting = self.source.waiting_uploads();
-        let waiting: Vec<_> = waiting.map(|(id, first)| (id.clone(), first, self.source.waiting(id))).collect();
-        let still: HashSet<&UploadId> = waiting.iter().map(|(id, ..)| id).collect();
-        self.header_waits.retain(|id, _| still.contains(id));
-        for (upload, first, rows) in waiting {
-            let news = self.header_waits.entry(upload.clone()).or_insert((rows, now_ms));
-            if news.0 != rows {
-                *news = (rows, now_ms);
-            }
-            if now_ms.saturating_sub(news.1) >= timeout_ms {
-                self.source.give_up(&upload, first);
-                self.drain(now_ms, outbox)?;
-                self.call_aggregate(now_ms, |aggregate, ctx| {
-                    aggregate.given_up(&upload, ctx);
-                    Ok(())
-                })?;
-                self.handle_events(outbox)?;
-            }
-        }
         Ok(())
     }
 

@@ -34,10 +34,36 @@ pub struct Source {
     /// Uploads of which a batch grows, some more than once.
     growing: Vec<UploadId>,
     /// Uploads with rows that wait for their header, by the first record that they cannot do without.
-    waiting: BTreeMap<Offset, UploadId>,
+    waiting: BTreeMap<Offset, WaitingUpload>,
     partition_count: Option<i32>,
     /// While records are read again: whose, and from where on.
     refill: Option<HashMap<UploadId, Offset>>,
+}
+
+/// An upload with rows that wait for their header, and the clock that runs while no further row comes.
+struct WaitingUpload {
+    id: UploadId,
+    /// Rows that waited when the clock was started.
+    rows: u64,
+    /// Start of the clock; `None` before the first tick.
+    since_ms: Option<u64>,
+}
+
+impl WaitingUpload {
+    fn new(id: UploadId) -> WaitingUpload {
+        WaitingUpload { id, rows: 0, since_ms: None }
+    }
+
+    /// Milliseconds since the number of waiting rows changed last, as far as ticks can see it.
+    fn idle_ms(&mut self, rows: u64, now_ms: u64) -> u64 {
+        match self.since_ms {
+            Some(since_ms) if self.rows == rows => now_ms.saturating_sub(since_ms),
+            Some(_) | None => {
+                (self.rows, self.since_ms) = (rows, Some(now_ms));
+                0
+            }
+        }
+    }
 }
 
 impl Source {
@@ -86,10 +112,23 @@ impl Source {
         self.uploads.remove(upload);
     }
 
-    /// The header of rows that wait will not come any more: the upload fails as `csv.no_header`, and its rows come out unread behind that.
-    pub fn give_up(&mut self, upload: &UploadId, offset: Offset) {
-        let message = "no header came: send a header marker first, or declare the columns";
-        self.attend(upload.as_str(), |upload, desk| upload.stop_waiting(desk, offset, message));
+    /// Ends the uploads whose rows have waited for their header for as long as an upload may be idle: each fails as `csv.no_header`, its
+    /// rows come out unread, and [`StreamElement::Expired`] follows them. To be called at intervals while the task is live, and not in a
+    /// replay, which obeys the ledger instead. `now_ms` is monotonic.
+    pub fn tick(&mut self, now_ms: u64) {
+        let timeout_ms = u64::try_from(self.desk.config.idle_timeout.as_millis()).unwrap_or(u64::MAX);
+        let mut due = Vec::new();
+        for (first, waiting) in &mut self.waiting {
+            let rows = self.uploads.get(&waiting.id).map_or(0, Upload::waiting_rows);
+            if waiting.idle_ms(rows, now_ms) >= timeout_ms {
+                due.push((*first, waiting.id.clone()));
+            }
+        }
+        for (first, id) in due {
+            let message = "no header came: send a header marker first, or declare the columns";
+            self.attend(id.as_str(), |upload, desk| upload.stop_waiting(desk, first, message));
+            self.desk.out.push_back(StreamElement::Expired { upload: id });
+        }
     }
 
     /// After a restart, records that were processed before are read again: those of these uploads, each from this offset on. All others
@@ -127,14 +166,9 @@ impl Source {
     }
 
     /// Uploads with rows that wait, oldest first: the aggregate may not have heard of them yet. One that is complete already
-    /// is to be given to [`Source::forget`], one that has been idle for too long to [`Source::give_up`].
+    /// is to be given to [`Source::forget`].
     pub fn waiting_uploads(&self) -> impl Iterator<Item = (&UploadId, Offset)> {
-        self.waiting.iter().map(|(offset, upload)| (upload, *offset))
-    }
-
-    /// Rows of an upload that wait for their header.
-    pub fn waiting(&self, upload: &UploadId) -> u64 {
-        self.uploads.get(upload).map_or(0, Upload::waiting_rows)
+        self.waiting.iter().map(|(offset, waiting)| (&waiting.id, *offset))
     }
 
     fn take(&mut self, record: &Record) -> Result<(), Refusal> {
@@ -210,7 +244,7 @@ impl Source {
         }
         if since != upload.waiting_since() {
             since.map(|offset| self.waiting.remove(&offset));
-            upload.waiting_since().map(|offset| self.waiting.insert(offset, upload.id().clone()));
+            upload.waiting_since().map(|offset| self.waiting.insert(offset, WaitingUpload::new(upload.id().clone())));
         }
         self.desk.waiting_bytes = self.desk.waiting_bytes + upload.waiting_bytes() - bytes;
     }

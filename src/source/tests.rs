@@ -84,6 +84,7 @@ fn tell(element: &StreamElement) -> Vec<String> {
         StreamElement::Failed { upload, offset, rejection } => {
             vec![format!("{upload} failed {} at {offset}", rejection.reason)]
         }
+        StreamElement::Expired { upload } => vec![format!("{upload} expired")],
         StreamElement::Refused { rejection, .. } => vec![format!("refused {}", rejection.reason)],
     }
 }
@@ -222,9 +223,9 @@ fn rows_that_come_before_their_header_wait_for_it() {
     let expected = ["k header a,b", "k 1.0 1|2", "k 2.0 3|4", "k 3.0 5|6", "k eof Some(3)"];
     let mut source = Source::new(Arc::new(config()), None);
     assert_eq!(feed(&mut source, 0, records[..2].to_vec()), Vec::<String>::new());
-    assert_eq!((source.waiting(&UploadId::new("k")), source.oldest_waiting()), (3, Some(Offset(0))));
+    assert_eq!(source.oldest_waiting(), Some(Offset(0)));
     assert_eq!(feed(&mut source, 2, records[2..].to_vec()), expected);
-    assert_eq!((source.waiting(&UploadId::new("k")), source.oldest_waiting()), (0, None));
+    assert_eq!(source.oldest_waiting(), None);
 }
 
 #[test]
@@ -238,13 +239,38 @@ fn a_blank_record_does_not_wait() {
     assert_eq!(run(config(), [numbered(1, ",\n"), row("#EOF rows=0")]), ["k eof Some(0)"]);
 }
 
+/// Length of [`config`]'s idle timeout.
+const IDLE_MS: u64 = 86_400_000;
+
+fn tick(source: &mut Source, now_ms: u64) -> Vec<String> {
+    source.tick(now_ms);
+    told(std::iter::from_fn(|| source.pop()))
+}
+
 #[test]
-fn a_doubted_header_can_be_given_up() {
+fn rows_wait_for_their_header_as_long_as_an_upload_may_be_idle() {
+    let mut source = Source::new(Arc::new(config()), None);
+    feed(&mut source, 0, [numbered(1, "1,2")]);
+    assert!(tick(&mut source, 5).is_empty() && tick(&mut source, 4 + IDLE_MS).is_empty());
+    // Another row is news, and the clock starts again; rows of another upload are not.
+    feed(&mut source, 1, [numbered(2, "3,4"), of("j", numbered(1, "1"))]);
+    assert!(tick(&mut source, 5 + IDLE_MS).is_empty());
+    feed(&mut source, 3, [of("j", numbered(2, "2"))]);
+    assert!(tick(&mut source, 4 + 2 * IDLE_MS).is_empty());
+    let expected = ["k failed csv.no_header at 0", "k 1.0 csv.no_header", "k 2.0 csv.no_header", "k expired"];
+    assert_eq!(tick(&mut source, 5 + 2 * IDLE_MS), expected);
+    assert_eq!(source.oldest_waiting(), Some(Offset(2)), "the other upload still waits");
+    assert!(tick(&mut source, 6 + 2 * IDLE_MS).is_empty(), "an upload expires once");
+}
+
+#[test]
+fn a_doubted_header_is_believed_when_no_row_speaks_against_it_in_time() {
     let mut source = Source::new(Arc::new(config()), None);
     feed(&mut source, 0, [row("a;b")]);
     assert_eq!(source.oldest_waiting(), Some(Offset(0)));
-    source.give_up(&UploadId::new("k"), Offset(1));
-    assert_eq!((feed(&mut source, 1, []), source.oldest_waiting()), (vec!["k header a;b".to_owned()], None));
+    assert!(tick(&mut source, 1).is_empty());
+    assert_eq!(tick(&mut source, 1 + IDLE_MS), ["k header a;b", "k expired"]);
+    assert_eq!(source.oldest_waiting(), None);
 }
 
 #[test]
@@ -343,15 +369,14 @@ fn the_aggregate_closes_an_upload_and_its_header_is_forgotten() {
 }
 
 #[test]
-fn rows_that_wait_come_out_when_their_upload_is_closed_or_given_up() {
+fn rows_that_wait_come_out_when_their_upload_is_closed() {
     let mut source = Source::new(Arc::new(config()), None);
     feed(&mut source, 0, [numbered(1, "1,2"), of("j", numbered(1, "1,2"))]);
     let waiting: Vec<_> = source.waiting_uploads().map(|(id, from)| format!("{id} {from}")).collect();
     assert_eq!(waiting, ["k 0", "j 1"]);
     source.forget(&UploadId::new("k"));
-    source.give_up(&UploadId::new("j"), Offset(9));
-    assert_eq!(feed(&mut source, 2, []), ["k 1.0 csv.no_header", "j failed csv.no_header at 9", "j 1.0 csv.no_header"]);
-    assert_eq!(source.oldest_waiting(), None);
+    assert_eq!(feed(&mut source, 2, []), ["k 1.0 csv.no_header"]);
+    assert_eq!(source.oldest_waiting(), Some(Offset(1)));
 }
 
 #[test]
@@ -362,7 +387,10 @@ fn once_the_end_is_known_rows_come_record_by_record() {
     source.push(Record { offset: Offset(2), ..row("2\n3") });
     let batches = std::iter::from_fn(|| source.pop()).filter_map(|element| match element {
         StreamElement::Rows(batch) => Some(batch.len()),
-        StreamElement::Marker(_) | StreamElement::Failed { .. } | StreamElement::Refused { .. } => None,
+        StreamElement::Marker(_)
+        | StreamElement::Failed { .. }
+        | StreamElement::Expired { .. }
+        | StreamElement::Refused { .. } => None,
     });
     assert_eq!(batches.collect::<Vec<_>>(), [1, 2]);
 }
@@ -475,7 +503,7 @@ proptest! {
             let elements: Vec<_> = std::iter::from_fn(|| source.pop()).collect();
             let rows: usize = elements.iter().map(|element| match element {
                 StreamElement::Rows(batch) => batch.len(),
-                StreamElement::Marker(_) | StreamElement::Failed { .. } | StreamElement::Refused { .. } => 0,
+                StreamElement::Marker(_) | StreamElement::Failed { .. } | StreamElement::Expired { .. } | StreamElement::Refused { .. } => 0,
             }).sum();
             let has_content = value.iter().any(|byte| !b",\"\r\n\xef\xbb\xbf".contains(byte));
             prop_assert!(rows > 0 || !elements.is_empty() || !has_content);
