@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kafka::{connect, runtime};
-use sheetstream::broker::faults::{Fault, Request};
+use sheetstream::broker::faults::{Fault, Operation, Request};
 use sheetstream::broker::{Broker, BrokerConfig};
 use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::producer::ProducerConfig;
@@ -110,6 +110,7 @@ fn rows_arrive_once_whatever_becomes_of_the_answers() {
         Fault::LateAnswer(Duration::from_secs(2)), // longer than the client waits
         Fault::Silence,
         Fault::Throttle(Duration::from_millis(50)),
+        Fault::Throttle(Duration::from_millis(700)), // longer than the client waits for an answer
         Fault::SlowBytes { bytes: 3, pause: Duration::from_millis(5) },
     ] {
         survives(Request::Produce, fault);
@@ -122,6 +123,7 @@ fn rows_are_read_whatever_becomes_of_the_answers() {
         Fault::DropAnswer,
         Fault::Silence,
         Fault::Throttle(Duration::from_millis(50)),
+        Fault::Throttle(Duration::from_millis(700)),
         Fault::SlowBytes { bytes: 40_000, pause: Duration::from_millis(5) },
     ] {
         survives(Request::Fetch, fault);
@@ -146,6 +148,47 @@ fn a_partition_without_a_leader_is_waited_for() {
     send(&client, &rows, &["during"]).expect("acknowledged");
     elected.join().expect("no panic");
     assert_eq!(values(&client, &rows), ["before", "during"]);
+}
+
+#[test]
+fn a_partition_that_is_added_is_found_by_clients_that_knew_the_topic_before() {
+    let broker = broker(BrokerConfig::default());
+    let client = client(&broker);
+    let rows = topic(&client);
+    let mut producer = client.producer(ProducerConfig::default());
+    producer.send(&rows.topic, Some(0), None, Some(b"first"), &[]).expect("sent");
+    producer.flush().expect("acknowledged");
+    kafka::add_partitions(&broker.address().to_string(), &rows.topic, 3);
+    let added = TopicPartition { topic: rows.topic.clone(), partition: 2 };
+    assert_eq!(client.bounds(&added).expect("found").end, Offset(0));
+    producer.send(&rows.topic, Some(0), None, Some(b"second"), &[]).expect("sent");
+    producer.send(&added.topic, Some(2), None, Some(b"third"), &[]).expect("sent");
+    producer.flush().expect("acknowledged");
+    assert_eq!(
+        (values(&client, &rows), values(&client, &added)),
+        (vec!["first".into(), "second".into()], vec!["third".into()])
+    );
+}
+
+#[test]
+fn a_missing_right_is_named_with_its_resource_and_operation() {
+    for (operation, said) in [
+        (Operation::Describe, "--operation Describe --topic rows"),
+        (Operation::Read, "--operation Read --topic rows"),
+        (Operation::Write, "--operation Write --topic rows"),
+    ] {
+        let broker = broker(BrokerConfig::default());
+        let rows = topic(&client(&broker));
+        send(&client(&broker), &rows, &["before"]).expect("acknowledged");
+        broker.faults().deny("rows", operation);
+        let client = client(&broker);
+        let error = match operation {
+            Operation::Describe => client.describe_topic("rows").map(drop),
+            Operation::Read => client.read_all(&rows, &mut |_| ()).map(drop),
+            Operation::Write => send(&client, &rows, &["after"]),
+        };
+        assert!(matches!(&error, Err(TransportError::Unauthorised(why)) if why.contains(said)), "{error:?}");
+    }
 }
 
 #[test]

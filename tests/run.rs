@@ -6,6 +6,7 @@ mod app;
 #[path = "support/kafka.rs"]
 mod kafka;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::sync::Arc;
@@ -59,12 +60,14 @@ fn publish(kafka: &Kafka, name: &str, upload: &str, values: &[&str]) {
 }
 
 fn statuses(kafka: &Kafka, name: &str) -> Vec<StatusRecord> {
-    let partition = TopicPartition { topic: format!("{name}.status").into(), partition: 0 };
+    let (client, topic): (_, Arc<str>) = (kafka.client("test"), format!("{name}.status").into());
     let mut statuses = Vec::new();
     let mut each = |record: sheetstream::record::Record| {
         statuses.extend(record.value.as_deref().and_then(StatusRecord::parse));
     };
-    kafka.client("test").read_all(&partition, &mut each).expect("read");
+    for partition in 0..client.partitions(&topic).expect("the topic is there") {
+        client.read_all(&TopicPartition { topic: topic.clone(), partition }, &mut each).expect("read");
+    }
     statuses
 }
 
@@ -140,6 +143,34 @@ fn a_broker_that_is_away_at_the_start_and_in_the_middle_is_waited_for() {
     publish(&kafka, &name, "a.csv", &["White House,museum", "#EOF rows=3"]);
     let end = wait_for(&kafka, &name, "a.csv", StatusState::Published);
     assert_eq!((end.accounting.written, end.accounting.balances(), end.revision), (3, true, 1));
+    running.stop();
+}
+
+#[test]
+fn partitions_that_are_added_while_it_runs_are_taken_up() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let topology = topology("grows");
+    let name = topology.name.to_string();
+    create_topics(kafka, &name, &["rows", "workbooks", "status", "dead-letters"]);
+    let running = Running::start(topology, kafka.config("run"), &state);
+    publish(kafka, &name, "before.csv", &["Blue House,museum", "#EOF"]);
+    wait_for(kafka, &name, "before.csv", StatusState::Published);
+    for topic in ["status", "rows"] {
+        kafka::add_partitions(&kafka.bootstrap, &format!("{name}.{topic}"), 4);
+    }
+    let rows: Arc<str> = format!("{name}.rows").into();
+    let mut producer = kafka.client("test").producer(ProducerConfig::default());
+    let uploads = ["a.csv", "b.csv", "c.csv", "d.csv", "e.csv", "f.csv"];
+    for upload in uploads {
+        for value in ["Red House,museum", "#EOF"] {
+            producer.send(&rows, None, Some(upload.as_bytes()), Some(value.as_bytes()), &[]).expect("sent");
+        }
+    }
+    producer.flush().expect("acknowledged");
+    let partitions: BTreeSet<i32> =
+        uploads.iter().map(|upload| wait_for(kafka, &name, upload, StatusState::Published).partition).collect();
+    assert!(partitions.len() > 1, "all of them lie in one partition");
     running.stop();
 }
 
@@ -269,6 +300,7 @@ on_the_in_process_broker! {
     without_a_broker_it_ends_at_its_deadline_and_names_the_address,
     a_broker_that_is_away_at_the_start_and_in_the_middle_is_waited_for,
     a_missing_output_topic_is_told_before_anything_is_read,
+    partitions_that_are_added_while_it_runs_are_taken_up,
     a_workbook_that_its_topic_does_not_take_fails_its_upload_only,
     rows_deleted_during_a_stop_fail_their_upload_and_no_other,
     three_topologies_share_a_process_and_the_state_of_two_goes_when_they_are_gone,

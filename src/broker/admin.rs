@@ -23,6 +23,7 @@ use kafka_protocol::messages::{
 use uuid::Uuid;
 
 use super::configs::Configs;
+use super::faults::Operation;
 use super::topics::Topic;
 use super::{NODE, Shared, State, code};
 use crate::kafka::wire::cluster::text;
@@ -102,6 +103,12 @@ fn look_up(
 }
 
 fn described(shared: &Shared, name: &str, topic: &Topic, version: i16) -> MetadataResponseTopic {
+    if shared.faults.is_denied(name, Operation::Describe) {
+        return MetadataResponseTopic::default()
+            .with_name(Some(TopicName(text(name))))
+            .with_error_code(ResponseError::TopicAuthorizationFailed.code())
+            .with_topic_authorized_operations(UNKNOWN_OPERATIONS);
+    }
     let partition = |index: i32| {
         let partition = MetadataResponsePartition::default()
             .with_partition_index(index)

@@ -64,11 +64,23 @@ impl Request {
     }
 }
 
+/// Operations on a topic that may be denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// Seeing that it is there.
+    Describe,
+    /// Reading records.
+    Read,
+    /// Writing records.
+    Write,
+}
+
 /// The script of a broker.
 #[derive(Debug)]
 pub struct Faults {
     rules: Mutex<Vec<Rule>>,
     leaderless: Mutex<BTreeSet<(String, i32)>>,
+    denied: Mutex<BTreeSet<(String, Operation)>>,
     rotten: Mutex<Vec<Vec<u8>>>,
     frozen: watch::Sender<bool>,
 }
@@ -86,6 +98,7 @@ impl Default for Faults {
         Faults {
             rules: Mutex::default(),
             leaderless: Mutex::default(),
+            denied: Mutex::default(),
             rotten: Mutex::default(),
             frozen: watch::Sender::new(false),
         }
@@ -106,6 +119,10 @@ impl Faults {
         } else {
             all.remove(&at)
         };
+    }
+    /// Nobody has the right to `operation` on a topic any more.
+    pub fn deny(&self, topic: &str, operation: Operation) {
+        lock(&self.denied).insert((topic.to_owned(), operation));
     }
     /// From now on records that hold `text` are read with another first letter of it, and the checksum of their batch is as it was.
     pub fn rot(&self, text: &[u8]) {
@@ -148,6 +165,10 @@ impl Faults {
     pub(super) fn is_leaderless(&self, topic: &str, partition: i32) -> bool {
         let leaderless = lock(&self.leaderless);
         !leaderless.is_empty() && leaderless.contains(&(topic.to_owned(), partition))
+    }
+    pub(super) fn is_denied(&self, topic: &str, operation: Operation) -> bool {
+        let denied = lock(&self.denied);
+        !denied.is_empty() && denied.contains(&(topic.to_owned(), operation))
     }
     /// Returns at once unless frozen.
     pub(super) async fn thawed(&self) {

@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
 use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
+use super::faults::Operation;
 use super::log::{Log, Slice};
 use super::topics::Topics;
 use crate::kafka::wire::batch::Batch;
@@ -40,7 +41,11 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 
 /// Answers when there is enough to send, something is wrong, or the client's patience is over.
+/// A throttled fetch is answered at once and without topics (KIP-219).
 pub(super) async fn fetch(shared: &Shared, request: FetchRequest, version: i16, throttle: Duration) -> FetchResponse {
+    if !throttle.is_zero() {
+        return FetchResponse::default().with_throttle_time_ms(i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX));
+    }
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let deadline = Instant::now() + wait;
     let enough = usize::try_from(request.min_bytes).unwrap_or(0);
@@ -49,8 +54,7 @@ pub(super) async fn fetch(shared: &Shared, request: FetchRequest, version: i16, 
         written.as_mut().enable(); // before looking, so that nothing is written unseen
         let look = look(shared, &request, version);
         if look.is_final || look.bytes >= enough || Instant::now() >= deadline {
-            let throttle_ms = i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX);
-            return FetchResponse::default().with_responses(look.topics).with_throttle_time_ms(throttle_ms);
+            return FetchResponse::default().with_responses(look.topics);
         }
         // Over time: one more look, and that is the answer.
         let _ = timeout_at(deadline, written).await;
@@ -108,6 +112,9 @@ fn read(
 ) -> PartitionData {
     let partition = shared.state().topics.partition(topic, wanted.partition).cloned();
     let Some(partition) = partition else { return refused(ResponseError::UnknownTopicOrPartition) };
+    if shared.faults.is_denied(topic, Operation::Read) {
+        return refused(ResponseError::TopicAuthorizationFailed);
+    }
     if shared.faults.is_leaderless(topic, wanted.partition) {
         return refused(ResponseError::NotLeaderOrFollower);
     }

@@ -9,6 +9,7 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use super::api::Call;
 use super::batch::BatchHeader;
+use super::faults::Operation;
 use super::{Shared, State};
 use crate::kafka::wire::cluster::text;
 use crate::record::Offset;
@@ -74,6 +75,9 @@ fn append(
         let partition = state.topics.partition(topic, index).ok_or(ResponseError::UnknownTopicOrPartition)?;
         (partition.clone(), of.configs.max_message_bytes())
     };
+    if shared.faults.is_denied(topic, Operation::Write) {
+        return Err(ResponseError::TopicAuthorizationFailed);
+    }
     if shared.faults.is_leaderless(topic, index) {
         return Err(ResponseError::NotLeaderOrFollower);
     }

@@ -7,6 +7,7 @@ use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::{CreateTopicsRequest, DescribeConfigsRequest, TopicName};
 
 use super::wire::cluster::{Bounds, Cluster, text};
+use super::wire::rights::Resource;
 use super::{Code, KafkaClient, KafkaError};
 use crate::record::{Offset, TopicPartition};
 use crate::transport::TransportError;
@@ -167,7 +168,8 @@ async fn try_create_topic(cluster: &Cluster, wanted: &NewTopic) -> Result<Creati
     if Code(created.error_code) == Code::TOPIC_ALREADY_EXISTS {
         return Ok(Creation::Existed);
     }
-    broker.check::<CreateTopicsRequest>(created.error_code, created.error_message.as_ref())?;
+    let resource = Resource::topic(&wanted.name);
+    broker.check::<CreateTopicsRequest>(created.error_code, created.error_message.as_ref(), resource)?;
     tracing::info!(topic = wanted.name, partitions = wanted.partitions, "topic created");
     Ok(Creation::Created)
 }
@@ -226,7 +228,8 @@ pub(super) async fn topic_configs(
     let answer = broker.call(&request, 4).await?;
     let described = answer.results.into_iter().next();
     let described = described.ok_or_else(|| broker.malformed::<DescribeConfigsRequest>("no topic in the answer"))?;
-    broker.check::<DescribeConfigsRequest>(described.error_code, described.error_message.as_ref())?;
+    let resource = Resource::topic(name);
+    broker.check::<DescribeConfigsRequest>(described.error_code, described.error_message.as_ref(), resource)?;
     let value = |config: kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult| {
         Some((config.name.to_string(), config.value?.to_string()))
     };

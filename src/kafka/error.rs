@@ -22,12 +22,15 @@ impl Code {
     pub(crate) const RECORD_LIST_TOO_LARGE: Code = Code(18);
     pub(crate) const UNKNOWN_MEMBER_ID: Code = Code(25);
     pub(crate) const TOPIC_AUTHORIZATION_FAILED: Code = Code(29);
+    pub(crate) const GROUP_AUTHORIZATION_FAILED: Code = Code(30);
+    pub(crate) const CLUSTER_AUTHORIZATION_FAILED: Code = Code(31);
     pub(crate) const TOPIC_ALREADY_EXISTS: Code = Code(36);
     pub(crate) const OUT_OF_ORDER_SEQUENCE: Code = Code(45);
     pub(crate) const DUPLICATE_SEQUENCE: Code = Code(46);
     pub(crate) const UNKNOWN_PRODUCER_ID: Code = Code(59);
     pub(crate) const INVALID_PRODUCER_EPOCH: Code = Code(47);
     pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = Code(49);
+    pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Code = Code(53);
     pub(crate) const UNKNOWN_TOPIC_ID: Code = Code(100);
     pub(crate) const FENCED_MEMBER_EPOCH: Code = Code(110);
     pub(crate) const STALE_MEMBER_EPOCH: Code = Code(113);
@@ -146,6 +149,14 @@ pub enum KafkaError {
         /// What is wrong and what to do.
         message: String,
     },
+    /// A partition that the broker we asked does not know, or not yet: added ones are known everywhere after a moment.
+    #[error("{partition}: the topic has {count} partitions")]
+    Partition {
+        /// The partition.
+        partition: TopicPartition,
+        /// Partitions of the topic, as that broker knows it.
+        count: i32,
+    },
     /// No leader is known for a partition.
     #[error("{0}: no leader at present")]
     Leaderless(TopicPartition),
@@ -198,7 +209,10 @@ impl KafkaError {
     /// Worth another try, elsewhere or later.
     pub fn is_transient(&self) -> bool {
         match self {
-            KafkaError::Connection { .. } | KafkaError::Silent { .. } | KafkaError::Leaderless(_) => true,
+            KafkaError::Connection { .. }
+            | KafkaError::Silent { .. }
+            | KafkaError::Partition { .. }
+            | KafkaError::Leaderless(_) => true,
             KafkaError::Refused { code, .. } => code.is_transient(),
             KafkaError::Rskafka { transient, .. } => *transient,
             KafkaError::Malformed { .. }
@@ -219,6 +233,7 @@ impl KafkaError {
             KafkaError::Malformed { .. } => "malformed".into(),
             KafkaError::Version { .. } => "version".into(),
             KafkaError::Topic { .. }
+            | KafkaError::Partition { .. }
             | KafkaError::Leaderless(_)
             | KafkaError::OutOfRange { .. }
             | KafkaError::TooLarge { .. }
@@ -242,6 +257,7 @@ impl From<KafkaError> for TransportError {
         match error {
             KafkaError::Connection { .. }
             | KafkaError::Silent { .. }
+            | KafkaError::Partition { .. }
             | KafkaError::Leaderless(_)
             | KafkaError::Deadline { .. }
             | KafkaError::ShutDown

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::wire::cluster::text;
+use super::wire::rights::Resource;
 use super::{Code, KafkaClient, KafkaError};
 use crate::record::TopicPartition;
 use crate::transport::{Fence, GroupEvent, Membership};
@@ -247,7 +248,12 @@ impl Actor {
         let coordinator = self.group.client.cluster.coordinator(&self.group.id).await?;
         let _turn = self.group.shared.turn.lock().await;
         let answer = coordinator.call(request, 1).await?;
-        coordinator.check::<ConsumerGroupHeartbeatRequest>(answer.error_code, answer.error_message.as_ref())?;
+        let resource = Resource::group(&self.group.id).and_topic(self.topics.first().map_or("", |topic| topic));
+        coordinator.check::<ConsumerGroupHeartbeatRequest>(
+            answer.error_code,
+            answer.error_message.as_ref(),
+            resource,
+        )?;
         Ok(answer)
     }
 

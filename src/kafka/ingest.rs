@@ -17,6 +17,7 @@ use super::ingest_buffer::IngestBuffer;
 use super::read_committed::PartitionReader;
 use super::wire::cluster::Cluster;
 use super::wire::connection::FRAME_BYTES_MAX;
+use super::wire::rights::Resource;
 use super::{Code, Isolation, KafkaClient, KafkaError};
 use crate::metrics;
 use crate::record::{Header, Offset, Record, TopicPartition};
@@ -194,7 +195,7 @@ impl RskafkaReader {
         // rskafka itself waits for ever on a socket that stays silent.
         let fetch = connection.fetch_records(at.0, 1..FETCH_BYTES, WAIT.as_millis() as i32);
         let (records, high_watermark) = match timeout(WAIT + limit, fetch).await {
-            Ok(answer) => answer.map_err(trouble).inspect_err(Trouble::count)?,
+            Ok(answer) => answer.map_err(|error| trouble(error, &self.partition.topic)).inspect_err(Trouble::count)?,
             Err(_) => return Err(Trouble::HandOver(format!("the leader was silent for {:?}", WAIT + limit))),
         };
         let mut fetched =
@@ -239,7 +240,7 @@ impl RskafkaReader {
             client.partition_client(topic, self.partition.partition, UnknownTopicHandling::Error).await
         };
         let silent = |_| KafkaError::Rskafka { message: format!("no connection within {limit:?}"), transient: true };
-        timeout(limit, connect).await.map_err(silent)?.map_err(|error| match trouble(error) {
+        timeout(limit, connect).await.map_err(silent)?.map_err(|error| match trouble(error, &self.partition.topic) {
             Trouble::Kafka(error) => error,
             Trouble::HandOver(message) => KafkaError::Rskafka { message, transient: true },
         })
@@ -258,9 +259,10 @@ fn own(RecordAndOffset { record, offset }: RecordAndOffset) -> Record {
 }
 
 /// Sorts rskafka's errors: what it cannot decode it will never decode.
-fn trouble(error: RskafkaError) -> Trouble {
+fn trouble(error: RskafkaError, topic: &str) -> Trouble {
     let refused = |code| {
-        let (address, message) = ("rskafka".into(), String::new());
+        let message = Resource::topic(topic).missing_right("Fetch", code).unwrap_or_default();
+        let address = "rskafka".into();
         Trouble::Kafka(KafkaError::Refused { address, api: "Fetch", code, message })
     };
     match error {

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::admin::topic_configs;
 use super::wire::cluster::{Lane, text};
 use super::wire::connection::Connection;
+use super::wire::rights::Resource;
 use super::{Code, KafkaClient, KafkaError};
 use crate::record::TopicPartition;
 use crate::transport::TransportError;
@@ -100,7 +101,7 @@ impl KafkaClient {
         if Code(found.error_code) == Code::UNKNOWN_TOPIC_OR_PARTITION {
             return Ok(None);
         }
-        broker.check::<MetadataRequest>(found.error_code, None)?;
+        broker.check::<MetadataRequest>(found.error_code, None, Resource::topic(name))?;
         let leaderless = found.partitions.iter().filter(|partition| partition.leader_id.0 < 0);
         let allowed = |operation: i32| {
             let told = found.topic_authorized_operations;
@@ -134,7 +135,7 @@ impl KafkaClient {
         let answer = leader.call(&request, 7).await?;
         let found = answer.topics.first().and_then(|topic| topic.partitions.first());
         let found = found.ok_or_else(|| leader.malformed::<ListOffsetsRequest>("no partition in the answer"))?;
-        leader.check::<ListOffsetsRequest>(found.error_code, None)?;
+        leader.check::<ListOffsetsRequest>(found.error_code, None, Resource::topic(&partition.topic))?;
         Ok((found.timestamp >= 0).then_some(found.timestamp))
     }
 }

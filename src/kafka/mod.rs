@@ -42,19 +42,24 @@ pub struct KafkaConfig {
     pub isolation: Isolation,
     /// Limit of a single request, connecting included.
     pub request_timeout: Duration,
-    /// Limit of one operation with all its retries; past it the operation fails as `Unavailable`.
+    /// Limit of one operation with all its retries; past it the operation fails as `Unavailable`. A service waits for its broker without
+    /// limit, a command does not.
     pub retry_deadline: Duration,
+    /// Limit of a batch on its way to a topic with all its retries, when that is sooner: a topic that takes no writes stops what writes
+    /// to it, and nothing else that shares the thread.
+    pub delivery_timeout: Duration,
 }
 
 impl KafkaConfig {
-    /// The defaults: `read_uncommitted`, 10 s a request, 5 minutes an operation.
+    /// The defaults: `read_uncommitted`, 10 s a request, no limit for an operation, 30 s for a batch on its way.
     pub fn new(bootstrap: impl IntoIterator<Item = impl Into<String>>, client_id: &str) -> KafkaConfig {
         KafkaConfig {
             bootstrap: bootstrap.into_iter().map(Into::into).collect(),
             client_id: client_id.into(),
             isolation: Isolation::default(),
             request_timeout: Duration::from_secs(10),
-            retry_deadline: Duration::from_secs(300),
+            retry_deadline: Duration::MAX,
+            delivery_timeout: Duration::from_secs(30),
         }
     }
 }

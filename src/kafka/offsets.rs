@@ -8,6 +8,7 @@ use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetFetchRequest,
 
 use super::group::Group;
 use super::wire::cluster::text;
+use super::wire::rights::Resource;
 use super::{Code, KafkaError};
 use crate::record::{Offset, TopicPartition};
 use crate::transport::{Committed, Fence, Progress, TransportError};
@@ -71,7 +72,11 @@ impl Group {
         let answered = answer.topics.first().and_then(|topic| topic.partitions.first());
         let answered =
             answered.ok_or_else(|| coordinator.malformed::<OffsetCommitRequest>("no partition in the answer"))?;
-        coordinator.check::<OffsetCommitRequest>(answered.error_code, None)
+        coordinator.check::<OffsetCommitRequest>(
+            answered.error_code,
+            None,
+            Resource::group(&self.id).and_topic(&at.topic),
+        )
     }
 
     async fn fetch(&self, partitions: &[TopicPartition]) -> Result<HashMap<TopicPartition, Committed>, KafkaError> {
@@ -103,10 +108,11 @@ impl Group {
         let answer = coordinator.call(&request, BY_NAME_MAX).await?;
         let group = answer.groups.first();
         let group = group.ok_or_else(|| coordinator.malformed::<OffsetFetchRequest>("no group in the answer"))?;
-        coordinator.check::<OffsetFetchRequest>(group.error_code, None)?;
+        coordinator.check::<OffsetFetchRequest>(group.error_code, None, Resource::group(&self.id))?;
         for topic in &group.topics {
             for answered in &topic.partitions {
-                coordinator.check::<OffsetFetchRequest>(answered.error_code, None)?;
+                let resource = Resource::group(&self.id).and_topic(topic.name.as_str());
+                coordinator.check::<OffsetFetchRequest>(answered.error_code, None, resource)?;
                 let at = TopicPartition { topic: topic.name.as_str().into(), partition: answered.partition_index };
                 if let (Some(committed), 0..) = (by_topic.get_mut(&at), answered.committed_offset) {
                     let next = Offset(answered.committed_offset);

@@ -10,9 +10,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::producer::Deliveries;
+use super::wire::backoff::Backoff;
 use super::wire::batch_builder::{EncodedBatch, ProducerStamp};
 use super::wire::cluster::{Cluster, Lane, text};
 use super::wire::connection::{Connection, Pending};
+use super::wire::rights::Resource;
 use super::{Code, KafkaError};
 use crate::record::TopicPartition;
 
@@ -80,7 +82,8 @@ impl PartitionWriter {
 
     /// Until everything that waits is acknowledged.
     async fn deliver(&mut self) -> Result<(), KafkaError> {
-        let mut backoff = self.cluster.backoff("produce");
+        let config = &self.cluster.config;
+        let mut backoff = Backoff::new("produce", config.retry_deadline.min(config.delivery_timeout));
         loop {
             let before = self.deliveries.records();
             let Err(error) = self.attempt().await else { return Ok(()) };
@@ -158,7 +161,7 @@ impl PartitionWriter {
             .with_producer_epoch(-1);
         let broker = self.cluster.any().await?;
         let answer = broker.call(&request, 5).await?;
-        broker.check::<InitProducerIdRequest>(answer.error_code, None)?;
+        broker.check::<InitProducerIdRequest>(answer.error_code, None, Resource::CLUSTER)?;
         let identity = (answer.producer_id.0, answer.producer_epoch);
         self.identity = Some(identity);
         self.sequence = 0;
@@ -189,6 +192,7 @@ impl PartitionWriter {
         leader: &Connection,
         answer: kafka_protocol::messages::ProduceResponse,
     ) -> Result<(), KafkaError> {
+        leader.throttle(answer.throttle_time_ms);
         let answered = answer.responses.first().and_then(|topic| topic.partition_responses.first());
         let answered = answered.ok_or_else(|| leader.malformed::<ProduceRequest>("no partition in the answer"))?;
         match Code(answered.error_code) {
@@ -198,7 +202,10 @@ impl PartitionWriter {
                 let (topic, limit) = (self.partition.topic.to_string(), "less".into());
                 return Err(KafkaError::TooLarge { topic, bytes, limit });
             }
-            code => leader.check::<ProduceRequest>(code.0, answered.error_message.as_ref())?,
+            code => {
+                let resource = Resource::topic(&self.partition.topic);
+                leader.check::<ProduceRequest>(code.0, answered.error_message.as_ref(), resource)?;
+            }
         }
         self.is_known = true;
         if let Some(Queued { batch, permit }) = self.unacknowledged.pop_front() {

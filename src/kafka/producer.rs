@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::admin::describe_topic;
+use super::admin::{describe_topic, find_topic};
 use super::partition_writer::{PartitionWriter, Queued};
 use super::partitioner::partition_for_key;
 use super::wire::batch_builder::BatchBuilder;
@@ -148,16 +148,19 @@ impl Producer {
         value: Option<&[u8]>,
         headers: &[Header],
     ) -> Result<(), KafkaError> {
-        self.topic(topic)?;
+        let known = self.topic(topic)?.partitions();
+        if partition.is_some_and(|partition| partition >= known) {
+            self.look_for_more_partitions(topic)?;
+        }
         let Producer { client, config, topics, deliveries } = self;
         let Some(lanes) = topics.get_mut(topic) else { return Ok(()) };
         let partition = partition.unwrap_or_else(|| {
             partition_for_key(key.unwrap_or(client.config().client_id.as_bytes()), lanes.partitions())
         });
-        let count = lanes.lanes.len();
+        let count = lanes.partitions();
         let Some(lane) = usize::try_from(partition).ok().and_then(|index| lanes.lanes.get_mut(index)) else {
-            let message = format!("has {count} partitions, and no partition {partition}");
-            return Err(KafkaError::Topic { topic: topic.to_string(), message });
+            let partition = TopicPartition { topic: topic.clone(), partition };
+            return Err(KafkaError::Partition { partition, count });
         };
         let lane = lane.get_or_insert_with(|| {
             let at = TopicPartition { topic: topic.clone(), partition };
@@ -200,6 +203,16 @@ impl Producer {
                 Ok(new.insert(TopicLanes { record_bytes_max, batch_bytes, lanes }))
             }
         }
+    }
+    /// Partitions may have been added since the topic was described.
+    fn look_for_more_partitions(&mut self, topic: &Arc<str>) -> Result<(), KafkaError> {
+        let found = self.client.block_on(find_topic(&self.client.cluster, topic))?;
+        if let (Some(known), Ok(found)) = (self.topics.get_mut(topic), usize::try_from(found))
+            && found > known.lanes.len()
+        {
+            known.lanes.resize_with(found, || None);
+        }
+        Ok(())
     }
     /// Leaves nothing behind that a later call would send; limits are asked for again, somebody may have raised them.
     fn give_up(&mut self, error: KafkaError) -> TransportError {

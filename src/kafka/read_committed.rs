@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::wire::batch::Batch;
 use super::wire::cluster::{Cluster, Lane, text};
+use super::wire::rights::Resource;
 use super::{Code, Isolation, KafkaError};
 use crate::record::{Offset, TopicPartition};
 use crate::transport::Fetched;
@@ -31,6 +32,9 @@ pub struct PartitionReader {
     next: Offset,
     topic_id: Option<Uuid>,
     lane: Lane,
+    /// As of the last answer with records; -1 before the first.
+    high_watermark: Offset,
+    log_start: Offset,
 }
 
 impl Drop for PartitionReader {
@@ -48,7 +52,8 @@ impl PartitionReader {
         isolation: Isolation,
     ) -> PartitionReader {
         let lane = cluster.reader_lane();
-        PartitionReader { cluster, partition, isolation, next, topic_id: None, lane }
+        let (high_watermark, log_start) = (Offset(-1), Offset(-1));
+        PartitionReader { cluster, partition, isolation, next, topic_id: None, lane, high_watermark, log_start }
     }
     /// Where the next fetch begins.
     pub fn next(&self) -> Offset {
@@ -82,10 +87,17 @@ impl PartitionReader {
         let request = self.request(by_id.then_some(topic.id), wait);
         let limit = wait + self.cluster.config.request_timeout;
         let answer = leader.call_within(&request, FETCH_VERSION_MAX, limit).await?;
-        leader.check::<FetchRequest>(answer.error_code, None)?;
+        let resource = Resource::topic(&self.partition.topic);
+        leader.check::<FetchRequest>(answer.error_code, None, resource)?;
+        leader.throttle(answer.throttle_time_ms);
         let answered = answer.responses.into_iter().next().and_then(|topic| topic.partitions.into_iter().next());
-        let answered = answered.ok_or_else(|| leader.malformed::<FetchRequest>("no partition in the answer"))?;
-        leader.check::<FetchRequest>(answered.error_code, None)?;
+        let Some(answered) = answered else {
+            if answer.throttle_time_ms > 0 {
+                return Ok(self.nothing_new()); // KIP-219: a throttled fetch is answered without records
+            }
+            return Err(leader.malformed::<FetchRequest>("no partition in the answer"));
+        };
+        leader.check::<FetchRequest>(answered.error_code, None, resource)?;
         Ok(self.accept(answered))
     }
 
@@ -112,14 +124,21 @@ impl PartitionReader {
             .with_topics(vec![topic])
     }
 
+    /// What is known when an answer brings nothing.
+    fn nothing_new(&self) -> Fetched {
+        Fetched {
+            next: self.next,
+            high_watermark: self.high_watermark,
+            log_start: self.log_start,
+            ..Fetched::default()
+        }
+    }
+
     /// Takes an answer in: markers and, when committed records are asked for, those of aborted transactions are passed over without
     /// being gaps.
     fn accept(&mut self, answer: PartitionData) -> Fetched {
-        let mut fetched = Fetched {
-            high_watermark: Offset(answer.high_watermark),
-            log_start: Offset(answer.log_start_offset),
-            ..Fetched::default()
-        };
+        (self.high_watermark, self.log_start) = (Offset(answer.high_watermark), Offset(answer.log_start_offset));
+        let mut fetched = self.nothing_new();
         // Every transaction that was aborted and reaches into this answer, by its first offset.
         let aborted = answer.aborted_transactions.iter().flatten().map(|a| Reverse((a.first_offset, a.producer_id.0)));
         let mut aborted: BinaryHeap<_> = aborted.collect();

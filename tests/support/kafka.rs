@@ -15,8 +15,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
-use kafka_protocol::messages::{DeleteRecordsRequest, TopicName};
+use kafka_protocol::messages::{CreatePartitionsRequest, DeleteRecordsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use sheetstream::broker::{Broker, BrokerConfig};
 use sheetstream::kafka::admin::NewTopic;
@@ -208,6 +209,20 @@ pub fn delete_records(kafka: &Kafka, partition: &TopicPartition, below: i64) {
         let request = DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
         let answer = leader.call(&request, 2).await.expect("answered");
         assert_eq!(answer.topics[0].partitions[0].error_code, 0);
+    });
+}
+
+/// More partitions for a topic, as `kafka-topics --alter` adds them.
+pub fn add_partitions(bootstrap: &str, topic: &str, count: i32) {
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        let cluster = Cluster::new(KafkaConfig::new([bootstrap], "add-partitions"));
+        let topic = CreatePartitionsTopic::default()
+            .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+            .with_count(count)
+            .with_assignments(None);
+        let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
+        let answer = cluster.any().await.expect("connected").call(&request, 3).await.expect("answered");
+        assert_eq!(answer.results[0].error_code, 0);
     });
 }
 

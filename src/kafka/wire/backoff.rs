@@ -69,6 +69,7 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::KafkaConfig;
 
     fn unreachable() -> KafkaError {
         KafkaError::Connection { address: "nowhere:9092".into(), message: "refused".into() }
@@ -87,6 +88,16 @@ mod tests {
         };
         assert_eq!(at, [100, 300, 700, 1_500, 3_100, 5_100, 7_100, 9_100, 11_100]);
         assert!(matches!(last, KafkaError::Deadline { .. }), "{last}");
+    }
+
+    #[test]
+    fn a_service_waits_for_its_broker_however_long_it_is_away() {
+        let deadline = KafkaConfig::new(["nowhere:9092"], "test").retry_deadline;
+        let (mut now, mut backoff) = (Instant::now(), Backoff::new("test", deadline));
+        let day = now + Duration::from_secs(86_400);
+        while now < day {
+            now += backoff.next(now, unreachable()).expect("no limit");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::backoff::Backoff;
 use super::connection::Connection;
 use super::reach::Reach;
+use super::rights::Resource;
 use crate::kafka::{Code, Isolation, KafkaConfig, KafkaError};
 use crate::record::{Offset, TopicPartition};
 
@@ -52,8 +53,7 @@ impl Topic {
     /// Address of the broker that leads `partition`.
     pub(crate) fn leader(&self, partition: &TopicPartition) -> Result<&str, KafkaError> {
         if !(0..self.partitions).contains(&partition.partition) {
-            let message = format!("has {} partitions, and no partition {}", self.partitions, partition.partition);
-            return Err(KafkaError::Topic { topic: self.name.clone(), message });
+            return Err(KafkaError::Partition { partition: partition.clone(), count: self.partitions });
         }
         let leader = self.leaders.get(&partition.partition);
         leader.map(String::as_str).ok_or_else(|| KafkaError::Leaderless(partition.clone()))
@@ -183,7 +183,7 @@ impl Cluster {
             let message = "there is no such topic; create it first".into();
             return Err(KafkaError::Topic { topic: name.into(), message });
         }
-        connection.check::<MetadataRequest>(found.error_code, None)?;
+        connection.check::<MetadataRequest>(found.error_code, None, Resource::topic(name))?;
         let leader = |p: &kafka_protocol::messages::metadata_response::MetadataResponsePartition| {
             Some((p.partition_index, address.get(&p.leader_id.0)?.clone()))
         };
@@ -206,7 +206,11 @@ impl Cluster {
         partition: &TopicPartition,
         lane: Lane,
     ) -> Result<(Arc<Connection>, Arc<Topic>), KafkaError> {
-        let topic = self.topic(&partition.topic).await?;
+        let mut topic = self.topic(&partition.topic).await?;
+        if partition.partition >= topic.partitions {
+            self.forget_topic(&topic.name); // partitions may have been added since the topic was last seen
+            topic = self.topic(&partition.topic).await?;
+        }
         let connected = match topic.leader(partition) {
             Ok(address) => self.connect(address, lane).await,
             Err(error) => Err(error),
@@ -274,7 +278,7 @@ impl Cluster {
         let answer = leader.call(&request, 7).await?;
         let found = answer.topics.first().and_then(|topic| topic.partitions.first());
         let found = found.ok_or_else(|| leader.malformed::<ListOffsetsRequest>("no partition in the answer"))?;
-        leader.check::<ListOffsetsRequest>(found.error_code, None)?;
+        leader.check::<ListOffsetsRequest>(found.error_code, None, Resource::topic(&partition.topic))?;
         Ok(Offset(found.offset))
     }
 
@@ -302,7 +306,8 @@ impl Cluster {
         let found = answer.coordinators.first();
         let found =
             found.ok_or_else(|| connection.malformed::<FindCoordinatorRequest>("no coordinator in the answer"))?;
-        connection.check::<FindCoordinatorRequest>(found.error_code, found.error_message.as_ref())?;
+        let resource = Resource::group(group);
+        connection.check::<FindCoordinatorRequest>(found.error_code, found.error_message.as_ref(), resource)?;
         let address = format!("{}:{}", found.host, found.port);
         lock(&self.coordinators).insert(group.into(), address.clone());
         Ok(address)

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -15,10 +15,11 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::cluster::text;
 use super::reach::Reach;
+use super::rights::Resource;
 use crate::kafka::{Code, KafkaError};
 use crate::metrics;
 
@@ -47,6 +48,21 @@ pub struct Connection {
     next: AtomicI32,
     reach: Arc<Reach>,
     versions: HashMap<i16, (i16, i16)>,
+    quiet: Quiet,
+}
+
+/// Until when the broker serves nothing more on a connection: it said so in an answer (KIP-219).
+#[derive(Clone, Debug, Default)]
+struct Quiet(Arc<Mutex<Option<Instant>>>);
+
+impl Quiet {
+    fn until(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn extend(&self, until: Instant) {
+        let mut quiet = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *quiet = (*quiet).max(Some(until));
+    }
 }
 
 impl Drop for Connection {
@@ -80,13 +96,14 @@ impl Connection {
             next: 1.into(),
             reach: reach.clone(),
             versions: HashMap::new(),
+            quiet: Quiet::default(),
         };
         // Version 3 is served by every broker since 2.4.
         let hello = ApiVersionsRequest::default()
             .with_client_software_name(text("sheetstream"))
             .with_client_software_version(text(env!("CARGO_PKG_VERSION")));
         let answer = connection.send(&hello, 3, limit).await?.answer().await?;
-        connection.check::<ApiVersionsRequest>(answer.error_code, None)?;
+        connection.check::<ApiVersionsRequest>(answer.error_code, None, Resource::CLUSTER)?;
         connection.versions = answer.api_keys.iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect();
         Ok(connection)
     }
@@ -134,14 +151,28 @@ impl Connection {
             ours: format!("{} to {}", ours.start(), ours.end()),
         })
     }
-    /// Turns an error code of an answer to `R` into an error.
-    pub fn check<R: Request>(&self, code: i16, message: Option<&StrBytes>) -> Result<(), KafkaError> {
+    /// Turns an error code of an answer to `R` into an error; one about rights says which right on `resource` is missing.
+    pub fn check<R: Request>(
+        &self,
+        code: i16,
+        message: Option<&StrBytes>,
+        resource: Resource<'_>,
+    ) -> Result<(), KafkaError> {
         Code::check(code).map_err(|code| {
             let api = api_name::<R>();
             metrics::kafka_request_errors(api, &code.name()).inc();
-            let message = message.map(ToString::to_string).unwrap_or_default();
+            let said = message.map(ToString::to_string).unwrap_or_default();
+            let message = resource.missing_right(api, code).unwrap_or(said);
             KafkaError::Refused { address: self.address.to_string(), api, code, message }
         })
+    }
+    /// Obeys the `throttle_time_ms` of an answer: for that long nothing is sent on this connection, and no answer is missed.
+    pub fn throttle(&self, throttle_time_ms: i32) {
+        let throttle = Duration::from_millis(u64::try_from(throttle_time_ms).unwrap_or(0));
+        if !throttle.is_zero() {
+            tracing::debug!(address = %self.address, ?throttle, "a quota of the broker slows this client down");
+            self.quiet.extend(Instant::now() + throttle);
+        }
     }
     /// An answer to `R` that is not what it must be.
     pub fn malformed<R: Request>(&self, message: impl ToString) -> KafkaError {
@@ -149,6 +180,9 @@ impl Connection {
     }
 
     async fn send<R: Request>(&self, request: &R, version: i16, limit: Duration) -> Result<Pending<R>, KafkaError> {
+        if let Some(quiet) = self.quiet.until() {
+            sleep_until(quiet).await;
+        }
         let correlation = self.next.fetch_add(1, Ordering::Relaxed);
         metrics::kafka_requests(api_name::<R>()).inc();
         let header = RequestHeader::default()
@@ -166,6 +200,7 @@ impl Connection {
             version,
             limit,
             until: Instant::now() + limit,
+            quiet: self.quiet.clone(),
             request: PhantomData,
         };
         match timeout_at(pending.until, self.outgoing.send(Outgoing { correlation, frame, answer })).await {
@@ -185,6 +220,7 @@ pub struct Pending<R> {
     version: i16,
     limit: Duration,
     until: Instant,
+    quiet: Quiet,
     request: PhantomData<fn() -> R>,
 }
 
@@ -196,10 +232,17 @@ impl<R: Request> Pending<R> {
         self.reach.note(api_name::<R>(), answered)
     }
     async fn wait(&mut self) -> Result<R::Response, KafkaError> {
-        let mut frame = match timeout_at(self.until, &mut self.answered).await {
-            Ok(Ok(frame)) => frame,
-            Ok(Err(_)) => return Err(self.closed()),
-            Err(_) => return Err(self.silent()),
+        let mut frame = loop {
+            match timeout_at(self.until, &mut self.answered).await {
+                Ok(Ok(frame)) => break frame,
+                Ok(Err(_)) => return Err(self.closed()),
+                Err(_) => {
+                    match self.quiet.until().map(|quiet| quiet + self.limit).filter(|until| *until > self.until) {
+                        Some(later) => self.until = later, // an answer before it said that the broker is quiet for a while
+                        None => return Err(self.silent()),
+                    }
+                }
+            }
         };
         ResponseHeader::decode(&mut frame, R::Response::header_version(self.version))
             .and_then(|_| R::Response::decode(&mut frame, self.version))

@@ -7,3 +7,4 @@ pub mod cluster;
 pub mod compression;
 pub mod connection;
 pub mod reach;
+pub mod rights;
