@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use arrow::array::{Array, Float64Array, StringArray};
+use arrow_array::{Array, Float64Array, StringArray};
 use serde::{Deserialize, Serialize};
 
 use super::{SheetKey, TemplatePart};

@@ -10,7 +10,7 @@ pub mod select;
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow_schema::{Schema, SchemaRef};
 
 use crate::processor::{ProcessError, Processor};
 use crate::record::{ColumnType, Reason, Rejection, RowBatch};

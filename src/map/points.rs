@@ -1,6 +1,6 @@
 //! The points of a batch, row by row, from wherever their coordinates stand.
 
-use arrow::array::{Array, Float64Array, RecordBatch, StringArray};
+use arrow_array::{Array, Float64Array, RecordBatch, StringArray};
 
 use super::{geometry, number};
 use crate::record::Rejection;

@@ -1,7 +1,9 @@
 //! Batches for the tests of maps, and a look at what became of them.
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Float64Type, Schema};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 
 use super::*;
 use crate::record::{Offset, RawRows, RowKey, UploadId};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::AsArray;
+use arrow_array::cast::AsArray;
 use bytes::Bytes;
 use proptest::prelude::*;
 
