@@ -142,6 +142,12 @@ pub enum TransportError {
     /// Another member owns the task: drop it and commit nothing.
     #[error("fenced: {0}")]
     Fenced(String),
+    /// Another process runs under our instance id: this one ends.
+    #[error("{0}")]
+    Replaced(String),
+    /// The broker does not take our time; worth another try once a clock was set.
+    #[error("clock: {0}")]
+    Clock(String),
     /// The broker cannot be reached or did not answer within the deadline; worth another try.
     #[error("broker unreachable: {0}")]
     Unavailable(String),

@@ -171,6 +171,17 @@ fn a_partition_that_is_added_is_found_by_clients_that_knew_the_topic_before() {
 }
 
 #[test]
+fn a_clock_that_the_broker_does_not_take_is_named() {
+    let broker = broker(BrokerConfig::default());
+    let client = client(&broker);
+    let rows = topic(&client);
+    broker.faults().script(Request::Produce, 0, 1, Fault::Refuse(32)); // INVALID_TIMESTAMP
+    let error = send(&client, &rows, &["from the future"]);
+    assert!(matches!(&error, Err(TransportError::Clock(why)) if why.contains("NTP")), "{error:?}");
+    send(&client, &rows, &["by a clock that was set"]).expect("acknowledged");
+}
+
+#[test]
 fn a_missing_right_is_named_with_its_resource_and_operation() {
     for (operation, said) in [
         (Operation::Describe, "--operation Describe --topic rows"),

@@ -12,12 +12,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest, ProduceRequest, ProducerId, TopicName,
-    TransactionalId,
+    ConsumerGroupHeartbeatRequest, EndTxnRequest, FindCoordinatorRequest, GroupId, InitProducerIdRequest,
+    ProduceRequest, ProducerId, TopicName, TransactionalId,
 };
 use kafka_protocol::protocol::StrBytes;
 use sheetstream::kafka::admin::{Creation, NewTopic};
-use sheetstream::kafka::group::GroupMember;
+use sheetstream::kafka::group::{GroupMember, Instance};
 use sheetstream::kafka::ingest::{self, BUFFER_BYTES_MAX, IngestHandle};
 use sheetstream::kafka::outbox::KafkaOutbox;
 use sheetstream::kafka::producer::ProducerConfig;
@@ -94,11 +94,40 @@ struct Obedient {
     member: GroupMember,
     held: BTreeSet<TopicPartition>,
     fence: Fence,
+    ended: Option<TransportError>,
+}
+
+/// A process that has the name `name` in its groups.
+fn process(name: &str, former: Option<Uuid>) -> Instance {
+    Instance { name: name.to_owned(), incarnation: Uuid::new_v4(), former }
+}
+
+/// A process with a name that no other has.
+fn other() -> Instance {
+    process(&Uuid::new_v4().to_string(), None)
+}
+
+/// A heartbeat by hand, as a client that is none of ours sends it, or an operator's tool.
+fn heartbeat(kafka: &Kafka, group: &str, member: &str, epoch: i32, instance: Option<&str>, topic: Option<&str>) {
+    let text = |text: &str| StrBytes::from_string(text.to_owned());
+    let request = ConsumerGroupHeartbeatRequest::default()
+        .with_group_id(GroupId(text(group)))
+        .with_member_id(text(member))
+        .with_member_epoch(epoch)
+        .with_instance_id(instance.map(text))
+        .with_rebalance_timeout_ms(60_000)
+        .with_subscribed_topic_names(topic.map(|topic| vec![TopicName(text(topic))]))
+        .with_topic_partitions(topic.map(|_| Vec::new()));
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        let cluster = Cluster::new(kafka.config("console-consumer"));
+        let coordinator = cluster.coordinator(group).await.expect("a coordinator");
+        assert_eq!(coordinator.call(&request, 1).await.expect("answered").error_code, 0);
+    });
 }
 
 impl Obedient {
     fn new(member: GroupMember) -> Obedient {
-        Obedient { member, held: BTreeSet::new(), fence: Fence::default() }
+        Obedient { member, held: BTreeSet::new(), fence: Fence::default(), ended: None }
     }
     fn turn(&mut self) {
         match self.member.next(Duration::from_millis(20)) {
@@ -113,7 +142,10 @@ impl Obedient {
                 self.member.released(&partitions);
             }
             Some(GroupEvent::Lost(partitions)) => self.held.retain(|held| !partitions.contains(held)),
-            Some(GroupEvent::Fatal(error)) => panic!("{error}"),
+            Some(GroupEvent::Fatal(error)) => {
+                self.held.clear();
+                self.ended = Some(error);
+            }
         }
     }
 }
@@ -122,7 +154,8 @@ impl Obedient {
 fn serve(members: &mut [&mut Obedient], done: impl Fn(&[&mut Obedient]) -> bool) {
     let since = std::time::Instant::now();
     while !done(members) {
-        assert!(since.elapsed() < LIMIT, "not settled");
+        let ended: Vec<_> = members.iter().filter_map(|member| member.ended.as_ref()).collect();
+        assert!(since.elapsed() < LIMIT, "not settled; ended: {ended:?}");
         members.iter_mut().for_each(|member| member.turn());
         let held: usize = members.iter().map(|member| member.held.len()).sum();
         let distinct: BTreeSet<_> = members.iter().flat_map(|member| &member.held).collect();
@@ -139,7 +172,7 @@ fn partitions_are_shared_given_up_and_taken_over() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 6, &[]);
     let group = kafka.client("group").group(&group_name(&topic));
-    let join = || Obedient::new(group.join(Uuid::new_v4(), [topic.clone()]));
+    let join = || Obedient::new(group.join(other(), [topic.clone()]));
 
     let mut a = join();
     serve(&mut [&mut a], holds(&[6]));
@@ -159,14 +192,49 @@ fn a_restarted_member_is_given_its_partitions_back_without_a_rebalance() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 4, &[]);
     let group = kafka.client("group").group(&group_name(&topic));
-    let member = Uuid::new_v4();
-    let mut first = Obedient::new(group.join(member, [topic.clone()]));
+    let name = Uuid::new_v4().to_string();
+    let killed = process(&name, None);
+    let mut first = Obedient::new(group.join(killed.clone(), [topic.clone()]));
     serve(&mut [&mut first], holds(&[4]));
     let fence = first.fence.clone();
     drop(first);
-    let mut second = Obedient::new(group.join(member, [topic.clone()]));
+    let mut second = Obedient::new(group.join(process(&name, Some(killed.incarnation)), [topic.clone()]));
     serve(&mut [&mut second], holds(&[4]));
-    assert_eq!(second.fence, fence, "same member, same epoch");
+    assert_eq!(second.fence.epoch, fence.epoch, "same instance, same epoch");
+    assert_ne!(second.fence.member, fence.member, "what the former one still sends is refused");
+    let progress = Progress { next: Offset(0), replay_from: Offset(0) };
+    let refused = group.commit(&at(&topic, 0), progress, &fence);
+    assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
+}
+
+#[test]
+fn the_newer_of_two_processes_with_one_instance_id_takes_the_place_of_the_older() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 4, &[]);
+    let client = kafka.client("group");
+    let mut others = Obedient::new(client.group(&group_name(&topic)).join(other(), [topic.clone()]));
+    let mut older = Obedient::new(client.group(&group_name(&topic)).join(process("twin", None), [topic.clone()]));
+    serve(&mut [&mut others, &mut older], holds(&[2, 2]));
+    let mut newer = Obedient::new(client.group(&group_name(&topic)).join(process("twin", None), [topic.clone()]));
+    serve(&mut [&mut others, &mut older, &mut newer], holds(&[2, 0, 2]));
+    let Some(TransportError::Replaced(why)) = &older.ended else { panic!("{:?}", older.ended) };
+    assert!(why.contains("\"twin\"") && why.contains("--instance-id"), "{why}");
+    assert!(others.ended.is_none() && newer.ended.is_none());
+}
+
+#[test]
+fn a_member_that_is_none_of_ours_is_seen_and_named() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 2, &[]);
+    let name = group_name(&topic);
+    heartbeat(kafka, &name, "stranger", 0, None, Some(&topic));
+    let group = kafka.client("group").group(&name);
+    let mut member = Obedient::new(group.join(other(), [topic.clone()]));
+    let seen = || group.foreign_members().into_iter().map(|foreign| (foreign.client_id, foreign.member_id)).next();
+    serve(&mut [&mut member], |_| seen().is_some());
+    assert_eq!(seen(), Some(("console-consumer".to_owned(), "stranger".to_owned())));
+    let asked = kafka.client("status").foreign_members(&name).expect("described");
+    assert_eq!((asked.len(), asked[0].host.as_str()), (1, "127.0.0.1"));
 }
 
 #[test]
@@ -174,13 +242,10 @@ fn a_member_that_was_put_out_loses_everything_and_comes_back() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 2, &[]);
     let client = kafka.client("group");
-    let id = Uuid::new_v4();
-    let mut member = Obedient::new(client.group(&group_name(&topic)).join(id, [topic.clone()]));
+    let instance = other();
+    let mut member = Obedient::new(client.group(&group_name(&topic)).join(instance.clone(), [topic.clone()]));
     serve(&mut [&mut member], holds(&[2]));
-    // Leaves on the member's behalf: to the broker it is the same one.
-    let mut impostor = Obedient::new(client.group(&group_name(&topic)).join(id, [topic.clone()]));
-    serve(&mut [&mut impostor], holds(&[2]));
-    impostor.member.leave();
+    heartbeat(kafka, &group_name(&topic), &member.fence.member, -1, Some(&instance.name), None); // leaves on its behalf
     let lost = Cell::new(false);
     serve(&mut [&mut member], |members| {
         lost.set(lost.get() || members[0].held.is_empty());
@@ -200,7 +265,7 @@ fn progress_comes_back_as_committed_and_a_reset_is_noticed() {
         |partition| group.fetch_committed([at(&topic, partition)]).expect("fetched")[&at(&topic, partition)].clone();
     assert_eq!(committed(0), Committed::None);
 
-    let mut member = Obedient::new(group.join(Uuid::new_v4(), [topic.clone()]));
+    let mut member = Obedient::new(group.join(other(), [topic.clone()]));
     serve(&mut [&mut member], holds(&[2]));
     let progress = Progress { next: Offset(3), replay_from: Offset(1) };
     group.commit(&at(&topic, 0), progress, &member.fence).expect("committed");
@@ -223,11 +288,11 @@ fn a_former_owners_commit_is_fenced() {
     let topic = kafka.topic("rows", 2, &[]);
     let client = kafka.client("fence");
     let group = client.group(&group_name(&topic));
-    let mut a = Obedient::new(group.join(Uuid::new_v4(), [topic.clone()]));
+    let mut a = Obedient::new(group.join(other(), [topic.clone()]));
     serve(&mut [&mut a], holds(&[2]));
     let former = a.fence.clone();
     // Another handle of the same group, as another process would have it.
-    let mut b = Obedient::new(client.group(&group_name(&topic)).join(Uuid::new_v4(), [topic.clone()]));
+    let mut b = Obedient::new(client.group(&group_name(&topic)).join(other(), [topic.clone()]));
     serve(&mut [&mut a, &mut b], holds(&[1, 1]));
     let (kept, lost) = (a.held.first().expect("one"), b.held.first().expect("one"));
     let progress = Progress { next: Offset(0), replay_from: Offset(0) };
@@ -243,7 +308,7 @@ fn a_missing_topic_is_fatal_to_a_member_and_is_not_created() {
     let Some(kafka) = Kafka::shared() else { return };
     let client = kafka.client("missing");
     let missing: Arc<str> = "no.such.topic".into();
-    let mut member = client.group("group.missing").join(Uuid::new_v4(), [missing.clone()]);
+    let mut member = client.group("group.missing").join(other(), [missing.clone()]);
     assert!(matches!(member.next(LIMIT), Some(GroupEvent::Fatal(TransportError::Topic(_)))));
     let mut reading = Reading::from(&client, at(&missing, 0), 0);
     assert!(matches!(reading.next(), Err(TransportError::Topic(_))));
@@ -594,7 +659,7 @@ fn a_broker_that_is_down_at_the_start_is_waited_for() {
     kafka.kill();
     let client = kafka.client("down");
     let mut reading = Reading::from(&client, at(&topic, 0), 0);
-    let mut member = Obedient::new(client.group("group").join(Uuid::new_v4(), [topic.clone()]));
+    let mut member = Obedient::new(client.group("group").join(other(), [topic.clone()]));
     let written = std::thread::spawn({
         let (client, topic) = (client.clone(), topic.clone());
         move || send(&client, &topic, &["b"])
@@ -613,7 +678,7 @@ fn past_the_deadline_a_broker_is_unavailable() {
     let topic: Arc<str> = "rows".into();
     assert!(matches!(client.bounds(&at(&topic, 0)), Err(TransportError::Unavailable(_))));
     assert!(matches!(Reading::from(&client, at(&topic, 0), 0).next(), Err(TransportError::Unavailable(_))));
-    let mut member = client.group("group").join(Uuid::new_v4(), [topic.clone()]);
+    let mut member = client.group("group").join(other(), [topic.clone()]);
     assert!(matches!(member.next(LIMIT), Some(GroupEvent::Fatal(TransportError::Unavailable(_)))));
 }
 
@@ -641,6 +706,8 @@ fn lines_of_the_console_producer_arrive() {
 on_the_in_process_broker! {
     partitions_are_shared_given_up_and_taken_over,
     a_restarted_member_is_given_its_partitions_back_without_a_rebalance,
+    the_newer_of_two_processes_with_one_instance_id_takes_the_place_of_the_older,
+    a_member_that_is_none_of_ours_is_seen_and_named,
     a_member_that_was_put_out_loses_everything_and_comes_back,
     progress_comes_back_as_committed_and_a_reset_is_noticed,
     a_former_owners_commit_is_fenced,

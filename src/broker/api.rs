@@ -8,6 +8,7 @@ use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatu
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
+use super::faults::Fault;
 use super::frame::{Frame, FrameError};
 use super::{Shared, admin, classic_group, consumer_group, fetch, groups, offsets, produce, transactions};
 use crate::kafka::wire::cluster::text;
@@ -63,6 +64,8 @@ pub(super) struct Call {
     frame: Frame,
     header: RequestHeader,
     pub throttle: Duration,
+    /// Error code that Produce answers with on purpose.
+    pub refusal: Option<i16>,
 }
 
 impl Call {
@@ -102,7 +105,9 @@ fn write<R: Encodable>(frame: &Frame, version: i16, response: &R) -> Result<Byte
 }
 
 /// Serves one request. An error closes the connection.
-pub(super) async fn answer(shared: &Shared, mut frame: Frame, throttle: Duration) -> Result<Answer, FrameError> {
+pub(super) async fn answer(shared: &Shared, mut frame: Frame, fault: Option<Fault>) -> Result<Answer, FrameError> {
+    let throttle = if let Some(Fault::Throttle(throttle)) = fault { throttle } else { Duration::ZERO };
+    let refusal = if let Some(Fault::Refuse(code)) = fault { Some(code) } else { None };
     let served = SERVED.iter().find(|(api, _, _)| *api == frame.api);
     let is_served = served.is_some_and(|(_, min, max)| (*min..=*max).contains(&frame.version));
     if !is_served || (frame.api == ApiKey::Produce && frame.version < 3) {
@@ -114,7 +119,7 @@ pub(super) async fn answer(shared: &Shared, mut frame: Frame, throttle: Duration
         return Ok(Answer { frame: Some(write(&frame, 0, &response)?), throttle });
     }
     let header = frame.header()?;
-    let mut call = Call { frame, header, throttle };
+    let mut call = Call { frame, header, throttle, refusal };
     let frame = dispatch(shared, &mut call).await?;
     Ok(Answer { frame, throttle: call.throttle })
 }

@@ -159,6 +159,9 @@ impl ConsumerGroup {
         let owned: Option<BTreeSet<Slot>> = request.topic_partitions.as_ref().map(|topics| {
             topics.iter().flat_map(|topic| topic.partitions.iter().map(|index| (topic.topic_id, *index))).collect()
         });
+        if request.member_epoch != JOIN {
+            self.check_instance(&id, request)?;
+        }
         match request.member_epoch {
             LEAVE => {
                 self.members.remove(&id).ok_or(ResponseError::UnknownMemberId)?;
@@ -209,7 +212,7 @@ impl ConsumerGroup {
         client_id: &str,
         now: Instant,
     ) -> Result<(), ResponseError> {
-        if self.members.contains_key(id) {
+        if self.members.contains_key(id) && request.instance_id.is_none() {
             return Ok(());
         }
         let mut member = Member {
@@ -243,6 +246,16 @@ impl ConsumerGroup {
         }
         self.members.insert(id.to_owned(), member);
         Ok(())
+    }
+    /// Whoever names an instance must be its member.
+    fn check_instance(&self, id: &str, request: &ConsumerGroupHeartbeatRequest) -> Result<(), ResponseError> {
+        let Some(instance) = request.instance_id.as_deref() else { return Ok(()) };
+        let holder = self.members.iter().find(|(_, member)| member.instance.as_deref() == Some(instance));
+        match holder {
+            None => Err(ResponseError::UnknownMemberId),
+            Some((holder, _)) if holder != id => Err(ResponseError::FencedInstanceId),
+            Some(_) => Ok(()),
+        }
     }
     /// The answer to the heartbeat before may have been lost: then the member is one epoch behind, and holds nothing that it may not.
     fn check_epoch(&self, id: &str, epoch: i32, owned: Option<&BTreeSet<Slot>>) -> Result<(), ResponseError> {

@@ -15,6 +15,8 @@ use super::lock;
 pub enum Fault {
     /// The request is obeyed, and its answer says that the client is throttled for this long (Produce and Fetch).
     Throttle(Duration),
+    /// The request is refused with this error code, and nothing is done (Produce).
+    Refuse(i16),
     /// The request is obeyed, and the connection is closed instead of an answer.
     DropAnswer,
     /// The request is obeyed at once and answered late.

@@ -28,7 +28,10 @@ pub(super) fn produce(shared: &Shared, call: &mut Call, request: ProduceRequest)
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
             let records = data.records.unwrap_or_default();
-            let written = append(shared, &topic.name, data.index, records, version >= IMPLICIT_VERSION);
+            let written = match call.refusal.and_then(ResponseError::try_from_code) {
+                Some(refusal) => Err(refusal),
+                None => append(shared, &topic.name, data.index, records, version >= IMPLICIT_VERSION),
+            };
             let answer = PartitionProduceResponse::default().with_index(data.index).with_log_append_time_ms(-1);
             partitions.push(match written {
                 Ok((base, start)) => {

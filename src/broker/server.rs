@@ -64,16 +64,12 @@ async fn converse(mut socket: TcpStream, shared: &Arc<Shared>) -> io::Result<()>
         if fault == Some(Fault::Silence) {
             return std::future::pending().await;
         }
-        let throttle = match fault {
-            Some(Fault::Throttle(throttle)) => throttle,
-            _ => Duration::ZERO,
-        };
-        let answer = api::answer(shared, frame, throttle).await.map_err(io::Error::other)?;
+        let answer = api::answer(shared, frame, fault).await.map_err(io::Error::other)?;
         shared.faults.thawed().await;
         match fault {
             Some(Fault::DropAnswer) => return Ok(()),
             Some(Fault::LateAnswer(late)) => sleep(late).await,
-            Some(Fault::Throttle(_) | Fault::Silence | Fault::SlowBytes { .. }) | None => (),
+            Some(Fault::Throttle(_) | Fault::Refuse(_) | Fault::Silence | Fault::SlowBytes { .. }) | None => (),
         }
         if let Some(bytes) = answer.frame {
             match fault {

@@ -23,7 +23,7 @@ pub enum Exit {
     DataRejected = 65,
     /// The broker cannot be reached (`EX_UNAVAILABLE`).
     Unavailable = 69,
-    /// The state directory cannot be had (`EX_CANTCREAT`).
+    /// The state directory cannot be had, or another process has taken our name (`EX_CANTCREAT`).
     State = 73,
     /// Reading or writing failed (`EX_IOERR`).
     Io = 74,
@@ -96,7 +96,9 @@ fn transport(error: &TransportError) -> Option<Exit> {
         TransportError::Unavailable(_) => Some(Exit::Unavailable),
         TransportError::Unauthorised(_) => Some(Exit::Unauthorised),
         TransportError::Topic(_) => Some(Exit::Config),
+        TransportError::Replaced(_) => Some(Exit::State),
         TransportError::Fenced(_)
+        | TransportError::Clock(_)
         | TransportError::TooLarge(_)
         | TransportError::OutOfRange { .. }
         | TransportError::Failed(_) => None,

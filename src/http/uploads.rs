@@ -248,9 +248,10 @@ pub(super) fn broker_problem(error: &TransportError) -> Problem {
             let detail = format!("{error}; a row is larger than the topic takes");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "row-too-large", detail).in_field("file")
         }
-        TransportError::Unavailable(_) => Problem::unavailable("broker", error.to_string()),
+        TransportError::Unavailable(_) | TransportError::Clock(_) => Problem::unavailable("broker", error.to_string()),
         TransportError::Topic(_) => Problem::unavailable("topic", error.to_string()).retry_after(30),
         TransportError::Fenced(_)
+        | TransportError::Replaced(_)
         | TransportError::Unauthorised(_)
         | TransportError::OutOfRange { .. }
         | TransportError::Failed(_) => Problem::new(StatusCode::BAD_GATEWAY, "broker", error.to_string()),

@@ -24,15 +24,19 @@ impl Code {
     pub(crate) const TOPIC_AUTHORIZATION_FAILED: Code = Code(29);
     pub(crate) const GROUP_AUTHORIZATION_FAILED: Code = Code(30);
     pub(crate) const CLUSTER_AUTHORIZATION_FAILED: Code = Code(31);
+    pub(crate) const INVALID_TIMESTAMP: Code = Code(32);
+    pub(crate) const UNSUPPORTED_VERSION: Code = Code(35);
     pub(crate) const TOPIC_ALREADY_EXISTS: Code = Code(36);
     pub(crate) const OUT_OF_ORDER_SEQUENCE: Code = Code(45);
     pub(crate) const DUPLICATE_SEQUENCE: Code = Code(46);
     pub(crate) const UNKNOWN_PRODUCER_ID: Code = Code(59);
+    pub(crate) const FENCED_INSTANCE_ID: Code = Code(82);
     pub(crate) const INVALID_PRODUCER_EPOCH: Code = Code(47);
     pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = Code(49);
     pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Code = Code(53);
     pub(crate) const UNKNOWN_TOPIC_ID: Code = Code(100);
     pub(crate) const FENCED_MEMBER_EPOCH: Code = Code(110);
+    pub(crate) const UNRELEASED_INSTANCE_ID: Code = Code(111);
     pub(crate) const STALE_MEMBER_EPOCH: Code = Code(113);
 
     /// `Ok` for 0.
@@ -182,6 +186,26 @@ pub enum KafkaError {
         /// `max.message.bytes` of the topic, or "less".
         limit: String,
     },
+    /// Another process has joined a group under our instance id.
+    #[error(
+        "another process joined group {group} as instance \"{instance}\" and took our place: give each process an --instance-id of its own"
+    )]
+    Replaced {
+        /// The group.
+        group: String,
+        /// The name.
+        instance: String,
+    },
+    /// A broker does not take the time of our records.
+    #[error(
+        "{topic}: the broker refuses records of this machine's time, {time_ms} ms since 1970: the clock of this machine and that of the broker are further apart than the topic's message.timestamp.after.max.ms and message.timestamp.before.max.ms allow; set the clocks by NTP, `sheetstream doctor` compares them"
+    )]
+    Clock {
+        /// Topic.
+        topic: String,
+        /// Our time when it was refused, in milliseconds since 1970.
+        time_ms: i64,
+    },
     /// rskafka's words for any of the above.
     #[error("rskafka: {message}")]
     Rskafka {
@@ -220,6 +244,8 @@ impl KafkaError {
             | KafkaError::Topic { .. }
             | KafkaError::OutOfRange { .. }
             | KafkaError::TooLarge { .. }
+            | KafkaError::Replaced { .. }
+            | KafkaError::Clock { .. }
             | KafkaError::Deadline { .. }
             | KafkaError::ShutDown => false,
         }
@@ -237,6 +263,8 @@ impl KafkaError {
             | KafkaError::Leaderless(_)
             | KafkaError::OutOfRange { .. }
             | KafkaError::TooLarge { .. }
+            | KafkaError::Replaced { .. }
+            | KafkaError::Clock { .. }
             | KafkaError::Rskafka { .. }
             | KafkaError::Deadline { .. }
             | KafkaError::ShutDown => "other".into(),
@@ -267,6 +295,8 @@ impl From<KafkaError> for TransportError {
             KafkaError::Refused { code, .. } if code.is_transient() => TransportError::Unavailable(text),
             KafkaError::Topic { .. } => TransportError::Topic(text),
             KafkaError::TooLarge { .. } => TransportError::TooLarge(text),
+            KafkaError::Replaced { .. } => TransportError::Replaced(text),
+            KafkaError::Clock { .. } => TransportError::Clock(text),
             KafkaError::OutOfRange { at, start, end, partition } => TransportError::OutOfRange {
                 at,
                 log_start: start,

@@ -44,7 +44,7 @@ impl Group {
                 Err(error) => error,
             };
             if error.code() == Some(Code::STALE_MEMBER_EPOCH)
-                && let Some(renewed) = self.shared.renewed(partition, &fence)
+                && let Some(renewed) = self.membership.renewed(partition, &fence)
             {
                 fence = renewed; // brokers before 4.3 take the newest epoch only
                 continue;
@@ -67,7 +67,7 @@ impl Group {
             .with_member_id(text(&fence.member))
             .with_generation_id_or_member_epoch(fence.epoch)
             .with_topics(vec![topic]);
-        let _turn = self.shared.turn.lock().await;
+        let _turn = self.membership.turn.lock().await;
         let answer = coordinator.call(&request, BY_NAME_MAX).await?;
         let answered = answer.topics.first().and_then(|topic| topic.partitions.first());
         let answered =

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProducerId
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::producer::Deliveries;
+use super::producer::{Deliveries, now_ms};
 use super::wire::backoff::Backoff;
 use super::wire::batch_builder::{EncodedBatch, ProducerStamp};
 use super::wire::cluster::{Cluster, Lane, text};
@@ -201,6 +201,9 @@ impl PartitionWriter {
                 let bytes = self.unacknowledged.front().map_or(0, |queued| queued.batch.bytes().len());
                 let (topic, limit) = (self.partition.topic.to_string(), "less".into());
                 return Err(KafkaError::TooLarge { topic, bytes, limit });
+            }
+            Code::INVALID_TIMESTAMP => {
+                return Err(KafkaError::Clock { topic: self.partition.topic.to_string(), time_ms: now_ms() });
             }
             code => {
                 let resource = Resource::topic(&self.partition.topic);

@@ -7,8 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
+use uuid::Uuid;
 
-use crate::kafka::group::{Group, GroupMember};
+use crate::kafka::group::{Group, GroupMember, Instance};
 use crate::kafka::outbox::KafkaOutbox;
 use crate::kafka::{KafkaClient, ingest};
 use crate::metrics;
@@ -179,13 +180,18 @@ struct StateCleanup {
 impl Manager {
     /// Checks the topics and joins every topology's group.
     fn join(&mut self, topologies: Vec<Topology>, config: &StreamsConfig) -> Result<(), StreamsError> {
+        let incarnation = Uuid::new_v4();
+        let instance = Instance {
+            name: member::instance_name(config.instance_id.as_deref(), &config.state_dir),
+            incarnation,
+            former: member::succeed(&config.state_dir, incarnation).map_err(StateError::Io)?,
+        };
         for topology in topologies {
             let partition_count = check_topics(&self.client, &topology)?;
             let group = self.client.group(&topology.name);
-            let member = member::member_id(&topology.name, config.instance_id.as_deref(), &config.state_dir);
-            info!(topology = %topology.name, hash = %topology.hash, %member, "joining");
+            info!(topology = %topology.name, hash = %topology.hash, instance = instance.name, "joining");
             self.applications.push(Application {
-                member: group.join(member, [topology.source.topic.clone()]),
+                member: group.join(instance.clone(), [topology.source.topic.clone()]),
                 topology: Arc::new(topology),
                 group,
                 fence: Fence::default(),
@@ -397,7 +403,9 @@ fn release(app: &mut Application, id: &TaskId) {
 fn after(error: &TaskError) -> Option<Duration> {
     match error {
         TaskError::Transport(TransportError::Fenced(_)) => Some(RETRY), // the group says soon whether it is still ours
-        TaskError::Transport(TransportError::Unavailable(_) | TransportError::OutOfRange { .. }) => Some(RETRY),
+        TaskError::Transport(
+            TransportError::Unavailable(_) | TransportError::Clock(_) | TransportError::OutOfRange { .. },
+        ) => Some(RETRY),
         TaskError::Transport(_) | TaskError::Process(_) => None,
         TaskError::State(StateError::Damaged(_)) => Some(Duration::ZERO),
         TaskError::State(StateError::DiskFull(_)) => Some(5 * RETRY),

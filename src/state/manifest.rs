@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::StateError;
 use super::keys::STATE_FORMAT;
 use super::lock::LOCK;
+use super::member::INCARNATION;
 
 /// Name of the index's directory.
 pub(super) const INDEX: &str = "index";
@@ -111,7 +112,7 @@ impl Manifest {
         let bytes = match std::fs::read(dir.join(MANIFEST)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let begun = [LOCK, MANIFEST_NEW, "lost+found"];
+                let begun = [LOCK, MANIFEST_NEW, INCARNATION, "lost+found"];
                 return match stranger(dir, |name| begun.iter().any(|ours| name == *ours))? {
                     Some(name) => Err(unusable(dir, format!("is not ours: it holds {name:?} and no {MANIFEST}"))),
                     None => Ok(Found::Nothing),
@@ -120,7 +121,7 @@ impl Manifest {
             Err(error) => return Err(unusable(dir, format!("{MANIFEST} cannot be read: {error}"))),
         };
         let Some(json) = intact(&bytes) else {
-            let ours = [LOCK, MANIFEST, MANIFEST_NEW, INDEX, PAGES, "lost+found"];
+            let ours = [LOCK, MANIFEST, MANIFEST_NEW, INCARNATION, INDEX, PAGES, "lost+found"];
             let known = |name: &OsString| ours.iter().any(|ours| name == *ours) || is_bad(name);
             return match stranger(dir, known)? {
                 Some(name) => {

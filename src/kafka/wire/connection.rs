@@ -48,6 +48,8 @@ pub struct Connection {
     next: AtomicI32,
     reach: Arc<Reach>,
     versions: HashMap<i16, (i16, i16)>,
+    /// Levels of the cluster's finalised features.
+    features: HashMap<String, i16>,
     quiet: Quiet,
 }
 
@@ -96,6 +98,7 @@ impl Connection {
             next: 1.into(),
             reach: reach.clone(),
             versions: HashMap::new(),
+            features: HashMap::new(),
             quiet: Quiet::default(),
         };
         // Version 3 is served by every broker since 2.4.
@@ -104,6 +107,8 @@ impl Connection {
             .with_client_software_version(text(env!("CARGO_PKG_VERSION")));
         let answer = connection.send(&hello, 3, limit).await?.answer().await?;
         connection.check::<ApiVersionsRequest>(answer.error_code, None, Resource::CLUSTER)?;
+        connection.features =
+            answer.finalized_features.iter().map(|f| (f.name.to_string(), f.max_version_level)).collect();
         connection.versions = answer.api_keys.iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect();
         Ok(connection)
     }
@@ -115,6 +120,12 @@ impl Connection {
     /// False once the socket broke or a call timed out.
     pub fn is_open(&self) -> bool {
         !self.outgoing.is_closed()
+    }
+
+    /// Level of a finalised feature of the cluster, 0 for one that is off (KIP-584). A broker serves requests of features that are off, and
+    /// refuses them.
+    pub fn feature(&self, name: &str) -> i16 {
+        self.features.get(name).copied().unwrap_or(0)
     }
 
     /// One request and its answer, in the highest version that both sides speak and that is not above `version_max`.

@@ -1,21 +1,21 @@
-//! Membership in a consumer group by the protocol of KIP-848: the broker assigns, a heartbeat carries what we hold and brings what we should
-//! hold. What the tasks do about it is the runtime's business.
+//! Our membership: a heartbeat carries what we hold and brings what we should hold. What the tasks do about it is the runtime's business.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::consumer_group_heartbeat_response::Assignment;
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId, TopicName};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::wire::cluster::text;
-use super::wire::rights::Resource;
-use super::{Code, KafkaClient, KafkaError};
+use super::super::wire::cluster::text;
+use super::super::wire::rights::Resource;
+use super::super::{Code, KafkaClient, KafkaError};
+use super::{Group, Instance, UNSETTLED, roster};
 use crate::record::TopicPartition;
 use crate::transport::{Fence, GroupEvent, Membership};
 
@@ -26,87 +26,16 @@ const REBALANCE_TIMEOUT: Duration = Duration::from_secs(120);
 const EAGER: Duration = Duration::from_millis(150);
 /// What the coordinator is given to answer a leave, however little time is left.
 const LEAVE_MIN: Duration = Duration::from_millis(500);
-/// How long after a change another one is likely.
-const UNSETTLED: Duration = Duration::from_secs(2);
+/// How often the group is looked over for foreign members while its epoch does not move.
+const ROSTER_EVERY: Duration = Duration::from_secs(30);
+/// Above the heartbeat interval: how long an answer vouches for us, and how long a live former holder of our name has to stop.
+const SLACK: Duration = Duration::from_secs(1);
 
-/// A consumer group: its offsets, and our membership in it if there is one. Cheap to clone.
-#[derive(Clone)]
-pub struct Group {
-    pub(super) client: KafkaClient,
-    pub(super) id: Arc<str>,
-    pub(super) shared: Arc<Shared>,
-}
-
-/// What commits must know of the membership.
-#[derive(Default)]
-pub(super) struct Shared {
-    /// One heartbeat or commit at a time: brokers before 4.3 refuse a commit that crosses a heartbeat which moves the epoch.
-    pub(super) turn: tokio::sync::Mutex<()>,
-    standing: Mutex<Standing>,
-}
-
-#[derive(Default)]
-struct Standing {
-    fence: Fence,
-    /// When the coordinator took us in; `None` outside the group.
-    joined_at: Option<Instant>,
-    /// Epoch under which each partition became ours.
-    since: HashMap<TopicPartition, i32>,
-}
-
-impl Shared {
-    /// The fence of today for a partition that has been ours without a break since `former`.
-    pub(super) fn renewed(&self, partition: &TopicPartition, former: &Fence) -> Option<Fence> {
-        let standing = self.standing();
-        let since = *standing.since.get(partition)?;
-        let unbroken =
-            standing.fence.member == former.member && since <= former.epoch && former.epoch < standing.fence.epoch;
-        unbroken.then(|| standing.fence.clone())
-    }
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl KafkaClient {
-    /// The group `id`; nothing is joined yet.
-    pub fn group(&self, id: &str) -> Group {
-        Group { client: self.clone(), id: id.into(), shared: Arc::default() }
-    }
-}
-
-impl Group {
-    /// True once we have been in the group for long enough to know what is ours, be it nothing.
-    pub fn is_settled(&self) -> bool {
-        self.shared.standing().joined_at.is_some_and(|at| at.elapsed() >= UNSETTLED)
-    }
-
-    /// Joins, or comes back: under the `member` id of a process that died its partitions are ours again at once, without a rebalance.
-    /// Only one process may use a member id at a time (contract 18).
-    ///
-    /// A broker that cannot be reached and topics that are missing come as [`GroupEvent::Fatal`].
-    pub fn join(&self, member: Uuid, topics: impl IntoIterator<Item = Arc<str>>) -> GroupMember {
-        let (events, received) = channel();
-        let (commands, queue) = unbounded_channel();
-        let actor = Actor {
-            group: self.clone(),
-            member: member.to_string(),
-            topics: topics.into_iter().collect(),
-            names: HashMap::new(),
-            epoch: 0,
-            held: BTreeSet::new(),
-            revoking: BTreeSet::new(),
-            target: BTreeSet::new(),
-            told: None,
-            interval: EAGER,
-            unsettled_until: Instant::now(),
-            events,
-            commands: queue,
-        };
-        self.client.handle.spawn(actor.run());
-        GroupMember { events: received, commands, client: self.client.clone() }
-    }
-}
+/// Member epochs with a meaning of their own (KIP-848).
+const JOIN: i32 = 0;
+const LEAVE: i32 = -1;
+/// Leaves the name and what it holds to whoever joins under it next.
+const HAND_OVER: i32 = -2;
 
 /// Our membership. Dropped without [`Membership::leave`] it ends like a crash: the broker keeps our partitions for the session timeout.
 pub struct GroupMember {
@@ -115,9 +44,19 @@ pub struct GroupMember {
     client: KafkaClient,
 }
 
-enum Command {
+pub(super) enum Command {
     Released(BTreeSet<TopicPartition>),
     Leave(Sender<()>),
+}
+
+impl GroupMember {
+    pub(super) fn new(
+        events: Receiver<GroupEvent>,
+        commands: UnboundedSender<Command>,
+        client: KafkaClient,
+    ) -> GroupMember {
+        GroupMember { events, commands, client }
+    }
 }
 
 impl Membership for GroupMember {
@@ -145,12 +84,15 @@ impl Membership for GroupMember {
 }
 
 /// The task that owns the membership.
-struct Actor {
+pub(super) struct Actor {
     group: Group,
+    instance: Instance,
     member: String,
+    /// How often we have joined.
+    joined: u32,
     topics: Vec<Arc<str>>,
     names: HashMap<Uuid, Arc<str>>,
-    /// 0 joins, then what the broker gives.
+    /// [`JOIN`], then what the broker gives.
     epoch: i32,
     /// What is ours, what is being revoked included.
     held: BTreeSet<TopicPartition>,
@@ -158,15 +100,48 @@ struct Actor {
     /// What the broker last said should be ours.
     target: BTreeSet<TopicPartition>,
     /// What we last said is ours; `None` when the broker may not have heard it.
-    told: Option<BTreeSet<TopicPartition>>,
+    reported: Option<BTreeSet<TopicPartition>>,
     interval: Duration,
     unsettled_until: Instant,
+    /// When a holder of our name was put out that may still be running.
+    displaced_at: Option<Instant>,
+    /// When the members of the group are looked at again.
+    roster_at: Instant,
     events: Sender<GroupEvent>,
     commands: UnboundedReceiver<Command>,
 }
 
 impl Actor {
-    async fn run(mut self) {
+    pub(super) fn new(
+        group: Group,
+        instance: Instance,
+        topics: Vec<Arc<str>>,
+        events: Sender<GroupEvent>,
+        commands: UnboundedReceiver<Command>,
+    ) -> Actor {
+        let now = Instant::now();
+        Actor {
+            group,
+            member: roster::member_id(instance.incarnation, 0),
+            instance,
+            joined: 0,
+            topics,
+            names: HashMap::new(),
+            epoch: JOIN,
+            held: BTreeSet::new(),
+            revoking: BTreeSet::new(),
+            target: BTreeSet::new(),
+            reported: None,
+            interval: EAGER,
+            unsettled_until: now,
+            displaced_at: None,
+            roster_at: now + UNSETTLED,
+            events,
+            commands,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
         if let Err(error) = self.keep().await {
             tracing::error!(group = %self.group.id, %error, "membership ended");
             self.send(GroupEvent::Fatal(error.into()));
@@ -175,29 +150,38 @@ impl Actor {
 
     /// Heartbeats until told to leave.
     /// 1. Beat; an answer may revoke, assign or move the epoch.
-    /// 2. Unknown or fenced: everything is lost already; drop it, join anew.
+    /// 2. Unknown or fenced: everything is lost already; drop it, join anew. Our name is another's: give up, or take it over.
     /// 3. Anything else that passes: wait, look for the coordinator again, repeat what we hold.
     /// 4. Wait for the next beat, sooner while things move, at once when something was let go.
     async fn keep(&mut self) -> Result<(), KafkaError> {
         let mut backoff = self.group.client.cluster.backoff("heartbeat");
         loop {
-            match self.beat().await {
+            let beaten = match self.beat().await {
+                Err(error) if error.code() == Some(Code::UNRELEASED_INSTANCE_ID) => self.take_over(error).await,
+                beaten => beaten,
+            };
+            match beaten {
                 Ok(()) => backoff.reset(),
-                Err(error) if self.epoch > 0 && is_put_out(&error) => {
+                Err(error) if error.code() == Some(Code::FENCED_INSTANCE_ID) => return Err(self.replaced()),
+                Err(error) if is_put_out(&error) => {
                     tracing::warn!(group = %self.group.id, %error, "put out of the group; joining anew");
+                    if self.epoch == JOIN {
+                        tokio::time::sleep(EAGER).await;
+                    }
                     self.lose();
                     continue;
                 }
                 Err(error) => {
-                    self.told = None;
+                    self.reported = None;
                     if error.code().is_none_or(Code::is_wrong_broker) {
                         self.group.client.cluster.forget_coordinator(&self.group.id);
                     }
-                    backoff.wait(error).await?;
+                    backoff.wait(self.explain(error)).await?;
                     continue;
                 }
             }
-            let pause = if Instant::now() < self.unsettled_until { EAGER.min(self.interval) } else { self.interval };
+            self.look_around().await;
+            let pause = self.pause();
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(Command::Released(partitions)) => self.release(&partitions),
@@ -213,26 +197,28 @@ impl Actor {
         }
     }
 
+    fn pause(&self) -> Duration {
+        let now = Instant::now();
+        let pause = if now < self.unsettled_until { EAGER.min(self.interval) } else { self.interval };
+        self.waits_for_former().map_or(pause, |until| pause.min(until - now).max(EAGER))
+    }
+
     async fn beat(&mut self) -> Result<(), KafkaError> {
         if self.names.is_empty() {
             self.look_topics_up().await?;
         }
-        let mut request = ConsumerGroupHeartbeatRequest::default()
-            .with_group_id(GroupId(text(&self.group.id)))
-            .with_member_id(text(&self.member))
-            .with_member_epoch(self.epoch)
-            .with_rebalance_timeout_ms(-1);
-        if self.epoch == 0 {
+        let mut request = self.request(self.epoch);
+        if self.epoch == JOIN {
             let names = self.topics.iter().map(|topic| TopicName(text(topic))).collect();
             request = request
                 .with_rebalance_timeout_ms(REBALANCE_TIMEOUT.as_millis() as i32)
                 .with_subscribed_topic_names(Some(names))
                 .with_topic_partitions(Some(vec![]));
-        } else if self.told.as_ref() != Some(&self.held) {
+        } else if self.reported.as_ref() != Some(&self.held) {
             request = request.with_topic_partitions(Some(self.by_topic_id()));
         }
         let answer = self.exchange(&request).await?;
-        self.told = Some(self.held.clone());
+        self.reported = Some(self.held.clone());
         self.interval = Duration::from_millis(answer.heartbeat_interval_ms.max(1) as u64);
         if let Some(assignment) = answer.assignment {
             self.target = self.named(assignment).await?;
@@ -241,12 +227,21 @@ impl Actor {
         Ok(())
     }
 
+    fn request(&self, epoch: i32) -> ConsumerGroupHeartbeatRequest {
+        ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(GroupId(text(&self.group.id)))
+            .with_member_id(text(&self.member))
+            .with_member_epoch(epoch)
+            .with_instance_id(Some(text(&self.instance.name)))
+            .with_rebalance_timeout_ms(-1)
+    }
+
     async fn exchange(
         &self,
         request: &ConsumerGroupHeartbeatRequest,
     ) -> Result<ConsumerGroupHeartbeatResponse, KafkaError> {
         let coordinator = self.group.client.cluster.coordinator(&self.group.id).await?;
-        let _turn = self.group.shared.turn.lock().await;
+        let _turn = self.group.membership.turn.lock().await;
         let answer = coordinator.call(request, 1).await?;
         let resource = Resource::group(&self.group.id).and_topic(self.topics.first().map_or("", |topic| topic));
         coordinator.check::<ConsumerGroupHeartbeatRequest>(
@@ -257,26 +252,30 @@ impl Actor {
         Ok(answer)
     }
 
-    /// Tells what changed. The broker lists a partition only when its former owner has let it go.
+    /// Takes in what changed. The broker lists a partition only when its former owner has let it go.
     fn take(&mut self, epoch: i32) {
-        let assigned: BTreeSet<_> = self.target.difference(&self.held).cloned().collect();
+        let is_waiting = self.waits_for_former().is_some();
+        let assigned: BTreeSet<_> =
+            if is_waiting { BTreeSet::new() } else { self.target.difference(&self.held).cloned().collect() };
         let revoked: BTreeSet<_> = self
             .held
             .iter()
             .filter(|held| !self.target.contains(*held) && !self.revoking.contains(*held))
             .cloned()
             .collect();
-        let (joined, moved) = (self.epoch == 0, self.epoch != epoch);
+        let (joined, moved) = (self.epoch == JOIN, self.epoch != epoch);
         self.epoch = epoch;
         let fence = Fence { member: self.member.clone(), epoch };
         {
-            let mut standing = self.group.shared.standing();
-            standing.fence = fence.clone();
-            standing.joined_at.get_or_insert_with(Instant::now);
-            standing.since.extend(assigned.iter().map(|partition| (partition.clone(), epoch)));
+            let mut present = self.group.membership.present();
+            present.fence = fence.clone();
+            present.joined_at.get_or_insert_with(Instant::now);
+            present.vouched_until = Some(Instant::now() + self.interval + SLACK);
+            present.since.extend(assigned.iter().map(|partition| (partition.clone(), epoch)));
         }
         if joined || moved || !assigned.is_empty() || !revoked.is_empty() {
             self.unsettled_until = Instant::now() + UNSETTLED;
+            self.roster_at = self.roster_at.min(self.unsettled_until);
             tracing::info!(group = %self.group.id, epoch, assigned = assigned.len(), revoked = revoked.len(), held = self.held.len(), "group");
         }
         if !revoked.is_empty() {
@@ -293,37 +292,93 @@ impl Actor {
     }
 
     fn release(&mut self, partitions: &BTreeSet<TopicPartition>) {
-        let mut standing = self.group.shared.standing();
+        let mut present = self.group.membership.present();
         for partition in partitions {
             self.held.remove(partition);
             self.revoking.remove(partition);
-            standing.since.remove(partition);
+            present.since.remove(partition);
         }
         self.unsettled_until = Instant::now() + UNSETTLED;
     }
 
+    /// Outside the group, under a new member id: the broker would take the former one for a member that is behind.
     fn lose(&mut self) {
         let lost = std::mem::take(&mut self.held);
         self.revoking.clear();
         self.target.clear();
-        (self.epoch, self.told) = (0, None);
+        (self.epoch, self.reported) = (JOIN, None);
+        self.joined += 1;
+        self.member = roster::member_id(self.instance.incarnation, self.joined);
         {
-            let mut standing = self.group.shared.standing();
-            standing.joined_at = None;
-            standing.since.clear();
+            let mut present = self.group.membership.present();
+            (present.joined_at, present.vouched_until) = (None, None);
+            present.since.clear();
         }
         if !lost.is_empty() {
             self.send(GroupEvent::Lost(lost));
         }
     }
 
+    /// Another member holds our name: a former process, dead or alive, or we ourselves if the answer to our join was lost. It hands the
+    /// name over, and the next beat joins.
+    async fn take_over(&mut self, refused: KafkaError) -> Result<(), KafkaError> {
+        let members = roster::members(&self.group.client.cluster, &self.group.id).await?;
+        let holds = |instance: &Option<_>| instance.as_ref().is_some_and(|held| *held == text(&self.instance.name));
+        let Some(holder) = members.into_iter().find(|member| holds(&member.instance_id)) else { return Err(refused) };
+        let request = self.request(HAND_OVER).with_member_id(holder.member_id.clone());
+        self.exchange(&request).await?;
+        let is_dead = [Some(self.instance.incarnation), self.instance.former].into_iter().flatten();
+        if !is_dead.into_iter().any(|process| roster::is_of(&holder.member_id, process)) {
+            let (group, instance) = (&self.group.id, &self.instance.name);
+            tracing::warn!(%group, instance, holder = %holder.member_id, host = %holder.client_host, "another process runs under our instance id, or died just now; it stops and we go on in its place");
+            self.displaced_at = Some(Instant::now());
+        }
+        self.beat().await
+    }
+    /// Until when a former holder of our name may not have noticed yet that it is replaced.
+    fn waits_for_former(&self) -> Option<Instant> {
+        let until = self.displaced_at? + self.interval + SLACK;
+        (Instant::now() < until).then_some(until)
+    }
+    fn replaced(&self) -> KafkaError {
+        KafkaError::Replaced { group: self.group.id.to_string(), instance: self.instance.name.clone() }
+    }
+
+    /// What an operator can do about a refusal that the code alone does not explain.
+    fn explain(&self, error: KafkaError) -> KafkaError {
+        match error {
+            KafkaError::Refused { address, api, code: code @ Code::UNSUPPORTED_VERSION, .. } => {
+                let message = "the cluster has no groups of KIP-848: it is older than Kafka 4.0, or its feature \
+                    group.version is 0 since an upgrade; kafka-features.sh --bootstrap-server HOST:PORT upgrade \
+                    --feature group.version=1 switches them on";
+                KafkaError::Refused { address, api, code, message: message.into() }
+            }
+            other => other,
+        }
+    }
+
+    /// Looks now and then who else is in the group.
+    async fn look_around(&mut self) {
+        if Instant::now() < self.roster_at {
+            return;
+        }
+        self.roster_at = Instant::now() + ROSTER_EVERY;
+        let members = match roster::members(&self.group.client.cluster, &self.group.id).await {
+            Ok(members) => members,
+            Err(error) => return tracing::debug!(group = %self.group.id, %error, "members cannot be looked at"),
+        };
+        let foreign = roster::foreign(&members);
+        let before = std::mem::replace(&mut self.group.membership.present().foreign, foreign.clone());
+        for member in foreign.iter().filter(|member| !before.iter().any(|known| known.member_id == member.member_id)) {
+            tracing::warn!(group = %self.group.id, %member, "a member that is no sheetstream takes partitions of this group and commits to it: uploads in them are not processed; give it a group of its own");
+        }
+        if foreign.is_empty() && !before.is_empty() {
+            tracing::info!(group = %self.group.id, "all members of the group are sheetstream again");
+        }
+    }
+
     async fn leave(&self) {
-        let request = ConsumerGroupHeartbeatRequest::default()
-            .with_group_id(GroupId(text(&self.group.id)))
-            .with_member_id(text(&self.member))
-            .with_member_epoch(-1)
-            .with_rebalance_timeout_ms(-1);
-        match self.exchange(&request).await {
+        match self.exchange(&self.request(LEAVE)).await {
             Ok(_) => tracing::info!(group = %self.group.id, "left the group"),
             Err(error) => tracing::warn!(group = %self.group.id, %error, "could not leave the group"),
         }

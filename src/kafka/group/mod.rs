@@ -1,0 +1,113 @@
+//! A consumer group by the protocol of KIP-848: who we are in it, what commits have to prove, and who else is in it.
+
+mod member;
+mod roster;
+
+use std::collections::HashMap;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::KafkaClient;
+use crate::record::TopicPartition;
+use crate::transport::Fence;
+
+pub use member::GroupMember;
+pub use roster::ForeignMember;
+
+/// How long after a change another one is likely.
+const UNSETTLED: Duration = Duration::from_secs(2);
+
+/// A process as a group knows it. Its name outlives it (`group.instance.id`, KIP-345): whoever joins under a name takes the partitions of
+/// its former holder over, and fences it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// The name, the same after a restart.
+    pub name: String,
+    /// This process, and no other.
+    pub incarnation: Uuid,
+    /// The process that had the name before and is proven dead. Another one that holds it is given time to notice that it does no longer.
+    pub former: Option<Uuid>,
+}
+
+/// A consumer group: its offsets, and our membership in it if there is one. Cheap to clone.
+#[derive(Clone)]
+pub struct Group {
+    pub(super) client: KafkaClient,
+    pub(super) id: Arc<str>,
+    pub(super) membership: Arc<SharedMembership>,
+}
+
+/// What commits and observers must know of the membership.
+#[derive(Default)]
+pub(super) struct SharedMembership {
+    /// One heartbeat or commit at a time: brokers before 4.3 refuse a commit that crosses a heartbeat which moves the epoch.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    present: Mutex<Present>,
+}
+
+/// The membership as of the last heartbeat.
+#[derive(Default)]
+struct Present {
+    fence: Fence,
+    /// When the coordinator took us in; `None` outside the group.
+    joined_at: Option<Instant>,
+    /// Until when the answer to the last heartbeat vouches for us.
+    vouched_until: Option<Instant>,
+    /// Epoch under which each partition became ours.
+    since: HashMap<TopicPartition, i32>,
+    foreign: Vec<ForeignMember>,
+}
+
+impl SharedMembership {
+    /// The fence of today for a partition that has been ours without a break since `former`.
+    pub(super) fn renewed(&self, partition: &TopicPartition, former: &Fence) -> Option<Fence> {
+        let present = self.present();
+        let since = *present.since.get(partition)?;
+        let unbroken =
+            present.fence.member == former.member && since <= former.epoch && former.epoch < present.fence.epoch;
+        unbroken.then(|| present.fence.clone())
+    }
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KafkaClient {
+    /// The group `id`; nothing is joined yet.
+    pub fn group(&self, id: &str) -> Group {
+        Group { client: self.clone(), id: id.into(), membership: Arc::default() }
+    }
+}
+
+impl Group {
+    /// True once we have been in the group for long enough to know what is ours, be it nothing.
+    pub fn is_settled(&self) -> bool {
+        self.membership.present().joined_at.is_some_and(|at| at.elapsed() >= UNSETTLED)
+    }
+    /// True while the coordinator has confirmed lately that we are in the group. A process that was stopped for longer (SIGSTOP, a
+    /// suspended machine) is not: its partitions may be another's.
+    pub fn is_vouched_for(&self) -> bool {
+        self.membership.present().vouched_until.is_some_and(|until| Instant::now() < until)
+    }
+    /// Members that are none of ours, as of the last look: they take partitions and process nothing.
+    pub fn foreign_members(&self) -> Vec<ForeignMember> {
+        self.membership.present().foreign.clone()
+    }
+
+    /// Joins as `instance`: the partitions of a former holder of its name are ours at once, without a rebalance.
+    ///
+    /// Topics that are missing come as [`crate::transport::GroupEvent::Fatal`], and so does
+    /// [`crate::transport::TransportError::Replaced`] once another process has joined under the name.
+    pub fn join(&self, instance: Instance, topics: impl IntoIterator<Item = Arc<str>>) -> GroupMember {
+        let (events, received) = channel();
+        let (commands, queue) = unbounded_channel();
+        let actor = member::Actor::new(self.clone(), instance, topics.into_iter().collect(), events, queue);
+        self.client.handle.spawn(actor.run());
+        GroupMember::new(received, commands, self.client.clone())
+    }
+}
