@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kafka_protocol::messages::describe_quorum_request as quorum;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    BrokerId, ConsumerGroupHeartbeatRequest, DescribeConfigsRequest, FetchRequest, FindCoordinatorRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest,
-    ProduceRequest, TopicName,
+    BrokerId, ConsumerGroupHeartbeatRequest, DescribeConfigsRequest, DescribeQuorumRequest, FetchRequest,
+    FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, ProduceRequest, TopicName,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -29,6 +30,8 @@ pub struct Probe {
     pub advertised: Vec<String>,
     /// Requests that we need and it does not serve, each with what it serves and what we speak.
     pub unserved: Vec<String>,
+    /// Level of the feature `group.version`; from 1 on the cluster has groups of KIP-848.
+    pub group_version: i16,
 }
 
 /// A topic, as far as it can be seen.
@@ -86,6 +89,32 @@ impl KafkaClient {
     /// Timestamp of the newest record of a partition, in milliseconds since 1970; `None` for an empty one.
     pub fn newest_timestamp(&self, partition: &TopicPartition) -> Result<Option<i64>, TransportError> {
         Ok(self.block_on(self.newest(partition))?)
+    }
+
+    /// The clock of the cluster's controller, in milliseconds since 1970; `None` without the right to describe the cluster.
+    ///
+    /// `DescribeQuorum` (KIP-836) dates the leader of the metadata quorum by its own clock as it answers.
+    pub fn cluster_clock(&self) -> Result<Option<i64>, TransportError> {
+        Ok(self.block_on(self.controller_clock())?)
+    }
+
+    async fn controller_clock(&self) -> Result<Option<i64>, KafkaError> {
+        let partition = quorum::PartitionData::default().with_partition_index(0);
+        let topic = quorum::TopicData::default()
+            .with_topic_name(TopicName(text("__cluster_metadata")))
+            .with_partitions(vec![partition]);
+        let broker = self.cluster.any().await?;
+        let answer = broker.call(&DescribeQuorumRequest::default().with_topics(vec![topic]), 2).await?;
+        if Code(answer.error_code) == Code::CLUSTER_AUTHORIZATION_FAILED {
+            return Ok(None);
+        }
+        broker.check::<DescribeQuorumRequest>(answer.error_code, None, Resource::CLUSTER)?;
+        let quorum = answer.topics.into_iter().flat_map(|topic| topic.partitions).next();
+        let leader = quorum.and_then(|quorum| {
+            let leader = quorum.leader_id;
+            quorum.current_voters.into_iter().find(|voter| voter.replica_id == leader)
+        });
+        Ok(leader.map(|leader| leader.last_caught_up_timestamp).filter(|clock| *clock > 0))
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<TopicInspection>, KafkaError> {
@@ -167,5 +196,5 @@ async fn probe(connection: &Connection) -> Result<Probe, KafkaError> {
     let request = MetadataRequest::default().with_topics(Some(vec![]));
     let answer = connection.call(&request, METADATA_MAX).await?;
     let advertised = answer.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port)).collect();
-    Ok(Probe { advertised, unserved })
+    Ok(Probe { advertised, unserved, group_version: connection.feature("group.version") })
 }

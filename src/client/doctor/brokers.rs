@@ -4,14 +4,38 @@ use std::collections::BTreeSet;
 
 use super::{Findings, Subject};
 use crate::kafka::KafkaClient;
+use crate::kafka::producer::now_ms;
+
+/// How far clocks may be apart: brokers refuse records from more than an hour ahead, and retention goes by their time.
+const CLOCK_SKEW_MAX_MS: u64 = 60_000;
+
+/// The clock of this machine beside that of the cluster, which dates nothing that we write but refuses what lies ahead of it.
+pub(super) fn check_clock(client: &KafkaClient, findings: &mut Findings) {
+    let asked = now_ms();
+    let Ok(Some(theirs)) = client.cluster_clock() else { return };
+    judge_clocks(asked, theirs, findings);
+}
+
+fn judge_clocks(ours: i64, theirs: i64, findings: &mut Findings) {
+    let apart = ours.abs_diff(theirs);
+    if apart <= CLOCK_SKEW_MAX_MS {
+        return findings.ok(Subject::Clock, "clock", "this machine and the cluster's controller tell the same time");
+    }
+    let direction = if ours > theirs { "ahead of" } else { "behind" };
+    let what = format!("the clock of this machine is {} s {direction} that of the cluster", apart / 1_000);
+    let advice = "set both by NTP; a topic refuses records from more than message.timestamp.after.max.ms ahead (1 h)";
+    findings.fail(Subject::Clock, "clock", what, advice);
+}
 
 /// The addresses that we were given, those that the cluster sends clients to, and what they serve.
 pub(super) fn check_addresses(client: &KafkaClient, findings: &mut Findings) {
     let (mut advertised, mut unserved) = (BTreeSet::new(), BTreeSet::new());
     let (mut answering, mut silent) = (Vec::new(), Vec::new());
+    let mut group_version = i16::MAX;
     for (address, probed) in client.probe(&client.config().bootstrap) {
         match probed {
             Ok(probe) => {
+                group_version = group_version.min(probe.group_version);
                 advertised.extend(probe.advertised);
                 unserved.extend(probe.unserved);
                 findings.ok(Subject::Broker, "bootstrap", format!("{address} answers"));
@@ -52,7 +76,32 @@ pub(super) fn check_addresses(client: &KafkaClient, findings: &mut Findings) {
         let advice = "upgrade the brokers to Apache Kafka 4.0 or newer: groups follow KIP-848";
         findings.fail(Subject::Broker, "versions", what.clone(), advice);
     }
-    if unserved.is_empty() && !answering.is_empty() {
+    if unserved.is_empty() && group_version < 1 {
+        let what = "the feature group.version of the cluster is 0, so that it refuses groups of KIP-848";
+        let advice = format!(
+            "kafka-features.sh --bootstrap-server {told} upgrade --feature group.version=1; brokers older than 4.0 have to be upgraded first"
+        );
+        findings.fail(Subject::Broker, "versions", what, advice);
+    } else if unserved.is_empty() && !answering.is_empty() {
         findings.ok(Subject::Broker, "versions", "every request that is needed is served, KIP-848 groups included");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn clocks_that_differ_are_told_with_their_distance_and_direction() {
+        for (ours, said) in [(7_300_000, "7200 s ahead of"), (-7_100_000, "7200 s behind")] {
+            let mut findings = Findings::default();
+            judge_clocks(ours, 100_000, &mut findings);
+            let [finding] = &findings.0[..] else { panic!("{findings:?}") };
+            assert!(finding.verdict == Verdict::Fail && finding.what.contains(said), "{finding:?}");
+        }
+        let mut findings = Findings::default();
+        judge_clocks(130_000, 100_000, &mut findings);
+        assert!(!findings.failed());
     }
 }

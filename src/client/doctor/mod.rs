@@ -85,6 +85,7 @@ pub fn examine(client: &KafkaClient, topologies: &[Topology], state_dir: Option<
     brokers::check_addresses(client, &mut findings);
     // Where clients are sent to nowhere, every further question would only wait.
     if !findings.failed() {
+        brokers::check_clock(client, &mut findings);
         for topology in topologies {
             topics::check_topology(client, topology, &mut findings);
         }
