@@ -2,6 +2,11 @@
 //! The one file that calls proj-sys; running the operation over points is left to the maps.
 #![allow(unsafe_code)]
 
+pub mod columns;
+pub mod places;
+pub mod ranking;
+pub mod systems;
+
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;

@@ -1,0 +1,213 @@
+//! Which columns of a table hold coordinates: by the names that portals give them, else by their values.
+
+/// The columns of a table that hold coordinates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoordinateColumns {
+    /// Column of x: longitude or easting, as far as its name says so.
+    pub x: usize,
+    /// Column of y.
+    pub y: usize,
+    /// Whether the names say so; else only the values do.
+    pub by_name: bool,
+}
+
+/// Names of the columns x and y, written without blanks, signs and the name of a CRS. Degrees come first: they need no guess.
+const PAIRS: [(&str, &str); 44] = [
+    ("경도", "위도"),
+    ("longitude", "latitude"),
+    ("lon", "lat"),
+    ("lng", "lat"),
+    ("long", "lat"),
+    ("logt", "lat"),
+    ("경도값", "위도값"),
+    ("동경", "북위"),
+    ("x좌표", "y좌표"),
+    ("좌표x", "좌표y"),
+    ("좌표정보x", "좌표정보y"),
+    ("엑스좌표", "와이좌표"),
+    ("엑스좌표값", "와이좌표값"),
+    ("x좌표값", "y좌표값"),
+    ("x축좌표", "y축좌표"),
+    ("x축", "y축"),
+    ("x값", "y값"),
+    ("위치x", "위치y"),
+    ("지도x", "지도y"),
+    ("중심x", "중심y"),
+    ("중심좌표x", "중심좌표y"),
+    ("x중심좌표", "y중심좌표"),
+    ("동향", "북향"),
+    ("동거리", "북거리"),
+    ("횡좌표", "종좌표"),
+    ("x", "y"),
+    ("xcoord", "ycoord"),
+    ("xcoordinate", "ycoordinate"),
+    ("coordx", "coordy"),
+    ("xcrd", "ycrd"),
+    ("xcrdnt", "ycrdnt"),
+    ("xcnts", "ydnts"),
+    ("xpos", "ypos"),
+    ("posx", "posy"),
+    ("pointx", "pointy"),
+    ("mapx", "mapy"),
+    ("gpsx", "gpsy"),
+    ("gislongitude", "gislatitude"),
+    ("lo", "la"),
+    ("centerx", "centery"),
+    ("easting", "northing"),
+    ("eastings", "northings"),
+    ("east", "north"),
+    ("e", "n"),
+];
+/// Words that say more of coordinates and nothing of which they are.
+const NOISE: [&str; 13] =
+    ["wgs84", "wgs", "grs80", "utmk", "katec", "bessel", "refine", "좌표계", "tm", "decimal", "degree", "m단위", "gps"];
+/// Rows that are looked at.
+const ROWS_MAX: usize = 200;
+
+/// Finds them; of several pairs the one that holds most numbers, of equal ones the one of degrees, then the first.
+pub fn coordinate_columns(header: &[String], rows: &[Vec<String>]) -> Option<CoordinateColumns> {
+    let names: Vec<(String, String)> = header.iter().map(|name| (plain(name), without_noise(&plain(name)))).collect();
+    let of_name = |name: &str| {
+        let exact = names.iter().position(|(plain, _)| plain == name);
+        exact.or_else(|| names.iter().position(|(_, bare)| bare == name))
+    };
+    let mut best: Option<(f64, CoordinateColumns)> = None;
+    for (x, y) in PAIRS {
+        let (Some(x), Some(y)) = (of_name(x), of_name(y)) else { continue };
+        let numbers = share_of_numbers(rows, x).min(share_of_numbers(rows, y));
+        if x != y && best.is_none_or(|(share, _)| numbers > share + 0.1) {
+            best = Some((numbers, CoordinateColumns { x, y, by_name: true }));
+        }
+    }
+    let named = best.filter(|(share, _)| rows.is_empty() || *share > 0.0).map(|(_, found)| found);
+    named.or_else(|| by_values(header.len(), rows))
+}
+
+/// A coordinate as people write it: a decimal number, thousands set apart by commas.
+pub fn number(cell: &str) -> Option<f64> {
+    let text = cell.trim();
+    let grouped = || {
+        let (whole, _) = text.split_once('.').unwrap_or((text, ""));
+        let mut groups = whole.trim_start_matches('-').split(',');
+        let first = groups.next().is_some_and(|group| (1..=3).contains(&group.len()));
+        (first && groups.all(|group| group.len() == 3)).then(|| text.replace(',', "").parse().ok())?
+    };
+    text.parse().ok().or_else(grouped).filter(|value: &f64| value.is_finite())
+}
+
+/// A name in lower case, without blanks, signs and the code of a CRS.
+fn plain(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let without_code = match lower.find("epsg") {
+        Some(at) => {
+            let code = lower[at + 4..].trim_start_matches([':', ' ', '_', '-']);
+            format!("{}{}", &lower[..at], code.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+        None => lower,
+    };
+    without_code.chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+fn without_noise(name: &str) -> String {
+    NOISE.iter().fold(name.to_owned(), |name, noise| name.replace(noise, ""))
+}
+
+fn cells(rows: &[Vec<String>], column: usize) -> impl Iterator<Item = &str> {
+    let cells = rows.iter().take(ROWS_MAX).filter_map(move |row| row.get(column));
+    cells.map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
+}
+
+fn share_of_numbers(rows: &[Vec<String>], column: usize) -> f64 {
+    let (mut all, mut numbers) = (0_u32, 0_u32);
+    for cell in cells(rows, column) {
+        all += 1;
+        numbers += u32::from(number(cell).is_some());
+    }
+    f64::from(numbers) / f64::from(all.max(1))
+}
+
+/// Two columns beside each other that look like degrees in Korea, or the only two with decimals that look like metres.
+fn by_values(columns: usize, rows: &[Vec<String>]) -> Option<CoordinateColumns> {
+    let all_in = |column: usize, low: f64, high: f64| {
+        let mut any = false;
+        let all = cells(rows, column).all(|cell| {
+            any = true;
+            number(cell).is_some_and(|value| (low..=high).contains(&value)) && cell.contains('.')
+        });
+        any && all
+    };
+    let longitudes: Vec<usize> = (0..columns).filter(|column| all_in(*column, 124.0, 132.0)).collect();
+    let latitudes: Vec<usize> = (0..columns).filter(|column| all_in(*column, 33.0, 39.0)).collect();
+    if let ([x], [y]) = (&*longitudes, &*latitudes) {
+        return Some(CoordinateColumns { x: *x, y: *y, by_name: false });
+    }
+    let metres: Vec<usize> = (0..columns).filter(|column| all_in(*column, 10_000.0, 10_000_000.0)).collect();
+    match *metres {
+        [x, y] if y == x + 1 => Some(CoordinateColumns { x, y, by_name: false }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(header: &[&str], row: &[&str]) -> Option<(usize, usize, bool)> {
+        let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
+        let rows = vec![row.iter().map(|cell| (*cell).to_owned()).collect(); 3];
+        coordinate_columns(&header, &rows).map(|found| (found.x, found.y, found.by_name))
+    }
+
+    #[test]
+    fn headers_of_portals_are_known() {
+        let metres = ["1", "198056.37", "451885.03"];
+        for [x, y] in [
+            ["x", "y"],
+            ["X좌표", "Y좌표"],
+            [" x 좌표 ", "y 좌표"],
+            ["좌표정보(X)", "좌표정보(Y)"],
+            ["좌표정보x(epsg5174)", "좌표정보y(epsg5174)"],
+            ["좌표정보X(EPSG:5174)", "좌표정보Y(EPSG:5174)"],
+            ["엑스좌표_값", "와이좌표_값"],
+            ["X_COORD", "Y_COORD"],
+            ["X좌표(TM)", "Y좌표(TM)"],
+            ["E", "N"],
+        ] {
+            assert_eq!(found(&["번호", x, y], &metres), Some((1, 2, true)), "{x}");
+        }
+        let degrees = ["가", "37.56", "126.97"];
+        for [y, x] in [
+            ["위도", "경도"],
+            ["WGS84위도", "WGS84경도"],
+            ["REFINE_WGS84_LAT", "REFINE_WGS84_LOGT"],
+            ["lat", "lon"],
+            ["Latitude", "Longitude"],
+            ["위도(WGS84)", "경도(WGS84)"],
+        ] {
+            assert_eq!(found(&["이름", y, x], &degrees), Some((2, 1, true)), "{x}");
+        }
+    }
+
+    #[test]
+    fn numbers_decide_between_several_pairs() {
+        let header = ["x", "y", "경도", "위도"];
+        assert_eq!(found(&header, &["198056.3", "451885.0", "126.97", "37.56"]), Some((2, 3, true)));
+        assert_eq!(found(&header, &["198056.3", "451885.0", "", ""]), Some((0, 1, true)));
+    }
+
+    #[test]
+    fn values_tell_where_names_do_not() {
+        assert_eq!(found(&["a", "b", "c"], &["7", "126.978", "37.566"]), Some((1, 2, false)));
+        assert_eq!(found(&["a", "b", "c"], &["7", "198056.37", "451885.03"]), Some((1, 2, false)));
+        assert_eq!(found(&["a", "b", "c"], &["7", "198056", "451885"]), None, "whole numbers may be anything");
+        assert_eq!(found(&["이름", "주소"], &["가", "서울"]), None);
+    }
+
+    #[test]
+    fn thousands_may_be_set_apart() {
+        assert_eq!(number(" 198,056.37 "), Some(198_056.37));
+        assert_eq!(number("37,5665"), None);
+        assert_eq!(number("-1,234"), Some(-1_234.0));
+        assert_eq!(number("nan"), None);
+    }
+}

@@ -1,0 +1,388 @@
+//! Which CRS the points of a file are in: every system that could be meant is tried, and what speaks for it is counted. Points lie on land or at
+//! sea, and where their rows say that they are ("Mapo-gu") or elsewhere; headers name a CRS.
+//!
+//! No answer is "right". Systems that differ by a datum shift put points some 300 m apart, which no outline here can tell: they are one
+//! *family*, and the distance is part of the answer. [`Certainty`] says how far the evidence goes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use proj::Proj;
+
+use super::places::{Atlas, Place, atlas, distance_m};
+use super::systems::{ListedCrs, system, systems};
+use super::{CrsKind, CrsPair, KATEC, LON_LAT_CRS, open};
+
+/// Points that every system is tried on.
+const POINTS_MAX: usize = 96;
+/// Systems of other countries that are tried.
+const FOREIGN_MAX: usize = 80;
+/// Points of one family lie no farther apart than this: the datum shifts of Korea and Japan are 400 m.
+const FAMILY_M: f64 = 1_000.0;
+/// Families in an answer.
+const FAMILIES_MAX: usize = 6;
+/// Part of the points that must speak for a system before it is offered.
+const FIT_MIN: f64 = 0.5;
+/// Families that differ by less than this are not told apart.
+const RIVAL: f64 = 0.1;
+
+/// A row, for the ranking.
+#[derive(Clone, Debug, Default)]
+pub struct RankedRow<'a> {
+    /// x and y as they are in the file.
+    pub point: Option<(f64, f64)>,
+    /// Texts of the row that may name a place.
+    pub texts: Vec<&'a str>,
+}
+
+/// What speaks for the systems.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Ranking {
+    /// Rows with two numbers for coordinates.
+    pub points: usize,
+    /// Rows that name a place.
+    pub named: usize,
+    /// Definition of the CRS that a header names.
+    pub header: Option<String>,
+    /// How far the evidence goes.
+    pub certainty: Certainty,
+    /// The systems that fit best, the best first. Empty when none fits.
+    pub families: Vec<Family>,
+}
+
+/// How far the evidence for the first family goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certainty {
+    /// Nothing fits.
+    None,
+    /// Other families fit as well, and nothing tells them apart.
+    Ambiguous,
+    /// It alone puts the points on land.
+    Land,
+    /// The header names it, and its points lie on land.
+    Header,
+    /// Its points lie where their rows say, and those of no other family do.
+    Places,
+}
+
+/// Systems that put the points at the same places, but for a datum shift.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Family {
+    /// Its systems, the likeliest first.
+    pub systems: Vec<RankedSystem>,
+    /// Metres between the points of its systems: what the outlines cannot tell.
+    pub spread_m: f64,
+    /// Whether x and y have to be swapped.
+    pub is_swapped: bool,
+    /// Part of the points on land.
+    pub on_land: f64,
+    /// Part of the points inside the system's area of use.
+    pub inside: f64,
+    /// Part of the points that lie where their rows say; null when no row names a place.
+    pub as_named: Option<f64>,
+    /// The countries and Korean provinces that the points are in, the one with most points first.
+    pub areas: Vec<AreaShare>,
+    #[serde(skip)]
+    score: f64,
+    #[serde(skip)]
+    places: Vec<[f64; 2]>,
+}
+
+/// A CRS that fits.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct RankedSystem {
+    /// As requests and topologies name it.
+    pub definition: String,
+    /// PROJ's name for it.
+    pub name: String,
+}
+
+/// Points in a country or a Korean province.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct AreaShare {
+    /// English name.
+    pub en: String,
+    /// Korean name.
+    pub ko: String,
+    /// Points in it, of those that were tried.
+    pub points: usize,
+}
+
+/// Ranks the systems that the points may be in. `headers` are the names of the coordinate columns, `context` names the file.
+pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str) -> Ranking {
+    let atlas = atlas();
+    let of_file = atlas.named(context);
+    let sample: Vec<(Sampled, &RankedRow<'_>)> = sample(rows, atlas, &of_file);
+    let points: Vec<&Sampled> = sample.iter().map(|(sampled, _)| sampled).collect();
+    let named = points.iter().filter(|sampled| !sampled.named.is_empty()).count();
+    let header = headers.iter().find_map(|name| named_system(name));
+    let evidence =
+        Evidence { points: &points, has_names: named > 0, is_korean: is_korean(&sample, headers, context, atlas) };
+    let mut tried: Vec<Family> = candidates(&points, header.as_deref(), atlas)
+        .iter()
+        .flat_map(|candidate| [false, true].map(|is_swapped| candidate.fit(&evidence, is_swapped, atlas)))
+        .filter(|family| family.score >= FIT_MIN && (family.inside > 0.0 || family.as_named > Some(0.0)))
+        .collect();
+    for family in &mut tried {
+        let is_header = Some(&family.systems[0].definition) == header.as_ref();
+        family.score += if is_header { 0.15 } else { 0.0 };
+    }
+    tried.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let families = join(tried);
+    let certainty = certainty(&families, header.as_deref(), named);
+    Ranking { points: rows.iter().filter(|row| row.point.is_some()).count(), named, header, certainty, families }
+}
+
+/// A point of the sample and what its row names.
+struct Sampled {
+    point: (f64, f64),
+    named: Vec<Place>,
+}
+
+/// Points spread evenly over the rows. A row that names no place is where the file says.
+fn sample<'a, 'r>(rows: &'a [RankedRow<'r>], atlas: &Atlas, of_file: &[Place]) -> Vec<(Sampled, &'a RankedRow<'r>)> {
+    let with_point: Vec<_> = rows.iter().filter_map(|row| Some((row.point?, row))).collect();
+    let step = with_point.len().div_ceil(POINTS_MAX).max(1);
+    let sampled = with_point.iter().step_by(step).map(|(point, row)| {
+        let all: Vec<Place> = row.texts.iter().flat_map(|text| atlas.named(text)).collect();
+        // A district in the province that another column names, if one of them is.
+        let areas: Vec<u8> =
+            all.iter().filter_map(|place| if let Place::Area(at) = place { Some(*at) } else { None }).collect();
+        let narrow: Vec<Place> = all.iter().filter(|place| !matches!(place, Place::Area(_))).copied().collect();
+        let inside: Vec<Place> =
+            narrow.iter().filter(|place| areas.contains(&Atlas::area_of(**place))).copied().collect();
+        let named = [inside, all.iter().filter(|place| matches!(place, Place::Area(_))).copied().collect(), narrow];
+        let named = named.into_iter().find(|places| !places.is_empty()).unwrap_or_else(|| of_file.to_vec());
+        (Sampled { point: *point, named }, *row)
+    });
+    sampled.collect()
+}
+
+/// What systems are judged by.
+struct Evidence<'a> {
+    points: &'a [&'a Sampled],
+    /// Whether rows name places.
+    has_names: bool,
+    /// Whether the file is written in Korean and names no place elsewhere: then its points are more likely in Korea.
+    is_korean: bool,
+}
+
+fn is_korean(sample: &[(Sampled, &RankedRow<'_>)], headers: [&str; 2], context: &str, atlas: &Atlas) -> bool {
+    let is_hangul = |text: &str| text.chars().any(|c| ('가'..='힣').contains(&c));
+    let mut places = sample.iter().flat_map(|(sampled, _)| &sampled.named);
+    let mut texts = sample.iter().flat_map(|(_, row)| &row.texts).copied().chain(headers).chain([context]);
+    places.all(|place| atlas.is_korean(Atlas::area_of(*place))) && texts.any(is_hangul)
+}
+
+/// A system that could be meant, ready to transform.
+struct Candidate {
+    system: RankedSystem,
+    area: Option<[f64; 4]>,
+    proj: Proj,
+}
+
+impl Candidate {
+    /// Finds the way to longitude and latitude, or remembers that there is none.
+    fn new(definition: &str) -> Option<Candidate> {
+        /// What is known of a definition: its name, its area of use, and the pipeline to longitude and latitude.
+        type Known = Option<(String, Option<[f64; 4]>, String)>;
+        static KNOWN: OnceLock<Mutex<HashMap<String, Known>>> = OnceLock::new();
+        let known = KNOWN.get_or_init(Mutex::default);
+        let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = lock().get(definition).cloned();
+        let (name, area, pipeline) = match found {
+            Some(found) => found?,
+            None => {
+                let pair = CrsPair::resolve(definition, LON_LAT_CRS, true).ok();
+                let found = pair.map(|pair| (pair.from.name, pair.from.area, pair.pipeline));
+                lock().insert(definition.to_owned(), found.clone());
+                found?
+            }
+        };
+        let proj = open(&pipeline).ok()?;
+        Some(Candidate { system: RankedSystem { definition: definition.to_owned(), name }, area, proj })
+    }
+
+    /// What speaks for it.
+    fn fit(&self, evidence: &Evidence<'_>, is_swapped: bool, atlas: &Atlas) -> Family {
+        let points = evidence.points;
+        let places: Vec<[f64; 2]> = points
+            .iter()
+            .map(|Sampled { point: (x, y), .. }| {
+                let point = if is_swapped { (*y, *x) } else { (*x, *y) };
+                self.proj.convert(point).map_or([f64::NAN; 2], |(lon, lat)| [lon, lat])
+            })
+            .collect();
+        let (mut on_land, mut inside, mut named, mut as_named) = (0, 0, 0, 0);
+        let mut areas: BTreeMap<u8, usize> = BTreeMap::new();
+        for (Sampled { named: names, .. }, [lon, lat]) in points.iter().zip(&places) {
+            if let Some(area) = atlas.area_at(*lon, *lat) {
+                on_land += 1;
+                *areas.entry(area).or_default() += 1;
+            }
+            inside += usize::from(self.area.is_none_or(|area| holds(area, *lon, *lat)));
+            named += usize::from(!names.is_empty());
+            as_named += usize::from(names.iter().any(|place| atlas.holds(*place, *lon, *lat)));
+        }
+        let share = |part: usize, all: usize| part as f64 / all.max(1) as f64;
+        let (on_land, inside) = (share(on_land, points.len()), share(inside, points.len()));
+        let as_named = evidence.has_names.then(|| share(as_named, named));
+        let abroad: usize = areas.iter().filter(|(area, _)| !atlas.is_korean(**area)).map(|(_, points)| points).sum();
+        let doubt = if evidence.is_korean { 0.5 * share(abroad, points.len()) } else { 0.0 };
+        let score = match as_named {
+            Some(as_named) => 0.6 * as_named + 0.25 * (on_land - doubt) + 0.15 * inside,
+            None => 0.7 * (on_land - doubt) + 0.3 * inside,
+        };
+        let score = if is_swapped { score - 0.02 } else { score };
+        let mut areas: Vec<AreaShare> = areas
+            .into_iter()
+            .map(|(area, points)| AreaShare {
+                en: atlas.area(area).en.clone(),
+                ko: atlas.area(area).ko.clone(),
+                points,
+            })
+            .collect();
+        areas.sort_by_key(|area| std::cmp::Reverse(area.points));
+        let systems = vec![self.system.clone()];
+        Family { systems, spread_m: 0.0, is_swapped, on_land, inside, as_named, areas, score, places }
+    }
+}
+
+fn holds([west, south, east, north]: [f64; 4], lon: f64, lat: f64) -> bool {
+    let between = if west <= east { west <= lon && lon <= east } else { west <= lon || lon <= east };
+    between && south <= lat && lat <= north
+}
+
+/// Korean systems in the order in which files use them; others come behind.
+const USUAL: [u32; 14] = [4326, 5179, 5186, 5181, 5174, 5187, 5185, 5183, 5184, 5188, 5182, 5180, 2097, 3857];
+/// Systems that Korean files use and that are not of Korea alone.
+const SHARED: [u32; 4] = [4326, 3857, 32651, 32652];
+
+/// Systems that could be meant: those of Korea, those that are used where the rows say that they are, and what the header names.
+fn candidates(points: &[&Sampled], header: Option<&str>, atlas: &Atlas) -> Vec<Candidate> {
+    let degrees = points.iter().filter(|sampled| sampled.point.0.abs() <= 180.0 && sampled.point.1.abs() <= 180.0);
+    let kind = if 2 * degrees.count() > points.len() { CrsKind::Geographic } else { CrsKind::Projected };
+    let all = systems().unwrap_or_default();
+    let is_korean =
+        |system: &&ListedCrs| system.area_name.contains("Republic of Korea") || SHARED.contains(&system.code);
+    let mut codes: Vec<u32> =
+        all.iter().filter(is_korean).filter(|system| system.kind == kind).map(|system| system.code).collect();
+    codes.sort_by_key(|code| USUAL.iter().position(|usual| usual == code).unwrap_or(USUAL.len()));
+    if kind == CrsKind::Projected {
+        codes.extend(foreign(points, all, atlas));
+    }
+    let mut definitions: Vec<String> = codes.iter().map(|code| format!("EPSG:{code}")).collect();
+    if kind == CrsKind::Projected {
+        definitions.push(KATEC.to_owned());
+    }
+    if let Some(header) = header.filter(|header| !definitions.iter().any(|known| known == header)) {
+        definitions.insert(0, header.to_owned());
+    }
+    definitions.iter().filter_map(|definition| Candidate::new(definition)).collect()
+}
+
+/// Projected systems of the places outside of Korea that rows name; those that EPSG lists for the country come first, then those whose area of
+/// use is most like it.
+fn foreign(points: &[&Sampled], all: &[ListedCrs], atlas: &Atlas) -> Vec<u32> {
+    let mut count: BTreeMap<u8, (usize, Place)> = BTreeMap::new();
+    for place in points.iter().flat_map(|sampled| &sampled.named) {
+        let area = Atlas::area_of(*place);
+        if !atlas.is_korean(area) {
+            count.entry(area).or_insert((0, *place)).0 += 1;
+        }
+    }
+    let Some((area, (_, place))) = count.into_iter().max_by_key(|(_, (count, _))| *count) else { return Vec::new() };
+    let country = atlas.area(area);
+    let size = |[west, south, east, north]: [f64; 4]| (east - west).rem_euclid(360.0) * (north - south);
+    let is_there = |area: [f64; 4]| match place {
+        Place::Area(_) => {
+            let [west, south, east, north] = country.bounds;
+            let both = [area[0].max(west), area[1].max(south), area[2].min(east), area[3].min(north)];
+            both[0] < both[2] && both[1] < both[3] && 4.0 * size(both) > size(area)
+        }
+        Place::Box(..) | Place::City(..) => {
+            let [lon, lat] = atlas.middle(place);
+            holds(area, lon, lat)
+        }
+    };
+    let mut found: Vec<(bool, f64, u32)> = Vec::new();
+    for system in all.iter().filter(|system| system.kind == CrsKind::Projected && !system.is_deprecated) {
+        if let Some(area) = system.area.filter(|area| is_there(*area)) {
+            let unlike = (size(area) / size(country.bounds)).ln().abs();
+            found.push((!system.area_name.starts_with(&country.en), unlike, system.code));
+        }
+    }
+    found.sort_by(|a, b| (a.0, a.1).partial_cmp(&(b.0, b.1)).unwrap_or(std::cmp::Ordering::Equal));
+    // UTM on WGS 84 and on ETRS89 is used wherever there is no system of the country.
+    let is_utm = |code: u32| matches!(code, 32_601..=32_660 | 32_701..=32_760 | 25_828..=25_838);
+    let utm = found.iter().map(|(.., code)| *code).filter(|code| is_utm(*code));
+    let others = found.iter().map(|(.., code)| *code).filter(|code| !is_utm(*code));
+    utm.chain(others).take(FOREIGN_MAX).collect()
+}
+
+/// Puts systems with the same points together, the best first.
+fn join(tried: Vec<Family>) -> Vec<Family> {
+    let mut families: Vec<Family> = Vec::new();
+    for family in tried {
+        let near = families.iter_mut().find_map(|known| {
+            let apart = apart(&known.places, &family.places)?;
+            (known.is_swapped == family.is_swapped && apart < FAMILY_M && known.score - family.score < RIVAL + 0.15)
+                .then_some((apart, known))
+        });
+        match near {
+            Some((apart, known)) => {
+                known.spread_m = known.spread_m.max(apart);
+                known.systems.extend(family.systems);
+            }
+            None => families.push(family),
+        }
+    }
+    families.truncate(FAMILIES_MAX);
+    families
+}
+
+/// Metres between the points of two systems: the middle one of all distances.
+fn apart(a: &[[f64; 2]], b: &[[f64; 2]]) -> Option<f64> {
+    let mut distances: Vec<f64> =
+        a.iter().zip(b).map(|(a, b)| distance_m(*a, *b)).filter(|apart| apart.is_finite()).collect();
+    distances.sort_by(f64::total_cmp);
+    distances.get(distances.len() / 2).copied()
+}
+
+fn certainty(families: &[Family], header: Option<&str>, named: usize) -> Certainty {
+    let Some(first) = families.first() else { return Certainty::None };
+    let is_rival = families.get(1).is_some_and(|second| first.score - second.score < RIVAL);
+    let by_header = header.is_some_and(|header| first.systems.iter().any(|system| system.definition == header));
+    match first.as_named {
+        Some(as_named) if named > 0 && as_named >= 0.8 && !is_rival => Certainty::Places,
+        _ if by_header && first.on_land >= 0.8 => Certainty::Header,
+        _ if is_rival => Certainty::Ambiguous,
+        _ if first.on_land >= 0.9 => Certainty::Land,
+        _ => Certainty::Ambiguous,
+    }
+}
+
+/// The CRS that the name of a column names: `좌표정보x(epsg5174)`, `x_5186`, `경도(WGS84)`. Licence registers, whose columns are `좌표정보(X)`, are
+/// published in EPSG:5174.
+pub fn named_system(name: &str) -> Option<String> {
+    let lower = name.to_lowercase();
+    let codes = lower.split(|c: char| !c.is_ascii_digit()).filter(|digits| (4..=5).contains(&digits.len()));
+    let is_year = |code: u32| !lower.contains("epsg") && (1990..2040).contains(&code);
+    let code = codes.filter_map(|digits| digits.parse().ok()).find(|code| !is_year(*code) && system(*code).is_some());
+    let plain: String = lower.chars().filter(|c| c.is_alphanumeric()).collect();
+    let words = [
+        ("wgs84경도", 4326),
+        ("wgs84위도", 4326),
+        ("경도wgs84", 4326),
+        ("위도wgs84", 4326),
+        ("utmk", 5179),
+        ("lambert93", 2154),
+        ("좌표정보", 5174),
+    ];
+    let code = code.or_else(|| words.iter().find(|(word, _)| plain.contains(word)).map(|(_, code)| *code))?;
+    Some(format!("EPSG:{code}"))
+}
+
+#[cfg(test)]
+mod tests;
