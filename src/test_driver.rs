@@ -328,7 +328,7 @@ impl TopologyTestDriver {
             let record = Record { key, value: Some(value), headers, ..Record::default() };
             joiner.join(&record).expect("a sink writes readable headers")
         });
-        joined.filter(|book| book.upload == upload).map(|book| book.chunks.concat()).collect()
+        joined.filter(|book| book.label.upload == upload).map(|book| book.chunks.concat()).collect()
     }
 
     /// The newest workbook of an upload.

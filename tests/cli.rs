@@ -67,3 +67,26 @@ fn completions_and_manual_pages_know_every_command() {
     let whole = sheetstream(&["man"]).output().expect("man");
     assert!(String::from_utf8_lossy(&whole.stdout).contains(".TH sheetstream 1"), "{whole:?}");
 }
+
+#[test]
+fn without_a_broker_commands_give_up_in_time_and_say_what_doctor_says() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("a.csv");
+    std::fs::write(&file, "a,b\n1,2\n").expect("a file");
+    let (file, out) = (file.to_str().expect("UTF-8"), folder.path().to_str().expect("UTF-8"));
+    let commands: [&[&str]; 4] = [
+        &["publish", file, "-t", TOPOLOGY],
+        &["status", TOPOLOGY],
+        &["topics", "list", "-t", TOPOLOGY],
+        &["fetch", "a.csv", "-t", TOPOLOGY, "--out", out],
+    ];
+    let reserved = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let nobody = reserved.local_addr().expect("bound").to_string();
+    drop(reserved);
+    for arguments in commands {
+        let ended = sheetstream(arguments).args(["--timeout", "1", "--brokers", &nobody]).output().expect("the binary");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(69), "{arguments:?}: {said}");
+        assert!(said.contains(&nobody) && said.contains("is the broker running"), "{arguments:?}: {said}");
+    }
+}

@@ -81,6 +81,110 @@ fn fetch_says_why_no_workbook_comes_and_waits_for_what_was_published_again() {
 }
 
 #[test]
+fn fetch_takes_what_was_published_last_and_no_older_workbook() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "newest", 2);
+    let running = app.run("state");
+    let out = tempfile::tempdir().expect("a folder");
+    let fetch = |timeout: &str| {
+        let mut fetch = app.command(&["fetch", "a.csv", "--force", "--timeout", timeout, "-t"]);
+        let fetched = fetch.arg(app.topology()).arg("--out").arg(out.path()).output().expect("fetch");
+        (fetched.status.code(), String::from_utf8_lossy(&fetched.stderr).into_owned())
+    };
+    let book = || fs::read(out.path().join("a.xlsx")).expect("fetched");
+    for rows in [10, 3_000, 20] {
+        let file = app.csv("a.csv", rows);
+        app.publish(&[&file]);
+        let (code, why) = fetch("120");
+        assert_eq!((code, book() == app.converted(&file)), (Some(0), true), "{rows} rows: {why}");
+    }
+    assert_eq!(running.stop(), Some(0));
+    let before = book();
+    app.publish(&[&app.csv("a.csv", 30)]);
+    let (code, why) = fetch("1");
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("not processed yet") && why.contains("revision 3 is there"), "{why}");
+    assert!(book() == before, "the older workbook was fetched again");
+}
+
+#[test]
+fn fetch_of_all_goes_past_names_that_are_taken_and_lists_what_it_could_not_write() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "names", 2);
+    let running = app.run("state");
+    let mut books = Vec::new();
+    for (team, rows) in [("a", 5), ("b", 6), ("c", 7)] {
+        let file = app.csv("d.csv", rows);
+        let mut publish = app.command(&["publish", "--id", &format!("team-{team}/d.csv"), "-t"]);
+        assert!(publish.arg(app.topology()).arg(&file).status().expect("publish").success());
+        books.push(app.converted(&file));
+    }
+    app.wait_for(&["team-a/d.csv", "team-b/d.csv", "team-c/d.csv"], "state");
+    assert_eq!(running.stop(), Some(0));
+    let out = app.folder.path().join("books");
+    let fetch = |options: &[&str]| {
+        let mut fetch = app.command(&["fetch", "-t"]);
+        let fetched = fetch.arg(app.topology()).arg("--out").arg(&out).args(options).output().expect("fetch");
+        (fetched.status.code(), String::from_utf8_lossy(&fetched.stderr).into_owned())
+    };
+    let files = |folder: &std::path::Path| {
+        let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        entries.filter(|path| path.is_file()).map(|path| fs::read(path).expect("a file")).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        let (code, said) = fetch(&[]);
+        assert_eq!(code, Some(0), "{said}");
+        let found = files(&out);
+        assert!(found.len() == 3 && books.iter().all(|book| found.contains(book)), "{said}");
+    }
+    fs::write(out.join("team-b_d.csv"), b"in the way of a folder").expect("written");
+    let (code, said) = fetch(&["--layout", "id"]);
+    assert_eq!(code, Some(74), "{said}");
+    assert!(said.contains("not written: d.xlsx of team-b/d.csv"), "{said}");
+    for (id, book) in [("team-a_d.csv", &books[0]), ("team-c_d.csv", &books[2])] {
+        assert!(&fs::read(out.join(id).join("r1/d.xlsx")).expect("written") == book);
+    }
+}
+
+#[test]
+fn fetch_of_an_upload_that_was_refused_whole_names_the_dead_letters() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "binary", 1);
+    let running = app.run("state");
+    let rows = format!("{}.rows", app.name).into();
+    let mut producer = kafka.client("test").producer(sheetstream::kafka::producer::ProducerConfig::default());
+    for _ in 0..3 {
+        producer.send(&rows, Some(0), Some(b"avro"), Some(&[0, 0, 0, 0, 1, 0xff, 0xfe]), &[]).expect("sent");
+    }
+    producer.flush().expect("acknowledged");
+    let mut fetch = app.command(&["fetch", "avro", "--timeout", "100", "-t"]);
+    let fetched = fetch.arg(app.topology()).arg("--out").arg(app.folder.path()).output().expect("fetch");
+    let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
+    assert_eq!(fetched.status.code(), Some(65), "{said}");
+    assert!(said.contains("3 of them are in") && said.contains(".dead-letters") && said.contains("record."), "{said}");
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
+fn fetch_warns_of_a_workbook_without_a_row_and_is_strict_when_told() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "empty", 1);
+    let running = app.run("state");
+    let file = app.folder.path().join("a.csv");
+    fs::write(&file, "id,name,kind,x,y\n1,A,park,east,north\n2,B,park,east,north\n").expect("a file");
+    app.publish(&[&file]);
+    for (options, code) in [(&[][..], 0), (&["--strict"][..], 65)] {
+        let mut fetch = app.command(&["fetch", "a.csv", "-t"]);
+        let fetched =
+            fetch.arg(app.topology()).arg("--out").arg(app.folder.path()).args(options).output().expect("fetch");
+        let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
+        assert_eq!(fetched.status.code(), Some(code), "{said}");
+        assert!(said.contains("all 2 rows were rejected"), "{said}");
+    }
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
 fn at_rest_the_group_has_no_lag_in_kafkas_own_tool() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "lag", 1);
@@ -308,6 +412,10 @@ on_the_in_process_broker! {
     a_published_file_becomes_the_workbook_that_convert_makes,
     topics_are_made_once_and_keep_their_partitions,
     fetch_says_why_no_workbook_comes_and_waits_for_what_was_published_again,
+    fetch_takes_what_was_published_last_and_no_older_workbook,
+    fetch_of_all_goes_past_names_that_are_taken_and_lists_what_it_could_not_write,
+    fetch_of_an_upload_that_was_refused_whole_names_the_dead_letters,
+    fetch_warns_of_a_workbook_without_a_row_and_is_strict_when_told,
     at_rest_the_group_has_no_lag_in_kafkas_own_tool,
     kafkas_console_producer_is_enough_to_publish,
     a_batch_that_rots_on_the_brokers_disk_is_told_and_the_rest_goes_on,

@@ -10,7 +10,8 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use sheetstream::broker::{Broker, BrokerConfig};
-use sheetstream::client::fetch::{ChunkJoiner, FetchedWorkbook, save};
+use sheetstream::client::fetch::{ChunkJoiner, FetchedWorkbook};
+use sheetstream::client::folder::{Folder, Layout};
 use sheetstream::client::publish::publish;
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::kafka::topic_reader::TopicReader;
@@ -66,9 +67,9 @@ impl Demo {
         let (status, workbook) = receive(&client, &topology, &mut running)?;
         running.stop()?;
 
-        fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
-        let path = save(&workbook, &self.out, true)?;
-        let path = fs::canonicalize(&path).unwrap_or(path);
+        let mut folder = Folder::open(&self.out, Layout::Name, true).with_context(|| self.out.display().to_string())?;
+        let saved = folder.save(&workbook.label, |file| workbook.write(file))?;
+        let path = fs::canonicalize(saved.path()).unwrap_or_else(|_| saved.path().to_owned());
         tell(rows, &topology, &status, &workbook, begun.elapsed());
         if global.json {
             let accounting = status.accounting;

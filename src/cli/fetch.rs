@@ -6,17 +6,23 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
-use sheetstream::client::awaited::Awaited;
-use sheetstream::client::fetch::{ChunkJoiner, FetchedWorkbook, save};
+use sheetstream::client::awaited::{Awaited, Waiting};
+use sheetstream::client::download::{self, DownloadError, Wanted, download};
+use sheetstream::client::fetch::ChunkJoiner;
+use sheetstream::client::folder::{Folder, Label, Layout, Saved};
+use sheetstream::client::rejects::refused_whole;
+use sheetstream::client::uploads::Upload;
 use sheetstream::kafka::KafkaClient;
 use sheetstream::kafka::topic_reader::TopicReader;
-use sheetstream::record::TopicPartition;
+use sheetstream::record::{Offset, TopicPartition};
 use sheetstream::topology::Topology;
-use sheetstream::transport::Fetcher;
+use sheetstream::transport::{Fetcher, TransportError};
 
 use super::broker::Broker;
+use super::patience::run_within;
+use super::status::shown;
 use super::watch::Watch;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
@@ -24,96 +30,215 @@ const EXAMPLES: &str = "Examples:
   sheetstream fetch -t topology/places-5179.toml --out books             all that are there
   sheetstream fetch seoul.csv -t topology/places-5179.toml --out books   wait for this one
   sheetstream fetch --topic places.workbooks --out books --follow        each as it appears
+  sheetstream fetch -t topology/places-5179.toml --layout id             a folder for each upload
 ";
+
+/// Longest wait for brokers that do not answer.
+const BROKER_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks for an upload that is awaited.
+const LOOK: Duration = Duration::from_millis(200);
+/// Longest search for dead letters.
+const LETTERS_LIMIT: Duration = Duration::from_secs(5);
 
 /// Fetch workbooks: chunks joined, checksums verified, files written whole
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Fetch {
-    /// Upload ids to wait for [default: every workbook that is there now]
+    /// Upload ids to wait for: the newest revision of each, and that of what was published before [default: every workbook that is there now]
     #[arg(value_name = "ID")]
     uploads: Vec<String>,
     /// Topology whose workbooks to fetch
     #[arg(short, long, value_name = "FILE", required_unless_present = "topic")]
     topology: Option<PathBuf>,
-    /// Workbook topic, instead of a topology
+    /// Workbook topic, instead of a topology: whether something newer is on its way is not known then
     #[arg(long, value_name = "TOPIC", conflicts_with = "topology")]
     topic: Option<String>,
     /// Folder for the files; made if it is missing
     #[arg(short, long, default_value = ".", value_name = "DIR")]
     out: PathBuf,
-    /// Go on with workbooks that appear later, until Ctrl-C
+    /// How files are named; with "name" another workbook of a name becomes "name (2).xlsx"
+    #[arg(long, value_enum, default_value = "name", value_name = "LAYOUT")]
+    layout: FileLayout,
+    /// Continue with workbooks that appear later, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
-    /// Replace files that exist
+    /// Replace files that exist, except those of other uploads that this run wrote
     #[arg(long)]
     force: bool,
-    /// How long to wait for named uploads, in seconds
+    /// Exit with 65 when every row of an upload was rejected
+    #[arg(long)]
+    strict: bool,
+    /// How long to wait for named uploads, in seconds; brokers that do not answer are waited for 10 s at most
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     timeout: u64,
     #[command(flatten)]
     broker: Broker,
 }
 
+/// [`Layout`] as an option.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FileLayout {
+    /// As the published file is called
+    Name,
+    /// ID/rREVISION/NAME
+    Id,
+}
+
 impl Fetch {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topology = self.topology.as_deref().map(Topology::load).transpose()?;
-        let topic = match (&topology, &self.topic) {
-            (Some(topology), _) => topology.sink.topic.to_string(),
-            (None, topic) => topic.clone().unwrap_or_default(),
+        let layout = match self.layout {
+            FileLayout::Name => Layout::Name,
+            FileLayout::Id => Layout::Id,
         };
-        std::fs::create_dir_all(&self.out).with_context(|| format!("folder {}", self.out.display()))?;
-        let runtime = super::io_runtime()?;
-        let client = KafkaClient::new(runtime.handle().clone(), self.broker.config("sheetstream-fetch"));
+        let folder =
+            Folder::open(&self.out, layout, self.force).with_context(|| format!("folder {}", self.out.display()))?;
+        let mut saving = Saving { global, folder, failed: Vec::new() };
+        let limit = Duration::from_secs(self.timeout);
+        let exit = run_within(limit.min(BROKER_LIMIT), self.broker.config("sheetstream-fetch"), |client| {
+            match (&topology, &self.topic) {
+                (Some(topology), _) if self.is_awaiting() => self.fetch_awaited(client, topology, &mut saving),
+                (Some(topology), _) => self.fetch_all(client, &topology.sink.topic, Some(topology), &mut saving),
+                (None, Some(topic)) if self.is_awaiting() => self.fetch_newest(client, topic, &mut saving),
+                (None, topic) => self.fetch_all(client, topic.as_deref().unwrap_or_default(), None, &mut saving),
+            }
+        })?;
+        Ok(exit.max(saving.finish()?))
+    }
 
-        let mut missing: BTreeSet<&str> = self.uploads.iter().map(String::as_str).collect();
-        let mut awaited = match &topology {
-            Some(topology) if !missing.is_empty() => Some(Awaited::of(&client, topology)?),
-            _ => None,
-        };
-        let mut watch = match &topology {
-            Some(topology) if self.waits_for_more(&missing) => Some(Watch::open(&client, &topology.sink.status_topic)?),
-            Some(_) | None => None,
-        };
-        let mut exit = Exit::Ok;
-        let mut partitions = (0..client.partitions(&topic)?)
-            .map(|partition| {
-                let partition = TopicPartition { topic: topic.as_str().into(), partition };
-                let bounds = client.bounds(&partition)?;
-                Ok((client.reader(partition, bounds.start), bounds.end, ChunkJoiner::default()))
-            })
-            .collect::<Result<Vec<_>, sheetstream::transport::TransportError>>()?;
+    /// Named uploads, each of them once.
+    fn is_awaiting(&self) -> bool {
+        !self.uploads.is_empty() && !self.follow
+    }
+
+    /// Waits until what is published of the named uploads is processed, then takes their newest revisions.
+    fn fetch_awaited(&self, client: &KafkaClient, topology: &Topology, saving: &mut Saving) -> anyhow::Result<Exit> {
         let deadline = Instant::now() + Duration::from_secs(self.timeout);
+        let mut waiting = Waiting::begin(client, topology)?;
+        let mut watch = Watch::open(client, &topology.sink.status_topic)?;
+        let mut missing: BTreeSet<&str> = self.uploads.iter().map(String::as_str).collect();
+        let mut exit = Exit::Ok;
         loop {
-            let mut behind = false;
-            for (reader, end, joiner) in &mut partitions {
-                // At the end only a short look, so that many partitions take turns.
-                let wait = if reader.next() < *end { Duration::from_millis(500) } else { Duration::from_millis(50) };
-                if !self.waits_for_more(&missing) && reader.next() >= *end {
-                    continue;
+            waiting.look()?;
+            for id in missing.clone() {
+                match waiting.upload(id) {
+                    Awaited::Published(upload) => {
+                        watch.pause(|| saving.published(client, &topology.sink.topic, &upload))?;
+                        exit = exit.max(watch.pause(|| self.judge(&upload))?);
+                        missing.remove(id);
+                    }
+                    Awaited::Ended(upload) => {
+                        let why = upload.failure.as_ref().map_or_else(
+                            || "its publisher gave it up".to_owned(),
+                            |failure| format!("{}: {}", failure.reason, failure.message),
+                        );
+                        writeln!(io::stderr(), "error: no workbook of {}: {}", shown(id), shown(&why))?;
+                        exit = exit.max(Exit::DataRejected);
+                        missing.remove(id);
+                    }
+                    Awaited::Unheard => {
+                        let topic = &topology.sink.dead_letter_topic;
+                        if let Some((letter, count)) = refused_whole(client, topic, id, LETTERS_LIMIT)? {
+                            let why = format!("{}: {}", letter.reason, letter.message);
+                            writeln!(
+                                io::stderr(),
+                                "error: no workbook of {}: all its records were refused, {count} of them are in {topic}; the first: {}",
+                                shown(id),
+                                shown(&why)
+                            )?;
+                            exit = exit.max(Exit::DataRejected);
+                            missing.remove(id);
+                        }
+                    }
+                    Awaited::Pending(_) => {}
                 }
-                self.take(global, reader, joiner, wait, &mut missing, watch.as_ref())?;
-                behind |= reader.next() < *end;
-            }
-            if let Some(watch) = &mut watch {
-                watch.look(|upload| self.wants(upload))?;
-            }
-            if behind || self.follow {
-                continue;
-            }
-            if let Some(awaited) = &mut awaited {
-                exit = exit.max(drop_failed(awaited, &mut missing)?);
             }
             if missing.is_empty() {
                 return Ok(exit);
             }
-            if Instant::now() > deadline {
-                let standing = |id: &&str| match awaited.as_ref().and_then(|awaited| awaited.standing(id)) {
-                    Some(upload) => format!("{id} ({} rows so far)", upload.accounting.rows_in),
-                    None => format!("{id} (nothing was heard of it: was it published, does the topology run?)"),
-                };
-                let ids: Vec<String> = missing.iter().map(standing).collect();
-                anyhow::bail!("no workbook within {} s of: {}", self.timeout, ids.join(", "));
+            if Instant::now() >= deadline {
+                let standing: Vec<String> = missing.iter().map(|id| standing(&waiting, id)).collect();
+                anyhow::bail!("no workbook within {} s of: {}", self.timeout, standing.join(", "));
+            }
+            watch.look(|upload| missing.contains(upload))?;
+            std::thread::sleep(LOOK.min(deadline.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// A workbook without a row is no success for whoever is strict.
+    fn judge(&self, upload: &Upload) -> io::Result<Exit> {
+        let accounting = &upload.accounting;
+        if accounting.written > 0 || accounting.rejected == 0 {
+            return Ok(Exit::Ok);
+        }
+        let id = shown(&upload.id);
+        writeln!(
+            io::stderr(),
+            "warning: {id}: all {} rows were rejected; its Errors sheet says why",
+            accounting.rejected
+        )?;
+        Ok(if self.strict { Exit::DataRejected } else { Exit::Ok })
+    }
+
+    /// Without a topology: the newest workbook of each named upload that the topic holds, waited for if there is none.
+    fn fetch_newest(&self, client: &KafkaClient, topic: &str, saving: &mut Saving) -> anyhow::Result<Exit> {
+        let deadline = Instant::now() + Duration::from_secs(self.timeout);
+        let mut missing: BTreeSet<&str> = self.uploads.iter().map(String::as_str).collect();
+        let mut seen = Vec::new();
+        loop {
+            let ends = ends(client, topic)?;
+            if ends != seen {
+                for id in missing.clone() {
+                    if saving.newest(client, topic, id)? {
+                        missing.remove(id);
+                    }
+                }
+                seen = ends;
+            }
+            if missing.is_empty() {
+                return Ok(Exit::Ok);
+            }
+            if Instant::now() >= deadline {
+                let ids: Vec<String> = missing.iter().map(|id| shown(id)).collect();
+                anyhow::bail!("no workbook in {topic} within {} s of: {}", self.timeout, ids.join(", "));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Every workbook that is there, and with `--follow` those that appear.
+    fn fetch_all(
+        &self,
+        client: &KafkaClient,
+        topic: &str,
+        topology: Option<&Topology>,
+        saving: &mut Saving,
+    ) -> anyhow::Result<Exit> {
+        let followed = topology.filter(|_| self.follow);
+        let mut watch = followed.map(|topology| Watch::open(client, &topology.sink.status_topic)).transpose()?;
+        let mut partitions = (0..client.partitions(topic)?)
+            .map(|partition| {
+                let partition = TopicPartition { topic: topic.into(), partition };
+                let bounds = client.bounds(&partition)?;
+                Ok((client.reader(partition, bounds.start), bounds.end, ChunkJoiner::default()))
+            })
+            .collect::<Result<Vec<_>, TransportError>>()?;
+        loop {
+            let mut is_behind = false;
+            for (reader, end, joiner) in &mut partitions {
+                if reader.next() >= *end && !self.follow {
+                    continue;
+                }
+                // At the end only a short look, so that many partitions take turns.
+                let wait = Duration::from_millis(if reader.next() < *end { 500 } else { 50 });
+                self.take(reader, joiner, wait, saving, watch.as_ref())?;
+                is_behind |= reader.next() < *end;
+            }
+            if let Some(watch) = &mut watch {
+                watch.look(|upload| self.wants(upload))?;
+            }
+            if !is_behind && !self.follow {
+                return Ok(Exit::Ok);
             }
         }
     }
@@ -122,63 +247,141 @@ impl Fetch {
         self.uploads.is_empty() || self.uploads.iter().any(|wanted| wanted == upload)
     }
 
-    fn waits_for_more(&self, missing: &BTreeSet<&str>) -> bool {
-        self.follow || !missing.is_empty()
-    }
-
     /// One fetch of one partition.
     fn take(
         &self,
-        global: &Global,
         reader: &mut TopicReader,
         joiner: &mut ChunkJoiner,
         wait: Duration,
-        missing: &mut BTreeSet<&str>,
+        saving: &mut Saving,
         watch: Option<&Watch>,
     ) -> anyhow::Result<()> {
         for record in reader.fetch(wait)?.records {
             match joiner.join(&record) {
-                Ok(Some(workbook)) if self.wants(&workbook.upload) => {
-                    let save = || self.save(global, &workbook);
-                    watch.map_or_else(save, |watch| watch.pause(save))?;
-                    missing.remove(workbook.upload.as_str());
+                Ok(Some(workbook)) if self.wants(&workbook.label.upload) => {
+                    let mut save = || saving.save(&workbook.label, |file| workbook.write(file));
+                    match watch {
+                        Some(watch) => watch.pause(save)?,
+                        None => save()?,
+                    }
                 }
                 Ok(_) => {}
-                Err(error) => writeln!(io::stderr(), "warning: {error}")?,
+                Err(error) => writeln!(io::stderr(), "warning: {}", shown(&error.to_string()))?,
             }
-        }
-        Ok(())
-    }
-
-    fn save(&self, global: &Global, workbook: &FetchedWorkbook) -> anyhow::Result<()> {
-        let path = save(workbook, &self.out, self.force)?;
-        let path = path.display().to_string();
-        if global.json {
-            let (upload, revision, sha256) = (&workbook.upload, workbook.revision, &workbook.sha256);
-            writeln!(
-                io::stdout(),
-                "{}",
-                json!({ "upload": upload, "revision": revision, "sha256": sha256, "path": path })
-            )?;
-        } else {
-            writeln!(io::stdout(), "{path}")?;
         }
         Ok(())
     }
 }
 
-/// Says of which uploads no workbook will come, and why; waits for them no longer.
-fn drop_failed(awaited: &mut Awaited, missing: &mut BTreeSet<&str>) -> anyhow::Result<Exit> {
-    let mut exit = Exit::Ok;
-    for id in missing.clone() {
-        let Some(upload) = awaited.failed(id)? else { continue };
-        missing.remove(id);
-        exit = Exit::DataRejected;
-        let why = upload.failure.map_or_else(
-            || "its publisher gave it up".to_owned(),
-            |failure| format!("{}: {}", failure.reason, failure.message),
-        );
-        writeln!(io::stderr(), "error: no workbook of {id}: {why}")?;
+/// Where workbooks go, and those that could not be written: one of them must not keep the others.
+struct Saving<'a> {
+    global: &'a Global,
+    folder: Folder,
+    failed: Vec<String>,
+}
+
+impl Saving<'_> {
+    /// The workbook of a published upload, by its status.
+    fn published(&mut self, client: &KafkaClient, topic: &str, upload: &Upload) -> anyhow::Result<()> {
+        let Some(workbook) = &upload.workbook else {
+            if !self.newest(client, topic, &upload.id)? {
+                self.failed.push(format!("{}: {}", shown(&upload.id), DownloadError::Gone));
+            }
+            return Ok(());
+        };
+        let label = Label {
+            upload: upload.id.clone(),
+            revision: upload.revision.unwrap_or(1),
+            filename: workbook.filename.clone(),
+            sha256: workbook.sha256.to_string(),
+        };
+        let wanted = Wanted {
+            topic: workbook.topic.clone(),
+            upload: upload.id.clone(),
+            sha256: workbook.sha256,
+            published_ms: upload.updated_at_ms,
+        };
+        self.download(client, &label, &wanted)
     }
-    Ok(exit)
+
+    /// The newest workbook of an upload that the topic holds whole; false when there is none.
+    fn newest(&mut self, client: &KafkaClient, topic: &str, upload: &str) -> anyhow::Result<bool> {
+        let Some((label, sha256)) = download::newest(client, topic, upload)? else { return Ok(false) };
+        let wanted = Wanted { topic: topic.to_owned(), upload: upload.to_owned(), sha256, published_ms: 0 };
+        self.download(client, &label, &wanted)?;
+        Ok(true)
+    }
+
+    fn download(&mut self, client: &KafkaClient, label: &Label, wanted: &Wanted) -> anyhow::Result<()> {
+        let mut unreachable = None;
+        let saved = self.save(label, |file| match download(client, wanted, file) {
+            Ok(_) => Ok(()),
+            Err(DownloadError::File(error)) => Err(error),
+            Err(error @ DownloadError::Gone) => Err(io::Error::other(error.to_string())),
+            Err(DownloadError::Transport(error)) => Err(io::Error::other(unreachable.insert(error).to_string())),
+        });
+        match unreachable {
+            Some(error) => Err(error.into()),
+            None => saved,
+        }
+    }
+
+    fn save(&mut self, label: &Label, write: impl FnOnce(&mut std::fs::File) -> io::Result<()>) -> anyhow::Result<()> {
+        let saved = match self.folder.save(label, write) {
+            Ok(saved) => saved,
+            Err(error) => {
+                self.failed.push(format!("{} of {}: {error}", shown(&label.filename), shown(&label.upload)));
+                return Ok(());
+            }
+        };
+        match &saved {
+            Saved::Beside(path) => writeln!(
+                io::stderr(),
+                "note: {} exists and is another workbook; this one is {}",
+                shown(&label.filename),
+                path.display()
+            )?,
+            Saved::Replaced(path) => writeln!(io::stderr(), "note: {} was replaced", path.display())?,
+            Saved::Written(_) | Saved::Same(_) => {}
+        }
+        let path = saved.path().display().to_string();
+        if self.global.json {
+            let (upload, revision, sha256) = (&label.upload, label.revision, &label.sha256);
+            let line = json!({ "upload": upload, "revision": revision, "sha256": sha256, "path": path });
+            writeln!(io::stdout(), "{line}")?;
+        } else {
+            writeln!(io::stdout(), "{path}")?;
+        }
+        Ok(())
+    }
+
+    /// What could not be written, at the end.
+    fn finish(self) -> io::Result<Exit> {
+        for failed in &self.failed {
+            writeln!(io::stderr(), "error: not written: {failed}")?;
+        }
+        Ok(if self.failed.is_empty() { Exit::Ok } else { Exit::Io })
+    }
+}
+
+/// What is known of an upload that did not come in time.
+fn standing(waiting: &Waiting, id: &str) -> String {
+    let behind = waiting.behind();
+    let unprocessed = format!("{behind} records of the topic are not processed yet: does the topology run?");
+    let (id, rows) = match waiting.upload(id) {
+        Awaited::Pending(Some(upload)) if behind > 0 && upload.state.is_final() => {
+            return format!("{} (revision {} is there; {unprocessed})", shown(id), upload.revision.unwrap_or(1));
+        }
+        Awaited::Pending(Some(upload)) => (shown(id), upload.accounting.rows_in),
+        Awaited::Pending(None) => return format!("{} ({unprocessed})", shown(id)),
+        Awaited::Unheard | Awaited::Published(_) | Awaited::Ended(_) => {
+            return format!("{} (nothing was heard of it: was it published?)", shown(id));
+        }
+    };
+    format!("{id} ({rows} rows so far)")
+}
+
+fn ends(client: &KafkaClient, topic: &str) -> Result<Vec<Offset>, TransportError> {
+    let end = |partition| Ok(client.bounds(&TopicPartition { topic: topic.into(), partition })?.end);
+    (0..client.partitions(topic)?).map(end).collect()
 }

@@ -15,6 +15,7 @@ mod http;
 mod input;
 pub mod log;
 mod man;
+mod patience;
 mod publish;
 mod run;
 mod running;

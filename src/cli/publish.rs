@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::broker::Broker;
 use super::input::{Input, Progress, upload_name};
+use super::patience::Patience;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
 const EXAMPLES: &str = "Examples:
@@ -42,6 +43,8 @@ pub struct Publish {
     input: Input,
     #[command(flatten)]
     broker: Broker,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 impl Publish {
@@ -60,15 +63,17 @@ impl Publish {
             }
             (None, _) | (_, None) => self.topic.clone().unwrap_or_default(),
         };
-        let runtime = super::io_runtime()?;
-        let client = KafkaClient::new(runtime.handle().clone(), self.broker.config("sheetstream-publish"));
+        self.patience.run(self.broker.config("sheetstream-publish"), |client| self.publish(global, client, &topic, crs))
+    }
+
+    fn publish(&self, global: &Global, client: &KafkaClient, topic: &str, crs: Option<&str>) -> anyhow::Result<Exit> {
         for path in &self.files {
             let name = upload_name(path);
             let id = self.id.as_ref().unwrap_or(&name);
             let attempt = Uuid::new_v4().to_string();
             let upload = UploadRecords::new(vec![self.input.open(path)?], &name, &attempt)?.with_crs(crs);
             let mut progress = Progress::new(&name);
-            let rows = publish(&client, &topic, id, upload, &mut |rows| progress.rows(rows))?;
+            let rows = publish(client, topic, id, upload, &mut |rows| progress.rows(rows))?;
             let seconds = progress.finish().as_secs_f64();
             let rate = rows as f64 / seconds.max(1e-3);
             eprintln!("{name}: {rows} rows to {topic} as \"{id}\", {seconds:.2} s, {rate:.0} rows/s");

@@ -11,11 +11,13 @@ use clap::Args;
 use serde::Serialize;
 use sheetstream::client::uploads::{Upload, UploadIndex};
 use sheetstream::kafka::KafkaClient;
+use sheetstream::kafka::group::ForeignMember;
 use sheetstream::record::TopicPartition;
 use sheetstream::topology::Topology;
 use sheetstream::transport::{Committed, TransportError};
 
 use super::broker::Broker;
+use super::patience::Patience;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
 const EXAMPLES: &str = "Examples:
@@ -44,6 +46,8 @@ pub struct Status {
     limit: usize,
     #[command(flatten)]
     broker: Broker,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 /// One look.
@@ -62,6 +66,8 @@ struct Standing {
     /// Records that were processed a second since the look before.
     records_per_second: Option<f64>,
     partitions: Vec<Partition>,
+    /// Members of its group that are no sheetstream: uploads in their partitions are not processed.
+    foreign_members: Vec<ForeignMember>,
 }
 
 #[derive(Serialize)]
@@ -76,18 +82,20 @@ struct Partition {
 impl Status {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topologies = self.topologies.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
-        let runtime = super::io_runtime()?;
-        let client = KafkaClient::new(runtime.handle().clone(), self.broker.config("sheetstream-status"));
+        self.patience.run(self.broker.config("sheetstream-status"), |client| self.look(global, client, &topologies))
+    }
+
+    fn look(&self, global: &Global, client: &KafkaClient, topologies: &[Topology]) -> anyhow::Result<Exit> {
         let index = Arc::new(UploadIndex::default());
         let mut before: Option<(Instant, Look)> = None;
         loop {
             let at = Instant::now();
             let mut standings = Vec::new();
-            for topology in &topologies {
-                standings.push(standing(&client, topology).with_context(|| format!("topology {}", topology.name))?);
+            for topology in topologies {
+                standings.push(standing(client, topology).with_context(|| format!("topology {}", topology.name))?);
             }
             if before.is_none() {
-                index.follow(&client, topologies.iter().map(|topology| topology.sink.status_topic.clone()));
+                index.follow(client, topologies.iter().map(|topology| topology.sink.status_topic.clone()));
                 wait_for(&index)?;
             }
             if let Some((since, before)) = &before {
@@ -151,7 +159,8 @@ fn standing(client: &KafkaClient, topology: &Topology) -> Result<Standing, Trans
         partitions.push(Partition { partition: at.partition, committed, end: bounds.end.0, lag });
     }
     let lag = partitions.iter().map(|partition| partition.lag).sum();
-    Ok(Standing { name: topology.name.to_string(), lag, records_per_second: None, partitions })
+    let foreign_members = client.foreign_members(&topology.name)?;
+    Ok(Standing { name: topology.name.to_string(), lag, records_per_second: None, partitions, foreign_members })
 }
 
 /// What was committed since the look before.
@@ -178,6 +187,12 @@ fn table(look: &Look) -> Result<String, std::fmt::Error> {
         }
     }
     text += &columns(&rows);
+    for standing in &look.topologies {
+        for member in &standing.foreign_members {
+            let (name, member) = (&standing.name, shown(&member.to_string()));
+            writeln!(text, "{name}: {member} and is no sheetstream: give it a group of its own")?;
+        }
+    }
     let mut rows = vec![["STATE", "ROWS", "OF", "REJECTED", "ROWS/S", "LEFT", "UPLOAD", "NAME"].map(str::to_owned)];
     let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
     for upload in &look.uploads {
@@ -198,14 +213,14 @@ fn table(look: &Look) -> Result<String, std::fmt::Error> {
     text += &columns(&rows);
     for upload in &look.uploads {
         if let Some(failure) = &upload.failure {
-            writeln!(text, "{}: {}: {}", shown(&upload.id), failure.reason, shown(&failure.message))?;
+            writeln!(text, "{}: {}: {}", shown(&upload.id), shown(&failure.reason), shown(&failure.message))?;
         }
     }
     Ok(text)
 }
 
 /// Ids and names are data of others: no control characters, which a terminal would obey, and no more than fits a line.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 200;
     let plain = |c: char| if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) { '\u{fffd}' } else { c };
     text.chars().take(CHARS_MAX).map(plain).collect()

@@ -11,6 +11,7 @@ use sheetstream::topology::Topology;
 use sheetstream::transport::TransportError;
 
 use super::broker::Broker;
+use super::patience::Patience;
 use super::{EXAMPLES_FIRST, Exit, Global, topologies};
 
 const EXAMPLES: &str = "Examples:
@@ -58,6 +59,8 @@ struct Of {
     topology: Vec<PathBuf>,
     #[command(flatten)]
     broker: Broker,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 impl Topics {
@@ -65,19 +68,21 @@ impl Topics {
         let (Action::Create { of, .. } | Action::List { of }) = &self.action;
         let files = topologies::files(&of.topology)?;
         let topologies = files.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
-        let runtime = super::io_runtime()?;
-        let client = KafkaClient::new(runtime.handle().clone(), of.broker.config("sheetstream-topics"));
+        of.patience.run(of.broker.config("sheetstream-topics"), |client| self.act(global, client, &topologies))
+    }
+
+    fn act(&self, global: &Global, client: &KafkaClient, topologies: &[Topology]) -> anyhow::Result<Exit> {
         let mut results = Vec::new();
-        for topology in &topologies {
+        for topology in topologies {
             results.extend(match &self.action {
                 Action::Create { partitions, replication_factor, dry_run, .. } => {
                     let mut topics = wanted(topology, partitions.unwrap_or(1), *replication_factor);
                     if partitions.is_none() {
-                        keep_partitions(&client, topology, &mut topics)?;
+                        keep_partitions(client, topology, &mut topics)?;
                     }
-                    create(global, &client, topics, *dry_run)?
+                    create(global, client, topics, *dry_run)?
                 }
-                Action::List { .. } => list(global, &client, topology)?,
+                Action::List { .. } => list(global, client, topology)?,
             });
         }
         if global.json {

@@ -1,77 +1,123 @@
-//! Uploads that somebody waits for: how far they are, and which of them ended without a workbook.
+//! Uploads that somebody waits for: whether what was published is processed, and what came of it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::client::uploads::{Upload, UploadIndex, UploadKey, UploadPhase};
 use crate::kafka::KafkaClient;
 use crate::kafka::group::Group;
+use crate::kafka::partitioner::partition_for_key;
+use crate::kafka::topic_reader::TopicReader;
 use crate::record::{Offset, TopicPartition};
 use crate::topology::Topology;
-use crate::transport::{Committed, TransportError};
+use crate::transport::{Committed, Fetcher, TransportError};
 
-/// How long a failure stands before it is believed: the status of what was published since may be on its way.
-const SETTLED: Duration = Duration::from_secs(1);
+/// Longest wait of one fetch of what is there already.
+const WAIT: Duration = Duration::from_millis(500);
 
-/// The uploads of one topology, listened to since this was made.
-pub struct Awaited {
-    index: Arc<UploadIndex>,
-    topology: Arc<str>,
-    topic: Arc<str>,
-    group: Group,
-    /// Ends of the source partitions when this was made.
-    ends: Vec<Offset>,
-    /// Failures that nothing published before can change, by id: which status record, and since when.
-    failures: HashMap<String, (i64, Instant)>,
+/// How an upload that is awaited stands.
+#[derive(Clone, Debug)]
+pub enum Awaited {
+    /// Records that were in the topic at the beginning are not processed yet; or it is open. With what was heard of it.
+    Pending(Option<Box<Upload>>),
+    /// Everything is processed, and it was never heard of: nothing of it was published, or every record of it was refused.
+    Unheard,
+    /// Its newest revision has a workbook.
+    Published(Box<Upload>),
+    /// Its newest revision ended without a workbook.
+    Ended(Box<Upload>),
 }
 
-impl Awaited {
-    /// Begins to listen.
-    pub fn of(client: &KafkaClient, topology: &Topology) -> Result<Awaited, TransportError> {
-        let topic = topology.source.topic.clone();
-        let end =
-            |partition| client.bounds(&TopicPartition { topic: topic.clone(), partition }).map(|bounds| bounds.end);
-        let ends = (0..client.partitions(&topic)?).map(end).collect::<Result<_, _>>()?;
-        let index = Arc::new(UploadIndex::default());
-        index.follow(client, [topology.sink.status_topic.clone()]);
-        let group = client.group(&topology.name);
-        Ok(Awaited { index, topology: topology.name.clone(), topic, group, ends, failures: HashMap::new() })
-    }
+/// Uploads of one topology, as they are published up to the moment in which this is made.
+pub struct Waiting {
+    index: UploadIndex,
+    topology: Arc<str>,
+    group: Group,
+    /// Source partitions, with their ends in the beginning.
+    source: Vec<(TopicPartition, Offset)>,
+    /// Up to where each is processed.
+    processed: Vec<Option<Offset>>,
+    status: Vec<TopicReader>,
+    client: KafkaClient,
+}
 
-    /// How an upload stands, if anything was heard of it.
-    pub fn standing(&self, id: &str) -> Option<Upload> {
-        self.index.get(&UploadKey { topology: self.topology.to_string(), id: id.to_owned() })
-    }
-
-    /// The upload, if it ended without a workbook. A failure of which the rows were published again since is none: everything that
-    /// was in the topic when this was made has to be processed first.
-    pub fn failed(&mut self, id: &str) -> Result<Option<Upload>, TransportError> {
-        let failed =
-            |upload: &Upload| matches!(upload.state, UploadPhase::Failed | UploadPhase::Aborted | UploadPhase::Expired);
-        let Some(upload) = self.standing(id).filter(failed) else {
-            self.failures.remove(id);
-            return Ok(None);
+impl Waiting {
+    /// Notes how far the source topic goes.
+    pub fn begin(client: &KafkaClient, topology: &Topology) -> Result<Waiting, TransportError> {
+        let partitions = |topic: &Arc<str>| -> Result<Vec<TopicPartition>, TransportError> {
+            let count = client.partitions(topic)?;
+            Ok((0..count).map(|partition| TopicPartition { topic: topic.clone(), partition }).collect())
         };
-        let Some(partition) = upload.status.as_ref().map(|status| status.partition) else { return Ok(None) };
-        if !self.is_processed(partition)? {
-            return Ok(None);
-        }
-        let now = Instant::now();
-        let since = self.failures.entry(id.to_owned()).or_insert((upload.updated_at_ms, now));
-        if since.0 != upload.updated_at_ms {
-            *since = (upload.updated_at_ms, now);
-        }
-        Ok((now - since.1 >= SETTLED).then_some(upload))
+        let source = partitions(&topology.source.topic)?.into_iter().map(|partition| {
+            let end = client.bounds(&partition)?.end;
+            Ok((partition, end))
+        });
+        let source = source.collect::<Result<Vec<_>, TransportError>>()?;
+        let status = partitions(&topology.sink.status_topic)?.into_iter().map(|partition| {
+            let start = client.bounds(&partition)?.start;
+            Ok(client.reader(partition, start))
+        });
+        Ok(Waiting {
+            index: UploadIndex::default(),
+            topology: topology.name.clone(),
+            group: client.group(&topology.name),
+            processed: vec![None; source.len()],
+            source,
+            status: status.collect::<Result<_, TransportError>>()?,
+            client: client.clone(),
+        })
     }
 
-    fn is_processed(&self, partition: i32) -> Result<bool, TransportError> {
-        let end = usize::try_from(partition).ok().and_then(|partition| self.ends.get(partition)).copied();
-        let partition = TopicPartition { topic: self.topic.clone(), partition };
-        let committed = self.group.fetch_committed([partition.clone()])?.remove(&partition);
-        Ok(match (committed, end) {
-            (Some(Committed::Ours(progress)), Some(end)) => progress.next >= end,
-            _ => false,
-        })
+    /// Looks at the group's progress first and at the status topic then: what is processed has its status there.
+    pub fn look(&mut self) -> Result<(), TransportError> {
+        let committed = self.group.fetch_committed(self.source.iter().map(|(partition, _)| partition.clone()))?;
+        for ((partition, _), processed) in self.source.iter().zip(&mut self.processed) {
+            *processed = match committed.get(partition) {
+                Some(Committed::Ours(progress)) => Some(progress.next),
+                Some(Committed::Reset(_) | Committed::None) | None => None,
+            };
+        }
+        for reader in &mut self.status {
+            let end = self.client.bounds(reader.partition())?.end;
+            while reader.next() < end {
+                reader.fetch(WAIT)?.records.iter().for_each(|record| self.index.take(record));
+            }
+        }
+        Ok(())
+    }
+
+    /// How an upload stands as of the last look.
+    pub fn upload(&self, id: &str) -> Awaited {
+        let upload = self.index.get(&UploadKey { topology: self.topology.to_string(), id: id.to_owned() });
+        let by_key = partition_for_key(id.as_bytes(), i32::try_from(self.source.len()).unwrap_or(i32::MAX));
+        let by_status = upload.as_ref().and_then(|upload| upload.status.as_ref()).map(|status| status.partition);
+        if !self.is_processed(by_key) || !by_status.is_none_or(|partition| self.is_processed(partition)) {
+            return Awaited::Pending(upload.map(Box::new));
+        }
+        let Some(upload) = upload.map(Box::new) else { return Awaited::Unheard };
+        match upload.state {
+            UploadPhase::Published => Awaited::Published(upload),
+            UploadPhase::Failed | UploadPhase::Aborted | UploadPhase::Expired => Awaited::Ended(upload),
+            UploadPhase::Publishing
+            | UploadPhase::Pending
+            | UploadPhase::Receiving
+            | UploadPhase::Incomplete
+            | UploadPhase::Stalled => Awaited::Pending(Some(upload)),
+        }
+    }
+
+    /// Records that were in the topic at the beginning and are not processed yet.
+    pub fn behind(&self) -> i64 {
+        let behind = |((_, end), processed): (&(TopicPartition, Offset), &Option<Offset>)| {
+            processed.map_or(end.0, |processed| (end.0 - processed.0).max(0))
+        };
+        self.source.iter().zip(&self.processed).map(behind).sum()
+    }
+
+    /// A partition that was empty in the beginning has nothing to process.
+    fn is_processed(&self, partition: i32) -> bool {
+        let at = usize::try_from(partition).ok();
+        let known = at.and_then(|at| Some((self.source.get(at)?.1, *self.processed.get(at)?)));
+        known.is_some_and(|(end, processed)| end.0 == 0 || processed.is_some_and(|processed| processed >= end))
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::client::fetch::ChunkHead;
+use crate::client::folder::Label;
 use crate::kafka::KafkaClient;
 use crate::kafka::partitioner::partition_for_key;
 use crate::record::{Record, TopicPartition};
@@ -107,8 +108,8 @@ impl Joining {
     }
 }
 
-/// SHA-256 of the newest workbook of an upload that its topic holds whole, and the name of its file; for uploads whose status does not tell.
-pub fn newest(client: &KafkaClient, topic: &str, upload: &str) -> Result<Option<(Digest, String)>, TransportError> {
+/// The newest workbook of an upload that its topic holds whole, and its SHA-256; for uploads whose status does not tell.
+pub fn newest(client: &KafkaClient, topic: &str, upload: &str) -> Result<Option<(Label, Digest)>, TransportError> {
     let partition = partition_for_key(upload.as_bytes(), client.partitions(topic)?);
     let mut found = None;
     client.read_all(&TopicPartition { topic: topic.into(), partition }, &mut |record| {
@@ -116,7 +117,13 @@ pub fn newest(client: &KafkaClient, topic: &str, upload: &str) -> Result<Option<
             && head.upload == upload
             && head.number == head.count
         {
-            found = Digest::parse(head.sha256).map(|sha256| (sha256, head.filename.to_owned()));
+            let label = || Label {
+                upload: upload.to_owned(),
+                revision: head.revision,
+                filename: head.filename.to_owned(),
+                sha256: head.sha256.to_owned(),
+            };
+            found = Digest::parse(head.sha256).map(|sha256| (label(), sha256)).or(found.take());
         }
     })?;
     Ok(found)

@@ -1,13 +1,13 @@
-//! Workbooks back from their topic: chunks joined, checksums verified, files named safely and written whole or not at all.
+//! Workbooks back from their topic: chunks joined, checksums verified.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use crate::client::folder::Label;
 use crate::record::Record;
 use crate::sink::digest::Digest;
 
@@ -17,16 +17,17 @@ const OPEN_SETS_MAX: usize = 64;
 /// A workbook that arrived whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchedWorkbook {
-    /// Upload id as published.
-    pub upload: String,
-    /// Revision, from 1.
-    pub revision: u32,
-    /// Name the publisher's file suggests; not safe as a path.
-    pub filename: String,
-    /// SHA-256 of the file in hex, verified.
-    pub sha256: String,
+    /// Whose it is and what it is called.
+    pub label: Label,
     /// The file.
     pub chunks: Vec<Bytes>,
+}
+
+impl FetchedWorkbook {
+    /// Writes the file.
+    pub fn write(&self, to: &mut File) -> io::Result<()> {
+        self.chunks.iter().try_for_each(|chunk| to.write_all(chunk))
+    }
 }
 
 /// Why a record of a workbook topic is no part of a workbook.
@@ -129,7 +130,8 @@ impl ChunkJoiner {
             return Err(FetchError::Checksum { upload, found, expected });
         }
         let filename = head.filename.to_owned();
-        Ok(Some(FetchedWorkbook { upload, revision, filename, sha256: expected, chunks }))
+        let label = Label { upload, revision, filename, sha256: expected };
+        Ok(Some(FetchedWorkbook { label, chunks }))
     }
 }
 
@@ -138,74 +140,6 @@ fn parse_chunk(text: &str) -> Option<(u32, u32)> {
     let (i, n) = text.split_once('/')?;
     let (i, n) = (i.parse().ok()?, n.parse().ok()?);
     (1 <= i && i <= n).then_some((i, n))
-}
-
-/// A file name that cannot leave its folder or surprise an operating system: separators, control characters, characters and
-/// names that Windows reserves are replaced, 200 bytes at most.
-pub fn safe_file_name(name: &str) -> String {
-    let forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c) || ('\u{202a}'..='\u{202e}').contains(&c);
-    let cleaned: String = name.chars().map(|c| if forbidden(c) { '_' } else { c }).collect();
-    let cleaned = cleaned.trim_matches([' ', '.']);
-    let (stem, extension) = match cleaned.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
-        _ => (cleaned, String::new()),
-    };
-    let mut stem: String = if stem.is_empty() { "workbook".into() } else { stem.into() };
-    let device = stem.to_ascii_uppercase();
-    let numbered =
-        |prefix: &str| device.strip_prefix(prefix).is_some_and(|n| n.len() == 1 && n.as_bytes()[0].is_ascii_digit());
-    if ["CON", "PRN", "AUX", "NUL"].contains(&device.as_str()) || numbered("COM") || numbered("LPT") {
-        stem.push('_');
-    }
-    while stem.len() + extension.len() > 200 && stem.pop().is_some() {}
-    stem + &extension
-}
-
-/// Writes a workbook into `folder`: first beside its place, then renamed, so that nobody ever sees half of it.
-///
-/// An existing file is replaced only with `force`; one that holds the same bytes already counts as written.
-pub fn save(workbook: &FetchedWorkbook, folder: &Path, force: bool) -> io::Result<PathBuf> {
-    let path = folder.join(safe_file_name(&workbook.filename));
-    if !force && path.exists() {
-        if same_bytes(workbook, &path)? {
-            return Ok(path);
-        }
-        let message = format!("{} exists and is another workbook; --force replaces it", path.display());
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
-    }
-    let beside = folder.join(format!(".{}.{}.part", workbook.sha256, std::process::id()));
-    let written = (|| {
-        let mut file = File::create(&beside)?;
-        workbook.chunks.iter().try_for_each(|chunk| file.write_all(chunk))?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written.map(|()| path)
-}
-
-fn same_bytes(workbook: &FetchedWorkbook, path: &Path) -> io::Result<bool> {
-    let length: usize = workbook.chunks.iter().map(Bytes::len).sum();
-    if fs::metadata(path)?.len() != length as u64 {
-        return Ok(false);
-    }
-    let mut hash = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut HashWriter(&mut hash))?;
-    Ok(Digest(hash.finalize().into()).to_string() == workbook.sha256)
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -245,7 +179,7 @@ mod tests {
         ] {
             whole.extend(joiner.join(&record).expect("headers are there"));
         }
-        let joined: Vec<_> = whole.iter().map(|w| (w.upload.as_str(), w.chunks.concat())).collect();
+        let joined: Vec<_> = whole.iter().map(|w| (w.label.upload.as_str(), w.chunks.concat())).collect();
         assert_eq!(joined, [("b", b.to_vec()), ("a", a.to_vec())]);
     }
 
@@ -260,44 +194,5 @@ mod tests {
     fn a_record_of_another_kind_is_named() {
         let error = ChunkJoiner::default().join(&Record { offset: Offset(7), ..Record::default() });
         assert_eq!(error, Err(FetchError::Header { offset: 7, header: "ss-upload" }));
-    }
-
-    #[test]
-    fn file_names_stay_in_their_folder() {
-        let cases = [
-            ("seoul.xlsx", "seoul.xlsx"),
-            ("../../etc/passwd", "_.._etc_passwd"),
-            ("..", "workbook"),
-            ("", "workbook"),
-            ("CON.xlsx", "CON_.xlsx"),
-            ("lpt1.xlsx", "lpt1_.xlsx"),
-            ("a:b*c?.xlsx", "a_b_c_.xlsx"),
-            ("\u{202e}xslx.exe", "_xslx.exe"),
-            ("서울 시장.xlsx", "서울 시장.xlsx"),
-        ];
-        for (name, safe) in cases {
-            assert_eq!(safe_file_name(name), safe, "{name:?}");
-        }
-        let long = safe_file_name(&format!("{}.xlsx", "가".repeat(300)));
-        assert!(long.len() <= 200 && long.ends_with(".xlsx"));
-    }
-
-    #[test]
-    fn a_file_is_replaced_only_by_force_and_the_same_bytes_are_no_conflict() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let book = |bytes: &'static [u8]| FetchedWorkbook {
-            upload: "a".into(),
-            revision: 1,
-            filename: "a.xlsx".into(),
-            sha256: sha256(bytes),
-            chunks: vec![Bytes::from_static(bytes)],
-        };
-        let path = save(&book(b"one"), folder.path(), false).expect("a first file");
-        save(&book(b"one"), folder.path(), false).expect("the same bytes");
-        let error = save(&book(b"two"), folder.path(), false).expect_err("another workbook");
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        save(&book(b"two"), folder.path(), true).expect("by force");
-        assert_eq!(fs::read(&path).expect("the file"), b"two");
-        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1, "nothing is left beside it");
     }
 }

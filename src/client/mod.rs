@@ -4,6 +4,7 @@ pub mod awaited;
 pub mod doctor;
 pub mod download;
 pub mod fetch;
+pub mod folder;
 pub mod publish;
 pub mod rejects;
 pub mod uploads;

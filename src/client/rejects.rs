@@ -100,29 +100,66 @@ pub fn rejects(client: &KafkaClient, refused: &Refused, limit: Duration) -> Resu
     Ok(Rejects { rejects: found, is_complete })
 }
 
+/// The first dead letter of an upload that nothing else is known of, and how many there are: records that were refused before they were rows
+/// of it, at most [`REJECTS_MAX`]. `None` when there is none, or none was found until `limit` had passed. Blocks.
+pub fn refused_whole(
+    client: &KafkaClient,
+    topic: &str,
+    upload: &str,
+    limit: Duration,
+) -> Result<Option<(Reject, usize)>, TransportError> {
+    let deadline = Instant::now() + limit;
+    let (mut first, mut letters) = (None, 0);
+    for partition in 0..client.partitions(topic)? {
+        let partition = TopicPartition { topic: topic.into(), partition };
+        let bounds = client.bounds(&partition)?;
+        let mut reader = client.reader(partition, bounds.start);
+        while reader.next() < bounds.end && Instant::now() < deadline && letters < REJECTS_MAX {
+            for record in reader.fetch(WAIT)?.records {
+                let of = record.headers.iter().find(|header| &*header.name == "ss-upload");
+                let is_of = of.and_then(|header| header.value.as_deref()) == Some(upload.as_bytes())
+                    || of.is_none() && record.key.as_deref() == Some(upload.as_bytes());
+                if let Some(letter) = is_of.then(|| letter(&record)).flatten() {
+                    letters += 1;
+                    first.get_or_insert(letter);
+                }
+            }
+        }
+    }
+    Ok(first.map(|first| (first, letters)))
+}
+
 /// A letter of this upload and its place: offset and row.
 fn read(refused: &Refused, record: &Record) -> Option<((i64, Option<u64>), Reject)> {
-    let text = |name: &str| {
-        let header = record.headers.iter().find(|header| &*header.name == name)?;
-        std::str::from_utf8(header.value.as_deref()?).ok()
-    };
+    let text = |name| header(record, name);
     let offset: i64 = text("__streams.errors.offset")?.parse().ok()?;
     let partition = text("__streams.errors.partition")?.parse();
     if text("ss-upload")? != refused.upload || partition != Ok(refused.partition) || offset < refused.first.0 {
         return None;
     }
+    let reject = letter(record)?;
+    Some(((offset, reject.row), reject))
+}
+
+fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+    let header = record.headers.iter().find(|header| &*header.name == name)?;
+    std::str::from_utf8(header.value.as_deref()?).ok()
+}
+
+/// What a dead letter tells.
+fn letter(record: &Record) -> Option<Reject> {
+    let text = |name| header(record, name);
     let row = text("ss-row").and_then(|row| row.parse().ok());
     let raw = record.value.as_deref().unwrap_or_default();
     let shown = &raw[..raw.len().min(RAW_BYTES_MAX)];
-    let reject = Reject {
+    Some(Reject {
         row,
         column: text("ss-column").map(str::to_owned),
         reason: text("ss-reason")?.to_owned(),
         message: text("__streams.errors.message").unwrap_or_default().to_owned(),
         raw: String::from_utf8_lossy(shown).into_owned(),
         is_clipped: shown.len() < raw.len() || text("ss-clipped").is_some(),
-    };
-    Some(((offset, row), reject))
+    })
 }
 
 #[cfg(test)]

@@ -88,8 +88,8 @@ pub(super) async fn fetch(site: &Site, upload: &Upload) -> Result<(Arc<Cached>, 
             let (client, id) = (site.kafka.clone(), upload.id.clone());
             let looking = spawn_blocking(move || newest(&client, &topic, &id).map(|found| (topic, found)));
             let (topic, found) = looking.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
-            let (sha256, filename) = found.ok_or_else(|| download_problem(&DownloadError::Gone))?;
-            (topic, filename, sha256)
+            let (label, sha256) = found.ok_or_else(|| download_problem(&DownloadError::Gone))?;
+            (topic, label.filename, sha256)
         }
     };
     let wanted = Wanted { topic, upload: upload.id.clone(), sha256, published_ms: upload.updated_at_ms };

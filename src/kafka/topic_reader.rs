@@ -39,6 +39,10 @@ impl KafkaClient {
 }
 
 impl TopicReader {
+    /// What is read.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
     /// Where the next fetch begins.
     pub fn next(&self) -> Offset {
         self.reader.next()

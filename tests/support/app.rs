@@ -130,7 +130,7 @@ impl App {
         let mut books: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
         self.each("workbooks", |record| {
             if let Some(book) = joiner.join(&record).expect("a workbook record") {
-                books.entry(book.upload).or_default().push(book.chunks.concat());
+                books.entry(book.label.upload).or_default().push(book.chunks.concat());
             }
         });
         books

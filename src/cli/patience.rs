@@ -1,0 +1,68 @@
+//! How long a command waits for a cluster that does not answer, and what it says then.
+
+use std::time::Duration;
+
+use clap::Args;
+use sheetstream::client::doctor::{self, ANSWER_LIMIT, Verdict};
+use sheetstream::kafka::{KafkaClient, KafkaConfig};
+
+use super::Exit;
+
+/// Limit of a single request, however patient the command is.
+const REQUEST_MAX: Duration = Duration::from_secs(10);
+const REQUEST_MIN: Duration = Duration::from_secs(1);
+
+/// How long brokers that do not answer are waited for.
+#[derive(Args, Debug)]
+pub struct Patience {
+    /// How long to wait for brokers that do not answer, in seconds
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    timeout: u64,
+}
+
+impl Patience {
+    /// Runs a command with a client that gives up in time.
+    pub fn run(
+        &self,
+        kafka: KafkaConfig,
+        command: impl FnOnce(&KafkaClient) -> anyhow::Result<Exit>,
+    ) -> anyhow::Result<Exit> {
+        run_within(Duration::from_secs(self.timeout), kafka, command)
+    }
+}
+
+/// Runs a command with a client that gives up after `limit`. When no broker answers, the error says what `doctor` would say.
+pub fn run_within(
+    limit: Duration,
+    mut kafka: KafkaConfig,
+    command: impl FnOnce(&KafkaClient) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    kafka.retry_deadline = limit;
+    kafka.request_timeout = (limit / 2).clamp(REQUEST_MIN, REQUEST_MAX);
+    let runtime = super::io_runtime()?;
+    let outcome = command(&KafkaClient::new(runtime.handle().clone(), kafka.clone()));
+    outcome.map_err(|error| match Exit::from(&error) {
+        Exit::Unavailable => {
+            (kafka.request_timeout, kafka.retry_deadline) = (ANSWER_LIMIT, ANSWER_LIMIT);
+            let client = KafkaClient::new(runtime.handle().clone(), kafka);
+            diagnosed(error, &client)
+        }
+        _ => error,
+    })
+}
+
+/// The error with what `doctor` finds wrong with the brokers.
+fn diagnosed(error: anyhow::Error, client: &KafkaClient) -> anyhow::Error {
+    let findings = doctor::examine(client, &[], None).into_iter().filter(|finding| finding.verdict != Verdict::Ok);
+    let lines: Vec<String> = findings
+        .map(|finding| match finding.advice {
+            Some(advice) => format!("\n  {}; {advice}", finding.what),
+            None => format!("\n  {}", finding.what),
+        })
+        .collect();
+    if lines.is_empty() {
+        error
+    } else {
+        error.context(format!("the cluster does not answer; `sheetstream doctor` says:{}\nlast error", lines.concat()))
+    }
+}
