@@ -69,6 +69,16 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
     let partition = TopicPartition { topic: topology.source.topic.clone(), partition: 0 };
     match group.fetch_committed([partition]) {
         Ok(_) => findings.ok(Subject::Rights, "group", format!("group {} can be read", topology.name)),
+        Err(error) => return tell_error(&topology.name, &error, findings),
+    }
+    match client.foreign_members(&topology.name) {
+        Ok(members) => {
+            for member in members {
+                let what = format!("{member} of group {} and is no sheetstream", topology.name);
+                let advice = "stop it, or give it a group of its own: uploads in its partitions are not processed";
+                findings.fail(Subject::Rights, "members", what, advice);
+            }
+        }
         Err(error) => tell_error(&topology.name, &error, findings),
     }
 }
