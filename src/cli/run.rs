@@ -44,8 +44,8 @@ pub struct Run {
     /// Stable name of this instance; one that comes back under it gets its partitions at once [default: machine, host and state directory]
     #[arg(long, env = "SHEETSTREAM_INSTANCE_ID", value_name = "NAME")]
     instance_id: Option<String>,
-    /// What is read of transactions
-    #[arg(long, env = "SHEETSTREAM_ISOLATION", value_enum, default_value = "read_uncommitted", value_name = "LEVEL")]
+    /// What is read of transactions; read_uncommitted takes rows of aborted ones, too
+    #[arg(long, env = "SHEETSTREAM_ISOLATION", value_enum, default_value = "read_committed", value_name = "LEVEL")]
     isolation: IsolationLevel,
     /// Keep the state through power cuts too, at the price of syncing its file system with every commit
     #[arg(long, env = "SHEETSTREAM_POWER_SAFE")]

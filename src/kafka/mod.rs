@@ -51,7 +51,7 @@ pub struct KafkaConfig {
 }
 
 impl KafkaConfig {
-    /// The defaults: `read_uncommitted`, 10 s a request, no limit for an operation, 30 s for a batch on its way.
+    /// The defaults: `read_committed`, 10 s a request, no limit for an operation, 30 s for a batch on its way.
     pub fn new(bootstrap: impl IntoIterator<Item = impl Into<String>>, client_id: &str) -> KafkaConfig {
         KafkaConfig {
             bootstrap: bootstrap.into_iter().map(Into::into).collect(),
@@ -68,10 +68,10 @@ impl KafkaConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
-    /// All of them, as Kafka Streams reads at least once.
-    #[default]
+    /// All of them, those of aborted transactions included.
     ReadUncommitted,
     /// Those of committed transactions, and nothing beyond the first open one.
+    #[default]
     ReadCommitted,
 }
 
