@@ -7,7 +7,7 @@ use std::time::Instant;
 use sheetstream::file::reader::{CsvFile, Options};
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::metrics::{self, Outcome, RowFates, TaskMetrics, TaskMoment, TaskNames};
-use sheetstream::record::{Offset, Reason, Rejection, TaskId, TopicPartition};
+use sheetstream::record::{Message, Offset, Rejection, TaskId, TopicPartition};
 use sheetstream::runtime::convert::convert;
 use sheetstream::topology::Topology;
 
@@ -58,7 +58,7 @@ fn scrapes() {
         let n = n as i64;
         task.fetch_begins(12_345, Some(1_795_648_228_000), Offset(500_000));
         task.fetch_ends();
-        task.dead_letter(&Rejection::new(Reason::CoordRange, ""));
+        task.dead_letter(&Rejection::new(Message::NullIsland { crs: String::new() }));
         task.ended(Outcome::Published, RowFates { written: 1_234_567, rejected: 1_234, ..RowFates::default() });
         task.delivered(std::time::Duration::from_millis(123), 1_234_567, 12_345_678, 14);
         task.tell(TaskMoment {

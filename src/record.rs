@@ -1,6 +1,8 @@
 //! The nouns of the stream: records, uploads, rows, markers, and why a row was refused. Imports no sibling.
 
-mod explain;
+mod lang;
+mod messages;
+mod reason;
 
 use std::fmt;
 use std::ops::Range;
@@ -10,7 +12,11 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-pub use explain::Lang;
+pub use lang::Lang;
+pub use messages::{
+    AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, Message, MissingRows, Names, Nearest, OpenAttempt,
+    Place, Quoted,
+};
 
 /// A position in a partition. `Offset(n)` as a bound means "everything below n".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -369,22 +375,27 @@ pub enum Marker {
 }
 
 /// Why a row, a record or an upload did not make it, with one sentence for the person who has to mend it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rejection {
-    /// The code, stable over releases.
+    /// The code of the message, stable over releases.
     pub reason: Reason,
     /// Column at fault, if one is.
     pub column: Option<Arc<str>>,
     /// What was found and what to do; may quote the offending value.
-    pub message: String,
+    pub message: Box<Message>,
     /// Node that found it, once [`RowBatch::blame`] was told.
     pub node: Option<Arc<str>>,
 }
 
 impl Rejection {
     /// A rejection that concerns no single column.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Rejection {
-        Rejection { reason, column: None, message: message.into(), node: None }
+    pub fn new(message: Message) -> Rejection {
+        Rejection { reason: message.reason(), column: None, message: Box::new(message), node: None }
+    }
+    /// The same, with its message as the reason of another one.
+    pub fn because(self, message: impl FnOnce(Box<Message>) -> Message) -> Rejection {
+        let Rejection { column, node, .. } = self;
+        Rejection { column, node, ..Rejection::new(message(self.message)) }
     }
     /// Names the column at fault.
     pub fn in_column(mut self, column: impl Into<Arc<str>>) -> Rejection {

@@ -3,7 +3,7 @@
 #[path = "support/workbook.rs"]
 mod workbook;
 
-use sheetstream::record::{Reason, Record, Rejection};
+use sheetstream::record::{Message, Record, Rejection};
 use sheetstream::test_driver::{TopologyTestDriver, header};
 use sheetstream::topology::Topology;
 
@@ -349,7 +349,7 @@ fn odd_records_harm_nobody() {
         ..Record::default()
     });
     // a record that no client can decode
-    driver.append_poisoned(Rejection::new(Reason::RecordMalformed, "truncated varint"));
+    driver.append_poisoned(Rejection::new(Message::RecordMalformed { why: "truncated varint".to_owned() }));
     driver.pipe("a.csv", "#EOF rows=6");
     assert_eq!(reasons(&driver), ["record.no_id", "record.not_text", "record.malformed"]);
     assert_eq!(statuses(&driver, "a.csv"), ["Published"]);

@@ -4,7 +4,7 @@ use super::AggregateSettings;
 use super::intake::{Desk, Halt};
 use super::sheets::Pager;
 use super::upload::{OpenUpload, PendingEof};
-use crate::record::{ColumnType, Offset, Reason, Rejection};
+use crate::record::{ColumnType, Message, MissingRows, Offset, Rejection};
 use crate::sink::CompleteUpload;
 use crate::state::StateError;
 
@@ -32,32 +32,21 @@ pub(super) enum Verdict {
 impl OpenUpload {
     /// Holds the upload against an end-of-file marker. When its rows are there they are all written, in order.
     pub(super) fn judge(&mut self, eof: &EndOfFile, desk: &mut Desk) -> Result<Verdict, Halt> {
-        let incomplete = |reason, message: String, hopeful| {
-            Ok(Verdict::Incomplete { rejection: Rejection::new(reason, message), hopeful })
-        };
+        let incomplete = |message, hopeful| Ok(Verdict::Incomplete { rejection: Rejection::new(message), hopeful });
         let is_split = desk.settings.partition_count.is_some_and(|count| count > 1) && !eof.one_partition;
         if self.id.as_str().is_empty() && is_split {
-            let message = "an upload without an id on a topic with several partitions may have rows in the others: give its records a \
-                           key, or vouch for one partition with partitions=1 on the end-of-file marker";
-            return incomplete(Reason::UploadSplit, message.to_owned(), false);
+            return incomplete(Message::Split {}, false);
         }
         let have = self.accounting.distinct();
         match eof.rows {
             Some(want) if have < want => {
-                let message = format!(
-                    "{have} of {want} rows are here{}: publish the missing ones, or all again",
-                    self.missing(want)
-                );
-                return incomplete(Reason::UploadIncomplete, message, true);
+                return incomplete(Message::RowsMissing { have, want, missing: self.missing(want) }, true);
             }
             Some(want) if have > want => {
-                let message =
-                    format!("{have} rows are here and the end-of-file marker announces {want}: publish it again");
-                return incomplete(Reason::UploadIncomplete, message, false);
+                return incomplete(Message::TooManyRows { have, want }, false);
             }
             None if !self.waiting.is_empty() => {
-                let message = format!("rows are missing between others{}: publish them, or all again", self.missing(0));
-                return incomplete(Reason::RowGap, message, true);
+                return incomplete(Message::RowsMissingBetween { missing: self.missing(0) }, true);
             }
             Some(_) | None => {}
         }
@@ -65,12 +54,7 @@ impl OpenUpload {
         match eof.sha256 {
             Some(want) if want != self.checksum.digest() => {
                 let (have, want) = (hex(&self.checksum.digest()), hex(&want));
-                let message = format!(
-                    "its {} rows have sha256 {have} and the end-of-file marker says {want}: it is over the rows in UTF-8, each followed \
-                     by LF, without the header; publish it again",
-                    self.accounting.distinct()
-                );
-                incomplete(Reason::UploadIncomplete, message, false)
+                incomplete(Message::OtherChecksum { rows: self.accounting.distinct(), have, want }, false)
             }
             Some(_) | None => Ok(Verdict::Whole),
         }
@@ -83,10 +67,10 @@ impl OpenUpload {
         self.changed = true;
     }
 
-    /// `; missing: 3-4, 9`, for an upload with numbered rows that should have `want`.
-    fn missing(&self, want: u64) -> String {
+    /// Numbers of rows that did not come, of an upload with numbered rows that should have `want`.
+    fn missing(&self, want: u64) -> Option<MissingRows> {
         if !self.numbered {
-            return String::new();
+            return None;
         }
         let mut gaps = self.waiting.gaps(self.next_index, GAPS_SHOWN + 1);
         let highest = self.waiting.last().unwrap_or(self.next_index - 1);
@@ -99,7 +83,7 @@ impl OpenUpload {
             .take(GAPS_SHOWN)
             .map(|&(a, b)| if a == b { format!("{a}") } else { format!("{a}-{b}") })
             .collect();
-        if gaps.is_empty() { String::new() } else { format!("; missing: {}{more}", gaps.join(", ")) }
+        (!gaps.is_empty()).then(|| MissingRows::Numbers { numbers: format!("{}{more}", gaps.join(", ")) })
     }
 
     /// Gives up what was gathered for the workbook.

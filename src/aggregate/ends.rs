@@ -4,7 +4,7 @@ use super::completion::{EndOfFile, Verdict};
 use super::intake::Halt;
 use super::upload::{Idle, OpenUpload};
 use super::{Aggregate, AggregateContext, AggregateEvent, Finished, Phase, Standing, UploadStatus};
-use crate::record::{Offset, Reason, Rejection, RowBatch, UploadId};
+use crate::record::{Message, Offset, Rejection, RowBatch, UploadId};
 use crate::source::Incomplete;
 use crate::state::StateError;
 use crate::state::keys::{LedgerState, Outcome};
@@ -168,9 +168,7 @@ impl Aggregate {
             return self.obey_ledger(upload, ctx);
         }
         let rejection = upload.failed.clone().unwrap_or_else(|| {
-            let timeout_s = self.settings.source.idle_timeout.as_secs();
-            let message = format!("nothing came for {timeout_s} s and it has no end: publish it again");
-            Rejection::new(Reason::UploadExpired, message)
+            Rejection::new(Message::Expired { seconds: self.settings.source.idle_timeout.as_secs() })
         });
         self.end(upload, Outcome::Expired, ctx.position, Some(rejection), ctx);
     }

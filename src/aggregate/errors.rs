@@ -34,8 +34,8 @@ impl ErrorRows {
             // Lossy, for what is shown of a row that is no text must still be text; the dead letter has its bytes.
             let raw =
                 String::from_utf8_lossy(&raw[..raw.len().min(4 * RAW_CHARS_MAX)]).chars().take(RAW_CHARS_MAX).collect();
-            let Rejection { reason, column, message, .. } = rejection;
-            self.unsaved.push(ErrorState { row, reason, column: column.map(|name| name.to_string()), message, raw });
+            let Rejection { column, message, .. } = rejection;
+            self.unsaved.push(ErrorState { row, column: column.map(|name| name.to_string()), message: *message, raw });
         }
     }
 

@@ -6,7 +6,7 @@ use super::rows::{Rows, WaitingFate, WaitingRow};
 use super::sheets::Pager;
 use super::upload::{OpenUpload, scratch_segment};
 use super::{AggregateContext, AggregateEvent, AggregateSettings};
-use crate::record::{Offset, Reason, Rejection, RowBatch, RowKey};
+use crate::record::{Message, Offset, Rejection, RowBatch, RowKey};
 use crate::source::OnError;
 use crate::state::StateError;
 use crate::state::keys::decode;
@@ -163,21 +163,17 @@ impl OpenUpload {
         desk.ctx.dead_letter(rows.batch, row, Some(number), rejection);
         match desk.settings.source.on_error {
             OnError::Continue => Ok(()),
-            OnError::Fail => Err(Halt::Upload(Rejection {
-                message: format!("row {number} was rejected and on_error = \"fail\": {}", rejection.message),
-                ..rejection.clone()
-            })),
+            OnError::Fail => {
+                Err(Halt::Upload(rejection.clone().because(|why| Message::RowFailsUpload { row: number, why })))
+            }
         }
     }
 
     fn sheet(&mut self, value: &str, settings: &AggregateSettings) -> Result<usize, Halt> {
         let sheets_max = settings.aggregate.sheets_max;
-        self.sheets.find_or_add(value, sheets_max).ok_or_else(|| {
-            let message = format!(
-                "its rows make more than {sheets_max} sheets: is the sheet named by the right column? Else raise sheets_max"
-            );
-            Halt::Upload(Rejection::new(Reason::SheetTooMany, message))
-        })
+        self.sheets
+            .find_or_add(value, sheets_max)
+            .ok_or_else(|| Halt::Upload(Rejection::new(Message::TooManySheets { limit: sheets_max })))
     }
 
     /// Writes waiting rows whose turn has come.
@@ -205,9 +201,9 @@ impl OpenUpload {
         self.next_index = index + 1;
         self.checksum.row(row.raw);
         match row.fate {
-            WaitingFate::Rejected { reason, column, message } => {
+            WaitingFate::Rejected { column, message } => {
                 let column = column.map(Into::into);
-                let rejection = Rejection { column, ..Rejection::new(reason, message) };
+                let rejection = Rejection { column, ..Rejection::new(message.into_owned()) };
                 self.errors.push(index, rejection, row.raw);
             }
             WaitingFate::Write { sheet, cells } => {

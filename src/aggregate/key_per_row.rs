@@ -1,6 +1,6 @@
 //! Notices a topic whose records have a key per row, each of which opens an upload of its own that never ends (contract 1).
 
-use crate::record::{Reason, Rejection};
+use crate::record::{Message, Rejection};
 
 /// Uploads that open in a row, without an end-of-file marker among them, before something is said.
 const OPENED_MAX: u64 = 10_000;
@@ -32,12 +32,7 @@ impl KeyPerRow {
             return None;
         }
         self.said = true;
-        let message = format!(
-            "{} uploads were opened by {} rows and none was ended: the records seem to have a key per row; if one file has many keys, set \
-             upload = \"partition\" or upload = \"header:NAME\" on the source",
-            self.opened, self.rows
-        );
-        Some(Rejection::new(Reason::UploadTooMany, message))
+        Some(Rejection::new(Message::KeyPerRow { uploads: self.opened, rows: self.rows }))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::completion::EndOfFile;
 use super::upload::OpenUpload;
 use super::{Aggregate, AggregateContext, AggregateEvent, Found, Phase};
-use crate::record::{Marker, MarkerRecord, Reason, Rejection};
+use crate::record::{Marker, MarkerRecord, Message, Rejection};
 use crate::state::StateError;
 use crate::state::keys::{LedgerState, Outcome};
 
@@ -36,9 +36,7 @@ impl Aggregate {
             Marker::Begin(_) => upload.begin_attempt(&record),
             Marker::Header(names) if !is_foreign && upload.header.is_none() => upload.header = Some(names.clone()),
             Marker::Eof { .. } if is_foreign => {
-                let message =
-                    "it ends another attempt than the open one: two publishers use this id, or an old one still runs";
-                stray_eof(record, message.to_owned(), ctx);
+                stray_eof(record, Message::EofOfOtherAttempt {}, ctx);
             }
             Marker::Header(_) => {}
             Marker::Abort if is_foreign => {}
@@ -48,10 +46,7 @@ impl Aggregate {
                 return Ok(());
             }
             Marker::Abort => {
-                let rejection = Rejection::new(
-                    Reason::UploadAborted,
-                    "its publisher gave it up: publish it again when it is ready",
-                );
+                let rejection = Rejection::new(Message::Aborted {});
                 self.end(upload, Outcome::Aborted, offset, Some(rejection), ctx);
                 return Ok(());
             }
@@ -97,12 +92,10 @@ impl Aggregate {
                     ctx.tell(offset, AggregateEvent::DuplicateEof { upload, offset });
                 }
                 Some(LedgerState { outcome: Outcome::Expired, .. }) => {
-                    stray_eof(record, "the upload expired before its end came: publish it again".to_owned(), ctx);
+                    stray_eof(record, Message::EofAfterExpiry {}, ctx);
                 }
                 Some(_) | None => {
-                    let message = "no upload with this id is open in this partition; its rows may be in another one: Java clients place a \
-                                   key by murmur2, librdkafka (kcat, Python, Go, C) by CRC32 unless partitioner=murmur2_random is set";
-                    stray_eof(record, message.to_owned(), ctx);
+                    stray_eof(record, Message::EofOfNothing {}, ctx);
                 }
             },
             Marker::Abort => {}
@@ -123,10 +116,10 @@ fn ends_again(before: &LedgerState, rows: Option<u64>, sha256: Option<[u8; 32]>)
     }
 }
 
-fn stray_eof(record: MarkerRecord, message: String, ctx: &mut AggregateContext) {
+fn stray_eof(record: MarkerRecord, message: Message, ctx: &mut AggregateContext) {
     let MarkerRecord { upload, offset, key, value, .. } = record;
     let raw = value.map(|value| value.to_vec()).unwrap_or_default();
-    let rejection = Rejection::new(Reason::EofUnknown, message);
+    let rejection = Rejection::new(message);
     ctx.tell(offset, AggregateEvent::DeadLetter { upload, offset, row: None, key, raw, rejection });
 }
 

@@ -42,7 +42,7 @@ use rows::Rows;
 use upload::{OpenUpload, scratch_segment};
 
 use crate::page::PageWriter;
-use crate::record::{ColumnType, Offset, Reason, Rejection, RowBatch, UploadHash, UploadId};
+use crate::record::{ColumnType, Message, Offset, Rejection, RowBatch, UploadHash, UploadId};
 use crate::state::keys::LedgerState;
 use crate::state::{Entry, StateError, StateStore, WriteBatch};
 
@@ -441,22 +441,14 @@ impl Aggregate {
     }
 
     fn late_row(&mut self, batch: &RowBatch, row: usize, ctx: &mut AggregateContext) {
-        let message =
-            "the upload is complete: begin a new one with a #BEGIN marker, or correct the row and publish all again";
         let number = batch.numbered.then_some(batch.keys[row].index);
-        ctx.dead_letter(batch, row, number, &Rejection::new(Reason::RowLate, message));
+        ctx.dead_letter(batch, row, number, &Rejection::new(Message::RowLate {}));
         self.ledger.late_row(batch.upload.hash(), batch.offsets[row]);
     }
 }
 
 fn rows_lost(lost: &Range<Offset>) -> Rejection {
-    let message = format!(
-        "offsets {} to {} are gone from the log (retention or compaction), and rows of this upload may have been among them: publish it \
-         again, and keep the topic's retention above the time that an upload takes",
-        lost.start,
-        lost.end.0 - 1
-    );
-    Rejection::new(Reason::LogGap, message)
+    Rejection::new(Message::RowsLost { first: lost.start, last: Offset(lost.end.0 - 1) })
 }
 
 /// Whose something is that comes at an offset.

@@ -129,9 +129,8 @@ impl Parts {
         upload.errors = ErrorRows::restore(state.errors);
         upload.eof = state.eof.map(|(offset, rows, sha256)| PendingEof { offset, rows, sha256 });
         upload.held = upload.eof.is_some();
-        upload.failed = state
-            .failed
-            .map(|(reason, column, message)| Rejection { column: text(column), ..Rejection::new(reason, message) });
+        upload.failed =
+            state.failed.map(|(column, message)| Rejection { column: text(column), ..Rejection::new(message) });
         upload.refill = Some(Refill { settled: state.settled, ..Refill::default() });
         upload.changed = false;
         Ok(upload)

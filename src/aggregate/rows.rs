@@ -1,6 +1,7 @@
 //! The rows of a batch as the aggregate reads them: columns resolved once, the value that names a row's sheet, and the form in which a row
 //! that came early waits.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use arrow_array::{Array, Float64Array, StringArray};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{SheetKey, TemplatePart};
 use crate::page::OpenPage;
-use crate::record::{ColumnType, Offset, Reason, Rejection, RowBatch};
+use crate::record::{ColumnType, Message, Nearest, Offset, Rejection, RowBatch};
 
 /// A batch with its columns resolved.
 pub(super) struct Rows<'a> {
@@ -92,8 +93,8 @@ impl<'a> Rows<'a> {
     pub(super) fn waiting(&self, row: usize) -> Vec<u8> {
         let mut scratch = String::new();
         let fate = match self.rejection(row) {
-            Some(Rejection { reason, column, message, .. }) => {
-                WaitingFate::Rejected { reason: *reason, column: column.as_deref(), message }
+            Some(Rejection { column, message, .. }) => {
+                WaitingFate::Rejected { column: column.as_deref(), message: Cow::Borrowed(&**message) }
             }
             None => {
                 let cells = self.columns.iter().map(|column| match column {
@@ -122,9 +123,8 @@ impl<'a> Column<'a> {
 
 fn missing<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> Rejection {
     let nearest = names.max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-    let hint = nearest.map_or_else(|| "it has no columns".to_owned(), |nearest| format!("the nearest is '{nearest}'"));
-    let message = format!("the sheet of a row is named by column '{name}', which the header does not have; {hint}");
-    Rejection::new(Reason::ColumnMissing, message).in_column(name)
+    let nearest = nearest.map(|name| Nearest::Column { name: name.clone() });
+    Rejection::new(Message::SheetColumnMissing { column: name.to_owned(), nearest }).in_column(name)
 }
 
 /// A row that waits for a lower index.
@@ -145,9 +145,8 @@ pub(super) enum WaitingFate<'a> {
         cells: Vec<WaitingCell<'a>>,
     },
     Rejected {
-        reason: Reason,
         column: Option<&'a str>,
-        message: &'a str,
+        message: Cow<'a, Message>,
     },
 }
 

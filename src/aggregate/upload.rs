@@ -10,7 +10,7 @@ use super::order::Waiting;
 use super::refill::Refill;
 use super::sheets::Sheets;
 use crate::record::{
-    Announcement, ColumnType, MarkerRecord, Offset, Reason, Rejection, RowBatch, UploadHash, UploadId,
+    Announcement, ColumnType, MarkerRecord, Message, Offset, OpenAttempt, Rejection, RowBatch, UploadHash, UploadId,
 };
 use crate::state::WriteBatch;
 use crate::state::keys::{Accounting, LedgerState, Outcome, StateKey, UploadState, encode};
@@ -153,13 +153,11 @@ impl OpenUpload {
             }
         }
         if has_rows && self.numbered != batch.numbered {
-            let message = "some of its rows carry ss-row and some do not: publish it again, from one publisher";
-            return Err(Rejection::new(Reason::UploadConflict, message));
+            return Err(Rejection::new(Message::SomeRowsNumbered {}));
         }
         self.numbered = batch.numbered;
         if has_rows && !self.columns.as_deref().is_some_and(|columns| is_same(columns, batch)) {
-            let message = "its rows have different columns: publish it again under one header";
-            return Err(Rejection::new(Reason::HeaderConflict, message));
+            return Err(Rejection::new(Message::OtherColumns {}));
         }
         self.learn_columns(batch, shared);
         if self.traceparent.is_none() {
@@ -300,9 +298,10 @@ impl OpenUpload {
             errors: self.errors.len(),
             eof: self.eof.as_ref().map(|eof| (eof.offset, eof.rows, eof.sha256)),
             settled: self.waiting.rejected().iter().copied().collect(),
-            failed: self.failed.as_ref().map(|rejection| {
-                (rejection.reason, rejection.column.as_deref().map(str::to_owned), rejection.message.clone())
-            }),
+            failed: self
+                .failed
+                .as_ref()
+                .map(|rejection| (rejection.column.as_deref().map(str::to_owned), Message::clone(&rejection.message))),
         }
     }
 }
@@ -324,9 +323,6 @@ pub(super) fn header_hash(header: &[String]) -> String {
 }
 
 fn conflict(open: Option<&str>, attempt: &str) -> Rejection {
-    let open = open.map_or_else(|| "without an attempt".to_owned(), |open| format!("of attempt '{open}'"));
-    let message = format!(
-        "rows of attempt '{attempt}' came among rows {open}: two publishers use this id at once; give each its own, or publish it again"
-    );
-    Rejection::new(Reason::UploadConflict, message)
+    let open = open.map_or(OpenAttempt::None {}, |attempt| OpenAttempt::Named { attempt: attempt.to_owned() });
+    Rejection::new(Message::OtherAttempt { attempt: attempt.to_owned(), open })
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::kafka::KafkaClient;
 use crate::kafka::partitioner::partition_for_key;
-use crate::record::{Offset, Record, TopicPartition};
+use crate::record::{Lang, Message, Offset, Record, TopicPartition};
 use crate::transport::{Fetcher, TransportError};
 
 /// Rows that are read at most.
@@ -37,7 +37,7 @@ pub struct Refused {
 }
 
 /// A row that was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reject {
     /// Number of the row, from 1; `None` for a record that is no row.
     pub row: Option<u64>,
@@ -47,10 +47,22 @@ pub struct Reject {
     pub reason: String,
     /// What is wrong, in one sentence.
     pub message: String,
+    /// The same as data, unless it is a message of a later release.
+    #[serde(skip)]
+    pub details: Option<Message>,
     /// The row as it came, its first 4 KiB; bytes that are not UTF-8 are shown as U+FFFD.
     pub raw: String,
     /// Whether the row is longer than what is shown.
     pub is_clipped: bool,
+}
+
+impl Reject {
+    /// Says what is wrong in this language, if the message is known to this release.
+    pub fn translate(&mut self, lang: Lang) {
+        if let Some(details) = &self.details {
+            self.message = details.say(lang);
+        }
+    }
 }
 
 /// Rows that were refused, by number.
@@ -157,6 +169,7 @@ fn letter(record: &Record) -> Option<Reject> {
         column: text("ss-column").map(str::to_owned),
         reason: text("ss-reason")?.to_owned(),
         message: text("__streams.errors.message").unwrap_or_default().to_owned(),
+        details: text("ss-message").and_then(Message::from_json),
         raw: String::from_utf8_lossy(shown).into_owned(),
         is_clipped: shown.len() < raw.len() || text("ss-clipped").is_some(),
     })
@@ -165,12 +178,13 @@ fn letter(record: &Record) -> Option<Reject> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Reason, Rejection, UploadId};
+    use crate::record::{Quoted, Rejection, UploadId};
     use crate::sink::dead_letter::DeadLetter;
 
     fn letter(upload: &str, offset: i64, value: &[u8]) -> Record {
         let (partition, upload) = (TopicPartition { topic: "rows".into(), partition: 3 }, UploadId::new(upload));
-        let rejection = Rejection::new(Reason::NumberFormat, "'12 6.9' is no number").in_column("경도");
+        let rejection =
+            Rejection::new(Message::NotANumber { value: Quoted::new("12 6.9"), hint: None }).in_column("경도");
         let letter = DeadLetter {
             partition: &partition,
             offset: Offset(offset),
@@ -201,6 +215,12 @@ mod tests {
             (Some(12), Some("경도"), "number.format")
         );
         assert_eq!((reject.raw.as_str(), reject.is_clipped), ("a,12 6.9", false));
+        let mut translated = reject.clone();
+        translated.translate(Lang::Ko);
+        assert_eq!(
+            (&*reject.message, &*translated.message),
+            ("\"12 6.9\" is not a number", "\"12 6.9\"는 숫자가 아닙니다")
+        );
         assert!(read(&refused, &letter("a", 10, &[b'x'; 100_000])).expect("a long row").1.is_clipped);
         assert!(read(&refused, &letter("b", 10, b"")).is_none());
         assert!(read(&refused, &letter("a", 9, b"")).is_none(), "an earlier revision");

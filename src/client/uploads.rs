@@ -437,7 +437,8 @@ impl Drop for Publishing {
         self.change(|publication| {
             if !publication.is_complete && publication.failure.is_none() {
                 let message = "the upload was given up half-way; send it again".to_owned();
-                publication.failure = Some(StatusFailure { reason: "upload.not_published".to_owned(), message });
+                publication.failure =
+                    Some(StatusFailure { reason: "upload.not_published".to_owned(), message, details: None });
             }
         });
     }

@@ -5,6 +5,8 @@ pub mod reader;
 mod transcode;
 pub mod upload;
 
+use crate::record::Binary;
+
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -13,7 +15,7 @@ pub enum FileError {
     Io(#[from] std::io::Error),
     /// It is no text.
     #[error("it is {0}; save it as CSV first")]
-    NotText(&'static str),
+    NotText(Binary),
     /// There is no header row, or it cannot be read.
     #[error("the header cannot be read: {0}")]
     Header(String),

@@ -18,9 +18,9 @@ use tokio::task::spawn_blocking;
 use super::problem::Problem;
 use super::uploads::{OfTopology, broker_problem, find, stopped};
 use super::{Shared, workbooks};
-use crate::client::rejects::{Refused, Reject, Rejects, rejects};
+use crate::client::rejects::{Refused, Rejects, rejects};
 use crate::client::uploads::{UploadKey, UploadPhase};
-use crate::record::{Lang, Reason};
+use crate::record::Lang;
 use crate::sink::preview::{errors_sheet, read_workbook};
 
 /// Least time between two events of a stream.
@@ -155,14 +155,7 @@ async fn refused(
     let reading = spawn_blocking(move || rejects(&client, &wanted, SEARCH));
     let mut found = reading.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
     if lang.as_deref() == Some("ko") {
-        found.rejects.iter_mut().for_each(in_korean);
+        found.rejects.iter_mut().for_each(|reject| reject.translate(Lang::Ko));
     }
     Ok(Json(found))
-}
-
-/// Letters are written in English; a code of a later release stays in it.
-fn in_korean(reject: &mut Reject) {
-    if let Some(reason) = Reason::ALL.iter().find(|reason| reason.code() == reject.reason) {
-        reject.message = reason.say(Lang::Ko, &reject.message);
-    }
 }

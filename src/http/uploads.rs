@@ -157,8 +157,11 @@ impl Job {
             Err(error) => {
                 warn!(topology = %topology.name, upload = %key.id, %error, "not published");
                 let problem = publish_problem(&error);
-                publishing
-                    .fail(StatusFailure { reason: "upload.not_published".into(), message: problem.detail.clone() });
+                publishing.fail(StatusFailure {
+                    reason: "upload.not_published".into(),
+                    message: problem.detail.clone(),
+                    details: None,
+                });
                 let (client, topic) = (site.kafka.clone(), topology.source.topic.clone());
                 // Best effort: what has no end makes no workbook, and expires.
                 spawn_blocking(move || abort(&client, &topic, &key.id, Some(&attempt)));

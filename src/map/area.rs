@@ -36,6 +36,12 @@ impl Area {
         Ok(Some(Area { bounds, way }))
     }
 
+    /// As messages name it.
+    pub(super) fn named(&self) -> crate::record::Area {
+        let [west, south, east, north] = self.bounds;
+        crate::record::Area::Bounds { west, south, east, north }
+    }
+
     /// Longitude and latitude of the source point that was transformed into `target`, if it has any.
     pub(super) fn lon_lat(&self, source: Point, target: Point) -> Option<Point> {
         match &self.way {
@@ -55,12 +61,5 @@ impl Area {
             };
             between && south <= lat && lat <= north
         })
-    }
-}
-
-impl std::fmt::Display for Area {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [west, south, east, north] = self.bounds;
-        write!(f, "longitude {west} to {east}, latitude {south} to {north}")
     }
 }

@@ -6,8 +6,7 @@ use geozero::wkb::{process_ewkb_geom, process_wkb_geom};
 use geozero::wkt::Wkt;
 use geozero::{GeomProcessor, GeozeroGeometry};
 
-use super::number::quote;
-use crate::record::{Reason, Rejection};
+use crate::record::{Message, Quoted, Rejection};
 
 /// x and y of the point in `cell`: WKT or EWKT, hexadecimal WKB (OGC, ISO or EWKB), or a GeoJSON point or feature.
 ///
@@ -16,59 +15,79 @@ use crate::record::{Reason, Rejection};
 pub fn point(cell: &str, epsg: Option<i32>) -> Result<(f64, f64), Rejection> {
     let text = cell.trim();
     if text.is_empty() {
-        return Err(Rejection::new(Reason::CoordMissing, "the geometry is empty"));
+        return Err(Rejection::new(Message::GeometryEmpty {}));
     }
     let mut found = Found::default();
-    read(text, &mut found).map_err(|why| malformed(text, &why))?;
+    let value = || Quoted::new(text);
+    read(text, &mut found).map_err(|why| Rejection::new(why.message(value())))?;
     if let (Some(srid), Some(epsg)) = (found.srid.filter(|&srid| srid != 0), epsg)
         && srid != epsg
     {
-        return Err(malformed(text, &format!("its SRID is {srid}, the topology reads EPSG:{epsg}")));
+        return Err(Rejection::new(Message::OtherSrid { value: value(), srid: srid.into(), epsg: epsg.into() }));
     }
     match found.point {
         Some((x, y)) if x.is_finite() && y.is_finite() => Ok((x, y)),
-        Some(_) => Err(Rejection::new(Reason::NumberNotFinite, format!("{} is not finite", quote(text)))),
-        None if found.empty => Err(Rejection::new(Reason::CoordMissing, "the point is empty")),
-        None => Err(malformed(text, NOT_A_POINT)),
+        Some(_) => Err(Rejection::new(Message::NotFinite { value: value() })),
+        None if found.empty => Err(Rejection::new(Message::PointEmpty {})),
+        None => Err(Rejection::new(Message::NotAPoint { value: value() })),
     }
 }
 
+/// What geozero is given to say of a geometry that is not a point.
 const NOT_A_POINT: &str = "only points are read";
 
-fn malformed(text: &str, why: &str) -> Rejection {
-    Rejection::new(Reason::GeometryFormat, format!("cannot read {} as a point: {why}", quote(text)))
+/// Why no point was read.
+enum Unreadable {
+    NotAPoint,
+    Because(String),
+}
+
+impl Unreadable {
+    fn message(self, value: Quoted) -> Message {
+        match self {
+            Unreadable::NotAPoint => Message::NotAPoint { value },
+            Unreadable::Because(why) => Message::GeometryUnreadable { value, why },
+        }
+    }
+}
+
+impl From<GeozeroError> for Unreadable {
+    fn from(error: GeozeroError) -> Unreadable {
+        match error {
+            GeozeroError::Geometry(why) if why == NOT_A_POINT => Unreadable::NotAPoint,
+            GeozeroError::Geometry(why) => Unreadable::Because(why),
+            other => Unreadable::Because(other.to_string()),
+        }
+    }
 }
 
 /// Tells the three spellings apart by their first characters and reads the geometry.
-fn read(text: &str, found: &mut Found) -> Result<(), String> {
-    let tell = |error: GeozeroError| match error {
-        GeozeroError::Geometry(why) => why,
-        other => other.to_string(),
-    };
+fn read(text: &str, found: &mut Found) -> Result<(), Unreadable> {
+    let because = |why: &str| Unreadable::Because(why.to_owned());
     if text.starts_with('{') {
-        return GeoJson(text).process_geom(found).map_err(tell);
+        return Ok(GeoJson(text).process_geom(found)?);
     }
     if let Some(bytes) = from_hex(text) {
         let mut rest = bytes.as_slice();
         match is_ewkb(&bytes) {
-            true => process_ewkb_geom(&mut rest, found).map_err(tell)?,
-            false => process_wkb_geom(&mut rest, found).map_err(tell)?,
+            true => process_ewkb_geom(&mut rest, found)?,
+            false => process_wkb_geom(&mut rest, found)?,
         }
-        return if rest.is_empty() { Ok(()) } else { Err("bytes behind the geometry".into()) };
+        return if rest.is_empty() { Ok(()) } else { Err(because("bytes behind the geometry")) };
     }
     let wkt = match text.split_once(';') {
         // EWKT, which geozero writes but does not read.
         Some((srid, wkt)) if starts_with(srid, "SRID=") => {
-            found.srid = Some(srid[5..].trim().parse().map_err(|_| "its SRID is not a number")?);
+            found.srid = Some(srid[5..].trim().parse().map_err(|_| because("its SRID is not a number"))?);
             wkt.trim_start()
         }
         _ => text,
     };
     // Looked at first, for nested collections would be parsed by recursion, however deep.
     if !starts_with(wkt, "POINT") {
-        return Err(NOT_A_POINT.into());
+        return Err(Unreadable::NotAPoint);
     }
-    Wkt(wkt).process_geom(found).map_err(tell)
+    Ok(Wkt(wkt).process_geom(found)?)
 }
 
 fn starts_with(text: &str, prefix: &str) -> bool {
@@ -132,6 +151,7 @@ impl GeomProcessor for Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Reason;
 
     const WKB: &str = "01010000000000000000C05F400000000000C04240"; // POINT(127 37.5)
     const EWKB_4326: &str = "0101000020E61000000000000000C05F400000000000C04240";
@@ -217,7 +237,7 @@ mod tests {
     fn an_srid_is_not_compared_where_the_crs_has_no_code() {
         assert_eq!(point(EWKB_4326, None), Ok((127.0, 37.5)));
         assert_eq!(point("SRID=5179;POINT(127 37.5)", None), Ok((127.0, 37.5)));
-        let message = point(EWKB_4326, Some(5181)).unwrap_err().message;
+        let message = point(EWKB_4326, Some(5181)).unwrap_err().message.to_string();
         assert!(message.ends_with("its SRID is 4326, the topology reads EPSG:5181"), "{message}");
     }
 }

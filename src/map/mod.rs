@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow_schema::{Schema, SchemaRef};
 
 use crate::processor::{ProcessError, Processor};
-use crate::record::{ColumnType, Reason, Rejection, RowBatch};
+use crate::record::{AnyOf, ColumnType, Message, Names, Rejection, RowBatch};
 
 pub use own_crs::OwnCrs;
 pub use reproject::{Reproject, ReprojectConfig};
@@ -56,22 +56,11 @@ impl Shape {
 
 /// The first of `candidates` that is a column; else why the upload cannot be mapped.
 fn find(schema: &Schema, candidates: &[String]) -> Result<usize, Rejection> {
-    /// Names of the header that a message lists.
-    const LISTED_MAX: usize = 20;
-
     if let Some(index) = candidates.iter().find_map(|name| schema.index_of(name).ok()) {
         return Ok(index);
     }
-    let quoted = |name: &String| format!("\"{name}\"");
-    let wanted: Vec<String> = candidates.iter().map(quoted).collect();
-    let mut present: Vec<String> = schema.fields().iter().take(LISTED_MAX).map(|field| quoted(field.name())).collect();
-    if schema.fields().len() > LISTED_MAX {
-        present.push(format!("{} more", schema.fields().len() - LISTED_MAX));
-    }
-    let rejection = Rejection::new(
-        Reason::ColumnMissing,
-        format!("no column {}; the header has {}", wanted.join(" or "), present.join(", ")),
-    );
+    let header = Names::of(schema.fields().iter().map(|field| field.name().as_str()));
+    let rejection = Rejection::new(Message::ColumnMissing { candidates: AnyOf(candidates.to_vec()), header });
     Err(match candidates.first() {
         Some(first) => rejection.in_column(first.as_str()),
         None => rejection,

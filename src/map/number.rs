@@ -1,6 +1,6 @@
 //! Numbers out of text cells: coordinates that people typed.
 
-use crate::record::{Reason, Rejection};
+use crate::record::{Hint, Message, Quoted, Rejection};
 
 /// Reads a coordinate: a plain decimal number or one with an exponent, blanks around it allowed.
 ///
@@ -10,38 +10,30 @@ pub(super) fn coordinate(cell: &str) -> Result<f64, Rejection> {
     let text = cell.trim();
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
-        Ok(_) => Err(Rejection::new(Reason::NumberNotFinite, format!("{} is not a finite number", quote(text)))),
-        Err(_) if text.is_empty() => Err(Rejection::new(Reason::CoordMissing, "the coordinate is empty")),
-        Err(_) => Err(Rejection::new(Reason::NumberFormat, format!("{} is not a number{}", quote(text), hint(text)))),
+        Ok(_) => Err(Rejection::new(Message::NotFinite { value: Quoted::new(text) })),
+        Err(_) if text.is_empty() => Err(Rejection::new(Message::CoordinateEmpty {})),
+        Err(_) => Err(Rejection::new(Message::NotANumber { value: Quoted::new(text), hint: hint(text) })),
     }
 }
 
 /// What to do about a text that is nearly a number.
-fn hint(text: &str) -> &'static str {
+fn hint(text: &str) -> Option<Hint> {
     if text.contains(',') {
-        "; write a decimal point and no thousands separators, 1234.5"
+        Some(Hint::DecimalPoint {})
     } else if text.contains(['°', '′', '″', '\'', '"', '도', '분', '초']) || text.ends_with(['N', 'S', 'E', 'W'])
     {
-        "; write decimal degrees, 127.5028"
+        Some(Hint::DecimalDegrees {})
     } else if text.contains(|c: char| !c.is_ascii() && c.is_numeric()) {
-        "; write the digits 0 to 9 in half width"
+        Some(Hint::HalfWidthDigits {})
     } else {
-        ""
+        None
     }
-}
-
-/// A cell as a message quotes it: cut to 60 characters, control characters escaped.
-pub(super) fn quote(cell: &str) -> String {
-    let mut quoted: String = cell.chars().take(60).flat_map(char::escape_debug).collect();
-    if cell.chars().nth(60).is_some() {
-        quoted.push('…');
-    }
-    format!("\"{quoted}\"")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Reason;
 
     #[test]
     fn plain_exponent_and_padded_numbers_are_read() {
@@ -94,7 +86,7 @@ mod tests {
 
     #[test]
     fn messages_quote_the_value_and_say_what_to_write() {
-        let message = |cell: &str| coordinate(cell).unwrap_err().message;
+        let message = |cell: &str| coordinate(cell).unwrap_err().message.to_string();
         assert_eq!(
             message("37,5665"),
             "\"37,5665\" is not a number; write a decimal point and no thousands separators, 1234.5"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{MapConfig, ReprojectConfig};
 use crate::crs::{CrsError, CrsPair};
-use crate::record::{Reason, Rejection};
+use crate::record::{Message, Rejection};
 
 /// CRSs that are remembered; finding the operations of one takes some 5 ms.
 pub(super) const REMEMBERED_MAX: usize = 16;
@@ -56,16 +56,10 @@ impl OwnCrs {
 
     fn find(&self, crs: &str) -> Operations {
         if crs.len() > DEFINITION_BYTES_MAX {
-            let message = format!(
-                "its own CRS (ss-crs) has {} bytes, more than {DEFINITION_BYTES_MAX}: write its EPSG code",
-                crs.len()
-            );
-            return Err(Rejection::new(Reason::UploadCrs, message));
+            return Err(Rejection::new(Message::CrsTooLong { bytes: crs.len(), limit: DEFINITION_BYTES_MAX }));
         }
         if self.maps.is_empty() {
-            let message =
-                "it names a CRS of its own and the topology does not reproject: publish it without one (ss-crs)";
-            return Err(Rejection::new(Reason::UploadCrs, message));
+            return Err(Rejection::new(Message::NothingToReproject {}));
         }
         self.maps.iter().map(|map| if map.from_upload { map.under(crs) } else { Ok(map.crs.clone()) }).collect()
     }
@@ -85,5 +79,5 @@ impl ReprojectConfig {
 }
 
 pub(super) fn refusal(error: &CrsError) -> Rejection {
-    Rejection::new(Reason::UploadCrs, format!("its own CRS (ss-crs) cannot be used: {error}"))
+    Rejection::new(Message::CrsUnusable { why: error.to_string() })
 }

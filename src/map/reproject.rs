@@ -13,7 +13,7 @@ use super::points::{Input, Point, Points};
 use super::{Shape, find};
 use crate::crs::{self, CrsError, CrsKind, CrsPair};
 use crate::processor::{ProcessError, Processor};
-use crate::record::{ColumnType, Reason, Rejection, RowBatch};
+use crate::record::{ColumnType, Hint, Message, Place, Rejection, RowBatch};
 
 /// A `reproject` map, proven: both CRSs exist and an acceptable operation leads from one to the other.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,32 +154,27 @@ impl Operation {
     #[cold]
     fn refuse(&self, (x, y): Point, target: Option<Point>) -> Rejection {
         let from = &self.crs.from;
-        let label = from.label();
+        let crs = from.label();
         if (x, y) == (0.0, 0.0) && self.check_area {
-            return Rejection::new(
-                Reason::CoordRange,
-                format!("(0, 0) is what empty cells become, not a place in {label}"),
-            );
+            return Rejection::new(Message::NullIsland { crs });
         }
         let area = self.area.as_ref();
         let place = area.zip(target).and_then(|(area, target)| area.lon_lat((x, y), target));
-        let mut message = match (place, area) {
-            (Some((lon, lat)), Some(area)) => {
-                format!(
-                    "({x:?}, {y:?}) is at longitude {lon:.4}, latitude {lat:.4}, outside the area of {label} ({area})"
-                )
-            }
-            _ => format!("({x:?}, {y:?}) is no place in {label}"),
-        };
         let fits = |point: Point| area.zip(self.target(point)).is_some_and(|(area, target)| area.holds(point, target));
         let degrees = x.abs() <= 180.0 && y.abs() <= 180.0;
-        message.push_str(match from.kind {
-            _ if fits((y, x)) => "; looks swapped: x is east, y is north",
-            CrsKind::Projected if degrees => "; looks like degrees",
-            CrsKind::Geographic if x.abs() > 360.0 && y.abs() > 360.0 => "; looks like metres",
-            CrsKind::Projected | CrsKind::Geographic => "",
-        });
-        Rejection::new(Reason::CoordRange, message)
+        let hint = match from.kind {
+            _ if fits((y, x)) => Some(Hint::Swapped {}),
+            CrsKind::Projected if degrees => Some(Hint::Degrees {}),
+            CrsKind::Geographic if x.abs() > 360.0 && y.abs() > 360.0 => Some(Hint::Metres {}),
+            CrsKind::Projected | CrsKind::Geographic => None,
+        };
+        Rejection::new(match (place, area) {
+            (Some((longitude, latitude)), Some(area)) => {
+                let place = Place::At { longitude, latitude };
+                Message::OutsideArea { x, y, place, crs, area: area.named(), hint }
+            }
+            _ => Message::NoPlace { x, y, crs, hint },
+        })
     }
 }
 

@@ -85,7 +85,7 @@ impl Processor for Select {
 mod tests {
     use super::*;
     use crate::map::tests::{batch, column, reasons};
-    use crate::record::Reason;
+    use crate::record::{Message, Reason};
 
     fn select(columns: &[(&str, &str)]) -> Select {
         let columns = columns.iter().map(|&(from, name)| (from.to_owned(), name.to_owned())).collect();
@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn a_missing_column_rejects_every_row_and_keeps_the_shape() {
         let mut batch = batch(&["a", "b"], &[&["1", "2"], &["4", "5"]]);
-        batch.rejected = vec![(1, Rejection::new(Reason::CellTooLong, "earlier"))];
+        batch.rejected = vec![(1, Rejection::new(Message::CellTooLong { characters: 40_000, limit: 32_767 }))];
         select(&[("b", "b"), ("z", "last"), ("y", "y")]).process(&mut batch).unwrap();
         assert_eq!(reasons(&batch), [(0, Reason::ColumnMissing), (1, Reason::CellTooLong)]);
-        assert_eq!(batch.rejected[0].1.message, "no column \"z\"; the header has \"a\", \"b\"");
+        assert_eq!(batch.rejected[0].1.message.to_string(), "no column \"z\"; the header has \"a\", \"b\"");
         assert_eq!(batch.rejected[0].1.column.as_deref(), Some("z"));
         assert_eq!(batch.columns.num_columns(), 3);
         assert_eq!(column(&batch, "last"), ["", ""]);

@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 
 use super::*;
-use crate::record::{Offset, RawRows, RowKey, UploadId};
+use crate::record::{Offset, RawRows, Reason, RowKey, UploadId};
 
 /// A batch of text columns.
 pub(super) fn batch(header: &[&str], rows: &[&[&str]]) -> RowBatch {
@@ -58,7 +58,8 @@ fn a_missing_column_names_what_was_looked_for_and_what_is_there() {
     let schema = Schema::new((0..30).map(|n| Field::new(format!("c{n}"), DataType::Utf8, false)).collect::<Vec<_>>());
     assert_eq!(find(&schema, &["x".into(), "c7".into(), "c1".into()]), Ok(7));
     let rejection = find(&schema, &["x".into(), "X좌표".into()]).unwrap_err();
-    assert!(rejection.message.starts_with("no column \"x\" or \"X좌표\"; the header has \"c0\", \"c1\", "));
-    assert!(rejection.message.ends_with("\"c19\", 10 more"), "{}", rejection.message);
+    let message = rejection.message.to_string();
+    assert!(message.starts_with("no column \"x\" or \"X좌표\"; the header has \"c0\", \"c1\", "));
+    assert!(message.ends_with("\"c19\", 10 more"), "{message}");
     assert_eq!(rejection.column.as_deref(), Some("x"));
 }

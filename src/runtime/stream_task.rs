@@ -13,7 +13,7 @@ use crate::map::{self, OwnCrs};
 use crate::metrics::{self, Outcome, TaskMetrics, TaskMoment, Unusable};
 use crate::processor::{ProcessError, Processor};
 use crate::record::{
-    Announcement, Marker, MarkerRecord, Offset, Reason, Rejection, RowBatch, SheetName, StreamElement, TaskId,
+    Announcement, Marker, MarkerRecord, Message, Offset, Rejection, RowBatch, SheetName, StreamElement, TaskId,
     TopicPartition, UploadId,
 };
 use crate::runtime::queries::Preview;
@@ -200,8 +200,9 @@ impl StreamTask {
         start: &TaskStart,
     ) -> Result<StreamTask, TaskError> {
         let about = topology.about();
-        let maker = WorkbookMaker::new(Arc::new(topology.sink.clone()), about.clone())
-            .map_err(|rejection| ProcessError { node: topology.sink.node.to_string(), message: rejection.message })?;
+        let maker = WorkbookMaker::new(Arc::new(topology.sink.clone()), about.clone()).map_err(|rejection| {
+            ProcessError { node: topology.sink.node.to_string(), message: rejection.message.to_string() }
+        })?;
         let aggregate = Aggregate::new(AggregateSettings {
             aggregate: Arc::new(topology.aggregate.clone()),
             source: Arc::new(topology.source.clone()),
@@ -699,8 +700,7 @@ impl StreamTask {
                 let (rows, chunks) = (complete.accounting.written, u64::from(workbook.chunks));
                 self.metrics.delivered(begun.elapsed(), rows, workbook.bytes, chunks);
                 status.workbook = Some(workbook);
-                let message = "the end-of-file marker promised other rows than these; the workbook holds what came";
-                let flag = Rejection::new(Reason::UploadIncomplete, message);
+                let flag = Rejection::new(Message::PublishedIncomplete {});
                 status.failure = complete.incomplete.then(|| StatusFailure::from(&flag));
                 let outcome = if complete.incomplete { Outcome::Incomplete } else { Outcome::Published };
                 self.metrics.ended(outcome, task_metrics::fates(&ledger.accounting));
@@ -732,12 +732,9 @@ impl StreamTask {
         chunks.finish()?;
         match sent {
             Err(TransportError::TooLarge(limit)) => {
-                let what = format!(
-                    "a record of {} bytes is too large for topic {}: {limit};",
-                    sink.record_bytes_max, sink.topic
-                );
-                let message = format!("{what} lower record_bytes_max or raise the topic's max.message.bytes");
-                return Ok(Err(Rejection::new(Reason::WorkbookTooLarge, message)));
+                let (bytes, topic) = (sink.record_bytes_max, sink.topic.to_string());
+                let message = Message::RecordTooLarge { bytes, topic, limit: limit.to_string() };
+                return Ok(Err(Rejection::new(message)));
             }
             sent => sent?,
         }

@@ -110,8 +110,8 @@ impl ErrorRows {
         for error in &complete.errors {
             page.cell(itoa::Buffer::new().format(error.row), ColumnType::Integer);
             page.cell(&clip(error.column.as_deref().unwrap_or_default()), ColumnType::Text);
-            page.cell(error.reason.code(), ColumnType::Text);
-            page.cell(&clip(&error.reason.say(words.lang, &error.message)), ColumnType::Text);
+            page.cell(error.message.reason().code(), ColumnType::Text);
+            page.cell(&clip(&error.message.say(words.lang)), ColumnType::Text);
             page.cell(&clip(&error.raw), ColumnType::Text);
             page.end_row();
             if page.is_full() {

@@ -37,13 +37,13 @@ impl DeadLetter<'_> {
     /// The record for the topic of dead letters. It goes where its key leads, or to partition 0 without a key.
     pub fn to_record(&self, topic: &Arc<str>) -> OutRecord {
         let reason = self.rejection.reason.code();
-        let message = clip_text(&self.rejection.message, MESSAGE_BYTES_MAX);
+        let message = self.rejection.message.to_string();
         let mut headers = vec![
             Header::new("__streams.errors.topic", self.partition.topic.to_string()),
             Header::new("__streams.errors.partition", self.partition.partition.to_string()),
             Header::new("__streams.errors.offset", self.offset.to_string()),
             Header::new("__streams.errors.exception", reason),
-            Header::new("__streams.errors.message", message.to_owned()),
+            Header::new("__streams.errors.message", clip_text(&message, MESSAGE_BYTES_MAX).to_owned()),
             Header::new("ss-reason", reason),
         ];
         if let Some(upload) = self.upload {
@@ -54,6 +54,10 @@ impl DeadLetter<'_> {
         }
         if let Some(column) = &self.rejection.column {
             headers.push(Header::new("ss-column", clip_text(column, MESSAGE_BYTES_MAX).to_owned()));
+        }
+        let details = self.rejection.message.to_json();
+        if details.len() <= MESSAGE_BYTES_MAX {
+            headers.push(Header::new("ss-message", details));
         }
         let whole = self.value.unwrap_or_default();
         let value = clip(whole);
@@ -83,7 +87,7 @@ pub(super) fn clip_text(text: &str, bytes_max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Reason;
+    use crate::record::{Message, Quoted};
 
     fn header<'a>(record: &'a OutRecord, name: &str) -> Option<&'a str> {
         let found = record.headers.iter().find(|header| &*header.name == name)?;
@@ -97,7 +101,8 @@ mod tests {
     #[test]
     fn a_refused_row_says_where_it_was_and_why() {
         let (partition, upload) = (partition(), UploadId::new("seoul.csv"));
-        let rejection = Rejection::new(Reason::NumberFormat, "'12 6.9' is no number").in_column("경도");
+        let rejection =
+            Rejection::new(Message::NotANumber { value: Quoted::new("12 6.9"), hint: None }).in_column("경도");
         let key = Bytes::from_static(b"seoul.csv");
         let letter = DeadLetter {
             partition: &partition,
@@ -114,11 +119,12 @@ mod tests {
             ("__streams.errors.partition", "3"),
             ("__streams.errors.offset", "77"),
             ("__streams.errors.exception", "number.format"),
-            ("__streams.errors.message", "'12 6.9' is no number"),
+            ("__streams.errors.message", "\"12 6.9\" is not a number"),
             ("ss-reason", "number.format"),
             ("ss-upload", "seoul.csv"),
             ("ss-row", "12"),
             ("ss-column", "경도"),
+            ("ss-message", r#"{"not_a_number":{"value":"12 6.9","hint":null}}"#),
         ];
         for (name, value) in expected {
             assert_eq!(header(&record, name), Some(value), "{name}");
@@ -133,7 +139,8 @@ mod tests {
         let partition = partition();
         let (value, key) = (vec![b'x'; 1 << 20], Bytes::from(vec![b'k'; 1 << 20]));
         let upload = UploadId::new("가".repeat(100_000));
-        let rejection = Rejection::new(Reason::RowTooBig, "값".repeat(100_000)).in_column("열".repeat(100_000));
+        let rejection =
+            Rejection::new(Message::WorkbookFailed { why: "값".repeat(100_000) }).in_column("열".repeat(100_000));
         let letter = DeadLetter {
             partition: &partition,
             offset: Offset(0),
@@ -154,7 +161,7 @@ mod tests {
     #[test]
     fn a_record_that_could_not_be_read_has_an_empty_value() {
         let partition = partition();
-        let rejection = Rejection::new(Reason::RecordCorrupt, "checksum");
+        let rejection = Rejection::new(Message::RecordCorrupt { why: "checksum".to_owned() });
         let letter = DeadLetter {
             partition: &partition,
             offset: Offset(5),

@@ -11,7 +11,7 @@ use rust_xlsxwriter::utility::row_col_to_cell;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, FormatBorder, Workbook, XlsxError};
 
 use crate::page::{StyleId, Styles};
-use crate::record::{Reason, Rejection};
+use crate::record::{Message, Rejection};
 use crate::sink::WorkbookConfig;
 use crate::sink::zip::{Method, StoredPart, read_directory};
 
@@ -26,10 +26,7 @@ const TITLE_LENGTH_MAX: usize = 255;
 
 /// A fault of ours, as far as an upload can tell.
 pub(super) fn broken(what: impl Display) -> Rejection {
-    Rejection::new(
-        Reason::WorkbookFailed,
-        format!("the workbook could not be put together ({what}); please report this"),
-    )
+    Rejection::new(Message::WorkbookFailed { why: what.to_string() })
 }
 
 /// A workbook without rows of data, as a container of parts.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Header, Offset, Rejection};
+use crate::record::{Header, Lang, Message, Offset, Rejection};
 use crate::sink::dead_letter::clip_text;
 use crate::sink::digest::Digest;
 use crate::state::keys::{Accounting, LedgerState, Outcome};
@@ -130,14 +130,27 @@ pub struct StatusWorkbook {
 pub struct StatusFailure {
     /// The code; text, so that codes of a later release read too.
     pub reason: String,
-    /// One sentence that says what to do.
+    /// One sentence that says what to do, in English.
     pub message: String,
+    /// The message as data, for readers in other languages; one of a later release reads too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
+}
+
+impl StatusFailure {
+    /// The message in one language; one that this release does not have stays in English.
+    pub fn say(&self, lang: Lang) -> String {
+        let known = self.details.as_ref().and_then(|details| Message::from_json(&details.to_string()));
+        known.map_or_else(|| self.message.clone(), |message| message.say(lang))
+    }
 }
 
 impl From<&Rejection> for StatusFailure {
     fn from(rejection: &Rejection) -> StatusFailure {
-        let message = clip_text(&rejection.message, MESSAGE_BYTES_MAX).to_owned();
-        StatusFailure { reason: rejection.reason.code().to_owned(), message }
+        let message = clip_text(&rejection.message.to_string(), MESSAGE_BYTES_MAX).to_owned();
+        let details = serde_json::to_value(&*rejection.message).expect("plain data always encodes");
+        let details = Some(details).filter(|details| details.to_string().len() <= MESSAGE_BYTES_MAX);
+        StatusFailure { reason: rejection.reason.code().to_owned(), message, details }
     }
 }
 
@@ -178,7 +191,6 @@ impl StatusRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Reason;
 
     fn published() -> StatusRecord {
         StatusRecord {
@@ -244,13 +256,26 @@ mod tests {
 
     #[test]
     fn a_failure_names_its_reason() {
-        let rejection = Rejection::new(Reason::UploadIncomplete, "값".repeat(10_000));
+        let rejection = Rejection::new(Message::WorkbookFailed { why: "값".repeat(10_000) });
         let status = StatusRecord { state: StatusState::Failed, failure: Some((&rejection).into()), ..published() };
         let value = status.to_record(&"s".into()).value;
         assert!(value.len() < 8 << 10);
         let json: serde_json::Value = serde_json::from_slice(&value).expect("JSON");
-        assert_eq!(json["failure"]["reason"], "upload.incomplete");
+        assert_eq!(json["failure"]["reason"], "workbook.failed");
         assert_eq!(StatusRecord::parse(&value), Some(status));
+    }
+
+    #[test]
+    fn a_failure_is_said_in_the_language_of_its_reader() {
+        let rejection = Rejection::new(Message::TooManyRows { have: 5, want: 3 });
+        let mut status = StatusRecord { failure: Some((&rejection).into()), ..published() };
+        let read = |status: &StatusRecord| StatusRecord::parse(&status.to_record(&"s".into()).value).expect("ours");
+        let failure = read(&status).failure.expect("a failure");
+        assert_eq!(failure.say(Lang::En), failure.message);
+        assert_eq!(failure.say(Lang::Ko), "끝 표식은 3행이라고 알렸는데 5행이 왔습니다. 다시 올리세요");
+        let later = serde_json::json!({ "of_a_later_release": { "rows": 5 } });
+        status.failure = Some(StatusFailure { details: Some(later), ..failure.clone() });
+        assert_eq!(read(&status).failure.expect("a failure").say(Lang::Ko), failure.message);
     }
 
     #[test]

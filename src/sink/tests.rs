@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::crs::{CrsInfo, CrsKind, CrsPair};
 use crate::page::{OpenPage, PAGE_ROWS, PageWriter};
-use crate::record::{ColumnType, Offset, Reason, UploadId};
+use crate::record::{ColumnType, Message, Offset, Quoted, Reason, UploadId};
 use crate::sink::chunk::Chunks;
 use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::zip::{Method, read_directory};
@@ -117,9 +117,9 @@ impl<'a> Upload<'a> {
         self.complete.sheets.push(sheet);
     }
 
-    fn error(&mut self, row: u64, message: &str, raw: &str) {
-        let (column, message, raw) = (Some("x".into()), message.into(), raw.into());
-        self.complete.errors.push(ErrorState { row, reason: Reason::NumberFormat, column, message, raw });
+    fn error(&mut self, row: u64, value: &str, raw: &str) {
+        let message = Message::NotANumber { value: Quoted::new(value), hint: None };
+        self.complete.errors.push(ErrorState { row, column: Some("x".into()), message, raw: raw.into() });
         self.complete.accounting.rows_in += 1;
         self.complete.accounting.rejected += 1;
     }
@@ -328,7 +328,7 @@ fn rejected_rows_stand_on_the_errors_sheet() {
     let (maker, mut store) = (maker(LOOK), InMemoryStore::new());
     let mut upload = Upload::new(&maker, &mut store, &["x"]);
     upload.sheet("s", &[vec!["1"]], usize::MAX);
-    upload.error(2, "'a' is no number", "a\u{1}\u{fffe}_x0041_");
+    upload.error(2, "a", "a\u{1}\u{fffe}_x0041_");
     upload.error(5, &"b".repeat(40_000), "");
     upload.complete.errors[1].column = None;
     upload.complete.accounting.rejected = 12_002;
@@ -338,7 +338,7 @@ fn rejected_rows_stand_on_the_errors_sheet() {
     assert_eq!(names(&file), ["s", "Errors", "About"]);
     let errors = cells(&file, "Errors");
     assert_eq!(errors[0], ["Row", "Column", "Reason", "Message", "Row as published"].map(text));
-    assert_eq!(errors[1][..4], [Data::Float(2.0), text("x"), text("number.format"), text("'a' is no number")]);
+    assert_eq!(errors[1][..4], [Data::Float(2.0), text("x"), text("number.format"), text("\"a\" is not a number")]);
     assert_eq!((&errors[2][0], &errors[2][1]), (&Data::Float(5.0), &Data::Empty));
     assert_eq!(errors[3][3], text("and 12000 more rejected rows, which are not listed"));
     let parts = parts(&file);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::page::{PageWriter, Styles};
-use crate::record::{Reason, Rejection};
+use crate::record::{Message, Rejection};
 use crate::sink::about::{ErrorRows, Words, write_about};
 use crate::sink::package::Package;
 use crate::sink::sheet::{Frame, RowSheet};
@@ -56,8 +56,7 @@ impl WorkbookMaker {
         let config = &self.config.workbook;
         let columns = complete.columns.len();
         if columns > COLUMNS_MAX {
-            let message = format!("{columns} columns; a worksheet has {COLUMNS_MAX} at most: drop some with a select");
-            return Err(Rejection::new(Reason::SheetTooManyColumns, message));
+            return Err(Rejection::new(Message::SheetTooWide { columns, limit: COLUMNS_MAX }));
         }
         let words = Words::of(config.lang);
         let mut writer = PageWriter::new(self.template.styles.clone(), config.cell_refs);

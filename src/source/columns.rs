@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 
-use crate::record::{ColumnType, Offset, RawRows, Reason, Rejection, RowBatch, RowKey, UploadId};
+use crate::record::{ColumnType, Message, Offset, RawRows, Rejection, RowBatch, RowKey, UploadId};
 use crate::source::SourceConfig;
 use crate::source::csv::{Fields, Row};
 use crate::source::fate::{Text, check_cells, check_form};
@@ -35,10 +35,7 @@ impl Layout {
     /// Names that are empty or taken are changed, see [`unique_names`].
     pub(super) fn new(names: &[String], types: &BTreeMap<String, ColumnType>) -> Result<Layout, Rejection> {
         if names.len() > COLUMNS_MAX {
-            let found = names.len();
-            let message =
-                format!("the header has {found} columns, a worksheet has {COLUMNS_MAX}: publish fewer columns");
-            return Err(Rejection::new(Reason::SheetTooManyColumns, message));
+            return Err(Rejection::new(Message::HeaderTooWide { columns: names.len(), limit: COLUMNS_MAX }));
         }
         let header = unique_names(names);
         let types: Arc<[_]> = header.iter().map(|name| types.get(name).copied().unwrap_or(ColumnType::Auto)).collect();

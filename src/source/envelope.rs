@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::record::{Announcement, Header, Marker, Reason, Record, Rejection, UploadId};
+use crate::record::{Announcement, Header, IdPlace, Marker, Message, Record, Rejection, UploadId};
 use crate::source::columns::read_names;
 use crate::source::csv::{BOM, Fields, Rows};
 use crate::source::{Markers, SourceConfig, UploadFrom};
@@ -105,28 +105,23 @@ fn upload_of<'a>(
     record: &'a Record,
     headers: &ControlHeaders<'a>,
 ) -> Result<&'a str, Rejection> {
-    let no_id = |message: String| Rejection::new(Reason::RecordNoId, message);
-    let text = |id: &'a [u8], place: &str| {
+    let text = |id: &'a [u8], place: IdPlace| {
         if id.len() > ID_BYTES_MAX {
-            let length = id.len();
-            return Err(no_id(format!(
-                "the {place} has {length} bytes, and an upload id {ID_BYTES_MAX} at most: use a shorter one"
-            )));
+            return Err(Rejection::new(Message::IdTooLong { place, bytes: id.len(), limit: ID_BYTES_MAX }));
         }
-        std::str::from_utf8(id).map_err(|_| {
-            no_id(format!("the {place} is not UTF-8, so that it cannot name an upload: {}", id.escape_ascii()))
-        })
+        let bytes = || id.escape_ascii().to_string();
+        std::str::from_utf8(id).map_err(|_| Rejection::new(Message::IdNotUtf8 { place, bytes: bytes() }))
     };
-    let key = record.key.as_deref().map(|key| text(key, "key"));
+    let key = record.key.as_deref().map(|key| text(key, IdPlace::Key {}));
     match &config.upload {
         UploadFrom::Auto => match headers.upload {
-            Some(id) => text(id, "header ss-upload"),
+            Some(id) => text(id, IdPlace::Header { name: "ss-upload".to_owned() }),
             None => key.unwrap_or(Ok("")),
         },
-        UploadFrom::Key => key.unwrap_or_else(|| Err(no_id("the record has no key, and upload = \"key\"".into()))),
+        UploadFrom::Key => key.unwrap_or_else(|| Err(Rejection::new(Message::KeyMissing {}))),
         UploadFrom::Header(name) => match headers.upload {
-            Some(id) => text(id, &format!("header {name}")),
-            None => Err(no_id(format!("the record has no header {name}, and upload = \"header:{name}\""))),
+            Some(id) => text(id, IdPlace::Header { name: name.to_string() }),
+            None => Err(Rejection::new(Message::IdHeaderMissing { name: name.to_string() })),
         },
         UploadFrom::Partition => Ok(""),
     }
@@ -163,7 +158,7 @@ fn content_of<'a>(
 fn first_row(headers: &ControlHeaders<'_>) -> Result<Option<u64>, Rejection> {
     let Some(row) = headers.row else { return Ok(None) };
     let number = utf8_or_none(Some(row)).and_then(|row| row.trim().parse().ok()).filter(|row| *row > 0);
-    number.map(Some).ok_or_else(|| malformed(format!("ss-row is {}, not a number from 1 on", row.escape_ascii())))
+    number.map(Some).ok_or_else(|| Rejection::new(Message::RowNumberFormat { value: row.escape_ascii().to_string() }))
 }
 
 fn traceparent<'a>(headers: &ControlHeaders<'a>) -> Option<&'a str> {
@@ -172,10 +167,6 @@ fn traceparent<'a>(headers: &ControlHeaders<'a>) -> Option<&'a str> {
 
 fn utf8_or_none(bytes: Option<&[u8]>) -> Option<&str> {
     std::str::from_utf8(bytes?).ok()
-}
-
-fn malformed(message: impl Into<String>) -> Rejection {
-    Rejection::new(Reason::MarkerFormat, message)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +186,7 @@ impl Kind {
             b"eof" => Ok(Some(Kind::Eof)),
             b"abort" => Ok(Some(Kind::Abort)),
             b"row" => Ok(None),
-            _ => Err(malformed(format!("ss-type is {}, not begin, header, row, eof or abort", kind.escape_ascii()))),
+            _ => Err(Rejection::new(Message::MarkerKind { value: kind.escape_ascii().to_string() })),
         }
     }
 
@@ -226,7 +217,7 @@ impl<'a> Terms<'a> {
             value
                 .map(|value| std::str::from_utf8(value).map(Cow::Borrowed))
                 .transpose()
-                .map_err(|_| malformed(format!("{name} is not UTF-8")))
+                .map_err(|_| Rejection::new(Message::MarkerHeaderNotUtf8 { name: name.to_owned() }))
         };
         Ok(Terms {
             rows: text("ss-rows", headers.rows)?,
@@ -241,13 +232,13 @@ impl<'a> Terms<'a> {
     /// Reads what stands behind the word of a text marker: ` key=value` pairs, values with blanks in double quotes, and for `#HEADER` the
     /// names: on the lines below, or behind ` columns=`, or behind `attempt=`, or just so. Returns the names.
     fn read(&mut self, kind: Kind, rest: &'a [u8]) -> Result<&'a [u8], Rejection> {
-        let rest = std::str::from_utf8(rest).map_err(|_| malformed("the marker is not UTF-8"))?;
+        let rest = std::str::from_utf8(rest).map_err(|_| Rejection::new(Message::MarkerNotUtf8 {}))?;
         let (mut line, below) = match rest.find(['\r', '\n']) {
             Some(end) => (&rest[..end], rest[end..].trim_matches(['\r', '\n', ' ', '\t'])),
             None => (rest, ""),
         };
         if kind != Kind::Header && !below.is_empty() {
-            return Err(malformed("there is text below the marker: a marker is a record of its own"));
+            return Err(Rejection::new(Message::TextBelowMarker {}));
         }
         loop {
             line = line.trim_start_matches([' ', '\t']);
@@ -268,7 +259,7 @@ impl<'a> Terms<'a> {
 
     /// Reads one pair and returns what follows.
     fn read_pair(&mut self, line: &'a str) -> Result<&'a str, Rejection> {
-        let not_a_pair = || malformed(format!("'{}' is not a key=value pair", line.escape_debug()));
+        let not_a_pair = || Rejection::new(Message::NotAPair { text: line.escape_debug().to_string() });
         let (key, rest) = line.split_once('=').ok_or_else(not_a_pair)?;
         if key.is_empty() || key.contains([' ', '\t', '"']) {
             return Err(not_a_pair());
@@ -306,8 +297,8 @@ impl<'a> Terms<'a> {
 
 fn number<N: std::str::FromStr>(name: &str, text: &Option<Cow<'_, str>>) -> Result<Option<N>, Rejection> {
     let Some(text) = text else { return Ok(None) };
-    let number = text.trim().parse().map_err(|_| malformed(format!("{name}={text} is not a whole number")))?;
-    Ok(Some(number))
+    let wrong = || Rejection::new(Message::MarkerNumber { name: name.to_owned(), text: text.to_string() });
+    text.trim().parse().map(Some).map_err(|_| wrong())
 }
 
 /// A value up to the next blank, or in double quotes (a doubled quote inside stands for one), and what follows.
@@ -342,7 +333,7 @@ fn sha256(text: &str) -> Result<[u8; 32], Rejection> {
             None => well_formed = false,
         }
     }
-    well_formed.then_some(sum).ok_or_else(|| malformed(format!("sha256={text} is not 64 hexadecimal digits")))
+    well_formed.then_some(sum).ok_or_else(|| Rejection::new(Message::MarkerSha256 { text: text.to_owned() }))
 }
 
 /// The names of a header marker.
@@ -355,11 +346,12 @@ fn only_row(config: &SourceConfig, text: &[u8]) -> Result<Vec<String>, Rejection
             continue;
         }
         if names.is_some() {
-            return Err(malformed("the header marker holds more than one row"));
+            return Err(Rejection::new(Message::SeveralHeaders {}));
         }
-        names = Some(read_names(config, &row, text, &mut fields).map_err(|rejection| malformed(rejection.message))?);
+        let read = read_names(config, &row, text, &mut fields);
+        names = Some(read.map_err(|rejection| rejection.because(|why| Message::HeaderMarkerUnreadable { why }))?);
     }
-    names.ok_or_else(|| malformed("the header marker names no column"))
+    names.ok_or_else(|| Rejection::new(Message::HeaderWithoutNames {}))
 }
 
 #[cfg(test)]
@@ -537,7 +529,7 @@ mod tests {
             let record = Record { value: Some(value.into()), key: Some("k".into()), headers: headers.collect(), ..Record::default() };
             match open(&config(), &record) {
                 Ok(envelope) => prop_assert_eq!(envelope.map(|envelope| envelope.upload), Some("k")),
-                Err(refusal) => prop_assert!(!refusal.rejection.message.is_empty()),
+                Err(refusal) => prop_assert!(!refusal.rejection.message.to_string().is_empty()),
             }
         }
 

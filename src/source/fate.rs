@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use encoding_rs::UTF_8;
 
 use crate::page::cells::{parse_boolean, parse_date, parse_datetime, parse_integer, parse_number};
-use crate::record::{ColumnType, Reason, Rejection};
+use crate::record::{Binary, ColumnType, Delimiter, Hint, Message, Quoted, Reason, Rejection};
 use crate::source::SourceConfig;
 use crate::source::columns::Layout;
 use crate::source::csv::{Defect, Fields, ROW_BYTES_MAX, Row};
@@ -56,7 +56,7 @@ pub(super) fn judge(
     check_form(config, row, text)?;
     check_count(config, layout, row, text.bytes, fields)?;
     if layout.is_repeated_by(fields, text.bytes) {
-        return Err(Rejection::new(Reason::CsvRepeatedHeader, "the header stands here again, as if it were data"));
+        return Err(Rejection::new(Message::RepeatedHeader {}));
     }
     let name = |column: usize| layout.header.get(column).map_or("", String::as_str);
     check_cells(config, row, text, fields, name)?;
@@ -66,27 +66,19 @@ pub(super) fn judge(
 /// Size, bytes and quotes of a row.
 pub(super) fn check_form(config: &SourceConfig, row: &Row<'_>, text: Text<'_>) -> Result<(), Rejection> {
     if row.bytes.len() > ROW_BYTES_MAX {
-        let message = format!("the row has {} bytes, more than {ROW_BYTES_MAX}", row.bytes.len());
-        return Err(Rejection::new(Reason::RowTooBig, message));
+        return Err(Rejection::new(Message::RowTooBig { bytes: row.bytes.len(), limit: ROW_BYTES_MAX }));
     }
     if text.valid.is_none()
         && let Err(error) = std::str::from_utf8(row.bytes)
     {
-        let message = format!(
-            "byte {} of the row is not UTF-8; rows on the topic are UTF-8, `sheetstream publish` transcodes files",
-            error.valid_up_to() + 1
-        );
-        return Err(Rejection::new(Reason::TextEncoding, message));
+        return Err(Rejection::new(Message::NotUtf8 { byte: error.valid_up_to() + 1 }));
     }
-    let bad_quote = |message| Rejection::new(Reason::CsvBadQuote, message);
     match row.defect {
         None => Ok(()),
-        Some(Defect::UnclosedQuote) => {
-            Err(Rejection::new(Reason::CsvUnclosedQuote, "a quote is opened and not closed within the row"))
-        }
+        Some(Defect::UnclosedQuote) => Err(Rejection::new(Message::UnclosedQuote {})),
         Some(Defect::TextAfterQuote | Defect::StrayQuote) if config.lenient_quotes => Ok(()),
-        Some(Defect::TextAfterQuote) => Err(bad_quote("text stands behind a closing quote")),
-        Some(Defect::StrayQuote) => Err(bad_quote("a quote stands inside a field that is not quoted")),
+        Some(Defect::TextAfterQuote) => Err(Rejection::new(Message::TextAfterQuote {})),
+        Some(Defect::StrayQuote) => Err(Rejection::new(Message::StrayQuote {})),
     }
 }
 
@@ -106,17 +98,16 @@ fn check_count(
         return Ok(());
     }
     let hint = if row.bytes.starts_with(b"#") && have == 1 {
-        "; a marker is a record of its own".to_owned()
+        Some(Hint::MarkerOfItsOwn {})
     } else {
         let guess = [b',', b';', b'\t', b'|'].into_iter().find(|guess| {
             *guess != config.delimiter && row.bytes.iter().filter(|byte| *byte == guess).count() + 1 == want
         });
-        guess.filter(|_| have == 1 && want > 1).map_or(String::new(), |guess| {
-            format!("; with '{}' as the delimiter it would have {want}", guess.escape_ascii())
-        })
+        guess
+            .filter(|_| have == 1 && want > 1)
+            .map(|guess| Hint::WithDelimiter { delimiter: Delimiter(guess), fields: want })
     };
-    let message = format!("the row has {have} fields, the header has {want}{hint}");
-    Err(Rejection::new(Reason::CsvFieldCount, message))
+    Err(Rejection::new(Message::FieldCount { have, want, hint }))
 }
 
 /// Characters and lengths of cells; mends what the topology wants mended.
@@ -136,17 +127,17 @@ pub(super) fn check_cells<'n>(
         let mut mended = None;
         if let Some(found) = cell.chars().find(|c| is_forbidden(*c)) {
             if !config.strip_control {
-                let message = format!("the character U+{:04X} cannot stand in a workbook", u32::from(found));
-                return Err(Rejection::new(Reason::TextControl, message).in_column(name(column)));
+                let character = format!("U+{:04X}", u32::from(found));
+                return Err(Rejection::new(Message::ControlCharacter { character }).in_column(name(column)));
             }
             mended = Some(cell.replace(is_forbidden, ""));
         }
         let kept = mended.as_deref().unwrap_or(&cell);
         if kept.len() > CELL_UNITS_MAX && kept.encode_utf16().count() > CELL_UNITS_MAX {
             if !config.truncate_cells {
-                let units = kept.encode_utf16().count();
-                let message = format!("the cell has {units} characters, a workbook keeps {CELL_UNITS_MAX}");
-                return Err(Rejection::new(Reason::CellTooLong, message).in_column(name(column)));
+                let characters = kept.encode_utf16().count();
+                let message = Message::CellTooLong { characters, limit: CELL_UNITS_MAX };
+                return Err(Rejection::new(message).in_column(name(column)));
             }
             mended = Some(truncate(kept).to_owned());
         }
@@ -179,23 +170,29 @@ fn check_types(layout: &Layout, text: &[u8], fields: &Fields) -> Result<(), Reje
         if cell.is_empty() {
             continue;
         }
-        let (reads, reason, wanted) = match kind {
-            ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => continue,
-            ColumnType::Number => (parse_number(cell).is_some(), Reason::NumberFormat, "a number"),
-            ColumnType::Integer => (parse_integer(cell).is_some(), Reason::NumberFormat, "a whole number"),
-            ColumnType::Date => (parse_date(cell).is_some(), Reason::DateFormat, "a date like 2026-01-31"),
-            ColumnType::DateTime => {
-                (parse_datetime(cell).is_some(), Reason::DateFormat, "a date and time like 2026-01-31T09:30:00")
-            }
-            ColumnType::Boolean => (parse_boolean(cell).is_some(), Reason::BooleanFormat, "true or false"),
+        let reads = match kind {
+            ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => true,
+            ColumnType::Number => parse_number(cell).is_some(),
+            ColumnType::Integer => parse_integer(cell).is_some(),
+            ColumnType::Date => parse_date(cell).is_some(),
+            ColumnType::DateTime => parse_datetime(cell).is_some(),
+            ColumnType::Boolean => parse_boolean(cell).is_some(),
         };
         if reads {
             continue;
         }
-        let is_number = reason == Reason::NumberFormat;
-        let reason = if is_number && is_not_finite(cell) { Reason::NumberNotFinite } else { reason };
-        let message = format!("'{}' is not {wanted}", shorten(cell));
-        return Err(Rejection::new(reason, message).in_column(layout.header[*column].as_str()));
+        let value = Quoted::new(cell);
+        let message = match kind {
+            ColumnType::Number | ColumnType::Integer if is_not_finite(cell) => Message::NotFinite { value },
+            ColumnType::Integer => Message::NotAnInteger { value },
+            ColumnType::Date => Message::NotADate { value },
+            ColumnType::DateTime => Message::NotADateTime { value },
+            ColumnType::Boolean => Message::NotABoolean { value },
+            ColumnType::Number | ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => {
+                Message::NotANumber { value, hint: None }
+            }
+        };
+        return Err(Rejection::new(message).in_column(layout.header[*column].as_str()));
     }
     Ok(())
 }
@@ -205,26 +202,18 @@ fn is_not_finite(cell: &str) -> bool {
     cell.trim().parse::<f64>().is_ok_and(|number| !number.is_finite())
 }
 
-/// A value as messages quote it.
-pub(super) fn shorten(value: &str) -> String {
-    const CHARS_MAX: usize = 60;
-    let dots = if value.chars().nth(CHARS_MAX).is_some() { "…" } else { "" };
-    let beginning: String = value.chars().take(CHARS_MAX).collect();
-    format!("{}{dots}", beginning.escape_debug())
-}
-
 /// What bytes are that are no text at all, by how they begin.
-pub fn binary_kind(beginning: &[u8]) -> Option<&'static str> {
-    const KINDS: [(&[u8], &str); 7] = [
-        (b"\0", "binary: it begins with a zero byte, as Avro, Protobuf and JSON Schema do with a schema registry"),
-        (b"PK\x03\x04", "a zip archive, perhaps a workbook"),
-        (b"\x1f\x8b", "compressed with gzip"),
-        (b"PAR1", "a Parquet file"),
-        (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
-        (b"\xff\xfe", "UTF-16"),
-        (b"\xfe\xff", "UTF-16"),
+pub fn binary_kind(beginning: &[u8]) -> Option<Binary> {
+    const KINDS: [(&[u8], Binary); 7] = [
+        (b"\0", Binary::ZeroByte {}),
+        (b"PK\x03\x04", Binary::Zip {}),
+        (b"\x1f\x8b", Binary::Gzip {}),
+        (b"PAR1", Binary::Parquet {}),
+        (b"\xd0\xcf\x11\xe0", Binary::OldOffice {}),
+        (b"\xff\xfe", Binary::Utf16 {}),
+        (b"\xfe\xff", Binary::Utf16 {}),
     ];
-    KINDS.iter().find(|(magic, _)| beginning.starts_with(magic)).map(|(_, kind)| *kind)
+    KINDS.into_iter().find(|(magic, _)| beginning.starts_with(magic)).map(|(_, kind)| kind)
 }
 
 /// True when a row is no row because the whole value is a JSON object.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::record::{Marker, MarkerRecord, Offset, Reason, Rejection, StreamElement};
+use crate::record::{Delimiter, EarlierHeader, Marker, MarkerRecord, Message, Offset, Rejection, StreamElement};
 use crate::source::columns::{read_names, unique_names};
 use crate::source::csv::Rows;
-use crate::source::encoding::{DELIMITERS, delimiter_name};
+use crate::source::encoding::DELIMITERS;
 use crate::source::fate;
 use crate::source::upload::{Desk, HeaderRead, Upload, json_rows};
 use crate::source::waiting::{ALL_BYTES_MAX, BYTES_MAX, DOUBT_ROWS, Origin, ROWS_MAX, count_rows};
@@ -40,8 +40,8 @@ impl Upload {
                 },
             )
         });
-        let Err(mut rejection) = accepted else { return Some(behind) };
-        rejection.message = format!("the first row cannot be the header: {}", rejection.message);
+        let Err(rejection) = accepted else { return Some(behind) };
+        let rejection = rejection.because(|why| Message::FirstRowIsNoHeader { why });
         self.fail(desk, origin.offset, rejection.clone());
         origin.line += 1;
         self.pass_unread(desk, origin, behind, &rejection);
@@ -73,11 +73,8 @@ impl Upload {
             };
         };
         if *unique_names(names) != *header.layout.header {
-            let earlier =
-                header.offset.map_or("the one read before".to_owned(), |offset| format!("the one at offset {offset}"));
-            let message =
-                format!("the header at offset {offset} names other columns than {earlier}: send #BEGIN first");
-            self.fail(desk, offset, Rejection::new(Reason::HeaderConflict, message));
+            let earlier = header.offset.map(|offset| EarlierHeader::At { offset });
+            self.fail(desk, offset, Rejection::new(Message::OtherHeader { offset, earlier }));
         } else if header.doubted.is_none() {
             desk.out.push_back(StreamElement::Marker(marker));
         }
@@ -98,11 +95,8 @@ impl Upload {
                 self.settle_doubt(desk, offset);
             }
         } else if full || waiting.rows > ROWS_MAX {
-            let message = format!(
-                "{} rows ({} bytes) came and no header: send a header marker first, or declare the columns",
-                waiting.rows, waiting.bytes
-            );
-            self.fail(desk, offset, Rejection::new(Reason::CsvNoHeader, message));
+            let message = Message::TooManyRowsWithoutHeader { rows: waiting.rows, bytes: waiting.bytes };
+            self.fail(desk, offset, Rejection::new(message));
         }
     }
 
@@ -130,12 +124,8 @@ impl Upload {
             desk.out.push_back(StreamElement::Marker(marker));
             return self.read_waiting(desk, offset);
         }
-        let (guess, delimiter) = (delimiter_name(guess), delimiter_name(delimiter));
-        let message = format!(
-            "the header is one column under the delimiter {delimiter}, and nearly every row holds a {guess}: the delimiter seems to be \
-             {guess}; `sheetstream publish` finds it and writes commas"
-        );
-        self.fail(desk, offset, Rejection::new(Reason::CsvDelimiter, message));
+        let message = Message::OtherDelimiter { delimiter: Delimiter(delimiter), guess: Delimiter(guess) };
+        self.fail(desk, offset, Rejection::new(message));
     }
 }
 

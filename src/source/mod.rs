@@ -22,7 +22,7 @@ pub use columns::{COLUMNS_MAX, unique_names};
 pub use config::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 pub use fate::{CELL_UNITS_MAX, binary_kind};
 
-use crate::record::{Marker, MarkerRecord, Offset, Reason, Record, Rejection, StreamElement, UploadId};
+use crate::record::{Marker, MarkerRecord, Message, Offset, Record, Rejection, StreamElement, UploadId};
 use envelope::{Content, Refusal};
 use upload::{Desk, Upload};
 use waiting::Origin;
@@ -125,8 +125,7 @@ impl Source {
             }
         }
         for (first, id) in due {
-            let message = "no header came: send a header marker first, or declare the columns";
-            self.attend(id.as_str(), |upload, desk| upload.stop_waiting(desk, first, message));
+            self.attend(id.as_str(), |upload, desk| upload.stop_waiting(desk, first, Message::NoHeader {}));
             self.desk.out.push_back(StreamElement::Expired { upload: id });
         }
     }
@@ -190,7 +189,10 @@ impl Source {
             Content::Rows { text, first_row, traceparent } => {
                 // Whoever numbers rows has counted them, and they are told one by one what is wrong with them.
                 if let (None, Some(kind)) = (first_row, fate::binary_kind(text)) {
-                    return Err(Refusal { upload: Some(UploadId::new(id)), rejection: not_text(kind) });
+                    return Err(Refusal {
+                        upload: Some(UploadId::new(id)),
+                        rejection: Rejection::new(Message::NotText { kind }),
+                    });
                 }
                 if text.is_empty() {
                     return Ok(());
@@ -248,10 +250,4 @@ impl Source {
         }
         self.desk.waiting_bytes = self.desk.waiting_bytes + upload.waiting_bytes() - bytes;
     }
-}
-
-fn not_text(kind: &str) -> Rejection {
-    let message =
-        format!("the value is {kind}: rows are CSV text in UTF-8, `sheetstream publish` makes them of a file");
-    Rejection::new(Reason::RecordNotText, message)
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::record::{Marker, MarkerRecord, Offset, Reason, Rejection, StreamElement, UploadId};
+use crate::record::{Marker, MarkerRecord, Message, Offset, Rejection, StreamElement, UploadId};
 use crate::source::columns::{Batch, Layout, unique_names};
 use crate::source::csv::{Fields, Rows};
 use crate::source::fate::{self, Text};
@@ -195,8 +195,7 @@ impl Upload {
                 let is_same = self.attempt.is_some() && self.attempt == marker.attempt;
                 let is_first = self.attempt.is_none() && self.has_read_rows == Some(false) && self.failed.is_none();
                 if !is_same && !is_first {
-                    let message = "another attempt began before the header of this one was known";
-                    self.stop_waiting(desk, marker.offset, message);
+                    self.stop_waiting(desk, marker.offset, Message::RestartedWithoutHeader {});
                     *self = Upload::new(self.id.clone());
                 }
                 if !is_same {
@@ -207,15 +206,12 @@ impl Upload {
             Marker::Header(_) if self.failed.is_none() => return self.take_header(desk, marker),
             Marker::Header(_) => {}
             Marker::Eof { rows, .. } => {
-                let message =
-                    "the upload ended before a header came: send a header marker first, or declare the columns";
-                self.stop_waiting(desk, marker.offset, message);
+                self.stop_waiting(desk, marker.offset, Message::EndedWithoutHeader {});
                 self.show_columns(desk, &marker);
                 self.expects_rows = rows.is_some();
             }
             Marker::Abort => {
-                let message = "the upload was given up before its header was known";
-                self.stop_waiting(desk, marker.offset, message);
+                self.stop_waiting(desk, marker.offset, Message::AbortedWithoutHeader {});
             }
         }
         desk.out.push_back(StreamElement::Marker(marker));
@@ -245,10 +241,10 @@ impl Upload {
     }
 
     /// Whatever still waits is decided now: a doubt is settled, and rows whose header did not come fail the upload.
-    pub(super) fn stop_waiting(&mut self, desk: &mut Desk, offset: Offset, message: &str) {
+    pub(super) fn stop_waiting(&mut self, desk: &mut Desk, offset: Offset, message: Message) {
         self.settle_doubt(desk, offset);
         if self.waiting.is_some() {
-            self.fail(desk, offset, Rejection::new(Reason::CsvNoHeader, message));
+            self.fail(desk, offset, Rejection::new(message));
         }
         self.flush(desk);
     }
@@ -256,8 +252,7 @@ impl Upload {
     /// The upload is closed: rows that wait came too late for it.
     pub(super) fn close(&mut self, desk: &mut Desk) {
         self.flush(desk);
-        let message = "the upload was closed before its header was known";
-        self.pass_waiting_unread(desk, &Rejection::new(Reason::CsvNoHeader, message));
+        self.pass_waiting_unread(desk, &Rejection::new(Message::ClosedWithoutHeader {}));
         *self = Upload::new(self.id.clone());
     }
 
@@ -337,6 +332,5 @@ impl Upload {
 }
 
 pub(super) fn json_rows() -> Rejection {
-    let message = "the value is a JSON object, and rows are CSV: JSON rows are not read yet";
-    Rejection::new(Reason::RecordNotText, message)
+    Rejection::new(Message::JsonRows {})
 }

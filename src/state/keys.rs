@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::PagePosition;
-use crate::record::{ColumnType, Offset, Reason, RowKey, TaskId, UploadHash};
+use crate::record::{ColumnType, Message, Offset, RowKey, TaskId, UploadHash};
 
 /// Version of the layouts below; stands in the manifest.
-pub const STATE_FORMAT: u32 = 3;
+pub const STATE_FORMAT: u32 = 4;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,7 +211,7 @@ impl Accounting {
 }
 
 /// An open upload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UploadState {
     /// The id as published.
     pub id: String,
@@ -253,8 +253,8 @@ pub struct UploadState {
     pub eof: Option<(Offset, Option<u64>, Option<[u8; 32]>)>,
     /// Numbered: indexes above `next_index` that failed or were filtered, and so are accounted for already.
     pub settled: Vec<u64>,
-    /// Why it failed: (reason, column, message). Its rows are void until its end.
-    pub failed: Option<(Reason, Option<String>, String)>,
+    /// Why it failed: (column, message). Its rows are void until its end.
+    pub failed: Option<(Option<String>, Message)>,
 }
 
 /// A sheet of an open upload.
@@ -286,16 +286,14 @@ pub struct PageState {
 }
 
 /// A rejected row as the *Errors* sheet shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorState {
     /// 1-based number of the data row.
     pub row: u64,
-    /// Why.
-    pub reason: Reason,
     /// Column at fault.
     pub column: Option<String>,
-    /// One sentence.
-    pub message: String,
+    /// Why.
+    pub message: Message,
     /// The row's text, clipped to 1,024 characters.
     pub raw: String,
 }

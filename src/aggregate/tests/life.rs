@@ -240,7 +240,7 @@ fn too_many_sheets_and_a_missing_sheet_column_fail_the_upload() {
 #[test]
 fn the_source_can_fail_an_upload() {
     let mut task = Task::new(settings());
-    let rejection = Rejection::new(Reason::CsvDelimiter, "use ;");
+    let rejection = Rejection::new(Message::OtherDelimiter { delimiter: Delimiter(b','), guess: Delimiter(b';') });
     let phase = Phase::Live { silent_below: Offset(0) };
     task.call(0, phase, |aggregate, ctx| aggregate.fail(&UploadId::new("a"), Offset(0), rejection, ctx));
     assert_eq!(words(&task.published), [(Standing::Failed, Some(Reason::CsvDelimiter))]);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::page::Styles;
-use crate::record::{Announcement, Marker, MarkerRecord, RawRows, RowKey};
+use crate::record::{Announcement, Delimiter, Marker, MarkerRecord, Message, Quoted, RawRows, Reason, RowKey};
 use crate::sink::{CompletePage, CompleteUpload};
 use crate::source::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 use crate::state::keys::{Accounting, ErrorState, LedgerState, Outcome};
@@ -111,7 +111,8 @@ fn batch(upload: &str, attempt: Option<&str>, rows: &[Row]) -> RowBatch {
     ]);
     let mut texts = RawRows::default();
     rows.iter().for_each(|row| texts.push(raw(row.3).as_bytes()));
-    let rejection = |seed| Rejection::new(Reason::NumberFormat, format!("{seed} is bad")).in_column("value");
+    let message = |seed: u64| Message::NotANumber { value: Quoted::new(&seed.to_string()), hint: None };
+    let rejection = |seed| Rejection::new(message(seed)).in_column("value");
     let rejected = rows.iter().zip(0..).filter(|(row, _)| is_bad(row.3)).map(|(row, n)| (n, rejection(row.3)));
     RowBatch {
         upload: UploadId::new(upload),

@@ -12,7 +12,7 @@
 use bytes::{Buf, Bytes};
 
 use super::compression::{Compression, unpack};
-use crate::record::{Header, Offset, Reason, Record, Rejection};
+use crate::record::{Header, Message, Offset, Record, Rejection};
 use crate::transport::Fetched;
 
 /// Length of a batch without its records.
@@ -79,7 +79,7 @@ impl Batch {
         let length = (&fetched[8..]).get_i32();
         let Some(whole) = usize::try_from(length).ok().map(|n| n + PREFIX_BYTES).filter(|n| *n >= HEADER_BYTES) else {
             fetched.clear(); // nothing behind it can be found
-            let rejection = Rejection::new(Reason::RecordCorrupt, format!("a batch of length {length}"));
+            let rejection = Rejection::new(Message::RecordCorrupt { why: format!("a batch of length {length}") });
             return Some(Err(BadBatch { base, last: base, rejection }));
         };
         if fetched.len() < whole {
@@ -93,13 +93,14 @@ impl Batch {
         let (magic, crc, attributes, last_delta) =
             (header.get_i8(), header.get_u32(), header.get_i16(), header.get_i32());
         let last = Offset(base.0.saturating_add(i64::from(last_delta.max(0))));
-        let bad = |reason, message: String| Err(BadBatch { base, last, rejection: Rejection::new(reason, message) });
+        let bad = |message| Err(BadBatch { base, last, rejection: Rejection::new(message) });
         if magic != 2 {
-            return bad(Reason::RecordMalformed, format!("a batch of format {magic}; only 2 is read"));
+            return bad(Message::RecordMalformed { why: format!("a batch of format {magic}; only 2 is read") });
         }
         let found = crc32c::crc32c(&whole[CHECKED_FROM..]);
         if crc != found {
-            return bad(Reason::RecordCorrupt, format!("batch checksum {found:08x}, its header says {crc:08x}"));
+            let why = format!("batch checksum {found:08x}, its header says {crc:08x}");
+            return bad(Message::RecordCorrupt { why });
         }
         let (first_timestamp, max_timestamp, producer_id) = (header.get_i64(), header.get_i64(), header.get_i64());
         header.advance(6); // producer epoch, base sequence
@@ -129,7 +130,7 @@ impl Batch {
     /// Appends the records from `from` on. Records that cannot be decoded are poisoned one by one, offsets that compaction removed are lost.
     pub fn decode(&self, from: Offset, to: &mut Fetched) {
         let mut expected = from.max(self.base);
-        let malformed = |message: String| Rejection::new(Reason::RecordMalformed, message);
+        let malformed = |why: String| Rejection::new(Message::RecordMalformed { why });
         let poison_rest = |from: Offset, message: String, to: &mut Fetched| {
             let bad = BadBatch { base: self.base, last: self.last, rejection: malformed(message) };
             bad.poison(from, self.last, to);
@@ -231,6 +232,7 @@ mod tests {
 
     use super::*;
     use crate::kafka::wire::batch_builder::{BatchBuilder, ProducerStamp};
+    use crate::record::Reason;
 
     const STAMP: ProducerStamp = ProducerStamp { id: 7, epoch: 0, sequence: 0 };
 
@@ -325,7 +327,7 @@ mod tests {
     fn unknown_codecs_poison_the_batch() {
         let fetched = decode(nonsense(&batch(&["a", "b"], Compression::None), CHECKED_FROM + 1, 7), 0);
         assert_eq!(fetched.poisoned.len(), 2);
-        assert!(fetched.poisoned[0].1.message.contains("codec 7"), "{:?}", fetched.poisoned[0]);
+        assert!(fetched.poisoned[0].1.message.to_string().contains("codec 7"), "{:?}", fetched.poisoned[0]);
     }
 
     #[test]

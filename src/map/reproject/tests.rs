@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::map::tests::{batch, batch_of, column, numbers, reasons};
+use crate::record::Reason;
 
 fn config(from: &str, to: &str) -> ReprojectConfig {
     let crs = CrsPair::resolve(from, to, false).unwrap();
@@ -122,7 +123,7 @@ fn bad_coordinates_are_refused_with_their_reason_and_a_hint() {
         let node = nodes.entry((from, to)).or_insert_with(|| reproject(from, to));
         let rejection = run(node, x, y).unwrap_err();
         assert_eq!(rejection.reason, reason, "{from} {to} ({x}, {y}): {}", rejection.message);
-        assert!(rejection.message.contains(hint), "{from} {to} ({x}, {y}): {}", rejection.message);
+        assert!(rejection.message.to_string().contains(hint), "{from} {to} ({x}, {y}): {}", rejection.message);
     }
 }
 
@@ -148,7 +149,7 @@ fn without_the_area_check_only_what_proj_cannot_carry_fails() {
     assert_near(run(&mut unchecked("EPSG:4326", "EPSG:3857"), "0", "0").unwrap(), (0.0, 0.0), 1e-6);
     let rejection = run(&mut unchecked("EPSG:4326", "EPSG:3857"), "37.5665", "126.978").unwrap_err();
     assert_eq!(rejection.reason, Reason::CoordRange);
-    assert_eq!(rejection.message, "(37.5665, 126.978) is no place in EPSG:4326");
+    assert_eq!(rejection.message.to_string(), "(37.5665, 126.978) is no place in EPSG:4326");
 }
 
 #[test]
@@ -160,7 +161,7 @@ fn a_crs_without_an_area_of_use_is_not_checked_against_one() {
     run(&mut node, "552000", "310000").unwrap();
     // that of longitude and latitude is the world
     let rejection = run(&mut reproject("+proj=longlat +datum=WGS84", "EPSG:4326"), "37.5665", "126.978").unwrap_err();
-    assert!(rejection.message.ends_with("looks swapped: x is east, y is north"), "{}", rejection.message);
+    assert!(rejection.message.to_string().ends_with("looks swapped: x is east, y is north"), "{}", rejection.message);
 }
 
 #[test]
@@ -169,7 +170,7 @@ fn two_columns_are_appended_and_the_rest_stays_as_it_was() {
         &["id", "엑스", "y", "lon", "lon_2"],
         &[&["1", " 953900 ", "1952030", "a", "b"], &["2", "953900", "1952030", "c", "d"], &["3", "", "", "e", "f"]],
     );
-    batch.rejected = vec![(1, Rejection::new(Reason::CellTooLong, "earlier"))];
+    batch.rejected = vec![(1, Rejection::new(Message::CellTooLong { characters: 40_000, limit: 32_767 }))];
     reproject("EPSG:5179", "EPSG:4326").process(&mut batch).unwrap();
     let names: Vec<_> = batch.columns.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!(names, ["id", "엑스", "y", "lon", "lon_2", "lon_3", "lat"]);
@@ -190,7 +191,7 @@ fn a_missing_column_rejects_every_row_with_one_message() {
     reproject("EPSG:5179", "EPSG:4326").process(&mut batch).unwrap();
     assert_eq!(reasons(&batch), [(0, Reason::ColumnMissing), (1, Reason::ColumnMissing)]);
     assert_eq!(batch.rejected[0].1, batch.rejected[1].1);
-    assert_eq!(batch.rejected[0].1.message, "no column \"y\"; the header has \"id\", \"x\", \"north\"");
+    assert_eq!(batch.rejected[0].1.message.to_string(), "no column \"y\"; the header has \"id\", \"x\", \"north\"");
     assert!(numbers(&batch, "lon")[0].is_nan());
 }
 

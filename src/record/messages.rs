@@ -1,0 +1,469 @@
+//! The catalogue of messages: each is what was found and what to do, with the values that offended, in every language. The code that finds
+//! something constructs the message; nobody else writes its words. What a reason code means in general is told by
+//! [`Reason::explain`](super::Reason::explain).
+
+mod values;
+
+use super::lang::{Text, texts};
+use super::{Lang, Offset, Reason};
+
+pub use values::{
+    AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, MissingRows, Names, Nearest, OpenAttempt, Place,
+    Quoted,
+};
+
+/// Declares [`Message`]: the reason, then the texts that have it, in the form of [`texts!`].
+macro_rules! messages {
+    ($($reason:expr => { $(
+        $Variant:ident { $($field:ident: $kind:ty),* $(,)? }
+            en $en:literal
+            ko $ko:literal $([$($particle:ident($of:ident)),*])?;
+    )* })*) => {
+        texts! {
+            /// What was found and what to do; quotes the values that offended.
+            ///
+            /// In state, in the header `ss-message` and in the status a message is data, `{"field_count":{"have":3,"want":5}}`, so that it
+            /// can be read in any language.
+            pub enum Message { $($(
+                $Variant { $($field: $kind),* } en $en ko $ko $([$($particle($of)),*])?;
+            )*)* }
+        }
+
+        impl Message {
+            /// The code that it belongs to.
+            #[allow(unused_variables)] // few codes depend on a value
+            pub fn reason(&self) -> Reason {
+                match self { $($(Message::$Variant { $($field),* } => $reason,)*)* }
+            }
+        }
+    };
+}
+
+messages! {
+    Reason::CsvUnclosedQuote => {
+        UnclosedQuote {}
+            en "a quote is opened and not closed within the row"
+            ko "따옴표가 열린 뒤 같은 행에서 닫히지 않았습니다";
+    }
+    Reason::CsvBadQuote => {
+        TextAfterQuote {}
+            en "there is text after a closing quote"
+            ko "닫는 따옴표 뒤에 글자가 있습니다";
+        StrayQuote {}
+            en "a quote is inside a field that is not quoted"
+            ko "따옴표로 감싸지 않은 칸 안에 따옴표가 있습니다";
+    }
+    Reason::CsvFieldCount => {
+        FieldCount { have: usize, want: usize, hint: Option<Hint> }
+            en "the row has {have} fields, the header has {want}{hint}"
+            ko "제목 행은 {want}칸인데 이 행은 {have}칸입니다{hint}";
+    }
+    Reason::CsvRepeatedHeader => {
+        RepeatedHeader {}
+            en "the header is here again, as if it were data"
+            ko "제목 행이 자료 사이에 다시 나옵니다";
+    }
+    Reason::CsvDelimiter => {
+        OtherDelimiter { delimiter: Delimiter, guess: Delimiter }
+            en "the header is one column under the delimiter {delimiter}, and nearly every row holds a {guess}: the delimiter seems to be \
+                {guess}; `sheetstream publish` finds it and writes commas"
+            ko "구분 문자를 {delimiter}{ro} 보면 제목 행이 한 칸이고, 거의 모든 행에 {guess}{i} 있습니다. 구분 문자가 {guess}인 것 같습니다. \
+                `sheetstream publish`는 구분 문자를 찾아서 쉼표로 바꿔 보냅니다"
+            [ro(delimiter), i(guess)];
+    }
+    Reason::CsvNoHeader => {
+        TooManyRowsWithoutHeader { rows: u64, bytes: usize }
+            en "{rows} rows ({bytes} bytes) came and no header: send a header marker first, or declare the columns"
+            ko "제목 행 없이 {rows}행({bytes}바이트)이 왔습니다. 제목 행 표식을 먼저 보내거나 열을 선언하세요";
+        NoHeader {}
+            en "no header came: send a header marker first, or declare the columns"
+            ko "제목 행이 오지 않았습니다. 제목 행 표식을 먼저 보내거나 열을 선언하세요";
+        EndedWithoutHeader {}
+            en "the upload ended before a header came: send a header marker first, or declare the columns"
+            ko "제목 행이 오기 전에 업로드가 끝났습니다. 제목 행 표식을 먼저 보내거나 열을 선언하세요";
+        RestartedWithoutHeader {}
+            en "another attempt began before the header of this one was known"
+            ko "제목 행이 오기 전에 업로드가 새로 시작되었습니다";
+        AbortedWithoutHeader {}
+            en "the upload was aborted before its header was known"
+            ko "제목 행이 오기 전에 업로드가 중단되었습니다";
+        ClosedWithoutHeader {}
+            en "the upload was closed before its header was known"
+            ko "제목 행이 오기 전에 업로드가 닫혔습니다";
+    }
+    Reason::HeaderConflict => {
+        OtherHeader { offset: Offset, earlier: Option<EarlierHeader> }
+            en "the header at offset {offset} names other columns than the one before{earlier}: send #BEGIN first"
+            ko "오프셋 {offset}의 제목 행이 앞선 제목 행{earlier}과 다릅니다. #BEGIN을 먼저 보내세요";
+        OtherColumns {}
+            en "its rows have different columns: publish it again under one header"
+            ko "행마다 열이 다릅니다. 하나의 제목 행으로 다시 올리세요";
+    }
+    Reason::TextControl => {
+        ControlCharacter { character: String }
+            en "a workbook cannot hold the character {character}"
+            ko "엑셀 파일에 넣을 수 없는 제어 문자 {character}{i} 있습니다"
+            [i(character)];
+    }
+    Reason::TextEncoding => {
+        NotUtf8 { byte: usize }
+            en "byte {byte} of the row is not UTF-8; rows on the topic are UTF-8, `sheetstream publish` transcodes files"
+            ko "행의 {byte}번째 바이트가 UTF-8이 아닙니다. 토픽의 행은 UTF-8이어야 하며, `sheetstream publish`는 파일을 UTF-8로 바꿔 보냅니다";
+    }
+    Reason::CellTooLong => {
+        CellTooLong { characters: usize, limit: usize }
+            en "the cell has {characters} characters, a workbook keeps {limit}"
+            ko "칸의 글자가 {characters}자로, 엑셀의 한도 {limit}자를 넘습니다";
+    }
+    Reason::RowTooBig => {
+        RowTooBig { bytes: usize, limit: usize }
+            en "the row has {bytes} bytes, more than {limit}"
+            ko "행이 {bytes}바이트로, 한도 {limit}바이트를 넘습니다";
+    }
+    Reason::NumberFormat => {
+        NotANumber { value: Quoted, hint: Option<Hint> }
+            en "{value} is not a number{hint}"
+            ko "{value}{eun} 숫자가 아닙니다{hint}"
+            [eun(value)];
+        NotAnInteger { value: Quoted }
+            en "{value} is not a whole number"
+            ko "{value}{eun} 정수가 아닙니다"
+            [eun(value)];
+    }
+    Reason::NumberNotFinite => {
+        NotFinite { value: Quoted }
+            en "{value} is not a finite number"
+            ko "{value}{eun} 유한한 수가 아닙니다"
+            [eun(value)];
+    }
+    Reason::DateFormat => {
+        NotADate { value: Quoted }
+            en "{value} is not a date like 2026-01-31"
+            ko "{value}{eun} 2026-01-31 같은 날짜가 아닙니다"
+            [eun(value)];
+        NotADateTime { value: Quoted }
+            en "{value} is not a date and time like 2026-01-31T09:30:00"
+            ko "{value}{eun} 2026-01-31T09:30:00 같은 날짜와 시각이 아닙니다"
+            [eun(value)];
+    }
+    Reason::BooleanFormat => {
+        NotABoolean { value: Quoted }
+            en "{value} is not true or false"
+            ko "{value}{eun} 참/거짓 값이 아닙니다"
+            [eun(value)];
+    }
+    Reason::CoordMissing => {
+        CoordinateEmpty {}
+            en "the coordinate is empty"
+            ko "좌표가 비어 있습니다";
+        GeometryEmpty {}
+            en "the geometry is empty"
+            ko "도형이 비어 있습니다";
+        PointEmpty {}
+            en "the point is empty"
+            ko "점에 좌표가 없습니다";
+    }
+    Reason::CoordRange => {
+        NullIsland { crs: String }
+            en "(0, 0) is what empty cells become, not a place in {crs}"
+            ko "(0, 0)은 빈 칸이 0으로 바뀐 값으로 보이며, {crs}의 위치가 아닙니다";
+        OutsideArea { x: f64, y: f64, place: Place, crs: String, area: Area, hint: Option<Hint> }
+            en "({x:?}, {y:?}) is at {place}, outside the area of {crs} ({area}){hint}"
+            ko "({x:?}, {y:?}){eun} {place}{ro}, {crs}의 사용 범위({area}) 밖입니다{hint}"
+            [eun(y), ro(place)];
+        NoPlace { x: f64, y: f64, crs: String, hint: Option<Hint> }
+            en "({x:?}, {y:?}) is no place in {crs}{hint}"
+            ko "({x:?}, {y:?}){eun} {crs}의 위치가 아닙니다{hint}"
+            [eun(y)];
+    }
+    Reason::GeometryFormat => {
+        NotAPoint { value: Quoted }
+            en "cannot read {value} as a point: only points are read"
+            ko "{value}{eun} 점이 아닙니다. 점만 처리합니다"
+            [eun(value)];
+        OtherSrid { value: Quoted, srid: i64, epsg: i64 }
+            en "cannot read {value} as a point: its SRID is {srid}, the topology reads EPSG:{epsg}"
+            ko "{value}의 SRID는 {srid}인데 토폴로지는 EPSG:{epsg}{eul} 읽습니다"
+            [eul(epsg)];
+        GeometryUnreadable { value: Quoted, why: String }
+            en "cannot read {value} as a point: {why}"
+            ko "{value}{eul} 점으로 읽을 수 없습니다({why})"
+            [eul(value)];
+    }
+    Reason::ColumnMissing => {
+        ColumnMissing { candidates: AnyOf, header: Names }
+            en "no column {candidates}; the header has {header}"
+            ko "{candidates} 열이 없습니다. 제목 행의 열: {header}";
+        SheetColumnMissing { column: String, nearest: Option<Nearest> }
+            en "the sheet of a row is named by column '{column}', which the header does not have{nearest}"
+            ko "시트 이름으로 쓸 '{column}' 열이 제목 행에 없습니다{nearest}";
+    }
+    Reason::SheetTooManyColumns => {
+        HeaderTooWide { columns: usize, limit: usize }
+            en "the header has {columns} columns, a worksheet has {limit}: publish fewer columns"
+            ko "제목 행의 열이 {columns}개로, 시트의 한도 {limit}개를 넘습니다. 열을 줄여서 다시 올리세요";
+        SheetTooWide { columns: usize, limit: usize }
+            en "{columns} columns; a worksheet has {limit} at most: drop some with a select"
+            ko "열이 {columns}개로, 시트의 한도 {limit}개를 넘습니다. select로 열을 줄이세요";
+    }
+    Reason::SheetTooMany => {
+        TooManySheets { limit: u32 }
+            en "its rows make more than {limit} sheets: is the sheet named by the right column? Else raise sheets_max"
+            ko "시트가 {limit}개를 넘습니다. 시트를 나누는 열이 맞는지 확인하고, 맞으면 sheets_max를 올리세요";
+    }
+    Reason::RowLate => {
+        RowLate {}
+            en "the upload is complete: begin a new one with a #BEGIN marker, or correct the row and publish all again"
+            ko "업로드가 이미 끝났습니다. #BEGIN 표식으로 새로 시작하거나, 행을 고쳐 전체를 다시 올리세요";
+    }
+    Reason::RowGap => {
+        RowsMissingBetween { missing: Option<MissingRows> }
+            en "rows are missing between others{missing}: publish them, or all again"
+            ko "중간에 빠진 행이 있습니다{missing}. 빠진 행이나 전체를 다시 올리세요";
+    }
+    Reason::RecordNoId => {
+        IdTooLong { place: IdPlace, bytes: usize, limit: usize }
+            en "the {place} has {bytes} bytes, and an upload id {limit} at most: use a shorter one"
+            ko "{place}{i} {bytes}바이트로, 업로드 아이디의 한도 {limit}바이트를 넘습니다. 더 짧은 아이디를 쓰세요"
+            [i(place)];
+        IdNotUtf8 { place: IdPlace, bytes: String }
+            en "the {place} is not UTF-8, so that it cannot name an upload: {bytes}"
+            ko "{place}{i} UTF-8이 아니어서 업로드 아이디로 쓸 수 없습니다: {bytes}"
+            [i(place)];
+        KeyMissing {}
+            en "the record has no key, and upload = \"key\""
+            ko "upload = \"key\"인데 레코드에 키가 없습니다";
+        IdHeaderMissing { name: String }
+            en "the record has no header {name}, and upload = \"header:{name}\""
+            ko "upload = \"header:{name}\"인데 레코드에 {name} 헤더가 없습니다";
+    }
+    Reason::RecordNotText => {
+        NotText { kind: Binary }
+            en "the value is {kind}: rows are CSV text in UTF-8, `sheetstream publish` makes them of a file"
+            ko "값이 CSV가 아니라 {kind}입니다. 행은 UTF-8 CSV여야 하며, 파일은 `sheetstream publish`로 보내세요";
+        JsonRows {}
+            en "the value is a JSON object, and rows are CSV: JSON rows are not read yet"
+            ko "값이 CSV가 아니라 JSON 객체입니다. JSON 행은 아직 처리하지 않습니다";
+    }
+    Reason::RecordMalformed => {
+        RecordMalformed { why: String }
+            en "{why}"
+            ko "레코드를 해독할 수 없습니다({why})";
+    }
+    Reason::RecordCorrupt => {
+        RecordCorrupt { why: String }
+            en "{why}"
+            ko "레코드가 손상되었습니다({why})";
+    }
+    Reason::MarkerFormat => {
+        RowNumberFormat { value: String }
+            en "ss-row is {value}, not a number from 1 on"
+            ko "ss-row의 값 {value}{eun} 1부터 시작하는 번호가 아닙니다"
+            [eun(value)];
+        MarkerKind { value: String }
+            en "ss-type is {value}, not begin, header, row, eof or abort"
+            ko "ss-type의 값 {value}{eun} begin, header, row, eof, abort 가운데 하나가 아닙니다"
+            [eun(value)];
+        MarkerHeaderNotUtf8 { name: String }
+            en "{name} is not UTF-8"
+            ko "{name} 헤더가 UTF-8이 아닙니다";
+        MarkerNotUtf8 {}
+            en "the marker is not UTF-8"
+            ko "표식이 UTF-8이 아닙니다";
+        TextBelowMarker {}
+            en "there is text below the marker: a marker is a record of its own"
+            ko "표식 아래에 글이 더 있습니다. 표식은 레코드 하나로 따로 보내야 합니다";
+        NotAPair { text: String }
+            en "'{text}' is not a key=value pair"
+            ko "'{text}'{eun} key=value 형식이 아닙니다"
+            [eun(text)];
+        MarkerNumber { name: String, text: String }
+            en "{name}={text} is not a whole number"
+            ko "{name}={text}에 정수가 아닌 값이 있습니다";
+        MarkerSha256 { text: String }
+            en "sha256={text} is not 64 hexadecimal digits"
+            ko "sha256={text}에 16진수 64자리가 아닌 값이 있습니다";
+        SeveralHeaders {}
+            en "the header marker holds more than one row"
+            ko "제목 행 표식에 행이 둘 이상 있습니다";
+        HeaderWithoutNames {}
+            en "the header marker names no column"
+            ko "제목 행 표식에 열 이름이 없습니다";
+        HeaderMarkerUnreadable { why: Box<Message> }
+            en "{why}"
+            ko "{why}";
+    }
+    Reason::EofUnknown => {
+        EofOfOtherAttempt {}
+            en "it ends another attempt than the open one: two publishers use this id, or an old one still runs"
+            ko "열려 있는 업로드가 아닌 다른 시도의 끝 표식입니다. 두 곳에서 같은 아이디를 쓰고 있거나, 이전에 보내던 프로그램이 아직 돌고 있습니다";
+        EofAfterExpiry {}
+            en "the upload expired before its end came: publish it again"
+            ko "끝 표식이 오기 전에 업로드가 시간 초과로 끝났습니다. 다시 올리세요";
+        EofOfNothing {}
+            en "no upload with this id is open in this partition; its rows may be in another one: Java clients place a key by murmur2, \
+                librdkafka (kcat, Python, Go, C) by CRC32 unless partitioner=murmur2_random is set"
+            ko "이 파티션에는 이 아이디로 열린 업로드가 없습니다. 행이 다른 파티션에 있을 수 있습니다. 키의 파티션을 Java 클라이언트는 murmur2로, \
+                librdkafka(kcat, Python, Go, C)는 partitioner=murmur2_random이 아니면 CRC32로 정합니다";
+    }
+    Reason::UploadIncomplete => {
+        RowsMissing { have: u64, want: u64, missing: Option<MissingRows> }
+            en "{have} of {want} rows are here{missing}: publish the missing ones, or all again"
+            ko "{want}행 가운데 {have}행이 왔습니다{missing}. 빠진 행이나 전체를 다시 올리세요";
+        TooManyRows { have: u64, want: u64 }
+            en "{have} rows are here and the end-of-file marker announces {want}: publish it again"
+            ko "끝 표식은 {want}행이라고 알렸는데 {have}행이 왔습니다. 다시 올리세요";
+        OtherChecksum { rows: u64, have: String, want: String }
+            en "its {rows} rows have sha256 {have} and the end-of-file marker says {want}: it is over the rows in UTF-8, each followed by \
+                LF, without the header; publish it again"
+            ko "{rows}행의 sha256은 {have}인데 끝 표식의 값은 {want}입니다. 제목 행을 뺀 UTF-8 행마다 LF를 붙여 계산합니다. 다시 올리세요";
+        PublishedIncomplete {}
+            en "the end-of-file marker promised other rows than these; the workbook holds what came"
+            ko "끝 표식이 알린 행과 다릅니다. 엑셀 파일에는 실제로 온 행이 들어 있습니다";
+    }
+    Reason::UploadCrs => {
+        CrsTooLong { bytes: usize, limit: usize }
+            en "its own CRS (ss-crs) has {bytes} bytes, more than {limit}: write its EPSG code"
+            ko "지정한 좌표계(ss-crs)가 {bytes}바이트로, 한도 {limit}바이트를 넘습니다. EPSG 코드로 쓰세요";
+        NothingToReproject {}
+            en "it names a CRS of its own and the topology does not reproject: publish it without one (ss-crs)"
+            ko "좌표계(ss-crs)를 지정했지만 토폴로지에 좌표 변환이 없습니다. 좌표계를 지정하지 말고 다시 올리세요";
+        CrsUnusable { why: String }
+            en "its own CRS (ss-crs) cannot be used: {why}"
+            ko "지정한 좌표계(ss-crs)를 쓸 수 없습니다: {why}";
+    }
+    Reason::UploadConflict => {
+        SomeRowsNumbered {}
+            en "some of its rows carry ss-row and some do not: publish it again, from one publisher"
+            ko "ss-row가 있는 행과 없는 행이 섞여 있습니다. 한 곳에서 다시 올리세요";
+        OtherAttempt { attempt: String, open: OpenAttempt }
+            en "rows of attempt '{attempt}' came among rows {open}: two publishers use this id at once; give each its own, or publish it again"
+            ko "{open} 행 사이에 시도 '{attempt}'의 행이 왔습니다. 두 곳에서 같은 아이디를 동시에 쓰고 있습니다. 서로 다른 아이디를 쓰거나 다시 올리세요";
+    }
+    Reason::UploadExpired => {
+        Expired { seconds: u64 }
+            en "nothing came for {seconds} s and it has no end: publish it again"
+            ko "{seconds}초 동안 아무것도 오지 않았고 끝 표식도 없었습니다. 다시 올리세요";
+    }
+    Reason::UploadAborted => {
+        Aborted {}
+            en "its publisher aborted it: publish it again when it is ready"
+            ko "보내는 쪽에서 업로드를 중단했습니다. 준비되면 다시 올리세요";
+    }
+    Reason::UploadSplit => {
+        Split {}
+            en "an upload without an id on a topic with several partitions may have rows in the others: give its records a key, or vouch for \
+                one partition with partitions=1 on the end-of-file marker"
+            ko "파티션이 여럿인 토픽에 아이디 없이 온 업로드는 다른 파티션에도 행이 있을 수 있습니다. 레코드에 키를 붙이거나, 모두 한 파티션에 있다면 \
+                끝 표식에 partitions=1을 쓰세요";
+    }
+    Reason::UploadTooMany => {
+        KeyPerRow { uploads: u64, rows: u64 }
+            en "{uploads} uploads were opened by {rows} rows and none was ended: the records seem to have a key per row; if one file has many \
+                keys, set upload = \"partition\" or upload = \"header:NAME\" on the source"
+            ko "{rows}행이 업로드 {uploads}개를 열었고 하나도 끝나지 않았습니다. 행마다 키가 다른 것 같습니다. 한 파일에 여러 키를 쓴다면 소스에 \
+                upload = \"partition\"이나 upload = \"header:NAME\"을 설정하세요";
+    }
+    Reason::LogGap => {
+        RowsLost { first: Offset, last: Offset }
+            en "offsets {first} to {last} are gone from the log (retention or compaction), and rows of this upload may have been among them: \
+                publish it again, and keep the topic's retention above the time that an upload takes"
+            ko "오프셋 {first}~{last}의 레코드가 로그에서 사라졌고(보존 기간이나 압축), 이 업로드의 행이 그 가운데 있었을 수 있습니다. 다시 올리고, \
+                토픽의 보존 기간을 업로드에 걸리는 시간보다 길게 하세요";
+    }
+    Reason::WorkbookTooLarge => {
+        RecordTooLarge { bytes: usize, topic: String, limit: String }
+            en "a record of {bytes} bytes is too large for topic {topic}: {limit}; lower record_bytes_max or raise the topic's \
+                max.message.bytes"
+            ko "{bytes}바이트 레코드가 토픽 {topic}의 한도보다 큽니다({limit}). record_bytes_max를 낮추거나 토픽의 max.message.bytes를 올리세요";
+    }
+    Reason::WorkbookFailed => {
+        WorkbookFailed { why: String }
+            en "the workbook could not be put together ({why}); please report this"
+            ko "엑셀 파일을 만들지 못했습니다({why}). sheetstream의 결함이니 알려 주세요";
+    }
+    why.reason() => {
+        FirstRowIsNoHeader { why: Box<Message> }
+            en "the first row cannot be the header: {why}"
+            ko "첫 행을 제목 행으로 쓸 수 없습니다: {why}";
+        RowFailsUpload { row: u64, why: Box<Message> }
+            en "row {row} was rejected and on_error = \"fail\": {why}"
+            ko "on_error = \"fail\"인데 {row}행이 제외되었습니다: {why}";
+    }
+}
+
+impl Message {
+    /// The message as JSON, for records that others read.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("plain data always encodes")
+    }
+
+    /// Reads [`Message::to_json`]; `None` for a message that this release does not have.
+    pub fn from_json(json: &str) -> Option<Message> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// The message in one language.
+    pub fn say(&self, lang: Lang) -> String {
+        Text::say(self, lang)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_keeps_its_values_in_every_language() {
+        let hint = Some(Hint::WithDelimiter { delimiter: Delimiter(b';'), fields: 5 });
+        let message = Message::FieldCount { have: 1, want: 5, hint };
+        assert_eq!(
+            message.say(Lang::En),
+            "the row has 1 fields, the header has 5; with semicolon as the delimiter it would have 5"
+        );
+        assert_eq!(
+            message.say(Lang::Ko),
+            "제목 행은 5칸인데 이 행은 1칸입니다. 구분 문자를 세미콜론으로 보면 5칸입니다"
+        );
+        let message = Message::OutsideArea {
+            x: 127.1,
+            y: 37.5,
+            place: Place::At { longitude: 1.0, latitude: 2.0 },
+            crs: "EPSG:5179".to_owned(),
+            area: Area::Bounds { west: 122.71, south: 28.6, east: 134.28, north: 40.27 },
+            hint: Some(Hint::Degrees {}),
+        };
+        assert_eq!(
+            message.say(Lang::Ko),
+            "(127.1, 37.5)는 경도 1.0000, 위도 2.0000으로, EPSG:5179의 사용 범위(경도 122.71~134.28, 위도 28.6~40.27) 밖입니다. \
+             미터가 아니라 도(°) 단위 값으로 보입니다"
+        );
+    }
+
+    #[test]
+    fn messages_hold_messages_and_have_their_reason() {
+        let why = Message::NotANumber { value: Quoted::new("확인중"), hint: None };
+        let message = Message::RowFailsUpload { row: 3, why: Box::new(why) };
+        assert_eq!(message.reason(), Reason::NumberFormat);
+        assert_eq!(message.to_string(), "row 3 was rejected and on_error = \"fail\": \"확인중\" is not a number");
+        assert_eq!(message.say(Lang::Ko), "on_error = \"fail\"인데 3행이 제외되었습니다: \"확인중\"은 숫자가 아닙니다");
+    }
+
+    #[test]
+    fn a_message_is_read_back_from_json_and_one_of_a_later_release_is_none() {
+        let header = Names::of(["가", "나"].into_iter());
+        let message = Message::ColumnMissing { candidates: AnyOf(vec!["x".to_owned(), "X좌표".to_owned()]), header };
+        assert_eq!(Message::from_json(&message.to_json()), Some(message));
+        assert_eq!(
+            Message::FieldCount { have: 3, want: 5, hint: None }.to_json(),
+            r#"{"field_count":{"have":3,"want":5,"hint":null}}"#
+        );
+        assert_eq!(Message::from_json(r#"{"of_a_later_release":{}}"#), None);
+    }
+
+    #[test]
+    fn values_are_quoted_short_and_without_control_characters() {
+        assert_eq!(Quoted::new(&"x".repeat(61)).to_string(), format!("\"{}…\"", "x".repeat(60)));
+        assert_eq!(Quoted::new("\u{1b}[31m").to_string(), "\"\\u{1b}[31m\"");
+    }
+}

@@ -1,0 +1,197 @@
+//! Values inside messages that read differently in each language, or that are made to be quoted.
+
+use std::fmt::{self, Debug, Display, Formatter};
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::lang::{Shown, texts};
+use crate::record::{Lang, Offset};
+
+texts! {
+    /// What may have happened to a value, and what to write instead.
+    pub enum Hint {
+        MarkerOfItsOwn {}
+            en "; a marker is a record of its own"
+            ko ". 표식은 레코드 하나로 따로 보내야 합니다";
+        WithDelimiter { delimiter: Delimiter, fields: usize }
+            en "; with {delimiter} as the delimiter it would have {fields}"
+            ko ". 구분 문자를 {delimiter}{ro} 보면 {fields}칸입니다"
+            [ro(delimiter)];
+        DecimalPoint {}
+            en "; write a decimal point and no thousands separators, 1234.5"
+            ko ". 1234.5처럼 소수점을 쓰고 천 단위 구분 기호는 빼세요";
+        DecimalDegrees {}
+            en "; write decimal degrees, 127.5028"
+            ko ". 127.5028처럼 소수점이 있는 도(°) 단위로 쓰세요";
+        HalfWidthDigits {}
+            en "; write the digits 0 to 9 in half width"
+            ko ". 숫자 0~9를 반각으로 쓰세요";
+        Swapped {}
+            en "; looks swapped: x is east, y is north"
+            ko ". x와 y가 뒤바뀐 것 같습니다. x에는 동서(가로), y에는 남북(세로) 좌표를 넣으세요";
+        Degrees {}
+            en "; looks like degrees"
+            ko ". 미터가 아니라 도(°) 단위 값으로 보입니다";
+        Metres {}
+            en "; looks like metres"
+            ko ". 도(°)가 아니라 미터 단위 값으로 보입니다";
+    }
+}
+
+texts! {
+    /// Where the header is that came first.
+    pub enum EarlierHeader {
+        At { offset: Offset } en " at offset {offset}" ko "(오프셋 {offset})";
+    }
+}
+
+texts! {
+    /// A column whose name is close to one that is missing.
+    pub enum Nearest {
+        Column { name: String } en "; the nearest is '{name}'" ko ". 가장 비슷한 열은 '{name}'입니다";
+    }
+}
+
+texts! {
+    /// What an upload id was read from.
+    pub enum IdPlace {
+        Key {} en "key" ko "키";
+        Header { name: String } en "header {name}" ko "{name} 헤더";
+    }
+}
+
+texts! {
+    /// The attempt that an upload is in.
+    pub enum OpenAttempt {
+        None {} en "without an attempt" ko "시도 표시가 없는";
+        Named { attempt: String } en "of attempt '{attempt}'" ko "시도 '{attempt}'의";
+    }
+}
+
+texts! {
+    /// Numbers of rows that did not come, `3-4, 9`.
+    pub enum MissingRows {
+        Numbers { numbers: String } en "; missing: {numbers}" ko ". 빠진 행: {numbers}";
+    }
+}
+
+texts! {
+    /// What bytes are that are no text.
+    pub enum Binary {
+        ZeroByte {}
+            en "binary: it begins with a zero byte, as Avro, Protobuf and JSON Schema do with a schema registry"
+            ko "스키마 레지스트리의 Avro, Protobuf, JSON Schema처럼 0바이트로 시작하는 이진 자료";
+        Zip {} en "a zip archive, perhaps a workbook" ko "zip 압축 파일(아마 엑셀 파일)";
+        Gzip {} en "compressed with gzip" ko "gzip으로 압축한 자료";
+        Parquet {} en "a Parquet file" ko "Parquet 파일";
+        OldOffice {} en "an old Excel or Word file" ko "예전 형식의 엑셀이나 워드 파일";
+        Utf16 {} en "UTF-16" ko "UTF-16 글";
+    }
+}
+
+texts! {
+    /// A place in degrees.
+    pub enum Place {
+        At { longitude: f64, latitude: f64 }
+            en "longitude {longitude:.4}, latitude {latitude:.4}"
+            ko "경도 {longitude:.4}, 위도 {latitude:.4}";
+    }
+}
+
+texts! {
+    /// An area of use in degrees.
+    pub enum Area {
+        Bounds { west: f64, south: f64, east: f64, north: f64 }
+            en "longitude {west} to {east}, latitude {south} to {north}"
+            ko "경도 {west}~{east}, 위도 {south}~{north}";
+    }
+}
+
+/// A value as messages quote it: at most 60 characters, control characters escaped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quoted(String);
+
+impl Quoted {
+    /// Quotes a cell.
+    pub fn new(cell: &str) -> Quoted {
+        const CHARS_MAX: usize = 60;
+        let mut quoted: String = cell.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();
+        if cell.chars().nth(CHARS_MAX).is_some() {
+            quoted.push('…');
+        }
+        Quoted(quoted)
+    }
+}
+
+impl Shown for Quoted {
+    fn shown(&self, _lang: Lang) -> impl Display + Debug {
+        self
+    }
+}
+
+impl Display for Quoted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0)
+    }
+}
+
+/// A character between fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delimiter(pub u8);
+
+impl Shown for Delimiter {
+    fn shown(&self, lang: Lang) -> impl Display + Debug {
+        let names = match self.0 {
+            b',' => ["comma", "쉼표"],
+            b';' => ["semicolon", "세미콜론"],
+            b'\t' => ["tab", "탭"],
+            b'|' => ["pipe", "세로줄(|)"],
+            other => return format!("'{}'", other.escape_ascii()),
+        };
+        names[lang as usize].to_owned()
+    }
+}
+
+/// Names of which one was looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnyOf(pub Vec<String>);
+
+impl Shown for AnyOf {
+    fn shown(&self, lang: Lang) -> impl Display + Debug {
+        quoted(&self.0).join([" or ", " 또는 "][lang as usize])
+    }
+}
+
+/// Names of a header, the first of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    names: Vec<String>,
+    more: usize,
+}
+
+impl Names {
+    /// The first twenty of these names.
+    pub fn of<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Names {
+        const LISTED_MAX: usize = 20;
+        let more = names.len().saturating_sub(LISTED_MAX);
+        Names { names: names.take(LISTED_MAX).map(str::to_owned).collect(), more }
+    }
+}
+
+impl Shown for Names {
+    fn shown(&self, lang: Lang) -> impl Display + Debug {
+        let mut listed = quoted(&self.names);
+        if self.more > 0 {
+            let more = self.more;
+            listed.push(match lang {
+                Lang::En => format!("{more} more"),
+                Lang::Ko => format!("그 밖에 {more}개"),
+            });
+        }
+        listed.join(", ")
+    }
+}
+
+fn quoted(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("\"{name}\"")).collect()
+}
