@@ -1,0 +1,167 @@
+//! Documents: lines of at most 100 columns, links that resolve, and statements that the code can be asked about.
+
+#[path = "support/document.rs"]
+mod document;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use document::read;
+
+const COLUMNS_MAX: usize = 100;
+/// Documents that are not wrapped yet.
+const NOT_WRAPPED: [&str; 2] = ["docs/metrics.md", "docs/runbooks.md"];
+
+fn files(folder: &Path, extension: &str, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            files(&entry, extension, into);
+        } else if entry.extension().is_some_and(|is| is == extension) {
+            into.push(entry);
+        }
+    }
+}
+
+/// Every document, as a path from the root of the repository.
+fn documents() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    files(&root.join("docs"), "md", &mut found);
+    let in_root = fs::read_dir(root).expect("the root").map(|entry| entry.expect("an entry").path());
+    found.extend(in_root.filter(|path| path.extension().is_some_and(|is| is == "md")));
+    let name = |path: PathBuf| path.strip_prefix(root).expect("below the root").display().to_string();
+    let mut names: Vec<String> = found.into_iter().map(name).collect();
+    names.sort();
+    names
+}
+
+/// Lines outside fenced blocks, with their numbers.
+fn prose(text: &str) -> Vec<(usize, &str)> {
+    let mut fenced = false;
+    let outside = text.lines().enumerate().filter(|(_, line)| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence
+    });
+    outside.map(|(index, line)| (index + 1, line)).collect()
+}
+
+/// Columns of a line as a terminal shows it: Hangul and its like take two.
+fn width(line: &str) -> usize {
+    let wide = |c: char| matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ff60}');
+    line.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
+}
+
+/// The name that a heading gets in a link: lower case, blanks to hyphens, without punctuation.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text).into_iter().filter_map(|(_, line)| line.strip_prefix('#'));
+    headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect()
+}
+
+/// Targets of `[text](target)` in a line.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target))
+}
+
+#[test]
+fn documents_are_wrapped_at_100_columns() {
+    let mut long = Vec::new();
+    for name in documents().iter().filter(|name| !NOT_WRAPPED.contains(&name.as_str())) {
+        let text = read(name);
+        for (number, line) in prose(&text) {
+            // A row of a table cannot be wrapped, and a link not either.
+            let whole = line.starts_with('|') || !line.trim().trim_start_matches("- ").contains(' ');
+            if width(line) > COLUMNS_MAX && !whole {
+                long.push(format!("{name}:{number}: {} columns", width(line)));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut broken = Vec::new();
+    for name in documents() {
+        let text = read(&name);
+        let folder = root.join(&name).parent().expect("a folder").to_owned();
+        for (number, line) in prose(&text) {
+            for link in links(line).filter(|link| !link.contains("://")) {
+                let (path, fragment) = link.split_once('#').map_or((link, None), |(path, name)| (path, Some(name)));
+                let target = if path.is_empty() { root.join(&name) } else { folder.join(path) };
+                let resolves = match (target.exists(), fragment) {
+                    (true, Some(fragment)) => {
+                        fs::read_to_string(&target).is_ok_and(|text| anchors(&text).contains(fragment))
+                    }
+                    (exists, _) => exists,
+                };
+                if !resolves {
+                    broken.push(format!("{name}:{number}: {link}"));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Everything in `src/`, as text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "rs", &mut found);
+    found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).expect("text"))).collect()
+}
+
+#[test]
+fn comments_cite_sections_of_the_contract_that_exist() {
+    let contract = read("docs/contract.md");
+    let headings = contract.lines().filter_map(|line| line.strip_prefix("### ")?.split_once(". "));
+    let sections: BTreeSet<u32> = headings.filter_map(|(number, _)| number.parse().ok()).collect();
+    assert_eq!(sections, (1..=18).collect());
+    let mut cited = 0;
+    for (path, text) in sources() {
+        for rest in text.split("(contract ").skip(1) {
+            let numbers = rest.split(')').next().unwrap_or_default();
+            for number in numbers.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty()) {
+                let number = number.parse().expect("digits");
+                assert!(sections.contains(&number), "{}: there is no contract {number}", path.display());
+                cited += 1;
+            }
+        }
+    }
+    assert!(cited > 0, "comments cite the contract as (contract N)");
+}
+
+#[test]
+fn every_header_of_a_record_is_in_the_contract() {
+    let contract = read("docs/contract.md");
+    for (path, text) in
+        sources().into_iter().filter(|(path, _)| !path.components().any(|part| part.as_os_str() == "http"))
+    {
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for quoted in product.split('"').skip(1).step_by(2) {
+            let is_header = quoted.strip_prefix("ss-").is_some_and(|rest| {
+                !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            });
+            let named = contract.contains(&format!("`{quoted}`")) || contract.contains(&format!("`{quoted}:"));
+            assert!(!is_header || named, "{}: docs/contract.md does not have {quoted}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_readmes_have_the_same_sections_and_commands() {
+    let sections = |name: &str| prose(&read(name)).iter().filter(|(_, line)| line.starts_with("## ")).count();
+    assert_eq!(sections("README.md"), sections("README.ko.md"));
+    let blocks = |name: &str| {
+        let names = document::blocks(name).into_iter().map(|block| (block.language, block.name));
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(blocks("README.md"), blocks("README.ko.md"));
+}
