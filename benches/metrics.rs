@@ -17,7 +17,7 @@ const SCRAPES: u32 = 100;
 const FETCHES: u32 = 100_000;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect(); // cargo's own
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => scrapes(),
         [counting @ ("on" | "off"), csv, topology, out] => {
@@ -26,7 +26,7 @@ fn main() {
             }
             converts(Path::new(csv), Path::new(topology), Path::new(out));
         }
-        _ => panic!("metrics_bench [on|off CSV TOPOLOGY WORKBOOK]"),
+        _ => panic!("cargo bench --bench metrics -- [on|off CSV TOPOLOGY WORKBOOK]"),
     }
 }
 

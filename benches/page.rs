@@ -1,4 +1,4 @@
-//! Microseconds and bytes a row of the page writer, against zlib-rs on the same XML: `cargo run --release --example page_bench [ROUNDS]`.
+//! Microseconds and bytes a row of the page writer, against zlib-rs on the same XML: `cargo bench --bench page [-- ROUNDS]`.
 //! Each page counts with its fastest round, so that a busy machine disturbs little.
 
 use std::io::Read;
@@ -16,7 +16,7 @@ enum Cell {
 type Row = Vec<Cell>;
 
 fn main() {
-    let rounds = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(7);
+    let rounds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(7);
     for (name, rows) in [("numbers", numbers(50_000)), ("text", text(30_000))] {
         for cell_refs in [true, false] {
             for page_rows in [PAGE_ROWS as usize, 50] {
