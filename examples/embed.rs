@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sheetstream::broker::{Broker, BrokerConfig};
-use sheetstream::client::fetch::{ChunkJoiner, FetchedWorkbook, save};
+use sheetstream::client::fetch::{ChunkJoiner, FetchedWorkbook};
+use sheetstream::client::folder::{Folder, Layout};
 use sheetstream::client::publish::publish;
 use sheetstream::file::reader::{CsvFile, Options};
 use sheetstream::file::upload::UploadRecords;
@@ -89,7 +90,8 @@ fn make(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
 
     stop.store(true, Ordering::Relaxed);
     running.join().expect("the streams do not panic")?;
-    Ok(save(&workbook, folder, true)?)
+    let saved = Folder::open(folder, Layout::Name, true)?.save(&workbook.label, |file| workbook.write(file))?;
+    Ok(saved.path().to_owned())
 }
 
 /// The first workbook in the topic, if it is there.
