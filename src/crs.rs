@@ -1,10 +1,11 @@
 //! What a pair of coordinate reference systems is: kinds, areas of use, the one operation between them and its accuracy.
-//! The one file that calls proj-sys; running the operation over points is left to the maps.
+//! With its `sandbox` the one place that calls proj-sys; running the operation over points is left to the maps.
 #![allow(unsafe_code)]
 
 pub mod columns;
 pub mod places;
 pub mod ranking;
+mod sandbox;
 pub mod systems;
 
 use std::cell::RefCell;
@@ -14,6 +15,8 @@ use std::sync::Once;
 
 use proj::Proj;
 use proj_sys::*;
+
+use sandbox::{find_nothing, no_files};
 
 /// Version of PROJ that is built in.
 pub fn proj_version() -> String {
@@ -196,7 +199,7 @@ fn clip(definition: &str) -> String {
 
 /// An object that runs `pipeline`, for the thread that opens it only; it prints nothing. Costs some 5 ms.
 pub fn open(pipeline: &str) -> Result<Proj, CrsError> {
-    silence();
+    prepare();
     Proj::new(pipeline).map_err(|error| CrsError::Library(error.to_string()))
 }
 
@@ -205,13 +208,17 @@ const LON_LAT_CRS: &str = "OGC:CRS84";
 /// The pipeline that changes nothing.
 const NOOP: &str = "+proj=noop";
 
-/// Keeps PROJ from writing to stderr, which it does for every latitude above 90 degrees.
-fn silence() {
+/// Makes PROJ quiet and blind, once, for every context that is made later: it writes nothing to stderr, which it does for every latitude
+/// above 90 degrees, and finds no file by name, so that its database and its settings are those inside the binary.
+fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: null means the default context, from which every later context copies its log level; it exists once
-        // asked for, and `Once` keeps two threads from writing to it.
-        unsafe { proj_log_level(ptr::null_mut(), PJ_LOG_LEVEL_PJ_LOG_NONE) };
+        // SAFETY: null means the default context, from which every later context copies its log level and its finder of files; it exists
+        // once asked for, and `Once` keeps two threads from writing to it. The finder gives a text that lives for ever.
+        unsafe {
+            proj_log_level(ptr::null_mut(), PJ_LOG_LEVEL_PJ_LOG_NONE);
+            proj_context_set_file_finder(ptr::null_mut(), Some(find_nothing), ptr::null_mut());
+        }
     });
 }
 
@@ -239,15 +246,18 @@ struct Object<'c> {
 
 impl Context {
     fn new() -> Result<Context, CrsError> {
-        silence();
+        prepare();
         // SAFETY: takes nothing; a null result is looked at.
         let ptr = unsafe { proj_context_create() };
         if ptr.is_null() {
             return Err(CrsError::Library("out of memory".into()));
         }
         let context = Context { ptr, log: Box::default() };
-        // SAFETY: the context is alive; the log's address is stable and outlives it, for `drop` destroys the context first.
+        let no_files = no_files();
+        // SAFETY: the context is alive; the log's address is stable and outlives it, for `drop` destroys the context first. PROJ copies
+        // the functions.
         unsafe {
+            proj_context_set_fileapi(ptr, &raw const no_files, ptr::null_mut());
             proj_log_level(ptr, PJ_LOG_LEVEL_PJ_LOG_ERROR);
             proj_log_func(ptr, (&raw const *context.log).cast_mut().cast(), Some(collect));
         }
