@@ -228,6 +228,7 @@ impl TopologyTestDriver {
             next,
             high_watermark: end,
             log_start: self.log_start,
+            ..Fetched::default()
         };
         let task = self.task.as_mut().expect("started above");
         task.process(fetched, self.now_ms, &mut self.broker)?;

@@ -6,8 +6,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use crate::record::{Header, Offset, Record, Rejection, TopicPartition};
+
+/// A log: the id of a topic, a UUID (KIP-516). A topic that was deleted and made anew under its name is another log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct LogId(pub [u8; 16]);
+
+impl std::fmt::Display for LogId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&Uuid::from_bytes(self.0), f)
+    }
+}
+
+/// Where a reader begins, and what it relies on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadFrom {
+    /// First offset to be read.
+    pub next: Offset,
+    /// The log that the offset is of; `None` for whatever log the topic has.
+    pub log: Option<LogId>,
+    /// Leader epoch of the record before `next` (KIP-320), if it is known.
+    pub leader_epoch: Option<i32>,
+}
+
+impl From<Offset> for ReadFrom {
+    fn from(next: Offset) -> ReadFrom {
+        ReadFrom { next, ..ReadFrom::default() }
+    }
+}
 
 /// Records of one partition in offset order, and what else the read told.
 #[derive(Debug, Default)]
@@ -25,6 +53,10 @@ pub struct Fetched {
     pub high_watermark: Offset,
     /// Start of the partition at the time of the read.
     pub log_start: Offset,
+    /// The log that was read; `None` where logs have no ids.
+    pub log: Option<LogId>,
+    /// Leader epoch of the record before `next`, if it is known.
+    pub leader_epoch: Option<i32>,
 }
 
 impl Fetched {
@@ -169,6 +201,21 @@ pub enum TransportError {
         log_start: Offset,
         /// What to do.
         hint: String,
+    },
+    /// The topic was deleted and made anew: offsets, state and ledger of the former log mean nothing in this one.
+    #[error("topic.recreated: {0}")]
+    AnotherLog(String),
+    /// The log was cut: what was read from `end` on is gone, or is other records now (KIP-320).
+    #[error(
+        "log.truncated: {partition} was cut at {end}, and had been read up to {read_to}: an unclean leader election, or a restored broker"
+    )]
+    Truncated {
+        /// Which log.
+        partition: TopicPartition,
+        /// First offset that was not read yet.
+        read_to: Offset,
+        /// First offset from which on the log is another.
+        end: Offset,
     },
     /// Anything else; not worth another try.
     #[error("{0}")]

@@ -1,5 +1,7 @@
 //! Looking at the cluster, and making and changing topics.
 
+use std::sync::Arc;
+
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
@@ -24,7 +26,7 @@ use uuid::Uuid;
 
 use super::configs::Configs;
 use super::faults::Operation;
-use super::topics::Topic;
+use super::topics::{Partition, Topic};
 use super::{NODE, Shared, State, code};
 use crate::kafka::wire::cluster::text;
 
@@ -109,11 +111,11 @@ fn described(shared: &Shared, name: &str, topic: &Topic, version: i16) -> Metada
             .with_error_code(ResponseError::TopicAuthorizationFailed.code())
             .with_topic_authorized_operations(UNKNOWN_OPERATIONS);
     }
-    let partition = |index: i32| {
+    let partition = |(index, of): (i32, &Arc<Partition>)| {
         let partition = MetadataResponsePartition::default()
             .with_partition_index(index)
             .with_replica_nodes(vec![BrokerId(NODE)])
-            .with_leader_epoch(if version >= 7 { 0 } else { -1 });
+            .with_leader_epoch(if version >= 7 { of.log().epoch() } else { -1 });
         if shared.faults.is_leaderless(name, index) {
             return partition.with_leader_id(BrokerId(-1)).with_error_code(ResponseError::LeaderNotAvailable.code());
         }
@@ -123,7 +125,7 @@ fn described(shared: &Shared, name: &str, topic: &Topic, version: i16) -> Metada
         .with_name(Some(TopicName(text(name))))
         .with_topic_id(if version >= 10 { topic.id } else { Uuid::nil() })
         .with_topic_authorized_operations(UNKNOWN_OPERATIONS)
-        .with_partitions((0..).take(topic.partitions.len()).map(partition).collect())
+        .with_partitions((0..).zip(&topic.partitions).map(partition).collect())
 }
 
 pub(super) fn describe_cluster(shared: &Shared, _: DescribeClusterRequest) -> DescribeClusterResponse {

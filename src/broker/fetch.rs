@@ -6,6 +6,7 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use kafka_protocol::messages::fetch_request::FetchPartition;
+use kafka_protocol::messages::fetch_response as fetched;
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
@@ -30,8 +31,6 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 const BYTES_MAX: usize = 64 << 20;
 /// What is read at once in search of a timestamp.
 const SEARCH_BYTES: usize = 1 << 20;
-/// The only epoch that the only leader has.
-const LEADER_EPOCH: i32 = 0;
 
 /// `ListOffsets` timestamps with a meaning of their own.
 const LATEST: i64 = -1;
@@ -88,7 +87,7 @@ fn look(shared: &Shared, request: &FetchRequest, version: i16) -> Look {
                 None => refused(unknown),
             };
             look.bytes += data.records.as_ref().map_or(0, Bytes::len);
-            look.is_final |= data.error_code != 0;
+            look.is_final |= data.error_code != 0 || data.diverging_epoch.end_offset >= 0;
             partitions.push(data.with_partition_index(wanted.partition).with_preferred_read_replica(BrokerId(-1)));
         }
         let answer = FetchableTopicResponse::default().with_partitions(partitions);
@@ -119,11 +118,25 @@ fn read(
         return refused(ResponseError::NotLeaderOrFollower);
     }
     let log = partition.log();
+    // KIP-320: what a client knows of the leader must be true, and what it has read must still be there.
+    match wanted.current_leader_epoch {
+        ..0 => {}
+        known if known < log.epoch() => return refused(ResponseError::FencedLeaderEpoch),
+        known if known > log.epoch() => return refused(ResponseError::UnknownLeaderEpoch),
+        _ => {}
+    }
     let bounds = PartitionData::default()
         .with_high_watermark(log.end())
         .with_last_stable_offset(log.stable())
         .with_log_start_offset(log.start())
         .with_records(Some(Bytes::new()));
+    if wanted.last_fetched_epoch >= 0 {
+        let (epoch, end) = log.end_of_epoch(wanted.last_fetched_epoch);
+        if epoch < wanted.last_fetched_epoch || end < wanted.fetch_offset {
+            let diverging = fetched::EpochEndOffset::default().with_epoch(epoch).with_end_offset(end);
+            return bounds.with_diverging_epoch(diverging);
+        }
+    }
     let slice = match log.slice(wanted.fetch_offset, committed_only) {
         Ok(slice) => slice,
         Err(refusal) => return bounds.with_error_code(refusal.code()),
@@ -173,6 +186,7 @@ pub(super) fn list_offsets(shared: &Shared, request: ListOffsetsRequest, version
                 return answer.with_error_code(ResponseError::NotLeaderOrFollower.code());
             }
             let log = partition.log();
+            let leader_epoch = log.epoch();
             let (offset, timestamp) = match asked.timestamp {
                 LATEST => (if committed_only { log.stable() } else { log.end() }, -1),
                 EARLIEST | EARLIEST_LOCAL => (log.start(), -1),
@@ -184,7 +198,7 @@ pub(super) fn list_offsets(shared: &Shared, request: ListOffsetsRequest, version
                     slice.and_then(|slice| first_since(slice, at, &partition.log())).unwrap_or((-1, -1))
                 }
             };
-            let epoch = if version >= 4 && offset >= 0 { LEADER_EPOCH } else { -1 };
+            let epoch = if version >= 4 && offset >= 0 { leader_epoch } else { -1 };
             answer.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(epoch)
         });
         let partitions = partitions.collect();
@@ -213,16 +227,23 @@ pub(super) fn offset_for_leader_epoch(
     shared: &Shared,
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
-    let end = |topics: &Topics, topic: &str, partition: i32| {
+    let end = |topics: &Topics, topic: &str, partition: i32, asked: i32| {
         let answer = EpochEndOffset::default().with_partition(partition);
         match topics.partition(topic, partition) {
-            Some(found) => answer.with_leader_epoch(LEADER_EPOCH).with_end_offset(found.log().end()),
+            Some(found) => {
+                let (epoch, end) = found.log().end_of_epoch(asked);
+                answer.with_leader_epoch(epoch).with_end_offset(end)
+            }
             None => answer.with_error_code(ResponseError::UnknownTopicOrPartition.code()),
         }
     };
     let state = shared.state();
     let topics = request.topics.into_iter().map(|topic| {
-        let ends = topic.partitions.iter().map(|asked| end(&state.topics, &topic.topic, asked.partition)).collect();
+        let ends = topic
+            .partitions
+            .iter()
+            .map(|asked| end(&state.topics, &topic.topic, asked.partition, asked.leader_epoch))
+            .collect();
         OffsetForLeaderTopicResult::default().with_topic(topic.topic).with_partitions(ends)
     });
     OffsetForLeaderEpochResponse::default().with_topics(topics.collect())

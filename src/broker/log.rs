@@ -32,6 +32,8 @@ pub(super) struct Log {
     /// First offset of each producer's open transaction.
     open: BTreeMap<i64, i64>,
     aborted: Vec<Aborted>,
+    /// Leader epochs, each with its first offset.
+    epochs: Vec<(i32, i64)>,
 }
 
 struct Segment {
@@ -91,7 +93,39 @@ impl Log {
             producers: HashMap::new(),
             open: BTreeMap::new(),
             aborted: Vec::new(),
+            epochs: vec![(0, 0)],
         }
+    }
+    /// The leader epoch of today.
+    pub(super) fn epoch(&self) -> i32 {
+        self.epochs.last().map_or(0, |(epoch, _)| *epoch)
+    }
+    /// The last epoch up to `epoch`, and where it ends (KIP-320).
+    pub(super) fn end_of_epoch(&self, epoch: i32) -> (i32, i64) {
+        let after = self.epochs.partition_point(|(of, _)| *of <= epoch);
+        let end = self.epochs.get(after).map_or(self.end, |(_, first)| *first);
+        (after.checked_sub(1).and_then(|at| self.epochs.get(at)).map_or(-1, |(of, _)| *of), end)
+    }
+    /// What an unclean election does: a leader that has fewer records. Batches from `offset` on are gone, a new epoch begins.
+    pub(super) fn truncate(&mut self, offset: i64) -> io::Result<()> {
+        while let Some(last) = self.segments.back_mut() {
+            let (keep, end) = last.bytes_below(offset)?;
+            self.space.give_back(last.bytes - keep);
+            last.bytes = keep;
+            last.index.retain(|entry| entry.position < keep);
+            self.end = end;
+            if keep > 0 {
+                break;
+            }
+            self.segments.pop_back();
+        }
+        let epoch = self.epoch() + 1;
+        self.epochs.retain(|(_, first)| *first < self.end);
+        self.epochs.push((epoch, self.end));
+        self.producers.clear();
+        self.open.retain(|_, first| *first < self.end);
+        self.aborted.retain(|aborted| aborted.last < self.end);
+        Ok(())
     }
     /// First offset.
     pub(super) fn start(&self) -> i64 {
@@ -180,7 +214,7 @@ impl Log {
             tracing::warn!(%error, "a record could not be stored; is the temporary directory full?");
             ResponseError::KafkaStorageError
         };
-        let (base, bytes) = (self.end, batch.len() as u64);
+        let (base, bytes, epoch) = (self.end, batch.len() as u64, self.epoch());
         if self.segments.back().is_none_or(|segment| segment.bytes + bytes > self.segment_bytes && segment.bytes > 0) {
             self.segments.push_back(Segment::create(base).map_err(failed)?);
         }
@@ -188,7 +222,7 @@ impl Log {
         let mut front = [0; UNCHECKED_BYTES];
         front.copy_from_slice(&batch[..UNCHECKED_BYTES]);
         front[..8].copy_from_slice(&base.to_be_bytes());
-        front[12..].copy_from_slice(&0i32.to_be_bytes()); // leader epoch
+        front[12..].copy_from_slice(&epoch.to_be_bytes());
         let position = segment.bytes;
         segment.file.write_all_at(&front, position).map_err(failed)?;
         let behind = position + UNCHECKED_BYTES as u64;
@@ -290,6 +324,22 @@ impl Segment {
             }
             _ => self.index.push(Entry { base, position, max_timestamp }),
         }
+    }
+    /// Bytes of the batches that begin below `offset`, and the offset behind them.
+    fn bytes_below(&self, offset: i64) -> io::Result<(u64, i64)> {
+        let (mut position, mut end) = (0, self.base);
+        let mut header = [0; HEADER_BYTES];
+        while position < self.bytes {
+            self.file.read_exact_at(&mut header, position)?;
+            let length = u64::from((&header[8..]).get_u32()) + 12;
+            let base = (&header[..]).get_i64();
+            if base >= offset {
+                break;
+            }
+            end = base + i64::from((&header[23..]).get_u32()) + 1;
+            position += length;
+        }
+        Ok((position, end))
     }
     fn slice(&self, from: i64, bound: i64) -> Slice {
         let after = self.index.partition_point(|entry| entry.base <= from);

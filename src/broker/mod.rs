@@ -57,6 +57,8 @@ pub struct BrokerConfig {
     pub heartbeat_interval: Duration,
     /// Whether asking for a topic creates it, as Kafka does unless told otherwise.
     pub auto_create_topics: bool,
+    /// Level of the feature `transaction.version`: 2 are the transactions of KIP-890, 0 those before.
+    pub transaction_version: i16,
 }
 
 impl Default for BrokerConfig {
@@ -68,6 +70,7 @@ impl Default for BrokerConfig {
             session_timeout: Duration::from_secs(6),
             heartbeat_interval: Duration::from_millis(500),
             auto_create_topics: true,
+            transaction_version: 2,
         }
     }
 }
@@ -97,6 +100,13 @@ impl Broker {
     /// What goes wrong on purpose.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
+    }
+    /// Cuts a partition as an unclean election does: batches from `offset` on are gone, and a new leader epoch begins.
+    pub fn truncate(&self, topic: &str, partition: i32, offset: i64) -> std::io::Result<()> {
+        let found = self.shared.state().topics.partition(topic, partition).cloned();
+        found.map_or(Ok(()), |partition| partition.log().truncate(offset))?;
+        self.shared.data.notify_waiters();
+        Ok(())
     }
     /// Bytes of records that are held.
     pub fn bytes_held(&self) -> u64 {

@@ -99,6 +99,8 @@ fn transport(error: &TransportError) -> Option<Exit> {
         TransportError::Replaced(_) => Some(Exit::State),
         TransportError::Fenced(_)
         | TransportError::Clock(_)
+        | TransportError::AnotherLog(_)
+        | TransportError::Truncated { .. }
         | TransportError::TooLarge(_)
         | TransportError::OutOfRange { .. }
         | TransportError::Failed(_) => None,

@@ -255,6 +255,8 @@ pub(super) fn broker_problem(error: &TransportError) -> Problem {
         TransportError::Topic(_) => Problem::unavailable("topic", error.to_string()).retry_after(30),
         TransportError::Fenced(_)
         | TransportError::Replaced(_)
+        | TransportError::AnotherLog(_)
+        | TransportError::Truncated { .. }
         | TransportError::Unauthorised(_)
         | TransportError::OutOfRange { .. }
         | TransportError::Failed(_) => Problem::new(StatusCode::BAD_GATEWAY, "broker", error.to_string()),

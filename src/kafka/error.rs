@@ -6,7 +6,7 @@ use std::time::Duration;
 use kafka_protocol::ResponseError;
 
 use crate::record::{Offset, TopicPartition};
-use crate::transport::TransportError;
+use crate::transport::{LogId, TransportError};
 
 /// Name of codes that the protocol does not have.
 const UNKNOWN: &str = "UNKNOWN";
@@ -20,6 +20,7 @@ impl Code {
     pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: Code = Code(3);
     pub(crate) const MESSAGE_TOO_LARGE: Code = Code(10);
     pub(crate) const RECORD_LIST_TOO_LARGE: Code = Code(18);
+    pub(crate) const ILLEGAL_GENERATION: Code = Code(22);
     pub(crate) const UNKNOWN_MEMBER_ID: Code = Code(25);
     pub(crate) const TOPIC_AUTHORIZATION_FAILED: Code = Code(29);
     pub(crate) const GROUP_AUTHORIZATION_FAILED: Code = Code(30);
@@ -68,7 +69,7 @@ impl Code {
         name
     }
     fn is_fenced(self) -> bool {
-        matches!(self.0, 22 | 25 | 82 | 110 | 113)
+        matches!(self.0, 22 | 25 | 47 | 82 | 90 | 110 | 113)
     }
     fn is_unauthorised(self) -> bool {
         matches!(self.0, 29 | 30 | 31 | 33 | 34 | 53 | 58 | 65)
@@ -206,6 +207,34 @@ pub enum KafkaError {
         /// Our time when it was refused, in milliseconds since 1970.
         time_ms: i64,
     },
+    /// A topic under its name is another than the one that was read.
+    #[error("{partition} is of topic id {now}, and {was} was read before: the topic was deleted and made anew")]
+    AnotherLog {
+        /// The partition.
+        partition: TopicPartition,
+        /// The id of the topic that was read.
+        was: LogId,
+        /// The id that the topic has now.
+        now: LogId,
+    },
+    /// The log was cut below what was read.
+    #[error("{partition} was cut at {end}, and had been read up to {read_to}")]
+    Truncated {
+        /// The partition.
+        partition: TopicPartition,
+        /// First offset that was not read yet.
+        read_to: Offset,
+        /// First offset from which on the log is another.
+        end: Offset,
+    },
+    /// Whether a transaction was committed is not known; only a new beginning under its id tells.
+    #[error(
+        "the outcome of the last transaction of {id} is not known; its task begins anew and reads what was committed"
+    )]
+    Transaction {
+        /// Transactional id.
+        id: String,
+    },
     /// rskafka's words for any of the above.
     #[error("rskafka: {message}")]
     Rskafka {
@@ -246,6 +275,9 @@ impl KafkaError {
             | KafkaError::TooLarge { .. }
             | KafkaError::Replaced { .. }
             | KafkaError::Clock { .. }
+            | KafkaError::AnotherLog { .. }
+            | KafkaError::Truncated { .. }
+            | KafkaError::Transaction { .. }
             | KafkaError::Deadline { .. }
             | KafkaError::ShutDown => false,
         }
@@ -265,6 +297,9 @@ impl KafkaError {
             | KafkaError::TooLarge { .. }
             | KafkaError::Replaced { .. }
             | KafkaError::Clock { .. }
+            | KafkaError::AnotherLog { .. }
+            | KafkaError::Truncated { .. }
+            | KafkaError::Transaction { .. }
             | KafkaError::Rskafka { .. }
             | KafkaError::Deadline { .. }
             | KafkaError::ShutDown => "other".into(),
@@ -287,6 +322,7 @@ impl From<KafkaError> for TransportError {
             | KafkaError::Silent { .. }
             | KafkaError::Partition { .. }
             | KafkaError::Leaderless(_)
+            | KafkaError::Transaction { .. }
             | KafkaError::Deadline { .. }
             | KafkaError::ShutDown
             | KafkaError::Rskafka { transient: true, .. } => TransportError::Unavailable(text),
@@ -297,16 +333,14 @@ impl From<KafkaError> for TransportError {
             KafkaError::TooLarge { .. } => TransportError::TooLarge(text),
             KafkaError::Replaced { .. } => TransportError::Replaced(text),
             KafkaError::Clock { .. } => TransportError::Clock(text),
-            KafkaError::OutOfRange { at, start, end, partition } => TransportError::OutOfRange {
+            KafkaError::AnotherLog { .. } => TransportError::AnotherLog(text),
+            KafkaError::Truncated { partition, read_to, end } => TransportError::Truncated { partition, read_to, end },
+            KafkaError::OutOfRange { at, start, partition, .. } => TransportError::OutOfRange {
                 at,
                 log_start: start,
-                hint: if at < start {
-                    format!(
-                        "{partition} no longer holds it: raise retention.ms or retention.bytes of the topic above the longest time an upload stays open"
-                    )
-                } else {
-                    format!("{partition} ends at {end}: the topic was made anew or truncated; reset the group's offset")
-                },
+                hint: format!(
+                    "{partition} no longer holds it: raise retention.ms or retention.bytes of the topic above the longest time an upload stays open"
+                ),
             },
             KafkaError::Refused { .. }
             | KafkaError::Malformed { .. }

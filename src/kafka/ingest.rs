@@ -1,5 +1,6 @@
-//! Reads the input. rskafka fetches a partition for as long as it can; what it cannot read (transaction markers, null headers, damaged
-//! batches) or does not survive (a leader that falls silent) makes the partition go over to the wire reader for good.
+//! Reads the input. Committed records are read by the wire reader. Under `read_uncommitted` rskafka fetches a partition for as long as it can;
+//! what it cannot read (transaction markers, null headers, damaged batches) or does not survive (a leader that falls silent, a quota) makes
+//! the partition go over to the wire reader for good.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use super::wire::rights::Resource;
 use super::{Code, Isolation, KafkaClient, KafkaError};
 use crate::metrics;
 use crate::record::{Header, Offset, Record, TopicPartition};
-use crate::transport::Fetched;
+use crate::transport::{Fetched, LogId, ReadFrom};
 
 /// How long the broker holds an empty answer back.
 const WAIT: Duration = Duration::from_millis(500);
@@ -36,7 +37,8 @@ const STARVED_MAX: u32 = 3;
 ///
 /// A `from` that the log does not hold is [`crate::transport::TransportError::OutOfRange`]; a log that shrinks from below while it is read
 /// is [`Fetched::lost`].
-pub fn spawn(client: &KafkaClient, partition: TopicPartition, from: Offset, waker: Waker) -> IngestHandle {
+pub fn spawn(client: &KafkaClient, partition: TopicPartition, from: impl Into<ReadFrom>, waker: Waker) -> IngestHandle {
+    let from = from.into();
     let buffer = IngestBuffer::new(waker, metrics::fetched_bytes(&partition.topic));
     let ingest = Ingest {
         source: match client.config().isolation {
@@ -49,7 +51,7 @@ pub fn spawn(client: &KafkaClient, partition: TopicPartition, from: Offset, wake
     };
     let task = client.handle.spawn(async move {
         let buffer = ingest.buffer.clone();
-        if let Err(error) = ingest.run(from).await {
+        if let Err(error) = ingest.run(from.next).await {
             buffer.push(Err(error.into()), true);
         }
     });
@@ -86,7 +88,7 @@ impl Trouble {
 }
 
 impl Source {
-    fn wire(cluster: &Arc<Cluster>, partition: &TopicPartition, from: Offset) -> Source {
+    fn wire(cluster: &Arc<Cluster>, partition: &TopicPartition, from: ReadFrom) -> Source {
         let isolation = cluster.config.isolation;
         Source::Wire(PartitionReader::new(cluster.clone(), partition.clone(), from, isolation))
     }
@@ -96,9 +98,15 @@ impl Source {
             Source::Wire(reader) => reader.fetch(WAIT).await.map_err(Trouble::Kafka),
         }
     }
+    fn position(&self) -> ReadFrom {
+        match self {
+            Source::Rskafka(reader) => reader.from,
+            Source::Wire(reader) => reader.position(),
+        }
+    }
     fn seek(&mut self, next: Offset) {
         match self {
-            Source::Rskafka(reader) => reader.next = next,
+            Source::Rskafka(reader) => reader.from.next = next,
             Source::Wire(reader) => reader.seek(next),
         }
     }
@@ -121,7 +129,8 @@ impl Ingest {
                 }
                 Err(Trouble::HandOver(reason)) => {
                     tracing::warn!(partition = %self.partition, offset = %next, reason, "rskafka cannot read on; the wire reader takes over");
-                    self.source = Source::wire(&self.cluster, &self.partition, next);
+                    let from = ReadFrom { next, ..self.source.position() };
+                    self.source = Source::wire(&self.cluster, &self.partition, from);
                 }
                 Err(Trouble::Kafka(error)) if error.code() == Some(Code::OFFSET_OUT_OF_RANGE) => {
                     let bounds = self.cluster.bounds(&self.partition, Isolation::ReadUncommitted).await?;
@@ -141,6 +150,9 @@ impl Ingest {
                             ..Fetched::default()
                         };
                         self.buffer.push(Ok(fetched), true);
+                    } else if next > bounds.end {
+                        let (partition, end) = (self.partition, bounds.end);
+                        return Err(KafkaError::Truncated { partition, read_to: next, end });
                     } else {
                         let (partition, start, end) = (self.partition, bounds.start, bounds.end);
                         return Err(KafkaError::OutOfRange { partition, at: next, start, end });
@@ -157,7 +169,7 @@ impl Ingest {
 struct RskafkaReader {
     cluster: Arc<Cluster>,
     partition: TopicPartition,
-    next: Offset,
+    from: ReadFrom,
     connection: Option<PartitionClient>,
     log_start: Offset,
     log_start_at: Option<Instant>,
@@ -166,11 +178,11 @@ struct RskafkaReader {
 }
 
 impl RskafkaReader {
-    fn new(client: &KafkaClient, partition: &TopicPartition, next: Offset) -> RskafkaReader {
+    fn new(client: &KafkaClient, partition: &TopicPartition, from: ReadFrom) -> RskafkaReader {
         RskafkaReader {
             cluster: client.cluster.clone(),
             partition: partition.clone(),
-            next,
+            from,
             connection: None,
             log_start: Offset(0),
             log_start_at: None,
@@ -190,7 +202,7 @@ impl RskafkaReader {
             self.log_start = bounds.map_err(Trouble::Kafka)?.start;
             self.log_start_at = Some(Instant::now());
         }
-        let at = self.next;
+        let at = self.from.next;
         self.requests.inc();
         // rskafka itself waits for ever on a socket that stays silent.
         let fetch = connection.fetch_records(at.0, 1..FETCH_BYTES, WAIT.as_millis() as i32);
@@ -203,14 +215,17 @@ impl RskafkaReader {
         fetched.records.reserve(records.len());
         for record in records {
             let offset = Offset(record.offset);
-            if offset > self.next {
-                fetched.lost.push(self.next..offset);
+            if offset > self.from.next {
+                fetched.lost.push(self.from.next..offset);
             }
-            self.next = offset.next();
+            self.from.next = offset.next();
             fetched.records.push(own(record));
         }
-        fetched.next = self.next;
-        self.starved = if self.next == at && at.0 < high_watermark { self.starved + 1 } else { 0 };
+        fetched.next = self.from.next;
+        if self.from.next > at {
+            fetched.log = self.confirm_log().await.map_err(Trouble::Kafka)?;
+        }
+        self.starved = if self.from.next == at && at.0 < high_watermark { self.starved + 1 } else { 0 };
         if self.starved >= STARVED_MAX {
             return Err(Trouble::HandOver("nothing comes although the log goes on".into()));
         }
@@ -218,10 +233,19 @@ impl RskafkaReader {
         Ok(fetched)
     }
 
+    /// rskafka asks by name: what it fetched is of the log that we read only if the topic's id is still the same afterwards.
+    async fn confirm_log(&mut self) -> Result<Option<LogId>, KafkaError> {
+        self.cluster.forget_topic(&self.partition.topic);
+        let Some(now) = self.cluster.topic(&self.partition.topic).await?.log() else { return Ok(None) };
+        match *self.from.log.get_or_insert(now) {
+            was if was != now => Err(KafkaError::AnotherLog { partition: self.partition.clone(), was, now }),
+            _ => Ok(Some(now)),
+        }
+    }
+
     async fn connect(&mut self, limit: Duration) -> Result<PartitionClient, KafkaError> {
         // Asked first, because rskafka's own look-up would create a missing topic.
-        self.cluster.forget_topic(&self.partition.topic);
-        self.cluster.topic(&self.partition.topic).await?;
+        self.confirm_log().await?;
         let config = &self.cluster.config;
         let backoff = BackoffConfig {
             max_backoff: Duration::from_secs(2),

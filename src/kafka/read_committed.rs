@@ -1,5 +1,5 @@
-//! The wire reader: one partition read with our own client, under either isolation. It understands transactions, and takes a bad record or
-//! batch for itself; `ingest` hands partitions over to it that rskafka cannot read.
+//! The wire reader: one partition read with our own client, under either isolation. It understands transactions, takes a bad record or batch
+//! for itself, and notices when the log is another (KIP-516) or was cut (KIP-320).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -12,11 +12,11 @@ use kafka_protocol::messages::{FetchRequest, TopicName};
 use uuid::Uuid;
 
 use super::wire::batch::Batch;
-use super::wire::cluster::{Cluster, Lane, text};
+use super::wire::cluster::{Cluster, Lane, Topic, text};
 use super::wire::rights::Resource;
 use super::{Code, Isolation, KafkaError};
 use crate::record::{Offset, TopicPartition};
-use crate::transport::Fetched;
+use crate::transport::{Fetched, ReadFrom};
 
 /// Bytes asked for at once; the broker sends a larger first batch whole.
 const FETCH_BYTES: i32 = 1 << 20;
@@ -29,8 +29,7 @@ pub struct PartitionReader {
     cluster: Arc<Cluster>,
     partition: TopicPartition,
     isolation: Isolation,
-    next: Offset,
-    topic_id: Option<Uuid>,
+    from: ReadFrom,
     lane: Lane,
     /// As of the last answer with records; -1 before the first.
     high_watermark: Offset,
@@ -44,24 +43,28 @@ impl Drop for PartitionReader {
 }
 
 impl PartitionReader {
-    /// Reads `partition` from `next` on.
+    /// Reads `partition` from a place on. Another log than `from` says, or one that was cut below it, is an error at the first fetch.
     pub fn new(
         cluster: Arc<Cluster>,
         partition: TopicPartition,
-        next: Offset,
+        from: impl Into<ReadFrom>,
         isolation: Isolation,
     ) -> PartitionReader {
         let lane = cluster.reader_lane();
         let (high_watermark, log_start) = (Offset(-1), Offset(-1));
-        PartitionReader { cluster, partition, isolation, next, topic_id: None, lane, high_watermark, log_start }
+        PartitionReader { cluster, partition, isolation, from: from.into(), lane, high_watermark, log_start }
     }
     /// Where the next fetch begins.
     pub fn next(&self) -> Offset {
-        self.next
+        self.from.next
     }
-    /// Goes on elsewhere.
+    /// Where the next fetch begins, with what it relies on.
+    pub fn position(&self) -> ReadFrom {
+        self.from
+    }
+    /// Continues elsewhere in the same log.
     pub fn seek(&mut self, next: Offset) {
-        self.next = next;
+        (self.from.next, self.from.leader_epoch) = (next, None);
     }
 
     /// One fetch, which the broker holds back up to `wait` while there is nothing. After a transient error the next call looks for the
@@ -79,12 +82,9 @@ impl PartitionReader {
 
     async fn try_fetch(&mut self, wait: Duration) -> Result<Fetched, KafkaError> {
         let (leader, topic) = self.cluster.leader(&self.partition, self.lane).await?;
-        if *self.topic_id.get_or_insert(topic.id) != topic.id {
-            let message = "the topic was deleted and made anew while it was read; reset the group's offset".into();
-            return Err(KafkaError::Topic { topic: topic.name.clone(), message });
-        }
+        self.check_log(&topic)?;
         let by_id = leader.version::<FetchRequest>(FETCH_VERSION_MAX)? >= TOPIC_ID_VERSION;
-        let request = self.request(by_id.then_some(topic.id), wait);
+        let request = self.request(by_id.then_some(topic.id), topic.leader_epoch(self.partition.partition), wait);
         let limit = wait + self.cluster.config.request_timeout;
         let answer = leader.call_within(&request, FETCH_VERSION_MAX, limit).await?;
         let resource = Resource::topic(&self.partition.topic);
@@ -98,15 +98,29 @@ impl PartitionReader {
             return Err(leader.malformed::<FetchRequest>("no partition in the answer"));
         };
         leader.check::<FetchRequest>(answered.error_code, None, resource)?;
+        if answered.diverging_epoch.end_offset >= 0 {
+            let (partition, read_to) = (self.partition.clone(), self.from.next);
+            let end = Offset(answered.diverging_epoch.end_offset).min(read_to);
+            return Err(KafkaError::Truncated { partition, read_to, end });
+        }
         Ok(self.accept(answered))
     }
 
-    fn request(&self, topic_id: Option<Uuid>, wait: Duration) -> FetchRequest {
+    /// A topic of the same name is another log when its id is another.
+    fn check_log(&mut self, topic: &Topic) -> Result<(), KafkaError> {
+        let Some(now) = topic.log() else { return Ok(()) };
+        match *self.from.log.get_or_insert(now) {
+            was if was != now => Err(KafkaError::AnotherLog { partition: self.partition.clone(), was, now }),
+            _ => Ok(()),
+        }
+    }
+
+    fn request(&self, topic_id: Option<Uuid>, leader_epoch: Option<i32>, wait: Duration) -> FetchRequest {
         let partition = FetchPartition::default()
             .with_partition(self.partition.partition)
-            .with_current_leader_epoch(-1)
-            .with_fetch_offset(self.next.0)
-            .with_last_fetched_epoch(-1)
+            .with_current_leader_epoch(leader_epoch.unwrap_or(-1))
+            .with_fetch_offset(self.from.next.0)
+            .with_last_fetched_epoch(self.from.leader_epoch.unwrap_or(-1))
             .with_log_start_offset(-1)
             .with_partition_max_bytes(FETCH_BYTES);
         let topic = FetchTopic::default().with_partitions(vec![partition]);
@@ -126,12 +140,9 @@ impl PartitionReader {
 
     /// What is known when an answer brings nothing.
     fn nothing_new(&self) -> Fetched {
-        Fetched {
-            next: self.next,
-            high_watermark: self.high_watermark,
-            log_start: self.log_start,
-            ..Fetched::default()
-        }
+        let ReadFrom { next, log, leader_epoch } = self.from;
+        let (high_watermark, log_start) = (self.high_watermark, self.log_start);
+        Fetched { next, log, leader_epoch, high_watermark, log_start, ..Fetched::default() }
     }
 
     /// Takes an answer in: markers and, when committed records are asked for, those of aborted transactions are passed over without
@@ -150,14 +161,17 @@ impl PartitionReader {
                 // Not even its length can be trusted, but nothing lies beyond the end of the log.
                 Err(bad) => (bad.base, bad.last.min(Offset(answer.high_watermark - 1)).max(bad.base)),
             };
-            if last < self.next {
+            if last < self.from.next {
                 continue;
             }
-            if base > self.next {
-                fetched.lost.push(self.next..base);
+            if base > self.from.next {
+                fetched.lost.push(self.from.next..base);
             }
-            let from = self.next.max(base);
-            self.next = last.next();
+            let from = self.from.next.max(base);
+            self.from.next = last.next();
+            if let Ok(batch) = &batch {
+                self.from.leader_epoch = Some(batch.leader_epoch).filter(|epoch| *epoch >= 0);
+            }
             match batch {
                 Err(bad) => {
                     tracing::error!(partition = %self.partition, %base, %last, why = %bad.rejection.message, "unreadable batch");
@@ -178,7 +192,7 @@ impl PartitionReader {
                 }
             }
         }
-        fetched.next = self.next;
+        (fetched.next, fetched.leader_epoch) = (self.from.next, self.from.leader_epoch);
         fetched
     }
 }

@@ -404,7 +404,11 @@ fn after(error: &TaskError) -> Option<Duration> {
     match error {
         TaskError::Transport(TransportError::Fenced(_)) => Some(RETRY), // the group says soon whether it is still ours
         TaskError::Transport(
-            TransportError::Unavailable(_) | TransportError::Clock(_) | TransportError::OutOfRange { .. },
+            TransportError::Unavailable(_)
+            | TransportError::Clock(_)
+            | TransportError::OutOfRange { .. }
+            | TransportError::AnotherLog(_)
+            | TransportError::Truncated { .. },
         ) => Some(RETRY),
         TaskError::Transport(_) | TaskError::Process(_) => None,
         TaskError::State(StateError::Damaged(_)) => Some(Duration::ZERO),

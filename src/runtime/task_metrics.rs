@@ -60,7 +60,9 @@ pub(super) fn reason(error: &TaskError) -> &'static str {
         TaskError::Transport(TransportError::Unauthorised(_)) => "unauthorised",
         TaskError::Transport(TransportError::Topic(_)) => "topic",
         TaskError::Transport(TransportError::TooLarge(_)) => "too_large",
-        TaskError::Transport(TransportError::OutOfRange { .. }) => "out_of_range",
+        TaskError::Transport(
+            TransportError::OutOfRange { .. } | TransportError::AnotherLog(_) | TransportError::Truncated { .. },
+        ) => "out_of_range",
         TaskError::Transport(TransportError::Failed(_)) => "failed",
         TaskError::Process(_) => "node",
     }

@@ -20,12 +20,13 @@ pub const HEADER_BYTES: usize = 61;
 /// Base offset and length: what stands in front of what the length counts.
 pub(crate) const PREFIX_BYTES: usize = 12;
 pub(super) const CRC_AT: usize = 17;
+pub(super) const ATTRIBUTES_AT: usize = 21;
 /// The checksum covers everything from the attributes on.
 pub(crate) const CHECKED_FROM: usize = 21;
 pub(super) const PRODUCER_AT: usize = 43;
 
 const LOG_APPEND_TIME: i16 = 0x08;
-const TRANSACTIONAL: i16 = 0x10;
+pub(super) const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
 
 /// Records of a bad batch that are named one by one; a damaged header could claim two billion.
@@ -38,6 +39,8 @@ pub struct Batch {
     pub base: Offset,
     /// Offset of its last record.
     pub last: Offset,
+    /// Leader epoch in which it was written.
+    pub leader_epoch: i32,
     /// Producer that wrote it, -1 for none.
     pub producer_id: i64,
     attributes: i16,
@@ -89,6 +92,7 @@ impl Batch {
     }
 
     fn read(base: Offset, whole: Bytes) -> Result<Batch, BadBatch> {
+        let leader_epoch = (&whole[12..]).get_i32();
         let mut header = &whole[16..HEADER_BYTES];
         let (magic, crc, attributes, last_delta) =
             (header.get_i8(), header.get_u32(), header.get_i16(), header.get_i32());
@@ -106,7 +110,7 @@ impl Batch {
         header.advance(6); // producer epoch, base sequence
         let count = header.get_i32();
         let records = whole.slice(HEADER_BYTES..);
-        Ok(Batch { base, last, producer_id, attributes, first_timestamp, max_timestamp, count, records })
+        Ok(Batch { base, last, leader_epoch, producer_id, attributes, first_timestamp, max_timestamp, count, records })
     }
 
     /// Part of a transaction.

@@ -18,6 +18,7 @@ use super::reach::Reach;
 use super::rights::Resource;
 use crate::kafka::{Code, Isolation, KafkaConfig, KafkaError};
 use crate::record::{Offset, TopicPartition};
+use crate::transport::LogId;
 
 /// A string as the protocol library wants it.
 pub(crate) fn text(text: &str) -> StrBytes {
@@ -46,7 +47,14 @@ pub struct Topic {
     pub id: Uuid,
     /// Number of partitions.
     pub partitions: i32,
-    leaders: HashMap<i32, String>,
+    leaders: HashMap<i32, Leader>,
+}
+
+/// Who leads a partition, and since which election.
+#[derive(Clone, Debug)]
+struct Leader {
+    address: String,
+    epoch: i32,
 }
 
 impl Topic {
@@ -56,7 +64,15 @@ impl Topic {
             return Err(KafkaError::Partition { partition: partition.clone(), count: self.partitions });
         }
         let leader = self.leaders.get(&partition.partition);
-        leader.map(String::as_str).ok_or_else(|| KafkaError::Leaderless(partition.clone()))
+        leader.map(|leader| leader.address.as_str()).ok_or_else(|| KafkaError::Leaderless(partition.clone()))
+    }
+    /// Epoch of the leader of `partition` (KIP-320); `None` without one.
+    pub(crate) fn leader_epoch(&self, partition: i32) -> Option<i32> {
+        self.leaders.get(&partition).map(|leader| leader.epoch).filter(|epoch| *epoch >= 0)
+    }
+    /// The log behind the name; `None` where brokers give topics no ids.
+    pub(crate) fn log(&self) -> Option<LogId> {
+        (!self.id.is_nil()).then_some(LogId(self.id.into_bytes()))
     }
 }
 
@@ -69,6 +85,25 @@ pub struct Bounds {
     pub end: Offset,
 }
 
+/// What a broker coordinates.
+#[derive(Clone, Copy, Debug)]
+pub enum CoordinatorOf<'a> {
+    /// A consumer group, by its id.
+    Group(&'a str),
+    /// Transactions, by their transactional id.
+    Transaction(&'a str),
+}
+
+impl CoordinatorOf<'_> {
+    /// Key type and key of `FindCoordinator`.
+    fn key(self) -> (i8, String) {
+        match self {
+            CoordinatorOf::Group(id) => (0, id.to_owned()),
+            CoordinatorOf::Transaction(id) => (1, id.to_owned()),
+        }
+    }
+}
+
 /// A Kafka cluster: its addresses, and the connections to it.
 pub struct Cluster {
     pub(crate) config: KafkaConfig,
@@ -76,7 +111,7 @@ pub struct Cluster {
     /// Addresses that the cluster told; tried in front of the bootstrap list.
     brokers: Mutex<Vec<String>>,
     topics: Mutex<HashMap<String, Arc<Topic>>>,
-    coordinators: Mutex<HashMap<String, String>>,
+    coordinators: Mutex<HashMap<(i8, String), String>>,
     turn: AtomicUsize,
     readers: AtomicU32,
     reach: Arc<Reach>,
@@ -185,7 +220,8 @@ impl Cluster {
         }
         connection.check::<MetadataRequest>(found.error_code, None, Resource::topic(name))?;
         let leader = |p: &kafka_protocol::messages::metadata_response::MetadataResponsePartition| {
-            Some((p.partition_index, address.get(&p.leader_id.0)?.clone()))
+            let address = address.get(&p.leader_id.0)?.clone();
+            Some((p.partition_index, Leader { address, epoch: p.leader_epoch }))
         };
         let topic = Arc::new(Topic {
             name: name.into(),
@@ -284,32 +320,44 @@ impl Cluster {
 
     /// The coordinator of a group. On any error and on a wrong coordinator the caller forgets it and asks again.
     pub async fn coordinator(&self, group: &str) -> Result<Arc<Connection>, KafkaError> {
-        let known = lock(&self.coordinators).get(group).cloned();
-        let address = match known {
-            Some(address) => address,
-            None => self.find_coordinator(group).await?,
-        };
-        let connected = self.connect(&address, Lane::Group).await;
-        if connected.is_err() {
-            self.forget_coordinator(group);
-        }
-        connected
+        self.coordinator_of(CoordinatorOf::Group(group)).await
     }
     /// The next [`Cluster::coordinator`] asks the cluster again.
     pub fn forget_coordinator(&self, group: &str) {
-        lock(&self.coordinators).remove(group);
+        self.forget_coordinator_of(CoordinatorOf::Group(group));
     }
-    async fn find_coordinator(&self, group: &str) -> Result<String, KafkaError> {
-        let request = FindCoordinatorRequest::default().with_key_type(0).with_coordinator_keys(vec![text(group)]);
+    /// [`Cluster::coordinator`] of whatever has one.
+    pub async fn coordinator_of(&self, of: CoordinatorOf<'_>) -> Result<Arc<Connection>, KafkaError> {
+        let known = lock(&self.coordinators).get(&of.key()).cloned();
+        let address = match known {
+            Some(address) => address,
+            None => self.find_coordinator(of).await?,
+        };
+        let connected = self.connect(&address, Lane::Group).await;
+        if connected.is_err() {
+            self.forget_coordinator_of(of);
+        }
+        connected
+    }
+    /// The next [`Cluster::coordinator_of`] asks the cluster again.
+    pub fn forget_coordinator_of(&self, of: CoordinatorOf<'_>) {
+        lock(&self.coordinators).remove(&of.key());
+    }
+    async fn find_coordinator(&self, of: CoordinatorOf<'_>) -> Result<String, KafkaError> {
+        let (kind, id) = of.key();
+        let request = FindCoordinatorRequest::default().with_key_type(kind).with_coordinator_keys(vec![text(&id)]);
         let connection = self.any().await?;
         let answer = connection.call(&request, 6).await?;
         let found = answer.coordinators.first();
         let found =
             found.ok_or_else(|| connection.malformed::<FindCoordinatorRequest>("no coordinator in the answer"))?;
-        let resource = Resource::group(group);
+        let resource = match of {
+            CoordinatorOf::Group(group) => Resource::group(group),
+            CoordinatorOf::Transaction(transaction) => Resource::transaction(transaction),
+        };
         connection.check::<FindCoordinatorRequest>(found.error_code, found.error_message.as_ref(), resource)?;
         let address = format!("{}:{}", found.host, found.port);
-        lock(&self.coordinators).insert(group.into(), address.clone());
+        lock(&self.coordinators).insert(of.key(), address.clone());
         Ok(address)
     }
 }
