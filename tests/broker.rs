@@ -12,10 +12,11 @@ use kafka::{connect, runtime};
 use sheetstream::broker::faults::{Fault, Operation, Request};
 use sheetstream::broker::{Broker, BrokerConfig};
 use sheetstream::kafka::admin::NewTopic;
+use sheetstream::kafka::outbox::TransactionalOutbox;
 use sheetstream::kafka::producer::ProducerConfig;
-use sheetstream::kafka::{KafkaClient, KafkaConfig};
+use sheetstream::kafka::{KafkaClient, KafkaConfig, ingest};
 use sheetstream::record::{Offset, TopicPartition};
-use sheetstream::transport::{Fence, Progress, TransportError};
+use sheetstream::transport::{Committed, Fence, OutRecord, Outbox, Progress, ReadFrom, TransportError};
 
 fn broker(config: BrokerConfig) -> Broker {
     Broker::start(runtime().handle(), config).expect("a loopback port")
@@ -168,6 +169,99 @@ fn a_partition_that_is_added_is_found_by_clients_that_knew_the_topic_before() {
         (values(&client, &rows), values(&client, &added)),
         (vec!["first".into(), "second".into()], vec!["third".into()])
     );
+}
+
+#[test]
+fn a_log_that_was_cut_is_noticed_though_it_has_grown_past_the_reader_again() {
+    for resumed in [false, true] {
+        let broker = broker(BrokerConfig::default());
+        let client = client(&broker);
+        let rows = topic(&client);
+        for n in 0..10 {
+            send(&client, &rows, &[&n.to_string()]).expect("acknowledged");
+        }
+        let (wake, woken) = std::sync::mpsc::channel();
+        let waker: ingest::Waker = Arc::new(move || _ = wake.send(()));
+        let mut reading = ingest::spawn(&client, rows.clone(), Offset(0), waker.clone());
+        let mut next = || loop {
+            if let Some(read) = reading.try_next() {
+                break read;
+            }
+            woken.recv_timeout(Duration::from_secs(60)).expect("something to read");
+        };
+        let mut read = next().expect("readable");
+        while read.next < Offset(10) {
+            read = next().expect("readable");
+        }
+        let from = ReadFrom { next: read.next, log: read.log, leader_epoch: read.leader_epoch };
+        broker.truncate("rows", 0, 4).expect("cut");
+        for n in 0..20 {
+            send(&client, &rows, &[&format!("other {n}")]).expect("acknowledged");
+        }
+        assert_eq!(values(&client, &rows)[3..5], ["3", "other 0"]);
+        if resumed {
+            drop(reading);
+            reading = ingest::spawn(&client, rows.clone(), from, waker);
+        }
+        let cut = loop {
+            if let Some(read) = reading.try_next() {
+                break read;
+            }
+            woken.recv_timeout(Duration::from_secs(60)).expect("something to read");
+        };
+        assert!(
+            matches!(cut, Err(TransportError::Truncated { read_to: Offset(10), end: Offset(4), .. })),
+            "resumed: {resumed}: {cut:?}"
+        );
+    }
+}
+
+#[test]
+fn an_end_whose_answer_is_lost_is_settled_by_a_new_beginning_and_never_guessed() {
+    for (fault, is_committed, version) in [
+        (Fault::DropAnswer, true, 2),
+        (Fault::Silence, false, 2),
+        (Fault::DropAnswer, true, 0),
+        (Fault::Silence, false, 0),
+    ] {
+        let broker = broker(BrokerConfig { transaction_version: version, ..BrokerConfig::default() });
+        let client = patient(&broker, Duration::from_millis(500), Duration::from_secs(60));
+        let rows = topic(&client);
+        let out = NewTopic { name: "out".into(), partitions: 1, replication: 1, configs: Vec::new() };
+        client.create_topics(&[out]).expect("created");
+        let out = TopicPartition { topic: "out".into(), partition: 0 };
+        let record = |value: &'static str| OutRecord {
+            topic: out.topic.clone(),
+            partition: Some(0),
+            key: None,
+            value: value.into(),
+            headers: Vec::new(),
+        };
+        let group = client.group("readers");
+        let fence = Fence { member: String::new(), epoch: -1 };
+        let progress = |next| Progress { next: Offset(next), replay_from: Offset(0) };
+        let mut outbox = TransactionalOutbox::begin(&client, &group, "readers-0").expect("begun");
+        for (value, next) in [("first", 1), ("second", 2)] {
+            outbox.publish(&mut [record(value)].into_iter()).expect("acknowledged");
+            outbox.commit(&rows, progress(next), &fence).expect("committed");
+        }
+        broker.faults().script(Request::EndTxn, 0, 1, fault);
+        outbox.publish(&mut [record("unclear")].into_iter()).expect("acknowledged");
+        let unclear = outbox.commit(&rows, progress(3), &fence);
+        assert!(matches!(unclear, Err(TransportError::Unavailable(_))), "{unclear:?}");
+        let refused = outbox.publish(&mut [record("too early")].into_iter());
+        assert!(matches!(&refused, Err(TransportError::Unavailable(why)) if why.contains("not known")), "{refused:?}");
+        let mut outbox = TransactionalOutbox::begin(&client, &group, "readers-0").expect("begun anew");
+        let committed = group.fetch_committed([rows.clone()]).expect("fetched").remove(&rows);
+        let next = if is_committed { 3 } else { 2 };
+        assert_eq!(committed, Some(Committed::Ours(progress(next))), "{fault:?}");
+        outbox.publish(&mut [record("last")].into_iter()).expect("acknowledged");
+        outbox.commit(&rows, progress(4), &fence).expect("committed");
+        let mut expected = vec!["first", "second"];
+        expected.extend(is_committed.then_some("unclear"));
+        expected.push("last");
+        assert_eq!(values(&client, &out), expected, "{fault:?}, transaction.version {version}");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use kafka_protocol::protocol::StrBytes;
 use sheetstream::kafka::admin::{Creation, NewTopic};
 use sheetstream::kafka::group::{GroupMember, Instance};
 use sheetstream::kafka::ingest::{self, BUFFER_BYTES_MAX, IngestHandle};
-use sheetstream::kafka::outbox::KafkaOutbox;
+use sheetstream::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
 use sheetstream::kafka::producer::ProducerConfig;
 use sheetstream::kafka::wire::batch_builder::{BatchBuilder, ProducerStamp};
 use sheetstream::kafka::wire::cluster::{Cluster, Lane};
@@ -27,7 +27,7 @@ use sheetstream::kafka::wire::compression::Compression;
 use sheetstream::kafka::{Isolation, KafkaClient, KafkaConfig};
 use sheetstream::record::{Header, Offset, Record, TopicPartition};
 use sheetstream::transport::{
-    Committed, Fence, Fetched, GroupEvent, Membership, OutRecord, Outbox, Progress, TransportError,
+    Committed, Fence, Fetched, GroupEvent, Membership, OutRecord, Outbox, Progress, ReadFrom, TransportError,
 };
 use uuid::Uuid;
 
@@ -59,9 +59,12 @@ struct Reading {
 
 impl Reading {
     fn from(client: &KafkaClient, partition: TopicPartition, from: i64) -> Reading {
+        Reading::resume(client, partition, Offset(from).into())
+    }
+    fn resume(client: &KafkaClient, partition: TopicPartition, from: ReadFrom) -> Reading {
         let (wake, woken) = channel();
         let waker = Arc::new(move || _ = wake.send(()));
-        Reading { ingest: ingest::spawn(client, partition, Offset(from), waker), woken }
+        Reading { ingest: ingest::spawn(client, partition, from, waker), woken }
     }
     fn next(&mut self) -> Result<Fetched, TransportError> {
         loop {
@@ -80,6 +83,7 @@ impl Reading {
             all.poisoned.extend(read.poisoned);
             all.lost.extend(read.lost);
             (all.next, all.high_watermark, all.log_start) = (read.next, read.high_watermark, read.log_start);
+            (all.log, all.leader_epoch) = (read.log, read.leader_epoch);
         }
         all
     }
@@ -410,7 +414,7 @@ fn a_producer_goes_on_after_a_flush_and_numbers_every_partition_by_itself() {
 #[test]
 fn rows_come_in_order_from_anywhere_in_the_log_whatever_the_codec() {
     let Some(kafka) = Kafka::shared() else { return };
-    let client = kafka.client("codecs");
+    let client = connect(KafkaConfig { isolation: Isolation::ReadUncommitted, ..kafka.config("codecs") });
     let committed = connect(KafkaConfig { isolation: Isolation::ReadCommitted, ..kafka.config("codecs") });
     let rows: Vec<String> = (0..5_000).map(|i| format!("{i},127.0276,37.4979")).collect();
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
@@ -431,7 +435,7 @@ fn rows_come_in_order_from_anywhere_in_the_log_whatever_the_codec() {
 fn a_null_header_is_delivered_by_the_wire_reader() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 1, &[]);
-    let client = kafka.client("null-header");
+    let client = connect(KafkaConfig { isolation: Isolation::ReadUncommitted, ..kafka.config("null-header") });
     send(&client, &topic, &["before"]);
     let mut producer = client.producer(ProducerConfig::default());
     let header = Header { name: "traceparent".into(), value: None };
@@ -515,11 +519,105 @@ impl Transactions {
     }
 }
 
+fn out_record(topic: &Arc<str>, partition: i32, value: impl Into<Bytes>) -> OutRecord {
+    OutRecord { topic: topic.clone(), partition: Some(partition), key: None, value: value.into(), headers: Vec::new() }
+}
+
+fn committed_values(client: &KafkaClient, topic: &Arc<str>) -> Vec<String> {
+    let mut values = Vec::new();
+    for partition in 0..client.partitions(topic).expect("there") {
+        let mut each =
+            |record: Record| values.push(String::from_utf8_lossy(&record.value.unwrap_or_default()).into_owned());
+        client.read_all(&at(topic, partition), &mut each).expect("read");
+    }
+    values
+}
+
+/// Markers are written after the answer to the end of a transaction.
+fn wait_for_values(client: &KafkaClient, topic: &Arc<str>, expected: &[&str]) {
+    let since = std::time::Instant::now();
+    while committed_values(client, topic) != expected {
+        let found = committed_values(client, topic);
+        assert!(since.elapsed() < LIMIT, "{found:?} and not {expected:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn outputs_and_offset_of_a_transaction_count_together_or_not_at_all() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let (rows, out) = (kafka.topic("rows", 1, &[]), kafka.topic("out", 2, &[]));
+    let client = kafka.client("exactly-once");
+    let group = client.group(&group_name(&rows));
+    let mut member = Obedient::new(group.join(other(), [rows.clone()]));
+    serve(&mut [&mut member], holds(&[1]));
+    let committed = || group.fetch_committed([at(&rows, 0)]).expect("fetched")[&at(&rows, 0)].clone();
+    let id = format!("{rows}-0");
+
+    let mut outbox = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
+    let progress = |next| Progress { next: Offset(next), replay_from: Offset(0) };
+    outbox.commit(&at(&rows, 0), progress(1), &member.fence).expect("an offset alone");
+    assert_eq!(committed(), Committed::Ours(progress(1)));
+    let mut records = ["a", "b", "c"].iter().zip([0, 1, 0]).map(|(value, to)| out_record(&out, to, *value));
+    outbox.publish(&mut records).expect("acknowledged");
+    assert_eq!(committed_values(&client, &out), [""; 0], "not yet");
+    outbox.commit(&at(&rows, 0), progress(3), &member.fence).expect("committed");
+    assert_eq!(committed(), Committed::Ours(progress(3)));
+    wait_for_values(&client, &out, &["a", "c", "b"]);
+
+    // A record that the topic does not take harms no other of its transaction.
+    outbox.publish(&mut [out_record(&out, 0, "d")].into_iter()).expect("acknowledged");
+    let large = outbox.publish(&mut [out_record(&out, 0, vec![7; 1_100_000])].into_iter());
+    assert!(matches!(large, Err(TransportError::TooLarge(_))), "{large:?}");
+    outbox.hint(out_record(&out, 0, "e"));
+    outbox.commit(&at(&rows, 0), progress(4), &member.fence).expect("committed");
+    wait_for_values(&client, &out, &["a", "c", "d", "e", "b"]);
+
+    // Whoever dies in the middle has written nothing.
+    outbox.publish(&mut [out_record(&out, 0, "lost"), out_record(&out, 1, "lost")].into_iter()).expect("acknowledged");
+    drop(outbox);
+    let mut outbox = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
+    assert_eq!(committed(), Committed::Ours(progress(4)));
+    outbox.publish(&mut [out_record(&out, 1, "f")].into_iter()).expect("acknowledged");
+    outbox.commit(&at(&rows, 0), progress(5), &member.fence).expect("committed");
+    wait_for_values(&client, &out, &["a", "c", "d", "e", "b", "f"]);
+}
+
+#[test]
+fn a_former_owner_of_a_transactional_id_is_fenced_at_its_next_write() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let (rows, out) = (kafka.topic("rows", 1, &[]), kafka.topic("out", 1, &[]));
+    let client = kafka.client("zombie");
+    let group = client.group(&group_name(&rows));
+    let mut member = Obedient::new(group.join(other(), [rows.clone()]));
+    serve(&mut [&mut member], holds(&[1]));
+    let id = format!("{rows}-0");
+    let progress = Progress { next: Offset(1), replay_from: Offset(0) };
+    let mut former = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
+    former.publish(&mut [out_record(&out, 0, "of the former")].into_iter()).expect("acknowledged");
+    let mut present = TransactionalOutbox::begin(&client, &group, &id).expect("taken over");
+    let refused = former.publish(&mut [out_record(&out, 0, "of a zombie")].into_iter());
+    assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
+    let refused = former.commit(&at(&rows, 0), progress, &member.fence);
+    assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
+    present.publish(&mut [out_record(&out, 0, "of the present")].into_iter()).expect("acknowledged");
+    // A commit of somebody who is no member any more is refused with all that belongs to it.
+    let stranger = Fence { member: "nobody".into(), epoch: 1 };
+    let refused = present.commit(&at(&rows, 0), progress, &stranger);
+    assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
+    let refused = present.publish(&mut [out_record(&out, 0, "after a refusal")].into_iter());
+    assert!(matches!(refused, Err(TransportError::Unavailable(_))), "{refused:?}");
+    let mut last = TransactionalOutbox::begin(&client, &group, &id).expect("taken over");
+    last.publish(&mut [out_record(&out, 0, "of the last")].into_iter()).expect("acknowledged");
+    last.commit(&at(&rows, 0), progress, &member.fence).expect("committed");
+    wait_for_values(&client, &out, &["of the last"]);
+}
+
 #[test]
 fn transactions_are_read_in_both_isolations() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 1, &[]);
-    let client = kafka.client("plain");
+    let client = connect(KafkaConfig { isolation: Isolation::ReadUncommitted, ..kafka.config("plain") });
     send(&client, &topic, &["plain 0"]);
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         let mut transactions = Transactions::begin(kafka, at(&topic, 0)).await;
@@ -576,9 +674,31 @@ fn an_offset_below_the_log_is_out_of_range_and_names_the_setting() {
             other => panic!("{other:?}"),
         }
         match Reading::from(&client, at(&topic, 0), 9).next() {
-            Err(TransportError::OutOfRange { hint, .. }) => assert!(hint.contains("made anew"), "{hint}"),
+            Err(TransportError::Truncated { read_to: Offset(9), end: Offset(3), .. }) => (),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+#[test]
+fn a_topic_that_was_made_anew_is_another_log_however_far_it_goes() {
+    let Some(kafka) = Kafka::shared() else { return };
+    for isolation in [Isolation::ReadUncommitted, Isolation::ReadCommitted] {
+        let topic = kafka.topic("rows", 1, &[]);
+        let client = connect(KafkaConfig { isolation, ..kafka.config("recreated") });
+        send(&client, &topic, &["a", "b", "c"]);
+        let mut reading = Reading::from(&client, at(&topic, 0), 0);
+        let read = reading.until(3);
+        kafka::recreate_topic(kafka, &topic);
+        send(&kafka.client("other"), &topic, &["of", "the", "new", "topic", "all of them"]);
+        match reading.next() {
+            Err(TransportError::AnotherLog(why)) => assert!(why.contains("made anew"), "{why}"),
+            other => panic!("{isolation:?}: {other:?}"),
+        }
+        let from = ReadFrom { next: read.next, log: read.log, leader_epoch: read.leader_epoch };
+        let resumed = Reading::resume(&client, at(&topic, 0), from).next();
+        assert!(read.log.is_some() && matches!(resumed, Err(TransportError::AnotherLog(_))), "{resumed:?}");
+        assert_eq!(Reading::from(&client, at(&topic, 0), 0).until(5).records.len(), 5);
     }
 }
 
@@ -718,8 +838,11 @@ on_the_in_process_broker! {
     a_producer_goes_on_after_a_flush_and_numbers_every_partition_by_itself,
     rows_come_in_order_from_anywhere_in_the_log_whatever_the_codec,
     a_null_header_is_delivered_by_the_wire_reader,
+    outputs_and_offset_of_a_transaction_count_together_or_not_at_all,
+    a_former_owner_of_a_transactional_id_is_fenced_at_its_next_write,
     transactions_are_read_in_both_isolations,
     an_offset_below_the_log_is_out_of_range_and_names_the_setting,
+    a_topic_that_was_made_anew_is_another_log_however_far_it_goes,
     records_deleted_while_they_wait_to_be_read_are_lost_and_the_rest_is_read,
     a_full_buffer_stops_its_partition_and_no_other,
     a_frozen_broker_is_waited_for,

@@ -48,7 +48,7 @@ const SERVED: [(ApiKey, i16, i16); 30] = [
     (ApiKey::ConsumerGroupDescribe, 0, 1),
 ];
 
-/// Features as brokers finalise them: 2 of the first are the transactions of KIP-890, 1 of the second the groups of KIP-848.
+/// Features as brokers support them: 2 of the first are the transactions of KIP-890, 1 of the second the groups of KIP-848.
 const FEATURES: [(&str, i16); 2] = [("transaction.version", 2), ("group.version", 1)];
 
 /// What goes back.
@@ -115,7 +115,7 @@ pub(super) async fn answer(shared: &Shared, mut frame: Frame, fault: Option<Faul
             return Err(FrameError::Malformed(frame.api, frame.version, "not served".into()));
         }
         // A client that is newer than we are asks again in the oldest version.
-        let response = versions(0).with_error_code(ResponseError::UnsupportedVersion.code());
+        let response = versions(shared, 0).with_error_code(ResponseError::UnsupportedVersion.code());
         return Ok(Answer { frame: Some(write(&frame, 0, &response)?), throttle });
     }
     let header = frame.header()?;
@@ -127,7 +127,7 @@ pub(super) async fn answer(shared: &Shared, mut frame: Frame, fault: Option<Faul
 async fn dispatch(shared: &Shared, call: &mut Call) -> Result<Option<Bytes>, FrameError> {
     let version = call.version();
     match call.frame.api {
-        ApiKey::ApiVersions => call.serve(|_: ApiVersionsRequest| versions(version)),
+        ApiKey::ApiVersions => call.serve(|_: ApiVersionsRequest| versions(shared, version)),
         ApiKey::Produce => {
             let request = call.read()?;
             match produce::produce(shared, call, request) {
@@ -181,7 +181,7 @@ async fn dispatch(shared: &Shared, call: &mut Call) -> Result<Option<Bytes>, Fra
     }
 }
 
-fn versions(version: i16) -> ApiVersionsResponse {
+fn versions(shared: &Shared, version: i16) -> ApiVersionsResponse {
     let served = |(api, min, max): &(ApiKey, i16, i16)| {
         ApiVersion::default().with_api_key(*api as i16).with_min_version(*min).with_max_version(*max)
     };
@@ -193,10 +193,11 @@ fn versions(version: i16) -> ApiVersionsResponse {
         SupportedFeatureKey::default().with_name(text(name)).with_min_version(1).with_max_version(max)
     });
     let finalized = FEATURES.map(|(name, level)| {
+        let level = if name == "transaction.version" { shared.config.transaction_version } else { level };
         FinalizedFeatureKey::default().with_name(text(name)).with_min_version_level(1).with_max_version_level(level)
     });
     response
         .with_supported_features(supported.to_vec())
         .with_finalized_features_epoch(1)
-        .with_finalized_features(finalized.to_vec())
+        .with_finalized_features(finalized.into_iter().filter(|feature| feature.max_version_level > 0).collect())
 }

@@ -18,6 +18,7 @@ pub mod partitioner;
 pub mod producer;
 pub mod read_committed;
 pub mod topic_reader;
+mod transaction;
 pub mod wire;
 
 use std::sync::Arc;

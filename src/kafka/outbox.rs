@@ -1,12 +1,15 @@
-//! Outputs and progress, at least once: records are acknowledged by the brokers before the offset is committed.
+//! Outputs and progress of one task, at least once or exactly once.
+
+use std::sync::Arc;
 
 use super::KafkaClient;
 use super::group::Group;
 use super::producer::{Producer, ProducerConfig};
+use super::transaction::Transaction;
 use crate::record::TopicPartition;
 use crate::transport::{Fence, OutRecord, Outbox, Progress, TransportError};
 
-/// The outbox of one task.
+/// At least once: records are acknowledged by the brokers before the offset is committed.
 pub struct KafkaOutbox {
     producer: Producer,
     group: Group,
@@ -38,9 +41,10 @@ impl Outbox for KafkaOutbox {
         }
         self.producer.flush()
     }
-    /// One is on its way at a time, by the producer of everything else: so it cannot come after the end of its upload.
+    /// One is on its way at a time, by the producer of everything else: so it cannot come after the end of its upload. A process that was
+    /// stopped meanwhile sends none: its successor may have ended the upload.
     fn hint(&mut self, record: OutRecord) {
-        if !self.producer.is_idle() {
+        if !self.producer.is_idle() || !self.group.is_vouched_for() {
             return;
         }
         self.settle_hint();
@@ -51,5 +55,51 @@ impl Outbox for KafkaOutbox {
     }
     fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
         self.group.commit(partition, progress, fence)
+    }
+}
+
+/// Exactly once, for whoever reads committed records: what is published and the offset are one transaction a commit. A new outbox under the
+/// same transactional id fences the former one.
+pub struct TransactionalOutbox {
+    transaction: Arc<Transaction>,
+    producer: Producer,
+    group: Group,
+    client: KafkaClient,
+    /// Goes with what is published next.
+    hint: Option<OutRecord>,
+}
+
+impl TransactionalOutbox {
+    /// Takes the transactional id `id` over and settles what its former holder left open: offsets are read after this. Blocks.
+    pub fn begin(client: &KafkaClient, group: &Group, id: &str) -> Result<TransactionalOutbox, TransportError> {
+        let transaction = Arc::new(Transaction::new(client.cluster.clone(), id.to_owned()));
+        client.block_on(transaction.begin())?;
+        let producer = client.producer_in(ProducerConfig::default(), Some(transaction.clone()));
+        Ok(TransactionalOutbox { transaction, producer, group: group.clone(), client: client.clone(), hint: None })
+    }
+}
+
+impl Outbox for TransactionalOutbox {
+    fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError> {
+        self.transaction.identity()?;
+        for record in self.hint.take().into_iter().chain(records) {
+            self.producer.send_record(&record)?;
+        }
+        self.producer.flush()
+    }
+    /// Opens no transaction: it is written before what is published next, or with the commit.
+    fn hint(&mut self, record: OutRecord) {
+        self.hint = Some(record);
+    }
+    /// A commit of nothing but the offset needs no transaction: the member epoch fences it.
+    fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
+        if self.hint.is_some() {
+            self.publish(&mut std::iter::empty())?;
+        }
+        self.transaction.identity()?;
+        if !self.transaction.is_open() {
+            return self.group.commit(partition, progress, fence);
+        }
+        Ok(self.client.block_on(self.transaction.commit(&self.group, partition, progress, fence))?)
     }
 }

@@ -3,13 +3,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProducerId, TopicName};
+use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProducerId, TopicName, TransactionalId};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::producer::{Deliveries, now_ms};
+use super::transaction::Transaction;
 use super::wire::backoff::Backoff;
 use super::wire::batch_builder::{EncodedBatch, ProducerStamp};
 use super::wire::cluster::{Cluster, Lane, text};
@@ -22,6 +24,10 @@ use crate::record::TopicPartition;
 const IN_FLIGHT_MAX: usize = 5;
 /// The last version that names topics.
 const PRODUCE_VERSION_MAX: i16 = 12;
+/// Before a transaction is written to again whose predecessor's marker is still on its way.
+const MARKER_WAIT: Duration = Duration::from_millis(2);
+/// The last version before writing adds a partition to a transaction by itself (KIP-890).
+const EXPLICIT_VERSION_MAX: i16 = 11;
 /// How long the broker may wait for its replicas, in request timeouts; we wait one more.
 const REPLICATION_PATIENCE: u32 = 2;
 
@@ -45,6 +51,8 @@ pub(super) struct PartitionWriter {
     /// Number of the next record.
     sequence: i32,
     deliveries: Arc<Deliveries>,
+    /// What batches are part of; the identity is its then.
+    transaction: Option<Arc<Transaction>>,
 }
 
 impl PartitionWriter {
@@ -53,6 +61,7 @@ impl PartitionWriter {
         partition: TopicPartition,
         queue: UnboundedReceiver<Queued>,
         deliveries: Arc<Deliveries>,
+        transaction: Option<Arc<Transaction>>,
     ) -> PartitionWriter {
         let unacknowledged = VecDeque::new();
         PartitionWriter {
@@ -64,6 +73,7 @@ impl PartitionWriter {
             is_known: false,
             sequence: 0,
             deliveries,
+            transaction,
         }
     }
 
@@ -71,7 +81,7 @@ impl PartitionWriter {
         while let Some(queued) = self.queue.recv().await {
             self.accept(queued);
             if let Err(error) = self.deliver().await {
-                // What may have been written under these numbers is unknown: begin anew.
+                // What may have been written under these numbers is unknown: begin anew. A transaction knows what was acknowledged.
                 self.identity = None;
                 self.deliveries.fail(error);
                 self.unacknowledged.clear();
@@ -84,6 +94,9 @@ impl PartitionWriter {
     async fn deliver(&mut self) -> Result<(), KafkaError> {
         let config = &self.cluster.config;
         let mut backoff = Backoff::new("produce", config.retry_deadline.min(config.delivery_timeout));
+        if self.transaction.is_some() {
+            backoff = backoff.starting_at(MARKER_WAIT);
+        }
         loop {
             let before = self.deliveries.records();
             let Err(error) = self.attempt().await else { return Ok(()) };
@@ -97,7 +110,7 @@ impl PartitionWriter {
                     | Code::UNKNOWN_PRODUCER_ID
                     | Code::INVALID_PRODUCER_EPOCH
                     | Code::INVALID_PRODUCER_ID_MAPPING,
-                ) if self.identity.take().is_some() => {
+                ) if self.transaction.is_none() && self.identity.take().is_some() => {
                     tracing::warn!(partition = %self.partition, %error, "the broker forgot this producer; batches in flight may be written twice");
                     let leaderless = KafkaError::Leaderless(self.partition.clone());
                     backoff.wait(leaderless).await?;
@@ -110,7 +123,7 @@ impl PartitionWriter {
     /// Sends everything that is not acknowledged, in order, over one connection, and what is queued meanwhile. After an error the answers on
     /// their way are not waited for: the same bytes go out again, and the broker knows them by their numbers.
     async fn attempt(&mut self) -> Result<(), KafkaError> {
-        if self.identity.is_none() {
+        if self.identity.is_none() && self.transaction.is_none() {
             self.identify().await?;
         }
         let (leader, _) = self.cluster.leader(&self.partition, Lane::Produce).await?;
@@ -143,10 +156,22 @@ impl PartitionWriter {
 
     /// Takes a batch into the order: its numbers are fixed before it is sent for the first time.
     fn accept(&mut self, mut queued: Queued) {
+        if let Some(transaction) = self.transaction.clone() {
+            queued.batch.make_transactional();
+            self.follow(&transaction);
+        }
         if let Some(identity) = self.identity {
             self.stamp(identity, &mut queued.batch);
         }
         self.unacknowledged.push_back(queued);
+    }
+    /// Every transaction may have another identity. What this one has written to the partition is numbered on, by whatever writer.
+    fn follow(&mut self, transaction: &Transaction) {
+        let identity = transaction.identity().ok();
+        if self.identity != identity {
+            (self.identity, self.is_known) = (identity, false);
+            self.sequence = transaction.sequence(&self.partition);
+        }
     }
     fn stamp(&mut self, (id, epoch): (i64, i16), batch: &mut EncodedBatch) {
         batch.stamp(ProducerStamp { id, epoch, sequence: self.sequence });
@@ -173,6 +198,9 @@ impl PartitionWriter {
     }
 
     async fn send(&self, leader: &Connection, index: usize) -> Result<Pending<ProduceRequest>, KafkaError> {
+        if let Some(transaction) = &self.transaction {
+            transaction.add(&self.partition).await?; // each time: the one before may have ended meanwhile
+        }
         let batch = self.unacknowledged.get(index).map(|queued| queued.batch.bytes().clone());
         let data = PartitionProduceData::default().with_index(self.partition.partition).with_records(batch);
         let topic = TopicProduceData::default()
@@ -180,10 +208,13 @@ impl PartitionWriter {
             .with_partition_data(vec![data]);
         let patience = self.cluster.config.request_timeout * REPLICATION_PATIENCE;
         let request = ProduceRequest::default()
+            .with_transactional_id(self.transaction.as_ref().map(|of| TransactionalId(text(of.id()))))
             .with_acks(-1)
             .with_timeout_ms(i32::try_from(patience.as_millis()).unwrap_or(i32::MAX))
             .with_topic_data(vec![topic]);
-        leader.start(&request, PRODUCE_VERSION_MAX, patience + self.cluster.config.request_timeout).await
+        let is_explicit = self.transaction.as_ref().is_some_and(|transaction| !transaction.is_implicit());
+        let version_max = if is_explicit { EXPLICIT_VERSION_MAX } else { PRODUCE_VERSION_MAX };
+        leader.start(&request, version_max, patience + self.cluster.config.request_timeout).await
     }
 
     /// Takes the answer to the first batch in flight.
@@ -206,12 +237,16 @@ impl PartitionWriter {
                 return Err(KafkaError::Clock { topic: self.partition.topic.to_string(), time_ms: now_ms() });
             }
             code => {
-                let resource = Resource::topic(&self.partition.topic);
+                let resource = Resource::topic(&self.partition.topic)
+                    .and_transaction(self.transaction.as_ref().map_or("", |transaction| transaction.id()));
                 leader.check::<ProduceRequest>(code.0, answered.error_message.as_ref(), resource)?;
             }
         }
         self.is_known = true;
         if let Some(Queued { batch, permit }) = self.unacknowledged.pop_front() {
+            if let Some(transaction) = &self.transaction {
+                transaction.acknowledge(&self.partition, batch.count);
+            }
             self.deliveries.acknowledge(batch.count as u64, batch.bytes().len() as u64);
             drop(permit);
         }

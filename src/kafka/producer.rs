@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::admin::{describe_topic, find_topic};
 use super::partition_writer::{PartitionWriter, Queued};
 use super::partitioner::partition_for_key;
+use super::transaction::Transaction;
 use super::wire::batch_builder::BatchBuilder;
 use super::wire::compression::Compression;
 use super::{KafkaClient, KafkaError};
@@ -67,6 +68,8 @@ pub struct Producer {
     config: ProducerConfig,
     topics: HashMap<Arc<str>, TopicLanes>,
     deliveries: Arc<Deliveries>,
+    /// What everything is written in.
+    transaction: Option<Arc<Transaction>>,
 }
 
 /// What goes to one topic: a lane for each partition that was written to.
@@ -86,13 +89,18 @@ struct Lane {
 impl KafkaClient {
     /// A producer; connects with its first record.
     pub fn producer(&self, config: ProducerConfig) -> Producer {
+        self.producer_in(config, None)
+    }
+    /// A producer whose records are part of transactions; they must have begun.
+    pub(super) fn producer_in(&self, config: ProducerConfig, transaction: Option<Arc<Transaction>>) -> Producer {
         let deliveries = Deliveries {
             room: Arc::new(Semaphore::new(config.buffer_bytes as usize)),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             error: Mutex::default(),
         };
-        Producer { client: self.clone(), config, topics: HashMap::new(), deliveries: Arc::new(deliveries) }
+        let deliveries = Arc::new(deliveries);
+        Producer { client: self.clone(), config, topics: HashMap::new(), deliveries, transaction }
     }
 }
 
@@ -152,7 +160,7 @@ impl Producer {
         if partition.is_some_and(|partition| partition >= known) {
             self.look_for_more_partitions(topic)?;
         }
-        let Producer { client, config, topics, deliveries } = self;
+        let Producer { client, config, topics, deliveries, transaction } = self;
         let Some(lanes) = topics.get_mut(topic) else { return Ok(()) };
         let partition = partition.unwrap_or_else(|| {
             partition_for_key(key.unwrap_or(client.config().client_id.as_bytes()), lanes.partitions())
@@ -164,7 +172,7 @@ impl Producer {
         };
         let lane = lane.get_or_insert_with(|| {
             let at = TopicPartition { topic: topic.clone(), partition };
-            Lane::open(client, at, lanes.batch_bytes, deliveries.clone())
+            Lane::open(client, at, lanes.batch_bytes, deliveries.clone(), transaction.clone())
         });
         if !lane.builder.is_empty() && lane.builder.len() + record_bytes(key, value, headers) > lanes.batch_bytes {
             lane.dispatch(topic, lanes.record_bytes_max, client, config, deliveries)?;
@@ -176,7 +184,7 @@ impl Producer {
         Ok(())
     }
     fn dispatch(&mut self) -> Result<(), KafkaError> {
-        let Producer { client, config, topics, deliveries } = self;
+        let Producer { client, config, topics, deliveries, .. } = self;
         for (topic, lanes) in topics {
             for lane in lanes.lanes.iter_mut().flatten().filter(|lane| !lane.builder.is_empty()) {
                 lane.dispatch(topic, lanes.record_bytes_max, client, config, deliveries)?;
@@ -228,9 +236,16 @@ impl TopicLanes {
 }
 
 impl Lane {
-    fn open(client: &KafkaClient, at: TopicPartition, batch_bytes: usize, deliveries: Arc<Deliveries>) -> Lane {
+    fn open(
+        client: &KafkaClient,
+        at: TopicPartition,
+        batch_bytes: usize,
+        deliveries: Arc<Deliveries>,
+        transaction: Option<Arc<Transaction>>,
+    ) -> Lane {
         let (batches, queue) = unbounded_channel();
-        client.handle.spawn(PartitionWriter::new(client.cluster.clone(), at, queue, deliveries).run());
+        let writer = PartitionWriter::new(client.cluster.clone(), at, queue, deliveries, transaction);
+        client.handle.spawn(writer.run());
         Lane { builder: BatchBuilder::new(batch_bytes), timestamp_ms: 0, batches }
     }
     /// Hands the batch to the partition's writer, once there is room.

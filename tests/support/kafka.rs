@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
-use kafka_protocol::messages::{CreatePartitionsRequest, DeleteRecordsRequest, TopicName};
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::{CreatePartitionsRequest, DeleteRecordsRequest, DeleteTopicsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use sheetstream::broker::{Broker, BrokerConfig};
 use sheetstream::kafka::admin::NewTopic;
@@ -210,6 +211,21 @@ pub fn delete_records(kafka: &Kafka, partition: &TopicPartition, below: i64) {
         let answer = leader.call(&request, 2).await.expect("answered");
         assert_eq!(answer.topics[0].partitions[0].error_code, 0);
     });
+}
+
+/// Deletes a topic of one partition and makes it anew under its name.
+pub fn recreate_topic(kafka: &Kafka, topic: &str) {
+    let name = TopicName(StrBytes::from_string(topic.to_owned()));
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        let cluster = Cluster::new(kafka.config("recreate"));
+        let request = DeleteTopicsRequest::default()
+            .with_topics(vec![DeleteTopicState::default().with_name(Some(name))])
+            .with_timeout_ms(10_000);
+        let answer = cluster.any().await.expect("connected").call(&request, 6).await.expect("answered");
+        assert_eq!(answer.responses[0].error_code, 0);
+    });
+    let topic = NewTopic { name: topic.to_owned(), partitions: 1, replication: 1, configs: Vec::new() };
+    kafka.client("recreate").create_topics(&[topic]).expect("made anew");
 }
 
 /// More partitions for a topic, as `kafka-topics --alter` adds them.

@@ -85,6 +85,10 @@ impl KafkaClient {
 }
 
 impl Group {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
     /// True once we have been in the group for long enough to know what is ours, be it nothing.
     pub fn is_settled(&self) -> bool {
         self.membership.present().joined_at.is_some_and(|at| at.elapsed() >= UNSETTLED)

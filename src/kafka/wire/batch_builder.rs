@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::batch::{CHECKED_FROM, CRC_AT, HEADER_BYTES, PREFIX_BYTES, PRODUCER_AT};
+use super::batch::{ATTRIBUTES_AT, CHECKED_FROM, CRC_AT, HEADER_BYTES, PREFIX_BYTES, PRODUCER_AT, TRANSACTIONAL};
 use super::compression::{Compression, pack_lz4};
 use crate::record::Header;
 
@@ -117,6 +117,12 @@ impl EncodedBatch {
     /// The batch itself.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+    /// Makes the batch part of a transaction; before it is stamped.
+    pub fn make_transactional(&mut self) {
+        let mut bytes = BytesMut::from(std::mem::take(&mut self.bytes));
+        bytes[ATTRIBUTES_AT + 1] |= TRANSACTIONAL as u8;
+        self.bytes = bytes.freeze();
     }
     /// Fixes who wrote the batch: every resend under the same stamp is the same bytes.
     pub fn stamp(&mut self, stamp: ProducerStamp) {
