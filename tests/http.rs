@@ -4,7 +4,7 @@
 mod http;
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use http::{connect, get, raw, request};
@@ -103,6 +103,31 @@ fn a_head_that_never_ends_is_answered_with_408() {
     let answer = http::answer(&mut stream);
     assert_eq!((answer.status, answer.problem()), (408, "timeout".into()));
     server.stop();
+}
+
+/// One client that opens as many connections as it can leaves places for others, and for those who watch.
+#[test]
+fn half_heads_of_one_address_do_not_shut_out_probes() {
+    let server = serve(HttpConfig::new(loopback()));
+    let half = |_| {
+        let mut stream = TcpStream::connect(server.address()).expect("accepted");
+        stream.write_all(b"GET /topologies HTTP/1.1\r\nhost: localhost\r\n").expect("sent");
+        stream
+    };
+    let held: Vec<TcpStream> = (0..700).map(half).collect();
+    for probe in ["/metrics", "/healthz", "/readyz"] {
+        let answer = http::get(server.address(), probe);
+        assert!(answer.header("content-type").is_some() && answer.status != 503 || probe == "/readyz", "{answer:?}");
+    }
+    let refused = http::get(server.address(), "/topologies");
+    assert_eq!((refused.status, refused.problem()), (503, "too-many-connections".into()));
+    let scraped = http::get(server.address(), "/metrics").text();
+    assert!(scraped.contains(r#"sheetstream_http_connections_refused_total{limit="address"}"#), "{scraped}");
+    drop(held);
+    let begun = std::time::Instant::now();
+    while http::get(server.address(), "/topologies").status != 200 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "places are not given back");
+    }
 }
 
 #[test]

@@ -224,7 +224,7 @@ mod tests {
                 Ok(form) => prop_assert!(form.file.bytes <= body.len() as u64),
                 Err(problem) => prop_assert!(problem.status.is_client_error(), "{:?}", problem),
             }
-            prop_assert_eq!(room.left(), BYTES_MAX);
+            prop_assert_eq!(room.taken(), 0);
         }
     }
 }

@@ -1,26 +1,30 @@
-//! Accepts connections and sets the limits that a connection has: how many, how long a head may take, how large it may be. One that breaks
-//! them costs a socket and a few kilobytes, nothing that others wait for.
+//! Accepts connections and sets the limits of each: how long a head may take, how large it may be. One that breaks them costs a socket and a
+//! few kilobytes, nothing that others wait for. How many there may be is the matter of `places`.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tower_service::Service;
 use tracing::{debug, warn};
 
-/// Connections at a time; more are closed at once.
-const CONNECTIONS_MAX: usize = 4_096;
+use super::observe::{Counted, PROBES};
+use super::places::Places;
+use super::problem::Problem;
+
+/// How often a server that stops looks whether every connection is closed.
+const CLOSED_LOOK: Duration = Duration::from_millis(20);
 /// Longest time for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head, and most headers in it; more is answered with 431.
@@ -39,9 +43,17 @@ const REQUEST_TIMEOUT: &str = concat!(
     r#""detail":"the head of the request did not arrive within 10 s"}"#
 );
 
+/// What a connection may ask for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Everything,
+    /// One probe: there is no place for more.
+    Probes,
+}
+
 /// Serves `routes` until `stopping` becomes true; returns when every connection is closed.
 pub(super) async fn serve(listener: TcpListener, routes: Router, mut stopping: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut places = Places::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -56,26 +68,37 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, mut stopping: w
                 continue;
             }
         };
-        let Ok(permit) = room.clone().try_acquire_owned() else {
-            debug!(%peer, "too many connections");
-            continue;
-        };
+        let place = places.take(peer.ip());
+        let is_probe = place.is_none();
         let (routes, stopping) = (routes.clone(), stopping.clone());
-        tokio::spawn(async move {
-            if let Err(error) = converse(stream, peer, routes, stopping).await {
+        let connection = tokio::spawn(async move {
+            let access = if place.is_some() { Access::Everything } else { Access::Probes };
+            if let Err(error) = converse(stream, peer, access, routes, stopping).await {
                 debug!(%peer, %error, "connection ended");
             }
-            drop(permit);
+            drop(place);
         });
+        if is_probe {
+            places.probes(connection.abort_handle());
+        }
     }
     drop(listener);
-    let _ = room.acquire_many(CONNECTIONS_MAX as u32).await;
+    while !places.are_free() {
+        tokio::time::sleep(CLOSED_LOOK).await;
+    }
+}
+
+/// The answer to what is no probe, on a connection that has no other place.
+fn no_place() -> axum::response::Response {
+    let detail = "too many connections are open, or too many from this address; close some, or try again in a while";
+    Problem::unavailable("too-many-connections", detail).into_response()
 }
 
 /// One connection, request after request.
 async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
+    access: Access,
     routes: Router,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
@@ -83,7 +106,9 @@ async fn converse(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        Box::pin(routes.clone().call(request))
+        let is_served = access == Access::Everything || PROBES.contains(&request.uri().path());
+        let mut routes = routes.clone();
+        Box::pin(async move { if is_served { routes.call(request).await } else { Ok(no_place()) } })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -91,7 +116,8 @@ async fn converse(
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .keep_alive(access == Access::Everything)
+        .serve_connection(TokioIo::new(Counted::new(stream)), service);
     let mut is_stopping = false;
     let outcome = loop {
         tokio::select! {
@@ -103,7 +129,7 @@ async fn converse(
         }
     };
     let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner();
+    let mut stream = parts.io.into_inner().stream;
     match outcome {
         Err(error) if error.is_timeout() => {
             if !parts.read_buf.is_empty() {

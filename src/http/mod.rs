@@ -34,8 +34,10 @@ mod form;
 mod guard;
 mod inspect;
 mod listener;
+mod observe;
 mod operations;
 mod page;
+mod places;
 pub mod problem;
 mod site;
 mod spool;
@@ -52,7 +54,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::post;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpSocket;
@@ -179,6 +181,7 @@ pub fn start(config: HttpConfig, parts: HttpParts) -> Result<HttpServer, HttpErr
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);
     let site = Arc::new(Site::new(config, parts, kafka, stopping.clone()));
+    runtime.spawn(observe::watch_spool(site.clone()));
     let serving = runtime.spawn(listener::serve(listener, router(site.clone()), stopping));
     info!(%address, "HTTP is served");
     Ok(HttpServer { address, site, stop, serving, runtime, kafka_runtime })
@@ -238,5 +241,6 @@ fn router(site: Shared) -> Router {
         .fallback(async || Problem::not_found("not-found", "there is nothing under this path"))
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED, String::new()))
         .layer(from_fn_with_state(site.clone(), guard::guard))
+        .layer(from_fn(observe::count))
         .with_state(site)
 }

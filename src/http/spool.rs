@@ -23,18 +23,18 @@ const BEGINNING_BYTES: usize = 4;
 /// Temporary files of all uploads and what they may hold together.
 pub(super) struct SpoolRoom {
     folder: PathBuf,
+    bytes_max: u64,
     left: AtomicU64,
 }
 
 impl SpoolRoom {
     pub fn new(folder: PathBuf, bytes_max: u64) -> SpoolRoom {
-        SpoolRoom { folder, left: AtomicU64::new(bytes_max) }
+        SpoolRoom { folder, bytes_max, left: AtomicU64::new(bytes_max) }
     }
 
-    /// Bytes that may still come.
-    #[cfg(test)]
-    pub fn left(&self) -> u64 {
-        self.left.load(Ordering::Relaxed)
+    /// Bytes of the uploads that lie there now.
+    pub fn taken(&self) -> u64 {
+        self.bytes_max - self.left.load(Ordering::Relaxed)
     }
 }
 
