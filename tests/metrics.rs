@@ -22,7 +22,11 @@ use sheetstream::sink::status::StatusState;
 use sheetstream::state::keys::Accounting;
 
 /// Every label there is. All have a closed list of values, or as many as there are topologies, nodes, topics, partitions and threads.
-const LABELS: [&str; 15] = [
+const LABELS: [&str; 19] = [
+    "change",
+    "limit",
+    "method",
+    "route",
     "api",
     "code",
     "condition",
@@ -230,6 +234,12 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
         let needs_more = [
             "sheetstream_oldest_open_upload_timestamp_seconds", // an upload that is open
             "sheetstream_kafka_request_errors_total",           // an error
+            "sheetstream_http_requests_total",                  // a request that is no probe
+            "sheetstream_http_request_duration_seconds",
+            "sheetstream_http_connections_refused_total", // more connections than there are places
+            "sheetstream_group_foreign_members",          // somebody else in our group
+            "sheetstream_log_changes_total",              // another log
+            "sheetstream_topology_failed",                // a topology that stopped alone
         ];
         assert!(names.contains(&*sample) || needs_more.contains(&name), "{name}");
     }

@@ -16,6 +16,8 @@ const COMMIT_SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 1
 const DELIVERY_SECONDS: &[f64] = &[0.05, 0.25, 1.0, 5.0, 30.0];
 /// Uploads take from the blink of a console producer to a day of a sensor.
 const UPLOAD_SECONDS: &[f64] = &[10.0, 60.0, 600.0, 3_600.0, 86_400.0];
+/// Answers over HTTP, until their first byte.
+const ANSWER_SECONDS: &[f64] = &[0.01, 0.1, 1.0, 5.0];
 /// Workbooks, from a page to what Excel still opens.
 const WORKBOOK_BYTES: &[f64] = &[65_536.0, 1_048_576.0, 16_777_216.0, 67_108_864.0, 268_435_456.0];
 
@@ -114,12 +116,39 @@ catalog! {
         "Tasks that wait to be started again, by why they stopped. Above zero for minutes: for disk_full make room on the state's disk, for unavailable look at the broker.";
     gauge state_disk_free() = "sheetstream_state_disk_free_bytes",
         "Free space on the state's file system. Near the reserve of 256 MiB: make room, or tasks pause until there is some.";
+    gauge state_disk_size() = "sheetstream_state_disk_size_bytes",
+        "Size of the state's file system. Compare sheetstream_state_disk_free_bytes: below a fifth and falling, enlarge it.";
 
     // Kafka
     counter kafka_requests(api) = "sheetstream_kafka_requests_total",
         "Requests sent to brokers. Compare sheetstream_kafka_request_errors_total of the same api.";
     counter kafka_request_errors(api, code) = "sheetstream_kafka_request_errors_total",
         "Requests that failed, by the broker's error code, or connection, timeout, malformed, version. Codes of authorisation: grant the right that the log names; connection or timeout for minutes: look at the broker; others pass by themselves.";
+
+    gauge group_foreign_members(topology) = "sheetstream_group_foreign_members",
+        "Members of the topology's consumer group that are not sheetstream. Above 0: the rows of the partitions they hold reach no workbook; stop that consumer, or give it a group of its own.";
+    counter log_changes(topology, change) = "sheetstream_log_changes_total",
+        "Times the input topic turned out to be another log than before: recreated (deleted and created again) or truncated (an unclean election cut its end). Growing: rows of the old log are gone; publish unfinished uploads again.";
+
+    // HTTP
+    counter http_requests(method, route, code) = "sheetstream_http_requests_total",
+        "Requests to the page and the API, by route and status; probes and metrics are not counted. Many 5xx: the answer's problem document names the cause; 503 is the broker or the room for uploads, 507 the spool's disk.";
+    histogram http_request_duration(method, route) in ANSWER_SECONDS = "sheetstream_http_request_duration_seconds",
+        "Time until an answer begins; of POST /uploads until the file is published. Slow reads: the broker is slow, or every thread publishes.";
+    counter http_received_bytes() = "sheetstream_http_received_bytes_total",
+        "Bytes that came in over HTTP. Flat while people upload: the network before us is slow.";
+    counter http_sent_bytes() = "sheetstream_http_sent_bytes_total",
+        "Bytes that went out over HTTP. Most are downloads of workbooks; far more than usual: somebody fetches everything again.";
+    gauge http_connections() = "sheetstream_http_connections",
+        "Open connections, of 4,096 at most. Near that limit: clients hold connections open; put a proxy with limits in front.";
+    counter http_connections_refused(limit) = "sheetstream_http_connections_refused_total",
+        "Connections that found no place, by the limit they met: all (4,096) or address (512 of one address). Growing: for address, one client opens too many; for all, many do. Probes have places of their own.";
+    gauge http_spool_bytes() = "sheetstream_http_spool_bytes",
+        "Bytes of uploads in temporary files, on their way to Kafka. Near four times --upload-bytes-max: new uploads are refused with 503; brokers are slow, or clients are.";
+    gauge http_spool_disk_free() = "sheetstream_http_spool_disk_free_bytes",
+        "Free space on the file system of the spool directory. Near 0: uploads are refused with 507; make room, or give --spool-dir another disk.";
+    gauge http_spool_disk_size() = "sheetstream_http_spool_disk_size_bytes",
+        "Size of the file system of the spool directory. Compare sheetstream_http_spool_disk_free_bytes: below a fifth and falling, enlarge it.";
 
     // The process
     gauge build_info(version, proj_version) = "sheetstream_build_info",
@@ -132,6 +161,8 @@ catalog! {
         "1 when met: broker (it answers), state (directory open), assignment (the group said what is ours), first_fetch (every task has read). At 0: broker, check addresses with sheetstream doctor; assignment, look at the group; first_fetch, look at the partition's leader.";
     gauge degraded(reason) = "sheetstream_degraded",
         "1 while the process lives with something missing: broker (it does not answer) or disk (the state's disk is short). Nothing is lost, and nothing goes on: mend what the reason names.";
+    gauge topology_failed(topology, reason) = "sheetstream_topology_failed",
+        "1 while a topology has stopped alone, by reason; the others of the process run. At 1: the log and /readyz name the cause; mend its topics, rights or file, and it starts again.";
     counter log_events_suppressed() = "sheetstream_log_events_suppressed_total",
         "Log lines left out because the same line had just been written many times. Growing: read the line that tells how many more there were.";
 }

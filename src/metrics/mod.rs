@@ -5,6 +5,7 @@
 //! sheets come from publishers and are never a label.
 
 mod catalog;
+mod process;
 mod scrape;
 mod task;
 
@@ -47,8 +48,7 @@ pub fn descriptions() -> Vec<Description> {
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     let registry = Registry::new();
     let own = catalog::collectors().into_iter().chain([scrape::collector()]);
-    let process = Box::new(prometheus::process_collector::ProcessCollector::for_self());
-    for collector in own.chain([process as Box<dyn prometheus::core::Collector>]) {
+    for collector in own.chain([process::collector()]) {
         registry.register(collector).expect("every metric has a name of its own");
     }
     registry

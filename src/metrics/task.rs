@@ -218,6 +218,10 @@ impl TaskMetrics {
         for reason in REBUILDS {
             catalog::rebuilds(topology, reason);
         }
+        for map in &names.maps {
+            // Rows without coordinates are usual, and alerts leave them out: a series that begins at 0 shows the first of them.
+            catalog::dead_letters(topology, map, Reason::CoordMissing.code());
+        }
         let node = |name: &str, rejects| NodeMetrics::new(topology, name, rejects);
         TaskMetrics {
             id: id.clone(),

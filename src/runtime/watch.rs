@@ -42,6 +42,7 @@ pub(super) async fn run(health: Arc<Health>, client: KafkaClient, state: Arc<Sta
         let asked = state.clone();
         // On a thread of its own: a file system may hang.
         if let Ok(Ok(space)) = tokio::task::spawn_blocking(move || asked.space()).await {
+            metrics::state_disk_size().set(space.size_bytes as f64);
             watch.disk(space.free_bytes, space.free_bytes < space.wanted_bytes);
         }
         watch.health.publish();

@@ -51,6 +51,8 @@ impl Default for StateOptions {
 pub struct Space {
     /// Bytes that are free.
     pub free_bytes: u64,
+    /// Bytes that it has in all.
+    pub size_bytes: u64,
     /// Bytes that have to stay free for commits to be taken.
     pub wanted_bytes: u64,
 }
@@ -137,7 +139,9 @@ impl StateDir {
     /// The room on its file system.
     pub fn space(&self) -> Result<Space, StateError> {
         let wanted_bytes = self.shared.options.min_free_bytes;
-        Ok(Space { free_bytes: free_bytes(&self.shared.root)?, wanted_bytes })
+        let system = rustix::fs::statvfs(&self.shared.root).map_err(std::io::Error::from)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
+        Ok(Space { free_bytes: bytes(system.f_bavail), size_bytes: bytes(system.f_blocks), wanted_bytes })
     }
 
     /// Every task that the directory has state of.

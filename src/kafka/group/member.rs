@@ -16,6 +16,7 @@ use super::super::wire::cluster::text;
 use super::super::wire::rights::Resource;
 use super::super::{Code, KafkaClient, KafkaError};
 use super::{Group, Instance, UNSETTLED, roster};
+use crate::metrics;
 use crate::record::TopicPartition;
 use crate::transport::{Fence, GroupEvent, Membership};
 
@@ -368,6 +369,7 @@ impl Actor {
             Err(error) => return tracing::debug!(group = %self.group.id, %error, "members cannot be looked at"),
         };
         let foreign = roster::foreign(&members);
+        metrics::group_foreign_members(&self.group.id).set(foreign.len() as f64);
         let before = std::mem::replace(&mut self.group.membership.present().foreign, foreign.clone());
         for member in foreign.iter().filter(|member| !before.iter().any(|known| known.member_id == member.member_id)) {
             tracing::warn!(group = %self.group.id, %member, "a member that is no sheetstream takes partitions of this group and commits to it: uploads in them are not processed; give it a group of its own");
