@@ -29,7 +29,7 @@ pub fn dashboards() -> Vec<(String, Value)> {
         })
         .collect();
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
-    assert_eq!(all.len(), 3);
+    assert_eq!(all.len(), 5);
     all
 }
 
@@ -43,11 +43,19 @@ pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
+/// Its panels, those of collapsed rows included; headings of rows are none.
+pub fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
+    list(&dashboard["panels"]).iter().flat_map(|panel| match text(&panel["type"]) {
+        "row" => list(&panel["panels"]),
+        _ => std::slice::from_ref(panel),
+    })
+}
+
 /// Queries of all panels: dashboard and panel, and the query.
 pub fn panel_queries() -> Vec<(String, String)> {
     let mut queries = Vec::new();
     for (file, dashboard) in dashboards() {
-        for panel in list(&dashboard["panels"]) {
+        for panel in panels(&dashboard) {
             for target in list(&panel["targets"]) {
                 let at = format!("{file}: {}", text(&panel["title"]));
                 queries.push((at, text(&target["expr"]).to_owned()));
@@ -72,7 +80,10 @@ pub fn variable_queries() -> Vec<(String, String, String)> {
     queries
 }
 
-/// An alert of `prometheus/rules/sheetstream.yml`.
+/// The files of `prometheus/rules` and of `prometheus/tests`.
+pub const RULES: [&str; 2] = ["sheetstream.yml", "objectives.yml"];
+
+/// An alert of `prometheus/rules`.
 #[derive(Debug, Default)]
 pub struct Alert {
     pub name: String,
@@ -81,7 +92,7 @@ pub struct Alert {
 
 /// Every alert.
 pub fn alerts() -> Vec<Alert> {
-    let rules = read("prometheus/rules/sheetstream.yml");
+    let rules = RULES.map(|file| read(&format!("prometheus/rules/{file}"))).concat();
     let alert = |text: &str| Alert { name: text.lines().next().expect("a name").to_owned(), text: text.to_owned() };
     rules.split("- alert: ").skip(1).map(alert).collect()
 }
