@@ -94,7 +94,7 @@ fn the_file_keeps_the_compose_specification() {
 #[test]
 fn every_service_is_limited_and_has_no_rights_it_does_not_need() {
     let Some(compose) = compose() else { return };
-    assert_eq!(services(&compose).len(), 6);
+    assert_eq!(services(&compose).len(), 8);
     for (name, service) in services(&compose) {
         let is_one_shot = name == "topics";
         assert_eq!(text(&service["restart"]), if is_one_shot { "no" } else { "unless-stopped" }, "{name}");
@@ -108,7 +108,8 @@ fn every_service_is_limited_and_has_no_rights_it_does_not_need() {
         assert!(has_check != is_one_shot, "{name}");
         let image = text(&service["image"]);
         let (_, tag) = image.rsplit_once(':').expect("a tag");
-        let is_pinned = tag.trim_start_matches('v').split('.').filter(|part| part.parse::<u32>().is_ok()).count() == 3;
+        let is_pinned =
+            tag.trim_start_matches('v').split(['.', '-']).filter(|part| part.parse::<u32>().is_ok()).count() == 3;
         assert!(is_pinned || service["build"] == ".", "{name}: {image}");
     }
 }
@@ -118,7 +119,7 @@ fn ports_are_on_loopback_and_do_not_collide() {
     let Some(compose) = compose() else { return };
     let published: Vec<u16> = services(&compose).values().flat_map(ports).map(|(host, _)| host).collect();
     assert_eq!(published.iter().collect::<BTreeSet<_>>().len(), published.len(), "{published:?}");
-    assert_eq!(BTreeSet::from_iter(published), BTreeSet::from([3000, 8000, 8080, 9090, 9092]));
+    assert_eq!(BTreeSet::from_iter(published), BTreeSet::from([3000, 8000, 8080, 9090, 9092, 9093, 9095]));
 }
 
 #[test]
@@ -222,6 +223,22 @@ fn prometheus_and_grafana_find_what_they_watch() {
     assert_eq!(source(flag("--storage.tsdb.path=")), Some("prometheus"));
     let config = flag("--config.file=").strip_prefix("/etc/prometheus/").expect("below the mount");
     assert!(source("/etc/prometheus") == Some("./prometheus") && path("prometheus").join(config).is_file());
+
+    let alerting = yaml("prometheus/prometheus.yml").expect("it could be read")["alerting"].take();
+    let sends_to = text(&alerting["alertmanagers"][0]["static_configs"][0]["targets"][0]).to_owned();
+    let alertmanager = &compose["services"]["alertmanager"];
+    assert_eq!(sends_to, format!("alertmanager:{}", ports(alertmanager)[0].1));
+    let config = yaml("prometheus/alertmanager.yml").expect("it could be read");
+    let webhook = text(&config["receivers"][0]["webhook_configs"][0]["url_file"]).to_owned();
+    let line = text(&alertmanager["command"][0]);
+    assert!(line.starts_with(&format!("echo \"$$SHEETSTREAM_ALERT_WEBHOOK\" >{webhook} && exec ")), "{line}");
+    assert!(line.contains("--config.file=/etc/prometheus/alertmanager.yml "), "{line}");
+    let alerts = &compose["services"]["alerts"];
+    let [(on_host, port)] = ports(alerts)[..] else { panic!("one port") };
+    let receiver = format!("${{SHEETSTREAM_ALERT_WEBHOOK:-http://alerts:{port}/}}");
+    assert_eq!(environment(alertmanager, "SHEETSTREAM_ALERT_WEBHOOK"), receiver);
+    let runbooks = format!("${{SHEETSTREAM_RUNBOOKS:-http://localhost:{on_host}/runbooks}}");
+    assert_eq!(environment(prometheus, "SHEETSTREAM_RUNBOOKS"), runbooks);
 
     let grafana = &compose["services"]["grafana"];
     let source = yaml("grafana/provisioning/datasources/prometheus.yml").expect("it could be read");

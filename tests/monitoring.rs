@@ -1,5 +1,6 @@
-//! A real Prometheus with our configuration and rules, its intervals short, scrapes a real `run`: every query of every panel and variable has
-//! an answer, and alerts fire when rows are refused, the broker is gone, an upload stalls, and the state's disk is full.
+//! A real Prometheus and a real Alertmanager with our configuration and rules, their intervals short, watch a real `run`: every query of every
+//! panel and variable has an answer, and alerts fire, and come to whoever is on call, when rows are refused, the broker is gone, an upload
+//! stalls, the state's disk is full, and the process dies once or again and again.
 //!
 //! Each alert says how long it took from its cause; `script/bench alerts` has the intervals and rules as they are shipped.
 
@@ -22,13 +23,23 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use app::App;
-use dashboards::{alerts, list, panel_queries, path, read, tool, variable_queries};
+use dashboards::{RULES, alerts, list, panel_queries, path, read, tool, variable_queries};
 use kafka::Kafka;
 use serde_json::Value;
 use small_disk::SmallDisk;
 
 /// Panels that are empty while nothing is wrong.
-const NEEDS_MORE: [&str; 2] = ["Failed requests", "Age of the oldest open upload"];
+const NEEDS_MORE: [&str; 9] = [
+    "Failed requests",
+    "Age of the oldest open upload",
+    "Firing alerts",
+    "Connections refused",
+    "Foreign members",
+    "Topologies that have stopped",
+    "Transactions",
+    "Logs that changed",
+    "Largest workbook",
+];
 /// After so long without a record an upload expires; after a tenth of it, it has stalled.
 const IDLE_SECONDS: u64 = 100;
 
@@ -60,31 +71,96 @@ fn until(what: &str, mut met: impl FnMut() -> bool) {
     }
 }
 
+/// The receiver of alerts, and the Alertmanager before it.
+struct OnCall {
+    receiver: SocketAddr,
+    alertmanager: SocketAddr,
+    _processes: [Ends; 2],
+}
+
+impl OnCall {
+    /// With its files in `folder`; `None` where there is no Alertmanager.
+    fn start(folder: &Path) -> Option<OnCall> {
+        // Debian calls it by another name.
+        let is_debian = Command::new("prometheus-alertmanager").arg("--version").output().is_ok();
+        let program = if is_debian { "prometheus-alertmanager" } else { "alertmanager" };
+        tool(program, &["--version"])?;
+        let (receiver, alertmanager) = (free_address(), free_address());
+        let mut command = Command::new("python3");
+        command.arg(path("prometheus/alerts.py")).arg(receiver.to_string()).arg(path("docs")).stdout(Stdio::null());
+        let received = Ends(command.spawn().expect("python3"));
+        let mut config = read("prometheus/alertmanager.yml");
+        config = config.replace("url_file: /tmp/webhook", &format!("url: http://{receiver}/"));
+        if !as_shipped() {
+            config = config.replace("group_wait: 15s", "group_wait: 1s").replace("group_wait: 5m", "group_wait: 1s");
+            config = config.replace("group_interval: 2m", "group_interval: 1s");
+        }
+        fs::write(folder.join("alertmanager.yml"), config).expect("written");
+        let mut command = Command::new(program);
+        command.current_dir(folder).args(["--config.file=alertmanager.yml", "--storage.path=alerts"]);
+        command.arg(format!("--web.listen-address={alertmanager}")).arg("--cluster.listen-address=");
+        let sends = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("Alertmanager");
+        let on_call = OnCall { receiver, alertmanager, _processes: [received, Ends(sends)] };
+        until("Alertmanager", || {
+            let is_up = |address| std::net::TcpStream::connect(address).is_ok();
+            is_up(receiver) && is_up(alertmanager) && http::get(alertmanager, "/-/ready").status == 200
+        });
+        Some(on_call)
+    }
+
+    /// Waits until an alert has come, and follows its link to the runbook.
+    fn until_told(&self, alert: &str) {
+        let mut runbook = String::new();
+        until(&format!("{alert} at the webhook"), || {
+            let told = http::get(self.receiver, "/").json();
+            let is_it = |told: &&Value| told["labels"]["alertname"] == alert && told["status"] == "firing";
+            let Some(told) = list(&told).iter().find(is_it) else { return false };
+            assert!(told["labels"]["runbooks"].is_null(), "{told}");
+            runbook = told["annotations"]["runbook_url"].as_str().expect("a link").to_owned();
+            true
+        });
+        let (page, anchor) = runbook.split_once('#').expect("an anchor");
+        let page = page.strip_prefix(&format!("http://{}", self.receiver)).expect("an absolute link to the documents");
+        let text = http::get(self.receiver, page).text();
+        assert!(text.contains(&format!("<b id=\"{anchor}\">## {alert}</b>")), "{runbook}");
+    }
+}
+
 /// Prometheus over one `run`.
 struct Prometheus {
     address: SocketAddr,
+    on_call: Option<OnCall>,
     _process: Ends,
 }
 
 impl Prometheus {
     /// With its files in `folder`; it scrapes what is served at `served`, and was successful.
     fn over(served: SocketAddr, folder: &Path) -> Prometheus {
-        let (mut config, mut rules) = (read("prometheus/prometheus.yml"), read("prometheus/rules/sheetstream.yml"));
-        config = config.replace("sheetstream:8080", &served.to_string());
+        let on_call = OnCall::start(folder);
+        let mut config = read("prometheus/prometheus.yml").replace("sheetstream:8080", &served.to_string());
+        let alertmanager = on_call.as_ref().map_or_else(free_address, |on_call| on_call.alertmanager);
+        config = config.replace("alertmanager:9093", &alertmanager.to_string());
         if !as_shipped() {
             config = config.replace("15s", "1s").replace("10s", "1s");
-            for time in ["1m", "2m", "5m"] {
-                rules = rules.replace(&format!("for: {time}"), "for: 1s");
-            }
         }
         fs::create_dir(folder.join("rules")).expect("a folder");
         fs::write(folder.join("prometheus.yml"), config).expect("written");
-        fs::write(folder.join("rules/sheetstream.yml"), rules).expect("written");
+        for file in RULES {
+            let mut rules = read(&format!("prometheus/rules/{file}"));
+            for time in ["1m", "2m", "5m", "10m", "15m", "30m"].iter().filter(|_| !as_shipped()) {
+                rules = rules.replace(&format!("for: {time}\n"), "for: 1s\n");
+            }
+            fs::write(folder.join("rules").join(file), rules).expect("written");
+        }
+        let documents = on_call.as_ref().map_or_else(free_address, |on_call| on_call.receiver);
         let address = free_address();
         let mut command = Command::new("prometheus");
         command.current_dir(folder).args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"]);
+        // What Prometheus 3 does without being asked.
+        command.arg("--enable-feature=expand-external-labels");
+        command.env("SHEETSTREAM_RUNBOOKS", format!("http://{documents}/runbooks"));
         command.arg(format!("--web.listen-address={address}")).stdout(Stdio::null()).stderr(Stdio::null());
-        let prometheus = Prometheus { address, _process: Ends(command.spawn().expect("prometheus")) };
+        let prometheus = Prometheus { address, on_call, _process: Ends(command.spawn().expect("prometheus")) };
         until("Prometheus", || {
             std::net::TcpStream::connect(address).is_ok() && http::get(address, "/-/ready").status == 200
         });
@@ -105,7 +181,8 @@ impl Prometheus {
     /// What it answers to a query.
     fn ask(&self, query: &str) -> Vec<Value> {
         let range = if as_shipped() { "60s" } else { "10s" };
-        let data = self.api("query", "query", &query.replace("$__rate_interval", range));
+        let query = query.replace("$__rate_interval", range).replace("$__range", "5m");
+        let data = self.api("query", "query", &query);
         list(&data["result"]).to_vec()
     }
 
@@ -125,6 +202,9 @@ impl Prometheus {
         let shipped = rule.text.split("for: ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("for");
         let (wait, scrape) = if as_shipped() { (shipped, "15s") } else { ("1s", "1s") };
         eprintln!("{alert}: fires {took:.1} s after its cause (for: {wait}, a scrape every {scrape})");
+        if let Some(on_call) = &self.on_call {
+            on_call.until_told(alert);
+        }
     }
 }
 
@@ -164,6 +244,7 @@ fn prometheus_answers_every_panel_and_alerts_fire() {
         let mut publish = sheetstream(&["publish", "--id", &format!("u{upload}"), "-t"]);
         let published = publish.arg(&topology).arg(path("examples/data/places-cp949.csv")).status().expect("publish");
         assert!(published.success());
+        assert_eq!(http::get(served, "/topologies").status, 200);
         let queries = panel_queries().into_iter().filter(|(at, _)| !NEEDS_MORE.iter().any(|panel| at.ends_with(panel)));
         queries.into_iter().all(|(_, query)| prometheus.has(&query))
     });
@@ -234,7 +315,37 @@ fn a_stalled_upload_and_a_full_disk_fire_their_alerts() {
     drop(disk);
 }
 
+#[test]
+fn a_process_that_dies_is_told_of_and_so_is_one_that_dies_again_and_again() {
+    if tool("prometheus", &["--version"]).is_none() {
+        return;
+    }
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "dies", 1);
+    let served = free_address();
+    let run = || app.run_with("state", &["--http", &served.to_string()], &[]);
+    let mut running = run();
+    let prometheus = Prometheus::over(served, app.folder.path());
+    for alert in ["SheetstreamTargetDown", "SheetstreamAbsent", "SheetstreamCrashLoop"] {
+        until("an end of what was before the first scrape", || !prometheus.is_firing(alert));
+    }
+    drop(running); // by SIGKILL
+    let dead = Instant::now();
+    prometheus.until_firing("SheetstreamTargetDown", dead);
+    prometheus.until_firing("SheetstreamAbsent", dead);
+
+    for _ in 0..3 {
+        running = run();
+        until("a scrape", || prometheus.has("up == 1"));
+        drop(running);
+        until("an end", || prometheus.has("up == 0"));
+    }
+    let last = Instant::now();
+    prometheus.until_firing("SheetstreamCrashLoop", last);
+}
+
 on_the_in_process_broker! {
+    a_process_that_dies_is_told_of_and_so_is_one_that_dies_again_and_again,
     prometheus_answers_every_panel_and_alerts_fire,
     a_stalled_upload_and_a_full_disk_fire_their_alerts,
 }
