@@ -17,6 +17,7 @@ pub use messages::{
     AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, Message, MissingRows, Names, Nearest, OpenAttempt,
     Place, Quoted,
 };
+pub use reason::{Concern, Reason, reasons_markdown};
 
 /// A position in a partition. `Offset(n)` as a bound means "everything below n".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -401,112 +402,6 @@ impl Rejection {
     pub fn in_column(mut self, column: impl Into<Arc<str>>) -> Rejection {
         self.column = Some(column.into());
         self
-    }
-}
-
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
-        /// Reason codes: what stands in `ss-reason`, in the status and on the *Errors* sheet. Stable over releases.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum Reason { $($(#[$doc])* #[serde(rename = $code)] $name,)* }
-
-        impl Reason {
-            /// Every reason, in the order of the documentation.
-            pub const ALL: &'static [Reason] = &[$(Reason::$name),*];
-            /// The code as it is written, `csv.field_count`.
-            pub fn code(self) -> &'static str {
-                match self { $(Reason::$name => $code,)* }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// A quote was opened and not closed within the record.
-    CsvUnclosedQuote = "csv.unclosed_quote",
-    /// Text behind a closing quote, or a quote inside an unquoted field.
-    CsvBadQuote = "csv.bad_quote",
-    /// More or fewer fields than the header has.
-    CsvFieldCount = "csv.field_count",
-    /// The header row again, in the middle of the data.
-    CsvRepeatedHeader = "csv.repeated_header",
-    /// Nearly every row has one field: the delimiter is another one.
-    CsvDelimiter = "csv.delimiter",
-    /// Rows came and a header did not.
-    CsvNoHeader = "csv.no_header",
-    /// Two different headers in one upload.
-    HeaderConflict = "header.conflict",
-    /// A character that XML 1.0 forbids.
-    TextControl = "text.control",
-    /// Bytes that are not UTF-8.
-    TextEncoding = "text.encoding",
-    /// A cell longer than Excel's 32,767 characters.
-    CellTooLong = "cell.too_long",
-    /// A row larger than 1 MiB.
-    RowTooBig = "row.too_big",
-    /// A value that is not a number where one is needed.
-    NumberFormat = "number.format",
-    /// NaN or infinity where a number is needed.
-    NumberNotFinite = "number.not_finite",
-    /// A value that is not a date or time.
-    DateFormat = "date.format",
-    /// A value that is not a boolean.
-    BooleanFormat = "boolean.format",
-    /// An empty coordinate.
-    CoordMissing = "coord.missing",
-    /// A point outside the area of use of its CRS, or one that cannot be transformed.
-    CoordRange = "coord.range",
-    /// A geometry that cannot be read, or is not a point.
-    GeometryFormat = "geometry.format",
-    /// A column that the topology needs is not in the header.
-    ColumnMissing = "column.missing",
-    /// More columns than Excel's 16,384.
-    SheetTooManyColumns = "sheet.too_many_columns",
-    /// More sheets than `sheets_max`.
-    SheetTooMany = "sheet.too_many",
-    /// The same row again.
-    RowDuplicate = "row.duplicate",
-    /// A row of an upload that is complete already.
-    RowLate = "row.late",
-    /// Rows that never came.
-    RowGap = "row.gap",
-    /// A record that no upload can be found for.
-    RecordNoId = "record.no_id",
-    /// A value that is not text (Avro, JSON envelope, binary).
-    RecordNotText = "record.not_text",
-    /// A record that the client cannot decode.
-    RecordMalformed = "record.malformed",
-    /// A batch whose checksum is wrong.
-    RecordCorrupt = "record.corrupt",
-    /// A marker that cannot be read.
-    MarkerFormat = "marker.format",
-    /// An end-of-file marker for an upload that is not open here.
-    EofUnknown = "eof.unknown",
-    /// A count or checksum that cannot be met.
-    UploadIncomplete = "upload.incomplete",
-    /// A CRS of its own that cannot be used.
-    UploadCrs = "upload.crs",
-    /// Two publishers wrote under one id at the same time.
-    UploadConflict = "upload.conflict",
-    /// Nothing came for longer than the idle timeout.
-    UploadExpired = "upload.expired",
-    /// The publisher gave it up.
-    UploadAborted = "upload.aborted",
-    /// An anonymous upload on a topic with several partitions.
-    UploadSplit = "upload.split",
-    /// A key per row: far too many uploads are open.
-    UploadTooMany = "upload.too_many",
-    /// Records are missing from the log inside the upload.
-    LogGap = "log.gap",
-    /// The workbook does not fit what the broker or the format allows.
-    WorkbookTooLarge = "workbook.too_large",
-    /// The workbook could not be put together: a fault of ours, not of the rows.
-    WorkbookFailed = "workbook.failed",
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
     }
 }
 

@@ -309,3 +309,64 @@ fn wrong_usage_exits_with_2_and_help_begins_with_examples() {
         assert!(examples.is_some() && examples < usage, "{help}");
     }
 }
+
+/// The page and the schema in `docs/` are what the program prints: `sheetstream schema --markdown > docs/topology.md`.
+#[test]
+fn the_documented_keys_and_reasons_are_those_of_the_program() {
+    for (arguments, page) in [
+        (&["schema"][..], include_str!("../docs/topology.schema.json")),
+        (&["schema", "--markdown"], include_str!("../docs/topology.md")),
+        (&["reasons", "--markdown"], include_str!("../docs/reasons.md")),
+    ] {
+        let printed = sheetstream(arguments);
+        assert_eq!(String::from_utf8_lossy(&printed.stdout), page, "print it into docs/ again: {arguments:?}");
+    }
+    let long = include_str!("../docs/topology.md").lines().filter(|line| line.chars().count() > 100);
+    assert_eq!(long.filter(|line| !line.contains(" = ")).count(), 0, "prose is wrapped");
+}
+
+#[test]
+fn every_example_is_checked_by_editors_too() {
+    for path in files("topology", "toml") {
+        let text = fs::read_to_string(&path).expect("an example");
+        let schema = text.lines().next().and_then(|line| line.strip_prefix("#:schema ")).expect("a schema line");
+        assert!(path.with_file_name(schema).exists(), "{schema}");
+    }
+}
+
+/// Each key of the schema is in an example or in a file of `tests/topology/`, and each example of the schema is a value that is read.
+#[test]
+fn every_key_occurs_in_a_topology_and_its_example_is_of_its_type() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../docs/topology.schema.json")).expect("a schema");
+    let paths = [files("topology", "toml"), files("tests/topology", "toml")].concat();
+    let texts: Vec<String> = paths.iter().map(|path| fs::read_to_string(path).expect("a topology")).collect();
+    let mut keys = 0;
+    each_property(&schema, &mut |key, about| {
+        let is_key = |text: &String| {
+            let mut places = text.match_indices(key);
+            places.any(|(at, _)| {
+                let before = text[..at].chars().next_back();
+                let behind = text[at + key.len()..].trim_start();
+                before.is_none_or(|c| " {[\n".contains(c)) && behind.starts_with(['=', ']'])
+            })
+        };
+        assert!(texts.iter().any(is_key), "no topology has {key}");
+        assert!(about["description"].is_string() && !about["examples"][0].is_null(), "{key}");
+        keys += 1;
+    });
+    assert!(keys > 40, "{keys}");
+}
+
+fn each_property(schema: &serde_json::Value, found: &mut impl FnMut(&str, &serde_json::Value)) {
+    match schema {
+        serde_json::Value::Object(object) => {
+            if let Some(properties) = object.get("properties").and_then(|properties| properties.as_object()) {
+                properties.iter().for_each(|(key, about)| found(key, about));
+            }
+            object.iter().filter(|(key, _)| *key != "examples").for_each(|(_, inner)| each_property(inner, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| each_property(item, found)),
+        _ => {}
+    }
+}

@@ -17,9 +17,11 @@ pub mod log;
 mod man;
 mod patience;
 mod publish;
+mod reasons;
 mod run;
 mod running;
 mod sample;
+mod schema;
 mod status;
 mod topics;
 mod topologies;
@@ -89,6 +91,8 @@ pub enum Command {
     Topics(topics::Topics),
     Validate(validate::Validate),
     Describe(describe::Describe),
+    Schema(schema::Schema),
+    Reasons(reasons::Reasons),
     Status(status::Status),
     Doctor(doctor::Doctor),
     Health(health::Health),
@@ -124,6 +128,8 @@ impl Command {
             Command::Topics(command) => command.run(global),
             Command::Validate(command) => command.run(global),
             Command::Describe(command) => command.run(global),
+            Command::Schema(command) => command.run(global),
+            Command::Reasons(command) => command.run(global),
             Command::Status(command) => command.run(global),
             Command::Doctor(command) => command.run(global),
             Command::Health(command) => command.run(global),

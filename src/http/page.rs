@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Shared;
 use super::problem::Problem;
-use crate::record::{Lang, Reason};
+use crate::record::Reason;
 use crate::sink::digest::Digest;
 
 const INDEX: &str = include_str!("page/index.html");
@@ -40,10 +40,8 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 /// What each reason code means, for people.
-async fn reasons() -> Json<BTreeMap<&'static str, BTreeMap<&'static str, &'static str>>> {
-    let languages = [("en", Lang::En), ("ko", Lang::Ko)];
-    let explain = |reason: Reason| languages.map(|(code, lang)| (code, reason.explain(lang))).into();
-    Json(Reason::ALL.iter().map(|reason| (reason.code(), explain(*reason))).collect())
+async fn reasons() -> Json<BTreeMap<&'static str, BTreeMap<&'static str, String>>> {
+    Json(Reason::ALL.iter().map(|reason| (reason.code(), reason.facts())).collect())
 }
 
 /// In Korean for whoever asks for it first, else in English; the page keeps what its reader chooses.

@@ -1,196 +1,271 @@
-//! What each reason code means and what to do about it, in the languages of workbooks and of the page. What was found in one case is said by
-//! a [`Message`](super::Message).
+//! Reason codes: what each means, whom it concerns, what to do, and the option that mends it, in the languages of workbooks and of the page.
+//! What was found in one case is said by a [`Message`](super::Message).
 
-use super::{Lang, Reason};
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+
+use super::Lang;
+
+/// What a reason is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Concern {
+    /// A row; the others of its upload are not affected.
+    Row,
+    /// A record that is no row of an upload.
+    Record,
+    /// An upload as a whole.
+    Upload,
+    /// All uploads of a partition.
+    Task,
+}
+
+/// Declares [`Reason`]: `Name = "code" for Concern, option`, then in each language what it means and what to do.
+macro_rules! reasons {
+    ($($name:ident = $code:literal for $concern:ident, $option:expr;
+        en $means:literal $remedy:literal
+        ko $means_ko:literal $remedy_ko:literal;)*) => {
+        /// A reason code, as in `ss-reason`, in the status and on the *Errors* sheet. Stable over releases.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum Reason { $(#[doc = $means] #[serde(rename = $code)] $name,)* }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name),*];
+
+            /// The code as it is written, `csv.field_count`.
+            pub fn code(self) -> &'static str {
+                match self { $(Reason::$name => $code,)* }
+            }
+            /// Whom it concerns.
+            pub fn concern(self) -> Concern {
+                match self { $(Reason::$name => Concern::$concern,)* }
+            }
+            /// The key of the topology that decides about it, if there is one.
+            pub fn option(self) -> Option<&'static str> {
+                match self { $(Reason::$name => $option,)* }
+            }
+            /// What it means, in one sentence.
+            pub fn meaning(self, lang: Lang) -> &'static str {
+                match (self, lang) { $((Reason::$name, Lang::En) => $means, (Reason::$name, Lang::Ko) => $means_ko,)* }
+            }
+            /// What to do about it, in one sentence.
+            pub fn remedy(self, lang: Lang) -> &'static str {
+                match (self, lang) { $((Reason::$name, Lang::En) => $remedy, (Reason::$name, Lang::Ko) => $remedy_ko,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    CsvUnclosedQuote = "csv.unclosed_quote" for Row, None;
+        en "A quote is opened and not closed in its row." "Close it, or double quotes that are text."
+        ko "따옴표가 열린 뒤 같은 행에서 닫히지 않았습니다." "따옴표를 닫거나, 글자로 쓰인 따옴표는 두 번 쓰세요.";
+    CsvBadQuote = "csv.bad_quote" for Row, Some("source.quotes = \"lenient\"");
+        en "A quote is where none can be." "Put the whole field in quotes and double the quotes inside."
+        ko "따옴표가 있을 수 없는 자리에 있습니다." "칸 전체를 따옴표로 감싸고 안쪽 따옴표는 두 번 쓰세요.";
+    CsvFieldCount = "csv.field_count" for Row, Some("source.field_count = \"pad\"");
+        en "The row has more or fewer fields than the header." "Look for a missing or an unquoted delimiter."
+        ko "행의 칸 수가 제목 행과 다릅니다." "빠진 구분 문자나 따옴표 없이 쓰인 구분 문자가 있는지 확인하세요.";
+    CsvRepeatedHeader = "csv.repeated_header" for Row, None;
+        en "The header is among the rows again, as in files that were joined." "Take it out."
+        ko "제목 행이 자료 사이에 다시 나옵니다." "파일을 이어 붙인 경우 중복된 제목 행을 지우세요.";
+    CsvDelimiter = "csv.delimiter" for Upload, Some("source.delimiter");
+        en "Nearly every row is one field." "Set the delimiter of the file in the topology, or publish it with `sheetstream publish`, which finds it."
+        ko "거의 모든 행이 한 칸으로 읽힙니다." "토폴로지의 구분 문자를 파일에 맞추거나, 구분 문자를 찾아 주는 `sheetstream publish`로 보내세요.";
+    CsvNoHeader = "csv.no_header" for Upload, Some("source.header");
+        en "Rows came and no header." "Send a header marker first, or declare the columns in the topology."
+        ko "행은 왔지만 제목 행이 없습니다." "제목 행 표식을 먼저 보내거나 토폴로지에 열을 선언하세요.";
+    HeaderConflict = "header.conflict" for Upload, None;
+        en "One upload has two different headers." "Begin a new attempt, and publish it under one header."
+        ko "한 업로드에 서로 다른 제목 행이 있습니다." "새로 시작하여 하나의 제목 행으로 다시 올리세요.";
+    TextControl = "text.control" for Row, Some("source.control = \"strip\"");
+        en "A workbook cannot hold a control character." "Take it out, or set control = \"strip\"."
+        ko "엑셀 파일에 넣을 수 없는 제어 문자가 있습니다." "지우거나 control = \"strip\"으로 설정하세요.";
+    TextEncoding = "text.encoding" for Row, None;
+        en "The row is not UTF-8." "Publish the file with `sheetstream publish`, which finds its charset."
+        ko "행이 UTF-8이 아닙니다." "문자 집합을 찾아 주는 `sheetstream publish`로 파일을 보내세요.";
+    CellTooLong = "cell.too_long" for Row, Some("source.long_cells = \"truncate\"");
+        en "A cell has more than Excel's 32,767 characters." "Shorten it, or set long_cells = \"truncate\"."
+        ko "셀이 Excel의 한도인 32,767자를 넘습니다." "줄이거나 long_cells = \"truncate\"로 설정하세요.";
+    RowTooBig = "row.too_big" for Row, None;
+        en "A row has more than 1 MiB, mostly because a quote is not closed." "Look at it in the file."
+        ko "행이 1MiB를 넘습니다." "대개 따옴표가 닫히지 않은 경우이니 파일에서 확인하세요.";
+    NumberFormat = "number.format" for Row, Some("source.columns");
+        en "The value is not a number." "Write it with a decimal point and without thousands separators."
+        ko "값이 숫자가 아닙니다." "소수점을 쓰고 천 단위 구분 기호는 빼세요.";
+    NumberNotFinite = "number.not_finite" for Row, None;
+        en "The value is infinite or no number at all." "Leave the cell empty, or write a number."
+        ko "값이 무한대이거나 숫자가 아닙니다(NaN)." "셀을 비우거나 숫자를 쓰세요.";
+    DateFormat = "date.format" for Row, Some("source.columns");
+        en "The value is not a date." "Write 2026-01-31, with a time 2026-01-31T09:30:00."
+        ko "값이 날짜가 아닙니다." "2026-01-31, 시각이 있으면 2026-01-31T09:30:00처럼 쓰세요.";
+    BooleanFormat = "boolean.format" for Row, Some("source.columns");
+        en "The value is neither true nor false." "Write true, false, yes, no, 1 or 0."
+        ko "참/거짓 값이 아닙니다." "true, false, yes, no, 1, 0 가운데 하나로 쓰세요.";
+    CoordMissing = "coord.missing" for Row, None;
+        en "The row has no coordinates." "Fill them in, or leave the row out."
+        ko "행에 좌표가 없습니다." "좌표를 채우거나 행을 빼세요.";
+    CoordRange = "coord.range" for Row, Some("map.reproject.from");
+        en "The point lies outside the area of its coordinate reference system." "Look for swapped columns or another system."
+        ko "점이 좌표계의 사용 범위 밖에 있습니다." "x·y 열이 바뀌었는지, 좌표계를 잘못 고르지 않았는지 확인하세요.";
+    GeometryFormat = "geometry.format" for Row, None;
+        en "The geometry cannot be read as a point." "Write WKT, hexadecimal WKB or GeoJSON."
+        ko "도형을 점으로 읽을 수 없습니다." "WKT, 16진수 WKB 또는 GeoJSON으로 쓰세요.";
+    ColumnMissing = "column.missing" for Upload, Some("map.reproject.x, aggregate.sheet");
+        en "A column that the topology needs is not in the header." "Rename the column, or name it in the topology."
+        ko "토폴로지에 필요한 열이 제목 행에 없습니다." "열 이름을 바꾸거나 토폴로지에 그 이름을 적으세요.";
+    SheetTooManyColumns = "sheet.too_many_columns" for Upload, Some("map.select");
+        en "A worksheet has 16,384 columns at most." "Publish fewer, or choose some with a select map."
+        ko "시트에는 열이 16,384개까지만 들어갑니다." "열을 줄이거나 select 맵으로 고르세요.";
+    SheetTooMany = "sheet.too_many" for Upload, Some("aggregate.sheets_max");
+        en "The rows make more sheets than sheets_max." "Name the sheets by another column, or raise it."
+        ko "시트가 sheets_max보다 많아집니다." "다른 열로 시트를 나누거나 값을 올리세요.";
+    RowDuplicate = "row.duplicate" for Row, None;
+        en "A row with this number came before." "Nothing: the first one counts."
+        ko "같은 번호의 행이 이미 왔습니다." "먼저 온 행이 쓰이므로 할 일은 없습니다.";
+    RowLate = "row.late" for Row, None;
+        en "The row came after its upload was complete." "Publish all rows again."
+        ko "업로드가 끝난 뒤에 온 행입니다." "모든 행을 다시 올리세요.";
+    RowGap = "row.gap" for Upload, Some("source.incomplete");
+        en "Rows between others never came." "Publish them, or all again."
+        ko "사이에 빠진 행이 있습니다." "빠진 행이나 전체를 다시 올리세요.";
+    RecordNoId = "record.no_id" for Record, Some("source.upload");
+        en "No upload can be found for the record." "Give it a key, or the header ss-upload."
+        ko "레코드가 어느 업로드의 것인지 알 수 없습니다." "키나 ss-upload 헤더를 붙이세요.";
+    RecordNotText = "record.not_text" for Record, None;
+        en "The value is no CSV text." "Publish rows as CSV in UTF-8."
+        ko "값이 CSV가 아닙니다." "행을 UTF-8 CSV로 보내세요.";
+    RecordMalformed = "record.malformed" for Record, None;
+        en "The record cannot be decoded." "Look for a broken producer."
+        ko "레코드를 해독할 수 없습니다." "프로듀서에 이상이 있는지 확인하세요.";
+    RecordCorrupt = "record.corrupt" for Record, None;
+        en "The checksum of a batch on the broker is wrong." "Look at the broker's disks, and publish again."
+        ko "브로커에 있는 배치의 체크섬이 틀립니다." "브로커의 디스크를 확인하고 다시 올리세요.";
+    MarkerFormat = "marker.format" for Record, None;
+        en "The marker cannot be read." "Write #EOF rows=20000, or the headers ss-type and ss-rows."
+        ko "표식을 읽을 수 없습니다." "#EOF rows=20000처럼 쓰거나 ss-type, ss-rows 헤더를 쓰세요.";
+    EofUnknown = "eof.unknown" for Record, None;
+        en "The end belongs to no upload that is open here." "Look for its rows in another partition, or publish it again if it has expired."
+        ko "이곳에 열려 있지 않은 업로드의 끝 표식입니다." "행이 다른 파티션에 있는지 확인하고, 시간 초과로 끝났다면 다시 올리세요.";
+    UploadIncomplete = "upload.incomplete" for Upload, Some("source.incomplete");
+        en "Row count or checksum of the end-of-file marker are not met." "Publish the missing rows, or all again."
+        ko "끝 표식의 행 수나 체크섬과 맞지 않습니다." "빠진 행이나 전체를 다시 올리세요.";
+    UploadCrs = "upload.crs" for Upload, None;
+        en "The upload names a coordinate reference system that cannot be used." "Choose another one, or none."
+        ko "업로드가 지정한 좌표계를 쓸 수 없습니다." "다른 좌표계를 고르거나 지정하지 마세요.";
+    UploadConflict = "upload.conflict" for Upload, None;
+        en "Two publishers use this id at once." "Give each its own, and publish again."
+        ko "두 곳에서 같은 아이디를 동시에 쓰고 있습니다." "서로 다른 아이디를 쓰고 다시 올리세요.";
+    UploadExpired = "upload.expired" for Upload, Some("source.idle_timeout");
+        en "Nothing came for the idle timeout and no end either." "Publish it again."
+        ko "제한 시간 동안 아무것도 오지 않았고 끝 표식도 없었습니다." "다시 올리세요.";
+    UploadAborted = "upload.aborted" for Upload, None;
+        en "Its publisher aborted it." "Publish it again when it is ready."
+        ko "보내는 쪽에서 업로드를 중단했습니다." "준비되면 다시 올리세요.";
+    UploadSplit = "upload.split" for Upload, Some("source.upload");
+        en "An upload without an id on several partitions may be a part only." "Give its records a key."
+        ko "파티션이 여럿인 토픽에 아이디 없이 온 업로드는 일부일 수 있습니다." "레코드에 키를 붙이세요.";
+    UploadTooMany = "upload.too_many" for Task, Some("source.upload");
+        en "Nearly every row opens an upload, as with a key per row." "Set upload on the source."
+        ko "거의 모든 행이 새 업로드를 엽니다(행마다 다른 키)." "소스의 upload를 설정하세요.";
+    LogGap = "log.gap" for Upload, None;
+        en "Records of the upload are gone from the log." "Publish it again, and keep the topic for longer."
+        ko "업로드의 레코드가 로그에서 사라졌습니다." "다시 올리고 토픽의 보존 기간을 늘리세요.";
+    WorkbookTooLarge = "workbook.too_large" for Upload, Some("sink.record_bytes_max");
+        en "The broker refuses records of this size." "Lower record_bytes_max, or raise max.message.bytes."
+        ko "브로커가 이 크기의 레코드를 받지 않습니다." "record_bytes_max를 낮추거나 max.message.bytes를 올리세요.";
+    WorkbookFailed = "workbook.failed" for Upload, None;
+        en "The workbook could not be put together, which is a fault of sheetstream." "Please report it."
+        ko "엑셀 파일를 만들지 못했습니다." "sheetstream의 결함이니 알려 주세요.";
+}
 
 impl Reason {
-    /// One sentence: what the code means and what to do about it.
-    pub fn explain(self, lang: Lang) -> &'static str {
-        let [english, korean] = self.sentences();
-        match lang {
-            Lang::En => english,
-            Lang::Ko => korean,
-        }
+    /// The reason of this code; `None` for one of a later release.
+    pub fn of_code(code: &str) -> Option<Reason> {
+        Reason::ALL.iter().copied().find(|reason| reason.code() == code)
     }
 
-    fn sentences(self) -> [&'static str; 2] {
-        match self {
-            Reason::CsvUnclosedQuote => [
-                "A quote is opened and not closed in its row: close it, or double quotes that are text.",
-                "따옴표가 열린 뒤 같은 행에서 닫히지 않았습니다. 따옴표를 닫거나, 글자로 쓰인 따옴표는 두 번 쓰세요.",
-            ],
-            Reason::CsvBadQuote => [
-                "A quote is where none can be: put the whole field in quotes and double the quotes inside.",
-                "따옴표가 있을 수 없는 자리에 있습니다. 칸 전체를 따옴표로 감싸고 안쪽 따옴표는 두 번 쓰세요.",
-            ],
-            Reason::CsvFieldCount => [
-                "The row has more or fewer fields than the header: look for a missing or an unquoted delimiter.",
-                "행의 칸 수가 제목 행과 다릅니다. 빠진 구분 문자나 따옴표 없이 쓰인 구분 문자가 있는지 확인하세요.",
-            ],
-            Reason::CsvRepeatedHeader => [
-                "The header is among the rows again, as in files that were joined: take it out.",
-                "제목 행이 자료 사이에 다시 나옵니다. 파일을 이어 붙인 경우 중복된 제목 행을 지우세요.",
-            ],
-            Reason::CsvDelimiter => [
-                "Nearly every row is one field: the file has another delimiter than the topology says.",
-                "거의 모든 행이 한 칸으로 읽힙니다. 파일의 구분 문자가 토폴로지의 설정과 다릅니다.",
-            ],
-            Reason::CsvNoHeader => [
-                "Rows came and no header: send a header marker first, or declare the columns in the topology.",
-                "행은 왔지만 제목 행이 없습니다. 제목 행 표식을 먼저 보내거나 토폴로지에 열을 선언하세요.",
-            ],
-            Reason::HeaderConflict => [
-                "One upload has two different headers: begin a new attempt, and publish it under one header.",
-                "한 업로드에 서로 다른 제목 행이 있습니다. 새로 시작하여 하나의 제목 행으로 다시 올리세요.",
-            ],
-            Reason::TextControl => [
-                "A workbook cannot hold a control character: take it out, or set control = \"strip\".",
-                "엑셀 파일에 넣을 수 없는 제어 문자가 있습니다. 지우거나 control = \"strip\"으로 설정하세요.",
-            ],
-            Reason::TextEncoding => [
-                "The row is not UTF-8: publish the file with `sheetstream publish`, which finds its charset.",
-                "행이 UTF-8이 아닙니다. 문자 집합을 찾아 주는 `sheetstream publish`로 파일을 보내세요.",
-            ],
-            Reason::CellTooLong => [
-                "A cell has more than Excel's 32,767 characters: shorten it, or set long_cells = \"truncate\".",
-                "셀이 Excel의 한도인 32,767자를 넘습니다. 줄이거나 long_cells = \"truncate\"로 설정하세요.",
-            ],
-            Reason::RowTooBig => [
-                "A row has more than 1 MiB, mostly because a quote is not closed: look at it in the file.",
-                "행이 1MiB를 넘습니다. 대개 따옴표가 닫히지 않은 경우이니 파일에서 확인하세요.",
-            ],
-            Reason::NumberFormat => [
-                "The value is not a number: write it with a decimal point and without thousands separators.",
-                "값이 숫자가 아닙니다. 소수점을 쓰고 천 단위 구분 기호는 빼세요.",
-            ],
-            Reason::NumberNotFinite => [
-                "The value is infinite or no number at all: leave the cell empty, or write a number.",
-                "값이 무한대이거나 숫자가 아닙니다(NaN). 셀을 비우거나 숫자를 쓰세요.",
-            ],
-            Reason::DateFormat => [
-                "The value is not a date: write 2026-01-31, with a time 2026-01-31T09:30:00.",
-                "값이 날짜가 아닙니다. 2026-01-31, 시각이 있으면 2026-01-31T09:30:00처럼 쓰세요.",
-            ],
-            Reason::BooleanFormat => [
-                "The value is neither true nor false: write true, false, yes, no, 1 or 0.",
-                "참/거짓 값이 아닙니다. true, false, yes, no, 1, 0 가운데 하나로 쓰세요.",
-            ],
-            Reason::CoordMissing => [
-                "The row has no coordinates: fill them in, or leave the row out.",
-                "행에 좌표가 없습니다. 좌표를 채우거나 행을 빼세요.",
-            ],
-            Reason::CoordRange => [
-                "The point lies outside the area of its coordinate reference system: look for swapped columns or another system.",
-                "점이 좌표계의 사용 범위 밖에 있습니다. x·y 열이 바뀌었는지, 좌표계를 잘못 고르지 않았는지 확인하세요.",
-            ],
-            Reason::GeometryFormat => [
-                "The geometry cannot be read as a point: write WKT, hexadecimal WKB or GeoJSON.",
-                "도형을 점으로 읽을 수 없습니다. WKT, 16진수 WKB 또는 GeoJSON으로 쓰세요.",
-            ],
-            Reason::ColumnMissing => [
-                "A column that the topology needs is not in the header: rename the column, or name it in the topology.",
-                "토폴로지에 필요한 열이 제목 행에 없습니다. 열 이름을 바꾸거나 토폴로지에 그 이름을 적으세요.",
-            ],
-            Reason::SheetTooManyColumns => [
-                "A worksheet has 16,384 columns at most: publish fewer, or choose some with a select map.",
-                "시트에는 열이 16,384개까지만 들어갑니다. 열을 줄이거나 select 맵으로 고르세요.",
-            ],
-            Reason::SheetTooMany => [
-                "The rows make more sheets than sheets_max: name the sheets by another column, or raise it.",
-                "시트가 sheets_max보다 많아집니다. 다른 열로 시트를 나누거나 값을 올리세요.",
-            ],
-            Reason::RowDuplicate => [
-                "A row with this number came before; the first one counts.",
-                "같은 번호의 행이 이미 왔습니다. 먼저 온 행이 쓰입니다.",
-            ],
-            Reason::RowLate => [
-                "The row came after its upload was complete: publish all rows again.",
-                "업로드가 끝난 뒤에 온 행입니다. 모든 행을 다시 올리세요.",
-            ],
-            Reason::RowGap => [
-                "Rows between others never came: publish them, or all again.",
-                "사이에 빠진 행이 있습니다. 빠진 행이나 전체를 다시 올리세요.",
-            ],
-            Reason::RecordNoId => [
-                "No upload can be found for the record: give it a key, or the header ss-upload.",
-                "레코드가 어느 업로드의 것인지 알 수 없습니다. 키나 ss-upload 헤더를 붙이세요.",
-            ],
-            Reason::RecordNotText => [
-                "The value is no CSV text: publish rows as CSV in UTF-8.",
-                "값이 CSV가 아닙니다. 행을 UTF-8 CSV로 보내세요.",
-            ],
-            Reason::RecordMalformed => [
-                "The record cannot be decoded: look for a broken producer.",
-                "레코드를 해독할 수 없습니다. 프로듀서에 이상이 있는지 확인하세요.",
-            ],
-            Reason::RecordCorrupt => [
-                "The checksum of a batch on the broker is wrong: look at the broker's disks, and publish again.",
-                "브로커에 있는 배치의 체크섬이 틀립니다. 브로커의 디스크를 확인하고 다시 올리세요.",
-            ],
-            Reason::MarkerFormat => [
-                "The marker cannot be read: write #EOF rows=20000, or the headers ss-type and ss-rows.",
-                "표식을 읽을 수 없습니다. #EOF rows=20000처럼 쓰거나 ss-type, ss-rows 헤더를 쓰세요.",
-            ],
-            Reason::EofUnknown => [
-                "The end belongs to no upload that is open here: its rows may be in another partition, or it has expired.",
-                "이곳에 열려 있지 않은 업로드의 끝 표식입니다. 행이 다른 파티션에 있거나 업로드가 만료되었을 수 있습니다.",
-            ],
-            Reason::UploadIncomplete => [
-                "Row count or checksum of the end-of-file marker are not met: publish the missing rows, or all again.",
-                "끝 표식의 행 수나 체크섬과 맞지 않습니다. 빠진 행이나 전체를 다시 올리세요.",
-            ],
-            Reason::UploadCrs => [
-                "The upload names a coordinate reference system that cannot be used: choose another one, or none.",
-                "업로드가 지정한 좌표계를 쓸 수 없습니다. 다른 좌표계를 고르거나 지정하지 마세요.",
-            ],
-            Reason::UploadConflict => [
-                "Two publishers use this id at once: give each its own, and publish again.",
-                "두 곳에서 같은 아이디를 동시에 쓰고 있습니다. 서로 다른 아이디를 쓰고 다시 올리세요.",
-            ],
-            Reason::UploadExpired => [
-                "Nothing came for the idle timeout and no end either: publish it again.",
-                "제한 시간 동안 아무것도 오지 않았고 끝 표식도 없었습니다. 다시 올리세요.",
-            ],
-            Reason::UploadAborted => [
-                "Its publisher aborted it: publish it again when it is ready.",
-                "보내는 쪽에서 업로드를 중단했습니다. 준비되면 다시 올리세요.",
-            ],
-            Reason::UploadSplit => [
-                "An upload without an id on several partitions may be a part only: give its records a key.",
-                "파티션이 여럿인 토픽에 아이디 없이 온 업로드는 일부일 수 있습니다. 레코드에 키를 붙이세요.",
-            ],
-            Reason::UploadTooMany => [
-                "Nearly every row opens an upload, as with a key per row: set upload on the source.",
-                "거의 모든 행이 새 업로드를 엽니다(행마다 다른 키). 소스의 upload를 설정하세요.",
-            ],
-            Reason::LogGap => [
-                "Records of the upload are gone from the log: publish it again, and keep the topic for longer.",
-                "업로드의 레코드가 로그에서 사라졌습니다. 다시 올리고 토픽의 보존 기간을 늘리세요.",
-            ],
-            Reason::WorkbookTooLarge => [
-                "The broker refuses records of this size: lower record_bytes_max, or raise max.message.bytes.",
-                "브로커가 이 크기의 레코드를 받지 않습니다. record_bytes_max를 낮추거나 max.message.bytes를 올리세요.",
-            ],
-            Reason::WorkbookFailed => [
-                "The workbook could not be put together, which is a fault of sheetstream: please report it.",
-                "엑셀 파일를 만들지 못했습니다. sheetstream의 결함이니 알려 주세요.",
-            ],
-        }
+    /// What there is to say of it, for programs: `concerns`, `option`, and the explanation in each language, `en` and `ko`.
+    pub fn facts(self) -> BTreeMap<&'static str, String> {
+        let said = [("en", Lang::En), ("ko", Lang::Ko)].map(|(code, lang)| (code, self.explain(lang)));
+        let mut facts = BTreeMap::from(said);
+        facts.insert("concerns", self.concern().to_string());
+        facts.extend(self.option().map(|option| ("option", option.to_owned())));
+        facts
+    }
+
+    /// What the code means and what to do about it.
+    pub fn explain(self, lang: Lang) -> String {
+        format!("{} {}", self.meaning(lang), self.remedy(lang))
     }
 }
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Concern::Row => "row",
+            Concern::Record => "record",
+            Concern::Upload => "upload",
+            Concern::Task => "task",
+        })
+    }
+}
+
+/// The page `docs/reasons.md`.
+pub fn reasons_markdown() -> String {
+    let mut page = REASONS_OPENING.to_owned();
+    for reason in Reason::ALL {
+        let option = reason.option().map_or_else(String::new, |option| format!("`{option}`"));
+        let [meaning, remedy] =
+            [reason.meaning(Lang::En), reason.remedy(Lang::En)].map(|text| text.replace('|', "\\|"));
+        writeln!(page, "| `{reason}` | {} | {meaning} | {remedy} | {option} |", reason.concern())
+            .expect("a String takes any text");
+    }
+    page
+}
+
+const REASONS_OPENING: &str = "# Reason codes
+
+Why a row, a record or an upload did not make it. The code is in the header `ss-reason` of a dead
+letter, in `failure.reason` of a status, in the column *Reason* of the *Errors* sheet, and in the
+metrics. Codes are stable over releases. The message beside a code says what was found in that case,
+with the values that offended.
+
+A reason that concerns a **row** leaves the other rows of its upload alone. A **record** belongs to
+no upload, or is none of its rows. An **upload** fails or is held as a whole. A **task** is a
+partition of the source topic. The last column names the key of the [topology](topology.md) that
+decides about it.
+
+This page is made of the table that the program uses (`sheetstream reasons --markdown`); the page
+and `GET /reasons` use the same table. `sheetstream reasons CODE` explains one.
+
+| Code | Concerns | Meaning | What to do | Option |
+|---|---|---|---|---|
+";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_a_sentence_in_both_languages() {
+    fn every_reason_says_in_both_languages_what_it_means_and_what_to_do() {
         let mut seen = std::collections::HashSet::new();
         for reason in Reason::ALL {
-            let [english, korean] = [Lang::En, Lang::Ko].map(|lang| reason.explain(lang));
-            assert!(english.ends_with('.') && english.is_ascii(), "{reason}");
-            assert!(korean.ends_with('.') && korean.chars().any(|c| ('가'..='힣').contains(&c)), "{reason}");
-            assert!(seen.insert(english) && seen.insert(korean), "{reason} has a sentence of its own");
+            for text in [reason.meaning(Lang::En), reason.remedy(Lang::En)] {
+                assert!(text.ends_with('.') && text.is_ascii(), "{reason}: {text}");
+            }
+            for text in [reason.meaning(Lang::Ko), reason.remedy(Lang::Ko)] {
+                assert!(text.ends_with('.') && text.chars().any(|c| ('가'..='힣').contains(&c)), "{reason}: {text}");
+            }
+            assert!(seen.insert(reason.meaning(Lang::En)) && seen.insert(reason.meaning(Lang::Ko)), "{reason}");
+            assert_eq!(Reason::of_code(reason.code()), Some(*reason));
         }
     }
 }

@@ -2,7 +2,6 @@
 //! finding, not a stop; only a file without findings becomes a topology.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::Spanned;
 
@@ -19,9 +18,6 @@ use crate::source::{HeaderFrom, SourceConfig, UploadFrom};
 
 /// Longest topic name that Kafka takes.
 const TOPIC_LENGTH_MAX: usize = 249;
-const RECORD_BYTES_MAX_DEFAULT: usize = 921_600;
-const SHEETS_MAX_DEFAULT: u32 = 2_048;
-const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(24 * 3_600);
 
 /// The topology, if all of it could be made; it counts only when `findings` is empty.
 pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<Topology> {
@@ -40,7 +36,7 @@ pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<To
             NodeKind::Source(spec) => source = compile_source(node_name, name, spec, &mut columns, findings),
             NodeKind::Map(spec) => maps.push(spec.compile(node_name, &mut columns, findings)),
             NodeKind::Aggregate(spec) => aggregate = compile_aggregate(node_name, spec, &columns, findings),
-            NodeKind::Sink(spec) => sink = Some(compile_sink(node_name, name, spec)),
+            NodeKind::Sink(spec) => sink = compile_sink(node_name, name, spec),
         }
     }
     let mut maps = maps.into_iter().collect::<Option<Vec<MapConfig>>>()?;
@@ -114,15 +110,15 @@ fn compile_source(
         topic: topic(&spec.topic, app, "rows"),
         header,
         columns: spec.columns.iter().map(|(name, kind)| (name.get_ref().clone(), *kind)).collect(),
-        upload: spec.upload.as_ref().map_or(Some(UploadFrom::Auto), |upload| compile_upload(upload, findings))?,
+        upload: compile_upload(spec.upload.as_ref()?, findings)?,
         markers: spec.markers,
-        delimiter: spec.delimiter.as_ref().map_or(Some(b','), |text| compile_delimiter(text, findings))?,
+        delimiter: compile_delimiter(spec.delimiter.as_ref()?, findings)?,
         lenient_quotes: spec.lenient_quotes,
         pad_fields: spec.pad_fields,
         strip_control: spec.strip_control,
         truncate_cells: spec.truncate_cells,
         on_error: spec.on_error,
-        idle_timeout: spec.idle_timeout.unwrap_or(IDLE_TIMEOUT_DEFAULT),
+        idle_timeout: spec.idle_timeout?,
         incomplete: spec.incomplete,
     })
 }
@@ -184,18 +180,17 @@ fn compile_aggregate(
     for name in &named {
         columns.check("sheet", std::slice::from_ref(name), findings);
     }
-    let sheets_max = spec.sheets_max.unwrap_or(SHEETS_MAX_DEFAULT);
-    Some(AggregateConfig { node, sheet, sheet_order: spec.sheet_order, sheets_max })
+    Some(AggregateConfig { node, sheet, sheet_order: spec.sheet_order, sheets_max: spec.sheets_max? })
 }
 
-fn compile_sink(node: Arc<str>, app: &str, spec: &SinkSpec) -> SinkConfig {
-    SinkConfig {
+fn compile_sink(node: Arc<str>, app: &str, spec: &SinkSpec) -> Option<SinkConfig> {
+    Some(SinkConfig {
         node,
         topic: topic(&spec.topic, app, "workbooks"),
         partitions: spec.partitions,
-        record_bytes_max: spec.record_bytes_max.unwrap_or(RECORD_BYTES_MAX_DEFAULT),
+        record_bytes_max: spec.record_bytes_max?,
         status_topic: topic(&spec.status_topic, app, "status"),
         dead_letter_topic: topic(&spec.dead_letter_topic, app, "dead-letters"),
         workbook: spec.workbook.clone(),
-    }
+    })
 }

@@ -7,12 +7,12 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::columns::{Columns, check_distinct};
+use super::keys;
 use super::problem::Findings;
 use super::reader::{Fields, Reader};
 use crate::crs::{CrsKind, CrsPair, Side};
 use crate::map::reproject::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
-use crate::page::styles::DECIMALS_MAX;
 
 const DEGREE_DECIMALS: u8 = 9;
 const METRE_DECIMALS: u8 = 6;
@@ -86,15 +86,15 @@ fn read_reproject(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Opti
         reader.wrong_type("reproject", "a table, such as { from = \"EPSG:5181\", .. }", value);
         return None;
     };
-    Some(reader.table("reproject", value.span(), table, |reader, fields| ReprojectSpec {
+    Some(reader.table(&keys::REPROJECT, value.span(), table, |reader, fields| ReprojectSpec {
         span: value.span(),
         from: fields.need_text(reader, "from"),
         to: fields.need_text(reader, "to"),
         input: read_coordinates(reader, fields),
         into: fields.need("into").and_then(|value| Some(Spanned::new(value.span(), reader.texts("into", value)?))),
-        decimals: fields.integer(reader, "decimals", 0..=DECIMALS_MAX),
-        allow_ballpark: fields.boolean(reader, "allow_ballpark", false),
-        check_area: fields.boolean(reader, "check_area", true),
+        decimals: fields.integer(reader, "decimals"),
+        allow_ballpark: fields.boolean(reader, "allow_ballpark"),
+        check_area: fields.boolean(reader, "check_area"),
     }))
 }
 
@@ -132,7 +132,7 @@ fn read_select(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<
 
 fn read_selected(reader: &mut Reader<'_>, item: &Spanned<DeValue<'_>>) -> Option<SelectedColumn> {
     if let Some(table) = item.get_ref().as_table() {
-        let (from, name) = reader.table("select", item.span(), table, |reader, fields| {
+        let (from, name) = reader.table(&keys::SELECTED, item.span(), table, |reader, fields| {
             (fields.need_text(reader, "from"), fields.need_text(reader, "as"))
         });
         return Some(SelectedColumn { from: from?, name: name? });

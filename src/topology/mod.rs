@@ -1,6 +1,7 @@
 //! What flows: a topology file, proven. Plain data; nothing here connects to anything.
 //!
-//! `reader.rs` reads TOML key by key, `spec.rs` is what the file says, `compile.rs` what it means (`maps.rs` is both for `[[map]]`); `describe.rs` tells it to people.
+//! `keys.rs` lists every key, `reader.rs` reads TOML by such a table, `spec.rs` is what the file says, `compile.rs` what it means (`maps.rs` is
+//! both for `[[map]]`); `describe.rs` describes one topology to people, `reference.rs` all that a topology can say.
 
 mod chain;
 mod columns;
@@ -8,11 +9,14 @@ mod compile;
 mod describe;
 mod hash;
 mod interpolate;
+mod keys;
 mod maps;
 mod problem;
 mod reader;
+mod reference;
 mod sheet;
 mod spec;
+mod table;
 mod words;
 
 use std::fs::File;
@@ -24,6 +28,7 @@ use toml::de::DeTable;
 
 pub use describe::{Description, Fact, NodeDescription, NodeKind};
 pub use problem::{Position, Problem, Problems};
+pub use reference::{markdown, schema};
 
 use crate::aggregate::AggregateConfig;
 use crate::map::MapConfig;

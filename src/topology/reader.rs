@@ -1,14 +1,15 @@
-//! Reads TOML tables key by key and remembers which keys were asked for, so that what is left over is unknown and has a nearest name. Unlike
-//! a serde derive it does not stop at the first thing that is wrong.
+//! Reads TOML tables by the tables of `keys.rs`, which give names, bounds and defaults. Unlike a serde derive it does not stop at the first
+//! thing that is wrong, and an unknown key has a nearest name.
 
-use std::fmt::Display;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::interpolate::{Gap, interpolate};
 use super::problem::{Findings, list, nearest};
+use super::table::{Default, Kind, Table};
 use super::words::Words;
 
 /// What all tables of a file are read with.
@@ -22,26 +23,28 @@ pub(super) struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    /// Reads a TOML table. `read` asks for its keys; what it did not ask for is unknown, what it needs and is not there is missing.
+    /// Reads a TOML table with these keys. `read` asks for each of them; a key that it needs and that is not there is missing.
     pub fn table<'t, T>(
         &mut self,
-        place: &str,
+        keys: &'static Table,
         span: Range<usize>,
         table: &'t DeTable<'t>,
         read: impl FnOnce(&mut Self, &mut Fields<'t>) -> T,
     ) -> T {
-        let mut fields = Fields { table, asked: Vec::new(), missing: Vec::new() };
+        let mut fields = Fields { table, keys, asked: Vec::new(), missing: Vec::new() };
         let value = read(self, &mut fields);
         let Fields { asked, mut missing, .. } = fields;
-        for key in table.keys().filter(|key| !asked.contains(&key.get_ref().as_ref())) {
-            let near = nearest(key.get_ref(), asked.iter().copied());
+        let known = || keys.keys.iter().map(|key| key.name);
+        debug_assert!(known().all(|key| asked.contains(&key)), "a key of {} has no reader", keys.place);
+        for key in table.keys().filter(|key| !known().any(|known| *known == *key.get_ref())) {
+            let near = nearest(key.get_ref(), known());
             missing.retain(|(key, _)| Some(*key) != near); // it stands there, misspelt
-            let known = format!("known here: {}", list(asked.iter().copied()));
-            let known = if near.is_some() { String::new() } else { known };
-            self.findings.add_nearest(key.span(), format!("unknown key \"{}\" in {place}", key.get_ref()), known, near);
+            let others = if near.is_some() { String::new() } else { format!("known here: {}", list(known())) };
+            let what = format!("unknown key \"{}\" in {}", key.get_ref(), keys.place);
+            self.findings.add_nearest(key.span(), what, others, near);
         }
         for (key, why) in missing {
-            self.findings.add(span.clone(), format!("\"{key}\" is missing in {place}"), why);
+            self.findings.add(span.clone(), format!("\"{key}\" is missing in {}", keys.place), why);
         }
         value
     }
@@ -119,6 +122,7 @@ impl Reader<'_> {
 /// The keys of one table, and which of them were asked for.
 pub(super) struct Fields<'t> {
     table: &'t DeTable<'t>,
+    keys: &'static Table,
     asked: Vec<&'static str>,
     missing: Vec<(&'static str, &'static str)>,
 }
@@ -126,60 +130,101 @@ pub(super) struct Fields<'t> {
 impl<'t> Fields<'t> {
     /// The value of a key that may be there.
     pub fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
-        self.asked.push(key);
+        self.asked.push(self.keys.key(key).name);
         self.table.get(key)
     }
     /// The value of a key that must be there.
     pub fn need(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+        debug_assert!(matches!(self.keys.key(key).default, Default::Required), "{key} has a default");
         let value = self.get(key);
         if value.is_none() {
             self.need_because(key, "");
         }
         value
     }
+    /// The text that holds without the key.
+    fn default_text(&self, key: &str) -> Option<&'static str> {
+        match self.keys.key(key).default {
+            Default::Text(text) => Some(text),
+            Default::Required | Default::Flag(_) | Default::Integer(_) | Default::Derived(_) => None,
+        }
+    }
     /// A key that was asked for, is not there and must be, and why.
     pub fn need_because(&mut self, key: &'static str, why: &'static str) {
         self.missing.push((key, why));
     }
-    /// A text that may be there.
+    /// A text that may be there, else its default.
     pub fn text(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Spanned<String>> {
-        let value = self.get(key)?;
-        reader.text(key, value)
+        match self.get(key) {
+            Some(value) => reader.text(key, value),
+            None => self.default_text(key).map(|text| Spanned::new(0..0, text.to_owned())),
+        }
     }
     /// A text that must be there.
     pub fn need_text(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Spanned<String>> {
         let value = self.need(key)?;
         reader.text(key, value)
     }
-    /// One of `words`, `default` without the key.
-    pub fn choice<T: Copy>(&mut self, reader: &mut Reader<'_>, key: &'static str, words: &Words<T>, default: T) -> T {
-        self.get(key).and_then(|value| reader.choice(key, value, words)).unwrap_or(default)
+    /// One of `words`, which are those of the key.
+    pub fn choice<T: Copy>(&mut self, reader: &mut Reader<'_>, key: &'static str, words: &Words<T>) -> T {
+        let written = self.get(key).and_then(|value| reader.choice(key, value, words));
+        let default = || words.table.iter().find(|(word, _)| Some(*word) == self.default_text(key));
+        written.or_else(|| default().map(|(_, value)| *value)).expect("the default of a choice is one of its words")
     }
-    /// `true` or `false`, `default` without the key.
-    pub fn boolean(&mut self, reader: &mut Reader<'_>, key: &'static str, default: bool) -> bool {
+    /// `true` or `false`.
+    pub fn boolean(&mut self, reader: &mut Reader<'_>, key: &'static str) -> bool {
+        let Default::Flag(default) = self.keys.key(key).default else { panic!("{key} is no flag") };
         let Some(value) = self.get(key) else { return default };
         value.get_ref().as_bool().unwrap_or_else(|| {
             reader.wrong_type(key, "true or false, without quotes", value);
             default
         })
     }
-    /// A whole number within `range` that may be there.
-    pub fn integer<T>(&mut self, reader: &mut Reader<'_>, key: &'static str, range: RangeInclusive<T>) -> Option<T>
-    where
-        T: TryFrom<i128> + PartialOrd + Display,
-    {
-        let value = self.get(key)?;
-        let limits = format!("a whole number from {} to {}", range.start(), range.end());
+    /// A whole number within the bounds of the key, else its default.
+    pub fn integer<T: TryFrom<u64>>(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
+        let Kind::Integer { min, max, .. } = self.keys.key(key).kind else { panic!("{key} is no number") };
+        let Some(value) = self.get(key) else {
+            return match self.keys.key(key).default {
+                Default::Integer(number) => T::try_from(number).ok(),
+                Default::Required | Default::Text(_) | Default::Flag(_) | Default::Derived(_) => None,
+            };
+        };
+        let limits = format!("a whole number from {min} to {max}");
         let Some(integer) = value.get_ref().as_integer() else {
             reader.wrong_type(key, &limits, value);
             return None;
         };
-        let number = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let number = number.and_then(|number| T::try_from(number).ok()).filter(|number| range.contains(number));
+        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let number = number.filter(|number| (min..=max).contains(number)).and_then(|number| T::try_from(number).ok());
         if number.is_none() {
             let what = format!("\"{key}\" cannot be {integer}");
             reader.findings.add(value.span(), what, format!("it must be {limits}"));
         }
         number
     }
+    /// A length of time: a whole number and its unit, `ms`, `s`, `m`, `h` or `d`; above zero, a year at most.
+    pub fn duration(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Duration> {
+        let text = self.text(reader, key)?;
+        let length = duration(text.get_ref());
+        if length.is_none() {
+            let why = "it is a whole number above 0 and its unit ms, s, m, h or d, such as \"24h\"; a year at most";
+            reader.findings.add(text.span(), format!("\"{}\" is not a length of time", text.get_ref()), why);
+        }
+        length
+    }
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    const LONGEST_MS: u64 = 365 * 86_400_000;
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    let length_ms = number.parse::<u64>().ok()?.checked_mul(unit_ms)?;
+    (1..=LONGEST_MS).contains(&length_ms).then(|| Duration::from_millis(length_ms))
 }

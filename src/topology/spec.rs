@@ -1,7 +1,7 @@
 //! What a topology file says, key by key: types and choices are checked here, meaning in `compile.rs`. Every name and text keeps its place in
 //! the file.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -11,10 +11,11 @@ use super::chain::NODES_MAX;
 use super::maps::MapSpec;
 use super::problem::nearest;
 use super::reader::{Fields, Reader};
-use super::words;
+use super::table::Table;
+use super::{keys, words};
 use crate::aggregate::SheetOrder;
 use crate::record::ColumnType;
-use crate::sink::{Lang, WorkbookConfig};
+use crate::sink::WorkbookConfig;
 use crate::source::{Incomplete, Markers, OnError};
 
 /// A topology file. What could not be read is `None` and has been found wrong already.
@@ -91,18 +92,20 @@ pub(super) struct SinkSpec {
 
 /// Reads a whole file.
 pub(super) fn read<'t>(reader: &mut Reader<'_>, file: &'t DeTable<'t>) -> TopologySpec {
-    reader.table("the topology", 0..0, file, |reader, fields| {
+    reader.table(&keys::TOPOLOGY, 0..0, file, |reader, fields| {
         let name = fields.need_text(reader, "name");
         let mut nodes = Vec::new();
-        let mut read = |kind, required, read: fn(&mut Reader<'_>, &mut Fields<'t>) -> NodeKind| {
-            read_nodes(reader, fields, kind, required, &mut nodes, read);
+        let mut read = |kind, keys, required, read: fn(&mut Reader<'_>, &mut Fields<'t>) -> NodeKind| {
+            read_nodes(reader, fields, (kind, keys), required, &mut nodes, read);
         };
-        read("source", Some("[[source]] tells where rows come from"), |r, f| NodeKind::Source(read_source(r, f)));
-        read("map", None, |r, f| NodeKind::Map(MapSpec::read(r, f)));
-        read("aggregate", Some("[[aggregate]] gathers rows in sheets"), |r, f| {
+        read("source", &keys::SOURCE, Some("[[source]] says where rows come from"), |r, f| {
+            NodeKind::Source(read_source(r, f))
+        });
+        read("map", &keys::MAP, None, |r, f| NodeKind::Map(MapSpec::read(r, f)));
+        read("aggregate", &keys::AGGREGATE, Some("[[aggregate]] gathers rows in sheets"), |r, f| {
             NodeKind::Aggregate(read_aggregate(r, f))
         });
-        read("sink", Some("[[sink]] tells where workbooks go"), |r, f| NodeKind::Sink(read_sink(r, f)));
+        read("sink", &keys::SINK, Some("[[sink]] says where workbooks go"), |r, f| NodeKind::Sink(read_sink(r, f)));
         nodes.sort_by_key(|node| node.span.start);
         if let Some(node) = nodes.get(NODES_MAX) {
             let what = format!("a topology of {} nodes", nodes.len());
@@ -117,7 +120,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'_>, file: &'t DeTable<'t>) -> Topolo
 fn read_nodes<'t>(
     reader: &mut Reader<'_>,
     fields: &mut Fields<'t>,
-    kind: &'static str,
+    (kind, keys): (&'static str, &'static Table),
     required: Option<&'static str>,
     nodes: &mut Vec<NodeSpec>,
     read: fn(&mut Reader<'_>, &mut Fields<'t>) -> NodeKind,
@@ -139,7 +142,7 @@ fn read_nodes<'t>(
             reader.wrong_type(kind, &format!("an array of tables; write [[{kind}]]"), item);
             continue;
         };
-        nodes.push(reader.table(&format!("[[{kind}]]"), item.span(), table, |reader, fields| NodeSpec {
+        nodes.push(reader.table(keys, item.span(), table, |reader, fields| NodeSpec {
             span: item.span(),
             name: fields.need_text(reader, "name"),
             input: fields.text(reader, "input"),
@@ -154,15 +157,15 @@ fn read_source(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SourceSpec {
         header: fields.get("header").and_then(|value| read_header(reader, value)),
         columns: fields.get("columns").map_or_else(Vec::new, |value| read_column_types(reader, value)),
         upload: fields.text(reader, "upload"),
-        markers: fields.choice(reader, "markers", &words::MARKERS, Markers::All),
+        markers: fields.choice(reader, "markers", &words::MARKERS),
         delimiter: fields.text(reader, "delimiter"),
-        lenient_quotes: fields.choice(reader, "quotes", &words::LENIENT_QUOTES, false),
-        pad_fields: fields.choice(reader, "field_count", &words::PAD_FIELDS, false),
-        strip_control: fields.choice(reader, "control", &words::STRIP_CONTROL, false),
-        truncate_cells: fields.choice(reader, "long_cells", &words::TRUNCATE_CELLS, false),
-        on_error: fields.choice(reader, "on_error", &words::ON_ERROR, OnError::Continue),
-        idle_timeout: fields.text(reader, "idle_timeout").and_then(|text| read_duration(reader, &text)),
-        incomplete: fields.choice(reader, "incomplete", &words::INCOMPLETE, Incomplete::Hold),
+        lenient_quotes: fields.choice(reader, "quotes", &words::LENIENT_QUOTES),
+        pad_fields: fields.choice(reader, "field_count", &words::PAD_FIELDS),
+        strip_control: fields.choice(reader, "control", &words::STRIP_CONTROL),
+        truncate_cells: fields.choice(reader, "long_cells", &words::TRUNCATE_CELLS),
+        on_error: fields.choice(reader, "on_error", &words::ON_ERROR),
+        idle_timeout: fields.duration(reader, "idle_timeout"),
+        incomplete: fields.choice(reader, "incomplete", &words::INCOMPLETE),
     }
 }
 
@@ -197,43 +200,19 @@ fn read_column_types(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> V
     table.iter().filter_map(read).collect()
 }
 
-/// `"24h"`: a whole number and its unit, `ms`, `s`, `m`, `h` or `d`; above zero, a year at most.
-fn read_duration(reader: &mut Reader<'_>, text: &Spanned<String>) -> Option<Duration> {
-    const LONGEST_MS: u64 = 365 * 86_400_000;
-    let written = text.get_ref();
-    let (number, unit) = written.split_at(written.find(|c: char| !c.is_ascii_digit()).unwrap_or(written.len()));
-    let unit_ms = match unit {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        "d" => Some(86_400_000),
-        _ => None,
-    };
-    let length_ms = number.parse::<u64>().ok().zip(unit_ms).and_then(|(number, unit)| number.checked_mul(unit));
-    let length_ms = length_ms.filter(|length| (1..=LONGEST_MS).contains(length));
-    if length_ms.is_none() {
-        let why = "it is a whole number above 0 and its unit ms, s, m, h or d, such as \"24h\"; a year at most";
-        reader.findings.add(text.span(), format!("\"{written}\" is not a length of time"), why);
-    }
-    length_ms.map(Duration::from_millis)
-}
-
 fn read_aggregate(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> AggregateSpec {
     AggregateSpec {
         sheet: fields.need_text(reader, "sheet"),
-        sheet_order: fields.choice(reader, "sheet_order", &words::SHEET_ORDER, SheetOrder::First),
-        sheets_max: fields.integer(reader, "sheets_max", 1..=10_000),
+        sheet_order: fields.choice(reader, "sheet_order", &words::SHEET_ORDER),
+        sheets_max: fields.integer(reader, "sheets_max"),
     }
 }
 
 fn read_sink(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SinkSpec {
-    // A larger record than 100 MiB (socket.request.max.bytes) no broker takes.
-    const RECORD_BYTES: RangeInclusive<usize> = 1_024..=104_857_600;
     SinkSpec {
         topic: fields.text(reader, "topic"),
-        partitions: fields.integer(reader, "partitions", 1..=10_000),
-        record_bytes_max: fields.integer(reader, "record_bytes_max", RECORD_BYTES),
+        partitions: fields.integer(reader, "partitions"),
+        record_bytes_max: fields.integer(reader, "record_bytes_max"),
         workbook: read_workbook(reader, fields.get("workbook")),
         status_topic: fields.text(reader, "status_topic"),
         dead_letter_topic: fields.text(reader, "dead_letter_topic"),
@@ -250,11 +229,11 @@ fn read_workbook(reader: &mut Reader<'_>, value: Option<&Spanned<DeValue<'_>>>) 
         }
         table
     });
-    reader.table("workbook", span, table.unwrap_or(&none), |reader, fields| WorkbookConfig {
-        freeze_header: fields.boolean(reader, "freeze_header", true),
-        autofilter: fields.boolean(reader, "autofilter", true),
-        cell_refs: fields.boolean(reader, "cell_refs", true),
-        about: fields.boolean(reader, "about", true),
-        lang: fields.choice(reader, "lang", &words::LANG, Lang::En),
+    reader.table(&keys::WORKBOOK, span, table.unwrap_or(&none), |reader, fields| WorkbookConfig {
+        freeze_header: fields.boolean(reader, "freeze_header"),
+        autofilter: fields.boolean(reader, "autofilter"),
+        cell_refs: fields.boolean(reader, "cell_refs"),
+        about: fields.boolean(reader, "about"),
+        lang: fields.choice(reader, "lang", &words::LANG),
     })
 }

@@ -9,6 +9,8 @@ use crate::source::{Incomplete, Markers, OnError, UploadFrom};
 pub(super) struct Words<T: 'static> {
     /// Each word and what it stands for.
     pub table: &'static [(&'static str, T)],
+    /// The words alone.
+    pub names: &'static [&'static str],
     /// The word for a value.
     pub word: fn(&T) -> &'static str,
 }
@@ -18,6 +20,7 @@ macro_rules! words {
     ($($name:ident: $type:ty = { $($word:literal = $($value:tt)::+),* $(; $unwritten:pat => $shown:literal)? };)*) => {
         $(pub(super) const $name: Words<$type> = Words {
             table: &[$(($word, $($value)::+)),*],
+            names: &[$($word),*],
             word: |value| match value { $($($value)::+ => $word,)* $($unwritten => $shown)? },
         };)*
     };

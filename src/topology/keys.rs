@@ -1,0 +1,387 @@
+//! Every key of a topology file: type, default, example, meaning. `spec.rs` reads files by these tables, `reference.rs` makes the reference
+//! and the JSON Schema of them, so that neither can say anything else.
+
+use super::chain::NODES_MAX;
+use super::table::{Default, Key, Kind, Table};
+use super::words;
+use crate::page::styles::DECIMALS_MAX;
+
+/// A key that was there from the beginning.
+const fn key(name: &'static str, kind: Kind, default: Default, example: &'static str, about: &'static str) -> Key {
+    Key { name, kind, default, example, about, since: "0.1.0" }
+}
+
+const NAME: Key = key(
+    "name",
+    Kind::Text,
+    Default::Required,
+    "\"rows\"",
+    "Name of the node in errors, metrics and `describe`. Letters, digits, dot, underscore and hyphen; each node has its own.",
+);
+const INPUT: Key =
+    key("input", Kind::Text, Default::Derived("the node before this one"), "\"rows\"", "Name of the parent node.");
+
+pub(super) static TOPOLOGY: Table = Table {
+    place: "the topology",
+    about: "The file as a whole. Nodes form a chain: one source, any number of maps, one aggregate, one sink. In every text `${VAR}` and \
+            `${VAR:-default}` are replaced by environment variables; `$${` is a plain `${`.",
+    keys: &[
+        key(
+            "name",
+            Kind::Text,
+            Default::Required,
+            "\"seoul-markets\"",
+            "Application id: consumer group, state directory, metrics label and the beginning of topic names. Letters, digits, dot, \
+                    underscore and hyphen.",
+        ),
+        key("source", Kind::Tables(&SOURCE, 1), Default::Required, "[{ name = \"rows\" }]", "Where rows come from."),
+        key(
+            "map",
+            Kind::Tables(&MAP, NODES_MAX),
+            Default::Derived("none"),
+            "[{ name = \"columns\", select = [\"name\"] }]",
+            "What happens to rows, one operator a node, in the order of the file.",
+        ),
+        key(
+            "aggregate",
+            Kind::Tables(&AGGREGATE, 1),
+            Default::Required,
+            "[{ name = \"by-city\", sheet = \"city\" }]",
+            "What gathers rows in sheets.",
+        ),
+        key(
+            "sink",
+            Kind::Tables(&SINK, 1),
+            Default::Required,
+            "[{ name = \"workbooks\" }]",
+            "Where workbooks, statuses and dead letters go.",
+        ),
+    ],
+    one_of: &[],
+};
+
+pub(super) static SOURCE: Table = Table {
+    place: "[[source]]",
+    about: "The topic of rows, and how its records are read as CSV.",
+    keys: &[
+        NAME,
+        INPUT,
+        key(
+            "topic",
+            Kind::Text,
+            Default::Derived("`<name of the topology>.rows`"),
+            "\"seoul-markets.rows\"",
+            "Topic that rows are read from.",
+        ),
+        key(
+            "header",
+            Kind::Header,
+            Default::Text("first"),
+            "[\"id\", \"name\", \"city\"]",
+            "`\"first\"`: the first row of each upload names its columns. A list: every row is data, and these are the names, so that \
+                    column names are checked before anything runs. A header marker beats both.",
+        ),
+        key(
+            "columns",
+            Kind::ColumnTypes(words::COLUMN_TYPE.names),
+            Default::Derived("`\"auto\"` for every column"),
+            "{ zip = \"text\", opened = \"date\" }",
+            "Types of columns by name. `\"auto\"` decides cell by cell: a plain number of at most 15 digits becomes a number, \
+                    everything else stays text as it is. The other types are strict: a cell that is not of the type rejects its row. An empty \
+                    cell is empty in every type.",
+        ),
+        key(
+            "upload",
+            Kind::Text,
+            Default::Text("auto"),
+            "\"header:file-name\"",
+            "Where the upload id of a record comes from. `\"auto\"`: header `ss-upload`, else the key, else the partition; \
+                    `\"key\"`: the key; `\"header:NAME\"`: that header; `\"partition\"`: each partition holds one upload after the other.",
+        ),
+        key(
+            "markers",
+            Kind::Choice(words::MARKERS.names),
+            Default::Text("all"),
+            "\"headers\"",
+            "Spellings of markers that are read. `\"all\"`: record headers and text such as `#EOF`; `\"headers\"`: record headers \
+                    only, where text that begins with `#EOF` is data.",
+        ),
+        key(
+            "delimiter",
+            Kind::Text,
+            Default::Text(","),
+            "\"|\"",
+            "Character between fields: one ASCII character, neither a quote nor a line end.",
+        ),
+        key(
+            "quotes",
+            Kind::Choice(words::LENIENT_QUOTES.names),
+            Default::Text("strict"),
+            "\"lenient\"",
+            "Quotes where RFC 4180 allows none, as in `24\" Pizza`. `\"strict\"` rejects the row, `\"lenient\"` takes them as text.",
+        ),
+        key(
+            "field_count",
+            Kind::Choice(words::PAD_FIELDS.names),
+            Default::Text("strict"),
+            "\"pad\"",
+            "Rows with another number of fields than the header. `\"strict\"` rejects them; `\"pad\"` fills a short row with empty \
+                    fields and drops surplus empty fields.",
+        ),
+        key(
+            "control",
+            Kind::Choice(words::STRIP_CONTROL.names),
+            Default::Text("reject"),
+            "\"strip\"",
+            "Control characters, which no workbook can hold. `\"reject\"` rejects the row, `\"strip\"` takes them out.",
+        ),
+        key(
+            "long_cells",
+            Kind::Choice(words::TRUNCATE_CELLS.names),
+            Default::Text("reject"),
+            "\"truncate\"",
+            "Cells above Excel's 32,767 characters. `\"reject\"` rejects the row, `\"truncate\"` cuts the cell.",
+        ),
+        key(
+            "on_error",
+            Kind::Choice(words::ON_ERROR.names),
+            Default::Text("continue"),
+            "\"fail\"",
+            "What a rejected row does. `\"continue\"`: it goes to the dead letters and to the *Errors* sheet, and the upload \
+                    continues. `\"fail\"`: its upload fails.",
+        ),
+        key(
+            "idle_timeout",
+            Kind::Duration,
+            Default::Text("24h"),
+            "\"90m\"",
+            "An upload for which no record comes for so long expires. A whole number above 0 with its unit `ms`, `s`, `m`, `h` or `d`; \
+                    365 days at most.",
+        ),
+        key(
+            "incomplete",
+            Kind::Choice(words::INCOMPLETE.names),
+            Default::Text("hold"),
+            "\"fail\"",
+            "An end-of-file marker whose row count or checksum is not met. `\"hold\"` waits for the missing rows until the idle \
+                    timeout, `\"emit\"` publishes the workbook and flags it, `\"fail\"` fails the upload.",
+        ),
+    ],
+    one_of: &[],
+};
+
+pub(super) static MAP: Table = Table {
+    place: "[[map]]",
+    about: "One operator over rows.",
+    keys: &[
+        NAME,
+        INPUT,
+        key(
+            "reproject",
+            Kind::Table(&REPROJECT),
+            Default::Derived("none"),
+            "{ from = \"EPSG:5181\", to = \"EPSG:4326\", x = \"x\", y = \"y\", into = [\"lon\", \"lat\"] }",
+            "Transforms coordinates from one coordinate reference system to another and adds two columns.",
+        ),
+        key(
+            "select",
+            Kind::Selected(&SELECTED),
+            Default::Derived("none"),
+            "[\"name\", { from = \"x\", as = \"east\" }]",
+            "Chooses, orders and renames columns; the others are left out.",
+        ),
+    ],
+    one_of: &[&["reproject"], &["select"]],
+};
+
+pub(super) static REPROJECT: Table = Table {
+    place: "reproject",
+    about: "Coordinates from one CRS to another. x is always east (longitude, easting) and y north, whatever the axis order of the \
+            authority.",
+    keys: &[
+        key(
+            "from",
+            Kind::Text,
+            Default::Required,
+            "\"EPSG:5181\"",
+            "CRS of the coordinates: `AUTHORITY:CODE`, WKT, PROJJSON or a PROJ string.",
+        ),
+        key("to", Kind::Text, Default::Required, "\"EPSG:4326\"", "CRS of the added columns."),
+        key(
+            "x",
+            Kind::Columns,
+            Default::Derived("none"),
+            "[\"x\", \"X좌표\"]",
+            "Column of the x coordinate; of a list the first name that a file has.",
+        ),
+        key(
+            "y",
+            Kind::Columns,
+            Default::Derived("none"),
+            "[\"y\", \"Y좌표\"]",
+            "Column of the y coordinate; of a list the first name that a file has.",
+        ),
+        key(
+            "geometry",
+            Kind::Columns,
+            Default::Derived("none"),
+            "\"geom\"",
+            "Column of points as WKT, EWKT, hexadecimal WKB or EWKB, or GeoJSON, in the place of `x` and `y`.",
+        ),
+        key(
+            "into",
+            Kind::TwoColumns,
+            Default::Required,
+            "[\"lon\", \"lat\"]",
+            "Names of the two columns that are added: x (east) and y (north). A name that a file has already becomes `name_2`.",
+        ),
+        key(
+            "decimals",
+            Kind::Integer { min: 0, max: DECIMALS_MAX as u64, unit: "decimals" },
+            Default::Derived("9 for degrees, 6 for metres"),
+            "7",
+            "Decimals that the added columns keep.",
+        ),
+        key(
+            "allow_ballpark",
+            Kind::Flag,
+            Default::Flag(false),
+            "true",
+            "Takes an operation that ignores an unknown datum shift, which can be hundreds of metres off.",
+        ),
+        key(
+            "check_area",
+            Kind::Flag,
+            Default::Flag(true),
+            "false",
+            "Rejects a row whose point lies outside the area of use of its own CRS, or at (0, 0).",
+        ),
+    ],
+    one_of: &[&["x", "y"], &["geometry"]],
+};
+
+pub(super) static SELECTED: Table = Table {
+    place: "select",
+    about: "A column under a new name.",
+    keys: &[
+        key("from", Kind::Text, Default::Required, "\"x\"", "Name of the column as it comes."),
+        key("as", Kind::Text, Default::Required, "\"east\"", "Name of the column from here on."),
+    ],
+    one_of: &[],
+};
+
+pub(super) static AGGREGATE: Table = Table {
+    place: "[[aggregate]]",
+    about: "Gathers the rows of an upload in the sheets of its workbook.",
+    keys: &[
+        NAME,
+        INPUT,
+        key(
+            "sheet",
+            Kind::Text,
+            Default::Required,
+            "\"{city} {kind}\"",
+            "What names the sheet of a row: a column, or a template with columns in braces. Names are made valid for Excel and kept \
+                    apart.",
+        ),
+        key(
+            "sheet_order",
+            Kind::Choice(words::SHEET_ORDER.names),
+            Default::Text("first"),
+            "\"name\"",
+            "Order of the sheets: by the first row of each, or by name.",
+        ),
+        key(
+            "sheets_max",
+            Kind::Integer { min: 1, max: 10_000, unit: "sheets" },
+            Default::Integer(2_048),
+            "500",
+            "An upload whose rows make more sheets fails as `sheet.too_many`.",
+        ),
+    ],
+    one_of: &[],
+};
+
+pub(super) static SINK: Table = Table {
+    place: "[[sink]]",
+    about: "The topics that are written, and the look of workbooks.",
+    keys: &[
+        NAME,
+        INPUT,
+        key(
+            "topic",
+            Kind::Text,
+            Default::Derived("`<name of the topology>.workbooks`"),
+            "\"seoul-markets.workbooks\"",
+            "Topic of workbooks.",
+        ),
+        key(
+            "partitions",
+            Kind::Integer { min: 1, max: 10_000, unit: "partitions" },
+            Default::Derived("the broker's `num.partitions`"),
+            "3",
+            "Partitions with which `topics create` creates the topics.",
+        ),
+        key(
+            "record_bytes_max",
+            // A larger record than 100 MiB (socket.request.max.bytes) no broker takes.
+            Kind::Integer { min: 1_024, max: 104_857_600, unit: "bytes" },
+            Default::Integer(921_600),
+            "4000000",
+            "Largest record of a workbook; a larger workbook is sent in chunks. Keep it below `max.message.bytes` of the topic.",
+        ),
+        key(
+            "workbook",
+            Kind::Table(&WORKBOOK),
+            Default::Derived("the defaults of its keys"),
+            "{ autofilter = false, lang = \"ko\" }",
+            "Look of the workbooks.",
+        ),
+        key(
+            "status_topic",
+            Kind::Text,
+            Default::Derived("`<name of the topology>.status`"),
+            "\"seoul-markets.status\"",
+            "Topic of statuses, which is also the ledger of ended uploads.",
+        ),
+        key(
+            "dead_letter_topic",
+            Kind::Text,
+            Default::Derived("`<name of the topology>.dead-letters`"),
+            "\"seoul-markets.dead-letters\"",
+            "Topic of rejected rows and records.",
+        ),
+    ],
+    one_of: &[],
+};
+
+pub(super) static WORKBOOK: Table = Table {
+    place: "workbook",
+    about: "Look of the workbooks.",
+    keys: &[
+        key("freeze_header", Kind::Flag, Default::Flag(true), "false", "The header row stays in sight."),
+        key("autofilter", Kind::Flag, Default::Flag(true), "false", "The header row has filter buttons."),
+        key(
+            "cell_refs",
+            Kind::Flag,
+            Default::Flag(true),
+            "false",
+            "Cells carry their reference (`A1`). Without it a workbook is smaller; a few readers need it.",
+        ),
+        key(
+            "about",
+            Kind::Flag,
+            Default::Flag(true),
+            "false",
+            "The sheet *About* says where the rows come from and what was done to them.",
+        ),
+        key(
+            "lang",
+            Kind::Choice(words::LANG.names),
+            Default::Text("en"),
+            "\"ko\"",
+            "Language of the sheets *About* and *Errors*: English or Korean.",
+        ),
+    ],
+    one_of: &[],
+};

@@ -1,0 +1,88 @@
+//! Tables of keys as data: what a key of a topology file takes, what holds without it, and what it does.
+
+/// A table of a topology file.
+pub(super) struct Table {
+    /// As messages and headings name it.
+    pub place: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Its keys in the order of the reference.
+    pub keys: &'static [Key],
+    /// Sets of keys of which a file has exactly one; empty if there is no such rule.
+    pub one_of: &'static [&'static [&'static str]],
+}
+
+impl Table {
+    /// The key of this name. A reader that asks for another one is a fault of ours.
+    pub fn key(&self, name: &str) -> &'static Key {
+        let found = self.keys.iter().find(|key| key.name == name);
+        found.unwrap_or_else(|| panic!("{} has no key {name} in its table", self.place))
+    }
+}
+
+/// A key of a table.
+pub(super) struct Key {
+    /// As the file spells it.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What holds without it.
+    pub default: Default,
+    /// A value in TOML.
+    pub example: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// The first release that has it.
+    pub since: &'static str,
+}
+
+/// What a key takes.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// A text.
+    Text,
+    /// A column, or a list of columns of which the first that exists is taken.
+    Columns,
+    /// Two columns.
+    TwoColumns,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// `"first"` or a list of column names.
+    Header,
+    /// A table from column names to one of these words.
+    ColumnTypes(&'static [&'static str]),
+    /// Columns to keep: names, or tables.
+    Selected(&'static Table),
+    /// `true` or `false`.
+    Flag,
+    /// A whole number within bounds, and its unit.
+    Integer {
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+        /// What it counts.
+        unit: &'static str,
+    },
+    /// A whole number and its unit of time.
+    Duration,
+    /// A table.
+    Table(&'static Table),
+    /// One or more tables `[[name]]`, at most so many.
+    Tables(&'static Table, usize),
+}
+
+/// What holds without a key.
+#[derive(Clone, Copy)]
+pub(super) enum Default {
+    /// The key must be there.
+    Required,
+    /// This text.
+    Text(&'static str),
+    /// This truth value.
+    Flag(bool),
+    /// This number.
+    Integer(u64),
+    /// What follows from other keys, in words.
+    Derived(&'static str),
+}
