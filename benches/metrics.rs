@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use sheetstream::file::reader::{CsvFile, Options};
 use sheetstream::file::upload::UploadRecords;
-use sheetstream::metrics::{self, Outcome, RowFates, TaskMetrics, TaskMoment, TaskNames};
-use sheetstream::record::{Message, Offset, Rejection, TaskId, TopicPartition};
+use sheetstream::metrics::{self, Outcome, TaskMetrics, TaskMoment, TaskNames};
+use sheetstream::record::{Accounting, Message, Offset, Rejection, TaskId, TopicPartition};
 use sheetstream::runtime::convert::convert;
 use sheetstream::topology::Topology;
 
@@ -59,9 +59,9 @@ fn scrapes() {
         task.fetch_begins(12_345, Some(1_795_648_228_000), Offset(500_000));
         task.fetch_ends();
         task.dead_letter(&Rejection::new(Message::NullIsland { crs: String::new() }));
-        task.ended(Outcome::Published, RowFates { written: 1_234_567, rejected: 1_234, ..RowFates::default() });
+        task.ended(Outcome::Published, &Accounting { written: 1_234_567, rejected: 1_234, ..Accounting::default() });
         task.delivered(std::time::Duration::from_millis(123), 1_234_567, 12_345_678, 14);
-        task.tell(TaskMoment {
+        task.report(TaskMoment {
             committed: Some(Offset(1_234_567 + n)),
             position: Offset(1_234_567 + n),
             replay_from: Offset(1_230_000),
@@ -96,8 +96,8 @@ fn counting(task: &mut TaskMetrics) {
         task.passed_on(millisecond);
         task.fetch_ends();
         task.delivered(millisecond, 1_000, 80_000, 1);
-        task.ended(Outcome::Published, RowFates::default());
-        task.tell(TaskMoment::default());
+        task.ended(Outcome::Published, &Accounting::default());
+        task.report(TaskMoment::default());
     }
     println!("counting one fetch: {:.1?}", begun.elapsed() / FETCHES);
 }

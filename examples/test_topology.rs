@@ -13,7 +13,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    use sheetstream::sink::status::StatusState;
+    use sheetstream::sink::status::UploadState;
     use sheetstream::test_driver::TopologyTestDriver;
     use sheetstream::topology::Topology;
 
@@ -34,7 +34,7 @@ mod tests {
         driver.pipe("places.csv", "#EOF rows=2");
 
         let status = driver.statuses().pop().expect("a status");
-        assert_eq!(status.state, StatusState::Published);
+        assert_eq!(status.state, UploadState::Published);
         assert_eq!((status.accounting.written, status.accounting.rejected), (1, 1));
         let letter = driver.dead_letters().pop().expect("a dead letter");
         let reason = letter.headers.iter().find(|header| &*header.name == "ss-reason").expect("it has a reason");
@@ -48,7 +48,7 @@ mod tests {
         driver.pipe("places.csv", HEADER);
         driver.pipe("places.csv", "A-1,파란 도서관,한빛시,953900.5,1952030.25,2020-03-01");
         driver.advance_wall_clock_time(Duration::from_secs(25 * 3_600));
-        assert_eq!(driver.statuses().pop().expect("a status").state, StatusState::Expired);
+        assert_eq!(driver.statuses().pop().expect("a status").state, UploadState::Expired);
         assert!(driver.workbook("places.csv").is_none());
     }
 

@@ -1,15 +1,17 @@
 //! sheetstream: CSV rows on a Kafka topic in, finished Excel workbooks out. A library of what the command `sheetstream` does.
 //!
 //! # The way of one row
+//! The way goes down and never turns back.
 //! 1. [`kafka::ingest`] fetches from the task's offset into a bounded buffer; a full buffer stops that partition and no other.
-//! 2. [`runtime::stream_thread`] hands the records to the partition's [`runtime::stream_task::StreamTask`].
-//! 3. [`source`] makes them elements, rows grouped by upload: a [`record::RowBatch`] or a [`record::Marker`]. A row that fails keeps its
+//! 2. [`runtime::stream_thread`] hands the records to the partition's [`runtime::task::StreamTask`].
+//! 3. [`source`] makes elements of them, rows grouped by upload: a [`record::RowBatch`] or a [`record::Marker`]. A row that fails keeps its
 //!    place; its fate travels with it.
 //! 4. [`map`] works on whole columns.
 //! 5. [`aggregate`] puts rows in order, counts them, and writes them to the page of their sheet.
 //! 6. [`page`] renders and compresses a page after 1,024 rows of its sheet, on whatever thread is free. A cut page never changes again.
-//! 7. The task commits: outputs acknowledged, then [`state`], then the Kafka offset.
-//! 8. When an upload is complete, [`sink`] puts its workbook together from the pages and publishes it in chunks.
+//! 7. When an upload is complete, the aggregate forwards it through its only way out, [`sink::output::Output`]: the workbook is put together
+//!    from the pages and published in chunks, then its status. The ledger remembers what became of it.
+//! 8. The task commits: outputs acknowledged, then [`state`], then the Kafka offset.
 //!
 //! # The floors
 //! Imports go down only, and never between siblings of one floor; `tests/floors.rs` checks it.

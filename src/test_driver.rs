@@ -31,10 +31,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 
 use crate::client::fetch::ChunkJoiner;
-use crate::record::{Header, Offset, Record, Rejection, TaskId, TopicPartition, UploadHash};
-use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
+use crate::record::{Header, LedgerEntry, Offset, Record, Rejection, TaskId, TopicPartition, UploadHash};
+use crate::runtime::task::{StreamTask, TaskError, TaskStart};
 use crate::sink::status::StatusRecord;
-use crate::state::keys::LedgerState;
 use crate::state::{InMemoryStore, PagePosition, StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError};
@@ -65,6 +64,8 @@ struct BrokerState {
     committed: Committed,
     /// Calls that succeed before one fails, if one shall.
     fail_after: Option<u32>,
+    /// Records of this topic are refused with this error.
+    refusal: Option<(Arc<str>, TransportError)>,
 }
 
 impl Broker {
@@ -82,11 +83,17 @@ impl Broker {
 impl Outbox for Broker {
     fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError> {
         for record in records {
-            self.call(|state| state.outputs.push(record))?;
+            self.call(|state| match &state.refusal {
+                Some((topic, error)) if *topic == record.topic => Err(error.clone()),
+                Some(_) | None => {
+                    state.outputs.push(record);
+                    Ok(())
+                }
+            })??;
         }
         Ok(())
     }
-    fn hint(&mut self, record: OutRecord) {
+    fn send_best_effort(&mut self, record: OutRecord) {
         self.0.lock().expect("see Broker::call").hints.push(record);
     }
     fn commit(&mut self, _: &TopicPartition, progress: Progress, _: &Fence) -> Result<(), TransportError> {
@@ -231,7 +238,7 @@ impl TopologyTestDriver {
             ..Fetched::default()
         };
         let task = self.task.as_mut().expect("started above");
-        task.process(fetched, self.now_ms, &mut self.broker)?;
+        task.process(fetched, self.now_ms)?;
         self.read = next;
         Ok(())
     }
@@ -239,7 +246,7 @@ impl TopologyTestDriver {
     /// Makes everything so far durable.
     pub fn commit(&mut self) -> Result<(), TaskError> {
         match &mut self.task {
-            Some(task) => task.commit(&mut self.broker),
+            Some(task) => task.commit(),
             None => Ok(()),
         }
     }
@@ -249,7 +256,7 @@ impl TopologyTestDriver {
         self.now_ms += u64::try_from(by.as_millis()).expect("a test's clock fits");
         self.start().expect("see pipe_record");
         let task = self.task.as_mut().expect("started above");
-        task.tick(self.now_ms, &mut self.broker).expect("see pipe_record");
+        task.tick(self.now_ms).expect("see pipe_record");
         self.commit().expect("see pipe_record");
     }
 
@@ -263,6 +270,11 @@ impl TopologyTestDriver {
     /// The broker fails after `calls` more records or commits, until the next crash.
     pub fn fail_broker_after(&mut self, calls: u32) {
         self.broker.0.lock().expect("see Broker::call").fail_after = Some(calls);
+    }
+
+    /// The broker refuses every record of `topic` with `error`, until it is told otherwise with `None`.
+    pub fn fail_publish_with(&mut self, topic: &str, error: Option<TransportError>) {
+        self.broker.0.lock().expect("see Broker::call").refusal = error.map(|error| (topic.into(), error));
     }
 
     /// Somebody sets the group's offset.
@@ -286,9 +298,10 @@ impl TopologyTestDriver {
             fence: Fence::default(),
         };
         let id = TaskId { topology: self.topology.name.clone(), partition: 0 };
-        let ledger: Vec<LedgerState> = self.statuses().iter().filter_map(StatusRecord::ledger).collect();
-        let store: Box<dyn StateStore> = Box::new(self.store.clone());
-        let (task, from) = StreamTask::start(id, self.topology.clone(), store, start, &mut || Ok(ledger.clone()))?;
+        let ledger: Vec<LedgerEntry> = self.statuses().iter().filter_map(StatusRecord::ledger).collect();
+        let ends: (Box<dyn StateStore>, Box<dyn Outbox>) =
+            (Box::new(self.store.clone()), Box::new(self.broker.clone()));
+        let (task, from) = StreamTask::start(id, self.topology.clone(), ends, start, &mut || Ok(ledger.clone()))?;
         self.task = Some(task);
         self.read = from;
         Ok(())

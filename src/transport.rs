@@ -138,7 +138,7 @@ pub trait Outbox: Send {
     /// that [`Outbox::commit`] ends).
     fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError>;
     /// Writes a record that may be lost, before everything that is published later. Waits for no answer and never fails.
-    fn hint(&mut self, record: OutRecord);
+    fn send_best_effort(&mut self, record: OutRecord);
     /// Records how far the task has come.
     fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError>;
 }

@@ -569,7 +569,7 @@ fn outputs_and_offset_of_a_transaction_count_together_or_not_at_all() {
     outbox.publish(&mut [out_record(&out, 0, "d")].into_iter()).expect("acknowledged");
     let large = outbox.publish(&mut [out_record(&out, 0, vec![7; 1_100_000])].into_iter());
     assert!(matches!(large, Err(TransportError::TooLarge(_))), "{large:?}");
-    outbox.hint(out_record(&out, 0, "e"));
+    outbox.send_best_effort(out_record(&out, 0, "e"));
     outbox.commit(&at(&rows, 0), progress(4), &member.fence).expect("committed");
     wait_for_values(&client, &out, &["a", "c", "d", "e", "b"]);
 

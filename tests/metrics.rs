@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use app::{App, LIMIT};
 use kafka::Kafka;
 use sheetstream::metrics::{self, Description};
-use sheetstream::sink::status::StatusState;
-use sheetstream::state::keys::Accounting;
+use sheetstream::record::Accounting;
+use sheetstream::sink::status::UploadState;
 
 /// Every label there is. All have a closed list of values, or as many as there are topologies, nodes, topics, partitions and threads.
 const LABELS: [&str; 19] = [
@@ -206,7 +206,7 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
 
     // Rows by fate are those of the statuses.
     let scraped = at_rest.0;
-    let statuses: Vec<_> = app.statuses().into_iter().filter(|status| status.state == StatusState::Published).collect();
+    let statuses: Vec<_> = app.statuses().into_iter().filter(|status| status.state == UploadState::Published).collect();
     assert_eq!(statuses.len(), 4);
     let total = |count: fn(&Accounting) -> u64| statuses.iter().map(|status| count(&status.accounting)).sum::<u64>();
     let value = |series: &str| scraped.get(series).copied().unwrap_or_else(|| panic!("no {series}")) as u64;

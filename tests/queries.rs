@@ -18,7 +18,7 @@ use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::queries::{Queries, QueryError};
 use sheetstream::runtime::streams::Streams;
 use sheetstream::sink::preview::{SheetPreview, read_workbook};
-use sheetstream::sink::status::StatusState;
+use sheetstream::sink::status::UploadState;
 use sheetstream::test_driver::TopologyTestDriver;
 use sheetstream::topology::Topology;
 
@@ -127,7 +127,7 @@ fn running_tasks_answer_from_any_thread() {
         assert!(begun.elapsed() < LIMIT, "{open:?}");
         std::thread::sleep(Duration::from_millis(20));
     };
-    assert_eq!(open[0].state, StatusState::Receiving);
+    assert_eq!(open[0].state, UploadState::Receiving);
     let preview = queries.preview(&name, "b.csv").expect("an answer").expect("it is open");
     assert_eq!((preview.status.upload.as_str(), preview.sheets.len()), ("b.csv", 3));
     assert!(queries.preview(&name, "c.csv").expect("an answer").is_none());

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use proptest::prelude::*;
 use sheetstream::record::{Header, Offset, Record};
-use sheetstream::sink::status::StatusState;
+use sheetstream::sink::status::UploadState;
 use sheetstream::test_driver::{TopologyTestDriver, header};
 use sheetstream::topology::Topology;
+use sheetstream::transport::TransportError;
 
 fn topology() -> Topology {
     let text = r#"
@@ -103,7 +104,7 @@ fn letters(driver: &TopologyTestDriver) -> BTreeSet<(String, String)> {
 fn finals(driver: &TopologyTestDriver) -> Vec<String> {
     let last = |upload: &&str| {
         let status = driver.statuses().into_iter().rfind(|s| s.upload == **upload).expect("every upload has a status");
-        assert_eq!(status.state, StatusState::Published);
+        assert_eq!(status.state, UploadState::Published);
         assert!(status.accounting.balances());
         format!("{:?} {:?}", status.accounting, status.rows_sha256)
     };
@@ -238,5 +239,38 @@ fn retention_that_overtakes_an_open_upload_fails_it_and_no_other() {
     assert!(driver.workbooks("old.csv").is_empty());
     assert_eq!(driver.workbooks("new.csv").len(), 1);
     let failed = driver.statuses().into_iter().find(|s| s.upload == "old.csv").expect("old.csv has a status");
-    assert_eq!((failed.state, failed.failure.map(|f| f.reason)), (StatusState::Failed, Some("log.gap".into())));
+    assert_eq!((failed.state, failed.failure.map(|f| f.reason)), (UploadState::Failed, Some("log.gap".into())));
+}
+
+/// A workbook that its topic refused was never sent: the same file gives it once the topic takes it, whatever happened to the state.
+#[test]
+fn no_workbook_is_remembered_that_was_never_sent() {
+    for keep_state in [true, false] {
+        let mut driver = TopologyTestDriver::new(topology());
+        let publish = |driver: &mut TopologyTestDriver| {
+            driver.pipe("a.csv", format!("{HEADER}\n{}\n{}", row(1), row(2)));
+            driver.pipe("a.csv", "#EOF rows=2");
+            driver.statuses().last().cloned().expect("an upload that ended has a status")
+        };
+        let refusal = "t.workbooks: a record of 4000123 bytes; the topic takes 1048588: raise its max.message.bytes";
+        driver.fail_publish_with("t.workbooks", Some(TransportError::TooLarge(refusal.into())));
+        for _ in 0..2 {
+            let status = publish(&mut driver);
+            let failure = status.failure.expect("a failure has a reason");
+            assert_eq!((status.state, failure.reason.as_str()), (UploadState::Failed, "workbook.too_large"));
+            assert_eq!(failure.message.matches("4000123").count(), 1, "{}", failure.message);
+            assert_eq!((status.accounting.written, status.accounting.voided, status.workbook), (0, 2, None));
+            driver.crash(keep_state);
+        }
+        assert!(driver.workbooks("a.csv").is_empty());
+        driver.fail_publish_with("t.workbooks", None);
+        let status = publish(&mut driver);
+        assert_eq!((status.state, status.failure), (UploadState::Published, None));
+        assert_eq!(status.workbook.expect("the workbook of this publication").chunks, 1);
+        assert_eq!(driver.workbooks("a.csv").len(), 1);
+        driver.crash(keep_state);
+        let status = publish(&mut driver);
+        assert_eq!((status.state, status.workbook), (UploadState::Published, None), "the same content again");
+        assert_eq!(driver.workbooks("a.csv").len(), 1);
+    }
 }

@@ -22,7 +22,7 @@ use sheetstream::kafka::producer::ProducerConfig;
 use sheetstream::record::{Offset, TopicPartition};
 use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::streams::{Streams, StreamsError};
-use sheetstream::sink::status::{StatusRecord, StatusState};
+use sheetstream::sink::status::{StatusRecord, UploadState};
 use sheetstream::topology::Topology;
 use sheetstream::transport::TransportError;
 
@@ -71,7 +71,7 @@ fn statuses(kafka: &Kafka, name: &str) -> Vec<StatusRecord> {
     statuses
 }
 
-fn wait_for(kafka: &Kafka, name: &str, upload: &str, state: StatusState) -> StatusRecord {
+fn wait_for(kafka: &Kafka, name: &str, upload: &str, state: UploadState) -> StatusRecord {
     let begun = Instant::now();
     loop {
         let all = statuses(kafka, name);
@@ -135,13 +135,13 @@ fn a_broker_that_is_away_at_the_start_and_in_the_middle_is_waited_for() {
     let running = Running::start(topology, patient(&kafka, 100), &state);
     std::thread::sleep(Duration::from_secs(2));
     kafka.boot();
-    let receiving = wait_for(&kafka, &name, "a.csv", StatusState::Receiving);
+    let receiving = wait_for(&kafka, &name, "a.csv", UploadState::Receiving);
     assert_eq!(receiving.accounting.written, 2);
     kafka.kill();
     std::thread::sleep(Duration::from_secs(4)); // several request timeouts, as minutes are several of the usual ones
     kafka.boot();
     publish(&kafka, &name, "a.csv", &["White House,museum", "#EOF rows=3"]);
-    let end = wait_for(&kafka, &name, "a.csv", StatusState::Published);
+    let end = wait_for(&kafka, &name, "a.csv", UploadState::Published);
     assert_eq!((end.accounting.written, end.accounting.balances(), end.revision), (3, true, 1));
     running.stop();
 }
@@ -155,7 +155,7 @@ fn partitions_that_are_added_while_it_runs_are_taken_up() {
     create_topics(kafka, &name, &["rows", "workbooks", "status", "dead-letters"]);
     let running = Running::start(topology, kafka.config("run"), &state);
     publish(kafka, &name, "before.csv", &["Blue House,museum", "#EOF"]);
-    wait_for(kafka, &name, "before.csv", StatusState::Published);
+    wait_for(kafka, &name, "before.csv", UploadState::Published);
     for topic in ["status", "rows"] {
         kafka::add_partitions(&kafka.bootstrap, &format!("{name}.{topic}"), 4);
     }
@@ -169,7 +169,7 @@ fn partitions_that_are_added_while_it_runs_are_taken_up() {
     }
     producer.flush().expect("acknowledged");
     let partitions: BTreeSet<i32> =
-        uploads.iter().map(|upload| wait_for(kafka, &name, upload, StatusState::Published).partition).collect();
+        uploads.iter().map(|upload| wait_for(kafka, &name, upload, UploadState::Published).partition).collect();
     assert!(partitions.len() > 1, "all of them lie in one partition");
     running.stop();
 }
@@ -204,7 +204,7 @@ fn a_workbook_that_its_topic_does_not_take_fails_its_upload_only() {
     let running = Running::start(topology, patient(kafka, 60), &state);
     for upload in ["a.csv", "b.csv"] {
         publish(kafka, &name, upload, &["Blue House,museum", "#EOF"]);
-        let failure = wait_for(kafka, &name, upload, StatusState::Failed).failure.expect("a reason");
+        let failure = wait_for(kafka, &name, upload, UploadState::Failed).failure.expect("a reason");
         assert_eq!(failure.reason, "workbook.too_large");
         assert!(failure.message.contains("max.message.bytes"), "{}", failure.message);
     }
@@ -221,7 +221,7 @@ fn rows_deleted_during_a_stop_fail_their_upload_and_no_other() {
         let state = tempfile::tempdir().expect("a temporary folder");
         let running = Running::start(topology.clone(), patient(kafka, 60), &state);
         publish(kafka, &name, "old.csv", &["Blue House,museum", "Red House,museum"]);
-        assert_eq!(wait_for(kafka, &name, "old.csv", StatusState::Receiving).offsets.first, Offset(0));
+        assert_eq!(wait_for(kafka, &name, "old.csv", UploadState::Receiving).offsets.first, Offset(0));
         running.stop();
         let rows = TopicPartition { topic: format!("{name}.rows").into(), partition: 0 };
         kafka::delete_records(kafka, &rows, 1);
@@ -229,10 +229,10 @@ fn rows_deleted_during_a_stop_fail_their_upload_and_no_other() {
         publish(kafka, &name, "new.csv", &["Green House,museum", "#EOF"]);
         let other = tempfile::tempdir().expect("a temporary folder");
         let running = Running::start(topology, patient(kafka, 60), if keep_state { &state } else { &other });
-        let failure = wait_for(kafka, &name, "old.csv", StatusState::Failed).failure.expect("a reason");
+        let failure = wait_for(kafka, &name, "old.csv", UploadState::Failed).failure.expect("a reason");
         assert_eq!(failure.reason, "log.gap");
         assert!(failure.message.contains("retention"), "{}", failure.message);
-        assert_eq!(wait_for(kafka, &name, "new.csv", StatusState::Published).accounting.written, 1);
+        assert_eq!(wait_for(kafka, &name, "new.csv", UploadState::Published).accounting.written, 1);
         running.stop();
     }
 }

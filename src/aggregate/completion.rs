@@ -1,11 +1,14 @@
 //! When an upload is complete (contract 7), and what its workbook is made from.
 
-use super::AggregateSettings;
-use super::intake::{Desk, Halt};
+use super::attempt::PendingEof;
+use super::config::AggregateSettings;
+use super::halt::Halt;
 use super::sheets::Pager;
-use super::upload::{OpenUpload, PendingEof};
+use super::upload::OpenUpload;
+use super::upload_context::UploadContext;
 use crate::record::{ColumnType, Message, MissingRows, Offset, Rejection};
 use crate::sink::CompleteUpload;
+use crate::sink::digest::Digest;
 use crate::state::StateError;
 
 /// Ranges of missing rows that a message names.
@@ -31,9 +34,9 @@ pub(super) enum Verdict {
 
 impl OpenUpload {
     /// Holds the upload against an end-of-file marker. When its rows are there they are all written, in order.
-    pub(super) fn judge(&mut self, eof: &EndOfFile, desk: &mut Desk) -> Result<Verdict, Halt> {
+    pub(super) fn judge(&mut self, eof: &EndOfFile, context: &mut UploadContext) -> Result<Verdict, Halt> {
         let incomplete = |message, hopeful| Ok(Verdict::Incomplete { rejection: Rejection::new(message), hopeful });
-        let is_split = desk.settings.partition_count.is_some_and(|count| count > 1) && !eof.one_partition;
+        let is_split = context.settings.partition_count.is_some_and(|count| count > 1) && !eof.one_partition;
         if self.id.as_str().is_empty() && is_split {
             return incomplete(Message::Split {}, false);
         }
@@ -45,15 +48,15 @@ impl OpenUpload {
             Some(want) if have > want => {
                 return incomplete(Message::TooManyRows { have, want }, false);
             }
-            None if !self.waiting.is_empty() => {
+            None if !self.attempt.waiting.is_empty() => {
                 return incomplete(Message::RowsMissingBetween { missing: self.missing(0) }, true);
             }
             Some(_) | None => {}
         }
-        self.flush(desk)?;
+        self.flush(context)?;
         match eof.sha256 {
-            Some(want) if want != self.checksum.digest() => {
-                let (have, want) = (hex(&self.checksum.digest()), hex(&want));
+            Some(want) if want != self.attempt.checksum.digest() => {
+                let (have, want) = (Digest(self.attempt.checksum.digest()).to_string(), Digest(want).to_string());
                 incomplete(Message::OtherChecksum { rows: self.accounting.distinct(), have, want }, false)
             }
             Some(_) | None => Ok(Verdict::Whole),
@@ -63,17 +66,17 @@ impl OpenUpload {
     /// Lets the end-of-file marker wait for rows that may still come.
     pub(super) fn hold(&mut self, eof: EndOfFile) {
         let EndOfFile { offset, rows, sha256, .. } = eof;
-        self.eof = Some(PendingEof { offset, rows, sha256 });
-        self.changed = true;
+        self.attempt.eof = Some(PendingEof { offset, rows, sha256 });
+        self.mark_changed();
     }
 
     /// Numbers of rows that did not come, of an upload with numbered rows that should have `want`.
     fn missing(&self, want: u64) -> Option<MissingRows> {
-        if !self.numbered {
+        if !self.attempt.numbered {
             return None;
         }
-        let mut gaps = self.waiting.gaps(self.next_index, GAPS_SHOWN + 1);
-        let highest = self.waiting.last().unwrap_or(self.next_index - 1);
+        let mut gaps = self.attempt.waiting.gaps(self.attempt.next_index, GAPS_SHOWN + 1);
+        let highest = self.attempt.waiting.last().unwrap_or(self.attempt.next_index - 1);
         if highest < want {
             gaps.push((highest + 1, want));
         }
@@ -91,25 +94,26 @@ impl OpenUpload {
         &mut self,
         completion_offset: Offset,
         incomplete: bool,
-        desk: &mut Desk,
+        context: &mut UploadContext,
     ) -> Result<CompleteUpload, StateError> {
-        let errors = std::mem::take(&mut self.errors).collect(self.hash, desk.ctx.store)?;
-        let sheets = std::mem::take(&mut self.sheets);
+        let errors = std::mem::take(&mut self.attempt.errors).collect(self.hash, context.ctx.store)?;
+        let sheets = std::mem::take(&mut self.attempt.sheets);
         Ok(CompleteUpload {
             upload: self.id.clone(),
             revision: self.revision,
-            source_name: self.source_name(desk.settings),
-            key: self.key.clone(),
-            traceparent: self.traceparent.clone(),
-            columns: self.columns.clone().unwrap_or_else(|| self.published_columns(desk.settings)),
+            source_name: self.source_name(context.settings),
+            key: self.attempt.key.clone(),
+            traceparent: self.attempt.traceparent.clone(),
+            columns: self.attempt.columns.clone().unwrap_or_else(|| self.published_columns(context.settings)),
             sheets: {
-                let mut pager = Pager { press: desk.press, store: desk.ctx.store };
-                sheets.complete(desk.settings.aggregate.sheet_order, self.hash, &mut pager)?
+                let mut pager = Pager { queue: context.queue, store: context.ctx.store };
+                sheets.complete(context.settings.aggregate.sheet_order, self.hash, &mut pager)?
             },
             errors,
+            crs: self.attempt.announced.crs.clone(),
             operations: None,
             accounting: self.accounting,
-            rows_sha256: self.checksum.digest(),
+            rows_sha256: self.attempt.checksum.digest(),
             incomplete,
             first_offset: self.first_offset,
             completion_offset,
@@ -117,17 +121,13 @@ impl OpenUpload {
     }
 
     fn source_name(&self, settings: &AggregateSettings) -> String {
-        let name = self.announced.name.as_deref().or(Some(self.id.as_str()).filter(|id| !id.is_empty()));
-        name.unwrap_or(&settings.topology).to_owned()
+        let name = self.attempt.announced.name.as_deref().or(Some(self.id.as_str()).filter(|id| !id.is_empty()));
+        name.unwrap_or(&settings.task.topology).to_owned()
     }
 
     /// Without rows no map has told its columns: those of the header.
     fn published_columns(&self, settings: &AggregateSettings) -> std::sync::Arc<[(String, ColumnType)]> {
         let kind = |name: &String| settings.source.columns.get(name).copied().unwrap_or(ColumnType::Auto);
-        self.header.iter().flat_map(|header| header.iter()).map(|name| (name.clone(), kind(name))).collect()
+        self.attempt.header.iter().flat_map(|header| header.iter()).map(|name| (name.clone(), kind(name))).collect()
     }
-}
-
-fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::page::Styles;
+use crate::record::TaskId;
 use crate::source::SourceConfig;
 
 /// What the topology says of its aggregate.
@@ -66,9 +67,9 @@ pub struct AggregateSettings {
     pub aggregate: Arc<AggregateConfig>,
     /// Configuration of the source that feeds it: errors, idle timeout, incomplete uploads.
     pub source: Arc<SourceConfig>,
-    /// Name of the topology.
-    pub topology: Arc<str>,
-    /// Its hash.
+    /// The task: topology and partition.
+    pub task: TaskId,
+    /// Hash of the topology.
     pub topology_hash: Arc<str>,
     /// Partitions of the source topic; `None` where there are none, as for a file.
     pub partition_count: Option<i32>,

@@ -1,16 +1,19 @@
-//! How uploads end: complete, incomplete, failed, given up, expired. Each end is an entry of the ledger, told once.
+//! How uploads end: complete, incomplete, failed, given up, expired. Each end is forwarded, then remembered in the ledger as it went.
+
+use std::mem;
 
 use super::completion::{EndOfFile, Verdict};
-use super::intake::Halt;
+use super::context::AggregateContext;
+use super::halt::Halt;
 use super::upload::{Idle, OpenUpload};
-use super::{Aggregate, AggregateContext, AggregateEvent, Finished, Phase, Standing, UploadStatus};
-use crate::record::{Message, Offset, Rejection, RowBatch, UploadId};
+use super::{Aggregate, ClosedUpload, Finished};
+use crate::record::{LedgerEntry, Message, Offset, Outcome, Rejection, RowBatch, UploadId};
+use crate::sink::output::{Delivery, OutputError};
+use crate::sink::status::UploadState;
 use crate::source::Incomplete;
-use crate::state::StateError;
-use crate::state::keys::{LedgerState, Outcome};
 
 impl Aggregate {
-    /// Row `next - 1`, at `offset`, was the last that the end-of-file marker asked for.
+    /// Row `next - 1`, at `offset`, was the last that the end-of-file marker asked for. Returns the row to continue with.
     pub(super) fn count_met(
         &mut self,
         mut upload: Box<OpenUpload>,
@@ -18,8 +21,8 @@ impl Aggregate {
         mut next: usize,
         offset: Offset,
         ctx: &mut AggregateContext,
-    ) -> Result<usize, StateError> {
-        let Some(pending) = upload.eof.take() else {
+    ) -> Result<usize, OutputError> {
+        let Some(pending) = upload.attempt.eof.take() else {
             self.keep(upload);
             return Ok(next);
         };
@@ -27,7 +30,7 @@ impl Aggregate {
         if self.end_of_file(upload, eof, offset, ctx)? {
             // A record ends with the upload that it completes: no row of it begins another one, for that could not be replayed.
             while batch.offsets.get(next) == Some(&offset) {
-                self.late_row(batch, next, ctx);
+                self.late_row(batch, next, ctx)?;
                 next += 1;
             }
         }
@@ -41,64 +44,75 @@ impl Aggregate {
         eof: EndOfFile,
         offset: Offset,
         ctx: &mut AggregateContext,
-    ) -> Result<bool, StateError> {
-        upload.announced.rows = eof.rows.or(upload.announced.rows);
-        let (rejection, hopeful) = match upload.judge(&eof, &mut self.desk(ctx)) {
+    ) -> Result<bool, OutputError> {
+        upload.attempt.announced.rows = eof.rows.or(upload.attempt.announced.rows);
+        let (rejection, hopeful) = match upload.judge(&eof, &mut self.upload_context(ctx)) {
             Ok(Verdict::Whole) => {
-                self.complete(upload, offset, false, ctx)?;
+                self.complete(upload, offset, None, ctx)?;
                 return Ok(true);
             }
             Ok(Verdict::Incomplete { rejection, hopeful }) => (rejection, hopeful),
-            Err(Halt::State(error)) => return Err(error),
+            Err(Halt::World(error)) => return Err(error),
             Err(Halt::Upload(rejection)) => {
-                self.end(upload, Outcome::Failed, offset, Some(rejection), ctx);
+                self.end(upload, Outcome::Failed, offset, Some(rejection), ctx)?;
                 return Ok(true);
             }
         };
-        let status = upload.status(Standing::Incomplete, offset, Some(rejection.clone()));
-        ctx.tell(offset, AggregateEvent::Status(Box::new(status)));
+        ctx.status(self.status(&upload, UploadState::Incomplete, Some(&rejection)), offset)?;
         match self.settings.source.incomplete {
             Incomplete::Hold => {
-                (upload.eof, upload.held) = (None, true);
-                upload.changed = true;
+                (upload.attempt.eof, upload.attempt.held) = (None, true);
+                upload.mark_changed();
                 if hopeful {
                     upload.hold(eof);
                 }
                 self.keep(upload);
                 return Ok(false);
             }
-            Incomplete::Fail => self.end(upload, Outcome::Failed, offset, Some(rejection), ctx),
-            Incomplete::Emit => match upload.flush(&mut self.desk(ctx)) {
-                Ok(()) => self.complete(upload, offset, true, ctx)?,
-                Err(Halt::State(error)) => return Err(error),
-                Err(Halt::Upload(rejection)) => self.end(upload, Outcome::Failed, offset, Some(rejection), ctx),
+            Incomplete::Fail => self.end(upload, Outcome::Failed, offset, Some(rejection), ctx)?,
+            Incomplete::Emit => match upload.flush(&mut self.upload_context(ctx)) {
+                Ok(()) => {
+                    let flag = Rejection::new(Message::PublishedIncomplete {});
+                    self.complete(upload, offset, Some(&flag), ctx)?;
+                }
+                Err(Halt::World(error)) => return Err(error),
+                Err(Halt::Upload(rejection)) => self.end(upload, Outcome::Failed, offset, Some(rejection), ctx)?,
             },
         }
         Ok(true)
     }
 
+    /// Forwards a complete upload: its workbook, unless the same content was published before, then its status. What the ledger remembers is
+    /// what became of the workbook. `flag` says why the workbook is not all that was announced.
     fn complete(
         &mut self,
         mut upload: Box<OpenUpload>,
         offset: Offset,
-        incomplete: bool,
+        flag: Option<&Rejection>,
         ctx: &mut AggregateContext,
-    ) -> Result<(), StateError> {
+    ) -> Result<(), OutputError> {
         let mut entry = upload.ledger(Outcome::Published, offset, &self.settings.topology_hash);
-        entry.rows_sha256 = (!incomplete).then(|| upload.checksum.digest());
+        entry.rows_sha256 = flag.is_none().then(|| upload.attempt.checksum.digest());
         let before = self.ledger.before(upload.id.hash(), upload.first_offset);
-        let is_known = before.is_some_and(|before| has_same_content(before, &entry));
+        let known_revision = before.filter(|before| has_same_content(before, &entry)).map(|before| before.revision);
         let finished = Finished::of(&mut upload);
-        if let Some(before) = before.filter(|_| is_known) {
-            entry.revision = before.revision;
-            let (announced, ledger) = (upload.announced.clone(), Box::new(entry.clone()));
-            ctx.tell(offset, AggregateEvent::Republished { upload: upload.id.clone(), announced, ledger });
-        } else if ctx.is_loud(offset) {
-            let complete = upload.assemble(offset, incomplete, &mut self.desk(ctx))?;
-            let (announced, ledger) = (upload.announced.clone(), Box::new(entry.clone()));
-            ctx.out.push(AggregateEvent::Completed { upload: Box::new(complete), announced, ledger });
+        let (mut workbook, mut failure) = (None, flag.cloned());
+        if let Some(revision) = known_revision {
+            entry.revision = revision;
+        } else if ctx.emits() {
+            let complete = upload.assemble(offset, flag.is_some(), &mut self.upload_context(ctx))?;
+            match ctx.output.workbook(complete, ctx.store)? {
+                Delivery::Sent(sent) => workbook = Some(sent),
+                Delivery::Refused(rejection) => {
+                    (entry.outcome, entry.rows_sha256) = (Outcome::Failed, None);
+                    entry.accounting.void_workbook();
+                    failure = Some(rejection);
+                }
+            }
         }
-        self.close(&upload, finished, entry, ctx);
+        let status = self.ended(&upload, &entry, workbook, failure.as_ref());
+        ctx.status(status, offset)?;
+        self.close(&upload, finished, entry, ctx.now_ms);
         Ok(())
     }
 
@@ -110,111 +124,86 @@ impl Aggregate {
         offset: Offset,
         rejection: Option<Rejection>,
         ctx: &mut AggregateContext,
-    ) {
-        let standing = match outcome {
-            Outcome::Aborted => Standing::Aborted,
-            Outcome::Expired => Standing::Expired,
-            Outcome::Failed | Outcome::Published => Standing::Failed,
-        };
+    ) -> Result<(), OutputError> {
         upload.accounting.void_workbook();
         let entry = upload.ledger(outcome, offset, &self.settings.topology_hash);
-        let status =
-            UploadStatus { ledger: Some(Box::new(entry.clone())), ..upload.status(standing, offset, rejection) };
-        ctx.tell(offset, AggregateEvent::Status(Box::new(status)));
+        ctx.status(self.ended(&upload, &entry, None, rejection.as_ref()), offset)?;
         let finished = Finished::of(&mut upload);
-        self.close(&upload, finished, entry, ctx);
+        self.close(&upload, finished, entry, ctx.now_ms);
+        Ok(())
     }
 
-    fn close(&mut self, upload: &OpenUpload, finished: Finished, entry: LedgerState, ctx: &mut AggregateContext) {
+    fn close(&mut self, upload: &OpenUpload, finished: Finished, entry: LedgerEntry, now_ms: u64) {
+        // Once an upload, in release builds too: an end that does not add up must not be committed.
+        assert!(entry.accounting.balances(), "the rows of an upload that ends do not balance: {:?}", entry.accounting);
         self.ledger.put(upload.id.hash(), entry);
         self.finished.push(finished);
-        ctx.out.push(upload.closed(ctx.now_ms));
+        self.closed.push(ClosedUpload::of(upload, now_ms));
     }
 
-    /// Ends an upload, without a word, of which the ledger knows that it was over by now: the clock had decided so, before the restart.
+    /// Uploads that ended since the last call: what the source remembers of them is to be forgotten.
+    pub fn take_closed(&mut self) -> Vec<ClosedUpload> {
+        mem::take(&mut self.closed)
+    }
+
+    /// Closes an upload without a word. The ledger knows that it was over by now: the clock decided so before the restart.
     pub(super) fn obey_ledger(&mut self, mut upload: Box<OpenUpload>, ctx: &mut AggregateContext) {
         self.finished.push(Finished::of(&mut upload));
-        ctx.out.push(upload.closed(ctx.now_ms));
+        self.closed.push(ClosedUpload::of(&upload, ctx.now_ms));
     }
 
     /// Looks at the clock: reports uploads for which nothing comes, and in the end gives them up. Nothing happens during a replay.
-    pub fn tick(&mut self, ctx: &mut AggregateContext) {
-        if ctx.phase == Phase::Refill || ctx.position < ctx.silent_below() {
-            return;
+    pub fn tick(&mut self, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        if !ctx.phase.is_live() {
+            return Ok(());
         }
         let timeout_ms = u64::try_from(self.settings.source.idle_timeout.as_millis()).unwrap_or(u64::MAX);
-        let mut over = Vec::new();
+        let (mut over, mut stalled) = (Vec::new(), Vec::new());
         for upload in self.open.values_mut() {
             let since_ms = *upload.idle.since_ms.get_or_insert(ctx.now_ms);
             upload.begun_ms.get_or_insert(ctx.now_ms);
             let idle_ms = ctx.now_ms.saturating_sub(since_ms);
             if upload.known_end.is_some_and(|end| end <= ctx.position) || idle_ms >= timeout_ms {
                 over.push((upload.first_offset, upload.id.clone()));
-            } else if idle_ms >= timeout_ms / 10 && !upload.idle.stalled && upload.failed.is_none() {
+            } else if idle_ms >= timeout_ms / 10 && !upload.idle.stalled && upload.attempt.failed.is_none() {
                 upload.idle = Idle { stalled: true, ..upload.idle };
-                let status = upload.status(Standing::Stalled, ctx.position, None);
-                ctx.tell(ctx.position, AggregateEvent::Status(Box::new(status)));
+                stalled.push((upload.first_offset, upload.id.clone()));
             }
         }
+        stalled.sort();
+        for upload in stalled.iter().filter_map(|(_, id)| self.open.get(id)) {
+            ctx.status(self.status(upload, UploadState::Stalled, None), ctx.position)?;
+        }
         over.sort();
-        over.into_iter().for_each(|(_, id)| self.expire(&id, ctx));
+        over.iter().try_for_each(|(_, id)| self.expire(id, ctx))
     }
 
     /// An upload that is open has been silent for too long, or the ledger knows that it had been.
-    fn expire(&mut self, id: &UploadId, ctx: &mut AggregateContext) {
-        let Some(upload) = self.open.remove(id) else { return };
-        self.let_go(&upload);
+    fn expire(&mut self, id: &UploadId, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        let Some(upload) = self.take(id) else { return Ok(()) };
         if upload.known_end.is_some_and(|end| end <= ctx.position) {
-            return self.obey_ledger(upload, ctx);
+            self.obey_ledger(upload, ctx);
+            return Ok(());
         }
-        let rejection = upload.failed.clone().unwrap_or_else(|| {
+        let rejection = upload.attempt.failed.clone().unwrap_or_else(|| {
             Rejection::new(Message::Expired { seconds: self.settings.source.idle_timeout.as_secs() })
         });
-        self.end(upload, Outcome::Expired, ctx.position, Some(rejection), ctx);
+        self.end(upload, Outcome::Expired, ctx.position, Some(rejection), ctx)
     }
 
     /// The source waited for the header of its rows for the idle timeout: an upload that failed by that ends.
-    pub fn headerless_expired(&mut self, id: &UploadId, ctx: &mut AggregateContext) {
-        if self.open.get(id).is_some_and(|upload| upload.failed.is_some()) {
-            self.expire(id, ctx);
+    pub fn headerless_expired(&mut self, id: &UploadId, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        if self.open.get(id).is_some_and(|upload| upload.attempt.failed.is_some()) {
+            self.expire(id, ctx)?;
         }
+        Ok(())
     }
 }
 
 /// Whether an upload is one again that was published before.
-fn has_same_content(before: &LedgerState, now: &LedgerState) -> bool {
+fn has_same_content(before: &LedgerEntry, now: &LedgerEntry) -> bool {
     before.outcome == Outcome::Published
         && before.rows_sha256.is_some()
         && before.rows_sha256 == now.rows_sha256
         && (&before.header, &before.crs, &before.topology) == (&now.header, &now.crs, &now.topology)
-}
-
-impl OpenUpload {
-    /// Fails it and tells so.
-    pub(super) fn fail_and_tell(&mut self, rejection: Rejection, offset: Offset, ctx: &mut AggregateContext) {
-        self.fail(rejection.clone());
-        let status = self.status(Standing::Failed, offset, Some(rejection));
-        ctx.tell(offset, AggregateEvent::Status(Box::new(status)));
-    }
-
-    fn closed(&self, now_ms: u64) -> AggregateEvent {
-        let open_ms = now_ms - self.begun_ms.unwrap_or(now_ms).min(now_ms);
-        AggregateEvent::Closed { upload: self.id.clone(), open_ms }
-    }
-
-    /// How it stands at `offset`, while it is open.
-    pub(super) fn status(&self, status: Standing, offset: Offset, rejection: Option<Rejection>) -> UploadStatus {
-        UploadStatus {
-            upload: self.id.clone(),
-            status,
-            revision: self.revision,
-            announced: self.announced.clone(),
-            traceparent: self.traceparent.clone(),
-            accounting: self.accounting,
-            first_offset: self.first_offset,
-            offset,
-            rejection,
-            ledger: None,
-        }
-    }
 }

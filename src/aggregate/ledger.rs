@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::record::{Offset, UploadHash, UploadId};
+use crate::record::{LedgerEntry, Offset, Outcome, UploadHash, UploadId};
 use crate::state::WriteBatch;
-use crate::state::keys::{LedgerState, Outcome, StateKey, encode};
+use crate::state::keys::{StateKey, encode};
 
 /// The ends of uploads, by id.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Ascending by first offset. Mostly one; more while a replay goes through them.
-    entries: HashMap<UploadHash, Vec<LedgerState>>,
+    entries: HashMap<UploadHash, Vec<LedgerEntry>>,
     changed: BTreeSet<UploadHash>,
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Admission {
     Past,
 }
 
-impl LedgerState {
+impl LedgerEntry {
     /// First offset that is behind it. An idle timeout comes before the record at its offset, every other end is a record.
     fn end(&self) -> Offset {
         match self.outcome {
@@ -38,7 +38,7 @@ impl LedgerState {
 
 impl Ledger {
     /// Records an end.
-    pub(super) fn put(&mut self, upload: UploadHash, end: LedgerState) {
+    pub(super) fn put(&mut self, upload: UploadHash, end: LedgerEntry) {
         let entries = self.entries.entry(upload).or_default();
         entries.retain(|entry| entry.first_offset > end.first_offset);
         entries.insert(0, end);
@@ -47,7 +47,7 @@ impl Ledger {
 
     /// Takes up an end that the state or, for a replay that begins at `replay_from`, the status topic remembers. Of those before the
     /// replay only the last one counts.
-    pub(super) fn adopt(&mut self, end: LedgerState, replay_from: Offset) {
+    pub(super) fn adopt(&mut self, end: LedgerEntry, replay_from: Offset) {
         let upload = UploadId::new(end.id.as_str()).hash();
         let entries = self.entries.entry(upload).or_default();
         entries.retain(|entry| entry.first_offset != end.first_offset);
@@ -58,19 +58,19 @@ impl Ledger {
         self.changed.insert(upload);
     }
 
-    /// What something at `offset` means while `upload` is not open. Below `silent_below` everything was published before.
-    pub(super) fn admit(&self, upload: UploadHash, offset: Offset, silent_below: Offset) -> Admission {
+    /// What something at `offset` means while `upload` is not open. Below `emit_from` everything was published before.
+    pub(super) fn admit(&self, upload: UploadHash, offset: Offset, emit_from: Offset) -> Admission {
         let entries = self.entries.get(&upload).map_or(&[][..], Vec::as_slice);
         for entry in entries {
             let covers = entry.first_offset <= offset && offset < entry.end();
-            if covers && (entry.first_offset < offset || entry.end() <= silent_below) {
+            if covers && (entry.first_offset < offset || entry.end() <= emit_from) {
                 return Admission::Past;
             }
             if covers {
                 return Admission::New(entry.revision);
             }
-            // What came before an upload that began below `silent_below` had ended by then.
-            if offset < entry.first_offset && entry.first_offset <= silent_below {
+            // What came before an upload that began below `emit_from` had ended by then.
+            if offset < entry.first_offset && entry.first_offset <= emit_from {
                 return Admission::Past;
             }
         }
@@ -78,7 +78,7 @@ impl Ledger {
     }
 
     /// The last end before `offset`.
-    pub(super) fn before(&self, upload: UploadHash, offset: Offset) -> Option<&LedgerState> {
+    pub(super) fn before(&self, upload: UploadHash, offset: Offset) -> Option<&LedgerEntry> {
         self.entries.get(&upload)?.iter().rev().find(|entry| entry.end() <= offset)
     }
 
@@ -96,14 +96,6 @@ impl Ledger {
     /// Whether an upload that began at `first_offset` has ended: it, or one that began later.
     pub(super) fn has_ended(&self, upload: UploadHash, first_offset: Offset) -> bool {
         self.entries.get(&upload).is_some_and(|entries| entries.iter().any(|entry| entry.first_offset >= first_offset))
-    }
-
-    /// The end that was recorded last is a failure after all.
-    pub(super) fn fail_last(&mut self, upload: UploadHash) {
-        if let Some(last) = self.entries.get_mut(&upload).and_then(|entries| entries.first_mut()) {
-            (last.outcome, last.rows_sha256) = (Outcome::Failed, None);
-            self.changed.insert(upload);
-        }
     }
 
     /// Counts a row that came after the last end before `offset`.

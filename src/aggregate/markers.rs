@@ -2,24 +2,26 @@
 
 use super::completion::EndOfFile;
 use super::upload::OpenUpload;
-use super::{Aggregate, AggregateContext, AggregateEvent, Found, Phase};
-use crate::record::{Marker, MarkerRecord, Message, Rejection};
-use crate::state::StateError;
-use crate::state::keys::{LedgerState, Outcome};
+use super::{Aggregate, AggregateContext, Lookup};
+use tracing::info;
+
+use crate::record::{LedgerEntry, Marker, MarkerRecord, Message, Outcome, Rejection};
+use crate::sink::dead_letter::DeadLetter;
+use crate::sink::output::OutputError;
 
 impl Aggregate {
     /// Takes a marker.
-    pub fn on_marker(&mut self, record: MarkerRecord, ctx: &mut AggregateContext) -> Result<(), StateError> {
-        if ctx.phase == Phase::Refill {
+    pub fn on_marker(&mut self, record: MarkerRecord, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        if ctx.phase.is_restoring() {
             return Ok(()); // the state has what it did
         }
         if matches!(record.marker, Marker::Eof { .. }) {
             self.key_per_row.ended();
         }
         match self.find(&record.upload, record.offset, ctx) {
-            Found::Open(upload) => self.marker_of_open(upload, record, ctx),
-            Found::New(revision) | Found::Ended(revision) => self.marker_of_closed(record, revision, ctx),
-            Found::Past => Ok(()),
+            Lookup::Open(upload) => self.marker_of_open(upload, record, ctx),
+            Lookup::New(revision) | Lookup::Ended(revision) => self.marker_of_closed(record, revision, ctx),
+            Lookup::Past => Ok(()),
         }
     }
 
@@ -28,27 +30,27 @@ impl Aggregate {
         mut upload: Box<OpenUpload>,
         record: MarkerRecord,
         ctx: &mut AggregateContext,
-    ) -> Result<(), StateError> {
+    ) -> Result<(), OutputError> {
         let offset = record.offset;
         upload.touch(ctx.now_ms);
         let is_foreign = upload.is_foreign(&record);
         match &record.marker {
             Marker::Begin(_) => upload.begin_attempt(&record),
-            Marker::Header(names) if !is_foreign && upload.header.is_none() => upload.header = Some(names.clone()),
+            Marker::Header(names) if !is_foreign && upload.attempt.header.is_none() => {
+                upload.attempt.header = Some(names.clone())
+            }
             Marker::Eof { .. } if is_foreign => {
-                stray_eof(record, Message::EofOfOtherAttempt {}, ctx);
+                stray_eof(record, Message::EofOfOtherAttempt {}, ctx)?;
             }
             Marker::Header(_) => {}
             Marker::Abort if is_foreign => {}
-            Marker::Eof { .. } | Marker::Abort if upload.failed.is_some() => {
-                let rejection = upload.failed.clone();
-                self.end(upload, Outcome::Failed, offset, rejection, ctx);
-                return Ok(());
+            Marker::Eof { .. } | Marker::Abort if upload.attempt.failed.is_some() => {
+                let rejection = upload.attempt.failed.clone();
+                return self.end(upload, Outcome::Failed, offset, rejection, ctx);
             }
             Marker::Abort => {
                 let rejection = Rejection::new(Message::Aborted {});
-                self.end(upload, Outcome::Aborted, offset, Some(rejection), ctx);
-                return Ok(());
+                return self.end(upload, Outcome::Aborted, offset, Some(rejection), ctx);
             }
             Marker::Eof { rows, sha256, partitions } => {
                 let one_partition = *partitions == Some(1);
@@ -66,7 +68,7 @@ impl Aggregate {
         record: MarkerRecord,
         revision: u32,
         ctx: &mut AggregateContext,
-    ) -> Result<(), StateError> {
+    ) -> Result<(), OutputError> {
         let offset = record.offset;
         match &record.marker {
             Marker::Begin(_) => {
@@ -75,9 +77,9 @@ impl Aggregate {
                 self.keep(upload);
             }
             Marker::Header(names) => {
-                let mut upload = self.begin_unannounced(&record.upload, revision, offset, ctx);
-                upload.header = Some(names.clone());
-                upload.attempt.clone_from(&record.attempt);
+                let mut upload = self.begin_unannounced(&record.upload, revision, offset, ctx)?;
+                upload.attempt.header = Some(names.clone());
+                upload.attempt.id.clone_from(&record.attempt);
                 self.keep(upload);
             }
             Marker::Eof { rows: Some(0), sha256, partitions } => {
@@ -88,14 +90,14 @@ impl Aggregate {
             }
             Marker::Eof { rows, sha256, .. } => match self.ledger.before(record.upload.hash(), offset) {
                 Some(before) if ends_again(before, *rows, *sha256) => {
-                    let upload = record.upload.clone();
-                    ctx.tell(offset, AggregateEvent::DuplicateEof { upload, offset });
+                    let (task, upload) = (&self.settings.task, &record.upload);
+                    info!(%task, %upload, %offset, "another end-of-file marker; the upload is complete");
                 }
-                Some(LedgerState { outcome: Outcome::Expired, .. }) => {
-                    stray_eof(record, Message::EofAfterExpiry {}, ctx);
+                Some(LedgerEntry { outcome: Outcome::Expired, .. }) => {
+                    stray_eof(record, Message::EofAfterExpiry {}, ctx)?;
                 }
                 Some(_) | None => {
-                    stray_eof(record, Message::EofOfNothing {}, ctx);
+                    stray_eof(record, Message::EofOfNothing {}, ctx)?;
                 }
             },
             Marker::Abort => {}
@@ -105,7 +107,7 @@ impl Aggregate {
 }
 
 /// Whether an end-of-file marker says of an upload that has ended what was said before.
-fn ends_again(before: &LedgerState, rows: Option<u64>, sha256: Option<[u8; 32]>) -> bool {
+fn ends_again(before: &LedgerEntry, rows: Option<u64>, sha256: Option<[u8; 32]>) -> bool {
     match before.outcome {
         Outcome::Published => {
             rows.is_none_or(|rows| rows == before.accounting.distinct())
@@ -116,27 +118,31 @@ fn ends_again(before: &LedgerState, rows: Option<u64>, sha256: Option<[u8; 32]>)
     }
 }
 
-fn stray_eof(record: MarkerRecord, message: Message, ctx: &mut AggregateContext) {
-    let MarkerRecord { upload, offset, key, value, .. } = record;
-    let raw = value.map(|value| value.to_vec()).unwrap_or_default();
-    let rejection = Rejection::new(message);
-    ctx.tell(offset, AggregateEvent::DeadLetter { upload, offset, row: None, key, raw, rejection });
+fn stray_eof(record: MarkerRecord, message: Message, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+    ctx.dead_letter(&DeadLetter {
+        offset: record.offset,
+        key: record.key.as_ref(),
+        value: record.value.as_deref(),
+        upload: Some(&record.upload),
+        row: None,
+        rejection: &Rejection::new(message),
+    })
 }
 
 impl OpenUpload {
     /// An attempt begins. The rows of another one are void; the same one may be announced again.
     fn begin_attempt(&mut self, record: &MarkerRecord) {
         let Marker::Begin(announced) = &record.marker else { return };
-        let is_same = self.attempt.is_some() && self.attempt == record.attempt;
-        let is_first = self.attempt.is_none() && self.accounting.rows_in == 0 && self.failed.is_none();
+        let is_same = self.attempt.id.is_some() && self.attempt.id == record.attempt;
+        let is_first = self.attempt.id.is_none() && self.accounting.rows_in == 0 && self.attempt.failed.is_none();
         if is_same {
-            self.announced.complete(announced);
+            self.attempt.announced.complete(announced);
         } else if is_first {
-            self.attempt.clone_from(&record.attempt);
-            self.announced.clone_from(announced);
+            self.attempt.id.clone_from(&record.attempt);
+            self.attempt.announced.clone_from(announced);
         } else {
             self.restart(record, announced.clone());
         }
-        self.changed = true;
+        self.mark_changed();
     }
 }

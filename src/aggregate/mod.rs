@@ -1,26 +1,33 @@
 //! Rows keyed by sheet: order, counts, completion, pages. One instance is one partition's open uploads and its ledger.
 //!
-//! What comes for an upload goes through four questions, a file each: is it open, or does this open it (`ledger`)? whose turn is it
-//! (`intake`, `order`)? which page does it go to (`sheets`)? is the upload whole (`completion`)? A restart is `refill`.
+//! A row or marker passes four questions, a file each: is its upload open, or does it open one (`ledger`)? Is it the row's turn (`intake`,
+//! `reorder`)? Which page does the row go to (`sheets`)? Is the upload whole (`completion`)? A whole upload leaves through
+//! [`Output`](crate::sink::output::Output), and the ledger remembers what became of it (`ends`). `restore` reads uploads back after a restart.
 
-mod accounting;
+mod attempt;
 mod checksum;
 mod completion;
 mod config;
+mod context;
 mod ends;
 mod errors;
-mod events;
+mod halt;
 mod intake;
 mod key_per_row;
 mod ledger;
 mod markers;
-mod order;
-mod press;
+mod page_queue;
+mod phase;
 mod preview;
-mod refill;
+mod reorder;
+mod reports;
+mod restore;
+mod restored_rows;
 mod rows;
+mod segment;
 mod sheets;
 mod upload;
+mod upload_context;
 
 #[cfg(test)]
 mod tests;
@@ -29,34 +36,41 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use tracing::warn;
+
 pub use config::{AggregateConfig, AggregateSettings, SheetKey, SheetOrder, TemplatePart};
-pub use events::{AggregateContext, AggregateEvent, Census, Phase, Standing, UploadStatus};
-use intake::{Desk, Taken};
-use key_per_row::KeyPerRow;
-use ledger::{Admission, Ledger};
-use order::MemoryLimits;
-use press::Press;
+pub use context::AggregateContext;
+pub use phase::Phase;
 pub use preview::UploadPreview;
-use refill::Saved;
-use rows::Rows;
-use upload::{OpenUpload, scratch_segment};
 
 use crate::page::PageWriter;
-use crate::record::{ColumnType, Message, Offset, Rejection, RowBatch, UploadHash, UploadId};
-use crate::state::keys::LedgerState;
+use crate::record::{ColumnType, LedgerEntry, Message, Offset, Rejection, RowBatch, UploadHash, UploadId};
+use crate::sink::output::OutputError;
+use crate::sink::status::{StatusRecord, UploadState};
 use crate::state::{Entry, StateError, StateStore, WriteBatch};
+use intake::Taken;
+use key_per_row::KeyPerRow;
+use ledger::{Admission, Ledger};
+use page_queue::PageQueue;
+use reorder::MemoryLimits;
+use restore::Saved;
+use rows::Rows;
+use segment::scratch_segment;
+use upload::OpenUpload;
+use upload_context::UploadContext;
 
 /// The open uploads of one task, and its ledger.
 ///
-/// A task calls it in the order of the log. After a restart: [`Aggregate::restore`], [`Aggregate::adopt_ledger`] if the state is behind the
-/// committed offset, then records from [`Aggregate::refill_from`] in [`Phase::Refill`], [`Aggregate::refill_done`], and on. After a
-/// [`StateError`] it is of no more use: rows may have been taken in part, and the task starts again from its state.
+/// A task calls it in the order of the log. After a restart the calls are: [`Aggregate::restore`]; [`Aggregate::adopt_ledger`] if the state
+/// is behind the committed offset; records from [`Aggregate::restore_from`] on in [`Phase::Restoring`]; [`Aggregate::finish_restore`]. After an
+/// error the task drops the aggregate and starts again from its state, for rows may have been taken in part.
 pub struct Aggregate {
     settings: AggregateSettings,
-    press: Press,
+    queue: PageQueue,
     open: HashMap<UploadId, Box<OpenUpload>>,
     ledger: Ledger,
     finished: Vec<Finished>,
+    closed: Vec<ClosedUpload>,
     key_per_row: KeyPerRow,
     limits: MemoryLimits,
     /// Bytes of waiting rows in memory, over all uploads.
@@ -86,6 +100,39 @@ pub struct RestoredUpload {
     pub expects_rows: bool,
 }
 
+/// An upload that is no longer open.
+#[derive(Clone, Debug)]
+pub struct ClosedUpload {
+    /// The upload.
+    pub upload: UploadId,
+    /// For how many milliseconds this process saw it open.
+    pub open_ms: u64,
+}
+
+impl ClosedUpload {
+    fn of(upload: &OpenUpload, now_ms: u64) -> ClosedUpload {
+        let open_ms = now_ms.saturating_sub(upload.begun_ms.unwrap_or(now_ms));
+        ClosedUpload { upload: upload.id.clone(), open_ms }
+    }
+}
+
+/// The open uploads of a task, counted by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UploadCounts {
+    /// Rows come, or may come.
+    pub receiving: u64,
+    /// An end-of-file marker came that the rows do not meet.
+    pub incomplete: u64,
+    /// Nothing has come for a tenth of the idle timeout.
+    pub stalled: u64,
+    /// The upload has failed, and its end has not come yet.
+    pub failed: u64,
+    /// Rows that wait for a lower index.
+    pub rows_waiting: u64,
+    /// When this process first saw the oldest open upload, in monotonic milliseconds.
+    pub oldest_ms: Option<u64>,
+}
+
 /// What is left of an upload that has ended.
 #[derive(Debug)]
 struct Finished {
@@ -97,11 +144,12 @@ impl Aggregate {
     /// An aggregate without uploads.
     pub fn new(settings: AggregateSettings) -> Aggregate {
         Aggregate {
-            press: Press::new(PageWriter::new(settings.styles.clone(), settings.cell_refs)),
+            queue: PageQueue::new(PageWriter::new(settings.styles.clone(), settings.cell_refs)),
             settings,
             open: HashMap::new(),
             ledger: Ledger::default(),
             finished: Vec::new(),
+            closed: Vec::new(),
             key_per_row: KeyPerRow::default(),
             limits: MemoryLimits::default(),
             waiting_bytes: 0,
@@ -127,10 +175,10 @@ impl Aggregate {
             }
             restored.push(RestoredUpload {
                 upload: upload.id.clone(),
-                header: upload.header.clone(),
-                crs: upload.announced.crs.clone(),
-                begun_at: upload.begun_at,
-                expects_rows: upload.eof.is_some(),
+                header: upload.attempt.header.clone(),
+                crs: upload.attempt.announced.crs.clone(),
+                begun_at: upload.attempt.begun_at,
+                expects_rows: upload.attempt.eof.is_some(),
             });
             self.open.insert(upload.id.clone(), Box::new(upload));
         }
@@ -138,7 +186,7 @@ impl Aggregate {
     }
 
     /// Takes up ends of uploads that were read from the status topic, all that it holds, for a replay that begins at `replay_from`.
-    pub fn adopt_ledger(&mut self, entries: Vec<LedgerState>, replay_from: Offset) {
+    pub fn adopt_ledger(&mut self, entries: Vec<LedgerEntry>, replay_from: Offset) {
         for entry in entries {
             self.ledger.adopt(entry, replay_from);
         }
@@ -152,29 +200,21 @@ impl Aggregate {
         self.ledger.forget_below(log_start);
     }
 
-    /// The workbook of an upload that has just completed cannot be made or sent: it failed after all.
-    pub fn undelivered(&mut self, upload: &UploadId) {
-        self.ledger.fail_last(upload.hash());
-    }
-
     /// Takes rows that went through the maps. A batch without rows tells the columns of an upload that may have none.
-    pub fn process(&mut self, batch: RowBatch, ctx: &mut AggregateContext) -> Result<(), StateError> {
+    pub fn process(&mut self, batch: RowBatch, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         let config = Arc::clone(&self.settings.aggregate);
         let rows = Rows::resolve(&batch, &config.sheet);
-        if ctx.phase == Phase::Refill {
-            return match (self.open.remove(&batch.upload), rows) {
-                (Some(mut upload), Ok(rows)) if upload.failed.is_none() => {
-                    self.let_go(&upload);
-                    upload.refill_rows(&rows, &mut self.desk(ctx))?;
-                    self.keep(upload);
-                    self.make_room(ctx)
+        if ctx.phase.is_restoring() {
+            let Some(mut upload) = self.take(&batch.upload) else { return Ok(()) };
+            let restored = match rows {
+                Ok(rows) if upload.attempt.failed.is_none() => {
+                    upload.restore_rows(&rows, &mut self.upload_context(ctx))
                 }
-                (Some(upload), _) => {
-                    self.open.insert(batch.upload, upload);
-                    Ok(())
-                }
-                (None, _) => Ok(()),
+                Ok(_) | Err(_) => Ok(()),
             };
+            self.keep(upload);
+            restored?;
+            return Ok(self.make_room(ctx)?);
         }
         if batch.is_empty() {
             self.learn_columns(&batch);
@@ -185,7 +225,7 @@ impl Aggregate {
             at = self.process_from(at, &batch, &rows, ctx)?;
         }
         self.latest = Some(batch.upload.clone());
-        self.make_room(ctx)
+        Ok(self.make_room(ctx)?)
     }
 
     /// Takes rows from `at` on, as far as one answer holds for them. Returns where to go on.
@@ -195,26 +235,26 @@ impl Aggregate {
         batch: &RowBatch,
         rows: &Result<Rows, Rejection>,
         ctx: &mut AggregateContext,
-    ) -> Result<usize, StateError> {
+    ) -> Result<usize, OutputError> {
         let offset = batch.offsets[at];
         let mut upload = match self.find(&batch.upload, offset, ctx) {
-            Found::Open(upload) => upload,
-            Found::Past => return Ok(at + 1),
-            Found::Ended(_) if batch.numbered => {
-                self.late_row(batch, at, ctx);
+            Lookup::Open(upload) => upload,
+            Lookup::Past => return Ok(at + 1),
+            Lookup::Ended(_) if batch.numbered => {
+                self.late_row(batch, at, ctx)?;
                 return Ok(at + 1);
             }
-            Found::New(revision) | Found::Ended(revision) if batch.numbered => {
+            Lookup::New(revision) | Lookup::Ended(revision) if batch.numbered => {
                 self.begin(&batch.upload, revision, offset, ctx)
             }
-            Found::New(revision) | Found::Ended(revision) => {
-                self.begin_unannounced(&batch.upload, revision, offset, ctx)
+            Lookup::New(revision) | Lookup::Ended(revision) => {
+                self.begin_unannounced(&batch.upload, revision, offset, ctx)?
             }
         };
         upload.touch(ctx.now_ms);
         let known_end = upload.known_end.unwrap_or(Offset(i64::MAX));
         let to = at + batch.offsets[at..].iter().take_while(|offset| **offset < known_end).count();
-        if upload.failed.is_some() {
+        if upload.attempt.failed.is_some() {
             upload.accounting.void_rows((to - at) as u64);
             self.keep(upload);
             return Ok(to);
@@ -224,7 +264,7 @@ impl Aggregate {
             Err(rejection) => Err(rejection.clone()),
         };
         let taken = match admitted {
-            Ok(rows) => upload.take(rows, at, to, &mut self.desk(ctx))?,
+            Ok(rows) => upload.take(rows, at, to, &mut self.upload_context(ctx))?,
             Err(rejection) => Taken::Failed { next: at, offset, rejection },
         };
         match taken {
@@ -233,7 +273,7 @@ impl Aggregate {
                 Ok(to)
             }
             Taken::Failed { next, offset, rejection } => {
-                upload.fail_and_tell(rejection, offset, ctx);
+                self.fail_open(&mut upload, rejection, offset, ctx)?;
                 self.keep(upload);
                 Ok(next)
             }
@@ -242,40 +282,48 @@ impl Aggregate {
     }
 
     /// An upload that cannot be read: the source found out.
-    pub fn fail(&mut self, id: &UploadId, offset: Offset, rejection: Rejection, ctx: &mut AggregateContext) {
-        if ctx.phase == Phase::Refill {
-            return;
+    pub fn fail(
+        &mut self,
+        id: &UploadId,
+        offset: Offset,
+        rejection: Rejection,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        if ctx.phase.is_restoring() {
+            return Ok(());
         }
         let mut upload = match self.find(id, offset, ctx) {
-            Found::Open(upload) => upload,
-            Found::Past => return,
-            Found::New(revision) | Found::Ended(revision) => self.begin_unannounced(id, revision, offset, ctx),
+            Lookup::Open(upload) => upload,
+            Lookup::Past => return Ok(()),
+            Lookup::New(revision) | Lookup::Ended(revision) => self.begin_unannounced(id, revision, offset, ctx)?,
         };
         upload.touch(ctx.now_ms);
-        if upload.failed.is_none() {
-            upload.fail_and_tell(rejection, offset, ctx);
+        if upload.attempt.failed.is_none() {
+            self.fail_open(&mut upload, rejection, offset, ctx)?;
         }
         self.keep(upload);
+        Ok(())
     }
 
-    /// Offsets that the log no longer holds: every upload that began before their end has lost rows, for all one can know.
-    pub fn log_gap(&mut self, lost: Range<Offset>, ctx: &mut AggregateContext) {
-        let mut hit: Vec<_> = self.open.values_mut().filter(|upload| upload.first_offset < lost.end).collect();
+    /// Records were removed from the log: every upload that began before their end may have lost rows, and fails.
+    pub fn log_gap(&mut self, lost: Range<Offset>, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        let is_hit = |upload: &OpenUpload| upload.first_offset < lost.end && upload.attempt.failed.is_none();
+        let mut hit: Vec<_> = self.open.values().filter(|upload| is_hit(upload)).collect();
         hit.sort_by_key(|upload| upload.first_offset);
-        for upload in hit.into_iter().filter(|upload| upload.failed.is_none()) {
-            let [open, waiting] = upload.bytes_here();
-            (self.open_bytes, self.waiting_bytes) = (self.open_bytes - open, self.waiting_bytes - waiting);
-            // Told even of offsets that were processed before: the records went missing since.
-            let offset = lost.start.max(ctx.silent_below());
-            upload.fail_and_tell(rows_lost(&lost), offset, ctx);
+        for id in hit.iter().map(|upload| upload.id.clone()).collect::<Vec<_>>() {
+            let Some(mut upload) = self.take(&id) else { continue };
+            // Reported at the offset of the loss, even if it was processed before: the records were removed since.
+            self.fail_for_lost_records(&mut upload, rows_lost(&lost), lost.start, ctx)?;
+            self.keep(upload);
         }
         self.lost = Some(lost);
+        Ok(())
     }
 
-    /// All rows of [`Phase::Refill`] were given: the open pages must be as the state says.
-    pub fn refill_done(&mut self) -> Result<(), StateError> {
-        self.open.values_mut().try_for_each(|upload| upload.finish_refill())?;
-        self.open_bytes = self.open.values().map(|upload| upload.bytes_here()[0]).sum();
+    /// All rows of [`Phase::Restoring`] were given: the open pages must be as the state says.
+    pub fn finish_restore(&mut self) -> Result<(), StateError> {
+        self.open.values_mut().try_for_each(|upload| upload.finish_restore())?;
+        self.open_bytes = self.open.values().map(|upload| upload.attempt.bytes_in_memory()[0]).sum();
         Ok(())
     }
 
@@ -287,7 +335,7 @@ impl Aggregate {
         store: &mut dyn StateStore,
         into: &mut WriteBatch,
     ) -> Result<(), StateError> {
-        self.press.settle(store)?;
+        self.queue.settle(store)?;
         for upload in self.open.values_mut() {
             upload.write(into);
         }
@@ -314,8 +362,8 @@ impl Aggregate {
     }
 
     /// Lowest offset of a row that is in no cut page.
-    pub fn refill_from(&self) -> Option<Offset> {
-        self.open.values().filter_map(|upload| upload.refill_from()).min()
+    pub fn restore_from(&self) -> Option<Offset> {
+        self.open.values().filter_map(|upload| upload.attempt.restore_from()).min()
     }
 
     /// Number of open uploads, failed ones included.
@@ -325,52 +373,61 @@ impl Aggregate {
 
     /// Pages that were cut so far.
     pub fn pages_cut(&self) -> u64 {
-        self.press.pages_cut()
+        self.queue.pages_cut()
     }
 
-    /// Counts the open uploads by how they stand.
-    pub fn census(&self) -> Census {
-        let mut census = Census::default();
+    /// Counts the open uploads by state.
+    pub fn counts(&self) -> UploadCounts {
+        let mut counts = UploadCounts::default();
         for upload in self.open.values() {
-            let standing = match upload {
-                upload if upload.failed.is_some() => &mut census.failed,
-                upload if upload.idle.stalled => &mut census.stalled,
-                upload if upload.held => &mut census.incomplete,
-                _ => &mut census.receiving,
+            let count = match upload.open_state() {
+                UploadState::Failed => &mut counts.failed,
+                UploadState::Stalled => &mut counts.stalled,
+                UploadState::Incomplete => &mut counts.incomplete,
+                _ => &mut counts.receiving,
             };
-            *standing += 1;
-            census.rows_waiting += upload.accounting.waiting;
-            census.oldest_ms = census.oldest_ms.into_iter().chain(upload.begun_ms).min();
+            *count += 1;
+            counts.rows_waiting += upload.accounting.waiting;
+            counts.oldest_ms = counts.oldest_ms.into_iter().chain(upload.begun_ms).min();
         }
-        census
+        counts
     }
 
-    /// How the upload stands that rows came for last, if it is open.
-    pub fn receiving(&self) -> Option<UploadStatus> {
-        let upload = self.open.get(self.latest.as_ref()?).filter(|upload| upload.failed.is_none())?;
-        Some(upload.status(Standing::Receiving, upload.first_offset, None))
+    /// The upload that received rows last, unless it has ended or failed.
+    fn receiving_upload(&self) -> Option<&OpenUpload> {
+        let upload = self.open.get(self.latest.as_ref()?)?;
+        upload.attempt.failed.is_none().then_some(upload)
     }
 
-    /// Looks an upload up for what stands at `offset`, and takes it out: whoever asks gives it back with [`Aggregate::keep`] or ends it.
-    fn find(&mut self, id: &UploadId, offset: Offset, ctx: &mut AggregateContext) -> Found {
-        if let Some(upload) = self.open.remove(id) {
-            self.let_go(&upload);
+    /// Rows so far of the upload that received rows last; 0 when it has ended.
+    pub fn rows_received(&self) -> u64 {
+        self.receiving_upload().map_or(0, |upload| upload.accounting.rows_in)
+    }
+
+    /// The status of the upload that received rows last, if it is open.
+    pub fn receiving(&self) -> Option<StatusRecord> {
+        Some(self.status(self.receiving_upload()?, UploadState::Receiving, None))
+    }
+
+    /// Finds the upload that something at `offset` belongs to, and takes it out: the caller gives it back with [`Aggregate::keep`] or ends it.
+    fn find(&mut self, id: &UploadId, offset: Offset, ctx: &mut AggregateContext) -> Lookup {
+        if let Some(upload) = self.take(id) {
             if upload.known_end.is_none_or(|end| offset < end) {
-                return Found::Open(upload);
+                return Lookup::Open(upload);
             }
             self.obey_ledger(upload, ctx);
         }
-        match self.ledger.admit(id.hash(), offset, ctx.silent_below()) {
-            Admission::New(revision) => Found::New(revision),
-            Admission::After(revision) => Found::Ended(revision),
-            Admission::Past => Found::Past,
+        match self.ledger.admit(id.hash(), offset, ctx.phase.emit_from()) {
+            Admission::New(revision) => Lookup::New(revision),
+            Admission::After(revision) => Lookup::Ended(revision),
+            Admission::Past => Lookup::Past,
         }
     }
 
     fn begin(&mut self, id: &UploadId, revision: u32, offset: Offset, ctx: &mut AggregateContext) -> Box<OpenUpload> {
         self.key_per_row.opened();
-        if let Some(suspicion) = self.key_per_row.suspicion() {
-            ctx.tell(offset, AggregateEvent::Warning(suspicion));
+        if let Some(suspicion) = self.key_per_row.suspicion().filter(|_| ctx.emits()) {
+            warn!(task = %self.settings.task, reason = %suspicion.reason, "{}", suspicion.message);
         }
         let mut upload = Box::new(OpenUpload::begin(id.clone(), revision, offset));
         upload.known_end = self.ledger.known_end(id.hash(), offset);
@@ -378,53 +435,56 @@ impl Aggregate {
         upload
     }
 
-    /// Begins an upload with something that need not be its beginning: it was open at the last commit, and the log may have lost records of
-    /// it since.
+    /// Begins an upload with a record that need not be its first: the upload may have been open at the last commit, and the log may have lost
+    /// records of it since.
     fn begin_unannounced(
         &mut self,
         id: &UploadId,
         revision: u32,
         offset: Offset,
         ctx: &mut AggregateContext,
-    ) -> Box<OpenUpload> {
+    ) -> Result<Box<OpenUpload>, OutputError> {
         let mut upload = self.begin(id, revision, offset, ctx);
-        if let Some(lost) = self.lost.as_ref().filter(|_| offset < ctx.silent_below()) {
-            upload.fail_and_tell(rows_lost(lost), ctx.silent_below(), ctx);
+        let emit_from = ctx.phase.emit_from();
+        if let Some(lost) = self.lost.clone().filter(|_| offset < emit_from) {
+            self.fail_for_lost_records(&mut upload, rows_lost(&lost), offset, ctx)?;
         }
-        upload
+        Ok(upload)
+    }
+
+    /// Takes an upload out of the open ones.
+    fn take(&mut self, id: &UploadId) -> Option<Box<OpenUpload>> {
+        let upload = self.open.remove(id)?;
+        let [open, waiting] = upload.attempt.bytes_in_memory();
+        (self.open_bytes, self.waiting_bytes) = (self.open_bytes - open, self.waiting_bytes - waiting);
+        Some(upload)
     }
 
     fn keep(&mut self, upload: Box<OpenUpload>) {
-        let [open, waiting] = upload.bytes_here();
+        let [open, waiting] = upload.attempt.bytes_in_memory();
         (self.open_bytes, self.waiting_bytes) = (self.open_bytes + open, self.waiting_bytes + waiting);
         self.open.insert(upload.id.clone(), upload);
     }
 
-    /// The upload is taken out of the open ones.
-    fn let_go(&mut self, upload: &OpenUpload) {
-        let [open, waiting] = upload.bytes_here();
-        (self.open_bytes, self.waiting_bytes) = (self.open_bytes - open, self.waiting_bytes - waiting);
-    }
-
-    /// Puts open pages away when all uploads together hold too much of them in memory, the largest first.
+    /// Spills open pages, the largest first, when all uploads together hold too much of them in memory.
     fn make_room(&mut self, ctx: &mut AggregateContext) -> Result<(), StateError> {
         for least in [4 << 10, 512, 1] {
             if self.open_bytes <= self.limits.open {
                 return Ok(());
             }
             for upload in self.open.values_mut() {
-                let before = upload.sheets.bytes_here();
-                upload.sheets.put_away(least, scratch_segment(upload.hash), ctx.store)?;
-                self.open_bytes -= before - upload.sheets.bytes_here();
+                let before = upload.attempt.sheets.bytes_in_memory();
+                upload.attempt.sheets.spill(least, scratch_segment(upload.hash), ctx.store)?;
+                self.open_bytes -= before - upload.attempt.sheets.bytes_in_memory();
             }
         }
         Ok(())
     }
 
-    fn desk<'d, 'c>(&'d mut self, ctx: &'d mut AggregateContext<'c>) -> Desk<'d, 'c> {
-        Desk {
+    fn upload_context<'d, 'c>(&'d mut self, ctx: &'d mut AggregateContext<'c>) -> UploadContext<'d, 'c> {
+        UploadContext {
             settings: &self.settings,
-            press: &mut self.press,
+            queue: &mut self.queue,
             limits: self.limits,
             waiting_elsewhere: self.waiting_bytes,
             ctx,
@@ -433,17 +493,18 @@ impl Aggregate {
 
     fn learn_columns(&mut self, batch: &RowBatch) {
         if let Some(upload) = self.open.get_mut(&batch.upload)
-            && upload.failed.is_none()
+            && upload.attempt.failed.is_none()
             && upload.accounting.distinct() == 0
         {
             upload.learn_columns(batch, &mut self.columns);
         }
     }
 
-    fn late_row(&mut self, batch: &RowBatch, row: usize, ctx: &mut AggregateContext) {
+    fn late_row(&mut self, batch: &RowBatch, row: usize, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         let number = batch.numbered.then_some(batch.keys[row].index);
-        ctx.dead_letter(batch, row, number, &Rejection::new(Message::RowLate {}));
+        ctx.row_letter(batch, row, number, &Rejection::new(Message::RowLate {}))?;
         self.ledger.late_row(batch.upload.hash(), batch.offsets[row]);
+        Ok(())
     }
 }
 
@@ -451,15 +512,15 @@ fn rows_lost(lost: &Range<Offset>) -> Rejection {
     Rejection::new(Message::RowsLost { first: lost.start, last: Offset(lost.end.0 - 1) })
 }
 
-/// Whose something is that comes at an offset.
-enum Found {
-    /// This upload's, which is open.
+/// The upload that something at an offset belongs to.
+enum Lookup {
+    /// This one, which is open.
     Open(Box<OpenUpload>),
     /// It would begin this revision, the first.
     New(u32),
     /// It would begin this revision, after an upload that has ended.
     Ended(u32),
-    /// An upload's whose end was published before.
+    /// One whose end was published before.
     Past,
 }
 

@@ -1,18 +1,19 @@
-//! What an open upload holds, for those who ask: how it stands, and the first rows of its sheets, from their first page wherever that is.
+//! Answers queries about open uploads: their state, and the first rows of their sheets, from the first page wherever that is.
 
 use super::sheets::Sheet;
 use super::upload::OpenUpload;
-use super::{Aggregate, SheetOrder, Standing, UploadStatus};
+use super::{Aggregate, SheetOrder};
 use crate::page::Styles;
 use crate::page::read::{self, ShownCell, inflate_rows};
 use crate::record::{UploadHash, UploadId};
+use crate::sink::status::{StatusRecord, UploadState};
 use crate::state::{StateError, StateStore};
 
 /// The first rows of an open upload.
 #[derive(Clone, Debug)]
 pub struct UploadPreview {
     /// How it stands.
-    pub status: UploadStatus,
+    pub status: StatusRecord,
     /// Columns of every sheet; none before the first row.
     pub columns: Vec<String>,
     /// Values of all sheets, in the order of the workbook as far as it is known.
@@ -22,9 +23,13 @@ pub struct UploadPreview {
 }
 
 impl Aggregate {
-    /// How every open upload stands.
-    pub fn standings(&self) -> impl Iterator<Item = UploadStatus> {
-        self.open.values().map(|upload| upload.stands())
+    /// The status of every open upload.
+    pub fn open_statuses(&self) -> impl Iterator<Item = StatusRecord> {
+        self.open.values().map(|upload| self.open_status(upload))
+    }
+
+    fn open_status(&self, upload: &OpenUpload) -> StatusRecord {
+        self.status(upload, upload.open_state(), upload.attempt.failed.as_ref())
     }
 
     /// The first `rows_max` rows of the first `sheets_max` sheets of an upload; `None` unless it is open.
@@ -34,9 +39,9 @@ impl Aggregate {
         (sheets_max, rows_max): (usize, usize),
         store: &mut dyn StateStore,
     ) -> Result<Option<UploadPreview>, StateError> {
+        self.queue.settle(store)?;
         let Some(upload) = self.open.get(id) else { return Ok(None) };
-        self.press.settle(store)?;
-        let mut sheets: Vec<&Sheet> = upload.sheets.iter().collect();
+        let mut sheets: Vec<&Sheet> = upload.attempt.sheets.iter().collect();
         match self.settings.aggregate.sheet_order {
             SheetOrder::First => {}
             SheetOrder::Name => sheets.sort_by_key(|sheet| sheet.value()),
@@ -44,8 +49,14 @@ impl Aggregate {
         let styles = &self.settings.styles;
         let head = |sheet: &&Sheet| Ok((sheet.rows(), sheet.head(rows_max, upload.hash, styles, store)?));
         Ok(Some(UploadPreview {
-            status: upload.stands(),
-            columns: upload.columns.iter().flat_map(|columns| columns.iter()).map(|(name, _)| name.clone()).collect(),
+            status: self.open_status(upload),
+            columns: upload
+                .attempt
+                .columns
+                .iter()
+                .flat_map(|columns| columns.iter())
+                .map(|(name, _)| name.clone())
+                .collect(),
             values: sheets.iter().map(|sheet| sheet.value().to_owned()).collect(),
             sheets: sheets.iter().take(sheets_max).map(head).collect::<Result<_, StateError>>()?,
         }))
@@ -53,14 +64,14 @@ impl Aggregate {
 }
 
 impl OpenUpload {
-    fn stands(&self) -> UploadStatus {
-        let standing = match self {
-            OpenUpload { failed: Some(_), .. } => Standing::Failed,
-            upload if upload.idle.stalled => Standing::Stalled,
-            upload if upload.eof.is_some() => Standing::Incomplete,
-            _ => Standing::Receiving,
-        };
-        self.status(standing, self.first_offset, self.failed.clone())
+    /// The state of an upload while it is open.
+    pub(super) fn open_state(&self) -> UploadState {
+        match self {
+            upload if upload.attempt.failed.is_some() => UploadState::Failed,
+            upload if upload.idle.stalled => UploadState::Stalled,
+            upload if upload.attempt.held => UploadState::Incomplete,
+            _ => UploadState::Receiving,
+        }
     }
 }
 

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::SheetOrder;
-use super::press::{PageSlot, Press};
-use super::upload::scratch_segment;
+use super::config::SheetOrder;
+use super::page_queue::{PageQueue, PageSlot};
+use super::segment::scratch_segment;
 use crate::page::{OPEN_ROWS_MAX, OpenPage};
 use crate::record::{Offset, RowKey, UploadHash};
 use crate::sink::{CompletePage, CompleteSheet, SHEET_ROWS_MAX};
@@ -18,7 +18,7 @@ pub(super) const OPEN_BYTES_MAX: usize = 32 << 20;
 
 /// What pages are made with and where they go.
 pub(super) struct Pager<'a> {
-    pub(super) press: &'a mut Press,
+    pub(super) queue: &'a mut PageQueue,
     pub(super) store: &'a mut dyn StateStore,
 }
 
@@ -30,8 +30,8 @@ pub(super) struct Sheets {
     last: usize,
     open_rows: u32,
     open_bytes: usize,
-    /// As many of them were put away.
-    away_bytes: usize,
+    /// Bytes of them on disk.
+    spilled_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Sheet {
     widths: Vec<u16>,
     open: OpenPage,
     /// Where the beginning of the open page is, in pieces: scratch, which a restart does not know.
-    away: Vec<PagePosition>,
+    spilled: Vec<PagePosition>,
     /// Lowest offset of a row in the open page.
     open_from: Offset,
     /// Order key of its last row.
@@ -67,21 +67,21 @@ impl Sheets {
         self.open_rows.into()
     }
     /// Bytes of open pages in memory.
-    pub(super) fn bytes_here(&self) -> usize {
-        self.open_bytes - self.away_bytes
+    pub(super) fn bytes_in_memory(&self) -> usize {
+        self.open_bytes - self.spilled_bytes
     }
 
-    /// Puts open pages away that have `least` bytes in memory or more. When they are cut they are the same pages.
-    pub(super) fn put_away(
+    /// Spills open pages that have `least` bytes in memory or more. When they are cut they are the same pages.
+    pub(super) fn spill(
         &mut self,
         least: usize,
         scratch: UploadHash,
         store: &mut dyn StateStore,
     ) -> Result<(), StateError> {
-        for sheet in self.sheets.iter_mut().filter(|sheet| sheet.open.bytes_here() >= least.max(1)) {
-            let cells = sheet.open.put_away();
-            sheet.away.push(store.append(scratch, &cells)?);
-            self.away_bytes += cells.len();
+        for sheet in self.sheets.iter_mut().filter(|sheet| sheet.open.bytes_in_memory() >= least.max(1)) {
+            let cells = sheet.open.spill();
+            sheet.spilled.push(store.append(scratch, &cells)?);
+            self.spilled_bytes += cells.len();
         }
         Ok(())
     }
@@ -135,24 +135,24 @@ impl Sheets {
         segment: UploadHash,
         pager: &mut Pager,
     ) -> Result<(), StateError> {
-        self.refill(sheet, key, offset, write);
+        self.restore_row(sheet, key, offset, write);
         if self.open_rows >= OPEN_ROWS_MAX || self.open_bytes >= OPEN_BYTES_MAX {
             for sheet in &mut self.sheets {
                 sheet.cut(segment, pager)?;
             }
-            (self.open_rows, self.open_bytes, self.away_bytes) = (0, 0, 0);
+            (self.open_rows, self.open_bytes, self.spilled_bytes) = (0, 0, 0);
         } else if self.sheets[sheet].is_due() {
             let sheet = &mut self.sheets[sheet];
             self.open_rows -= sheet.open.rows();
             self.open_bytes -= sheet.open.bytes();
-            self.away_bytes -= sheet.open.bytes() - sheet.open.bytes_here();
+            self.spilled_bytes -= sheet.open.bytes() - sheet.open.bytes_in_memory();
             sheet.cut(segment, pager)?;
         }
         Ok(())
     }
 
     /// Appends a row that was in the open page of `sheet` before a restart. True when it is out of place: the page would have been cut.
-    pub(super) fn refill(
+    pub(super) fn restore_row(
         &mut self,
         sheet: usize,
         key: RowKey,
@@ -177,7 +177,7 @@ impl Sheets {
         segment: UploadHash,
         pager: &mut Pager,
     ) -> Result<Vec<CompleteSheet>, StateError> {
-        pager.press.settle(pager.store)?;
+        pager.queue.settle(pager.store)?;
         let mut sheets =
             self.sheets.into_iter().map(|sheet| sheet.complete(segment, pager)).collect::<Result<Vec<_>, _>>()?;
         match order {
@@ -250,7 +250,7 @@ impl Sheet {
             paged_through: None,
             widths: Vec::new(),
             open: OpenPage::default(),
-            away: Vec::new(),
+            spilled: Vec::new(),
             open_from: Offset(0),
             open_through: RowKey::default(),
             saved: None,
@@ -272,7 +272,7 @@ impl Sheet {
     /// What comes behind them, whole.
     pub(super) fn open_page(&self, segment: UploadHash, store: &dyn StateStore) -> Result<OpenPage, StateError> {
         let mut page = self.open.clone();
-        bring_back(&mut page, &self.away, segment, store)?;
+        reload(&mut page, &self.spilled, segment, store)?;
         Ok(page)
     }
 
@@ -283,7 +283,7 @@ impl Sheet {
     fn cut(&mut self, segment: UploadHash, pager: &mut Pager) -> Result<(), StateError> {
         let Some(first_row) = self.finish_page(segment, pager.store)? else { return Ok(()) };
         let rows = self.open.rows();
-        self.pages.push(pager.press.cut(&mut self.open, first_row, segment, pager.store)?);
+        self.pages.push(pager.queue.cut(&mut self.open, first_row, segment, pager.store)?);
         self.paged_rows += u64::from(rows);
         self.paged_through = Some(self.open_through);
         Ok(())
@@ -294,8 +294,8 @@ impl Sheet {
         if self.open.rows() == 0 {
             return Ok(None);
         }
-        bring_back(&mut self.open, &self.away, segment, store)?;
-        self.away = Vec::new();
+        reload(&mut self.open, &self.spilled, segment, store)?;
+        self.spilled = Vec::new();
         if self.pages.is_empty() {
             self.open.widths(&mut self.widths);
         }
@@ -305,7 +305,7 @@ impl Sheet {
 
     fn complete(mut self, segment: UploadHash, pager: &mut Pager) -> Result<CompleteSheet, StateError> {
         let last = self.finish_page(segment, pager.store)?;
-        let last = last.map(|first_row| pager.press.cut_last(&mut self.open, first_row));
+        let last = last.map(|first_row| pager.queue.cut_last(&mut self.open, first_row));
         let mut pages: Vec<_> = self.pages().map(|page| CompletePage::Stored(segment, *page)).collect();
         pages.extend(last.map(|page| CompletePage::Inline(Arc::new(page))));
         Ok(CompleteSheet { value: self.value.to_string(), pages, widths: self.widths })
@@ -322,22 +322,22 @@ impl Sheet {
     }
 }
 
-/// What was put away of an open page of the upload with this segment.
-fn bring_back(
+/// Reads back the part of an open page that was spilled; `segment` is the one of its upload.
+fn reload(
     page: &mut OpenPage,
-    away: &[PagePosition],
+    spilled: &[PagePosition],
     segment: UploadHash,
     store: &dyn StateStore,
 ) -> Result<(), StateError> {
-    if away.is_empty() {
+    if spilled.is_empty() {
         return Ok(());
     }
     let (mut cells, mut piece) = (Vec::with_capacity(page.bytes()), Vec::new());
-    for at in away {
+    for at in spilled {
         store.read(scratch_segment(segment), *at, &mut piece)?;
         cells.extend_from_slice(&piece);
     }
-    page.bring_back(cells);
+    page.reload(cells);
     Ok(())
 }
 
@@ -351,18 +351,18 @@ mod tests {
     const SEGMENT: UploadHash = UploadHash([3; 16]);
 
     fn write(sheets: &mut Sheets, store: &mut InMemoryStore, values: impl Iterator<Item = (usize, String)>) {
-        let mut press = press();
+        let mut queue = queue();
         for (sheet, cell) in values {
             let index = sheets.find_or_add(&format!("sheet {sheet}"), 100).expect("there is room");
-            let mut pager = Pager { press: &mut press, store };
+            let mut pager = Pager { queue: &mut queue, store };
             let cell = |page: &mut OpenPage| page.cell(&cell, ColumnType::Text);
             sheets.row(index, RowKey::default(), Offset(7), cell, SEGMENT, &mut pager).expect("memory takes it");
         }
-        press.settle(store).expect("memory takes it");
+        queue.settle(store).expect("memory takes it");
     }
 
-    fn press() -> Press {
-        Press::new(PageWriter::new(Styles::new([0; StyleId::COUNT]), false))
+    fn queue() -> PageQueue {
+        PageQueue::new(PageWriter::new(Styles::new([0; StyleId::COUNT]), false))
     }
 
     fn page_rows(sheets: &Sheets) -> Vec<Vec<u32>> {
@@ -389,19 +389,19 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_the_same_when_their_rows_were_put_away_meanwhile() {
-        let pages = |away: bool| {
+    fn pages_are_the_same_when_their_rows_were_spilled_meanwhile() {
+        let pages = |spilled: bool| {
             let (mut sheets, mut store) = (Sheets::default(), InMemoryStore::new());
             for round in 0..40 {
                 write(&mut sheets, &mut store, (0..100).map(|row| (row % 3, format!("{round} {row}"))));
-                if away {
-                    sheets.put_away(1, scratch_segment(SEGMENT), &mut store).expect("memory takes it");
-                    assert_eq!(sheets.bytes_here(), 0);
+                if spilled {
+                    sheets.spill(1, scratch_segment(SEGMENT), &mut store).expect("memory takes it");
+                    assert_eq!(sheets.bytes_in_memory(), 0);
                 }
             }
             assert!(sheets.paged_rows() > 0 && sheets.open_rows() > 0);
-            let mut press = press();
-            let mut pager = Pager { press: &mut press, store: &mut store };
+            let mut queue = queue();
+            let mut pager = Pager { queue: &mut queue, store: &mut store };
             let complete = sheets.complete(SheetOrder::First, SEGMENT, &mut pager).expect("memory gives it back");
             let pages = complete.iter().flat_map(|sheet| &sheet.pages).map(|page| match page {
                 CompletePage::Inline(page) => page.bytes.clone(),

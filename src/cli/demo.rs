@@ -19,7 +19,7 @@ use sheetstream::kafka::{KafkaClient, KafkaConfig};
 use sheetstream::record::{Offset, TopicPartition};
 use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::streams::Streams;
-use sheetstream::sink::status::{StatusRecord, StatusState};
+use sheetstream::sink::status::{StatusRecord, UploadState};
 use sheetstream::topology::Topology;
 use sheetstream::transport::Fetcher;
 use uuid::Uuid;
@@ -116,7 +116,7 @@ fn receive(
                 status = Some(told);
             }
         }
-        match (status.take_if(|status| status.state == StatusState::Published), workbook.take()) {
+        match (status.take_if(|status| status.state == UploadState::Published), workbook.take()) {
             (Some(status), Some(workbook)) => {
                 progress.finish();
                 return Ok((status, workbook));

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use sheetstream::client::publish::PublishError;
 use sheetstream::http::HttpError;
-use sheetstream::runtime::stream_task::TaskError;
 use sheetstream::runtime::streams::StreamsError;
+use sheetstream::runtime::task::TaskError;
 use sheetstream::state::StateError;
 use sheetstream::topology::Problems;
 use sheetstream::transport::TransportError;

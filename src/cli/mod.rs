@@ -109,9 +109,7 @@ impl Command {
         match self {
             Command::Run(_) => "info,rskafka=off",
             // That a changed topology cannot use the state of the one before is no news here.
-            Command::Dev(_) => {
-                "warn,rskafka=off,sheetstream::state::directory=error,sheetstream::runtime::stream_task=error"
-            }
+            Command::Dev(_) => "warn,rskafka=off,sheetstream::state::directory=error,sheetstream::runtime::task=error",
             _ => "warn,rskafka=off",
         }
     }

@@ -8,7 +8,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget};
 use sheetstream::kafka::KafkaClient;
 use sheetstream::kafka::topic_reader::TopicReader;
 use sheetstream::record::TopicPartition;
-use sheetstream::sink::status::{StatusRecord, StatusState};
+use sheetstream::sink::status::{StatusRecord, UploadState};
 use sheetstream::transport::{Fetcher, TransportError};
 
 use super::colours;
@@ -76,7 +76,7 @@ fn show(bar: Option<&ProgressBar>, told: &mut BTreeMap<String, Instant>, status:
     let rows = HumanCount(status.accounting.rows_in);
     let of = status.rows_announced.map_or(String::new(), |rows| format!(" of {}", HumanCount(rows)));
     let rejected = status.accounting.rejected;
-    let is_receiving = status.state == StatusState::Receiving;
+    let is_receiving = status.state == UploadState::Receiving;
     let state = if is_receiving { String::new() } else { format!(", {:?}", status.state).to_lowercase() };
     let line = format!("{name}: {rows}{of} rows, {rejected} rejected{state}");
     match bar {

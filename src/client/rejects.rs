@@ -186,7 +186,6 @@ mod tests {
         let rejection =
             Rejection::new(Message::NotANumber { value: Quoted::new("12 6.9"), hint: None }).in_column("경도");
         let letter = DeadLetter {
-            partition: &partition,
             offset: Offset(offset),
             key: None,
             value: Some(value),
@@ -194,7 +193,7 @@ mod tests {
             row: Some(12),
             rejection: &rejection,
         };
-        let record = letter.to_record(&"dead".into());
+        let record = letter.to_record(&"dead".into(), &partition);
         Record { value: Some(record.value), headers: record.headers, ..Record::default() }
     }
 

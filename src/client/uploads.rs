@@ -11,9 +11,8 @@ use tokio::sync::watch;
 use crate::kafka::KafkaClient;
 use crate::kafka::follower::Follower;
 use crate::kafka::producer::now_ms;
-use crate::record::Record;
-use crate::sink::status::{StatusFailure, StatusRecord, StatusState, StatusWorkbook};
-use crate::state::keys::Accounting;
+use crate::record::{Accounting, Record};
+use crate::sink::status::{StatusFailure, StatusRecord, StatusWorkbook, UploadState};
 
 /// Uploads that are remembered.
 const UPLOADS_MAX: usize = 10_000;
@@ -30,19 +29,19 @@ pub enum UploadPhase {
     Publishing,
     /// All its rows are in the topic; the topology has said nothing of it yet.
     Pending,
-    /// As [`StatusState::Receiving`].
+    /// As [`UploadState::Receiving`].
     Receiving,
-    /// As [`StatusState::Incomplete`].
+    /// As [`UploadState::Incomplete`].
     Incomplete,
-    /// As [`StatusState::Stalled`].
+    /// As [`UploadState::Stalled`].
     Stalled,
-    /// As [`StatusState::Published`].
+    /// As [`UploadState::Published`].
     Published,
-    /// As [`StatusState::Failed`]; or its rows could not be brought to the topic.
+    /// As [`UploadState::Failed`]; or its rows could not be brought to the topic.
     Failed,
-    /// As [`StatusState::Aborted`].
+    /// As [`UploadState::Aborted`].
     Aborted,
-    /// As [`StatusState::Expired`].
+    /// As [`UploadState::Expired`].
     Expired,
 }
 
@@ -60,16 +59,16 @@ impl UploadPhase {
     }
 }
 
-impl From<StatusState> for UploadPhase {
-    fn from(state: StatusState) -> UploadPhase {
+impl From<UploadState> for UploadPhase {
+    fn from(state: UploadState) -> UploadPhase {
         match state {
-            StatusState::Receiving => UploadPhase::Receiving,
-            StatusState::Incomplete => UploadPhase::Incomplete,
-            StatusState::Stalled => UploadPhase::Stalled,
-            StatusState::Published => UploadPhase::Published,
-            StatusState::Failed => UploadPhase::Failed,
-            StatusState::Aborted => UploadPhase::Aborted,
-            StatusState::Expired => UploadPhase::Expired,
+            UploadState::Receiving => UploadPhase::Receiving,
+            UploadState::Incomplete => UploadPhase::Incomplete,
+            UploadState::Stalled => UploadPhase::Stalled,
+            UploadState::Published => UploadPhase::Published,
+            UploadState::Failed => UploadPhase::Failed,
+            UploadState::Aborted => UploadPhase::Aborted,
+            UploadState::Expired => UploadPhase::Expired,
         }
     }
 }
@@ -312,7 +311,7 @@ impl Entry {
             self.samples.clear();
         }
         // A revision that was answered from the ledger has the workbook of the one before.
-        if let (StatusState::Published, None, Some(before)) = (status.state, &status.workbook, &self.status)
+        if let (UploadState::Published, None, Some(before)) = (status.state, &status.workbook, &self.status)
             && before.rows_sha256 == status.rows_sha256
         {
             status.workbook.clone_from(&before.workbook);
@@ -340,13 +339,13 @@ impl Entry {
         };
         let is_mine = self.publication.as_ref().is_some_and(|publication| publication.failure.is_none());
         match status.state {
-            StatusState::Published => true,
-            StatusState::Receiving => is_mine || now - self.place.0 < UNDER_WAY_MS,
-            StatusState::Incomplete
-            | StatusState::Stalled
-            | StatusState::Failed
-            | StatusState::Aborted
-            | StatusState::Expired => false,
+            UploadState::Published => true,
+            UploadState::Receiving => is_mine || now - self.place.0 < UNDER_WAY_MS,
+            UploadState::Incomplete
+            | UploadState::Stalled
+            | UploadState::Failed
+            | UploadState::Aborted
+            | UploadState::Expired => false,
         }
     }
 
@@ -450,7 +449,7 @@ mod tests {
     use crate::record::Offset;
     use crate::sink::status::StatusOffsets;
 
-    fn status(state: StatusState, revision: u32, rows_in: u64) -> StatusRecord {
+    fn status(state: UploadState, revision: u32, rows_in: u64) -> StatusRecord {
         StatusRecord {
             state,
             upload: "a".into(),
@@ -458,6 +457,7 @@ mod tests {
             name: Some("a.csv".into()),
             rows_announced: None,
             crs: None,
+            traceparent: None,
             topology: "t".into(),
             topology_hash: "h".into(),
             partition: 0,
@@ -495,8 +495,8 @@ mod tests {
         publishing.complete(100);
         assert_eq!(state(&index), UploadPhase::Pending);
 
-        index.take(&record(&status(StatusState::Receiving, 1, 40), now_ms()));
-        index.take(&record(&status(StatusState::Receiving, 1, 60), now_ms() + 1_000));
+        index.take(&record(&status(UploadState::Receiving, 1, 40), now_ms()));
+        index.take(&record(&status(UploadState::Receiving, 1, 60), now_ms() + 1_000));
         let upload = index.get(&key()).expect("known");
         assert_eq!(
             (upload.state, upload.rows_announced, upload.rows_published),
@@ -507,7 +507,7 @@ mod tests {
         let left = upload.estimated_end_ms.expect("a rate and a total") - upload.updated_at_ms;
         assert!((1_500..2_700).contains(&left), "{left}");
 
-        index.take(&record(&status(StatusState::Published, 1, 100), now_ms() + 2_000));
+        index.take(&record(&status(UploadState::Published, 1, 100), now_ms() + 2_000));
         assert_eq!(state(&index), UploadPhase::Published);
         assert!(claim(&index).is_none(), "it is there");
     }
@@ -515,20 +515,20 @@ mod tests {
     #[test]
     fn what_failed_or_was_given_up_is_published_again_under_the_next_revision() {
         let index = Arc::new(UploadIndex::default());
-        index.take(&record(&status(StatusState::Failed, 3, 10), 1_000));
+        index.take(&record(&status(UploadState::Failed, 3, 10), 1_000));
         let publishing = claim(&index).expect("it failed");
         assert_eq!(state(&index), UploadPhase::Publishing, "the failure is of the revision before");
         drop(publishing);
         assert_eq!(state(&index), UploadPhase::Failed);
         claim(&index).expect("it was given up").complete(10);
-        index.take(&record(&status(StatusState::Receiving, 4, 5), now_ms()));
+        index.take(&record(&status(UploadState::Receiving, 4, 5), now_ms()));
         assert_eq!(state(&index), UploadPhase::Receiving);
     }
 
     #[test]
     fn another_topology_under_the_same_name_makes_the_workbook_anew() {
         let index = Arc::new(UploadIndex::default());
-        index.take(&record(&status(StatusState::Published, 1, 10), 1_000));
+        index.take(&record(&status(UploadState::Published, 1, 10), 1_000));
         assert!(matches!(index.claim(key(), "a.csv", None, "h", &Arc::default()), Claim::Known(_)));
         assert!(matches!(index.claim(key(), "a.csv", None, "other", &Arc::default()), Claim::New(_)));
     }
@@ -536,10 +536,10 @@ mod tests {
     #[test]
     fn somebody_elses_upload_is_left_alone_while_it_is_heard_of() {
         let index = Arc::new(UploadIndex::default());
-        index.take(&record(&status(StatusState::Receiving, 1, 10), now_ms()));
+        index.take(&record(&status(UploadState::Receiving, 1, 10), now_ms()));
         assert!(claim(&index).is_none());
         let index = Arc::new(UploadIndex::default());
-        index.take(&record(&status(StatusState::Receiving, 1, 10), now_ms() - 2 * UNDER_WAY_MS));
+        index.take(&record(&status(UploadState::Receiving, 1, 10), now_ms() - 2 * UNDER_WAY_MS));
         assert!(claim(&index).is_some(), "its publisher is gone");
     }
 
@@ -547,7 +547,7 @@ mod tests {
     fn the_quietest_uploads_are_forgotten_first_and_the_latest_come_first() {
         let index = UploadIndex::default();
         for n in 0..UPLOADS_MAX as i64 + 5 {
-            let status = StatusRecord { upload: n.to_string(), ..status(StatusState::Published, 1, 1) };
+            let status = StatusRecord { upload: n.to_string(), ..status(UploadState::Published, 1, 1) };
             index.take(&record(&status, n));
         }
         let latest = index.latest(None, usize::MAX);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -130,16 +130,33 @@ impl Drop for FileOutbox {
     }
 }
 
-impl Outbox for FileOutbox {
+/// A [`FileOutbox`] that the task writes to and the caller finishes.
+#[derive(Clone)]
+pub struct SharedOutbox(Arc<Mutex<FileOutbox>>);
+
+impl SharedOutbox {
+    /// Shares an outbox.
+    pub fn new(outbox: FileOutbox) -> SharedOutbox {
+        SharedOutbox(Arc::new(Mutex::new(outbox)))
+    }
+
+    /// The outbox itself.
+    pub fn lock(&self) -> MutexGuard<'_, FileOutbox> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outbox for SharedOutbox {
     fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError> {
+        let mut outbox = self.lock();
         for record in records {
-            let written = self.write(record);
-            written.map_err(|error| TransportError::Failed(format!("{}: {error}", self.path.display())))?;
+            let written = outbox.write(record);
+            written.map_err(|error| TransportError::Failed(format!("{}: {error}", outbox.path.display())))?;
         }
         Ok(())
     }
-    /// Nobody watches but the command's own progress.
-    fn hint(&mut self, _: OutRecord) {}
+    /// The command shows its own progress.
+    fn send_best_effort(&mut self, _: OutRecord) {}
     /// A file is read from its beginning each time.
     fn commit(&mut self, _: &TopicPartition, _: Progress, _: &Fence) -> Result<(), TransportError> {
         Ok(())

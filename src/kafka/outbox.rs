@@ -43,7 +43,7 @@ impl Outbox for KafkaOutbox {
     }
     /// One is on its way at a time, by the producer of everything else: so it cannot come after the end of its upload. A process that was
     /// stopped meanwhile sends none: its successor may have ended the upload.
-    fn hint(&mut self, record: OutRecord) {
+    fn send_best_effort(&mut self, record: OutRecord) {
         if !self.producer.is_idle() || !self.group.is_vouched_for() {
             return;
         }
@@ -88,7 +88,7 @@ impl Outbox for TransactionalOutbox {
         self.producer.flush()
     }
     /// Opens no transaction: it is written before what is published next, or with the commit.
-    fn hint(&mut self, record: OutRecord) {
+    fn send_best_effort(&mut self, record: OutRecord) {
         self.hint = Some(record);
     }
     /// A commit of nothing but the offset needs no transaction: the member epoch fences it.

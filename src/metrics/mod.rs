@@ -11,7 +11,7 @@ mod task;
 
 pub use catalog::*;
 pub use task::{
-    NodeMetrics, Outcome, PAUSES, RowFates, TaskMetrics, TaskMoment, TaskNames, Unusable, forget_task, stop_counting,
+    NodeMetrics, Outcome, PAUSES, TaskMetrics, TaskMoment, TaskNames, Unusable, forget_task, stop_counting,
 };
 
 use std::sync::LazyLock;

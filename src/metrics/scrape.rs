@@ -223,7 +223,7 @@ mod tests {
     fn a_partition_that_moved_away_has_no_series() {
         let (first, mut metrics) = task("moved-away", 0);
         let (_second, _metrics) = task("moved-away", 1);
-        metrics.tell(TaskMoment {
+        metrics.report(TaskMoment {
             committed: Some(Offset(12)),
             position: Offset(12),
             end: Some(Offset(20)),
@@ -240,7 +240,7 @@ mod tests {
         assert!(here.contains("sheetstream_tasks{topology=\"moved-away\"} 2\n"), "{here}");
 
         forget_task(&first);
-        metrics.tell(TaskMoment::default()); // a thread that has not heard of it yet
+        metrics.report(TaskMoment::default()); // a thread that has not heard of it yet
         let here = crate::metrics::render();
         assert!(!here.contains(&series(0)), "{here}");
         assert!(here.contains("sheetstream_tasks{topology=\"moved-away\"} 1\n"), "{here}");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use prometheus::{Histogram, IntCounter};
 
 use super::catalog;
-use crate::record::{Offset, Reason, Rejection, TaskId, TopicPartition};
+use crate::record::{Accounting, Offset, Reason, Rejection, TaskId, TopicPartition};
 
 /// Words of `result` in `sheetstream_rows_total`.
 const ROW_FATES: [&str; 6] = ["written", "rejected", "duplicate", "late", "filtered", "voided"];
@@ -91,23 +91,6 @@ impl Unusable {
             Unusable::Missing => "missing",
         }
     }
-}
-
-/// Rows of an upload that has ended, by fate.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RowFates {
-    /// They stand in the workbook.
-    pub written: u64,
-    /// They failed.
-    pub rejected: u64,
-    /// They came again.
-    pub duplicate: u64,
-    /// They came after completion.
-    pub late: u64,
-    /// A filter took them out.
-    pub filtered: u64,
-    /// Rows of an attempt that was given up.
-    pub voided: u64,
 }
 
 /// Names that become labels of a task's metrics.
@@ -316,12 +299,12 @@ impl TaskMetrics {
     }
 
     /// An upload ended, and this became of its rows.
-    pub fn ended(&self, outcome: Outcome, rows: RowFates) {
+    pub fn ended(&self, outcome: Outcome, rows: &Accounting) {
         if !counts() {
             return;
         }
         self.outcomes[outcome as usize].inc();
-        let RowFates { written, rejected, duplicate, late, filtered, voided } = rows;
+        let Accounting { rows_in: _, written, rejected, duplicate, late, filtered, voided, waiting: _ } = *rows;
         for (counter, rows) in self.rows.iter().zip([written, rejected, duplicate, late, filtered, voided]) {
             counter.inc_by(rows);
         }
@@ -339,8 +322,8 @@ impl TaskMetrics {
         self.eof_to_workbook.observe(self.fetch.begun.elapsed().as_secs_f64());
     }
 
-    /// How the task stands now.
-    pub fn tell(&mut self, moment: TaskMoment) {
+    /// Reports the state of the task.
+    pub fn report(&mut self, moment: TaskMoment) {
         if !counts() {
             return;
         }

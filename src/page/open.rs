@@ -111,19 +111,19 @@ impl OpenPage {
     }
 
     /// Bytes that are in memory.
-    pub fn bytes_here(&self) -> usize {
+    pub fn bytes_in_memory(&self) -> usize {
         self.cells.len()
     }
 
     /// Gives its cells away to be kept elsewhere, between two rows. It still counts them; before it is cut they have to be
-    /// [brought back](OpenPage::bring_back).
-    pub fn put_away(&mut self) -> Vec<u8> {
+    /// [brought back](OpenPage::reload).
+    pub fn spill(&mut self) -> Vec<u8> {
         self.away += self.cells.len();
         std::mem::take(&mut self.cells)
     }
 
     /// Takes back all that was put away, in its order.
-    pub fn bring_back(&mut self, mut cells: Vec<u8>) {
+    pub fn reload(&mut self, mut cells: Vec<u8>) {
         debug_assert_eq!(cells.len(), self.away);
         cells.append(&mut self.cells);
         (self.cells, self.away) = (cells, 0);

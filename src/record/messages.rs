@@ -372,10 +372,9 @@ messages! {
                 토픽의 보존 기간을 업로드에 걸리는 시간보다 길게 하세요";
     }
     Reason::WorkbookTooLarge => {
-        RecordTooLarge { bytes: usize, topic: String, limit: String }
-            en "a record of {bytes} bytes is too large for topic {topic}: {limit}; lower record_bytes_max or raise the topic's \
-                max.message.bytes"
-            ko "{bytes}바이트 레코드가 토픽 {topic}의 한도보다 큽니다({limit}). record_bytes_max를 낮추거나 토픽의 max.message.bytes를 올리세요";
+        RecordTooLarge { refusal: String }
+            en "{refusal}, or lower record_bytes_max; then publish the upload again"
+            ko "{refusal}. 또는 record_bytes_max를 낮춘 뒤 다시 올리세요";
     }
     Reason::WorkbookFailed => {
         WorkbookFailed { why: String }

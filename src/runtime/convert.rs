@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::file::log::{FileLog, FileOutbox};
+use crate::file::log::{FileLog, FileOutbox, SharedOutbox};
 use crate::file::upload::UploadRecords;
 use crate::record::TaskId;
-use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
+use crate::runtime::task::{StreamTask, TaskError, TaskStart};
 use crate::sink::status::StatusRecord;
 use crate::source::UploadFrom;
-use crate::state::InMemoryStore;
+use crate::state::{InMemoryStore, StateStore};
 use crate::topology::Topology;
-use crate::transport::{Fetcher, TransportError};
+use crate::transport::{Fetcher, Outbox, TransportError};
 
 /// What became of the files.
 #[derive(Debug)]
@@ -39,20 +39,22 @@ pub fn convert(
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     topology.source.upload = UploadFrom::Key; // the file is the upload, whatever tells uploads apart on a topic
     let sink = &topology.sink;
-    let mut outbox = FileOutbox::new(out, sink.topic.clone(), sink.dead_letter_topic.clone());
+    let outbox = SharedOutbox::new(FileOutbox::new(out, sink.topic.clone(), sink.dead_letter_topic.clone()));
     let mut log = FileLog::new(id, upload).map_err(failed)?;
     let task = TaskId { topology: topology.name.clone(), partition: 0 };
-    let store = Box::new(InMemoryStore::spooled(folder));
+    let ends: (Box<dyn StateStore>, Box<dyn Outbox>) =
+        (Box::new(InMemoryStore::spooled(folder)), Box::new(outbox.clone()));
     let start = TaskStart { partition_count: Some(1), ..TaskStart::default() };
-    let (mut task, _) = StreamTask::start(task, Arc::new(topology), store, start, &mut || Ok(vec![]))?;
+    let (mut task, _) = StreamTask::start(task, Arc::new(topology), ends, start, &mut || Ok(vec![]))?;
     loop {
         let fetched = log.fetch(Duration::MAX)?;
         if fetched.records.is_empty() {
             break;
         }
-        task.process(fetched, 0, &mut outbox)?;
-        progress(task.rows_read());
+        task.process(fetched, 0)?;
+        progress(task.rows_received());
     }
+    let mut outbox = outbox.lock();
     let status = outbox.status().and_then(|status| StatusRecord::parse(status));
     let status = status.ok_or_else(|| failed(std::io::Error::other("the file ended without a result")))?;
     let rejected = outbox.rejected().clone();

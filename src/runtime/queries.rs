@@ -1,4 +1,4 @@
-//! Interactive queries, as Kafka Streams has them: any thread may ask the tasks of this process how they stand. A question is answered by the
+//! Interactive queries, as Kafka Streams has them: any thread may ask the tasks of this process how they stand. A query is answered by the
 //! stream thread between two fetches, so that nothing is locked and nothing read that is half done.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::record::{TaskId, UploadId};
-use crate::runtime::stream_task::StreamTask;
-use crate::runtime::stream_thread::Asker;
-use crate::sink::preview::SheetPreview;
+use crate::runtime::stream_thread::QuerySender;
+use crate::runtime::task::StreamTask;
+use crate::sink::preview::Preview;
 use crate::sink::status::StatusRecord;
 
-/// How long a thread may take to come round to a question.
+/// How long a thread may take to come round to a query.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks the tasks of one [`Streams`](crate::runtime::streams::Streams). Clones ask the same.
 #[derive(Clone, Default)]
-pub struct Queries(Arc<Mutex<Vec<Asker>>>);
+pub struct Queries(Arc<Mutex<Vec<QuerySender>>>);
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,17 +27,6 @@ pub enum QueryError {
     /// A thread did not come round to it: it waits for the broker or the disk.
     #[error("a stream thread is busy; ask again")]
     Busy,
-}
-
-/// What an open upload would show if it were complete now.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Preview {
-    /// How it stands.
-    pub status: StatusRecord,
-    /// The first sheets and their first rows.
-    pub sheets: Vec<SheetPreview>,
-    /// How many sheets there are.
-    pub sheets_total: usize,
 }
 
 impl Queries {
@@ -60,18 +49,18 @@ impl Queries {
         Ok(found.into_iter().next())
     }
 
-    /// What `question` makes of every task that is running.
+    /// What `query` makes of every task that is running.
     pub fn ask<T: Send + 'static>(
         &self,
-        question: impl Fn(&mut StreamTask) -> Option<T> + Send + Sync + 'static,
+        query: impl Fn(&mut StreamTask) -> Option<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>, QueryError> {
-        let question = Arc::new(question);
+        let query = Arc::new(query);
         let (answers, inbox) = channel();
         let mut asked = 0;
-        for asker in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let (question, answers) = (question.clone(), answers.clone());
-            asker.ask(Box::new(move |tasks| {
-                let found: Vec<T> = tasks.filter_map(|task| question(task)).collect();
+        for sender in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let (query, answers) = (query.clone(), answers.clone());
+            sender.ask(Box::new(move |tasks| {
+                let found: Vec<T> = tasks.filter_map(|task| query(task)).collect();
                 let _ = answers.send(found); // whoever asked has lost patience
             }));
             asked += 1;
@@ -93,7 +82,7 @@ impl Queries {
     }
 
     /// From now on these threads are asked.
-    pub(super) fn set(&self, askers: Vec<Asker>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = askers;
+    pub(super) fn set(&self, senders: Vec<QuerySender>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = senders;
     }
 }

@@ -9,31 +9,28 @@ use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 use crate::kafka::ingest::IngestHandle;
-use crate::kafka::outbox::KafkaOutbox;
 use crate::metrics::{self, Gauge};
 use crate::record::TaskId;
 use crate::runtime::health::{Health, thread_name};
-use crate::runtime::stream_task::{StreamTask, TaskError};
+use crate::runtime::task::{StreamTask, TaskError};
 use crate::transport::Fence;
 
-/// Makes a task on its thread: the task, its outbox, and a function that starts reading at the offset the task asks for.
+/// Makes a task on its thread, and starts reading at the offset the task asks for.
 pub type TaskMaker = Box<dyn FnOnce(Waker) -> Result<RunningTask, TaskError> + Send>;
 
 /// Wakes a stream thread that sleeps.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
-/// A task together with both ends of its transport.
+/// A task together with its input.
 pub struct RunningTask {
     /// The task.
     pub task: StreamTask,
     /// Records in.
     pub ingest: IngestHandle,
-    /// Records out, and progress.
-    pub outbox: KafkaOutbox,
 }
 
 /// What is asked of the tasks of a thread.
-pub type Question = Box<dyn FnOnce(&mut dyn Iterator<Item = &mut StreamTask>) + Send>;
+pub type Query = Box<dyn FnOnce(&mut dyn Iterator<Item = &mut StreamTask>) + Send>;
 
 /// What a thread is told.
 enum Command {
@@ -44,7 +41,7 @@ enum Command {
     /// Drop without a commit.
     Lose(TaskId),
     /// Answer, between two fetches.
-    Ask(Question),
+    Ask(Query),
     /// Commit and drop everything, then end.
     Stop,
 }
@@ -61,15 +58,15 @@ pub enum TaskReport {
 }
 
 /// Asks the tasks of one thread, from any other.
-pub struct Asker {
+pub struct QuerySender {
     commands: Sender<Command>,
     thread: Thread,
 }
 
-impl Asker {
-    /// Has `question` answered, unless the thread ends before.
-    pub fn ask(&self, question: Question) {
-        let _ = self.commands.send(Command::Ask(question));
+impl QuerySender {
+    /// Has `query` answered, unless the thread ends before.
+    pub fn ask(&self, query: Query) {
+        let _ = self.commands.send(Command::Ask(query));
         self.thread.unpark();
     }
 }
@@ -91,42 +88,43 @@ impl StreamThread {
     ) -> std::io::Result<StreamThread> {
         let (commands, inbox) = channel();
         let name = thread_name(number);
-        let pulse = Pulse { health, number, heartbeat: metrics::stream_thread_heartbeat(&name) };
+        let heartbeat = Heartbeat { health, number, gauge: metrics::stream_thread_heartbeat(&name) };
         let join = std::thread::Builder::new().name(name).spawn(move || {
-            RunLoop { inbox, reports, pulse, commit_interval, tasks: BTreeMap::new(), started: Instant::now() }.run()
+            RunLoop { inbox, reports, heartbeat, commit_interval, tasks: BTreeMap::new(), started: Instant::now() }
+                .run()
         })?;
         Ok(StreamThread { commands, thread: join.thread().clone(), join })
     }
 
-    fn tell(&self, command: Command) {
+    fn send(&self, command: Command) {
         // A thread that is gone has reported why; there is nobody left to tell.
         let _ = self.commands.send(command);
         self.thread.unpark();
     }
 
     /// A handle to ask its tasks.
-    pub fn asker(&self) -> Asker {
-        Asker { commands: self.commands.clone(), thread: self.thread.clone() }
+    pub fn query_sender(&self) -> QuerySender {
+        QuerySender { commands: self.commands.clone(), thread: self.thread.clone() }
     }
     /// Starts a task.
     pub fn start(&self, id: TaskId, make: TaskMaker) {
-        self.tell(Command::Start(id, make));
+        self.send(Command::Start(id, make));
     }
     /// The member epoch moved.
     pub fn fence(&self, id: TaskId, fence: Fence) {
-        self.tell(Command::Fence(id, fence));
+        self.send(Command::Fence(id, fence));
     }
     /// Gives a task up in order: [`TaskReport::Released`] follows.
     pub fn revoke(&self, id: TaskId) {
-        self.tell(Command::Revoke(id));
+        self.send(Command::Revoke(id));
     }
     /// Drops a task that is another's already.
     pub fn lose(&self, id: TaskId) {
-        self.tell(Command::Lose(id));
+        self.send(Command::Lose(id));
     }
     /// Commits everything and waits for the thread to end.
     pub fn stop(self) {
-        self.tell(Command::Stop);
+        self.send(Command::Stop);
         if self.join.join().is_err() {
             error!("a stream thread panicked");
         }
@@ -143,23 +141,23 @@ struct Slot {
 }
 
 /// How others see that the thread goes round.
-struct Pulse {
+struct Heartbeat {
     health: Arc<Health>,
     number: usize,
-    heartbeat: Gauge,
+    gauge: Gauge,
 }
 
-impl Pulse {
+impl Heartbeat {
     fn beat(&self) {
         self.health.beat(self.number);
-        self.heartbeat.set(metrics::now_seconds());
+        self.gauge.set(metrics::now_seconds());
     }
 }
 
 struct RunLoop {
     inbox: Receiver<Command>,
     reports: Sender<TaskReport>,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     commit_interval: Duration,
     tasks: BTreeMap<TaskId, Slot>,
     started: Instant,
@@ -174,7 +172,7 @@ impl RunLoop {
         let thread = std::thread::current();
         let waker: Waker = Arc::new(move || thread.unpark());
         loop {
-            self.pulse.beat();
+            self.heartbeat.beat();
             loop {
                 match self.inbox.try_recv() {
                     Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return self.stop(),
@@ -185,7 +183,7 @@ impl RunLoop {
             let ids: Vec<TaskId> = self.tasks.keys().cloned().collect();
             let mut idle = true;
             for id in ids {
-                match self.turn(&id) {
+                match self.run_task_once(&id) {
                     Ok(worked) => idle &= !worked,
                     Err(error) => self.fail(id, error),
                 }
@@ -223,19 +221,19 @@ impl RunLoop {
                     warn!(task = %id, "task lost to another member; nothing is committed");
                 }
             }
-            Command::Ask(question) => question(&mut self.tasks.values_mut().map(|slot| &mut slot.running.task)),
+            Command::Ask(query) => query(&mut self.tasks.values_mut().map(|slot| &mut slot.running.task)),
             Command::Stop => unreachable!("handled by the loop"),
         }
     }
 
     /// One fetch of one task; true when there was something to do.
-    fn turn(&mut self, id: &TaskId) -> Result<bool, TaskError> {
+    fn run_task_once(&mut self, id: &TaskId) -> Result<bool, TaskError> {
         let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Some(slot) = self.tasks.get_mut(id) else { return Ok(false) };
-        let RunningTask { task, ingest, outbox } = &mut slot.running;
+        let RunningTask { task, ingest } = &mut slot.running;
         let worked = match ingest.try_next() {
             Some(fetched) => {
-                task.process(fetched?, now_ms, outbox)?;
+                task.process(fetched?, now_ms)?;
                 true
             }
             None => false,
@@ -246,13 +244,13 @@ impl RunLoop {
         }
         let now = Instant::now();
         if !worked && now >= slot.next_tick {
-            task.tick(now_ms, outbox)?;
+            task.tick(now_ms)?;
             slot.next_tick = now + self.commit_interval;
         }
         if task.commit_due() || now.duration_since(slot.committed_at) >= self.commit_interval {
-            task.commit(outbox)?;
+            task.commit()?;
             slot.committed_at = Instant::now();
-            task.tell_metrics(now_ms, ingest.high_watermark(), ingest.buffered_bytes());
+            task.report_metrics(now_ms, ingest.high_watermark(), ingest.buffered_bytes());
         }
         Ok(worked)
     }
@@ -273,9 +271,9 @@ impl RunLoop {
 
 /// Commits and drops a task.
 fn close(id: &TaskId, slot: Slot) {
-    let RunningTask { mut task, ingest, mut outbox } = slot.running;
+    let RunningTask { mut task, ingest } = slot.running;
     ingest.stop();
-    match task.commit(&mut outbox) {
+    match task.commit() {
         Ok(()) => info!(task = %id, position = %task.position(), "task closed"),
         Err(error) => {
             warn!(task = %id, %error, "task closed without a commit; the next start replays from the one before")

@@ -18,9 +18,9 @@ use crate::runtime::config::StreamsConfig;
 use crate::runtime::health::{Condition, Health};
 use crate::runtime::ledger;
 use crate::runtime::queries::Queries;
-use crate::runtime::stream_task::{StreamTask, TaskError, TaskStart};
 use crate::runtime::stream_thread::{RunningTask, StreamThread, TaskMaker, TaskReport, Waker};
-use crate::runtime::{task_metrics, watch};
+use crate::runtime::task::{StreamTask, TaskError, TaskStart};
+use crate::runtime::watch;
 use crate::state::keys::TaskHash;
 use crate::state::{StateDir, StateError, StateOptions, member};
 use crate::topology::Topology;
@@ -98,7 +98,7 @@ impl Streams {
         let (reports, inbox) = channel();
         let spawn = |number| StreamThread::spawn(number, config.commit_interval, reports.clone(), health.clone());
         let threads = (0..config.threads.max(1)).map(spawn).collect::<Result<Vec<_>, _>>()?;
-        queries.set(threads.iter().map(StreamThread::asker).collect());
+        queries.set(threads.iter().map(StreamThread::query_sender).collect());
         let mut manager = Manager {
             client: client.clone(),
             state: state.clone(),
@@ -110,7 +110,7 @@ impl Streams {
             next_thread: 0,
             cleanup: StateCleanup {
                 delay: config.state_cleanup_delay,
-                strangers: BTreeMap::new(),
+                orphaned: BTreeMap::new(),
                 looked_at: Instant::now(),
             },
         };
@@ -173,7 +173,7 @@ struct Manager {
 /// State of tasks that are not ours, since when that has been seen, and when it was looked for.
 struct StateCleanup {
     delay: Duration,
-    strangers: BTreeMap<TaskHash, Instant>,
+    orphaned: BTreeMap<TaskHash, Instant>,
     looked_at: Instant,
 }
 
@@ -226,14 +226,14 @@ impl Manager {
                 }
             }
             self.clean_up(now);
-            self.tell_health();
+            self.report_health();
         }
         Ok(())
     }
 
     /// Removes state of tasks that have not been ours for a while: they moved to another process, or nobody runs their topology here.
     fn clean_up(&mut self, now: Instant) {
-        let StateCleanup { delay, strangers, looked_at } = &mut self.cleanup;
+        let StateCleanup { delay, orphaned, looked_at } = &mut self.cleanup;
         if now.duration_since(*looked_at) < CLEANUP_EVERY.min(*delay) {
             return;
         }
@@ -244,9 +244,9 @@ impl Manager {
             Ok(found) => found,
             Err(error) => return warn!(%error, "state that is no longer needed cannot be looked for"),
         };
-        strangers.retain(|task, _| found.contains(task) && !ours.contains(task));
+        orphaned.retain(|task, _| found.contains(task) && !ours.contains(task));
         for task in found.difference(&ours) {
-            let since = *strangers.entry(*task).or_insert(now);
+            let since = *orphaned.entry(*task).or_insert(now);
             if now.duration_since(since) < *delay {
                 continue;
             }
@@ -257,7 +257,7 @@ impl Manager {
         }
     }
 
-    fn tell_health(&self) {
+    fn report_health(&self) {
         let knows = |app: &Application| !app.tasks.is_empty() || app.group.is_settled();
         let reads = |app: &Application| app.tasks.keys().all(|id| self.reading.contains(id));
         let (assigned, reading) = (self.applications.iter().all(knows), self.applications.iter().all(reads));
@@ -335,7 +335,7 @@ impl Manager {
                     return Ok(());
                 }
                 warn!(task = %id, %error, "task failed");
-                let reason = task_metrics::reason(&error);
+                let reason = error.code();
                 let wait = after(&error).ok_or_else(|| StreamsError::Task(id.clone(), error))?;
                 metrics::pauses(reason).inc();
                 metrics::tasks_paused(reason).inc();
@@ -428,9 +428,10 @@ fn task_maker(id: TaskId, app: &Application, client: KafkaClient, state: Arc<Sta
         let store = Box::new(state.task(&id, &topology.hash)?);
         let start = TaskStart { committed, log_start, partition_count, fence };
         let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
-        let (task, from) = StreamTask::start(id, topology, store, start, &mut || ledger::read(&client, &status))?;
-        let outbox = KafkaOutbox::new(&client, &group);
+        let outbox = Box::new(KafkaOutbox::new(&client, &group));
+        let mut read_ledger = || ledger::read(&client, &status);
+        let (task, from) = StreamTask::start(id, topology, (store, outbox), start, &mut read_ledger)?;
         let ingest = ingest::spawn(&client, partition, from, waker);
-        Ok(RunningTask { task, ingest, outbox })
+        Ok(RunningTask { task, ingest })
     })
 }

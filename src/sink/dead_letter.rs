@@ -17,9 +17,7 @@ const MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// A row, or a whole record, that was refused.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadLetter<'a> {
-    /// Partition of the record.
-    pub partition: &'a TopicPartition,
-    /// Its offset.
+    /// Offset of the record.
     pub offset: Offset,
     /// Its key.
     pub key: Option<&'a Bytes>,
@@ -34,13 +32,13 @@ pub struct DeadLetter<'a> {
 }
 
 impl DeadLetter<'_> {
-    /// The record for the topic of dead letters. It goes where its key leads, or to partition 0 without a key.
-    pub fn to_record(&self, topic: &Arc<str>) -> OutRecord {
+    /// The record for the topic of dead letters, for a row of the partition `source`. It goes where its key leads, or to partition 0 without a key.
+    pub fn to_record(&self, topic: &Arc<str>, source: &TopicPartition) -> OutRecord {
         let reason = self.rejection.reason.code();
         let message = self.rejection.message.to_string();
         let mut headers = vec![
-            Header::new("__streams.errors.topic", self.partition.topic.to_string()),
-            Header::new("__streams.errors.partition", self.partition.partition.to_string()),
+            Header::new("__streams.errors.topic", source.topic.to_string()),
+            Header::new("__streams.errors.partition", source.partition.to_string()),
             Header::new("__streams.errors.offset", self.offset.to_string()),
             Header::new("__streams.errors.exception", reason),
             Header::new("__streams.errors.message", clip_text(&message, MESSAGE_BYTES_MAX).to_owned()),
@@ -105,7 +103,6 @@ mod tests {
             Rejection::new(Message::NotANumber { value: Quoted::new("12 6.9"), hint: None }).in_column("경도");
         let key = Bytes::from_static(b"seoul.csv");
         let letter = DeadLetter {
-            partition: &partition,
             offset: Offset(77),
             key: Some(&key),
             value: Some(b"a,12 6.9"),
@@ -113,7 +110,7 @@ mod tests {
             row: Some(12),
             rejection: &rejection,
         };
-        let record = letter.to_record(&"dead".into());
+        let record = letter.to_record(&"dead".into(), &partition);
         let expected = [
             ("__streams.errors.topic", "rows"),
             ("__streams.errors.partition", "3"),
@@ -142,7 +139,6 @@ mod tests {
         let rejection =
             Rejection::new(Message::WorkbookFailed { why: "값".repeat(100_000) }).in_column("열".repeat(100_000));
         let letter = DeadLetter {
-            partition: &partition,
             offset: Offset(0),
             key: Some(&key),
             value: Some(&value),
@@ -150,7 +146,7 @@ mod tests {
             row: None,
             rejection: &rejection,
         };
-        let record = letter.to_record(&"dead".into());
+        let record = letter.to_record(&"dead".into(), &partition);
         assert_eq!(record.value.len(), CLIP_BYTES);
         assert_eq!(header(&record, "ss-clipped"), Some("1048576"));
         assert_eq!(header(&record, "ss-sha256"), Some(&*Digest(Sha256::digest(&value).into()).to_string()));
@@ -162,16 +158,9 @@ mod tests {
     fn a_record_that_could_not_be_read_has_an_empty_value() {
         let partition = partition();
         let rejection = Rejection::new(Message::RecordCorrupt { why: "checksum".to_owned() });
-        let letter = DeadLetter {
-            partition: &partition,
-            offset: Offset(5),
-            key: None,
-            value: None,
-            upload: None,
-            row: None,
-            rejection: &rejection,
-        };
-        let record = letter.to_record(&"dead".into());
+        let letter =
+            DeadLetter { offset: Offset(5), key: None, value: None, upload: None, row: None, rejection: &rejection };
+        let record = letter.to_record(&"dead".into(), &partition);
         assert_eq!((record.partition, &record.key, record.value.len()), (Some(0), &None, 0));
         assert_eq!(header(&record, "ss-clipped"), None);
     }

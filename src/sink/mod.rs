@@ -4,6 +4,7 @@ mod about;
 pub mod chunk;
 pub mod dead_letter;
 pub mod digest;
+pub mod output;
 mod package;
 pub mod preview;
 mod sheet;
@@ -22,8 +23,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::crs::CrsPair;
-use crate::record::{ColumnType, Offset, UploadHash, UploadId};
-use crate::state::keys::{Accounting, ErrorState, PageState};
+use crate::record::{Accounting, ColumnType, Offset, UploadHash, UploadId};
+use crate::state::keys::{ErrorState, PageState};
 
 pub use crate::record::Lang;
 
@@ -91,7 +92,9 @@ pub struct CompleteUpload {
     pub sheets: Vec<CompleteSheet>,
     /// The first 10,000 rejected rows, by row.
     pub errors: Vec<ErrorState>,
-    /// Its coordinate operations, when it has a CRS of its own; else they are the topology's.
+    /// CRS of its own, if its publisher announced one.
+    pub crs: Option<Arc<str>>,
+    /// The coordinate operations of that CRS; `None` means those of the topology.
     pub operations: Option<Vec<Arc<CrsPair>>>,
     /// Counts.
     pub accounting: Accounting,

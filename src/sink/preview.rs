@@ -7,12 +7,25 @@ use crate::sink::Lang;
 use crate::sink::about::Words;
 use crate::sink::sheet_names::SheetNamer;
 use crate::sink::skeleton::worksheet_part;
+use crate::sink::status::StatusRecord;
 use crate::sink::zip::{Method, StoredPart, read_directory};
 
 /// Rows of a sheet that are shown.
 pub const ROWS_MAX: usize = 20;
+
 /// Sheets that are shown.
 pub const SHEETS_MAX: usize = 50;
+
+/// What an open upload would show if it were complete now.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Preview {
+    /// Its state.
+    pub status: StatusRecord,
+    /// The first sheets and their first rows.
+    pub sheets: Vec<SheetPreview>,
+    /// How many sheets there are.
+    pub sheets_total: usize,
+}
 
 /// A sheet and its first rows.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Header, Lang, Message, Offset, Rejection};
+use crate::record::{Accounting, Header, Lang, LedgerEntry, Message, Offset, Outcome, Rejection};
 use crate::sink::dead_letter::clip_text;
 use crate::sink::digest::Digest;
-use crate::state::keys::{Accounting, LedgerState, Outcome};
 use crate::transport::OutRecord;
 
 /// Bytes of a message, which may quote a value.
@@ -17,7 +16,7 @@ const MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// Where an upload stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum StatusState {
+pub enum UploadState {
     /// Rows come in; best effort, at most one a second for a task.
     Receiving,
     /// Count or checksum cannot be met, and the upload is held.
@@ -34,26 +33,26 @@ pub enum StatusState {
     Expired,
 }
 
-impl StatusState {
+impl UploadState {
     /// How an upload ended; `None` while it is open.
     pub fn outcome(self) -> Option<Outcome> {
         match self {
-            StatusState::Receiving | StatusState::Incomplete | StatusState::Stalled => None,
-            StatusState::Published => Some(Outcome::Published),
-            StatusState::Failed => Some(Outcome::Failed),
-            StatusState::Aborted => Some(Outcome::Aborted),
-            StatusState::Expired => Some(Outcome::Expired),
+            UploadState::Receiving | UploadState::Incomplete | UploadState::Stalled => None,
+            UploadState::Published => Some(Outcome::Published),
+            UploadState::Failed => Some(Outcome::Failed),
+            UploadState::Aborted => Some(Outcome::Aborted),
+            UploadState::Expired => Some(Outcome::Expired),
         }
     }
 }
 
-impl From<Outcome> for StatusState {
-    fn from(outcome: Outcome) -> StatusState {
+impl From<Outcome> for UploadState {
+    fn from(outcome: Outcome) -> UploadState {
         match outcome {
-            Outcome::Published => StatusState::Published,
-            Outcome::Failed => StatusState::Failed,
-            Outcome::Aborted => StatusState::Aborted,
-            Outcome::Expired => StatusState::Expired,
+            Outcome::Published => UploadState::Published,
+            Outcome::Failed => UploadState::Failed,
+            Outcome::Aborted => UploadState::Aborted,
+            Outcome::Expired => UploadState::Expired,
         }
     }
 }
@@ -62,7 +61,7 @@ impl From<Outcome> for StatusState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusRecord {
     /// Where the upload stands.
-    pub state: StatusState,
+    pub state: UploadState,
     /// Its id as published.
     pub upload: String,
     /// Its revision, from 1.
@@ -76,6 +75,9 @@ pub struct StatusRecord {
     /// CRS of its coordinates, where that is its own and not the topology's (`ss-crs`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crs: Option<String>,
+    /// W3C `traceparent` of its rows, if they carry one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// Name of the topology.
     pub topology: String,
     /// Hash of the topology.
@@ -172,8 +174,8 @@ impl StatusRecord {
     }
 
     /// What the ledger remembers of it; `None` while the upload is open.
-    pub fn ledger(&self) -> Option<LedgerState> {
-        Some(LedgerState {
+    pub fn ledger(&self) -> Option<LedgerEntry> {
+        Some(LedgerEntry {
             id: self.upload.clone(),
             outcome: self.state.outcome()?,
             revision: self.revision,
@@ -194,12 +196,13 @@ mod tests {
 
     fn published() -> StatusRecord {
         StatusRecord {
-            state: StatusState::Published,
+            state: UploadState::Published,
             upload: "서울.csv".into(),
             revision: 2,
             name: Some("서울.csv".into()),
             rows_announced: Some(20_000),
             crs: None,
+            traceparent: None,
             topology: "seoul-markets".into(),
             topology_hash: "0123456789abcdef".into(),
             partition: 5,
@@ -247,7 +250,7 @@ mod tests {
 
     #[test]
     fn open_uploads_are_no_ledger_entries() {
-        for state in [StatusState::Receiving, StatusState::Incomplete, StatusState::Stalled] {
+        for state in [UploadState::Receiving, UploadState::Incomplete, UploadState::Stalled] {
             assert_eq!(StatusRecord { state, ..published() }.ledger(), None);
         }
         let offsets = StatusOffsets { first: Offset(1), completion: None };
@@ -257,7 +260,7 @@ mod tests {
     #[test]
     fn a_failure_names_its_reason() {
         let rejection = Rejection::new(Message::WorkbookFailed { why: "값".repeat(10_000) });
-        let status = StatusRecord { state: StatusState::Failed, failure: Some((&rejection).into()), ..published() };
+        let status = StatusRecord { state: UploadState::Failed, failure: Some((&rejection).into()), ..published() };
         let value = status.to_record(&"s".into()).value;
         assert!(value.len() < 8 << 10);
         let json: serde_json::Value = serde_json::from_slice(&value).expect("JSON");

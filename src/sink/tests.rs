@@ -10,14 +10,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::crs::{CrsInfo, CrsKind, CrsPair};
 use crate::page::{OpenPage, PAGE_ROWS, PageWriter};
-use crate::record::{ColumnType, Message, Offset, Quoted, Reason, UploadId};
+use crate::record::{Accounting, ColumnType, Message, Offset, Quoted, Reason, UploadId};
 use crate::sink::chunk::Chunks;
 use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::zip::{Method, read_directory};
 use crate::sink::{
     AboutFacts, CompletePage, CompleteSheet, CompleteUpload, Lang, SHEET_ROWS_MAX, SinkConfig, WorkbookConfig,
 };
-use crate::state::keys::{Accounting, ErrorState, PageState};
+use crate::state::keys::{ErrorState, PageState};
 use crate::state::{InMemoryStore, StateError, StateStore};
 
 const LOOK: WorkbookConfig =
@@ -76,6 +76,7 @@ impl<'a> Upload<'a> {
             columns: columns.iter().map(|name| ((*name).to_owned(), ColumnType::Auto)).collect(),
             sheets: Vec::new(),
             errors: Vec::new(),
+            crs: None,
             operations: None,
             accounting: Accounting::default(),
             rows_sha256: [0xab; 32],

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::PagePosition;
-use crate::record::{ColumnType, Message, Offset, RowKey, TaskId, UploadHash};
+use crate::record::{Accounting, ColumnType, Message, Offset, RowKey, TaskId, UploadHash};
 
 /// Version of the layouts below; stands in the manifest.
 pub const STATE_FORMAT: u32 = 4;
@@ -16,7 +16,7 @@ pub const STATE_FORMAT: u32 = 4;
 pub enum StateKey {
     /// `[0]` -> [`TaskState`]. Persisted: never renumber.
     Task,
-    /// `[1, upload:16]` -> [`UploadState`].
+    /// `[1, upload:16]` -> [`OpenUploadState`].
     Upload(UploadHash),
     /// `[2, upload:16, sheet:u32]` -> [`SheetState`]; `sheet` counts from 0 in order of first row.
     Sheet(UploadHash, u32),
@@ -24,7 +24,7 @@ pub enum StateKey {
     Page(UploadHash, u32, u32),
     /// `[4, upload:16, n:u32]` -> [`ErrorState`]; `n` counts from 0, 10,000 at most.
     Error(UploadHash, u32),
-    /// `[5, upload:16]` -> [`LedgerState`].
+    /// `[5, upload:16]` -> [`LedgerEntry`](crate::record::LedgerEntry).
     Ledger(UploadHash),
 }
 
@@ -172,7 +172,7 @@ pub struct TaskState {
     /// First record that is not in the state.
     pub offset: Offset,
     /// Lowest offset of any row in an unfinished page or parked; `offset` when there is none.
-    pub refill_from: Offset,
+    pub restore_from: Offset,
     /// First offset of the oldest open upload; `offset` when none is open.
     pub replay_from: Offset,
     /// Hash of the topology that wrote it.
@@ -181,38 +181,9 @@ pub struct TaskState {
     pub waiting: Vec<(String, Offset)>,
 }
 
-/// Row counts of an upload. rows in = written + rejected + duplicate + late + filtered + voided + waiting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accounting {
-    /// Rows that arrived, blanks not counted.
-    pub rows_in: u64,
-    /// Rows that stand, or will stand, in the workbook.
-    pub written: u64,
-    /// Rows that failed.
-    pub rejected: u64,
-    /// Rows that came again.
-    pub duplicate: u64,
-    /// Rows that came after completion.
-    pub late: u64,
-    /// Rows that a filter took out.
-    pub filtered: u64,
-    /// Rows of an attempt that was given up.
-    pub voided: u64,
-    /// Rows that wait for a lower index, or for their header.
-    pub waiting: u64,
-}
-
-impl Accounting {
-    /// Whether every row has exactly one fate.
-    pub fn balances(&self) -> bool {
-        let fates = [self.written, self.rejected, self.duplicate, self.late, self.filtered, self.voided, self.waiting];
-        self.rows_in == fates.iter().sum::<u64>()
-    }
-}
-
 /// An open upload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct UploadState {
+pub struct OpenUploadState {
     /// The id as published.
     pub id: String,
     /// Revision that its workbook will have, from 1.
@@ -296,45 +267,6 @@ pub struct ErrorState {
     pub message: Message,
     /// The row's text, clipped to 1,024 characters.
     pub raw: String,
-}
-
-/// How an upload ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Outcome {
-    /// Its workbook was published.
-    Published,
-    /// It failed.
-    Failed,
-    /// Its publisher gave it up.
-    Aborted,
-    /// It was idle for too long.
-    Expired,
-}
-
-/// A finished upload, as the ledger remembers it (contract 13).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedgerState {
-    /// The id as published.
-    pub id: String,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Its revision.
-    pub revision: u32,
-    /// Offset of its first record.
-    pub first_offset: Offset,
-    /// Offset of the record that completed it (an idle timeout: the task's position then).
-    pub completion_offset: Offset,
-    /// SHA-256 of its rows; `None` when its workbook was flagged as incomplete, or there is none.
-    pub rows_sha256: Option<[u8; 32]>,
-    /// First 16 hex digits of SHA-256 over its column names, each followed by LF. Rows under another header are other content.
-    pub header: Option<String>,
-    /// CRS of its own. Rows under another one are other content, too.
-    pub crs: Option<String>,
-    /// Hash of the topology.
-    pub topology: String,
-    /// Rows written, for the answer to the same content.
-    pub accounting: Accounting,
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use sheetstream::client::fetch::ChunkJoiner;
 use sheetstream::record::TopicPartition;
-use sheetstream::sink::status::{StatusRecord, StatusState};
+use sheetstream::sink::status::{StatusRecord, UploadState};
 
 use crate::kafka::Kafka;
 
@@ -146,7 +146,7 @@ impl App {
         loop {
             let statuses = self.statuses();
             let done =
-                |upload: &&str| statuses.iter().any(|s| s.upload == **upload && s.state == StatusState::Published);
+                |upload: &&str| statuses.iter().any(|s| s.upload == **upload && s.state == UploadState::Published);
             if uploads.iter().all(done) {
                 return;
             }

@@ -18,7 +18,7 @@ fn run(log: &[Line]) -> Published {
     undisturbed(settings(), log, 3).published
 }
 
-fn words(published: &Published) -> Vec<(Standing, Option<Reason>)> {
+fn words(published: &Published) -> Vec<(UploadState, Option<Reason>)> {
     published.words.iter().map(|(_, word, reason)| (*word, *reason)).collect()
 }
 
@@ -68,7 +68,7 @@ fn numbered_rows_complete_an_upload_whose_eof_came_first() {
     let published = run(&log);
     assert_eq!(published.book("a", 1).sha256, checksum(1..=9));
     assert_eq!(published.ends[&("a".to_owned(), 0)].2, 4);
-    assert_eq!(words(&published), [(Standing::Incomplete, Some(Reason::UploadIncomplete))]);
+    assert_eq!(words(&published), [(UploadState::Incomplete, Some(Reason::UploadIncomplete))]);
 }
 
 #[test]
@@ -99,9 +99,9 @@ fn an_upload_with_a_header_alone_has_its_columns() {
 }
 
 #[test]
-fn a_second_eof_is_counted_and_one_that_differs_is_a_dead_letter() {
+fn a_second_eof_changes_nothing_and_one_that_differs_is_a_dead_letter() {
     let published = run(&[rows("a", 1..=3), eof("a"), eof("a"), eof_of("a", 3), eof_of("a", 4)]);
-    assert_eq!(published.duplicate_eofs, 2);
+    assert_eq!((published.books.len(), published.ends.len(), published.words.len()), (1, 1, 0));
     assert_eq!(published.dead_letters, [(4, None, "eof.unknown")].into());
 }
 
@@ -119,16 +119,16 @@ fn an_incomplete_upload_is_held_emitted_or_failed_as_the_topology_says() {
     let (outcome, _, _, accounting) = failed.ends[&("a".to_owned(), 0)];
     assert_eq!((outcome, accounting.voided, failed.books.len()), (Outcome::Failed, 5, 0));
     let incomplete = Some(Reason::UploadIncomplete);
-    assert_eq!(words(&held), [(Standing::Incomplete, incomplete)]);
-    assert_eq!(words(&emitted), [(Standing::Incomplete, incomplete)]);
-    assert_eq!(words(&failed), [(Standing::Incomplete, incomplete), (Standing::Failed, incomplete)]);
+    assert_eq!(words(&held), [(UploadState::Incomplete, incomplete)]);
+    assert_eq!(words(&emitted), [(UploadState::Incomplete, incomplete)]);
+    assert_eq!(words(&failed), [(UploadState::Incomplete, incomplete), (UploadState::Failed, incomplete)]);
 }
 
 #[test]
 fn a_held_upload_completes_when_the_gap_fills() {
     let log = [numbered("a", 1..=3), numbered("a", 6..=7), eof("a"), numbered("a", 4..=4), numbered("a", 5..=5)];
     let published = run(&log);
-    assert_eq!(words(&published), [(Standing::Incomplete, Some(Reason::RowGap))]);
+    assert_eq!(words(&published), [(UploadState::Incomplete, Some(Reason::RowGap))]);
     assert_eq!(published.book("a", 1).sha256, checksum(1..=7));
 }
 
@@ -136,7 +136,7 @@ fn a_held_upload_completes_when_the_gap_fills() {
 fn a_checksum_that_differs_is_incomplete() {
     let wrong = eof_with("a", Some(3), Some(checksum(1..=4)), None);
     let published = run(&[rows("a", 1..=3), wrong]);
-    assert_eq!(words(&published), [(Standing::Incomplete, Some(Reason::UploadIncomplete))]);
+    assert_eq!(words(&published), [(UploadState::Incomplete, Some(Reason::UploadIncomplete))]);
     let right = eof_with("a", Some(3), Some(checksum(1..=3)), None);
     assert_eq!(run(&[rows("a", 1..=3), right]).books.len(), 1);
 }
@@ -173,7 +173,7 @@ fn two_attempts_at_once_fail_the_upload_until_its_end() {
     ];
     let published = run(&log);
     let conflict = Some(Reason::UploadConflict);
-    assert_eq!(words(&published), [(Standing::Failed, conflict), (Standing::Failed, conflict)]);
+    assert_eq!(words(&published), [(UploadState::Failed, conflict), (UploadState::Failed, conflict)]);
     let (outcome, _, completion, accounting) = published.ends[&("a".to_owned(), 0)];
     assert_eq!((outcome, completion, accounting.rows_in, accounting.voided), (Outcome::Failed, 4, 6, 6));
     assert_eq!(published.book("a", 2).sha256, checksum([7, 8]));
@@ -200,7 +200,7 @@ fn the_same_content_again_is_answered_from_the_ledger() {
 fn an_abort_ends_an_open_upload_and_means_nothing_else() {
     let abort = || marker("a", Marker::Abort);
     let published = run(&[abort(), rows("a", 1..=3), abort(), abort()]);
-    assert_eq!(words(&published), [(Standing::Aborted, Some(Reason::UploadAborted))]);
+    assert_eq!(words(&published), [(UploadState::Aborted, Some(Reason::UploadAborted))]);
     assert_eq!(published.ends[&("a".to_owned(), 1)].3.voided, 3);
 }
 
@@ -208,7 +208,7 @@ fn an_abort_ends_an_open_upload_and_means_nothing_else() {
 fn an_anonymous_upload_of_several_partitions_needs_somebody_who_vouches() {
     let log = [rows("", 1..=3), eof(""), eof_with("", None, None, Some(1))];
     let published = run(&log);
-    assert_eq!(words(&published), [(Standing::Incomplete, Some(Reason::UploadSplit))]);
+    assert_eq!(words(&published), [(UploadState::Incomplete, Some(Reason::UploadSplit))]);
     assert_eq!(published.book("", 1).source_name, "test");
     let single = AggregateSettings { partition_count: Some(1), ..settings() };
     assert_eq!(words(&undisturbed(single, &log[..2], 1).published), []);
@@ -232,18 +232,18 @@ fn too_many_sheets_and_a_missing_sheet_column_fail_the_upload() {
         settings.aggregate = Arc::new(aggregate);
         words(&undisturbed(settings, &[rows("a", 1..=3), eof("a")], 3).published)[0]
     };
-    assert_eq!(with(|config| config.sheets_max = 2), (Standing::Failed, Some(Reason::SheetTooMany)));
+    assert_eq!(with(|config| config.sheets_max = 2), (UploadState::Failed, Some(Reason::SheetTooMany)));
     let missing = with(|config| config.sheet = SheetKey::Column("sheat".to_owned()));
-    assert_eq!(missing, (Standing::Failed, Some(Reason::ColumnMissing)));
+    assert_eq!(missing, (UploadState::Failed, Some(Reason::ColumnMissing)));
 }
 
 #[test]
 fn the_source_can_fail_an_upload() {
     let mut task = Task::new(settings());
     let rejection = Rejection::new(Message::OtherDelimiter { delimiter: Delimiter(b','), guess: Delimiter(b';') });
-    let phase = Phase::Live { silent_below: Offset(0) };
-    task.call(0, phase, |aggregate, ctx| aggregate.fail(&UploadId::new("a"), Offset(0), rejection, ctx));
-    assert_eq!(words(&task.published), [(Standing::Failed, Some(Reason::CsvDelimiter))]);
+    let phase = Phase::Live { emit_from: Offset(0) };
+    task.call(0, phase, |aggregate, ctx| aggregate.fail(&UploadId::new("a"), Offset(0), rejection, ctx)).unwrap();
+    assert_eq!(words(&task.published), [(UploadState::Failed, Some(Reason::CsvDelimiter))]);
     assert_eq!(task.aggregate.replay_from(), Some(Offset(0)));
     task.position = 1;
     let log = [rows("a", 1..=1), rows("a", 1..=3), eof("a")];
@@ -256,11 +256,11 @@ fn a_gap_in_the_log_fails_the_uploads_that_began_before_it() {
     let mut task = Task::new(settings());
     let log = [rows("a", 1..=1), rows("a", 2..=2), rows("b", 1..=1), eof("a"), eof("b")];
     task.run(&log, 1, 1).unwrap();
-    let phase = Phase::Live { silent_below: Offset(0) };
-    task.call(1, phase, |aggregate, ctx| aggregate.log_gap(Offset(1)..Offset(2), ctx));
+    let phase = Phase::Live { emit_from: Offset(0) };
+    task.call(1, phase, |aggregate, ctx| aggregate.log_gap(Offset(1)..Offset(2), ctx)).unwrap();
     task.position = 2;
     task.run(&log, 5, 1).unwrap();
-    assert_eq!(task.published.words[0], ("a".to_owned(), Standing::Failed, Some(Reason::LogGap)));
+    assert_eq!(task.published.words[0], ("a".to_owned(), UploadState::Failed, Some(Reason::LogGap)));
     assert_eq!(task.published.books.keys().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["b"]);
 }
 
@@ -271,16 +271,16 @@ fn an_upload_whose_beginning_the_log_has_lost_fails_when_the_state_is_lost_too()
     task.run(&log, 2, 1).unwrap();
     task.commit(3);
     task.kill(&log, true, 1);
-    let phase = Phase::Live { silent_below: Offset(2) };
-    task.call(0, phase, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(1), ctx));
+    let phase = Phase::at(Offset(0), Offset(2));
+    task.call(0, phase, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(1), ctx)).unwrap();
     task.position = 1;
     task.run(&log, 5, 1).unwrap();
-    assert_eq!(words(&task.published)[0], (Standing::Failed, Some(Reason::LogGap)));
+    assert_eq!(words(&task.published)[0], (UploadState::Failed, Some(Reason::LogGap)));
     assert_eq!(task.published.books.keys().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["b"]);
 }
 
 #[test]
-fn a_gap_in_what_a_refill_reads_fails_what_began_before_it_and_no_other() {
+fn a_gap_in_what_a_restore_reads_fails_what_began_before_it_and_no_other() {
     let mut task = Task::new(settings());
     let log = [rows("a", 1..=1), rows("a", 2..=2), rows("b", 1..=2), eof("a"), eof("b")];
     task.run(&log, 3, 1).unwrap();
@@ -288,11 +288,12 @@ fn a_gap_in_what_a_refill_reads_fails_what_began_before_it_and_no_other() {
     task.store = task.store.crash();
     task.aggregate = Aggregate::new(settings());
     task.aggregate.restore(&task.store.load().unwrap()).unwrap();
-    task.call(1, Phase::Refill, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(2), ctx));
-    task.read(&log, 2, 3, Phase::Refill).unwrap();
-    task.aggregate.refill_done().unwrap();
+    let phase = Phase::Restoring { until: Offset(3), emit_from: Offset(3) };
+    task.call(1, phase, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(2), ctx)).unwrap();
+    task.read(&log, 2, 3, phase).unwrap();
+    task.aggregate.finish_restore().unwrap();
     task.run(&log, 5, 1).unwrap();
-    assert_eq!(words(&task.published)[0], (Standing::Failed, Some(Reason::LogGap)));
+    assert_eq!(words(&task.published)[0], (UploadState::Failed, Some(Reason::LogGap)));
     assert_eq!(task.published.book("b", 1).sha256, checksum(1..=2));
 }
 
@@ -306,7 +307,7 @@ fn an_idle_upload_stalls_then_expires_and_a_replay_obeys() {
     assert_eq!(words(&task.published), []);
     task.tick(10_000);
     task.tick(20_000);
-    assert_eq!(words(&task.published), [(Standing::Stalled, None), (Standing::Stalled, None)]);
+    assert_eq!(words(&task.published), [(UploadState::Stalled, None), (UploadState::Stalled, None)]);
     task.run(&log, 4, 1).unwrap();
     task.tick(100_000);
     let (outcome, _, position, accounting) = task.published.ends[&("a".to_owned(), 1)];
@@ -319,20 +320,31 @@ fn an_idle_upload_stalls_then_expires_and_a_replay_obeys() {
         task.kill(&log, true, fetch);
         task.run(&log, log.len(), fetch).unwrap();
         let live = task.position;
-        task.call(live as usize, Phase::Live { silent_below: Offset(0) }, |aggregate, ctx| aggregate.tick(ctx));
+        task.call(live as usize, Phase::Live { emit_from: Offset(0) }, |aggregate, ctx| aggregate.tick(ctx)).unwrap();
         assert_eq!(task.aggregate.open_uploads(), 0);
         assert_eq!((task.published.books.len(), &task.published.said), (2, &told));
     }
 }
 
 #[test]
-fn a_workbook_that_cannot_be_sent_is_not_what_the_same_content_is_answered_with() {
+fn a_refused_workbook_is_a_failure_and_the_same_content_is_tried_again() {
     let mut task = Task::new(settings());
-    let log = [rows("a", 1..=3), eof("a"), rows("a", 1..=3), eof("a")];
-    task.run(&log, 2, 1).unwrap();
-    task.aggregate.undelivered(&UploadId::new("a"));
+    let content = [rows("a", 1..=3), eof("a")];
+    let log: Vec<_> = content.iter().cycle().take(8).cloned().collect();
+    task.published.refuses = true;
     task.run(&log, 4, 1).unwrap();
-    assert_eq!(task.published.books.keys().map(|(_, revision)| *revision).collect::<Vec<_>>(), [1, 2]);
+    let refused = (UploadState::Failed, Some(Reason::WorkbookTooLarge));
+    assert_eq!(words(&task.published), [refused, refused]);
+    for (_, _, _, accounting) in task.published.ends.values() {
+        assert_eq!((accounting.written, accounting.voided), (0, 3));
+    }
+    task.commit(3);
+    task.kill(&log, true, 1);
+    task.published.refuses = false;
+    task.run(&log, 8, 1).unwrap();
+    let revisions: Vec<_> = task.published.books.keys().map(|(_, revision)| *revision).collect();
+    assert_eq!(revisions, [3], "the fourth has the same content as the third");
+    assert_eq!(task.published.ends[&("a".to_owned(), 6)].1, 3);
 }
 
 #[test]
@@ -353,17 +365,6 @@ fn what_has_ended_is_deleted_after_the_commit() {
 }
 
 #[test]
-fn a_key_per_row_is_noticed() {
-    let mut task = Task::new(settings());
-    let phase = Phase::Live { silent_below: Offset(0) };
-    for n in 0..10_001_i64 {
-        let batch = batch(&format!("row {n}"), None, &[(n, 0, None, 1)]);
-        task.call(n as usize, phase, |aggregate, ctx| aggregate.process(batch, ctx)).unwrap();
-    }
-    assert_eq!((task.published.warnings, task.aggregate.open_uploads()), (1, 10_001));
-}
-
-#[test]
 fn state_that_contradicts_itself_is_damaged() {
     let mut task = Task::new(settings());
     let log = [rows("a", 1..=5_000), rows("a", 17..=17)];
@@ -379,5 +380,5 @@ fn state_that_contradicts_itself_is_damaged() {
     }
     let mut aggregate = Aggregate::new(settings());
     assert_eq!(aggregate.restore(&entries).unwrap().len(), 1);
-    assert!(matches!(aggregate.refill_done(), Err(StateError::Damaged(_))), "its open pages were not read again");
+    assert!(matches!(aggregate.finish_restore(), Err(StateError::Damaged(_))), "its open pages were not read again");
 }

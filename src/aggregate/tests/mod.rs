@@ -12,10 +12,17 @@ use bytes::Bytes;
 
 use super::*;
 use crate::page::Styles;
-use crate::record::{Announcement, Delimiter, Marker, MarkerRecord, Message, Quoted, RawRows, Reason, RowKey};
+use crate::record::{
+    Accounting, Announcement, Delimiter, LedgerEntry, Marker, MarkerRecord, Message, Outcome, Quoted, RawRows, Reason,
+    RowKey, TaskId,
+};
+use crate::sink::dead_letter::DeadLetter;
+use crate::sink::digest::Digest;
+use crate::sink::output::{Delivery, Output};
+use crate::sink::status::StatusWorkbook;
 use crate::sink::{CompletePage, CompleteUpload};
 use crate::source::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
-use crate::state::keys::{Accounting, ErrorState, LedgerState, Outcome};
+use crate::state::keys::ErrorState;
 use crate::state::{InMemoryStore, StateStore};
 
 /// A record of the log; its offset is its place.
@@ -162,7 +169,7 @@ pub(super) fn settings() -> AggregateSettings {
     AggregateSettings {
         aggregate: Arc::new(aggregate),
         source: Arc::new(source),
-        topology: "test".into(),
+        task: TaskId { topology: "test".into(), partition: 0 },
         topology_hash: "0123456789abcdef".into(),
         partition_count: Some(3),
         styles: Styles::new(std::array::from_fn(|index| index as u16)),
@@ -238,15 +245,17 @@ pub(super) struct Published {
     /// Ends, by upload and first offset.
     pub(super) ends: BTreeMap<(String, i64), (Outcome, u32, i64, Accounting)>,
     /// The terminal records of the status topic.
-    pub(super) ledger: Vec<LedgerState>,
+    pub(super) ledger: Vec<LedgerEntry>,
     /// Offset, row, reason.
     pub(super) dead_letters: BTreeSet<(i64, Option<u64>, &'static str)>,
     /// Words of the status topic in order, each with its reason.
-    pub(super) words: Vec<(String, Standing, Option<Reason>)>,
+    pub(super) words: Vec<(String, UploadState, Option<Reason>)>,
     /// The same, each with its offset and once.
     pub(super) said: BTreeSet<(String, i64, String)>,
-    pub(super) warnings: usize,
-    pub(super) duplicate_eofs: usize,
+    /// First offset whose dead letters may be sent.
+    committed: i64,
+    /// The topic takes no workbook.
+    pub(super) refuses: bool,
 }
 
 /// A task and the world around it.
@@ -255,10 +264,10 @@ pub(super) struct Task {
     pub(super) store: InMemoryStore,
     pub(super) settings: AggregateSettings,
     pub(super) position: i64,
-    silent_below: i64,
+    emit_from: i64,
     /// Offset and replay offset in Kafka.
     pub(super) committed: (i64, i64),
-    /// What the last state commit says: offset, refill offset.
+    /// What the last state commit says: offset, restore offset.
     saved: Option<(i64, i64)>,
     pub(super) published: Published,
     pub(super) now_ms: u64,
@@ -279,7 +288,7 @@ impl Task {
             store: InMemoryStore::new(),
             settings,
             position: 0,
-            silent_below: 0,
+            emit_from: 0,
             committed: (0, 0),
             saved: None,
             published: Published::default(),
@@ -293,10 +302,10 @@ impl Task {
         while (self.position as usize) < end {
             let from = self.position as usize;
             let mut to = (from + fetch).min(end);
-            if from < self.silent_below as usize {
-                to = to.min(self.silent_below as usize);
+            if from < self.emit_from as usize {
+                to = to.min(self.emit_from as usize);
             }
-            let phase = Phase::Live { silent_below: Offset(self.silent_below) };
+            let phase = Phase::at(Offset(from as i64), Offset(self.emit_from));
             self.read(log, from, to, phase)?;
             self.position = to as i64;
         }
@@ -355,66 +364,31 @@ impl Task {
         Ok(())
     }
 
-    /// Calls the aggregate and publishes what it tells.
+    /// Calls the aggregate, whose outputs are published.
     pub(super) fn call<T>(
         &mut self,
         position: usize,
         phase: Phase,
-        call: impl FnOnce(&mut Aggregate, &mut AggregateContext) -> T,
-    ) -> T {
-        let mut out = Vec::new();
+        call: impl FnOnce(&mut Aggregate, &mut AggregateContext) -> Result<T, OutputError>,
+    ) -> Result<T, StateError> {
+        self.published.committed = self.committed.0;
         let mut ctx = AggregateContext {
             store: &mut self.store,
             phase,
             now_ms: self.now_ms,
             position: Offset(position as i64),
-            out: &mut out,
+            output: &mut self.published,
         };
-        let result = call(&mut self.aggregate, &mut ctx);
-        out.into_iter().for_each(|event| self.publish(event));
-        result
+        call(&mut self.aggregate, &mut ctx).map_err(|error| match error {
+            OutputError::State(error) => error,
+            OutputError::Transport(error) => panic!("memory refuses nothing: {error}"),
+        })
     }
 
     pub(super) fn tick(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
-        let phase = Phase::Live { silent_below: Offset(self.silent_below) };
-        self.call(self.position as usize, phase, |aggregate, ctx| aggregate.tick(ctx));
-    }
-
-    fn publish(&mut self, event: AggregateEvent) {
-        let published = &mut self.published;
-        match event {
-            AggregateEvent::Completed { upload, ledger, .. } => {
-                let book = Book::of(&upload, &self.store);
-                let key = (upload.upload.as_str().to_owned(), upload.revision);
-                if let Some(before) = published.books.get(&key) {
-                    assert_eq!(before, &book, "{key:?} was published before and was different");
-                }
-                published.books.insert(key, book);
-                published.end(*ledger);
-            }
-            AggregateEvent::Republished { upload, ledger, .. } => {
-                assert!(published.books.contains_key(&(upload.as_str().to_owned(), ledger.revision)));
-                published.end(*ledger);
-            }
-            AggregateEvent::Status(status) => {
-                assert!(status.accounting.balances(), "{status:?}");
-                let reason = status.rejection.map(|rejection| rejection.reason);
-                let said = format!("{:?} {reason:?} {:?}", status.status, status.accounting);
-                published.said.insert((status.upload.as_str().to_owned(), status.offset.0, said));
-                published.words.push((status.upload.as_str().to_owned(), status.status, reason));
-                if let Some(ledger) = status.ledger {
-                    published.end(*ledger);
-                }
-            }
-            AggregateEvent::DeadLetter { offset, row, rejection, .. } => {
-                published.dead_letters.insert((offset.0, row, rejection.reason.code()));
-                assert!(offset.0 >= self.committed.0, "the dead letter of {offset} was sent before the commit");
-            }
-            AggregateEvent::DuplicateEof { .. } => published.duplicate_eofs += 1,
-            AggregateEvent::Warning(_) => published.warnings += 1,
-            AggregateEvent::Closed { .. } => {}
-        }
+        let phase = Phase::at(Offset(self.position), Offset(self.emit_from));
+        self.call(self.position as usize, phase, |aggregate, ctx| aggregate.tick(ctx)).expect("memory takes it");
     }
 
     /// Commits, up to the step `until`: 0 nothing, 1 the state, 2 the Kafka offset, 3 the deletion of what is finished.
@@ -424,7 +398,7 @@ impl Task {
             let written = self.aggregate.write_state(Offset(self.position), &mut self.store, &mut writes);
             written.expect("memory takes it");
             self.store.commit(writes).expect("memory takes it");
-            self.saved = Some((self.position, self.aggregate.refill_from().map_or(self.position, |offset| offset.0)));
+            self.saved = Some((self.position, self.aggregate.restore_from().map_or(self.position, |offset| offset.0)));
         }
         if until >= 2 {
             self.committed = (self.position, self.aggregate.replay_from().map_or(self.position, |offset| offset.0));
@@ -449,24 +423,25 @@ impl Task {
         self.store = InMemoryStore::new();
         self.saved = None;
         self.aggregate = aggregate(&self.settings);
-        (self.silent_below, self.position) = self.committed;
+        (self.emit_from, self.position) = self.committed;
         let ledger = self.published.ledger.clone();
         self.aggregate.adopt_ledger(ledger, Offset(self.position));
     }
 
     fn resume(&mut self, log: &[Line], fetch: usize) -> Result<(), StateError> {
         self.aggregate = aggregate(&self.settings);
-        let (offset, refill_from) = self.saved.unwrap_or((0, 0));
+        let (offset, restore_from) = self.saved.unwrap_or((0, 0));
         self.aggregate.restore(&self.store.load()?)?;
-        let mut from = refill_from as usize;
+        let phase = Phase::Restoring { until: Offset(offset), emit_from: Offset(self.committed.0) };
+        let mut from = restore_from as usize;
         while from < offset as usize {
             let to = (from + fetch).min(offset as usize);
-            self.read(log, from, to, Phase::Refill)?;
+            self.read(log, from, to, phase)?;
             from = to;
         }
-        self.aggregate.refill_done()?;
+        self.aggregate.finish_restore()?;
         self.position = offset;
-        self.silent_below = self.committed.0;
+        self.emit_from = self.committed.0;
         if offset < self.committed.0 {
             let ledger = self.published.ledger.clone();
             self.aggregate.adopt_ledger(ledger, Offset(offset));
@@ -475,8 +450,53 @@ impl Task {
     }
 }
 
+impl Output for Published {
+    fn workbook(&mut self, complete: CompleteUpload, store: &dyn StateStore) -> Result<Delivery, OutputError> {
+        if self.refuses {
+            return Ok(Delivery::Refused(Rejection::new(Message::RecordTooLarge {
+                refusal: "a record is too large".into(),
+            })));
+        }
+        let book = Book::of(&complete, store);
+        let key = (complete.upload.as_str().to_owned(), complete.revision);
+        if let Some(before) = self.books.get(&key) {
+            assert_eq!(before, &book, "{key:?} was published before and was different");
+        }
+        self.books.insert(key, book);
+        Ok(Delivery::Sent(StatusWorkbook {
+            topic: "workbooks".into(),
+            bytes: 1,
+            sha256: Digest([0; 32]),
+            chunks: 1,
+            filename: "a.xlsx".into(),
+        }))
+    }
+
+    fn status(&mut self, status: StatusRecord, offset: Offset) -> Result<(), OutputError> {
+        assert!(status.accounting.balances(), "{status:?}");
+        if status.state == UploadState::Published {
+            assert!(self.books.contains_key(&(status.upload.clone(), status.revision)), "no workbook: {status:?}");
+        } else {
+            let code = status.failure.as_ref().map(|failure| &*failure.reason);
+            let reason = code.and_then(|code| Reason::ALL.iter().find(|reason| reason.code() == code).copied());
+            let said = format!("{:?} {reason:?} {:?}", status.state, status.accounting);
+            self.said.insert((status.upload.clone(), offset.0, said));
+            self.words.push((status.upload.clone(), status.state, reason));
+        }
+        status.ledger().into_iter().for_each(|ledger| self.end(ledger));
+        Ok(())
+    }
+
+    fn dead_letter(&mut self, letter: &DeadLetter<'_>) -> Result<(), OutputError> {
+        let offset = letter.offset;
+        assert!(offset.0 >= self.committed, "the dead letter of {offset} was sent before the commit");
+        self.dead_letters.insert((offset.0, letter.row, letter.rejection.reason.code()));
+        Ok(())
+    }
+}
+
 impl Published {
-    fn end(&mut self, ledger: LedgerState) {
+    fn end(&mut self, ledger: LedgerEntry) {
         assert!(ledger.accounting.balances());
         let key = (ledger.id.clone(), ledger.first_offset.0);
         let end = (ledger.outcome, ledger.revision, ledger.completion_offset.0, ledger.accounting);

@@ -13,20 +13,20 @@ const UNDER_WAY_MAX: usize = 16;
 
 /// Cuts the pages of a task's uploads.
 #[derive(Debug)]
-pub(super) struct Press {
+pub(super) struct PageQueue {
     writer: PageWriter,
     under_way: VecDeque<(UploadHash, PageSlot, PageUnderWay)>,
     pages_cut: u64,
 }
 
-/// Where a page stands in the store, from [`Press::settle`] on at the latest.
+/// Where a page stands in the store, from [`PageQueue::settle`] on at the latest.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PageSlot(Arc<OnceLock<PageState>>);
 
 impl PageSlot {
     /// The place. It is known of every page while nothing is under way.
     pub(super) fn get(&self) -> &PageState {
-        self.0.get().expect("the press was settled")
+        self.0.get().expect("the queue was settled")
     }
 }
 
@@ -36,10 +36,10 @@ impl From<PageState> for PageSlot {
     }
 }
 
-impl Press {
-    /// A press for pages that `writer` would make.
-    pub(super) fn new(writer: PageWriter) -> Press {
-        Press { writer, under_way: VecDeque::new(), pages_cut: 0 }
+impl PageQueue {
+    /// A queue for pages that `writer` would make.
+    pub(super) fn new(writer: PageWriter) -> PageQueue {
+        PageQueue { writer, under_way: VecDeque::new(), pages_cut: 0 }
     }
 
     /// Pages that it has cut, those under way included.

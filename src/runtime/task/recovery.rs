@@ -3,36 +3,36 @@
 
 use std::fmt;
 
-use crate::record::Offset;
-use crate::state::keys::{LedgerState, TaskState};
+use crate::record::{LedgerEntry, Offset};
+use crate::state::keys::TaskState;
 use crate::transport::Committed;
 
 /// How a task starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecoveryPlan {
-    /// The local state is good: refill its unfinished pages from `refill_from`, then go on at `position`.
+    /// The local state is good: fill its open pages from `restore_from`, then go on at `position`.
     Resume {
         /// First offset to read.
-        refill_from: Offset,
+        restore_from: Offset,
         /// First record that is not in the state.
         position: Offset,
         /// Outputs of events below this offset are out already.
-        silent_below: Offset,
+        emit_from: Offset,
     },
     /// Throw the local state away and build it again from the log.
     Rebuild {
         /// First offset to read.
         replay_from: Offset,
         /// Outputs of events below this offset are out already.
-        silent_below: Offset,
+        emit_from: Offset,
         /// Why there is no usable state, for the log; `None` when nothing was ever processed.
-        because: Option<Because>,
+        reason: Option<ReplayReason>,
     },
 }
 
 /// Why state has to be built again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub enum ReplayReason {
     /// There is none.
     Lost,
     /// Another topology or version made it.
@@ -43,25 +43,25 @@ pub enum Because {
     Reset,
 }
 
-impl Because {
+impl ReplayReason {
     /// A word for metric labels.
     pub fn code(self) -> &'static str {
         match self {
-            Because::Lost => "lost",
-            Because::Topology => "topology",
-            Because::Overtaken => "overtaken",
-            Because::Reset => "reset",
+            ReplayReason::Lost => "lost",
+            ReplayReason::Topology => "topology",
+            ReplayReason::Overtaken => "overtaken",
+            ReplayReason::Reset => "reset",
         }
     }
 }
 
-impl fmt::Display for Because {
+impl fmt::Display for ReplayReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Because::Lost => "there is no state",
-            Because::Topology => "the state is of another topology or version",
-            Because::Overtaken => "the state is older than the group's progress",
-            Because::Reset => "the committed offset was set by somebody else",
+            ReplayReason::Lost => "there is no state",
+            ReplayReason::Topology => "the state is of another topology or version",
+            ReplayReason::Overtaken => "the state is older than the group's progress",
+            ReplayReason::Reset => "the committed offset was set by somebody else",
         })
     }
 }
@@ -74,47 +74,47 @@ pub fn plan(
     local: Option<&TaskState>,
     topology_hash: &str,
     committed: &Committed,
-    ledger: &[LedgerState],
+    ledger: &[LedgerEntry],
     log_start: Offset,
 ) -> RecoveryPlan {
     let local = match local {
         Some(state) if state.topology == topology_hash => Ok(state),
-        Some(_) => Err(Some(Because::Topology)),
-        None => Err(Some(Because::Lost)),
+        Some(_) => Err(Some(ReplayReason::Topology)),
+        None => Err(Some(ReplayReason::Lost)),
     };
     match (committed, local) {
         (Committed::Reset(offset), _) => {
-            RecoveryPlan::Rebuild { replay_from: *offset, silent_below: *offset, because: Some(Because::Reset) }
+            RecoveryPlan::Rebuild { replay_from: *offset, emit_from: *offset, reason: Some(ReplayReason::Reset) }
         }
         (Committed::Ours(progress), Ok(state)) => {
             // Another instance went on meanwhile, and its open uploads all begin later than what we would read again.
-            if state.offset < progress.next && state.refill_from < progress.replay_from {
+            if state.offset < progress.next && state.restore_from < progress.replay_from {
                 RecoveryPlan::Rebuild {
                     replay_from: progress.replay_from,
-                    silent_below: progress.next,
-                    because: Some(Because::Overtaken),
+                    emit_from: progress.next,
+                    reason: Some(ReplayReason::Overtaken),
                 }
             } else {
                 RecoveryPlan::Resume {
-                    refill_from: state.refill_from,
+                    restore_from: state.restore_from,
                     position: state.offset,
-                    silent_below: progress.next,
+                    emit_from: progress.next,
                 }
             }
         }
-        (Committed::Ours(progress), Err(because)) => {
-            RecoveryPlan::Rebuild { replay_from: progress.replay_from, silent_below: progress.next, because }
+        (Committed::Ours(progress), Err(reason)) => {
+            RecoveryPlan::Rebuild { replay_from: progress.replay_from, emit_from: progress.next, reason }
         }
         (Committed::None, Ok(state)) => {
-            RecoveryPlan::Resume { refill_from: state.refill_from, position: state.offset, silent_below: state.offset }
+            RecoveryPlan::Resume { restore_from: state.restore_from, position: state.offset, emit_from: state.offset }
         }
         // Everything up to the newest completion was processed, or its status would not be there.
-        (Committed::None, Err(because)) => {
+        (Committed::None, Err(reason)) => {
             let processed = ledger.iter().map(|entry| entry.completion_offset.next()).max();
             RecoveryPlan::Rebuild {
                 replay_from: log_start,
-                silent_below: processed.unwrap_or(log_start),
-                because: processed.and(because),
+                emit_from: processed.unwrap_or(log_start),
+                reason: processed.and(reason),
             }
         }
     }
@@ -123,20 +123,20 @@ pub fn plan(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::keys::{Accounting, Outcome};
+    use crate::record::{Accounting, Outcome};
     use crate::transport::Progress;
 
-    fn state(offset: i64, refill_from: i64) -> TaskState {
-        let [offset, refill_from] = [Offset(offset), Offset(refill_from)];
-        TaskState { offset, refill_from, replay_from: refill_from, topology: "t".into(), waiting: vec![] }
+    fn state(offset: i64, restore_from: i64) -> TaskState {
+        let [offset, restore_from] = [Offset(offset), Offset(restore_from)];
+        TaskState { offset, restore_from, replay_from: restore_from, topology: "t".into(), waiting: vec![] }
     }
     fn ours(next: i64, replay_from: i64) -> Committed {
         Committed::Ours(Progress { next: Offset(next), replay_from: Offset(replay_from) })
     }
     fn start(local: Option<TaskState>, committed: Committed) -> (&'static str, i64, i64) {
         match plan(local.as_ref(), "t", &committed, &[], Offset(5)) {
-            RecoveryPlan::Resume { refill_from, silent_below, .. } => ("resume", refill_from.0, silent_below.0),
-            RecoveryPlan::Rebuild { replay_from, silent_below, .. } => ("rebuild", replay_from.0, silent_below.0),
+            RecoveryPlan::Resume { restore_from, emit_from, .. } => ("resume", restore_from.0, emit_from.0),
+            RecoveryPlan::Rebuild { replay_from, emit_from, .. } => ("rebuild", replay_from.0, emit_from.0),
         }
     }
 
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_ledger_silences_what_was_published_before_everything_was_lost() {
-        let entry = LedgerState {
+        let entry = LedgerEntry {
             id: "a".into(),
             outcome: Outcome::Published,
             revision: 1,
@@ -197,11 +197,11 @@ mod tests {
             header: None,
             crs: None,
         };
-        let RecoveryPlan::Rebuild { replay_from, silent_below, .. } =
+        let RecoveryPlan::Rebuild { replay_from, emit_from, .. } =
             plan(None, "t", &Committed::None, &[entry], Offset(5))
         else {
             panic!("no state to resume")
         };
-        assert_eq!((replay_from, silent_below), (Offset(5), Offset(41)));
+        assert_eq!((replay_from, emit_from), (Offset(5), Offset(41)));
     }
 }

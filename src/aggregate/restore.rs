@@ -4,35 +4,30 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::attempt::{Attempt, PendingEof};
 use super::checksum::RowsChecksum;
 use super::errors::ErrorRows;
-use super::intake::Desk;
+use super::restored_rows::RestoredRows;
 use super::rows::{Rows, WaitingFate, WaitingRow};
+use super::segment::upload_hash;
 use super::sheets::Sheets;
-use super::upload::{OpenUpload, PendingEof, upload_hash};
-use crate::record::{Announcement, Rejection, RowKey, UploadHash, UploadId};
-use crate::state::keys::{LedgerState, PageState, SheetState, StateKey, UploadState, decode};
+use super::upload::OpenUpload;
+use super::upload_context::UploadContext;
+use crate::record::{Announcement, LedgerEntry, Rejection, RowKey, UploadHash, UploadId};
+use crate::state::keys::{OpenUploadState, PageState, SheetState, StateKey, decode};
 use crate::state::{Entry, StateError};
-
-/// Rows of unfinished pages that were read again, until all are there: numbered rows may come in any order.
-#[derive(Debug, Default)]
-pub(super) struct Refill {
-    rows: BTreeMap<u64, Vec<u8>>,
-    /// Indexes that waited and had failed.
-    settled: Vec<u64>,
-}
 
 /// What the state holds.
 #[derive(Default)]
 pub(super) struct Saved {
     pub(super) uploads: Vec<OpenUpload>,
-    pub(super) ledger: Vec<LedgerState>,
+    pub(super) ledger: Vec<LedgerEntry>,
 }
 
 /// Parts of one upload, as they come out of a scan.
 #[derive(Default)]
 struct Parts {
-    upload: Option<UploadState>,
+    upload: Option<OpenUploadState>,
     sheets: Vec<SheetState>,
     pages: HashMap<u32, Vec<PageState>>,
     errors: u32,
@@ -113,66 +108,66 @@ impl Parts {
             return Err("its pages have more rows than were written".to_owned());
         }
         let text = |text: Option<String>| text.map(Arc::from);
-        let mut upload = OpenUpload::begin(id, state.revision, state.first_offset);
-        upload.begun_at = state.begun_at;
-        upload.attempt = text(state.attempt);
-        upload.announced = Announcement { name: text(state.name), rows: state.rows_announced, crs: text(state.crs) };
-        upload.traceparent = text(state.traceparent);
-        upload.key = state.key.map(Into::into);
-        upload.header = state.header.map(Into::into);
-        upload.columns = state.columns.map(Into::into);
-        upload.numbered = state.numbered;
-        upload.next_index = state.next_index;
-        upload.accounting = state.accounting;
-        upload.checksum = RowsChecksum::restore(&state.sha256).ok_or("its checksum cannot be read")?;
-        upload.sheets = sheets;
-        upload.errors = ErrorRows::restore(state.errors);
-        upload.eof = state.eof.map(|(offset, rows, sha256)| PendingEof { offset, rows, sha256 });
-        upload.held = upload.eof.is_some();
-        upload.failed =
+        let announced = Announcement { name: text(state.name), rows: state.rows_announced, crs: text(state.crs) };
+        let failed =
             state.failed.map(|(column, message)| Rejection { column: text(column), ..Rejection::new(message) });
-        upload.refill = Some(Refill { settled: state.settled, ..Refill::default() });
-        upload.changed = false;
-        Ok(upload)
+        let eof = state.eof.map(|(offset, rows, sha256)| PendingEof { offset, rows, sha256 });
+        let attempt = Attempt {
+            traceparent: text(state.traceparent),
+            key: state.key.map(Into::into),
+            header: state.header.map(Into::into),
+            columns: state.columns.map(Into::into),
+            numbered: state.numbered,
+            next_index: state.next_index,
+            checksum: RowsChecksum::restore(&state.sha256).ok_or("its checksum cannot be read")?,
+            sheets,
+            errors: ErrorRows::restore(state.errors),
+            held: eof.is_some(),
+            eof,
+            failed,
+            restored: Some(RestoredRows { settled: state.settled, ..RestoredRows::default() }),
+            ..Attempt::begin(state.begun_at, text(state.attempt), announced)
+        };
+        Ok(OpenUpload::restored(id, (state.revision, state.first_offset), state.accounting, attempt))
     }
 }
 
 impl OpenUpload {
     /// Reads rows again that came before the restart: those of cut pages and of a former attempt are passed over.
-    pub(super) fn refill_rows(&mut self, rows: &Rows, desk: &mut Desk) -> Result<(), StateError> {
+    pub(super) fn restore_rows(&mut self, rows: &Rows, context: &mut UploadContext) -> Result<(), StateError> {
         for row in 0..rows.batch.len() {
-            if rows.batch.offsets[row] < self.begun_at {
+            if rows.batch.offsets[row] < self.attempt.begun_at {
                 continue;
             }
-            if !self.numbered {
-                self.refill_row(rows, row)?;
+            if !self.attempt.numbered {
+                self.restore_row(rows, row)?;
                 continue;
             }
             let index = rows.batch.keys[row].index;
-            if index < self.next_index {
-                self.refill_numbered(rows, row)?;
-            } else if !self.waiting.contains(index) {
-                self.wait(rows, row, desk)?;
+            if index < self.attempt.next_index {
+                self.restore_numbered(rows, row)?;
+            } else if !self.attempt.waiting.contains(index) {
+                self.wait(rows, row, context)?;
             }
         }
         Ok(())
     }
 
-    fn refill_row(&mut self, rows: &Rows, row: usize) -> Result<(), StateError> {
+    fn restore_row(&mut self, rows: &Rows, row: usize) -> Result<(), StateError> {
         let Some(sheet) = self.unpaged_sheet(rows, row)? else { return Ok(()) };
         let (key, offset) = (rows.batch.keys[row], rows.batch.offsets[row]);
-        match self.sheets.refill(sheet, key, offset, |page| rows.write(row, page)) {
+        match self.attempt.sheets.restore_row(sheet, key, offset, |page| rows.write(row, page)) {
             true => Err(damaged(format!("upload {}: an open page has too many rows", self.hash))),
             false => Ok(()),
         }
     }
 
     /// Of rows with the same index the first one was written.
-    fn refill_numbered(&mut self, rows: &Rows, row: usize) -> Result<(), StateError> {
+    fn restore_numbered(&mut self, rows: &Rows, row: usize) -> Result<(), StateError> {
         if self.unpaged_sheet(rows, row)?.is_some()
-            && let Some(refill) = &mut self.refill
+            && let Some(restored) = &mut self.attempt.restored
         {
-            refill.rows.entry(rows.batch.keys[row].index).or_insert_with(|| rows.waiting(row));
+            restored.rows.entry(rows.batch.keys[row].index).or_insert_with(|| rows.waiting(row));
         }
         Ok(())
     }
@@ -183,35 +178,35 @@ impl OpenUpload {
             return Ok(None);
         }
         let mut scratch = String::new();
-        let sheet = self.sheets.find(rows.sheet(row, &mut scratch));
+        let sheet = self.attempt.sheets.find(rows.sheet(row, &mut scratch));
         let sheet = sheet.ok_or_else(|| damaged(format!("upload {}: a row's sheet is not in the state", self.hash)))?;
-        let is_paged = self.sheets.paged_through(sheet) >= Some(rows.batch.keys[row]);
+        let is_paged = self.attempt.sheets.paged_through(sheet) >= Some(rows.batch.keys[row]);
         Ok((!is_paged).then_some(sheet))
     }
 
     /// Writes what was collected, in order, and checks that it is all there.
-    pub(super) fn finish_refill(&mut self) -> Result<(), StateError> {
-        let Some(refill) = self.refill.take() else { return Ok(()) };
-        if self.failed.is_some() {
+    pub(super) fn finish_restore(&mut self) -> Result<(), StateError> {
+        let Some(restored) = self.attempt.restored.take() else { return Ok(()) };
+        if self.attempt.failed.is_some() {
             return Ok(());
         }
-        let columns = self.columns.clone().unwrap_or_default();
-        for (index, bytes) in refill.rows {
+        let columns = self.attempt.columns.clone().unwrap_or_default();
+        for (index, bytes) in restored.rows {
             let row: Option<WaitingRow> = decode(&bytes);
             let Some(WaitingRow { offset, fate: WaitingFate::Write { sheet, cells }, .. }) = row else { continue };
-            let Some(sheet) = self.sheets.find(sheet) else { continue };
+            let Some(sheet) = self.attempt.sheets.find(sheet) else { continue };
             let write = |page: &mut _| WaitingRow::write(&cells, &columns, page);
-            if self.sheets.refill(sheet, RowKey { index, line: 0 }, offset, write) {
+            if self.attempt.sheets.restore_row(sheet, RowKey { index, line: 0 }, offset, write) {
                 return Err(damaged(format!("upload {}: an open page has too many rows", self.hash)));
             }
         }
-        let rows = self.sheets.paged_rows() + self.sheets.open_rows();
-        let rejected = self.waiting.rejected();
+        let rows = self.attempt.sheets.paged_rows() + self.attempt.sheets.open_rows();
+        let rejected = self.attempt.waiting.rejected();
         if rows != self.accounting.written
-            || !rejected.iter().eq(&refill.settled)
-            || self.waiting.len() - rejected.len() as u64 != self.accounting.waiting
+            || !rejected.iter().eq(&restored.settled)
+            || self.attempt.waiting.len() - rejected.len() as u64 != self.accounting.waiting
         {
-            let (hash, waiting, expected) = (self.hash, self.waiting.len(), self.accounting);
+            let (hash, waiting, expected) = (self.hash, self.attempt.waiting.len(), self.accounting);
             return Err(damaged(format!(
                 "upload {hash}: {rows} rows and {waiting} that wait were read again, not {expected:?}"
             )));

@@ -11,9 +11,9 @@ use crate::state::{PagePosition, StateError, StateStore};
 /// Bytes of rows that are held in memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MemoryLimits {
-    /// Waiting rows of one upload.
+    /// ReorderBuffer rows of one upload.
     pub(super) upload: usize,
-    /// Waiting rows of all uploads of a task.
+    /// ReorderBuffer rows of all uploads of a task.
     pub(super) task: usize,
     /// Rows in open pages of all uploads of a task.
     pub(super) open: usize,
@@ -35,7 +35,7 @@ type IndexedRow = (u64, Box<[u8]>);
 
 /// The waiting rows of one upload.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct ReorderBuffer {
     /// Indexes that wait, as ranges: first to last.
     spans: BTreeMap<u64, u64>,
     memory: BTreeMap<u64, Entry>,
@@ -70,7 +70,7 @@ struct Block {
     at: PagePosition,
 }
 
-impl Waiting {
+impl ReorderBuffer {
     /// Rows that wait.
     pub(super) fn len(&self) -> u64 {
         self.len
@@ -233,7 +233,7 @@ mod tests {
             popped in 0..50_usize,
         ) {
             let mut store = InMemoryStore::new();
-            let mut waiting = Waiting::default();
+            let mut waiting = ReorderBuffer::default();
             let mut given = BTreeSet::new();
             for (n, &index) in order.iter().enumerate() {
                 waiting.insert(index, Offset(index as i64), row(index), index % 3 == 0);
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn gaps_are_the_ranges_that_are_missing() {
-        let mut waiting = Waiting::default();
+        let mut waiting = ReorderBuffer::default();
         [4, 5, 9].into_iter().for_each(|index| waiting.insert(index, Offset(0), Vec::new(), false));
         assert_eq!(waiting.gaps(2, 10), [(2, 3), (6, 8)]);
         assert_eq!(waiting.gaps(2, 1), [(2, 3)]);

@@ -1,0 +1,16 @@
+//! What an upload works with while it takes rows.
+
+use super::config::AggregateSettings;
+use super::context::AggregateContext;
+use super::page_queue::PageQueue;
+use super::reorder::MemoryLimits;
+
+/// Everything that an upload shares with the others of its task.
+pub(super) struct UploadContext<'d, 'c> {
+    pub(super) settings: &'d AggregateSettings,
+    pub(super) queue: &'d mut PageQueue,
+    pub(super) limits: MemoryLimits,
+    /// Bytes of waiting rows that the task's other uploads hold in memory.
+    pub(super) waiting_elsewhere: usize,
+    pub(super) ctx: &'d mut AggregateContext<'c>,
+}

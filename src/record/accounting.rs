@@ -1,0 +1,130 @@
+//! The counts of an upload's rows, how they move from one fate to another, and how the ledger remembers an upload.
+
+use serde::{Deserialize, Serialize};
+
+use super::Offset;
+
+/// Row counts of an upload. rows in = written + rejected + duplicate + late + filtered + voided + waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounting {
+    /// Rows that arrived, blanks not counted.
+    pub rows_in: u64,
+    /// Rows that stand, or will stand, in the workbook.
+    pub written: u64,
+    /// Rows that failed.
+    pub rejected: u64,
+    /// Rows that came again.
+    pub duplicate: u64,
+    /// Rows that came after completion.
+    pub late: u64,
+    /// Rows that a filter took out.
+    pub filtered: u64,
+    /// Rows of an attempt that was given up.
+    pub voided: u64,
+    /// Rows that wait for a lower index, or for their header.
+    pub waiting: u64,
+}
+
+impl Accounting {
+    /// Whether every row has exactly one fate.
+    pub fn balances(&self) -> bool {
+        let fates = [self.written, self.rejected, self.duplicate, self.late, self.filtered, self.voided, self.waiting];
+        self.rows_in == fates.iter().sum::<u64>()
+    }
+
+    /// Different rows of the open attempt, whatever became of them: what an end-of-file marker counts.
+    pub fn distinct(&self) -> u64 {
+        self.written + self.rejected + self.filtered + self.waiting
+    }
+
+    /// The attempt is given up for another one: of its rows nothing stands in the workbook, not even that they failed.
+    pub fn void_attempt(&mut self) {
+        self.voided += self.distinct();
+        (self.written, self.rejected, self.filtered, self.waiting) = (0, 0, 0, 0);
+    }
+
+    /// There will be no workbook: rows that were meant for it are void; those that failed did fail.
+    pub fn void_workbook(&mut self) {
+        self.voided += self.written + self.waiting;
+        (self.written, self.waiting) = (0, 0);
+    }
+
+    /// `rows` more came for an upload that has failed.
+    pub fn void_rows(&mut self, rows: u64) {
+        self.rows_in += rows;
+        self.voided += rows;
+    }
+
+    /// One more row came after completion.
+    pub fn late_row(&mut self) {
+        self.rows_in += 1;
+        self.late += 1;
+    }
+}
+
+/// How an upload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Outcome {
+    /// Its workbook was published.
+    Published,
+    /// It failed.
+    Failed,
+    /// Its publisher gave it up.
+    Aborted,
+    /// It was idle for too long.
+    Expired,
+}
+
+/// A finished upload, as the ledger remembers it (contract 13).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// The id as published.
+    pub id: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its revision.
+    pub revision: u32,
+    /// Offset of its first record.
+    pub first_offset: Offset,
+    /// Offset of the record that completed it (an idle timeout: the task's position then).
+    pub completion_offset: Offset,
+    /// SHA-256 of its rows; `None` when its workbook was flagged as incomplete, or there is none.
+    pub rows_sha256: Option<[u8; 32]>,
+    /// First 16 hex digits of SHA-256 over its column names, each followed by LF. Rows under another header are other content.
+    pub header: Option<String>,
+    /// CRS of its own. Rows under another one are other content, too.
+    pub crs: Option<String>,
+    /// Hash of the topology.
+    pub topology: String,
+    /// Rows written, for the answer to the same content.
+    pub accounting: Accounting,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_move_keeps_the_balance() {
+        let mut rows = Accounting {
+            rows_in: 15,
+            written: 5,
+            rejected: 4,
+            duplicate: 3,
+            waiting: 2,
+            filtered: 1,
+            ..Default::default()
+        };
+        assert!(rows.balances());
+        assert_eq!(rows.distinct(), 12);
+        let mut failed = rows;
+        failed.void_workbook();
+        assert_eq!((failed.voided, failed.rejected, failed.balances()), (7, 4, true));
+        rows.void_attempt();
+        assert_eq!((rows.voided, rows.distinct(), rows.balances()), (12, 0, true));
+        rows.void_rows(3);
+        rows.late_row();
+        assert_eq!((rows.rows_in, rows.balances()), (19, true));
+    }
+}

@@ -1,0 +1,96 @@
+//! Control records of an upload, and the elements that the source makes of records.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Offset, Record, Rejection, RowBatch, UploadId};
+
+/// What the source makes of records, in log order for each upload.
+#[derive(Debug)]
+pub enum StreamElement {
+    /// Rows of one upload.
+    Rows(RowBatch),
+    /// A control record of one upload.
+    Marker(MarkerRecord),
+    /// The source found out that this upload cannot be read (no header, wrong delimiter, two headers).
+    Failed {
+        /// The upload to end as `FAILED`.
+        upload: UploadId,
+        /// Where it was found out.
+        offset: Offset,
+        /// Why, and what to do.
+        rejection: Rejection,
+    },
+    /// No header came for the rows of this upload within the idle timeout. All of its rows and, where there were any, its
+    /// [`StreamElement::Failed`] came before this; nothing more is waited for.
+    Expired {
+        /// The upload that ends, if it failed.
+        upload: UploadId,
+    },
+    /// A record that belongs to no upload or cannot be read at all; it goes to the dead letters.
+    Refused {
+        /// The record, whatever could be read of it.
+        record: Record,
+        /// Upload it would belong to, if it said so.
+        upload: Option<UploadId>,
+        /// Why.
+        rejection: Rejection,
+    },
+}
+
+/// A control record of an upload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarkerRecord {
+    /// Whose marker it is.
+    pub upload: UploadId,
+    /// Where it stands.
+    pub offset: Offset,
+    /// What it says.
+    pub marker: Marker,
+    /// `ss-attempt`, if it carries one.
+    pub attempt: Option<Arc<str>>,
+    /// The record's key, for dead letters.
+    pub key: Option<Bytes>,
+    /// The record's value, for dead letters.
+    pub value: Option<Bytes>,
+}
+
+/// What a publisher says of an upload before its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// `ss-name`: the file's name.
+    pub name: Option<Arc<str>>,
+    /// `ss-rows`: how many rows will come, as far as it knows. For those who watch; the end-of-file marker decides.
+    pub rows: Option<u64>,
+    /// `ss-crs`: the CRS of its coordinates, where that is not the topology's.
+    pub crs: Option<Arc<str>>,
+}
+
+impl Announcement {
+    /// Takes over what only `other` says. Rows may have been read under the CRS already, so that it stays.
+    pub fn complete(&mut self, other: &Announcement) {
+        self.name = self.name.take().or_else(|| other.name.clone());
+        self.rows = self.rows.or(other.rows);
+    }
+}
+
+/// What a marker says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Marker {
+    /// An attempt begins; rows of an older one are void.
+    Begin(Announcement),
+    /// Column names.
+    Header(Arc<[String]>),
+    /// The rows are complete.
+    Eof {
+        /// Number of data rows, if the publisher knows it.
+        rows: Option<u64>,
+        /// SHA-256 of the rows, each followed by LF.
+        sha256: Option<[u8; 32]>,
+        /// `partitions=1`: the publisher vouches that an anonymous upload stands in one partition.
+        partitions: Option<u32>,
+    },
+    /// The publisher gives the upload up.
+    Abort,
+}

@@ -1,0 +1,25 @@
+//! The nouns of the stream, a file each. Imports no sibling.
+
+mod accounting;
+mod ids;
+mod lang;
+mod marker;
+mod messages;
+mod reason;
+#[allow(clippy::module_inception)]
+mod record;
+mod rejection;
+mod row;
+
+pub use accounting::{Accounting, LedgerEntry, Outcome};
+pub use ids::{Offset, SheetName, TaskId, TopicPartition, UploadHash, UploadId};
+pub use lang::Lang;
+pub use marker::{Announcement, Marker, MarkerRecord, StreamElement};
+pub use messages::{
+    AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, Message, MissingRows, Names, Nearest, OpenAttempt,
+    Place, Quoted,
+};
+pub use reason::{Concern, Reason, reasons_markdown};
+pub use record::{Header, Record};
+pub use rejection::Rejection;
+pub use row::{ColumnType, RawRows, RowBatch, RowKey};

@@ -1,0 +1,35 @@
+//! Why a row, a record or an upload did not make it: a stable code, and a message that says what to do.
+
+use std::sync::Arc;
+
+use super::{Message, Reason};
+
+/// Why a row, a record or an upload did not make it, with one sentence for the person who has to mend it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejection {
+    /// The code of the message, stable over releases.
+    pub reason: Reason,
+    /// Column at fault, if one is.
+    pub column: Option<Arc<str>>,
+    /// What was found and what to do; may quote the offending value.
+    pub message: Box<Message>,
+    /// Node that found it, once [`RowBatch::attribute_to`](super::RowBatch::attribute_to) was called.
+    pub node: Option<Arc<str>>,
+}
+
+impl Rejection {
+    /// A rejection that concerns no single column.
+    pub fn new(message: Message) -> Rejection {
+        Rejection { reason: message.reason(), column: None, message: Box::new(message), node: None }
+    }
+    /// The same, with its message as the reason of another one.
+    pub fn because(self, message: impl FnOnce(Box<Message>) -> Message) -> Rejection {
+        let Rejection { column, node, .. } = self;
+        Rejection { column, node, ..Rejection::new(message(self.message)) }
+    }
+    /// Names the column at fault.
+    pub fn in_column(mut self, column: impl Into<Arc<str>>) -> Rejection {
+        self.column = Some(column.into());
+        self
+    }
+}

@@ -1,0 +1,147 @@
+//! Rows: the columns of a batch, the place of each row in its upload, and how cells are read.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+
+use super::{Offset, Rejection, UploadId};
+
+/// The place of a row in its upload; the order in which rows are written.
+///
+/// With `ss-row` it is `(index, 0)`; otherwise `(offset, line within the record)`. Rows of one upload use one of the two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct RowKey {
+    /// `ss-row` (1-based), or the record's offset.
+    pub index: u64,
+    /// 0, or the 0-based row within the record.
+    pub line: u32,
+}
+
+/// Rows of one upload that arrived together: equally long columns plus what each row needs to be accounted for.
+///
+/// A row that failed stays in its place (its cells are empty strings or NaN) and its fate stands in `rejected`: the aggregate needs every
+/// row for order, count and checksum.
+#[derive(Debug)]
+pub struct RowBatch {
+    /// Whose rows these are.
+    pub upload: UploadId,
+    /// `ss-attempt` of all of these rows.
+    pub attempt: Option<Arc<str>>,
+    /// CRS of their coordinates, if the upload has its own.
+    pub crs: Option<Arc<str>>,
+    /// W3C `traceparent` of the first record that carried one.
+    pub traceparent: Option<Arc<str>>,
+    /// True when the rows carry `ss-row`.
+    pub numbered: bool,
+    /// Column names as published, before any map.
+    pub header: Arc<[String]>,
+    /// Source columns as Utf8, computed ones as Float64; one array element a row.
+    pub columns: RecordBatch,
+    /// Type of each column of `columns`.
+    pub types: Arc<[ColumnType]>,
+    /// Order key of each row; not necessarily ascending when `numbered`.
+    pub keys: Vec<RowKey>,
+    /// Offset of the record each row came in.
+    pub offsets: Vec<Offset>,
+    /// The rows as published, in UTF-8.
+    pub raw: RawRows,
+    /// Rows that failed so far: (row in this batch, why), ascending by row, at most one entry a row.
+    pub rejected: Vec<(u32, Rejection)>,
+    /// Record keys, run-length coded: (first row of the run, key).
+    pub record_keys: Vec<(u32, Option<Bytes>)>,
+}
+
+impl RowBatch {
+    /// Number of rows, failed ones included.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+    /// True without rows.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+    /// Adds fates found by one node. `found` is ascending by row; a row that had failed already keeps its first reason.
+    pub fn reject(&mut self, found: Vec<(u32, Rejection)>) {
+        if self.rejected.is_empty() {
+            self.rejected = found;
+            return;
+        }
+        self.rejected.extend(found);
+        self.rejected.sort_by_key(|(row, _)| *row); // stable: the earlier node's reason stays in front
+        self.rejected.dedup_by_key(|(row, _)| *row);
+    }
+    /// Names the node behind the fates that have none yet, and counts them.
+    pub fn attribute_to(&mut self, node: &Arc<str>) -> usize {
+        let found = self.rejected.iter_mut().filter(|(_, rejection)| rejection.node.is_none());
+        found.map(|(_, rejection)| rejection.node = Some(Arc::clone(node))).count()
+    }
+    /// Key of the record that row `row` came in.
+    pub fn record_key(&self, row: u32) -> Option<&Bytes> {
+        let run = self.record_keys.partition_point(|(first, _)| *first <= row);
+        self.record_keys.get(run.checked_sub(1)?)?.1.as_ref()
+    }
+}
+
+/// Row texts one behind the other, each followed by LF: the very bytes that the upload's checksum covers.
+#[derive(Clone, Debug, Default)]
+pub struct RawRows {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl RawRows {
+    /// Appends one row, without line end.
+    pub fn push(&mut self, row: &[u8]) {
+        self.bytes.extend_from_slice(row);
+        self.bytes.push(b'\n');
+        self.ends.push(u32::try_from(self.bytes.len()).expect("a batch is smaller than 4 GiB"));
+    }
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+    /// True without rows.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+    /// Row `row` without its line end.
+    pub fn get(&self, row: usize) -> &[u8] {
+        let range = self.span(row..row + 1);
+        &range[..range.len() - 1]
+    }
+    /// Rows `rows` with their line ends, as the checksum reads them.
+    pub fn span(&self, rows: Range<usize>) -> &[u8] {
+        let at = |row: usize| if row == 0 { 0 } else { self.ends[row - 1] as usize };
+        &self.bytes[at(rows.start)..at(rows.end)]
+    }
+    /// Bytes held.
+    pub fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// How the cells of a column are read and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum ColumnType {
+    /// Decided cell by cell: a plain number of at most 15 digits is a number, anything else stays text.
+    Auto,
+    /// A finite decimal number; anything else rejects the row.
+    Number,
+    /// A whole number.
+    Integer,
+    /// `YYYY-MM-DD` (also `.` or `/` between, or `YYYYMMDD`).
+    Date,
+    /// A date, `T` or a blank, and `HH:MM[:SS]`.
+    DateTime,
+    /// `true/false`, `yes/no`, `y/n`, `1/0` in any case.
+    Boolean,
+    /// Text, byte for byte.
+    Text,
+    /// Computed by a map: Float64 rounded to this many decimals; NaN never stands in a row that did not fail.
+    Computed {
+        /// Decimals that are kept.
+        decimals: u8,
+    },
+}

@@ -1,0 +1,51 @@
+//! Why a task stops. What follows (another try, another task, the end of the process) is the manager's to decide.
+
+use crate::processor::ProcessError;
+use crate::sink::output::OutputError;
+use crate::state::StateError;
+use crate::transport::TransportError;
+
+/// Why a task cannot continue.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The state failed; rebuild it, or wait for disk space.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The broker failed.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// A node failed.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+impl From<OutputError> for TaskError {
+    fn from(error: OutputError) -> TaskError {
+        match error {
+            OutputError::State(error) => TaskError::State(error),
+            OutputError::Transport(error) => TaskError::Transport(error),
+        }
+    }
+}
+
+impl TaskError {
+    /// A word for metric labels.
+    pub(in crate::runtime) fn code(&self) -> &'static str {
+        match self {
+            TaskError::State(StateError::DiskFull(_)) => "disk_full",
+            TaskError::State(StateError::Damaged(_)) => "damaged",
+            TaskError::State(StateError::Hung { .. }) => "hung",
+            TaskError::State(StateError::Locked { .. } | StateError::Unusable { .. } | StateError::Io(_)) => "state",
+            TaskError::Transport(TransportError::Fenced(_) | TransportError::Replaced(_)) => "fenced",
+            TaskError::Transport(TransportError::Unavailable(_) | TransportError::Clock(_)) => "unavailable",
+            TaskError::Transport(TransportError::Unauthorised(_)) => "unauthorised",
+            TaskError::Transport(TransportError::Topic(_)) => "topic",
+            TaskError::Transport(TransportError::TooLarge(_)) => "too_large",
+            TaskError::Transport(
+                TransportError::OutOfRange { .. } | TransportError::AnotherLog(_) | TransportError::Truncated { .. },
+            ) => "out_of_range",
+            TaskError::Transport(TransportError::Failed(_)) => "failed",
+            TaskError::Process(_) => "node",
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! How a task's names and the ends of its uploads read in metrics.
+
+use crate::map::MapConfig;
+use crate::metrics::{Outcome, TaskMetrics, TaskNames};
+use crate::record::{TaskId, TopicPartition};
+use crate::sink::status::{StatusRecord, UploadState};
+use crate::topology::Topology;
+use crate::transport::Committed;
+
+/// The counters of a task.
+pub(super) fn of(id: &TaskId, partition: &TopicPartition, topology: &Topology, committed: &Committed) -> TaskMetrics {
+    let names = TaskNames {
+        source: &topology.source.node,
+        maps: topology.maps.iter().map(node).collect(),
+        aggregate: &topology.aggregate.node,
+        sink: &topology.sink.node,
+    };
+    let committed = match committed {
+        Committed::None => None,
+        Committed::Ours(progress) => Some(progress.next),
+        Committed::Reset(offset) => Some(*offset),
+    };
+    TaskMetrics::new(id, partition, &names, committed)
+}
+
+fn node(map: &MapConfig) -> &str {
+    match map {
+        MapConfig::Reproject(config) => &config.node,
+        MapConfig::Select(config) => &config.node,
+    }
+}
+
+/// How an upload ended; `None` while it is open.
+pub(super) fn outcome(status: &StatusRecord) -> Option<Outcome> {
+    status.offsets.completion?;
+    match status.state {
+        UploadState::Published if status.failure.is_some() => Some(Outcome::Incomplete),
+        UploadState::Published if status.workbook.is_none() => Some(Outcome::Republished),
+        UploadState::Published => Some(Outcome::Published),
+        UploadState::Failed => Some(Outcome::Failed),
+        UploadState::Aborted => Some(Outcome::Aborted),
+        UploadState::Expired => Some(Outcome::Expired),
+        UploadState::Receiving | UploadState::Incomplete | UploadState::Stalled => None,
+    }
+}

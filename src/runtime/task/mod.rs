@@ -1,0 +1,390 @@
+//! One partition's work: its processor chain, its store and its offset. Knows nothing of threads or Kafka.
+
+mod error;
+mod metrics;
+mod outputs;
+pub mod recovery;
+mod start;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::warn;
+
+use crate::aggregate::{Aggregate, AggregateContext, Phase, UploadPreview};
+use crate::metrics::{NodeMetrics, TaskMoment, Unusable, commit_duration, commit_failures};
+use crate::processor::Processor;
+use crate::record::{
+    Marker, MarkerRecord, Offset, Rejection, RowBatch, SheetName, StreamElement, TaskId, TopicPartition, UploadId,
+};
+use crate::sink::dead_letter::DeadLetter;
+use crate::sink::output::OutputError;
+use crate::sink::preview::{self, Preview, SheetPreview};
+use crate::sink::status::StatusRecord;
+use crate::source::Source;
+use crate::state::keys::{self, StateKey, TaskState};
+use crate::state::{StateError, StateStore, WriteBatch};
+use crate::topology::Topology;
+use crate::transport::{Fence, Fetched, Progress};
+
+pub use error::TaskError;
+use outputs::Outputs;
+pub use start::TaskStart;
+
+/// One partition of one topology.
+pub struct StreamTask {
+    id: TaskId,
+    partition: TopicPartition,
+    topology: Arc<Topology>,
+    source: Source,
+    maps: Vec<Box<dyn Processor>>,
+    aggregate: Aggregate,
+    outputs: Outputs,
+    store: Box<dyn StateStore>,
+    fence: Fence,
+    /// First record that is not processed.
+    position: Offset,
+    /// First record of the batch that is being read: a fetch, or the part of one on this side of the end of a phase.
+    read_from: Offset,
+    phase: Phase,
+    /// Keys and segments of uploads whose end is committed; the next state commit deletes them.
+    finished: WriteBatch,
+    committed_progress: Option<Progress>,
+}
+
+impl StreamTask {
+    /// The task's name.
+    pub fn id(&self) -> &TaskId {
+        &self.id
+    }
+
+    /// The partition that the task reads.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// First record that is not processed.
+    pub fn position(&self) -> Offset {
+        self.position
+    }
+
+    /// Rows so far of the upload that received rows last.
+    pub fn rows_received(&self) -> u64 {
+        self.aggregate.rows_received()
+    }
+
+    /// The status of every open upload.
+    pub fn open_uploads(&self) -> Vec<StatusRecord> {
+        self.aggregate.open_statuses().collect()
+    }
+
+    /// The first rows of an open upload, as its workbook would show them if it were complete now; `None` unless it is open here.
+    pub fn preview(&mut self, upload: &UploadId) -> Result<Option<Preview>, StateError> {
+        let shown = self.aggregate.preview(upload, (preview::SHEETS_MAX, preview::ROWS_MAX), &mut *self.store)?;
+        let Some(UploadPreview { status, columns, values, sheets }) = shown else { return Ok(None) };
+        let names = preview::sheet_names(self.topology.sink.workbook.lang, values.iter().map(String::as_str));
+        let sheet = |(name, (rows, head)): (&SheetName, _)| SheetPreview {
+            name: name.to_string(),
+            columns: columns.clone(),
+            rows,
+            head,
+        };
+        let sheets = names.iter().zip(sheets).map(sheet).collect();
+        Ok(Some(Preview { status, sheets, sheets_total: names.len() }))
+    }
+
+    /// The task commits under this fence from now on.
+    pub fn set_fence(&mut self, fence: Fence) {
+        self.fence = fence;
+    }
+
+    /// True when a commit should not wait for its interval: an upload changed its state.
+    pub fn commit_due(&self) -> bool {
+        self.outputs.commit_due()
+    }
+
+    /// Takes the records of one fetch through the topology:
+    /// 1. the source makes rows and markers of them, grouped by upload;
+    /// 2. the maps work on the columns of the rows;
+    /// 3. the aggregate orders the rows and writes them to the pages of their sheets;
+    /// 4. the aggregate forwards what is complete to the outputs.
+    ///
+    /// After an error the task is dropped, and another one starts from the last commit.
+    pub fn process(&mut self, fetched: Fetched, now_ms: u64) -> Result<(), TaskError> {
+        let last_ms = fetched.records.last().map(|record| record.timestamp_ms);
+        self.outputs.metrics.fetch_begins(fetched.records.len(), last_ms, fetched.log_start);
+        let mut lost = fetched.lost.into_iter().peekable();
+        let mut poisoned = fetched.poisoned.into_iter().peekable();
+        for record in fetched.records {
+            while let Some(gap) = lost.next_if(|gap| gap.start <= record.offset) {
+                self.on_gap(gap, now_ms)?;
+            }
+            while let Some((offset, rejection)) = poisoned.next_if(|(offset, _)| *offset < record.offset) {
+                self.before_record(offset, now_ms)?;
+                self.source.poisoned(offset, rejection);
+            }
+            self.before_record(record.offset, now_ms)?;
+            self.source.push(record);
+            self.drain(now_ms)?;
+        }
+        for (offset, rejection) in poisoned {
+            self.before_record(offset, now_ms)?;
+            self.source.poisoned(offset, rejection);
+        }
+        for gap in lost {
+            self.on_gap(gap, now_ms)?;
+        }
+        self.finish_batch(fetched.next, now_ms)?;
+        self.outputs.publish()?;
+        self.report_receiving(now_ms);
+        self.outputs.metrics.fetch_ends();
+        Ok(())
+    }
+
+    /// Ends the current batch before `offset` if a phase ends between: a batch never spans two phases.
+    fn before_record(&mut self, offset: Offset, now_ms: u64) -> Result<(), TaskError> {
+        if !self.phase.is_live() && self.source.oldest_waiting().is_some() {
+            self.forget_ended(offset, now_ms)?;
+        }
+        while let Some(border) = self.phase.border().filter(|border| *border <= offset) {
+            self.finish_batch(border, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// A replay obeys the ledger: rows whose header never came waited until the clock ended it, and no longer.
+    fn forget_ended(&mut self, offset: Offset, now_ms: u64) -> Result<(), TaskError> {
+        let is_over = |(upload, first): &(&UploadId, Offset)| self.aggregate.was_over(upload, *first, offset);
+        let over: Vec<UploadId> =
+            self.source.waiting_uploads().filter(is_over).map(|(upload, _)| upload.clone()).collect();
+        for upload in over {
+            self.source.forget(&upload);
+            self.drain(now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Takes everything below `next` through the topology.
+    fn finish_batch(&mut self, next: Offset, now_ms: u64) -> Result<(), TaskError> {
+        self.source.flush();
+        self.drain(now_ms)?;
+        self.finish_read(next)
+    }
+
+    /// Everything below `next` was taken: moves on to the next phase if this one ends here.
+    fn finish_read(&mut self, next: Offset) -> Result<(), TaskError> {
+        self.read_from = self.read_from.max(next);
+        self.position = self.position.max(next);
+        let phase = self.phase.advance(self.read_from);
+        if self.phase.is_restoring() && !phase.is_restoring() {
+            self.aggregate.finish_restore()?;
+            self.source.end_refill();
+        }
+        self.phase = phase;
+        Ok(())
+    }
+
+    fn on_gap(&mut self, lost: Range<Offset>, now_ms: u64) -> Result<(), TaskError> {
+        self.finish_batch(lost.start, now_ms)?;
+        warn!(task = %self.id, from = %lost.start, to = %lost.end, "records are missing from the log");
+        self.outputs.metrics.unusable(Unusable::Missing, (lost.end.0 - lost.start.0) as u64);
+        self.call_aggregate(now_ms, |aggregate, ctx| aggregate.log_gap(lost, ctx))?;
+        self.forget_closed();
+        Ok(())
+    }
+
+    /// Takes elements of the source through the maps into the aggregate, one at a time: the source must forget an upload that the aggregate
+    /// closed before it reads on.
+    fn drain(&mut self, now_ms: u64) -> Result<(), TaskError> {
+        while let Some(element) = self.source.pop() {
+            let begun = Instant::now();
+            match element {
+                StreamElement::Rows(mut batch) => {
+                    self.map(&mut batch)?;
+                    let mapped = Instant::now();
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.process(batch, ctx))?;
+                    self.outputs.metrics.aggregate.took(mapped.elapsed());
+                }
+                StreamElement::Marker(mut marker) => {
+                    let unusable = self.check_crs(&mut marker).err();
+                    let (upload, offset) = (marker.upload.clone(), marker.offset);
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.on_marker(marker, ctx))?;
+                    if let Some(rejection) = unusable {
+                        self.call_aggregate(now_ms, |aggregate, ctx| aggregate.fail(&upload, offset, rejection, ctx))?;
+                    }
+                }
+                StreamElement::Failed { upload, offset, rejection } => {
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.fail(&upload, offset, rejection, ctx))?;
+                }
+                StreamElement::Expired { upload } => {
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.headerless_expired(&upload, ctx))?;
+                }
+                StreamElement::Refused { record, upload, rejection } => {
+                    if self.phase.is_live() {
+                        self.outputs.refused(&DeadLetter {
+                            offset: record.offset,
+                            key: record.key.as_ref(),
+                            value: record.value.as_deref(),
+                            upload: upload.as_ref(),
+                            row: None,
+                            rejection: &rejection,
+                        })?;
+                    }
+                }
+            }
+            self.forget_closed();
+            self.outputs.metrics.passed_on(begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// What the aggregate closed, the source forgets.
+    fn forget_closed(&mut self) {
+        for closed in self.aggregate.take_closed() {
+            self.outputs.closed(self.phase.is_live().then_some(closed.open_ms));
+            self.source.forget(&closed.upload);
+        }
+    }
+
+    /// Takes rows through the maps. Each row counts once, not when it is read again.
+    fn map(&mut self, batch: &mut RowBatch) -> Result<(), TaskError> {
+        let (metrics, live) = (&self.outputs.metrics, self.phase.is_live());
+        let count = |node: &NodeMetrics, rows, batch: &mut RowBatch| {
+            let rejected = batch.attribute_to(node.name());
+            if live {
+                node.counted(rows, rejected);
+            }
+        };
+        let rows = |batch: &RowBatch| batch.len() - batch.rejected.len();
+        count(&metrics.source, batch.len(), batch);
+        for (map, node) in self.maps.iter_mut().zip(&metrics.maps) {
+            let (begun, given) = (Instant::now(), rows(batch));
+            map.process(batch)?;
+            node.took(begun.elapsed());
+            count(node, given, batch);
+        }
+        if live {
+            metrics.aggregate.counted(rows(batch), 0);
+        } else {
+            metrics.rows_replayed.inc_by(batch.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Whether the maps can serve an upload that begins with a CRS of its own. The topology's CRS is not one of its own.
+    fn check_crs(&mut self, marker: &mut MarkerRecord) -> Result<(), Rejection> {
+        let own_crs = &mut self.outputs.own_crs;
+        let Marker::Begin(announced) = &mut marker.marker else { return Ok(()) };
+        announced.crs = announced.crs.take().filter(|crs| !own_crs.is_usual(crs));
+        announced.crs.as_ref().map_or(Ok(()), |crs| own_crs.operations(crs).map(|_found| ()))
+    }
+
+    /// Looks at the clock: idle uploads, rows that wait for a header. `now_ms` is monotonic. Nothing happens before the task is live: a
+    /// replay obeys what the clock decided when the records were new.
+    pub fn tick(&mut self, now_ms: u64) -> Result<(), TaskError> {
+        if !self.phase.is_live() {
+            return Ok(());
+        }
+        self.call_aggregate(now_ms, |aggregate, ctx| aggregate.tick(ctx))?;
+        self.forget_closed();
+        self.source.tick(now_ms);
+        self.drain(now_ms)?;
+        self.outputs.publish()?;
+        self.report_receiving(now_ms);
+        Ok(())
+    }
+
+    fn report_receiving(&mut self, now_ms: u64) {
+        if self.phase.is_live() {
+            self.outputs.report_receiving(now_ms, || self.aggregate.receiving());
+        }
+    }
+
+    /// Makes everything so far durable (contract 17): outputs acknowledged, then the state, then the Kafka offset. Uploads that ended are
+    /// deleted from the state by the commit after that.
+    pub fn commit(&mut self) -> Result<(), TaskError> {
+        if !self.phase.is_live() {
+            return Ok(()); // nothing new has been read, and a commit never goes back
+        }
+        self.outputs.publish()?;
+        let progress = self.progress();
+        if self.committed_progress == Some(progress) && self.finished.entries.is_empty() && !self.commit_due() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let durable = self.make_durable(progress);
+        commit_duration().observe(begun.elapsed().as_secs_f64());
+        if let Err(error) = &durable {
+            commit_failures(error.code()).inc();
+        }
+        durable
+    }
+
+    fn make_durable(&mut self, progress: Progress) -> Result<(), TaskError> {
+        fail::fail_point!("task-before-state");
+        let mut batch = std::mem::take(&mut self.finished);
+        self.aggregate.write_state(self.position, &mut *self.store, &mut batch)?;
+        let unread = self.aggregate.restore_from().into_iter().chain(self.source.oldest_waiting()).min();
+        let state = TaskState {
+            offset: self.position,
+            restore_from: unread.unwrap_or(self.position),
+            replay_from: progress.replay_from,
+            topology: self.topology.hash.to_string(),
+            waiting: self.source.waiting_uploads().map(|(id, from)| (id.as_str().to_owned(), from)).collect(),
+        };
+        // Once a commit, in release builds too: a state that could not be restored must not be written.
+        assert!(
+            state.restore_from <= state.offset && state.replay_from <= state.offset,
+            "a commit goes back: {state:?}"
+        );
+        batch.put(StateKey::Task.encode(), keys::encode(&state));
+        self.store.commit(batch)?;
+        fail::fail_point!("task-before-offset");
+        self.outputs.commit(progress, &self.fence)?;
+        fail::fail_point!("task-after-offset");
+        self.aggregate.take_finished(&mut self.finished);
+        self.committed_progress = Some(progress);
+        Ok(())
+    }
+
+    /// The commit as of now.
+    pub fn progress(&self) -> Progress {
+        let open = self.aggregate.replay_from().into_iter().chain(self.source.oldest_waiting()).min();
+        Progress { next: self.position, replay_from: open.unwrap_or(self.position).min(self.position) }
+    }
+
+    /// Reports the state of the task to the metrics. `end` is the end of its partition, if it is known; `buffered_bytes` wait to be
+    /// processed.
+    pub fn report_metrics(&mut self, now_ms: u64, end: Option<Offset>, buffered_bytes: usize) {
+        let progress = self.progress();
+        let counts = self.aggregate.counts();
+        self.outputs.metrics.report(TaskMoment {
+            committed: self.committed_progress.map(|committed| committed.next),
+            position: self.position,
+            replay_from: progress.replay_from,
+            end,
+            state_bytes: self.store.bytes(),
+            buffered_bytes: buffered_bytes as u64,
+            pages_cut: self.aggregate.pages_cut(),
+            rows_waiting: counts.rows_waiting,
+            uploads: [counts.receiving, counts.incomplete, counts.stalled, counts.failed],
+            oldest_upload_age_ms: counts.oldest_ms.map(|begun| now_ms.saturating_sub(begun)),
+        });
+    }
+
+    fn call_aggregate(
+        &mut self,
+        now_ms: u64,
+        call: impl FnOnce(&mut Aggregate, &mut AggregateContext) -> Result<(), OutputError>,
+    ) -> Result<(), TaskError> {
+        let mut ctx = AggregateContext {
+            store: &mut *self.store,
+            phase: self.phase,
+            now_ms,
+            position: self.read_from,
+            output: &mut self.outputs,
+        };
+        Ok(call(&mut self.aggregate, &mut ctx)?)
+    }
+}

@@ -1,0 +1,243 @@
+//! All that leaves a task: records, log lines, counts. The aggregate reaches it as its [`Output`].
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{debug, info, warn};
+
+use crate::map::OwnCrs;
+use crate::metrics::TaskMetrics;
+use crate::record::{Message, Offset, Rejection, TaskId, TopicPartition};
+use crate::runtime::task::metrics;
+use crate::sink::chunk::{self, Chunks};
+use crate::sink::dead_letter::DeadLetter;
+use crate::sink::digest::Digest;
+use crate::sink::output::{Delivery, Output, OutputError};
+use crate::sink::status::{StatusRecord, StatusWorkbook, UploadState};
+use crate::sink::workbook::{Workbook, WorkbookMaker};
+use crate::sink::{AboutFacts, CompleteUpload};
+use crate::state::StateStore;
+use crate::topology::Topology;
+use crate::transport::{Fence, OutRecord, Outbox, Progress, TransportError};
+
+/// Buffered records are handed to the outbox when they hold this many bytes, or at the end of a fetch.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
+
+/// Least time between two `RECEIVING` records (contract 12).
+const RECEIVING_INTERVAL_MS: u64 = 1_000;
+
+/// The way out of one task.
+pub(super) struct Outputs {
+    task: TaskId,
+    source: TopicPartition,
+    topology: Arc<Topology>,
+    about: AboutFacts,
+    maker: WorkbookMaker,
+    /// Coordinate operations of uploads with a CRS of their own, which *About* names.
+    pub(super) own_crs: OwnCrs,
+    /// What the task counts.
+    pub(super) metrics: TaskMetrics,
+    outbox: Box<dyn Outbox>,
+    /// Status records and dead letters that no broker has yet.
+    buffer: Vec<OutRecord>,
+    buffer_bytes: usize,
+    /// An upload changed its state: the commit does not wait for its interval.
+    commit_due: bool,
+    last: LastStatus,
+}
+
+/// The status that was sent last.
+#[derive(Default)]
+struct LastStatus {
+    upload: String,
+    revision: u32,
+    rows_in: u64,
+    state: Option<UploadState>,
+    /// When the last `RECEIVING` was sent.
+    receiving_ms: Option<u64>,
+}
+
+impl Outputs {
+    pub(super) fn new(
+        (task, source): (TaskId, TopicPartition),
+        topology: Arc<Topology>,
+        maker: WorkbookMaker,
+        metrics: TaskMetrics,
+        outbox: Box<dyn Outbox>,
+    ) -> Outputs {
+        Outputs {
+            about: topology.about(),
+            own_crs: OwnCrs::new(&topology.maps),
+            task,
+            source,
+            topology,
+            maker,
+            metrics,
+            outbox,
+            buffer: Vec::new(),
+            buffer_bytes: 0,
+            commit_due: false,
+            last: LastStatus::default(),
+        }
+    }
+
+    /// True when the next commit should not wait for its interval.
+    pub(super) fn commit_due(&self) -> bool {
+        self.commit_due
+    }
+
+    /// An upload was closed: the next commit is due.
+    pub(super) fn closed(&mut self, open_ms: Option<u64>) {
+        self.commit_due = true;
+        if let Some(open_ms) = open_ms {
+            self.metrics.upload_duration.observe(open_ms as f64 / 1_000.0);
+        }
+    }
+
+    /// Publishes a record that the source refused.
+    pub(super) fn refused(&mut self, letter: &DeadLetter<'_>) -> Result<(), TransportError> {
+        self.metrics.refused(letter.rejection.reason);
+        self.send_letter(letter)
+    }
+
+    /// Hands all buffered records to the outbox. They stay buffered until they are acknowledged.
+    pub(super) fn publish(&mut self) -> Result<(), TransportError> {
+        if !self.buffer.is_empty() {
+            self.outbox.publish(&mut self.buffer.iter().cloned())?;
+            self.buffer.clear();
+            self.buffer_bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// Commits `progress` for the task's partition.
+    pub(super) fn commit(&mut self, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
+        self.outbox.commit(&self.source, progress, fence)?;
+        self.commit_due = false;
+        Ok(())
+    }
+
+    /// Sends a `RECEIVING` status: at most one a second, best effort, and only if rows came since the last status.
+    pub(super) fn report_receiving(&mut self, now_ms: u64, receiving: impl FnOnce() -> Option<StatusRecord>) {
+        if self.last.receiving_ms.is_some_and(|last| now_ms < last + RECEIVING_INTERVAL_MS) {
+            return;
+        }
+        let Some(status) = receiving() else { return };
+        if self.last.is_about(&status) && self.last.rows_in == status.accounting.rows_in {
+            return;
+        }
+        self.outbox.send_best_effort(status.to_record(&self.topology.sink.status_topic));
+        self.last = LastStatus { receiving_ms: Some(now_ms), ..LastStatus::of(status) };
+    }
+
+    fn send_letter(&mut self, letter: &DeadLetter<'_>) -> Result<(), TransportError> {
+        self.send(letter.to_record(&self.topology.sink.dead_letter_topic, &self.source))
+    }
+
+    fn send(&mut self, record: OutRecord) -> Result<(), TransportError> {
+        self.buffer_bytes += record.value.len();
+        self.buffer.push(record);
+        if self.buffer_bytes >= BUFFER_BYTES_MAX { self.publish() } else { Ok(()) }
+    }
+
+    /// Publishes the chunks of a workbook behind everything that is buffered.
+    fn publish_workbook(
+        &mut self,
+        complete: &CompleteUpload,
+        workbook: &Workbook,
+        store: &dyn StateStore,
+    ) -> Result<Delivery, OutputError> {
+        fail::fail_point!("task-before-workbook");
+        self.publish()?; // the dead letters first: a reader of the workbook finds them
+        let sink = &self.topology.sink;
+        let sha256 = workbook.sha256(store)?;
+        let mut chunks = Chunks::new(sink, &self.about, complete, workbook, sha256, store);
+        let count = chunks.total();
+        let sent = self.outbox.publish(&mut chunks);
+        chunks.finish()?;
+        match sent {
+            Err(TransportError::TooLarge(refusal)) => {
+                return Ok(Delivery::Refused(Rejection::new(Message::RecordTooLarge { refusal })));
+            }
+            sent => sent?,
+        }
+        fail::fail_point!("task-after-workbook");
+        info!(task = %self.task, upload = %complete.upload, rows = complete.accounting.written, bytes = workbook.length(), offset = %complete.completion_offset, traceparent = complete.traceparent.as_deref(), "published");
+        Ok(Delivery::Sent(StatusWorkbook {
+            topic: sink.topic.to_string(),
+            bytes: workbook.length(),
+            sha256: Digest(sha256),
+            chunks: count,
+            filename: chunk::filename(&complete.source_name),
+        }))
+    }
+
+    /// One line for a change of state. The reason is a code only: its sentence may quote a row, and is in the status.
+    fn log(&self, status: &StatusRecord, offset: Offset) {
+        let (task, upload) = (&self.task, status.upload.escape_debug());
+        let (reason, traceparent) =
+            (status.failure.as_ref().map(|failure| &*failure.reason), status.traceparent.as_deref());
+        match status.state {
+            UploadState::Receiving => {}
+            UploadState::Published if status.workbook.is_some() => {} // logged with its workbook
+            UploadState::Published => {
+                let revision = status.revision;
+                info!(%task, %upload, %offset, revision, traceparent, "the same content again: answered from the ledger");
+            }
+            UploadState::Failed if self.last.is_about(status) && self.last.state == Some(UploadState::Failed) => {
+                debug!(%task, %upload, %offset, reason, traceparent, "a failed upload ended");
+            }
+            UploadState::Aborted => info!(%task, %upload, %offset, traceparent, "aborted"),
+            UploadState::Incomplete => warn!(%task, %upload, %offset, reason, traceparent, "incomplete"),
+            UploadState::Stalled => warn!(%task, %upload, %offset, traceparent, "stalled"),
+            UploadState::Failed => warn!(%task, %upload, %offset, reason, traceparent, "failed"),
+            UploadState::Expired => warn!(%task, %upload, %offset, reason, traceparent, "expired"),
+        }
+    }
+}
+
+impl Output for Outputs {
+    fn workbook(&mut self, mut complete: CompleteUpload, store: &dyn StateStore) -> Result<Delivery, OutputError> {
+        let begun = Instant::now();
+        // A CRS that cannot be used has failed its upload at the beginning.
+        complete.operations = complete.crs.as_ref().and_then(|crs| self.own_crs.operations(crs).ok());
+        let delivery = match self.maker.assemble(&complete) {
+            Ok(workbook) => self.publish_workbook(&complete, &workbook, store)?,
+            Err(rejection) => Delivery::Refused(rejection),
+        };
+        if let Delivery::Sent(sent) = &delivery {
+            let rows = complete.accounting.written;
+            self.metrics.delivered(begun.elapsed(), rows, sent.bytes, u64::from(sent.chunks));
+        }
+        Ok(delivery)
+    }
+
+    fn status(&mut self, status: StatusRecord, offset: Offset) -> Result<(), OutputError> {
+        self.log(&status, offset);
+        if let Some(outcome) = metrics::outcome(&status) {
+            self.metrics.ended(outcome, &status.accounting);
+        }
+        self.commit_due = true;
+        self.send(status.to_record(&self.topology.sink.status_topic))?;
+        let receiving_ms = mem::take(&mut self.last.receiving_ms);
+        self.last = LastStatus { receiving_ms, ..LastStatus::of(status) };
+        Ok(())
+    }
+
+    fn dead_letter(&mut self, letter: &DeadLetter<'_>) -> Result<(), OutputError> {
+        self.metrics.dead_letter(letter.rejection);
+        Ok(self.send_letter(letter)?)
+    }
+}
+
+impl LastStatus {
+    fn of(status: StatusRecord) -> LastStatus {
+        let StatusRecord { upload, revision, state, accounting, .. } = status;
+        LastStatus { upload, revision, rows_in: accounting.rows_in, state: Some(state), receiving_ms: None }
+    }
+
+    fn is_about(&self, status: &StatusRecord) -> bool {
+        (&self.upload, self.revision) == (&status.upload, status.revision)
+    }
+}

@@ -1,0 +1,154 @@
+//! How a task starts: from its local state, or from the log. `recovery` decides; this restores.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::metrics as task_metrics;
+use super::outputs::Outputs;
+use super::recovery::{self, RecoveryPlan};
+use super::{StreamTask, TaskError};
+use crate::aggregate::{Aggregate, AggregateSettings, Phase};
+use crate::map;
+use crate::metrics;
+use crate::processor::ProcessError;
+use crate::record::{LedgerEntry, Offset, TaskId, TopicPartition, UploadId};
+use crate::sink::workbook::WorkbookMaker;
+use crate::source::Source;
+use crate::state::keys::{self, StateKey, TaskState};
+use crate::state::{Entry, StateStore, WriteBatch};
+use crate::topology::Topology;
+use crate::transport::{Committed, Fence, Outbox, TransportError};
+
+/// What a task has to know before it starts to read.
+#[derive(Debug, Default)]
+pub struct TaskStart {
+    /// What the group's coordinator holds.
+    pub committed: Committed,
+    /// First offset of the log.
+    pub log_start: Offset,
+    /// Partitions of the source topic.
+    pub partition_count: Option<i32>,
+    /// The membership under which the task is ours.
+    pub fence: Fence,
+}
+
+impl StreamTask {
+    /// Builds the task and restores it; the second value is the offset to read from. `read_ledger` reads the task's terminal status
+    /// records; it is called when no local state remembers them.
+    pub fn start(
+        id: TaskId,
+        topology: Arc<Topology>,
+        (store, outbox): (Box<dyn StateStore>, Box<dyn Outbox>),
+        start: TaskStart,
+        read_ledger: &mut dyn FnMut() -> Result<Vec<LedgerEntry>, TransportError>,
+    ) -> Result<(StreamTask, Offset), TaskError> {
+        let entries = store.load()?;
+        let local = entries.iter().find(|(key, _)| StateKey::decode(key) == Some(StateKey::Task));
+        let local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(value));
+        // State that is as new as the commit remembers every end that matters.
+        let remembers = |state: &TaskState| match &start.committed {
+            Committed::None => true,
+            Committed::Ours(progress) => progress.next <= state.offset,
+            Committed::Reset(_) => false,
+        };
+        let usable = local.as_ref().is_some_and(|state| *state.topology == *topology.hash && remembers(state));
+        let ledger = if usable { vec![] } else { read_ledger()? };
+        let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &ledger, start.log_start);
+
+        let mut task = Self::assemble(id, topology, store, outbox, &start)?;
+        match plan {
+            RecoveryPlan::Resume { restore_from, position, emit_from } => {
+                info!(task = %task.id, %restore_from, %position, "resuming from local state");
+                task.restore(&entries, local.map(|local| local.waiting).unwrap_or_default())?;
+                task.aggregate.adopt_ledger(ledger, position);
+                fail::fail_point!("task-restored");
+                task.position = position;
+                task.read_from = restore_from;
+                task.phase = Phase::Restoring { until: position, emit_from };
+            }
+            RecoveryPlan::Rebuild { replay_from, emit_from, reason } => {
+                if let Some(reason) = reason {
+                    let records = emit_from.0 - replay_from.0;
+                    warn!(task = %task.id, %reason, %replay_from, records, "rebuilding state from the log");
+                    metrics::rebuilds(&task.id.topology, reason.code()).inc();
+                }
+                if !entries.is_empty() {
+                    task.store.clear()?;
+                }
+                task.aggregate.adopt_ledger(ledger, replay_from);
+                task.position = replay_from;
+                task.read_from = replay_from;
+                task.phase = Phase::at(replay_from, emit_from);
+            }
+        }
+        if task.read_from < start.log_start {
+            task.survive_retention(task.read_from..start.log_start)?;
+        }
+        task.aggregate.forget_ledger_below(start.log_start);
+        task.finish_read(task.read_from.max(start.log_start))?;
+        let from = task.read_from;
+        Ok((task, from))
+    }
+
+    /// Takes up the open uploads, and tells the source whose rows are read again.
+    fn restore(&mut self, entries: &[Entry], waiting: Vec<(String, Offset)>) -> Result<(), TaskError> {
+        let open = self.aggregate.restore(entries)?;
+        let waiting = waiting.into_iter().map(|(id, from)| (UploadId::new(id), from));
+        self.source.begin_refill(open.iter().map(|open| (open.upload.clone(), open.begun_at)).chain(waiting).collect());
+        for open in open {
+            self.source.restore(open.upload.clone(), open.header, open.crs);
+            if open.expects_rows {
+                self.source.expect_rows(&open.upload);
+            }
+        }
+        Ok(())
+    }
+
+    /// Retention removed records that were still needed: uploads that may have lost rows fail.
+    fn survive_retention(&mut self, lost: Range<Offset>) -> Result<(), TaskError> {
+        warn!(task = %self.id, from = %lost.start, to = %lost.end, "retention removed records of open uploads; raise retention.ms or retention.bytes");
+        self.position = self.position.max(lost.end);
+        self.call_aggregate(0, |aggregate, ctx| aggregate.log_gap(lost, ctx))
+    }
+
+    fn assemble(
+        id: TaskId,
+        topology: Arc<Topology>,
+        store: Box<dyn StateStore>,
+        outbox: Box<dyn Outbox>,
+        start: &TaskStart,
+    ) -> Result<StreamTask, TaskError> {
+        let maker = WorkbookMaker::new(Arc::new(topology.sink.clone()), topology.about()).map_err(|rejection| {
+            ProcessError { node: topology.sink.node.to_string(), message: rejection.message.to_string() }
+        })?;
+        let aggregate = Aggregate::new(AggregateSettings {
+            aggregate: Arc::new(topology.aggregate.clone()),
+            source: Arc::new(topology.source.clone()),
+            task: id.clone(),
+            topology_hash: topology.hash.clone(),
+            partition_count: start.partition_count,
+            styles: maker.styles().clone(),
+            cell_refs: topology.sink.workbook.cell_refs,
+        });
+        let partition = TopicPartition { topic: topology.source.topic.clone(), partition: id.partition };
+        let metrics = task_metrics::of(&id, &partition, &topology, &start.committed);
+        Ok(StreamTask {
+            source: Source::new(Arc::new(topology.source.clone()), start.partition_count),
+            maps: topology.maps.iter().map(map::build).collect::<Result<_, _>>()?,
+            aggregate,
+            outputs: Outputs::new((id.clone(), partition.clone()), topology.clone(), maker, metrics, outbox),
+            store,
+            fence: start.fence.clone(),
+            position: Offset(0),
+            read_from: Offset(0),
+            phase: Phase::Live { emit_from: Offset(0) },
+            finished: WriteBatch::default(),
+            committed_progress: None,
+            id,
+            partition,
+            topology,
+        })
+    }
+}
