@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::styling::{AnsiColor, Style};
 use serde_json::json;
+use sheetstream::client::doctor::rights::{Purpose, rights};
 use sheetstream::client::doctor::{self, ANSWER_LIMIT, Finding, Subject, Verdict};
 use sheetstream::kafka::KafkaClient;
 use sheetstream::topology::Topology;
@@ -16,6 +17,7 @@ use super::{EXAMPLES_FIRST, Exit, Global, colours, io_runtime};
 const EXAMPLES: &str = "Examples:
   sheetstream doctor --brokers kafka-1:9092
   sheetstream doctor -t topology/seoul-markets.toml --state-dir /var/lib/sheetstream
+  sheetstream doctor -t topology/seoul-markets.toml --acls User:sheetstream     print the least rights, as commands
 ";
 
 /// Look for what is wrong with a cluster, with the topics of topologies, with a state directory, and say what to do
@@ -30,14 +32,26 @@ pub struct Doctor {
     /// State directory to look over
     #[arg(long, env = "SHEETSTREAM_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Print the kafka-acls commands that give PRINCIPAL, as User:NAME, the least rights on the topologies, and look nothing over
+    #[arg(long, value_name = "PRINCIPAL", requires = "topology", value_parser = principal)]
+    acls: Option<String>,
+}
+
+fn principal(text: &str) -> Result<String, String> {
+    let is_one = text.split_once(':').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
+    if is_one { Ok(text.to_owned()) } else { Err("write it as User:NAME".into()) }
 }
 
 impl Doctor {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topologies = self.topology.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(principal) = &self.acls {
+            return self.print_rights(global, &topologies, principal);
+        }
         let runtime = io_runtime()?;
-        let mut kafka = self.broker.config("sheetstream-doctor");
-        (kafka.request_timeout, kafka.retry_deadline) = (ANSWER_LIMIT, ANSWER_LIMIT);
+        let mut kafka = self.broker.config("sheetstream-doctor")?;
+        (kafka.connect_timeout, kafka.request_timeout, kafka.retry_deadline) =
+            (ANSWER_LIMIT, ANSWER_LIMIT, ANSWER_LIMIT);
         let client = KafkaClient::new(runtime.handle().clone(), kafka);
         let findings = doctor::examine(&client, &topologies, self.state_dir.as_deref());
         let exit = exit(&findings);
@@ -50,6 +64,29 @@ impl Doctor {
             }
         }
         Ok(exit)
+    }
+
+    /// The commands for each purpose; each part is complete by itself.
+    fn print_rights(&self, global: &Global, topologies: &[Topology], principal: &str) -> anyhow::Result<Exit> {
+        let bootstrap = self.broker.config("sheetstream-doctor")?.bootstrap.join(",");
+        let mut out = std::io::stdout().lock();
+        let mut listed = Vec::new();
+        for topology in topologies {
+            for purpose in Purpose::ALL {
+                let rights = rights(topology, purpose);
+                let commands: Vec<_> = rights.iter().map(|right| right.grant(principal, &bootstrap)).collect();
+                if global.json {
+                    let (topology, purpose) = (topology.name.as_ref(), purpose.commands());
+                    listed.push(json!({ "topology": topology, "for": purpose, "commands": commands }));
+                } else {
+                    writeln!(out, "# {}: {}\n{}", topology.name, purpose.commands(), commands.join("\n"))?;
+                }
+            }
+        }
+        if global.json {
+            writeln!(out, "{}", json!(listed))?;
+        }
+        Ok(Exit::Ok)
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use sheetstream::client::publish::PublishError;
 use sheetstream::http::HttpError;
+use sheetstream::kafka::settings::SettingsError;
 use sheetstream::runtime::streams::StreamsError;
 use sheetstream::runtime::task::TaskError;
 use sheetstream::state::StateError;
@@ -44,6 +45,7 @@ impl From<&anyhow::Error> for Exit {
     fn from(error: &anyhow::Error) -> Exit {
         let known = |cause: &(dyn std::error::Error + 'static)| {
             let topology = cause.downcast_ref::<Problems>().map(|_| Exit::Config);
+            let settings = cause.downcast_ref::<SettingsError>().map(|_| Exit::Config);
             let transport = cause.downcast_ref().and_then(transport);
             let state = cause.downcast_ref().and_then(state);
             let io = cause.downcast_ref().map(|error: &io::Error| match error.kind() {
@@ -54,7 +56,7 @@ impl From<&anyhow::Error> for Exit {
             let task = cause.downcast_ref().and_then(task);
             let publish = cause.downcast_ref().and_then(publish);
             let http = cause.downcast_ref().and_then(http);
-            topology.or(transport).or(state).or(io).or(streams).or(task).or(publish).or(http)
+            topology.or(settings).or(transport).or(state).or(io).or(streams).or(task).or(publish).or(http)
         };
         error.chain().find_map(known).unwrap_or(Exit::Failure)
     }

@@ -95,7 +95,7 @@ impl Fetch {
             Folder::open(&self.out, layout, self.force).with_context(|| format!("folder {}", self.out.display()))?;
         let mut saving = Saving { global, folder, failed: Vec::new() };
         let limit = Duration::from_secs(self.timeout);
-        let exit = run_within(limit.min(BROKER_LIMIT), self.broker.config("sheetstream-fetch"), |client| {
+        let exit = run_within(limit.min(BROKER_LIMIT), self.broker.config("sheetstream-fetch")?, |client| {
             match (&topology, &self.topic) {
                 (Some(topology), _) if self.is_awaiting() => self.fetch_awaited(client, topology, &mut saving),
                 (Some(topology), _) => self.fetch_all(client, &topology.sink.topic, Some(topology), &mut saving),

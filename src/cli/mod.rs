@@ -3,6 +3,7 @@
 mod broker;
 mod broker_command;
 mod completions;
+mod config;
 mod convert;
 mod demo;
 mod describe;
@@ -96,6 +97,7 @@ pub enum Command {
     Status(status::Status),
     Doctor(doctor::Doctor),
     Health(health::Health),
+    Config(config::Config),
     #[command(name = "broker")]
     Broker(broker_command::BrokerCommand),
     Completions(completions::Completions),
@@ -131,6 +133,7 @@ impl Command {
             Command::Status(command) => command.run(global),
             Command::Doctor(command) => command.run(global),
             Command::Health(command) => command.run(global),
+            Command::Config(command) => command.run(global),
             Command::Broker(command) => command.run(global),
             Command::Completions(command) => command.run(global),
             Command::Man(command) => command.run(global),

@@ -38,12 +38,15 @@ pub fn run_within(
     command: impl FnOnce(&KafkaClient) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
     kafka.retry_deadline = limit;
-    kafka.request_timeout = (limit / 2).clamp(REQUEST_MIN, REQUEST_MAX);
+    let request = (limit / 2).clamp(REQUEST_MIN, REQUEST_MAX);
+    (kafka.request_timeout, kafka.connect_timeout) =
+        (kafka.request_timeout.min(request), kafka.connect_timeout.min(request));
     let runtime = super::io_runtime()?;
     let outcome = command(&KafkaClient::new(runtime.handle().clone(), kafka.clone()));
     outcome.map_err(|error| match Exit::from(&error) {
         Exit::Unavailable => {
-            (kafka.request_timeout, kafka.retry_deadline) = (ANSWER_LIMIT, ANSWER_LIMIT);
+            (kafka.connect_timeout, kafka.request_timeout, kafka.retry_deadline) =
+                (ANSWER_LIMIT, ANSWER_LIMIT, ANSWER_LIMIT);
             let client = KafkaClient::new(runtime.handle().clone(), kafka);
             diagnosed(error, &client)
         }

@@ -63,7 +63,8 @@ impl Publish {
             }
             (None, _) | (_, None) => self.topic.clone().unwrap_or_default(),
         };
-        self.patience.run(self.broker.config("sheetstream-publish"), |client| self.publish(global, client, &topic, crs))
+        self.patience
+            .run(self.broker.config("sheetstream-publish")?, |client| self.publish(global, client, &topic, crs))
     }
 
     fn publish(&self, global: &Global, client: &KafkaClient, topic: &str, crs: Option<&str>) -> anyhow::Result<Exit> {

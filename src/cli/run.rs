@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sheetstream::http::{self, HttpParts};
-use sheetstream::kafka::Isolation;
 use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::streams::Streams;
 use sheetstream::topology::Topology;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::broker::Broker;
+use super::broker::{self, Broker};
 use super::http::Http;
 use super::{EXAMPLES_FIRST, Exit, Global, topologies};
 
@@ -22,6 +21,8 @@ const EXAMPLES: &str = "Examples:
   sheetstream run topology/places-5179.toml --http 127.0.0.1:8080        with the page
   sheetstream run topology --brokers kafka-1:9092,kafka-2:9092 --state-dir /var/lib/sheetstream
 ";
+
+const ISOLATION: &str = "SHEETSTREAM_ISOLATION";
 
 /// Run topologies until SIGTERM or Ctrl-C, which commit and leave in order
 #[derive(Args, Debug)]
@@ -44,9 +45,10 @@ pub struct Run {
     /// Stable name of this instance; one that comes back under it gets its partitions at once [default: machine, host and state directory]
     #[arg(long, env = "SHEETSTREAM_INSTANCE_ID", value_name = "NAME")]
     instance_id: Option<String>,
-    /// What is read of transactions; read_uncommitted takes rows of aborted ones, too
-    #[arg(long, env = "SHEETSTREAM_ISOLATION", value_enum, default_value = "read_committed", value_name = "LEVEL")]
-    isolation: IsolationLevel,
+    /// What is read of transactions; read_uncommitted takes rows of aborted ones, too [default: isolation.level of the settings, else
+    /// read_committed]
+    #[arg(long, env = ISOLATION, value_enum, value_name = "LEVEL")]
+    isolation: Option<IsolationLevel>,
     /// Keep the state through power cuts too, at the price of syncing its file system with every commit
     #[arg(long, env = "SHEETSTREAM_POWER_SAFE")]
     power_safe: bool,
@@ -69,11 +71,11 @@ impl Run {
     pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         let files = topologies::files(&self.topologies)?;
         let topologies = files.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
-        let mut kafka = self.broker.config("sheetstream");
-        kafka.isolation = match self.isolation {
-            IsolationLevel::ReadUncommitted => Isolation::ReadUncommitted,
-            IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
-        };
+        let isolation = self.isolation.and_then(|level| level.to_possible_value()).map(|level| {
+            let level = level.get_name();
+            ("isolation.level", broker::origin(ISOLATION, "--isolation", level), level.to_owned())
+        });
+        let kafka = self.broker.config_with("sheetstream", isolation.into_iter().collect())?;
         let mut config = StreamsConfig::new(kafka, self.state_dir.clone());
         config.threads = self.threads.unwrap_or(config.threads);
         config.commit_interval = Duration::from_millis(self.commit_interval_ms);

@@ -82,7 +82,7 @@ struct Partition {
 impl Status {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topologies = self.topologies.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
-        self.patience.run(self.broker.config("sheetstream-status"), |client| self.look(global, client, &topologies))
+        self.patience.run(self.broker.config("sheetstream-status")?, |client| self.look(global, client, &topologies))
     }
 
     fn look(&self, global: &Global, client: &KafkaClient, topologies: &[Topology]) -> anyhow::Result<Exit> {

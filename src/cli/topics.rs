@@ -68,7 +68,7 @@ impl Topics {
         let (Action::Create { of, .. } | Action::List { of }) = &self.action;
         let files = topologies::files(&of.topology)?;
         let topologies = files.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
-        of.patience.run(of.broker.config("sheetstream-topics"), |client| self.act(global, client, &topologies))
+        of.patience.run(of.broker.config("sheetstream-topics")?, |client| self.act(global, client, &topologies))
     }
 
     fn act(&self, global: &Global, client: &KafkaClient, topologies: &[Topology]) -> anyhow::Result<Exit> {

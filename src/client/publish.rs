@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::file::FileError;
 use crate::file::upload::UploadRecords;
-use crate::kafka::KafkaClient;
 use crate::kafka::producer::ProducerConfig;
+use crate::kafka::{KafkaClient, KafkaConfig};
 use crate::record::Header;
 use crate::transport::TransportError;
 
@@ -39,7 +39,8 @@ pub fn publish(
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, PublishError> {
     let topic: Arc<str> = topic.into();
-    let mut producer = client.producer(ProducerConfig::default());
+    let KafkaConfig { compression, batch_bytes, .. } = *client.config();
+    let mut producer = client.producer(ProducerConfig { compression, batch_bytes, ..ProducerConfig::default() });
     while let Some(record) = upload.next_record()? {
         producer.send(&topic, None, Some(id.as_bytes()), Some(&record.value), &record.headers)?;
         progress(upload.rows());

@@ -21,6 +21,8 @@ impl Code {
     pub(crate) const MESSAGE_TOO_LARGE: Code = Code(10);
     pub(crate) const RECORD_LIST_TOO_LARGE: Code = Code(18);
     pub(crate) const ILLEGAL_GENERATION: Code = Code(22);
+    pub(crate) const UNSUPPORTED_SASL_MECHANISM: Code = Code(33);
+    pub(crate) const ILLEGAL_SASL_STATE: Code = Code(34);
     pub(crate) const UNKNOWN_MEMBER_ID: Code = Code(25);
     pub(crate) const TOPIC_AUTHORIZATION_FAILED: Code = Code(29);
     pub(crate) const GROUP_AUTHORIZATION_FAILED: Code = Code(30);
@@ -100,6 +102,22 @@ pub enum KafkaError {
         /// Broker, `host:port`.
         address: String,
         /// What the operating system said.
+        message: String,
+    },
+    /// The two ends do not agree on TLS or SASL, or one does not believe the other: certificates, credentials, the kind of listener.
+    #[error("{address}: {message}")]
+    Security {
+        /// Broker, `host:port`, or where a token comes from.
+        address: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// User and password, or a token, were refused.
+    #[error("{address}: {message}")]
+    Credentials {
+        /// Broker, `host:port`, or where a token comes from.
+        address: String,
+        /// Who refused whom, and what to do.
         message: String,
     },
     /// A broker took the request and did not answer.
@@ -268,7 +286,9 @@ impl KafkaError {
             | KafkaError::Leaderless(_) => true,
             KafkaError::Refused { code, .. } => code.is_transient(),
             KafkaError::Rskafka { transient, .. } => *transient,
-            KafkaError::Malformed { .. }
+            KafkaError::Security { .. }
+            | KafkaError::Credentials { .. }
+            | KafkaError::Malformed { .. }
             | KafkaError::Version { .. }
             | KafkaError::Topic { .. }
             | KafkaError::OutOfRange { .. }
@@ -287,6 +307,8 @@ impl KafkaError {
         match self {
             KafkaError::Refused { code, .. } => code.name(),
             KafkaError::Connection { .. } => "connection".into(),
+            KafkaError::Security { .. } => "security".into(),
+            KafkaError::Credentials { .. } => "credentials".into(),
             KafkaError::Silent { .. } => "timeout".into(),
             KafkaError::Malformed { .. } => "malformed".into(),
             KafkaError::Version { .. } => "version".into(),
@@ -326,6 +348,7 @@ impl From<KafkaError> for TransportError {
             | KafkaError::Deadline { .. }
             | KafkaError::ShutDown
             | KafkaError::Rskafka { transient: true, .. } => TransportError::Unavailable(text),
+            KafkaError::Security { .. } | KafkaError::Credentials { .. } => TransportError::Unauthorised(text),
             KafkaError::Refused { code, .. } if code.is_fenced() => TransportError::Fenced(text),
             KafkaError::Refused { code, .. } if code.is_unauthorised() => TransportError::Unauthorised(text),
             KafkaError::Refused { code, .. } if code.is_transient() => TransportError::Unavailable(text),

@@ -193,6 +193,11 @@ impl RskafkaReader {
 
     async fn fetch(&mut self) -> Result<Fetched, Trouble> {
         let limit = self.cluster.config.request_timeout;
+        if self.cluster.config.security.tls.is_some() && self.cluster.addresses().iter().any(|a| a.starts_with('[')) {
+            return Err(Trouble::HandOver(
+                "it does not speak TLS with brokers that are named by an IPv6 address".into(),
+            ));
+        }
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect(limit).await.map_err(Trouble::Kafka)?,
@@ -254,12 +259,17 @@ impl RskafkaReader {
             ..BackoffConfig::default()
         };
         let connect = async {
-            let client = ClientBuilder::new(self.cluster.addresses())
+            let mut builder = ClientBuilder::new(self.cluster.addresses())
                 .client_id(config.client_id.as_str())
                 .max_message_size(FRAME_BYTES_MAX)
-                .backoff_config(backoff)
-                .build()
-                .await?;
+                .backoff_config(backoff);
+            if let Some(tls) = &config.security.tls {
+                builder = builder.tls_config(tls.config());
+            }
+            if let Some(sasl) = &config.security.sasl {
+                builder = builder.sasl_config(sasl.for_rskafka());
+            }
+            let client = builder.build().await?;
             let topic = self.partition.topic.to_string();
             client.partition_client(topic, self.partition.partition, UnknownTopicHandling::Error).await
         };

@@ -65,10 +65,10 @@ impl KafkaClient {
         let answers = self.block_on(async {
             let mut asked = JoinSet::new();
             for (at, address) in addresses.iter().cloned().enumerate() {
-                let (client_id, limit) = (self.config().client_id.clone(), self.config().request_timeout);
+                let (config, limit) = (self.config().clone(), self.config().request_timeout);
                 asked.spawn(async move {
                     let reach = Arc::default();
-                    let probed = async { probe(&Connection::open(&address, &client_id, limit, &reach).await?).await };
+                    let probed = async { probe(&Connection::open(&address, &config, &reach).await?).await };
                     let silent = || KafkaError::Silent { address: address.clone(), api: "Metadata", limit };
                     let probed = timeout(limit, probed).await.unwrap_or_else(|_| Err(silent()));
                     (at, address, probed)

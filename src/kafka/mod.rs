@@ -2,9 +2,10 @@
 //! progress and visibility. Nothing here knows what a record means.
 //!
 //! All of it hangs on one [`KafkaClient`]; the calls that threads make block, the work behind them runs on the caller's tokio runtime.
-//! TLS and SASL have one place to come to, [`wire::connection`].
+//! Who a connection is, and whom it talks to, is proven in [`security`] before anything else is said.
 
 pub mod admin;
+pub mod config;
 mod error;
 pub mod follower;
 pub mod group;
@@ -17,6 +18,9 @@ mod partition_writer;
 pub mod partitioner;
 pub mod producer;
 pub mod read_committed;
+pub mod secret;
+pub mod security;
+pub mod settings;
 pub mod topic_reader;
 mod transaction;
 pub mod wire;
@@ -28,53 +32,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use config::{Isolation, KafkaConfig};
 pub use error::{Code, KafkaError};
 use wire::cluster::Cluster;
 pub use wire::reach::Reached;
-
-/// Where the cluster is and how patiently it is asked.
-#[derive(Clone, Debug)]
-pub struct KafkaConfig {
-    /// `host:port` of brokers to begin with; always tried again, so that a cluster that moved is found.
-    pub bootstrap: Vec<String>,
-    /// Name under which an operator sees us (`kafka-consumer-groups --describe`, quotas, broker logs).
-    pub client_id: String,
-    /// What readers of transactional topics are shown.
-    pub isolation: Isolation,
-    /// Limit of a single request, connecting included.
-    pub request_timeout: Duration,
-    /// Limit of one operation with all its retries; past it the operation fails as `Unavailable`. A service waits for its broker without
-    /// limit, a command does not.
-    pub retry_deadline: Duration,
-    /// Limit of a batch on its way to a topic with all its retries, when that is sooner: a topic that takes no writes stops what writes
-    /// to it, and nothing else that shares the thread.
-    pub delivery_timeout: Duration,
-}
-
-impl KafkaConfig {
-    /// The defaults: `read_committed`, 10 s a request, no limit for an operation, 30 s for a batch on its way.
-    pub fn new(bootstrap: impl IntoIterator<Item = impl Into<String>>, client_id: &str) -> KafkaConfig {
-        KafkaConfig {
-            bootstrap: bootstrap.into_iter().map(Into::into).collect(),
-            client_id: client_id.into(),
-            isolation: Isolation::default(),
-            request_timeout: Duration::from_secs(10),
-            retry_deadline: Duration::MAX,
-            delivery_timeout: Duration::from_secs(30),
-        }
-    }
-}
-
-/// Which records of transactions a reader is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Isolation {
-    /// All of them, those of aborted transactions included.
-    ReadUncommitted,
-    /// Those of committed transactions, and nothing beyond the first open one.
-    #[default]
-    ReadCommitted,
-}
 
 /// The way to one cluster. Cheap to clone; all clones share their connections.
 ///

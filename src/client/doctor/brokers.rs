@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Findings, Subject};
-use crate::kafka::KafkaClient;
 use crate::kafka::producer::now_ms;
+use crate::kafka::{KafkaClient, KafkaError};
+
+/// Where to look when TLS or SASL fail.
+const SETTINGS: &str =
+    "`sheetstream config` shows the settings in force and where each comes from; docs/kafka.md explains them";
 
 /// How far clocks may be apart: brokers refuse records from more than an hour ahead, and retention goes by their time.
 const CLOCK_SKEW_MAX_MS: u64 = 60_000;
@@ -45,6 +49,10 @@ pub(super) fn check_addresses(client: &KafkaClient, findings: &mut Findings) {
         }
     }
     for error in silent {
+        if matches!(error, KafkaError::Security { .. } | KafkaError::Credentials { .. }) {
+            findings.fail(Subject::Rights, "security", error.to_string(), SETTINGS);
+            continue;
+        }
         let what = format!("cannot be reached: {error}");
         if answering.is_empty() {
             let advice = "is the broker running, and is --brokers (SHEETSTREAM_BROKERS) its address as seen from this machine? `script/kafka start DIR` starts one";

@@ -2,6 +2,7 @@
 //! Changes nothing, and gives an address that does not answer a few seconds.
 
 mod brokers;
+pub mod rights;
 mod state_dir;
 mod topics;
 

@@ -1,4 +1,4 @@
-//! The one backoff of every retry: 100 ms, doubled up to 2 s, until the operation's deadline; seen as it happens in the log.
+//! The one backoff of every retry: a pause that doubles up to a limit, until the operation's deadline; seen as it happens in the log.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ pub struct Backoff {
     operation: &'static str,
     deadline: Duration,
     first: Duration,
+    longest: Duration,
     failing_since: Option<Instant>,
     wait: Duration,
     warned: Option<Instant>,
@@ -26,7 +27,13 @@ pub struct Backoff {
 impl Backoff {
     /// For an operation that may fail for `deadline` before it is given up.
     pub fn new(operation: &'static str, deadline: Duration) -> Backoff {
-        Backoff { operation, deadline, first: FIRST, failing_since: None, wait: FIRST, warned: None }
+        let (first, longest) = (FIRST, CAP);
+        Backoff { operation, deadline, first, longest, failing_since: None, wait: first, warned: None }
+    }
+    /// With other pauses than 100 ms to 2 s.
+    pub fn between(mut self, first: Duration, longest: Duration) -> Backoff {
+        (self.first, self.wait, self.longest) = (first, first, longest);
+        self
     }
     /// Begins with a shorter wait: for states that pass in milliseconds.
     pub fn starting_at(mut self, first: Duration) -> Backoff {
@@ -54,7 +61,7 @@ impl Backoff {
             tracing::debug!(operation = self.operation, wait_ms = self.wait.as_millis() as u64, %error, "retrying");
         }
         let wait = self.wait;
-        self.wait = (wait * 2).min(CAP);
+        self.wait = (wait * 2).min(self.longest);
         Ok(wait)
     }
     /// The operation succeeded: the next failure begins a new deadline.

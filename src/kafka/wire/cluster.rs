@@ -10,11 +10,13 @@ use kafka_protocol::messages::{
     BrokerId, FindCoordinatorRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::backoff::Backoff;
 use super::connection::Connection;
 use super::reach::Reach;
+use super::refusals::Refusals;
 use super::rights::Resource;
 use crate::kafka::{Code, Isolation, KafkaConfig, KafkaError};
 use crate::record::{Offset, TopicPartition};
@@ -110,11 +112,12 @@ pub struct Cluster {
     connections: Mutex<HashMap<(String, Lane), Arc<Connection>>>,
     /// Addresses that the cluster told; tried in front of the bootstrap list.
     brokers: Mutex<Vec<String>>,
-    topics: Mutex<HashMap<String, Arc<Topic>>>,
+    topics: Mutex<HashMap<String, (Instant, Arc<Topic>)>>,
     coordinators: Mutex<HashMap<(i8, String), String>>,
     turn: AtomicUsize,
     readers: AtomicU32,
     reach: Arc<Reach>,
+    refusals: Refusals,
 }
 
 impl Cluster {
@@ -129,11 +132,12 @@ impl Cluster {
             turn: AtomicUsize::new(0),
             readers: AtomicU32::new(0),
             reach: Arc::default(),
+            refusals: Refusals::default(),
         }
     }
     /// A backoff with the configured deadline.
     pub fn backoff(&self, operation: &'static str) -> Backoff {
-        Backoff::new(operation, self.config.retry_deadline)
+        Backoff::new(operation, self.config.retry_deadline).between(self.config.backoff, self.config.backoff_max)
     }
     /// Whether brokers answer.
     pub fn reach(&self) -> &Reach {
@@ -150,8 +154,9 @@ impl Cluster {
         if let Some(connection) = lock(&self.connections).get(&key).filter(|c| c.is_open()) {
             return Ok(connection.clone());
         }
-        let (client_id, limit) = (&self.config.client_id, self.config.request_timeout);
-        let opened = Arc::new(Connection::open(address, client_id, limit, &self.reach).await?);
+        self.refusals.check(address, Instant::now())?;
+        let opened = Connection::open(address, &self.config, &self.reach).await;
+        let opened = Arc::new(opened.inspect_err(|error| self.refusals.note(address, error))?);
         let mut connections = lock(&self.connections);
         connections.retain(|_, connection| connection.is_open());
         Ok(connections.entry(key).or_insert(opened).clone()) // another task may have been faster
@@ -206,7 +211,9 @@ impl Cluster {
     }
     /// The topic as last seen, else as it is now. A missing topic is [`KafkaError::Topic`].
     pub async fn topic(&self, name: &str) -> Result<Arc<Topic>, KafkaError> {
-        if let Some(topic) = lock(&self.topics).get(name) {
+        if let Some((at, topic)) = lock(&self.topics).get(name)
+            && at.elapsed() < self.config.metadata_max_age
+        {
             return Ok(topic.clone());
         }
         let (connection, answer) = self.metadata(Some(&[name])).await?;
@@ -229,7 +236,7 @@ impl Cluster {
             partitions: i32::try_from(found.partitions.len()).unwrap_or(i32::MAX),
             leaders: found.partitions.iter().filter_map(leader).collect(),
         });
-        lock(&self.topics).insert(name.into(), topic.clone());
+        lock(&self.topics).insert(name.into(), (Instant::now(), topic.clone()));
         Ok(topic)
     }
     /// The next [`Cluster::topic`] asks the cluster again: a leader moved, or partitions came.

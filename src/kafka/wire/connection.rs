@@ -1,26 +1,27 @@
-//! One connection to one broker: framing, correlation ids, versions, and a deadline on every call. The one place where TLS and SASL
-//! belong; who to ask is `cluster`'s business.
+//! One connection to one broker: framing, correlation ids, versions, and a deadline on every call. Who to ask is `cluster`'s business, who
+//! either end is `security`'s.
 
 use std::collections::{HashMap, VecDeque};
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::cluster::text;
+use super::listener::{self, Expectation};
 use super::reach::Reach;
 use super::rights::Resource;
-use crate::kafka::{Code, KafkaError};
+use super::socket::Socket;
+use crate::kafka::security::Security;
+use crate::kafka::{Code, KafkaConfig, KafkaError};
 use crate::metrics;
 
 /// Longest answer that is read: the brokers' default `socket.request.max.bytes` and room for headers.
@@ -40,7 +41,7 @@ struct Outgoing {
 
 /// A connection. Dropped, it closes; a call that times out closes it too, since later answers could no longer be told from a stall.
 pub struct Connection {
-    address: Arc<str>,
+    peer: Arc<Peer>,
     client_id: StrBytes,
     timeout: Duration,
     outgoing: mpsc::Sender<Outgoing>,
@@ -51,6 +52,8 @@ pub struct Connection {
     /// Levels of the cluster's finalised features.
     features: HashMap<String, i16>,
     quiet: Quiet,
+    /// When another connection has to take over: the broker ends this one's session soon after (KIP-368).
+    renew_at: Option<Instant>,
 }
 
 /// Until when the broker serves nothing more on a connection: it said so in an answer (KIP-219).
@@ -67,6 +70,18 @@ impl Quiet {
     }
 }
 
+/// The other end, and how it went so far.
+struct Peer {
+    address: Arc<str>,
+    security: Security,
+    /// Answers so far.
+    answers: AtomicU64,
+    /// Why the connection ended, where TLS or the listener said so.
+    ended: Mutex<Option<KafkaError>>,
+    /// Whether to find out why a connection ended that had only begun.
+    asks_why: bool,
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         self.task.abort();
@@ -74,38 +89,60 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Connects and learns which versions the broker serves. `reach` hears of every request.
-    pub async fn open(
-        address: &str,
-        client_id: &str,
-        limit: Duration,
-        reach: &Arc<Reach>,
-    ) -> Result<Connection, KafkaError> {
-        let failed = |message: String| KafkaError::Connection { address: address.into(), message };
-        let stream = match timeout(limit, TcpStream::connect(address)).await {
-            Ok(connected) => connected.map_err(|error| failed(error.to_string())),
-            Err(_) => Err(failed(format!("no connection within {limit:?}"))),
+    /// Connects, proves who both ends are, and learns which versions the broker serves. `reach` hears of every request.
+    pub async fn open(address: &str, config: &KafkaConfig, reach: &Arc<Reach>) -> Result<Connection, KafkaError> {
+        let socket = Socket::connect(address, &config.security, config.connect_timeout).await;
+        let socket = match socket {
+            Err(error) if error.is_transient() && config.security.tls.is_some() => {
+                Err(listener::explain(address, &config.security, Expectation::Tls).await.unwrap_or(error))
+            }
+            socket => socket,
         };
-        let stream = stream.or_else(|error| reach.note("Connect", Err(error)))?;
-        stream.set_nodelay(true).map_err(|error| failed(error.to_string()))?;
+        let socket = socket.or_else(|error| reach.note("Connect", Err(error)))?;
+        let mut connection = Connection::over(socket, address, config, reach, true).await?;
+        if let Some(sasl) = &config.security.sasl {
+            let authenticated = sasl.authenticate(&connection).await;
+            let lifetime = authenticated.or_else(|error| reach.note("SaslAuthenticate", Err(error)))?;
+            // Before four fifths are over, as clients of Kafka do at the earliest.
+            connection.renew_at = lifetime.map(|lifetime| Instant::now() + lifetime * 4 / 5);
+        }
+        Ok(connection)
+    }
+
+    /// A connection over a socket: asks for the versions, which every listener answers before it asks for SASL.
+    pub(super) async fn over(
+        socket: Socket,
+        address: &str,
+        config: &KafkaConfig,
+        reach: &Arc<Reach>,
+        asks_why: bool,
+    ) -> Result<Connection, KafkaError> {
         let (outgoing, queue) = mpsc::channel(QUEUE);
-        let mut connection = Connection {
+        let peer = Arc::new(Peer {
             address: address.into(),
-            client_id: text(client_id),
-            timeout: limit,
+            security: config.security.clone(),
+            answers: AtomicU64::new(0),
+            ended: Mutex::default(),
+            asks_why,
+        });
+        let mut connection = Connection {
+            peer: peer.clone(),
+            client_id: text(&config.client_id),
+            timeout: config.request_timeout,
             outgoing,
-            task: tokio::spawn(serve(address.into(), stream, queue)).abort_handle(),
+            task: tokio::spawn(serve(peer, socket, queue)).abort_handle(),
             next: 1.into(),
             reach: reach.clone(),
             versions: HashMap::new(),
             features: HashMap::new(),
             quiet: Quiet::default(),
+            renew_at: None,
         };
         // Version 3 is served by every broker since 2.4.
         let hello = ApiVersionsRequest::default()
             .with_client_software_name(text("sheetstream"))
             .with_client_software_version(text(env!("CARGO_PKG_VERSION")));
-        let answer = connection.send(&hello, 3, limit).await?.answer().await?;
+        let answer = connection.send(&hello, 3, config.request_timeout).await?.answer().await?;
         connection.check::<ApiVersionsRequest>(answer.error_code, None, Resource::CLUSTER)?;
         connection.features =
             answer.finalized_features.iter().map(|f| (f.name.to_string(), f.max_version_level)).collect();
@@ -115,11 +152,11 @@ impl Connection {
 
     /// Broker, `host:port`.
     pub fn address(&self) -> &str {
-        &self.address
+        &self.peer.address
     }
-    /// False once the socket broke or a call timed out.
+    /// False once the socket broke, a call timed out, or the session is about to end.
     pub fn is_open(&self) -> bool {
-        !self.outgoing.is_closed()
+        !self.outgoing.is_closed() && self.renew_at.is_none_or(|at| Instant::now() < at)
     }
 
     /// Level of a finalised feature of the cluster, 0 for one that is off (KIP-584). A broker serves requests of features that are off, and
@@ -156,7 +193,7 @@ impl Connection {
         let served = self.versions.get(&R::KEY).copied();
         let common = served.map(|(min, max)| (min.max(*ours.start()), max.min(*ours.end())));
         common.filter(|(min, max)| min <= max).map(|(_, max)| max).ok_or_else(|| KafkaError::Version {
-            address: self.address.to_string(),
+            address: self.peer.address.to_string(),
             api: api_name::<R>(),
             served: served.map_or("none".into(), |(min, max)| format!("{min} to {max}")),
             ours: format!("{} to {}", ours.start(), ours.end()),
@@ -174,20 +211,28 @@ impl Connection {
             metrics::kafka_request_errors(api, &code.name()).inc();
             let said = message.map(ToString::to_string).unwrap_or_default();
             let message = resource.missing_right(api, code).unwrap_or(said);
-            KafkaError::Refused { address: self.address.to_string(), api, code, message }
+            KafkaError::Refused { address: self.peer.address.to_string(), api, code, message }
         })
     }
     /// Obeys the `throttle_time_ms` of an answer: for that long nothing is sent on this connection, and no answer is missed.
     pub fn throttle(&self, throttle_time_ms: i32) {
         let throttle = Duration::from_millis(u64::try_from(throttle_time_ms).unwrap_or(0));
         if !throttle.is_zero() {
-            tracing::debug!(address = %self.address, ?throttle, "a quota of the broker slows this client down");
+            tracing::debug!(address = %self.peer.address, ?throttle, "a quota of the broker slows this client down");
             self.quiet.extend(Instant::now() + throttle);
         }
     }
+    /// Two ends that do not agree on TLS or SASL.
+    pub(in crate::kafka) fn insecure(&self, message: String) -> KafkaError {
+        KafkaError::Security { address: self.peer.address.to_string(), message }
+    }
     /// An answer to `R` that is not what it must be.
     pub fn malformed<R: Request>(&self, message: impl ToString) -> KafkaError {
-        KafkaError::Malformed { address: self.address.to_string(), api: api_name::<R>(), message: message.to_string() }
+        KafkaError::Malformed {
+            address: self.peer.address.to_string(),
+            api: api_name::<R>(),
+            message: message.to_string(),
+        }
     }
 
     async fn send<R: Request>(&self, request: &R, version: i16, limit: Duration) -> Result<Pending<R>, KafkaError> {
@@ -204,7 +249,7 @@ impl Connection {
         let frame = encode(&header, request, version).map_err(|error| self.malformed::<R>(error))?;
         let (answer, answered) = oneshot::channel();
         let pending = Pending {
-            address: self.address.clone(),
+            peer: self.peer.clone(),
             task: self.task.clone(),
             reach: self.reach.clone(),
             answered,
@@ -216,7 +261,7 @@ impl Connection {
         };
         match timeout_at(pending.until, self.outgoing.send(Outgoing { correlation, frame, answer })).await {
             Ok(Ok(())) => Ok(pending),
-            Ok(Err(_)) => self.reach.note(api_name::<R>(), Err(pending.closed())),
+            Ok(Err(_)) => self.reach.note(api_name::<R>(), Err(self.peer.why_closed().await)),
             Err(_) => self.reach.note(api_name::<R>(), Err(pending.silent())),
         }
     }
@@ -224,7 +269,7 @@ impl Connection {
 
 /// A request on its way. Dropped, its answer is ignored.
 pub struct Pending<R> {
-    address: Arc<str>,
+    peer: Arc<Peer>,
     task: AbortHandle,
     reach: Arc<Reach>,
     answered: oneshot::Receiver<Bytes>,
@@ -246,7 +291,7 @@ impl<R: Request> Pending<R> {
         let mut frame = loop {
             match timeout_at(self.until, &mut self.answered).await {
                 Ok(Ok(frame)) => break frame,
-                Ok(Err(_)) => return Err(self.closed()),
+                Ok(Err(_)) => return Err(self.peer.why_closed().await),
                 Err(_) => {
                     match self.quiet.until().map(|quiet| quiet + self.limit).filter(|until| *until > self.until) {
                         Some(later) => self.until = later, // an answer before it said that the broker is quiet for a while
@@ -258,17 +303,14 @@ impl<R: Request> Pending<R> {
         ResponseHeader::decode(&mut frame, R::Response::header_version(self.version))
             .and_then(|_| R::Response::decode(&mut frame, self.version))
             .map_err(|error| KafkaError::Malformed {
-                address: self.address.to_string(),
+                address: self.peer.address.to_string(),
                 api: api_name::<R>(),
                 message: error.to_string(),
             })
     }
-    fn closed(&self) -> KafkaError {
-        KafkaError::Connection { address: self.address.to_string(), message: "connection closed".into() }
-    }
     fn silent(&self) -> KafkaError {
         self.task.abort();
-        KafkaError::Silent { address: self.address.to_string(), api: api_name::<R>(), limit: self.limit }
+        KafkaError::Silent { address: self.peer.address.to_string(), api: api_name::<R>(), limit: self.limit }
     }
 }
 
@@ -291,35 +333,68 @@ fn encode<R: Request>(header: &RequestHeader, request: &R, version: i16) -> Resu
     Ok(frame.freeze())
 }
 
+impl Peer {
+    /// Why a connection broke. One that broke when it had hardly begun was a misunderstanding, perhaps: the listener is asked.
+    async fn why_closed(&self) -> KafkaError {
+        let known = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(error) = known {
+            return error;
+        }
+        let expectation = match self.answers.load(Ordering::Relaxed) {
+            0 if self.security.tls.is_none() => Some(Expectation::Plaintext),
+            1 if self.security.sasl.is_none() => Some(Expectation::NoSasl),
+            _ => None,
+        };
+        let explained = match expectation.filter(|_| self.asks_why) {
+            Some(expectation) => Box::pin(listener::explain(&self.address, &self.security, expectation)).await,
+            None => None,
+        };
+        let closed =
+            || KafkaError::Connection { address: self.address.to_string(), message: "connection closed".into() };
+        explained.unwrap_or_else(closed)
+    }
+    fn end(&self, error: KafkaError) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}
+
 /// Writes requests and hands answers out until either side ends; then everyone who waits sees a closed connection.
-async fn serve(address: Arc<str>, stream: TcpStream, queue: mpsc::Receiver<Outgoing>) {
+async fn serve(peer: Arc<Peer>, socket: Socket, mut queue: mpsc::Receiver<Outgoing>) {
     let awaited = Awaited::default();
-    let (read, write) = stream.into_split();
+    let (read, write) = socket.into_split();
     let ended = tokio::select! {
-        ended = write_requests(write, queue, &awaited) => ended,
-        ended = read_answers(read, &awaited) => ended,
+        ended = write_requests(write, &mut queue, &awaited) => ended,
+        ended = read_answers(read, &peer, &awaited) => ended,
     };
     if let Err(error) = ended {
-        tracing::debug!(%address, %error, "connection closed");
+        tracing::debug!(address = %peer.address, %error, "connection closed");
+        if let Some(error) = peer.security.tls.as_ref().and_then(|tls| tls.explain(&peer.address, &error)) {
+            peer.end(error);
+        }
     }
 }
 
 async fn write_requests(
-    mut socket: OwnedWriteHalf,
-    mut queue: mpsc::Receiver<Outgoing>,
+    mut socket: impl AsyncWrite + Unpin,
+    queue: &mut mpsc::Receiver<Outgoing>,
     awaited: &Awaited,
 ) -> std::io::Result<()> {
     while let Some(Outgoing { correlation, frame, answer }) = queue.recv().await {
         lock(awaited).push_back((correlation, answer));
         socket.write_all(&frame).await?;
+        socket.flush().await?;
     }
     Ok(())
 }
 
-async fn read_answers(mut socket: OwnedReadHalf, awaited: &Awaited) -> std::io::Result<()> {
+async fn read_answers(mut socket: impl AsyncRead + Unpin, peer: &Peer, awaited: &Awaited) -> std::io::Result<()> {
     let invalid = |message: String| std::io::Error::new(std::io::ErrorKind::InvalidData, message);
     loop {
         let length = socket.read_i32().await?;
+        if peer.answers.load(Ordering::Relaxed) == 0 && listener::is_tls(length) {
+            peer.end(listener::speaks_tls(&peer.address, &peer.security));
+            return Err(invalid("an alert of TLS".into()));
+        }
         let length = usize::try_from(length)
             .ok()
             .filter(|length| (4..=FRAME_BYTES_MAX).contains(length))
@@ -330,6 +405,7 @@ async fn read_answers(mut socket: OwnedReadHalf, awaited: &Awaited) -> std::io::
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
         }
+        peer.answers.fetch_add(1, Ordering::Relaxed);
         let frame = frame.freeze();
         let correlation = (&frame[..4]).get_i32();
         let first = lock(awaited).pop_front();
@@ -345,7 +421,7 @@ async fn read_answers(mut socket: OwnedReadHalf, awaited: &Awaited) -> std::io::
 }
 
 fn lock(awaited: &Awaited) -> std::sync::MutexGuard<'_, VecDeque<(i32, oneshot::Sender<Bytes>)>> {
-    awaited.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    awaited.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -360,11 +436,15 @@ mod tests {
         (listener, address)
     }
 
+    fn patient(request_timeout: Duration) -> KafkaConfig {
+        KafkaConfig { request_timeout, ..KafkaConfig::default() }
+    }
+
     #[tokio::test]
     async fn a_silent_broker_is_given_up_at_the_limit() {
         let (listener, address) = listening().await;
         let accepted = tokio::spawn(async move { listener.accept().await });
-        let error = Connection::open(&address, "test", Duration::from_millis(50), &Arc::default()).await.err();
+        let error = Connection::open(&address, &patient(Duration::from_millis(50)), &Arc::default()).await.err();
         assert!(matches!(error, Some(KafkaError::Silent { api: "ApiVersions", .. })), "{error:?}");
         drop(accepted);
     }
@@ -377,7 +457,7 @@ mod tests {
             socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("open socket");
             let _ = socket.read_buf(&mut Vec::new()).await;
         });
-        let error = Connection::open(&address, "test", Duration::from_secs(5), &Arc::default()).await.err();
+        let error = Connection::open(&address, &patient(Duration::from_secs(5)), &Arc::default()).await.err();
         assert!(matches!(error, Some(KafkaError::Connection { .. })), "{error:?}");
     }
 }

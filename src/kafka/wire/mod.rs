@@ -6,5 +6,8 @@ pub mod batch_builder;
 pub mod cluster;
 pub mod compression;
 pub mod connection;
+mod listener;
 pub mod reach;
+mod refusals;
 pub mod rights;
+mod socket;

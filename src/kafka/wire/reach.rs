@@ -34,7 +34,13 @@ impl Reach {
         match &outcome {
             Err(error) => {
                 metrics::kafka_request_errors(api, &error.label()).inc();
-                let unanswered = matches!(error, KafkaError::Connection { .. } | KafkaError::Silent { .. });
+                let unanswered = matches!(
+                    error,
+                    KafkaError::Connection { .. }
+                        | KafkaError::Silent { .. }
+                        | KafkaError::Security { .. }
+                        | KafkaError::Credentials { .. }
+                );
                 if unanswered && !matches!(*reached, Reached::Silent(_)) {
                     *reached = Reached::Silent(SystemTime::now());
                 }

@@ -1,0 +1,98 @@
+//! The least rights that each command needs on a cluster with ACLs, and the commands of Kafka's tools that grant them.
+//! `docs/kafka.md` has the same list.
+
+use crate::topology::Topology;
+
+/// What a right is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// `run`.
+    Run,
+    /// `run` with the page and its API.
+    Http,
+    /// `publish`.
+    Publish,
+    /// `fetch`.
+    Fetch,
+    /// `status`, `topics list` and `doctor`.
+    Look,
+    /// `topics create`.
+    CreateTopics,
+}
+
+impl Purpose {
+    /// All of them.
+    pub const ALL: [Purpose; 6] =
+        [Purpose::Run, Purpose::Http, Purpose::Publish, Purpose::Fetch, Purpose::Look, Purpose::CreateTopics];
+
+    /// The commands that need it.
+    pub fn commands(self) -> &'static str {
+        match self {
+            Purpose::Run => "run",
+            Purpose::Http => "run --http, in addition",
+            Purpose::Publish => "publish",
+            Purpose::Fetch => "fetch",
+            Purpose::Look => "status, topics list, doctor",
+            Purpose::CreateTopics => "topics create",
+        }
+    }
+}
+
+/// Rights on one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Right {
+    /// `--topic` or `--group`.
+    pub resource: &'static str,
+    /// Name of the topic or group.
+    pub name: String,
+    /// Operations by Kafka's names. Read and Write include Describe.
+    pub operations: &'static [&'static str],
+}
+
+impl Right {
+    /// The command that grants it to `principal`, as `User:alice`.
+    pub fn grant(&self, principal: &str, bootstrap: &str) -> String {
+        let operations: String = self.operations.iter().map(|operation| format!(" --operation {operation}")).collect();
+        let Right { resource, name, .. } = self;
+        format!(
+            "kafka-acls --bootstrap-server {bootstrap} --add --allow-principal {principal}{operations} {resource} {name}"
+        )
+    }
+}
+
+/// What `purpose` needs for a topology.
+pub fn rights(topology: &Topology, purpose: Purpose) -> Vec<Right> {
+    let sink = &topology.sink;
+    let topic = |name: &str, operations| Right { resource: "--topic", name: name.to_owned(), operations };
+    let group = |operations| Right { resource: "--group", name: topology.name.to_string(), operations };
+    let (rows, workbooks, status, letters) =
+        (&topology.source.topic, &sink.topic, &sink.status_topic, &sink.dead_letter_topic);
+    match purpose {
+        Purpose::Run => vec![
+            topic(rows, &["Read"]),
+            group(&["Read"]),
+            topic(workbooks, &["Write"]),
+            topic(letters, &["Write"]),
+            topic(status, &["Read", "Write"]),
+        ],
+        Purpose::Http => vec![topic(rows, &["Write"]), topic(workbooks, &["Read"]), topic(letters, &["Read"])],
+        Purpose::Publish => vec![topic(rows, &["Write"])],
+        Purpose::Fetch => vec![
+            topic(workbooks, &["Read"]),
+            topic(status, &["Read"]),
+            topic(letters, &["Read"]),
+            topic(rows, &["Describe"]),
+            group(&["Describe"]),
+        ],
+        Purpose::Look => vec![
+            topic(status, &["Read"]),
+            topic(rows, &["Describe"]),
+            topic(workbooks, &["Describe"]),
+            topic(letters, &["Describe"]),
+            group(&["Describe"]),
+        ],
+        Purpose::CreateTopics => {
+            [rows, workbooks, status, letters].map(|name| topic(name, &["Create", "Describe"])).into()
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What a listener speaks, found out after a connection to it broke at its beginning: a wrong `security.protocol` otherwise looks like a
+//! broker that hangs up without a word.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::messages::SaslHandshakeRequest;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::cluster::text;
+use super::connection::Connection;
+use super::socket::Socket;
+use crate::kafka::security::{Protocol, Security, tls};
+use crate::kafka::{Code, KafkaConfig, KafkaError};
+
+/// Longest time that is spent on finding out.
+const LIMIT: Duration = Duration::from_secs(2);
+/// No mechanism has this name: a listener that asks for SASL answers with those that it has.
+const NO_MECHANISM: &str = "NONE";
+
+/// What we took the listener for when the connection broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expectation {
+    /// It speaks TLS.
+    Tls,
+    /// It does not.
+    Plaintext,
+    /// It asks for no SASL.
+    NoSasl,
+}
+
+/// Whether the first four bytes of an answer are the beginning of a TLS alert or handshake.
+pub(super) fn is_tls(first: i32) -> bool {
+    matches!(first.to_be_bytes(), [0x15 | 0x16, 0x03, 0..=4, _])
+}
+
+/// The listener speaks TLS and we do not.
+pub(super) fn speaks_tls(address: &str, security: &Security) -> KafkaError {
+    let protocol = Protocol::of(true, security.sasl.is_some()).name();
+    let message = format!("this listener speaks TLS: set security.protocol={protocol}");
+    KafkaError::Security { address: address.into(), message }
+}
+
+/// The misunderstanding, if there is one.
+pub(super) async fn explain(address: &str, security: &Security, expectation: Expectation) -> Option<KafkaError> {
+    let found = async {
+        match expectation {
+            Expectation::Tls => {
+                connect(address, Security::default()).await?;
+                let protocol = Protocol::of(false, security.sasl.is_some()).name();
+                let message = format!("this listener does not speak TLS: set security.protocol={protocol}");
+                Some(KafkaError::Security { address: address.into(), message })
+            }
+            Expectation::Plaintext => {
+                let stream = TcpStream::connect(address).await.ok()?;
+                tls::is_spoken(address, stream).await.then(|| speaks_tls(address, security))
+            }
+            Expectation::NoSasl => {
+                let connection = connect(address, security.clone()).await?;
+                let request = SaslHandshakeRequest::default().with_mechanism(text(NO_MECHANISM));
+                let answer = connection.call(&request, 1).await.ok()?;
+                if Code(answer.error_code) != Code::UNSUPPORTED_SASL_MECHANISM {
+                    return None;
+                }
+                let protocol = Protocol::of(security.tls.is_some(), true).name();
+                let offered: Vec<&str> = answer.mechanisms.iter().map(|mechanism| mechanism.as_str()).collect();
+                let message = format!(
+                    "this listener asks for SASL: set security.protocol={protocol} and sasl.mechanism to one of {}",
+                    offered.join(", ")
+                );
+                Some(KafkaError::Security { address: address.into(), message })
+            }
+        }
+    };
+    timeout(LIMIT, found).await.ok().flatten()
+}
+
+/// A connection without SASL that is itself not asked why it breaks.
+async fn connect(address: &str, security: Security) -> Option<Connection> {
+    let security = Security { sasl: None, ..security };
+    let socket = Socket::connect(address, &security, LIMIT).await.ok()?;
+    let config = KafkaConfig { security, request_timeout: LIMIT, ..KafkaConfig::default() };
+    Connection::over(socket, address, &config, &Arc::default(), false).await.ok()
+}

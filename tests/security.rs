@@ -1,0 +1,428 @@
+//! TLS, SASL and ACLs against Apache Kafka: every security protocol with every mechanism, and what is said where they do not fit.
+
+#[path = "support/app.rs"]
+mod app;
+#[path = "support/certificates.rs"]
+mod certificates;
+#[path = "support/kafka.rs"]
+mod kafka;
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use app::App;
+use certificates::{Authority, escaped};
+use kafka::Kafka;
+
+/// What must never be printed; the letters occur nowhere else.
+const PASSWORD: &str = "Zx9-marked-pass";
+
+/// A broker with one listener for each security protocol; without TLS and SASL everything is allowed.
+struct Secured {
+    kafka: Kafka,
+    folder: tempfile::TempDir,
+    ssl: u16,
+    mutual: u16,
+    sasl: u16,
+    sasl_ssl: u16,
+}
+
+impl Secured {
+    fn shared() -> Option<&'static Secured> {
+        static SHARED: OnceLock<Option<Secured>> = OnceLock::new();
+        SHARED.get_or_init(|| Secured::start(&[])).as_ref()
+    }
+
+    fn start(more: &[&str]) -> Option<Secured> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = Authority::new("Test Authority");
+        let broker = authority.sign("kafka-1", &["127.0.0.1", "localhost"]);
+        let client = authority.sign("client", &["client"]);
+        fs::write(folder.path().join("ca.pem"), authority.pem()).expect("written");
+        fs::write(folder.path().join("client.pem"), format!("{}{}", client.key, client.certificate)).expect("written");
+        let [plain, controller, ssl, mutual, sasl, sasl_ssl] = ports();
+        let names = [("SSL", ssl), ("MUTUAL", mutual), ("SASL_PLAINTEXT", sasl), ("SASL_SSL", sasl_ssl)];
+        let secured = names.map(|(name, port)| format!("{name}://127.0.0.1:{port}")).join(",");
+        let mut settings = vec![
+            format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
+            format!("listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},{secured}"),
+            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{plain},{secured}"),
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,MUTUAL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL".into(),
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer".into(),
+            "super.users=User:ANONYMOUS;User:alice;User:CN=client".into(),
+            "ssl.keystore.type=PEM".into(),
+            format!("ssl.keystore.certificate.chain={}", escaped(&broker.certificate)),
+            format!("ssl.keystore.key={}", escaped(&broker.key)),
+            "ssl.truststore.type=PEM".into(),
+            format!("ssl.truststore.certificates={}", escaped(&authority.pem())),
+            "listener.name.mutual.ssl.client.auth=required".into(),
+            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER".into(),
+        ];
+        for listener in ["sasl_plaintext", "sasl_ssl"] {
+            let module = |mechanism: &str, module: &str, options: &str| {
+                format!(
+                    "listener.name.{listener}.{mechanism}.sasl.jaas.config=org.apache.kafka.common.security.{module} required {options};"
+                )
+            };
+            let users = format!("user_alice=\"{PASSWORD}\" user_bob=\"{PASSWORD}\"");
+            settings.push(module("plain", "plain.PlainLoginModule", &users));
+            settings.push(module("scram-sha-256", "scram.ScramLoginModule", ""));
+            settings.push(module("scram-sha-512", "scram.ScramLoginModule", ""));
+            let token = "unsecuredLoginStringClaim_sub=\"kafka\"";
+            settings.push(module("oauthbearer", "oauthbearer.OAuthBearerLoginModule", token));
+        }
+        settings.extend(more.iter().map(|setting| (*setting).to_owned()));
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let mut kafka = Kafka::start(&settings)?;
+        kafka.bootstrap = format!("127.0.0.1:{plain}");
+        let secured = Secured { kafka, folder, ssl, mutual, sasl, sasl_ssl };
+        for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let credentials = format!("{mechanism}=[password={PASSWORD}]");
+            let mut users = secured.kafka.tool("configs")?;
+            users.args(["--alter", "--entity-type", "users", "--entity-name", "alice", "--add-config", &credentials]);
+            let added = users.output().expect("the tool");
+            assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+        }
+        Some(secured)
+    }
+
+    fn ca(&self) -> String {
+        self.folder.path().join("ca.pem").display().to_string()
+    }
+    /// A token that this broker takes: it believes what is not signed.
+    fn token(&self, user: &str, seconds: i64) -> PathBuf {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
+        let path = self.folder.path().join(format!("token-{}", uuid::Uuid::new_v4().simple()));
+        fs::write(&path, unsigned(&format!(r#"{{"sub":"{user}","iat":{},"exp":{}}}"#, now - 60, now + seconds)))
+            .expect("written");
+        path
+    }
+    /// A properties file for a listener.
+    fn properties(&self, name: &str, port: u16, lines: &[String]) -> PathBuf {
+        let path = self.folder.path().join(format!("{name}-{}.properties", uuid::Uuid::new_v4().simple()));
+        let mut file = fs::File::create(&path).expect("a file");
+        writeln!(file, "bootstrap.servers=127.0.0.1:{port}").expect("written");
+        lines.iter().for_each(|line| writeln!(file, "{line}").expect("written"));
+        path
+    }
+    fn protocol(&self, protocol: &str) -> Vec<String> {
+        let mut lines = vec![format!("security.protocol={protocol}")];
+        if protocol.ends_with("SSL") {
+            lines.push(format!("ssl.truststore.location={}", self.ca()));
+        }
+        lines
+    }
+    /// Settings of a mechanism as a Java client has them, for `user`.
+    fn mechanism(&self, mechanism: &str, user: &str, password: &str) -> Vec<String> {
+        let module = match mechanism {
+            "PLAIN" => "plain.PlainLoginModule",
+            "OAUTHBEARER" => "oauthbearer.OAuthBearerLoginModule",
+            _ => "scram.ScramLoginModule",
+        };
+        let options = match mechanism {
+            "OAUTHBEARER" => String::new(),
+            _ => format!(" \\\n  username=\"{user}\" \\\n  password=\"{password}\""),
+        };
+        let mut lines = vec![
+            format!("sasl.mechanism={mechanism}"),
+            format!("sasl.jaas.config=org.apache.kafka.common.security.{module} required{options};"),
+        ];
+        if mechanism == "OAUTHBEARER" {
+            let token = self.token(user, 3_600);
+            lines.push(format!("sasl.oauthbearer.token.endpoint.url=file://{}", token.display()));
+        }
+        lines
+    }
+}
+
+fn ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    held.each_ref().map(|held| held.local_addr().expect("bound").port())
+}
+
+/// A JSON web token without a signature.
+fn unsigned(claims: &str) -> String {
+    use base64::Engine;
+    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    format!("{}.{}.", encode(r#"{"alg":"none"}"#), encode(claims))
+}
+
+/// A command with the settings of a file and nothing else.
+fn command(properties: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+    command.args(arguments).arg("--kafka-config").arg(properties).stdin(Stdio::null());
+    command
+}
+fn output(properties: &Path, arguments: &[&str]) -> Output {
+    command(properties, arguments).output().expect("it runs")
+}
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Publishes, runs, fetches, asks for the status and has the doctor look, all with one properties file.
+fn goes_all_the_way(secured: &'static Secured, properties: &Path, name: &str) {
+    let app = App::new(&secured.kafka, name, 1);
+    let topology = app.topology();
+    let topology = topology.to_str().expect("a path");
+    let file = app.csv("a.csv", 50);
+    let file = file.to_str().expect("a path");
+    let published = output(properties, &["publish", "-t", topology, file]);
+    assert!(published.status.success(), "{name}: {}", said(&published));
+    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
+    let mut run = command(properties, &["run", topology, "--threads", "1", "--commit-interval-ms", "100"]);
+    run.arg("--state-dir").arg(app.folder.path().join("state")).stderr(log);
+    let run = app::Running(run.spawn().expect("run starts"));
+    app.wait_for(&["a.csv"], "run");
+    let out = app.folder.path().join("fetched.xlsx");
+    let fetched = output(properties, &["fetch", "a.csv", "-t", topology, "--out", out.to_str().expect("a path")]);
+    assert!(fetched.status.success(), "{name}: {}", said(&fetched));
+    let status = output(properties, &["status", topology]);
+    assert!(status.status.success() && said(&status).contains("a.csv"), "{name}: {}", said(&status));
+    let doctor = output(properties, &["doctor", "-t", topology]);
+    assert!(doctor.status.success(), "{name}: {}", said(&doctor));
+    assert_eq!(run.stop(), Some(0), "{name}: {}", app.log("run"));
+    for text in [said(&published), said(&fetched), said(&status), said(&doctor), app.log("run")] {
+        assert!(!text.contains(PASSWORD), "{name}: a secret was printed: {text}");
+    }
+}
+
+#[test]
+fn tls_goes_all_the_way() {
+    let Some(secured) = Secured::shared() else { return };
+    // Whoever comes by TLS without a certificate is anonymous.
+    goes_all_the_way(secured, &secured.properties("ssl", secured.ssl, &secured.protocol("SSL")), "ssl");
+}
+
+#[test]
+fn mutual_tls_goes_all_the_way() {
+    let Some(secured) = Secured::shared() else { return };
+    let mut lines = secured.protocol("SSL");
+    let pair = secured.folder.path().join("client.pem");
+    lines.push(format!("ssl.keystore.location={}", pair.display()));
+    goes_all_the_way(secured, &secured.properties("mutual", secured.mutual, &lines), "mutual");
+
+    let without = secured.properties("mutual", secured.mutual, &secured.protocol("SSL"));
+    let refused = output(&without, &["doctor"]);
+    assert_eq!(refused.status.code(), Some(77), "{}", said(&refused));
+    assert!(said(&refused).contains("set ssl.keystore.location"), "{}", said(&refused));
+}
+
+#[test]
+fn sasl_plaintext_goes_all_the_way_with_every_mechanism() {
+    let Some(secured) = Secured::shared() else { return };
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] {
+        let lines = [secured.protocol("SASL_PLAINTEXT"), secured.mechanism(mechanism, "alice", PASSWORD)].concat();
+        goes_all_the_way(secured, &secured.properties(mechanism, secured.sasl, &lines), &mechanism.to_lowercase());
+    }
+}
+
+#[test]
+fn sasl_ssl_goes_all_the_way_with_every_mechanism() {
+    let Some(secured) = Secured::shared() else { return };
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] {
+        let lines = [secured.protocol("SASL_SSL"), secured.mechanism(mechanism, "alice", PASSWORD)].concat();
+        goes_all_the_way(secured, &secured.properties(mechanism, secured.sasl_ssl, &lines), &mechanism.to_lowercase());
+    }
+}
+
+#[test]
+fn wrong_credentials_end_at_once_and_are_named() {
+    let Some(secured) = Secured::shared() else { return };
+    let app = App::new(&secured.kafka, "wrong", 1);
+    let (topology, file) = (app.topology(), app.csv("a.csv", 1));
+    let (topology, file) = (topology.to_str().expect("a path"), file.to_str().expect("a path"));
+    let state = app.folder.path().join("state");
+    let commands: [&[&str]; 6] = [
+        &["publish", "-t", topology, file],
+        &["run", topology, "--state-dir", state.to_str().expect("a path")],
+        &["fetch", "a.csv", "-t", topology],
+        &["status", topology],
+        &["topics", "list", "-t", topology],
+        &["doctor", "-t", topology],
+    ];
+    for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
+        let lines = [secured.protocol("SASL_SSL"), secured.mechanism(mechanism, "alice", "Zx9-marked-wrong")].concat();
+        let properties = secured.properties("wrong", secured.sasl_ssl, &lines);
+        for arguments in commands {
+            let refused = output(&properties, arguments);
+            assert_eq!(refused.status.code(), Some(77), "{arguments:?}: {}", said(&refused));
+            let expected = format!("{mechanism} as alice was refused");
+            assert!(said(&refused).contains(&expected), "{arguments:?}: {}", said(&refused));
+            assert!(!said(&refused).contains("Zx9-marked"), "{arguments:?}: {}", said(&refused));
+        }
+    }
+    let expired = secured.token("alice", -5);
+    let token = vec![
+        "sasl.mechanism=OAUTHBEARER".to_owned(),
+        format!("sasl.oauthbearer.token.endpoint.url=file://{}", expired.display()),
+    ];
+    let lines = [secured.protocol("SASL_SSL"), token].concat();
+    let refused = output(&secured.properties("expired", secured.sasl_ssl, &lines), &["topics", "list", "-t", topology]);
+    assert_eq!(refused.status.code(), Some(77), "{}", said(&refused));
+    assert!(said(&refused).contains("the token in this file expired"), "{}", said(&refused));
+}
+
+#[test]
+fn a_listener_of_another_kind_is_recognised() {
+    let Some(secured) = Secured::shared() else { return };
+    let plain: u16 = secured.kafka.bootstrap.rsplit_once(':').expect("a port").1.parse().expect("a number");
+    let scram = secured.mechanism("SCRAM-SHA-256", "alice", PASSWORD);
+    let cases = [
+        (secured.ssl, secured.protocol("PLAINTEXT"), "this listener speaks TLS: set security.protocol=SSL"),
+        (plain, secured.protocol("SSL"), "this listener does not speak TLS: set security.protocol=PLAINTEXT"),
+        (
+            secured.sasl,
+            secured.protocol("PLAINTEXT"),
+            "this listener asks for SASL: set security.protocol=SASL_PLAINTEXT and sasl.mechanism to one of",
+        ),
+        (
+            secured.sasl_ssl,
+            secured.protocol("SSL"),
+            "this listener asks for SASL: set security.protocol=SASL_SSL and sasl.mechanism to one of",
+        ),
+        (
+            plain,
+            [secured.protocol("SASL_PLAINTEXT"), scram.clone()].concat(),
+            "this listener asks for no SASL: set security.protocol=PLAINTEXT",
+        ),
+        (
+            secured.sasl_ssl,
+            [secured.protocol("SASL_PLAINTEXT"), scram].concat(),
+            "this listener speaks TLS: set security.protocol=SASL_SSL",
+        ),
+    ];
+    for (port, lines, expected) in cases {
+        let doctor = output(&secured.properties("other", port, &lines), &["doctor"]);
+        assert!(said(&doctor).contains(expected), "{lines:?}: {expected} is not in: {}", said(&doctor));
+        assert_eq!(doctor.status.code(), Some(77), "{lines:?}: {}", said(&doctor));
+    }
+}
+
+#[test]
+fn a_session_that_ends_is_renewed_without_a_word() {
+    let Some(secured) = Secured::start(&["connections.max.reauth.ms=3000"]) else { return };
+    let secured: &'static Secured = Box::leak(Box::new(secured));
+    let app = App::new(&secured.kafka, "session", 1);
+    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("SCRAM-SHA-512", "alice", PASSWORD)].concat();
+    let properties = secured.properties("session", secured.sasl_ssl, &lines);
+    let topology = app.topology();
+    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
+    let mut run = command(&properties, &["run", "--threads", "1", "--commit-interval-ms", "100"]);
+    run.arg("--state-dir").arg(app.folder.path().join("state")).arg(&topology).stderr(log);
+    let run = app::Running(run.spawn().expect("run starts"));
+    for upload in 0..4 {
+        let name = format!("{upload}.csv");
+        app.publish(&[&app.csv(&name, 20)]);
+        app.wait_for(&[&name], "run");
+        std::thread::sleep(std::time::Duration::from_millis(1_500)); // half a session
+    }
+    assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
+    let log = app.log("run");
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+}
+
+/// The commands that `doctor --acls` prints for a purpose.
+fn grants(secured: &Secured, topology: &str, purpose: &str) -> Vec<String> {
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+    doctor.args(["doctor", "--json", "--acls", "User:bob", "-t", topology, "--brokers", &secured.kafka.bootstrap]);
+    let printed = doctor.output().expect("doctor");
+    let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("JSON");
+    let part = printed.as_array().expect("parts").iter().find(|part| part["for"] == purpose).expect("the purpose");
+    let commands = part["commands"].as_array().expect("commands").iter();
+    commands.map(|command| command.as_str().expect("text").to_owned()).collect()
+}
+
+/// Runs a printed command with Kafka's own tool.
+fn grant(command: &str) {
+    let arguments: Vec<&str> = command.split_whitespace().collect();
+    assert_eq!(arguments[0], "kafka-acls");
+    let mut tool = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/script/kafka"));
+    let granted = tool.args(["tool", "acls"]).args(&arguments[1..]).output().expect("the tool");
+    assert!(granted.status.success(), "{command}: {}", said(&granted));
+}
+
+#[test]
+fn the_least_rights_are_enough_and_each_one_that_is_missing_is_named() {
+    let Some(secured) = Secured::shared() else { return };
+    let app = App::new(&secured.kafka, "rights", 1);
+    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
+    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let (topology, file) = (app.topology(), app.csv("a.csv", 50));
+    let (topology, file) = (topology.to_str().expect("a path"), file.to_str().expect("a path"));
+    let (state, out) = (app.folder.path().join("state"), app.folder.path().join("a.xlsx"));
+    let (state, out) = (state.to_str().expect("a path"), out.to_str().expect("a path"));
+    let run: &[&str] = &["run", topology, "--threads", "1", "--commit-interval-ms", "100", "--state-dir", state];
+
+    // Everything that is still to be granted may be what is named.
+    let refused = |arguments: &[&str], missing: &[String]| {
+        let refused = output(&properties, arguments);
+        assert_eq!(refused.status.code(), Some(77), "{arguments:?}: {}", said(&refused));
+        let text = said(&refused);
+        assert!(text.contains("the right to") && text.contains("kafka-acls --add"), "{arguments:?}: {text}");
+        let name = |command: &String| command.rsplit(' ').next().expect("a name").to_owned();
+        assert!(missing.iter().any(|command| text.contains(&name(command))), "{missing:?}: {text}");
+    };
+    let walk = |arguments: &[&str], purpose: &str| {
+        let commands = grants(secured, topology, purpose);
+        for (at, command) in commands.iter().enumerate() {
+            refused(arguments, &commands[at..]);
+            grant(command);
+        }
+    };
+    walk(&["publish", "-t", topology, file], "publish");
+    let published = output(&properties, &["publish", "-t", topology, file]);
+    assert!(published.status.success(), "{}", said(&published));
+
+    walk(run, "run");
+    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
+    let running = app::Running(command(&properties, run).stderr(log).spawn().expect("run starts"));
+    app.wait_for(&["a.csv"], "run");
+    assert_eq!(running.stop(), Some(0), "{}", app.log("run"));
+
+    // The workbook is now in its topic, which bob may write and not read.
+    let fetch = ["fetch", "a.csv", "-t", topology, "--out", out];
+    let commands = grants(secured, topology, "fetch");
+    refused(&fetch, &commands);
+    commands.iter().for_each(|command| grant(command));
+    let fetched = output(&properties, &fetch);
+    assert!(fetched.status.success(), "{}", said(&fetched));
+
+    let status = output(&properties, &["status", topology]);
+    assert!(status.status.success(), "{}", said(&status));
+    let doctor = output(&properties, &["doctor", "-t", topology]);
+    assert!(doctor.status.success(), "{}", said(&doctor));
+}
+
+#[test]
+fn config_shows_what_is_in_force_and_no_secret() {
+    let Some(secured) = Secured::shared() else { return };
+    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "alice", PASSWORD)].concat();
+    let lines = [lines, vec!["acks=all".to_owned(), "schema.registry.url=http://r".to_owned()]].concat();
+    let properties = secured.properties("config", secured.sasl_ssl, &lines);
+    let mut shown = command(&properties, &["config", "--brokers", "flag:1"]);
+    let shown = shown.env("SHEETSTREAM_KAFKA_CLIENT_ID", "variable").output().expect("it runs");
+    assert!(shown.status.success(), "{}", said(&shown));
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let file = properties.display();
+    for expected in [
+        "bootstrap.servers=flag:1  # --brokers".to_owned(),
+        "client.id=variable  # SHEETSTREAM_KAFKA_CLIENT_ID".to_owned(),
+        format!("security.protocol=SASL_SSL  # {file}:2"),
+        format!("sasl.jaas.config=******  # {file}:5"),
+        "request.timeout.ms=10000  # default".to_owned(),
+        "has no effect: writes are idempotent".to_owned(),
+        "has no effect: nobody here knows it".to_owned(),
+    ] {
+        assert!(text.contains(&expected), "{expected} is not in\n{text}");
+    }
+    let json = output(&properties, &["config", "--json"]);
+    assert!(!said(&json).contains(PASSWORD) && !text.contains(PASSWORD));
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(json["without_effect"].as_array().map(Vec::len), Some(2));
+}
