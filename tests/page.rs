@@ -97,7 +97,7 @@ fn a_person_drops_a_file_and_takes_the_workbook() {
 
     browser.click(".card button[type=submit]");
     browser.wait_for(".verdict", "Done: 2,996 rows in the workbook, 4 rejected");
-    browser.wait_for(".rejects summary", "4 rejected rows");
+    browser.wait_for(".refused h3", "4 rejected rows");
     browser.click(".rejects summary");
     let rejects = browser.wait_for(".rejects", "number.format");
     assert!(rejects.contains("none"), "the row as it was: {rejects}");
@@ -144,14 +144,14 @@ fn the_page_speaks_korean_and_takes_another_crs_for_one_file() {
         )
         .expect("a file");
         visit.choose(&file);
-        browser.wait_for(".trial", "3행이 거절됩니다"); // metres of another belt
+        browser.wait_for(".trial", "처리할 수 있는 행이 없습니다"); // metres of another belt
         browser.run(
             "const crs = document.querySelector('[name=crs]'); crs.value = 'EPSG:5181'; crs.dispatchEvent(new Event('change'))",
         );
-        browser.wait_for(".trial", "1행이 거절됩니다");
+        browser.wait_for(".trial", "1행은 변환할 수 없어");
         browser.click(".card button[type=submit]");
-        browser.wait_for(".verdict", "완료: 2행이 담겼고 1행은 거절되었습니다");
-        browser.wait_for(".rejects summary", "거절된 행 1개");
+        browser.wait_for(".verdict", "완료: 2행을 담았고 1행은 오류로 제외했습니다");
+        browser.wait_for(".refused h3", "오류 행 1개");
         browser.click(".rejects summary");
         let korean = browser.wait_for(".rejects", "coord.missing");
         assert!(korean.contains("좌표") && !korean.contains("empty"), "{korean}");
@@ -163,6 +163,101 @@ fn the_page_speaks_korean_and_takes_another_crs_for_one_file() {
         browser.click("[data-language=en]");
         browser.wait_for(".verdict", "Done: 2 rows in the workbook, 1 rejected");
         browser.wait_for(".rejects", "the coordinate is empty");
+    });
+}
+
+/// A file of 60 places in two districts of Seoul, in EPSG:5181; two rows have no number for a coordinate.
+fn seoul_file(app: &App) -> std::path::PathBuf {
+    let path = app.folder.path().join("서울.csv");
+    let mut text = "id,name,kind,x,y\n".to_owned();
+    for n in 0..60 {
+        let (kind, x, y) = [("마포구", 192_500, 450_700), ("은평구", 193_000, 456_700)][n % 2];
+        let x = if n % 30 == 7 { "미상".to_owned() } else { (x + n * 10).to_string() };
+        text.push_str(&format!("{n},시설 {n},{kind},{x},{}\n", y + n * 7));
+    }
+    fs::write(&path, text).expect("a file");
+    path
+}
+
+#[test]
+fn a_crs_is_found_by_where_the_rows_say_they_are_and_the_points_are_on_a_map() {
+    kafka::in_process(|| {
+        let Some(visit) = Visit::begin("ko-KR,ko") else { return };
+        let Visit { app, browser, .. } = &visit;
+        visit.choose(&seoul_file(app));
+        // In the topology's CRS nothing is in Korea.
+        browser.wait_for(".trial", "처리할 수 있는 행이 없습니다");
+        browser.wait_for(".plan button[type=submit]", "그래도 만들기");
+        let advice = browser.wait_for(".advice", "EPSG:5181 적용: 서울");
+        assert!(advice.contains("EPSG:5174") && advice.contains("구별할 수 없습니다"), "{advice}");
+        assert!(!advice.contains("맞습니다"), "nothing is called right: {advice}");
+        browser.wait_for(".map figcaption", "✕ 표시는 오류 행");
+
+        browser.click(".advice button");
+        browser.wait_for(".advice", "행에 적힌 지역과 위치가 일치합니다: 서울");
+        browser.wait_for(".trial", "2행은 변환할 수 없어");
+        browser.wait_for(".map figcaption", "점 58개: 서울 58.");
+        browser.wait_for(".map .legend", "마포구 30");
+        let spoken = browser.run("return document.querySelector('.map canvas').getAttribute('aria-label')");
+        assert!(spoken.as_str().is_some_and(|text| text.contains("서울 58") && text.contains("화살표 키")), "{spoken}");
+        let drawn = "const canvas = document.querySelector('.map canvas'); const { data } = canvas.getContext('2d').getImageData(0, 0, \
+                     canvas.width, canvas.height); let points = 0; for (let n = 0; n < data.length; n += 4) points += data[n] === 0 && \
+                     data[n + 1] > 90 && data[n + 2] > 90; return points";
+        assert!(browser.run(drawn).as_u64().is_some_and(|points| points > 0), "points are drawn");
+        // It is moved by keys, and shows all of them again.
+        let picture = "return document.querySelector('.map canvas').toDataURL()";
+        let wait_for_another = |before: serde_json::Value| {
+            let begun = Instant::now();
+            while browser.run(picture) == before {
+                assert!(begun.elapsed() < LIMIT, "the map does not move");
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            browser.run(picture)
+        };
+        let first = browser.run(picture);
+        browser.type_into(".map canvas", "+");
+        let near = wait_for_another(first);
+        browser.type_into(".map canvas", "\u{e012}"); // arrow left
+        wait_for_another(near);
+
+        browser.click(".card button[type=submit]");
+        browser.wait_for(".verdict", "완료: 58행을 담았고 2행은 오류로 제외했습니다");
+        browser.wait_for(".map figcaption", "점 58개: 서울 58.");
+        browser.wait_for(".refused .reasons", "2행: 값이 숫자가 아닙니다");
+        browser.click(".refused .save");
+        let saved = String::from_utf8(visit.downloaded("서울 오류.csv")).expect("UTF-8");
+        assert!(saved.starts_with("\u{feff}id,name,kind,x,y,자료 행,코드,이유\r\n"), "{saved}");
+        assert!(saved.contains("7,시설 7,은평구,미상,456749,8,number.format,"), "{saved}");
+    });
+}
+
+#[test]
+fn enter_in_the_field_of_another_crs_shows_and_does_not_send() {
+    kafka::in_process(|| {
+        let Some(visit) = Visit::begin("en-US,en") else { return };
+        let Visit { app, browser, .. } = &visit;
+        visit.choose(&seoul_file(app));
+        browser.wait_for(".trial", "none of them can be converted");
+        browser.run(
+            "const crs = document.querySelector('[name=crs]'); crs.value = 'other'; crs.dispatchEvent(new Event('change'))",
+        );
+        browser.type_into("[name=other-crs]", "5181\u{e007}");
+        browser.wait_for(".trial", "2 would be rejected");
+        assert_eq!(visit.uploads(), 0, "Enter shows what the CRS comes to");
+        // What cannot be used is said alone, without what another choice came to.
+        browser.run("document.querySelector('[name=other-crs]').value = ''");
+        browser.type_into("[name=other-crs]", "nonsense\u{e007}");
+        browser.wait_for(".plan .error", "nonsense");
+        assert_eq!(browser.text(".trial") + &browser.text(".advice") + &browser.text(".preview"), "");
+        // A name finds its code.
+        browser.run("document.querySelector('[name=other-crs]').value = ''");
+        browser.type_into("[name=other-crs]", "lambert-93");
+        let offered = "return [...document.querySelectorAll('datalist option')].map((option) => option.value).join()";
+        let begun = Instant::now();
+        while !browser.run(offered).as_str().is_some_and(|codes| codes.contains("EPSG:2154")) {
+            assert!(begun.elapsed() < LIMIT, "{}", browser.run(offered));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
     });
 }
 

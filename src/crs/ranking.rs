@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use proj::Proj;
 
-use super::places::{Atlas, Place, atlas, distance_m};
+use super::places::{Area, Atlas, Place, atlas, distance_m};
 use super::systems::{ListedCrs, system, systems};
 use super::{CrsKind, CrsPair, KATEC, LON_LAT_CRS, open};
 
@@ -107,6 +107,19 @@ pub struct AreaShare {
     pub ko: String,
     /// Points in it, of those that were tried.
     pub points: usize,
+}
+
+impl AreaShare {
+    /// Shares from points by the number of their area, the largest first.
+    pub fn of(points: BTreeMap<u8, usize>, atlas: &Atlas) -> Vec<AreaShare> {
+        let share = |(area, points)| {
+            let Area { en, ko, .. } = atlas.area(area);
+            AreaShare { en: en.clone(), ko: ko.clone(), points }
+        };
+        let mut shares: Vec<AreaShare> = points.into_iter().map(share).collect();
+        shares.sort_by_key(|share| std::cmp::Reverse(share.points));
+        shares
+    }
 }
 
 /// Ranks the systems that the points may be in. `headers` are the names of the coordinate columns, `context` names the file.
@@ -235,15 +248,7 @@ impl Candidate {
             None => 0.7 * (on_land - doubt) + 0.3 * inside,
         };
         let score = if is_swapped { score - 0.02 } else { score };
-        let mut areas: Vec<AreaShare> = areas
-            .into_iter()
-            .map(|(area, points)| AreaShare {
-                en: atlas.area(area).en.clone(),
-                ko: atlas.area(area).ko.clone(),
-                points,
-            })
-            .collect();
-        areas.sort_by_key(|area| std::cmp::Reverse(area.points));
+        let areas = AreaShare::of(areas, atlas);
         let systems = vec![self.system.clone()];
         Family { systems, spread_m: 0.0, is_swapped, on_land, inside, as_named, areas, score, places }
     }
@@ -255,7 +260,7 @@ fn holds([west, south, east, north]: [f64; 4], lon: f64, lat: f64) -> bool {
 }
 
 /// Korean systems in the order in which files use them; others come behind.
-const USUAL: [u32; 14] = [4326, 5179, 5186, 5181, 5174, 5187, 5185, 5183, 5184, 5188, 5182, 5180, 2097, 3857];
+pub const USUAL: [u32; 14] = [4326, 5179, 5186, 5181, 5174, 5187, 5185, 5183, 5184, 5188, 5182, 5180, 2097, 3857];
 /// Systems that Korean files use and that are not of Korea alone.
 const SHARED: [u32; 4] = [4326, 3857, 32651, 32652];
 

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::problem::Problem;
-use super::uploads::{OfTopology, broker_problem, find, stopped};
+use super::uploads::{OfTopology, broker_problem, find, stopped, translate};
 use super::{Shared, workbooks};
 use crate::client::rejects::{Refused, Rejects, rejects};
 use crate::client::uploads::{UploadKey, UploadPhase};
@@ -50,6 +50,7 @@ struct InLanguage {
 struct Telling {
     site: Shared,
     key: UploadKey,
+    lang: Option<String>,
     news: watch::Receiver<u64>,
     told: String,
     has_ended: bool,
@@ -61,10 +62,11 @@ async fn events(
     Path(id): Path<String>,
     Query(of): Query<OfTopology>,
 ) -> Result<Response, Problem> {
+    let lang = of.lang.clone();
     let upload = find(&site, id, of).await?;
     let key = UploadKey { topology: upload.topology, id: upload.id };
     let news = site.uploads.watch();
-    let telling = Telling { site, key, news, told: String::new(), has_ended: false };
+    let telling = Telling { site, key, lang, news, told: String::new(), has_ended: false };
     let events = unfold(telling, async |mut telling| {
         let event = telling.next().await?;
         Some((Ok::<_, Infallible>(event), telling))
@@ -80,7 +82,7 @@ impl Telling {
         let mut stopping = self.site.stopping.clone();
         while !self.has_ended {
             self.news.mark_unchanged();
-            let upload = self.site.uploads.get(&self.key)?;
+            let upload = translate(self.site.uploads.get(&self.key)?, self.lang.as_deref());
             self.has_ended = upload.state.is_final();
             let json = serde_json::to_string(&upload).ok()?;
             if self.has_ended || json != self.told {
@@ -138,7 +140,7 @@ async fn refused(
     Path(id): Path<String>,
     Query(InLanguage { topology, lang }): Query<InLanguage>,
 ) -> Result<Json<Rejects>, Problem> {
-    let upload = find(&site, id, OfTopology { topology }).await?;
+    let upload = find(&site, id, OfTopology { topology, lang: None }).await?;
     let topology = site.topology(&upload.topology)?;
     let Some(status) = &upload.status else {
         return Ok(Json(Rejects { rejects: vec![], is_complete: true }));

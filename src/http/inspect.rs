@@ -1,6 +1,7 @@
 //! `POST /inspect`: what would become of a file, told by what becomes of its beginning: the first rows go through the very task that all of
 //! them would go through, into a workbook that nobody keeps. Nothing is published.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -12,20 +13,26 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tracing::subscriber::{NoSubscriber, with_default};
 
+use super::points::{PointMap, to_lon_lat};
 use super::problem::Problem;
+use super::suggest::{Suggestion, Table};
 use super::topologies::ShownCrs;
 use super::uploads::{Understood, check_topology, file_problem, own_crs, stopped};
 use super::{Shared, body};
 use crate::aggregate::{SheetKey, TemplatePart};
+use crate::crs::columns::number;
 use crate::file::reader::{CsvFile, Options};
 use crate::file::upload::UploadRecords;
 use crate::map::MapConfig;
 use crate::map::reproject::CoordinateInput;
 use crate::metrics;
 use crate::page::read::{CellKind, ShownCell};
+use crate::record::Reason;
 use crate::runtime::convert::{Converted, convert};
-use crate::sink::preview::{SheetPreview, errors_sheet, read_workbook};
+use crate::sink::Lang;
+use crate::sink::preview::{ROWS_MAX, SHEETS_MAX, SheetPreview, errors_sheet, read_sheets};
 use crate::sink::status::StatusFailure;
+use crate::source::csv::{Fields, Rows};
 use crate::source::unique_names;
 use crate::topology::Topology;
 
@@ -34,7 +41,7 @@ const SAMPLE_BYTES_MAX: u64 = 1 << 20;
 /// Topologies that a file is tried on to find the one that fits.
 const TRIED_MAX: usize = 20;
 /// Refused rows that are shown.
-const REJECTS_MAX: usize = 20;
+const REJECTS_MAX: usize = 200;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/inspect", post(inspect))
@@ -49,6 +56,11 @@ struct Asked {
     /// True when the body is all of the file.
     #[serde(default)]
     whole: bool,
+    /// Name of the file, which may name a place.
+    #[serde(default)]
+    name: String,
+    /// Language of messages; without it the topology's.
+    lang: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -61,6 +73,8 @@ struct Inspection {
     /// All topologies, the one that fits best first.
     fits: Vec<Fit>,
     trial: Trial,
+    /// What the file seems to be, whatever the topology.
+    suggestion: Suggestion,
 }
 
 /// How well a topology fits.
@@ -77,6 +91,8 @@ struct Trial {
     rows: u64,
     written: u64,
     rejected: u64,
+    /// Refused rows by reason code.
+    reasons: BTreeMap<String, u64>,
     /// Why the upload would fail.
     failure: Option<StatusFailure>,
     /// The transformation that was used.
@@ -84,8 +100,12 @@ struct Trial {
     coordinates: Coordinates,
     /// Columns that name the sheet of a row.
     sheet_columns: Vec<String>,
+    /// The first sheets.
     sheets: Vec<SheetPreview>,
+    sheets_total: usize,
     rejects: Vec<Reject>,
+    /// Where the points are; null where the topology adds none.
+    map: Option<PointMap>,
 }
 
 /// Columns with coordinates: those of the file, and those that are added.
@@ -103,6 +123,8 @@ struct Reject {
     reason: String,
     message: String,
     raw: String,
+    /// Longitude and latitude of its point, if it has two numbers for one.
+    at: Option<[f64; 2]>,
 }
 
 async fn inspect(
@@ -134,7 +156,7 @@ fn look(
     for topology in candidates.iter().take(TRIED_MAX) {
         check_topology(topology)?;
         let crs = own_crs(topology, asked.crs.clone().filter(|crs| !crs.is_empty()))?;
-        tried.push((topology, try_on(sample, topology, crs)?));
+        tried.push((topology, try_on(sample, topology, crs, asked.lang())?));
     }
     tried.sort_by(|(_, a), (_, b)| b.share().total_cmp(&a.share()));
     let mut fits: Vec<Fit> = tried.iter().map(|(topology, trial)| Fit::of(topology, Some(trial))).collect();
@@ -142,7 +164,8 @@ fn look(
     fits.extend(untried.map(|topology| Fit::of(topology, None)));
     let none = || Problem::not_found("unknown-topology", "no topology here takes files").in_field("topology");
     let (best, trial) = tried.into_iter().next().ok_or_else(none)?;
-    Ok(Inspection { file, topology: best.name.to_string(), is_whole: asked.whole, fits, trial })
+    let suggestion = Suggestion::of(&Table::read(open(sample)?)?, &trial.coordinates.columns, &asked.name);
+    Ok(Inspection { file, topology: best.name.to_string(), is_whole: asked.whole, fits, trial, suggestion })
 }
 
 fn open(sample: &Bytes) -> Result<CsvFile, Problem> {
@@ -151,7 +174,7 @@ fn open(sample: &Bytes) -> Result<CsvFile, Problem> {
 }
 
 /// Takes the beginning all the way through one topology.
-fn try_on(sample: &Bytes, topology: &Arc<Topology>, crs: Option<String>) -> Result<Trial, Problem> {
+fn try_on(sample: &Bytes, topology: &Arc<Topology>, crs: Option<String>, lang: Option<Lang>) -> Result<Trial, Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem::unavailable("trial", format!("the trial failed: {error}"));
     let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
     let out = folder.path().join("trial.xlsx");
@@ -160,12 +183,34 @@ fn try_on(sample: &Bytes, topology: &Arc<Topology>, crs: Option<String>) -> Resu
     let upload = UploadRecords::new(vec![csv], "trial", "trial").map_err(|error| file_problem(&error))?;
     let upload = upload.with_crs(crs.as_deref());
     // Neither the log nor the metrics are told of uploads that nobody made.
-    let trial = Topology { name: metrics::UNTOLD.into(), ..(**topology).clone() };
+    let mut trial = Topology { name: metrics::UNTOLD.into(), ..(**topology).clone() };
+    let lang = lang.unwrap_or(topology.sink.workbook.lang);
+    trial.sink.workbook.lang = lang;
+    let errors = errors_sheet(lang);
     let converted = with_default(NoSubscriber::default(), || convert(trial, "trial", upload, &out, &mut |_| ()));
     let converted = converted.map_err(|error| failed(&error))?;
     let workbook = if converted.has_workbook { std::fs::read(&out).map_err(|error| failed(&error))? } else { vec![] };
-    let sheets = read_workbook(&workbook).unwrap_or_default();
-    Ok(Trial::of(topology, &header, crs.as_deref(), &converted, sheets))
+    let rows_max = |name: &str| if name == errors { REJECTS_MAX } else { ROWS_MAX };
+    let mut sheets = read_sheets(&workbook, usize::MAX, rows_max).unwrap_or_default();
+    let listed = sheets.iter().position(|sheet| sheet.name == errors).map(|at| sheets.remove(at));
+    let map = PointMap::of_workbook(&workbook, topology);
+    let mut trial = Trial::of(topology, &header, crs.as_deref(), &converted, sheets);
+    trial.failure = trial.failure.map(|failure| failure.translate(lang));
+    let rejects = listed.map(|sheet| sheet.head).unwrap_or_default();
+    trial.rejects = rejects.iter().map(|row| Reject::of(row)).filter(|reject| !reject.reason.is_empty()).collect();
+    trial.map = map;
+    trial.place_rejects(&header);
+    trial.fail_for_want_of_columns();
+    Ok(trial)
+}
+
+impl Asked {
+    fn lang(&self) -> Option<Lang> {
+        match self.lang.as_deref()? {
+            "ko" => Some(Lang::Ko),
+            _ => Some(Lang::En),
+        }
+    }
 }
 
 impl Trial {
@@ -176,20 +221,55 @@ impl Trial {
         converted: &Converted,
         mut sheets: Vec<SheetPreview>,
     ) -> Trial {
-        let errors = errors_sheet(topology.sink.workbook.lang);
-        let listed = sheets.iter().position(|sheet| sheet.name == errors).map(|at| sheets.remove(at));
         let accounting = converted.status.accounting;
-        let rejects = listed.map(|sheet| sheet.head).unwrap_or_default();
+        let sheets_total = sheets.len();
+        sheets.truncate(SHEETS_MAX);
         Trial {
             rows: accounting.rows_in,
             written: accounting.written,
             rejected: accounting.rejected,
+            reasons: converted.rejected.clone(),
             failure: converted.status.failure.clone(),
             crs: crs_of(topology, crs),
             coordinates: Coordinates::of(topology, header),
             sheet_columns: sheet_columns(&topology.aggregate.sheet),
             sheets,
-            rejects: rejects.iter().take(REJECTS_MAX).map(|row| Reject::of(row)).collect(),
+            sheets_total,
+            rejects: Vec::new(),
+            map: None,
+        }
+    }
+
+    /// A file without the columns of the coordinates would be accepted, and every row of it rejected: that is told as one failure.
+    fn fail_for_want_of_columns(&mut self) {
+        let code = Reason::ColumnMissing.code();
+        let is_all = self.rejected > 0 && self.reasons.get(code) == Some(&self.rejected);
+        if let Some(reject) = self.rejects.first().filter(|_| is_all && self.failure.is_none()) {
+            self.failure =
+                Some(StatusFailure { reason: code.to_owned(), message: reject.message.clone(), details: None });
+        }
+    }
+
+    /// Puts refused rows on the map, where their numbers are somewhere on the earth.
+    fn place_rejects(&mut self, header: &[String]) {
+        let from = self.crs.as_ref().map(|crs| crs.from.as_str());
+        let proj = from.and_then(to_lon_lat).and_then(|pipeline| crate::crs::open(&pipeline).ok());
+        let place = |name: &String| header.iter().position(|column| column == name);
+        let columns = match &self.coordinates.columns[..] {
+            [x, y] => place(x).zip(place(y)),
+            _ => None,
+        };
+        let (Some(proj), Some((x, y))) = (proj, columns) else { return };
+        let mut fields = Fields::default();
+        for reject in &mut self.rejects {
+            let raw = reject.raw.as_bytes();
+            if Rows::new(raw, b',', None).next_row(&mut fields).is_none() {
+                continue;
+            }
+            let cell = |column: usize| std::str::from_utf8(fields.get(column, raw)).ok().and_then(number);
+            let point = cell(x).zip(cell(y)).filter(|point| *point != (0.0, 0.0));
+            let lon_lat = point.and_then(|point| proj.convert(point).ok()).map(|(lon, lat)| [lon, lat]);
+            reject.at = lon_lat.filter(|[lon, lat]| lon.abs() <= 180.0 && lat.abs() <= 90.0);
         }
     }
 
@@ -258,6 +338,7 @@ impl Reject {
             reason: text(2).unwrap_or_default(),
             message: text(3).unwrap_or_default(),
             raw: text(4).unwrap_or_default(),
+            at: None,
         }
     }
 }

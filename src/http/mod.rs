@@ -11,12 +11,14 @@
 //! | `GET /healthz` | `{status, degraded: [{what, since, why}], hanging: [{thread, silent_seconds}]}`; 503 when a thread hangs |
 //! | `GET /readyz` | `{ready, missing: [{condition, advice}], degraded}`; 503 while something is missing |
 //! | `GET /topologies` | what runs here: `[{name, hash, problems (of its file, as saved since), source: {topic}, crs: {from, from_name, to, to_name, operation, accuracy_m}, sheet, lang}]` |
-//! | `POST /inspect?topology=&crs=&whole=` | the beginning of a CSV file as raw body, 1 MiB at most: `{file, topology, is_whole, fits: [{topology, share}], trial: {rows, written, rejected, failure, crs, coordinates, sheet_columns, sheets, rejects}}`; nothing is published |
+//! | `POST /inspect?topology=&crs=&whole=&name=&lang=` | the beginning of a CSV file as raw body, 1 MiB at most: `{file, topology, is_whole, fits: [{topology, share}], trial: {rows, written, rejected, reasons, failure, crs, coordinates, sheet_columns, sheets, sheets_total, rejects, map}, suggestion: {columns, ranking}}`; nothing is published |
 //! | `POST /uploads?topology=&name=&crs=` | a CSV file as raw body, or a multipart form with the fields `topology`, `name`, `crs` and the part `file`; an *upload* with `file: {charset, delimiter, columns, bytes}`, after every record is acknowledged. 201 and `Location`; 200 when this content is there or under way already |
-//! | `GET /uploads?topology=&limit=50` | `{uploads: [upload]}`, the one heard of last first |
-//! | `GET /uploads/{id}?topology=` | an *upload*; `topology` is needed only where two topologies have the same id |
-//! | `GET /uploads/{id}/events` | server-sent events: `upload` with the *upload* at each change, `end` with its final state, then the end |
+//! | `GET /uploads?topology=&limit=50&lang=` | `{uploads: [upload]}`, the one heard of last first |
+//! | `GET /uploads/{id}?topology=&lang=` | an *upload*; `topology` is needed only where two topologies have the same id |
+//! | `GET /uploads/{id}/events?lang=` | server-sent events: `upload` with the *upload* at each change, `end` with its final state, then the end |
 //! | `GET /uploads/{id}/preview` | `{state, sheets: [{name, columns, rows, head: [[{text, kind}]]}], sheets_total}`: first rows of the first sheets, while it is open and when it is done (then without `sheets_total`, and `errors_sheet` is the name that the sheet of rejected rows has) |
+//! | `GET /uploads/{id}/points` | a map of the workbook: `{points, is_gridded, areas: [{en, ko, points}], sheets: [{name, points, at}]}`; `at` has longitude and latitude in units of 0.00001 degree and how many points are there, one after the other |
+//! | `GET /crs?q=` | `{systems: [{code, name, area_name, area, is_deprecated}]}`: CRSs of EPSG whose code begins with it, or whose name has its words |
 //! | `GET /uploads/{id}/rejects?lang=en` | `{rejects: [{row, column, reason, message, raw, is_clipped}], is_complete}`: rows that were refused, the first 1,000; `lang=ko` has messages in Korean |
 //! | `GET /workbooks/{id}` | the XLSX file, `ETag` its SHA-256, in ranges too; 404 while there is none, 410 when its topic no longer holds it |
 //! | `DELETE /uploads/{id}` | 202 and the *upload*: a marker is published that gives it up; 409 when it has ended |
@@ -29,6 +31,7 @@
 //! `PUBLISHED`, `FAILED`, `ABORTED` and `EXPIRED` are final. Names are `snake_case`, times are milliseconds since 1970 and end in `_ms`.
 
 mod body;
+mod crs;
 mod events;
 mod form;
 mod guard;
@@ -38,9 +41,11 @@ mod observe;
 mod operations;
 mod page;
 mod places;
+mod points;
 pub mod problem;
 mod site;
 mod spool;
+mod suggest;
 mod topologies;
 mod uploads;
 mod version;
@@ -235,7 +240,9 @@ fn router(site: Shared) -> Router {
         .merge(uploads::routes())
         .merge(events::routes())
         .merge(workbooks::routes())
+        .merge(points::routes())
         .merge(inspect::routes())
+        .merge(crs::routes())
         .merge(page::routes())
         .route("/session", post(guard::session_begin).delete(guard::session_end))
         .fallback(async || Problem::not_found("not-found", "there is nothing under this path"))

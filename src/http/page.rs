@@ -2,17 +2,24 @@
 //! server's API for.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use axum::extract::{Path, State};
-use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::header::{
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, VARY,
+};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
 use super::Shared;
 use super::problem::Problem;
+use crate::crs::places::{KOREA, WORLD};
 use crate::record::Reason;
 use crate::sink::digest::Digest;
 
@@ -21,13 +28,17 @@ const INDEX: &str = include_str!("page/index.html");
 const LANGUAGE: &str = "<html lang=\"en\">";
 
 /// What the page loads: name, media type, content.
-const ASSETS: [(&str, &str, &str); 7] = [
+const ASSETS: [(&str, &str, &str); 11] = [
     ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
     ("card.js", "text/javascript; charset=utf-8", include_str!("page/card.js")),
     ("tables.js", "text/javascript; charset=utf-8", include_str!("page/tables.js")),
     ("api.js", "text/javascript; charset=utf-8", include_str!("page/api.js")),
     ("text.js", "text/javascript; charset=utf-8", include_str!("page/text.js")),
+    ("map.js", "text/javascript; charset=utf-8", include_str!("page/map.js")),
+    ("advice.js", "text/javascript; charset=utf-8", include_str!("page/advice.js")),
+    ("korea.json", "application/json", KOREA),
+    ("world.json", "application/json", WORLD),
     ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
@@ -49,7 +60,7 @@ async fn index(State(_): State<Shared>, headers: HeaderMap) -> Response {
     let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let language = preferred(accepted);
     let page = INDEX.replacen(LANGUAGE, &format!("<html lang=\"{language}\">"), 1);
-    let about = [(VARY, "Accept-Language"), (CONTENT_LANGUAGE, language)];
+    let about = [(CONTENT_LANGUAGE, language)];
     (about, content("text/html; charset=utf-8", &page, &headers)).into_response()
 }
 
@@ -68,7 +79,19 @@ fn content(media_type: &'static str, text: &str, headers: &HeaderMap) -> Respons
     if known {
         return (StatusCode::NOT_MODIFIED, about).into_response();
     }
-    (about, [(CONTENT_TYPE, media_type)], text.to_owned()).into_response()
+    let about = (about, [(CONTENT_TYPE, media_type)], [(VARY, "Accept-Encoding, Accept-Language")]);
+    let accepted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match compressed(text).filter(|_| accepted.split(',').any(|coding| coding.trim() == "gzip")) {
+        Some(bytes) => (about, [(CONTENT_ENCODING, "gzip")], bytes).into_response(),
+        None => (about, text.to_owned()).into_response(),
+    }
+}
+
+/// In a third of the bytes.
+fn compressed(text: &str) -> Option<Vec<u8>> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(text.as_bytes()).ok()?;
+    gzip.finish().ok()
 }
 
 /// The language of ours with the largest weight in `Accept-Language` (RFC 9110, 12.5.4); of equal ones the first.
@@ -117,6 +140,12 @@ mod tests {
                 assert!(!text.contains(api), "{name} needs {api}");
             }
         }
+    }
+
+    #[test]
+    fn the_page_stays_light() {
+        let bytes = INDEX.len() + ASSETS.iter().map(|(.., text)| text.len()).sum::<usize>();
+        assert!(bytes < 150_000, "{bytes} bytes before compression");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use super::Shared;
+use super::uploads::check_topology;
 use crate::crs::CrsPair;
 use crate::sink::Lang;
 use crate::topology::Topology;
@@ -24,6 +25,8 @@ struct Shown {
     /// Column or template that names the sheet of a row.
     sheet: String,
     lang: &'static str,
+    /// Why it takes no files; null when it does.
+    no_files: Option<String>,
     /// What is wrong with its file, which was saved since; it goes on running as it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     problems: Option<String>,
@@ -36,7 +39,7 @@ struct ShownSource {
 
 #[derive(Serialize)]
 pub(super) struct ShownCrs {
-    from: String,
+    pub from: String,
     from_name: String,
     to: String,
     to_name: String,
@@ -61,6 +64,7 @@ impl Shown {
     fn new(topology: &Topology, problems: Option<String>) -> Shown {
         Shown {
             problems,
+            no_files: check_topology(topology).err().map(|problem| problem.detail),
             name: topology.name.to_string(),
             hash: topology.hash.to_string(),
             source: ShownSource { topic: topology.source.topic.to_string() },

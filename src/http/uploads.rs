@@ -28,7 +28,7 @@ use crate::file::reader::{CsvFile, Options};
 use crate::file::upload::UploadRecords;
 use crate::kafka::producer::now_ms;
 use crate::map::OwnCrs;
-use crate::record::Rejection;
+use crate::record::{Lang, Rejection};
 use crate::sink::digest::Digest;
 use crate::sink::status::StatusFailure;
 use crate::source::UploadFrom;
@@ -191,6 +191,9 @@ pub(super) fn check_topology(topology: &Topology) -> Result<(), Problem> {
 /// The CRS of this upload, if it is another one than the topology's.
 pub(super) fn own_crs(topology: &Topology, crs: Option<String>) -> Result<Option<String>, Problem> {
     let mut known = OwnCrs::new(&topology.maps);
+    // A bare number is a code of EPSG.
+    let is_code = |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let crs = crs.map(|crs| if is_code(&crs) { format!("EPSG:{crs}") } else { crs });
     let Some(crs) = crs.filter(|crs| !known.is_usual(crs)) else { return Ok(None) };
     let refuse = |rejection: Rejection| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "crs", rejection.message.to_string()).in_field("crs")
@@ -304,6 +307,7 @@ async fn catch_up(site: &Site) -> Result<(), Problem> {
 struct ListQuery {
     limit: Option<usize>,
     topology: Option<String>,
+    lang: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -313,13 +317,21 @@ struct Listed {
 
 async fn list(State(site): State<Shared>, Query(query): Query<ListQuery>) -> Json<Listed> {
     let limit = query.limit.unwrap_or(LIST).min(LIST_MAX);
-    Json(Listed { uploads: site.uploads.latest(query.topology.as_deref(), limit) })
+    let latest = site.uploads.latest(query.topology.as_deref(), limit);
+    Json(Listed { uploads: latest.into_iter().map(|upload| translate(upload, query.lang.as_deref())).collect() })
 }
 
-/// `?topology=` tells uploads of the same id apart.
-#[derive(Deserialize)]
+/// `?topology=` tells uploads of the same id apart; `lang=ko` has messages in Korean.
+#[derive(Default, Deserialize)]
 pub(super) struct OfTopology {
     pub topology: Option<String>,
+    pub lang: Option<String>,
+}
+
+/// The upload with its messages in a language.
+pub(super) fn translate(upload: Upload, lang: Option<&str>) -> Upload {
+    let lang = if lang == Some("ko") { Lang::Ko } else { Lang::En };
+    Upload { failure: upload.failure.map(|failure| failure.translate(lang)), ..upload }
 }
 
 /// The upload of that id.
@@ -340,7 +352,8 @@ async fn show(
     Path(id): Path<String>,
     Query(of): Query<OfTopology>,
 ) -> Result<Json<Upload>, Problem> {
-    find(&site, id, of).await.map(Json)
+    let lang = of.lang.clone();
+    find(&site, id, of).await.map(|upload| Json(translate(upload, lang.as_deref())))
 }
 
 /// Stops publishing, and publishes the marker that ends the upload without a workbook.
@@ -362,6 +375,6 @@ async fn give_up(
         let aborting = spawn_blocking(move || abort(&client, &topology.source.topic, &key.id, None));
         aborting.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
     }
-    let upload = find(&site, upload.id, OfTopology { topology: Some(upload.topology) }).await?;
+    let upload = find(&site, upload.id, OfTopology { topology: Some(upload.topology), lang: None }).await?;
     Ok((StatusCode::ACCEPTED, Json(upload)).into_response())
 }

@@ -187,7 +187,7 @@ pub fn unescape(text: &str) -> String {
 }
 
 /// The place, from 0, of a column in a reference like `AB12`.
-fn column(reference: &str) -> Option<usize> {
+pub fn column(reference: &str) -> Option<usize> {
     let letters = reference.bytes().take_while(u8::is_ascii_uppercase);
     letters.fold(0, |column, letter| column * 26 + usize::from(letter - b'A') + 1).checked_sub(1)
 }

@@ -6,6 +6,7 @@ pub mod dead_letter;
 pub mod digest;
 pub mod output;
 mod package;
+pub mod points;
 pub mod preview;
 mod sheet;
 mod sheet_lists;

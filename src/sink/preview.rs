@@ -54,6 +54,11 @@ pub fn errors_sheet(lang: Lang) -> &'static str {
 
 /// The first sheets of rows in a workbook that this crate made; `None` for any other file, and for one above 4 GiB.
 pub fn read_workbook(workbook: &[u8]) -> Option<Vec<SheetPreview>> {
+    read_sheets(workbook, SHEETS_MAX, |_| ROWS_MAX)
+}
+
+/// The sheets of rows among the first `sheets_max`, and the first `rows_max(name)` rows of each.
+pub fn read_sheets(workbook: &[u8], sheets_max: usize, rows_max: impl Fn(&str) -> usize) -> Option<Vec<SheetPreview>> {
     let parts = read_directory(workbook)?;
     let part = |name: &str| parts.iter().find(|part| part.name == name);
     let text = |name: &str| {
@@ -65,15 +70,17 @@ pub fn read_workbook(workbook: &[u8]) -> Option<Vec<SheetPreview>> {
     let mut sheets = Vec::new();
     let mut rest = list.as_str();
     let mut number = 0;
-    while let (true, Some((sheet, behind))) = (sheets.len() < SHEETS_MAX, element(rest, "sheet")) {
+    while let Some((sheet, behind)) = element(rest, "sheet") {
         (rest, number) = (behind, number + 1);
-        let xml = inflate(workbook, part(&worksheet_part(number))?, ROWS_MAX + 1)?;
-        let Some(all) = read::rows(&xml, style_of, ROWS_MAX + 1) else { continue }; // About has its text elsewhere
+        let name = unescape(sheet.attribute("name")?);
+        let rows_max = if sheets.len() < sheets_max { rows_max(&name) } else { 0 };
+        let xml = inflate(workbook, part(&worksheet_part(number))?, rows_max + 1)?;
+        let Some(all) = read::rows(&xml, style_of, rows_max + 1) else { continue }; // About has its text elsewhere
         let mut all = all.into_iter();
         let columns = all.next().unwrap_or_default().into_iter().map(|cell| cell.text).collect();
         let start = String::from_utf8_lossy(&xml[..xml.len().min(4_096)]);
         let rows = element(&start, "dimension")?.0.attribute("ref").and_then(last_row)?.saturating_sub(1);
-        sheets.push(SheetPreview { name: unescape(sheet.attribute("name")?), columns, rows, head: all.collect() });
+        sheets.push(SheetPreview { name, columns, rows, head: all.collect() });
     }
     Some(sheets)
 }

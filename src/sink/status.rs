@@ -145,6 +145,11 @@ impl StatusFailure {
         let known = self.details.as_ref().and_then(|details| Message::from_json(&details.to_string()));
         known.map_or_else(|| self.message.clone(), |message| message.say(lang))
     }
+
+    /// The same failure with its message in that language.
+    pub fn translate(self, lang: Lang) -> StatusFailure {
+        StatusFailure { message: self.say(lang), ..self }
+    }
 }
 
 impl From<&Rejection> for StatusFailure {

@@ -22,15 +22,17 @@ function askForToken() {
       error.hidden = false;
       form.elements.token.focus();
     };
+    // A browser closes it at the second Escape, whatever is said; without an answer it opens again.
     dialog.addEventListener("cancel", (event) => event.preventDefault());
+    dialog.onclose = () => asking && dialog.showModal();
     form.onsubmit = async (event) => {
       event.preventDefault();
       const token = form.elements.token.value.trim();
       if (!token) return say(t("tokenMissing"));
       const answer = await fetch("/session", { method: "POST", headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
       if (!answer?.ok) return say(t(answer ? "tokenWrong" : "offline"));
-      dialog.close();
       asking = null;
+      dialog.close();
       resolve();
     };
     dialog.showModal();
@@ -43,13 +45,19 @@ async function problemOf(answer) {
   return new Problem(answer.status, document);
 }
 
+/** What a request that came to nothing was about: the file is another one than the one that was chosen, or nobody answers. */
+async function lostProblem(file, text) {
+  const changed = file && (await file.slice(0, 1).arrayBuffer().then(() => false, () => true));
+  return changed ? new Problem(0, { type: ":changed", detail: t("changed") }) : new Problem(0, { type: ":offline", detail: text });
+}
+
 /** One request; its JSON, or a `Problem`. */
 export async function call(method, path, body) {
   let answer;
   try {
     answer = await fetch(path, { method, body });
   } catch {
-    throw new Problem(0, { detail: t("offline") });
+    throw await lostProblem(body, t("offlineFile"));
   }
   if (answer.status === 401) {
     await askForToken();
@@ -67,18 +75,20 @@ const query = (values) => {
 export const topologies = () => call("GET", "/topologies");
 export const reasons = () => call("GET", "/reasons");
 export const version = () => call("GET", "/version");
-export const recent = () => call("GET", "/uploads?limit=20");
+export const recent = (lang) => call("GET", `/uploads${query({ limit: 20, lang })}`);
 export const upload = (id) => call("GET", `/uploads/${encodeURIComponent(id)}`);
 export const preview = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/preview`);
 export const rejects = (id, lang) => call("GET", `/uploads/${encodeURIComponent(id)}/rejects${query({ lang })}`);
+export const points = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/points`);
+export const systems = (q) => call("GET", `/crs${query({ q })}`);
 export const giveUp = (id) => call("DELETE", `/uploads/${encodeURIComponent(id)}`);
 export const workbookUrl = (id) => `/workbooks/${encodeURIComponent(id)}`;
 
 /** What would become of a file, told by its beginning. */
 const SAMPLE_BYTES = 256 * 1024;
-export function inspect(file, { topology, crs }) {
+export function inspect(file, { topology, crs }, lang) {
   const whole = file.size <= SAMPLE_BYTES ? "true" : "";
-  return call("POST", `/inspect${query({ topology, crs, whole, name: file.name })}`, file.slice(0, SAMPLE_BYTES));
+  return call("POST", `/inspect${query({ topology, crs, whole, name: file.name, lang })}`, file.slice(0, SAMPLE_BYTES));
 }
 
 /** Sends a file; `progress` is told the bytes sent. `cancel` ends it, whichever try it is at: the answer is rejected with `null`. */
@@ -94,7 +104,7 @@ export function send(file, { topology, crs }, progress) {
       if (request.status < 300) resolve(request.response);
       else reject(new Problem(request.status, request.response ?? {}));
     };
-    request.onerror = () => reject(new Problem(0, { detail: t("lost") }));
+    request.onerror = () => lostProblem(file, t("lost")).then(reject);
     request.onabort = () => reject(null);
     request.send(file);
   });
@@ -111,8 +121,8 @@ export function send(file, { topology, crs }, progress) {
 }
 
 /** Tells `each` how an upload stands, until it has ended. Where the stream breaks, the browser takes it up again. */
-export function follow(id, each) {
-  const source = new EventSource(`/uploads/${encodeURIComponent(id)}/events`);
+export function follow(id, lang, each) {
+  const source = new EventSource(`/uploads/${encodeURIComponent(id)}/events${query({ lang })}`);
   const heard = (event) => each(JSON.parse(event.data));
   source.addEventListener("upload", heard);
   source.addEventListener("end", (event) => {

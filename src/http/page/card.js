@@ -1,29 +1,29 @@
 // One file on its way to a workbook: understood, sent, followed, downloaded. `render` draws what the fields say, so that it can be called at
 // any time, for one in another language too.
 
+import { advise, label, showAdvice } from "./advice.js";
 import * as api from "./api.js";
-import { showRejects, showSheets, el } from "./tables.js";
+import { PointMap } from "./map.js";
+import { byReason, el, rejectsCsv, showRejects, showSheets } from "./tables.js";
 import { currentLanguage, fill, size, t } from "./text.js";
 
-/** CRSs that Korean files come in (EPSG's names). */
-const CRS = [
-  ["EPSG:5179", "KGD2002 / Unified CS (UTM-K)"],
-  ["EPSG:5181", "KGD2002 / Central Belt"],
-  ["EPSG:5186", "KGD2002 / Central Belt 2010"],
-  ["EPSG:5185", "KGD2002 / West Belt 2010"],
-  ["EPSG:5187", "KGD2002 / East Belt 2010"],
-  ["EPSG:5188", "KGD2002 / East Sea Belt 2010"],
-  ["EPSG:5174", "Korean 1985 / Modified Central Belt"],
-  ["EPSG:5178", "KGD2002 / Unified CS (Bessel)"],
-  ["EPSG:4326", "WGS 84"],
-  ["EPSG:3857", "WGS 84 / Pseudo-Mercator"],
-];
 const OTHER = "other";
 const ENDED = new Set(["PUBLISHED", "FAILED", "ABORTED", "EXPIRED"]);
 /** Least time between two looks at the first rows of an upload that is under way. */
 const PREVIEW_EVERY_MS = 2000;
 /** Rows of a sheet that are shown: enough to recognise it by. */
 const ROWS_SHOWN = 8;
+
+/** Least time between two searches while somebody types. */
+const SEARCH_EVERY_MS = 250;
+
+/** CRSs that Korean files come in, with the names that PROJ has for them. */
+let usual = [];
+const asked = new Map();
+api.systems().then(({ systems }) => (usual = systems)).catch(() => {});
+
+/** The sentence of a problem in the reader's language, where the page has one for its kind. */
+const sentence = (problem) => t("problems")[problem.kind] ?? problem.message;
 
 /** Cards so far: what their ids are made of. */
 let cards = 0;
@@ -35,7 +35,9 @@ export class Card {
     this.name = file?.name ?? upload.name ?? upload.id;
     this.choice = { topology: "", crs: "" };
     this.inspection = null;
-    this.problem = null;
+    this.problem = null; // of the file and the choice
+    this.failure = null; // of the last try to send it
+    this.pending = false;
     this.sent = null;
     this.sending = null;
     this.sheets = null;
@@ -43,6 +45,7 @@ export class Card {
     this.turn = 0;
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
     this.find = (selector) => this.element.querySelector(selector);
+    this.map = new PointMap(this.find(".map"));
     this.wire();
     this.render();
     if (upload) this.follow();
@@ -66,11 +69,22 @@ export class Card {
       if (other.hidden) this.choose({ crs: crs.value });
       else other.focus();
     };
+    const list = this.find("datalist");
+    list.id = `${this.id}-systems`;
+    other.setAttribute("list", list.id);
+    other.oninput = () => this.search(other.value.trim(), list);
     other.onchange = () => this.choose({ crs: other.value.trim() });
+    // Enter in the field shows what its CRS comes to; it never sends.
+    other.onkeydown = (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      if (other.value.trim() !== this.choice.crs) this.choose({ crs: other.value.trim() });
+    };
     this.find(".plan").onsubmit = (event) => {
       event.preventDefault();
-      this.send();
+      if (this.isReady()) this.send();
     };
+    this.find(".save").onclick = () => this.saveRejects();
     this.find(".close").onclick = () => this.close();
     this.find(".cancel").onclick = () => this.cancel();
   }
@@ -80,11 +94,34 @@ export class Card {
     this.inspect();
   }
 
+  /** Offers the CRSs of EPSG that a text may mean. */
+  search(text, list) {
+    clearTimeout(this.searching);
+    this.searching = setTimeout(async () => {
+      const found = asked.get(text) ?? (await api.systems(text).catch(() => ({ systems: [] }))).systems;
+      asked.set(text, found);
+      list.replaceChildren(...found.map(({ code, name, area_name: area }) => el("option", { value: `EPSG:${code}` }, `${name} · ${area}`)));
+    }, SEARCH_EVERY_MS);
+  }
+
+  /** Whether it can be sent as it is. */
+  isReady() {
+    return !this.upload && this.sent === null && !this.pending && this.problem === null && this.inspection !== null && this.inspection.trial.failure === null;
+  }
+
+  /** Tries again what the network kept from happening. */
+  retry() {
+    if (this.problem?.kind === "offline") this.inspect();
+  }
+
   /** Asks what would become of the file; an answer that comes after a later question is passed over. */
   async inspect() {
     const turn = (this.turn += 1);
+    this.pending = true;
+    this.failure = null;
+    this.render();
     try {
-      const inspection = await api.inspect(this.file, this.choice);
+      const inspection = await api.inspect(this.file, this.choice, currentLanguage());
       if (turn !== this.turn) return;
       Object.assign(this, { inspection, problem: null });
       this.choice.topology ||= inspection.topology;
@@ -92,12 +129,14 @@ export class Card {
       if (turn !== this.turn) return;
       Object.assign(this, { problem, inspection: problem.field === "crs" ? this.inspection : null });
     }
-    this.announce(this.problem ? this.problem.message : `${this.name}: ${this.trialText()}`);
+    this.pending = false;
+    this.announce(this.problem ? sentence(this.problem) : `${this.name}: ${this.trialText()}`);
     this.render();
+    this.changed();
   }
 
   async send() {
-    this.problem = null;
+    this.failure = null;
     this.sent = 0;
     this.sending = api.send(this.file, this.choice, (bytes) => {
       this.sent = bytes;
@@ -105,13 +144,14 @@ export class Card {
     });
     this.announce(`${this.name}: ${t("sending", 0, this.file.size)}`);
     this.render();
+    this.find(".stage").focus();
     try {
       this.upload = await this.sending.answer;
       this.follow();
       this.changed();
     } catch (problem) {
-      this.problem = problem;
-      if (problem) this.announce(problem.message);
+      this.failure = problem;
+      if (problem) this.announce(sentence(problem));
     }
     this.sending = null;
     this.sent = null;
@@ -119,7 +159,8 @@ export class Card {
   }
 
   follow() {
-    this.stop = api.follow(this.upload.id, (upload) => {
+    this.stop?.();
+    this.stop = api.follow(this.upload.id, currentLanguage(), (upload) => {
       const hadEnded = ENDED.has(this.upload.state) && this.sheets;
       this.upload = upload;
       if (ENDED.has(upload.state)) {
@@ -145,13 +186,25 @@ export class Card {
     const { id, state, accounting } = this.upload;
     this.announce(`${this.name}: ${this.verdict()}`);
     this.changed();
-    const looking = state === "PUBLISHED" ? api.preview(id).catch(() => null) : null;
+    const isThere = state === "PUBLISHED";
+    const looking = isThere ? api.preview(id).catch(() => null) : null;
+    const mapping = isThere ? api.points(id).catch(() => null) : null;
     if (accounting.rejected > 0) await this.retell();
     const seen = await looking;
     // Rejected rows are shown once: in their list, or on their sheet where the list cannot be had.
     const isListed = (sheet) => this.rejected?.length > 0 && sheet.name === seen.errors_sheet;
     if (seen) this.sheets = seen.sheets.filter((sheet) => !isListed(sheet));
+    this.points = await mapping;
     this.render();
+    if (this.element.contains(document.activeElement) || document.activeElement === document.body) this.find(".verdict").focus({ preventScroll: true });
+  }
+
+  /** The rejected rows with the file's own columns and their reasons, to be mended in a spreadsheet. */
+  saveRejects() {
+    const rows = this.rejected ?? this.inspection?.trial.rejects ?? [];
+    const url = URL.createObjectURL(rejectsCsv(this.inspection?.file.columns ?? [t("text")], rows));
+    el("a", { href: url, download: t("rejectsName", this.name.replace(/\.[^.]*$/, "")) }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
   }
 
   /** Rejected rows, their messages in the reader's language. */
@@ -161,11 +214,18 @@ export class Card {
     this.render();
   }
 
+  /** Says everything anew in the reader's language. */
+  speak() {
+    if (this.upload) this.follow();
+    if (this.rejected) this.retell();
+    else if (this.file && !this.upload && this.sent === null) this.inspect();
+  }
+
   async cancel() {
     this.sending?.cancel();
     if (this.upload && !ENDED.has(this.upload.state)) {
       await api.giveUp(this.upload.id).catch((problem) => {
-        this.problem = problem;
+        this.failure = problem;
       });
     }
     this.render();
@@ -190,7 +250,8 @@ export class Card {
     find(".close").textContent = t("closeShort");
     find(".close").setAttribute("aria-label", t("close", this.name));
     find(".understanding").textContent = t("reading");
-    find(".understanding").hidden = !plans || this.inspection !== null || this.problem !== null;
+    find(".understanding").hidden = !plans || (this.inspection !== null && !this.pending) || this.problem !== null;
+    this.element.setAttribute("aria-busy", String(this.pending));
     find(".plan").hidden = !plans || !(this.inspection || this.problem);
     find(".work").hidden = plans || ended;
     find(".result").hidden = !ended;
@@ -198,48 +259,73 @@ export class Card {
     else if (ended) this.renderResult();
     else this.renderWork();
     this.renderSheets(plans);
+    this.renderMap(plans);
   }
 
   renderPlan() {
-    const { find, inspection, problem } = this;
+    const { find, inspection, problem, failure } = this;
     const form = find(".plan").elements;
+    const button = find("button[type=submit]");
     find(".facts").hidden = !inspection;
-    find(".actions .primary[type=submit]").disabled = !inspection || problem !== null || inspection.trial.failure !== null;
-    this.say(find(".plan .error"), problem?.message ?? inspection?.trial.failure?.message);
+    button.disabled = !this.isReady();
+    this.say(find(".plan .error"), problem ? sentence(problem) : this.trialFailure() ?? (failure && sentence(failure)));
     find(".trial").textContent = "";
+    find(".advice").hidden = true;
     if (!inspection) return;
     const { file, trial, fits } = inspection;
     const delimiter = t("delimiters")[file.delimiter] ?? t("between", file.delimiter);
     find(".format").textContent = t("format", file.charset, delimiter, file.columns.length);
-    form.topology.replaceChildren(...fits.map((fit) => el("option", { value: fit.topology }, fit.topology)));
+    const takesNone = this.topologies().filter((topology) => topology.no_files);
+    form.topology.replaceChildren(
+      ...fits.map((fit) => el("option", { value: fit.topology }, fit.topology)),
+      ...takesNone.map(({ name, no_files: why }) => el("option", { value: name, disabled: true, title: why }, t("takesNoFiles", name))));
     form.topology.value = inspection.topology;
     const topology = this.topologies().find((known) => known.name === inspection.topology);
     this.renderCoordinates(form, topology, trial);
     const named = trial.sheets.slice(0, 6).map((sheet) => el("span", { className: "chip" }, sheet.name));
-    const more = trial.sheets.length > 6 ? [t("more", trial.sheets.length - 6)] : [];
+    const more = trial.sheets_total > 6 ? [t("more", trial.sheets_total - 6)] : [];
     find(".sheets").replaceChildren(el("p", {}, t("by", topology?.sheet ?? "")), ...named, ...more);
+    if (problem) return; // what is shown of the trial is of another choice
+    const isEmpty = trial.rows > 0 && trial.written === 0;
+    button.textContent = t(isEmpty ? "makeAnyway" : "make");
+    button.className = isEmpty ? "secondary" : "primary";
+    const current = this.choice.crs || topology?.crs?.from || "";
+    if (topology?.crs) showAdvice(find(".advice"), advise(inspection.suggestion.ranking, trial.crs?.from ?? current), (crs) => this.choose({ crs }));
     find(".trial").textContent = trial.failure ? "" : this.trialText();
     find(".trial").classList.toggle("some-rejected", trial.rejected > 0);
   }
 
+  /** Why an upload would fail, led by what its reason means. */
+  trialFailure() {
+    const failure = this.inspection?.trial.failure;
+    if (!failure) return null;
+    const columns = failure.reason === "column.missing" ? ` ${t("fileHas", this.inspection.file.columns.slice(0, 20).join(", "))}` : "";
+    return `${this.explain(failure.reason)}${columns} (${failure.message})`;
+  }
+
   renderCoordinates(form, topology, trial) {
-    const { find, choice } = this;
+    const { find, choice, inspection } = this;
     find(".coordinates").hidden = !topology?.crs;
     if (!topology?.crs) {
       find(".columns").textContent = t("noCoordinates");
       return;
     }
     const own = topology.crs.from;
-    const others = CRS.filter(([code]) => code !== own);
-    const isOther = choice.crs !== "" && !others.some(([code]) => code === choice.crs);
+    const ranked = (inspection.suggestion.ranking?.families ?? []).filter((family) => !family.is_swapped).slice(0, 2).flatMap((family) => family.systems.slice(0, 3));
+    const others = new Map([...ranked.map(({ definition, name }) => [definition, name]), ...usual.map(({ code, name }) => [`EPSG:${code}`, name])]);
+    others.delete(own);
+    if (choice.crs && trial.crs?.from === choice.crs && !others.has(choice.crs)) others.set(choice.crs, trial.crs.from_name);
+    const known = others.has(choice.crs) || choice.crs === "";
     form.crs.replaceChildren(
       el("option", { value: "" }, t("asTopology", `${own} ${topology.crs.from_name}`)),
-      ...others.map(([code, name]) => el("option", { value: code }, `${code} ${name}`)),
+      ...[...others].map(([code, name]) => el("option", { value: code }, `${label(code)} ${name}`)),
       el("option", { value: OTHER }, t("otherCrs")));
-    form.crs.value = isOther ? OTHER : choice.crs;
-    form["other-crs"].hidden = !isOther;
+    const types = !known || document.activeElement === form["other-crs"];
+    form.crs.value = types ? OTHER : choice.crs;
+    form["other-crs"].hidden = !types;
     const crs = trial.crs ?? topology.crs;
-    find(".operation").textContent = t("operation", crs.to, crs.operation, crs.accuracy_m);
+    find(".operation").textContent = this.problem ? "" : t("operation", crs.to, crs.accuracy_m);
+    find(".operation").title = crs.operation;
     const columns = trial.coordinates.columns.map((name) => el("span", { className: "chip" }, name));
     find(".columns").replaceChildren(...columns, el("p", { className: "detail" }, t("into", trial.coordinates.into.join(", "))));
   }
@@ -248,6 +334,7 @@ export class Card {
     const { trial, is_whole: isWhole } = this.inspection;
     if (trial.failure) return trial.failure.message;
     if (trial.rows === 0) return t("triedNone");
+    if (trial.written === 0) return t("triedNoneFits", trial.rows);
     if (trial.rejected > 0) return t("triedSome", trial.rows, trial.rejected);
     return t(isWhole ? "triedAll" : "tried", trial.rows);
   }
@@ -257,7 +344,7 @@ export class Card {
     const progress = find("progress");
     progress.setAttribute("aria-labelledby", this.id);
     const set = (value) => (value === null ? progress.removeAttribute("value") : progress.setAttribute("value", String(value)));
-    find(".rejects").hidden = true; // those of the trial
+    find(".refused").hidden = true; // those of the trial
     if (!upload) {
       const all = this.file.size;
       find(".stage").textContent = sent < all ? t("sending", sent, all) : t("publishing");
@@ -275,12 +362,13 @@ export class Card {
     if (accounting.rejected > 0) parts.push(t("rejectedSoFar", accounting.rejected));
     if (left > 1) parts.push(t("left", left));
     find(".pace").textContent = parts.join(" · ");
-    this.say(find(".result .error"), upload.failure?.message);
+    this.say(find(".result .error"), upload.failure?.message ?? (this.failure && sentence(this.failure)));
   }
 
   verdict() {
     const { state, accounting } = this.upload;
     if (state === "PUBLISHED") {
+      if (accounting.written === 0 && accounting.rejected > 0) return t("doneNone", accounting.rejected);
       return accounting.rejected > 0 ? t("doneRejected", accounting.written, accounting.rejected) : t("done", accounting.written);
     }
     return t({ ABORTED: "aborted", EXPIRED: "expired" }[state] ?? "failed");
@@ -289,6 +377,12 @@ export class Card {
   renderResult() {
     const { find, upload } = this;
     find(".verdict").textContent = this.verdict();
+    const isEmpty = upload.accounting.written === 0 && upload.accounting.rejected > 0;
+    find(".verdict").classList.toggle("some-rejected", isEmpty);
+    const earlier = this.file && upload.name && upload.name !== this.file.name;
+    find(".earlier").hidden = !earlier;
+    find(".earlier").textContent = earlier ? t("earlier", upload.name) : "";
+    find(".close").textContent = t("closeDone");
     const failure = upload.failure;
     this.say(find(".result .error"), failure && `${this.explain(failure.reason)} ${failure.message}`.trim());
     const link = find(".download");
@@ -298,18 +392,26 @@ export class Card {
       link.download = upload.workbook.filename;
       link.textContent = t("download", upload.workbook.filename, upload.workbook.bytes);
     }
-    showRejects(find(".rejects"), this.rejected ?? [], this.rejected ? upload.accounting.rejected : 0, this.explain);
+    const rows = this.rejected ?? [];
+    showRejects(find(".refused"), rows, upload.accounting.rejected, byReason(rows), this.explain);
+  }
+
+  /** The trial's points, then those of the workbook. */
+  renderMap(plans) {
+    const trial = this.inspection?.trial;
+    const map = plans ? (this.problem ? null : trial?.map) : this.points ?? trial?.map;
+    this.map.show(map ?? null, plans || !this.points ? trial?.rejects ?? [] : []);
   }
 
   renderSheets(plans) {
     const trial = this.inspection?.trial;
-    const sheets = plans ? trial?.sheets ?? [] : this.sheets ?? trial?.sheets ?? [];
+    const sheets = plans ? (this.problem ? [] : trial?.sheets ?? []) : this.sheets ?? trial?.sheets ?? [];
     const title = t(plans ? "previewTrial" : "previewOf");
     const marked = trial ? [...trial.coordinates.columns, ...trial.coordinates.into] : [];
     const shown = JSON.stringify([title, sheets]);
     if (shown !== this.shown) showSheets(this.find(".preview"), title, sheets, marked, ROWS_SHOWN);
     this.shown = shown;
-    if (plans) showRejects(this.find(".rejects"), trial?.rejects ?? [], trial?.rejected ?? 0, this.explain);
+    if (plans) showRejects(this.find(".refused"), trial?.rejects ?? [], (!this.problem && trial?.rejected) || 0, Object.entries(trial?.reasons ?? {}).sort(([, a], [, b]) => b - a), this.explain);
   }
 
   say(element, text) {

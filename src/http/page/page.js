@@ -10,7 +10,7 @@ const LOOK_EVERY_MS = 5000;
 
 const at = (id) => document.getElementById(id);
 const cards = [];
-let topologies = [];
+let topologies = null; // not known yet
 let reasons = {};
 let uploads = [];
 let isOffline = false;
@@ -29,13 +29,17 @@ function say(text) {
 function open(what) {
   const card = new Card({
     ...what,
-    topologies: () => topologies,
+    topologies: () => topologies ?? [],
     explain,
     announce,
-    changed: look,
+    changed: () => {
+      renderAll();
+      look();
+    },
     closed: (gone) => {
       cards.splice(cards.indexOf(gone), 1);
       document.body.classList.toggle("is-busy", cards.length > 0);
+      renderAll();
       at("file").focus();
     },
   });
@@ -62,12 +66,19 @@ function render() {
   for (const card of cards) card.render();
 }
 
+const ready = () => cards.filter((card) => card.isReady());
+
+/** Several files that are ready are made with one button. */
+function renderAll() {
+  at("all").hidden = ready().length < 2;
+}
+
 function renderNotice() {
-  const broken = topologies.filter((topology) => topology.problems);
+  const broken = (topologies ?? []).filter((topology) => topology.problems);
   let text = "";
   if (isOffline) text = t("offline");
   else if (broken.length > 0) text = t("broken", broken.map((topology) => topology.problems).join("\n"));
-  else if (topologies.length === 0) text = t("noTopology");
+  else if (topologies?.length === 0) text = t("noTopology");
   if (at("notice").textContent !== text) at("notice").textContent = text;
   at("notice").hidden = text === "";
 }
@@ -77,14 +88,15 @@ const MOODS = { PUBLISHED: "good", FAILED: "bad", EXPIRED: "bad", INCOMPLETE: "w
 function renderRecent() {
   at("recent").hidden = uploads.length === 0;
   const focused = document.activeElement?.dataset?.upload;
+  const mood = (upload) => (upload.state === "PUBLISHED" && upload.accounting.written === 0 && upload.accounting.rejected > 0 ? "waiting" : MOODS[upload.state] ?? "");
   const rows = uploads.map((upload) => {
     const name = upload.name ?? upload.id;
     const shows = el("button", { type: "button", className: "quiet", onclick: () => reopen(upload) }, name);
     shows.dataset.upload = upload.id;
     const workbook = upload.workbook ? [el("a", { href: api.workbookUrl(upload.id), download: upload.workbook.filename, aria: { label: `${t("downloadShort")}: ${upload.workbook.filename}` } }, t("downloadShort"))] : [];
     return el("tr", {},
-      el("td", { title: name }, shows),
-      el("td", {}, el("span", { className: `state ${MOODS[upload.state] ?? ""}`, title: upload.failure?.message ?? "" }, t("states")[upload.state] ?? upload.state)),
+      el("td", { title: name }, shows, ...(upload.crs ? [el("span", { className: "chip" }, upload.crs)] : [])),
+      el("td", {}, el("span", { className: `state ${mood(upload)}`, title: upload.failure?.message ?? "" }, t("states")[upload.state] ?? upload.state)),
       el("td", { className: "number" }, count(upload.accounting.rows_in)),
       el("td", { className: "number" }, count(upload.accounting.rejected)),
       el("td", {}, moment(upload.updated_at_ms)),
@@ -105,9 +117,10 @@ function reopen(upload) {
 async function look() {
   if (document.hidden) return;
   try {
-    const [known, listed] = await Promise.all([api.topologies(), api.recent()]);
+    const [known, listed] = await Promise.all([api.topologies(), api.recent(currentLanguage())]);
     const news = isOffline || JSON.stringify([known, listed.uploads]) !== JSON.stringify([topologies, uploads]);
     [topologies, uploads, isOffline] = [known, listed.uploads, false];
+    for (const card of cards) card.retry();
     if (!news) return;
   } catch {
     isOffline = true;
@@ -145,10 +158,15 @@ function wire() {
     button.onclick = () => {
       chooseLanguage(button.dataset.language);
       render();
-      for (const card of cards) if (card.rejected) card.retell();
+      for (const card of cards) card.speak();
     };
   }
   document.addEventListener("visibilitychange", look);
+  at("all").querySelector("button").onclick = () => ready().forEach((card) => card.send());
+  // Bytes that are on their way are lost with the page.
+  addEventListener("beforeunload", (event) => {
+    if (cards.some((card) => card.sending)) event.preventDefault();
+  });
 }
 
 wire();

@@ -64,20 +64,41 @@ export function showSheets(into, title, sheets, markedColumns = [], rowsMax = In
   select(selected);
 }
 
-/** Shows rejected rows, each with its reason in the reader's language and the server's own sentence, which has the values. */
-export function showRejects(details, rows, total, explain) {
-  details.hidden = total === 0;
-  if (details.hidden) return;
-  const title = rows.length < total ? t("rejectsSome", rows.length, total) : t("rejects", total);
+/** Rows by reason, the largest group first: `[code, rows]`. */
+export function byReason(rows) {
+  const groups = new Map();
+  for (const { reason } of rows) groups.set(reason, (groups.get(reason) ?? 0) + 1);
+  return [...groups].sort(([, a], [, b]) => b - a);
+}
+
+/** Shows rejected rows: their reasons with counts and what to do, then the rows, each with the server's own sentence. */
+export function showRejects(section, rows, total, groups, explain) {
+  section.hidden = total === 0;
+  if (section.hidden) return;
+  section.querySelector("h3").textContent = t("rejects", total);
+  section.querySelector(".reasons").replaceChildren(...groups.map(([reason, count_]) => el("li", {}, el("strong", {}, t("rowCount", count_)), ` ${explain(reason)}`)));
+  section.querySelector(".save").hidden = rows.length === 0;
+  const details = section.querySelector("details");
+  details.hidden = rows.length === 0;
+  const title = rows.length < total ? t("rejectRowsSome", rows.length) : t("rejectRows");
   const head = ["row", "column", "reason", "text"].map((key) => el("th", { scope: "col", className: key === "row" ? "number" : "" }, t(key)));
   const body = rows.map((reject) =>
     el("tr", {},
       el("td", { className: "number" }, reject.row === null ? "" : count(reject.row)),
       el("td", {}, reject.column ?? ""),
-      el("td", { className: "wrap" }, explain(reject.reason), el("p", { className: "detail" }, el("code", {}, reject.reason), ` ${reject.message}`)),
+      el("td", { className: "wrap" }, reject.message || explain(reject.reason), el("p", { className: "detail" }, el("code", {}, reject.reason))),
       el("td", { title: reject.raw }, reject.raw)));
   details.querySelector("summary").textContent = title;
   const scroll = details.querySelector(".scroll");
   scroll.setAttribute("aria-label", title);
   scroll.replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...body)));
+}
+
+const field = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+/** Rejected rows as CSV: the file's own columns, then row, reason and message. A byte order mark lets spreadsheets read it as UTF-8. */
+export function rejectsCsv(columns, rows) {
+  const head = [...columns, t("row"), t("code"), t("reason")].map(field).join(",");
+  const lines = rows.map((reject) => [reject.raw, field(String(reject.row ?? "")), field(reject.reason), field(reject.message)].join(","));
+  return new Blob(["\ufeff", [head, ...lines, ""].join("\r\n")], { type: "text/csv;charset=utf-8" });
 }

@@ -1,0 +1,47 @@
+// What the ranking says of a file's CRS, in sentences: how sure it is, what cannot be told apart, and what to try. It never says that a system is
+// right: points that lie where they should lie there in every system of a family.
+
+import { el } from "./tables.js";
+import { count, currentLanguage, t } from "./text.js";
+
+/** KATEC has no code of EPSG. */
+export const label = (definition) => (definition.startsWith("+proj") ? "KATEC" : definition);
+
+const codes = (systems) => systems.map(({ definition }) => label(definition)).join(", ");
+
+/** "서울 486, 경기 14"; one area is named alone. */
+function whereabouts({ areas }) {
+  const name = (area) => area[currentLanguage()];
+  if (areas.length === 0) return t("atSea");
+  if (areas.length === 1) return name(areas[0]);
+  return areas.slice(0, 3).map((area) => `${name(area)} ${count(area.points)}`).join(", ");
+}
+
+/** The advice for a choice of CRS: a mood, sentences, and systems to try. */
+export function advise(ranking, current) {
+  const none = { mood: "", sentences: [], offers: [] };
+  if (!ranking || ranking.points === 0) return none;
+  const [first, ...others] = ranking.families;
+  if (!first) return { ...none, mood: "doubt", sentences: [t("fitsNothing")] };
+  const has = (family) => family.systems.some(({ definition }) => definition === current);
+  const alike = (family) => (family.systems.length > 1 ? [t("alike", codes(family.systems.slice(0, 4)), Math.round(family.spread_m / 10) * 10)] : []);
+  const offer = (family) => ({ definition: family.systems[0].definition, text: t("offer", label(family.systems[0].definition), whereabouts(family)) });
+  const swapped = first.is_swapped ? [t("swapped")] : [];
+  if (has(first) && !first.is_swapped) {
+    if (ranking.certainty === "places") return { mood: "good", sentences: [t("asNamed", label(current), whereabouts(first)), ...alike(first)], offers: [] };
+    if (ranking.certainty === "ambiguous") return { mood: "doubt", sentences: [t("ambiguous", label(current), whereabouts(first))], offers: others.filter((family) => !family.is_swapped).slice(0, 3).map(offer) };
+    return { mood: "good", sentences: [t("onLand", label(current), whereabouts(first)), ...alike(first)], offers: [] };
+  }
+  const rivals = ranking.certainty === "ambiguous" ? others.slice(0, 2) : [];
+  const offers = [first, ...rivals].filter((family) => !family.is_swapped && !has(family)).map(offer);
+  const sentence = ranking.certainty === "ambiguous" ? t("perhaps") : t(ranking.certainty === "header" ? "headerSays" : "elsewhere", label(first.systems[0].definition), whereabouts(first), current ? label(current) : "");
+  return { mood: "doubt", sentences: [...swapped, ...(first.is_swapped ? [] : [sentence, ...alike(first)])], offers };
+}
+
+/** Shows it; `apply` is called with the system to try. */
+export function showAdvice(into, advice, apply) {
+  into.hidden = advice.sentences.length === 0;
+  into.className = `advice ${advice.mood}`;
+  const buttons = advice.offers.map(({ definition, text }) => el("button", { type: "button", className: "secondary small", onclick: () => apply(definition) }, text));
+  into.replaceChildren(...advice.sentences.map((sentence) => el("p", {}, sentence)), ...(buttons.length ? [el("p", { className: "actions" }, ...buttons)] : []));
+}

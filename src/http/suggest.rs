@@ -1,0 +1,131 @@
+//! What a file seems to be, whatever topology is asked for: which columns hold its coordinates, and which CRSs they may be in.
+
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::uploads::file_problem;
+use crate::crs::columns::{CoordinateColumns, coordinate_columns, number};
+use crate::crs::places::atlas;
+use crate::crs::ranking::{RankedRow, Ranking, rank};
+use crate::file::reader::CsvFile;
+use crate::source::csv::{Fields, Rows};
+use crate::source::unique_names;
+
+/// Rows that are looked at.
+const ROWS_MAX: usize = 5_000;
+/// Rows that tell whether a column names places.
+const NAMING_ROWS: usize = 60;
+/// Columns that may name places, the first ones.
+const NAMING_COLUMNS: usize = 4;
+
+/// The rows of the beginning of a file.
+pub(super) struct Table {
+    pub header: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
+/// What the file seems to be.
+#[derive(Serialize)]
+pub(super) struct Suggestion {
+    /// The columns that hold coordinates.
+    columns: Option<ShownColumns>,
+    /// What speaks for which CRS; null without coordinates.
+    ranking: Option<Ranking>,
+}
+
+#[derive(Serialize)]
+struct ShownColumns {
+    x: String,
+    y: String,
+    /// Whether their names say so; else only their values do.
+    by_name: bool,
+}
+
+impl Table {
+    /// Reads a file to its end, or as far as rows are looked at.
+    pub fn read(mut csv: CsvFile) -> Result<Table, Problem> {
+        let header = unique_names(csv.header());
+        let (mut rows, mut fields) = (Vec::new(), Fields::default());
+        while rows.len() < ROWS_MAX
+            && let Some(block) = csv.next_block().map_err(|error| file_problem(&error))?
+        {
+            let mut read = Rows::new(&block.text, b',', Some(header.len()));
+            while let Some(row) = read.next_row(&mut fields) {
+                if !row.blank && row.defect.is_none() {
+                    let cells = fields.iter(&block.text).map(|cell| String::from_utf8_lossy(cell).into_owned());
+                    rows.push(cells.collect());
+                }
+            }
+        }
+        rows.truncate(ROWS_MAX);
+        Ok(Table { header, rows })
+    }
+}
+
+impl Suggestion {
+    /// Looks at the columns that `used` names, where the file has them, else for some that hold coordinates.
+    pub fn of(table: &Table, used: &[String], name: &str) -> Suggestion {
+        let place = |name: &String| table.header.iter().position(|column| column == name);
+        let used = match used {
+            [x, y] => place(x).zip(place(y)).map(|(x, y)| CoordinateColumns { x, y, by_name: true }),
+            _ => None,
+        };
+        let Some(columns) = used.or_else(|| coordinate_columns(&table.header, &table.rows)) else {
+            return Suggestion { columns: None, ranking: None };
+        };
+        let naming = naming_columns(table, columns);
+        let rows: Vec<RankedRow<'_>> = table
+            .rows
+            .iter()
+            .map(|row| {
+                let cell = |column: usize| row.get(column).map_or("", String::as_str);
+                let point = number(cell(columns.x)).zip(number(cell(columns.y))).filter(|point| *point != (0.0, 0.0));
+                RankedRow { point, texts: naming.iter().map(|column| cell(*column)).collect() }
+            })
+            .collect();
+        let headers = [&*table.header[columns.x], &*table.header[columns.y]];
+        let shown = ShownColumns { x: headers[0].to_owned(), y: headers[1].to_owned(), by_name: columns.by_name };
+        Suggestion { columns: Some(shown), ranking: Some(rank(&rows, headers, name)) }
+    }
+}
+
+/// Columns in which a third of the cells names a place.
+fn naming_columns(table: &Table, coordinates: CoordinateColumns) -> Vec<usize> {
+    let atlas = atlas();
+    let step = table.rows.len().div_ceil(NAMING_ROWS).max(1);
+    let names = |column: &usize| {
+        let cells = table.rows.iter().step_by(step).filter_map(|row| row.get(*column)).filter(|cell| !cell.is_empty());
+        let (mut all, mut naming) = (0, 0);
+        for cell in cells {
+            all += 1;
+            naming += usize::from(number(cell).is_none() && !atlas.named(cell).is_empty());
+        }
+        3 * naming >= all && naming > 0
+    };
+    let columns = (0..table.header.len()).filter(|column| *column != coordinates.x && *column != coordinates.y);
+    columns.filter(names).take(NAMING_COLUMNS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crs::ranking::Certainty;
+
+    #[test]
+    fn a_licence_file_is_understood() {
+        let header = ["사업장명", "소재지", "좌표정보x(epsg5174)", "좌표정보y(epsg5174)"].map(str::to_owned).to_vec();
+        let row = |n: u32| {
+            let (x, y) = (191_600.5 + f64::from(n * 20), 450_900.25 + f64::from(n * 10));
+            let place = if n.is_multiple_of(5) { "" } else { "서울특별시 마포구 새길 1" };
+            ["가게".to_owned(), place.to_owned(), x.to_string(), y.to_string()].to_vec()
+        };
+        let table = Table { header, rows: (0..40).map(row).collect() };
+        let suggestion = Suggestion::of(&table, &[], "");
+        let ranking = suggestion.ranking.expect("coordinates");
+        assert_eq!(suggestion.columns.expect("columns").x, "좌표정보x(epsg5174)");
+        assert_eq!((ranking.certainty, ranking.points, ranking.named), (Certainty::Places, 40, 32));
+        assert_eq!(ranking.families[0].systems[0].definition, "EPSG:5174");
+        let none = Table { header: vec!["a".to_owned()], rows: vec![] };
+        assert!(Suggestion::of(&none, &[], "").ranking.is_none());
+    }
+}
