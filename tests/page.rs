@@ -232,6 +232,46 @@ fn a_crs_is_found_by_where_the_rows_say_they_are_and_the_points_are_on_a_map() {
 }
 
 #[test]
+fn a_file_with_other_column_names_is_no_dead_end() {
+    kafka::in_process(|| {
+        let Some(visit) = Visit::begin("ko-KR,ko") else { return };
+        let Visit { app, browser, .. } = &visit;
+        let path = app.folder.path().join("인허가.csv");
+        let mut text = "번호,자치구명,업태,좌표정보x(epsg5174),좌표정보y(epsg5174)\n".to_owned();
+        for n in 0..40 {
+            let kind = ["한식", "중식"][n % 2];
+            text.push_str(&format!("{n},마포구,{kind},{}.5,{}.25\n", 192_500 + n * 10, 450_700 + n * 7));
+        }
+        fs::write(&path, text).expect("a file");
+        visit.choose(&path);
+        // Its columns are found, and its CRS is named by their names.
+        browser.wait_for(".advice", "열 이름으로 보면 EPSG:5174이고, 그 기준 위치는 서울입니다");
+        let value = |name: &str| browser.run(&format!("return document.querySelector('[name={name}]').value"));
+        assert_eq!(
+            (value("x"), value("y"), value("sheet")),
+            ("좌표정보x(epsg5174)".into(), "좌표정보y(epsg5174)".into(), "자치구명".into())
+        );
+        browser.click(".advice button");
+        browser.wait_for(".trial", "모두 처리할 수 있습니다");
+        browser.run("const sheet = document.querySelector('[name=sheet]'); sheet.value = '업태'; sheet.dispatchEvent(new Event('change'))");
+        browser.wait_for(".sheets", "중식");
+        browser.wait_for(".into", "‘업태’ 열은 엑셀 파일에 ‘kind’ 이름으로 담깁니다");
+        browser.click(".swap");
+        browser.wait_for(".advice", "x와 y 열이 서로 바뀐 것 같습니다");
+        browser.click(".advice button");
+        browser.wait_for(".trial", "모두 처리할 수 있습니다");
+        browser.click(".card button[type=submit]");
+        browser.wait_for(".verdict", "완료: 40행을 담았습니다");
+        browser.click(".download");
+        let sheets = workbook::sheets(&visit.downloaded("인허가.xlsx"));
+        assert_eq!(sheets["한식"][0][1..], ["자치구명", "kind", "x", "y", "lon", "lat"]);
+        assert_eq!(sheets["한식"].len(), 1 + 20);
+        let longitude: f64 = sheets["한식"][1][5].parse().expect("a number");
+        assert!((longitude - 126.915).abs() < 0.01, "{longitude}");
+    });
+}
+
+#[test]
 fn enter_in_the_field_of_another_crs_shows_and_does_not_send() {
     kafka::in_process(|| {
         let Some(visit) = Visit::begin("en-US,en") else { return };

@@ -80,6 +80,12 @@ impl UploadRecords {
         }
     }
 
+    /// Publishes the columns under these names, one for each, and not under those of the files.
+    pub fn under_header(self, header: Vec<String>) -> UploadRecords {
+        assert_eq!(header.len(), self.header.len(), "a name for each column");
+        UploadRecords { header, ..self }
+    }
+
     /// Leaves the checksum out of the end-of-file marker: nothing lies between the file and its reader.
     pub fn unchecked(mut self) -> UploadRecords {
         self.checksum = None;

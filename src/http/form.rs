@@ -10,10 +10,11 @@ use axum::http::header::CONTENT_TYPE;
 use serde::Deserialize;
 
 use super::body::{self, PART_HEAD_BYTES_MAX, Watch};
+use super::columns::ChosenColumns;
 use super::problem::Problem;
 use super::spool::{Spool, SpoolRoom, Spooled};
 
-/// Parts of a form; ours has four.
+/// Parts of a form; ours has seven.
 const PARTS_MAX: usize = 16;
 /// Bytes of a field that is no file; a CRS may be given as WKT.
 const FIELD_BYTES_MAX: usize = 16 << 10;
@@ -29,6 +30,12 @@ pub(super) struct Fields {
     pub name: Option<String>,
     /// CRS of its coordinates, where that is not the topology's.
     pub crs: Option<String>,
+    /// Column of the file that holds x, where that is not the topology's.
+    pub x: Option<String>,
+    /// The same of y.
+    pub y: Option<String>,
+    /// Column of the file that names sheets, where that is not the topology's.
+    pub sheet: Option<String>,
 }
 
 /// A request to upload a file.
@@ -38,6 +45,11 @@ pub(super) struct Form {
 }
 
 impl Fields {
+    /// The columns that were chosen.
+    pub fn columns(&self) -> ChosenColumns {
+        ChosenColumns { x: self.x.clone(), y: self.y.clone(), sheet: self.sheet.clone() }
+    }
+
     /// The fields that stand in the query.
     pub fn of_query(request: &Request<Body>) -> Result<Fields, Problem> {
         let query = Query::<Fields>::try_from_uri(request.uri());
@@ -47,7 +59,8 @@ impl Fields {
 
     /// A name is data and never a path, so it may look like one; but it has an end, and shows.
     fn check(mut self) -> Result<Fields, Problem> {
-        for field in [&mut self.topology, &mut self.name, &mut self.crs] {
+        let texts = [&mut self.topology, &mut self.name, &mut self.crs, &mut self.x, &mut self.y, &mut self.sheet];
+        for field in texts {
             let trimmed = field.take().map(|text| text.trim().to_owned());
             *field = trimmed.filter(|text| !text.is_empty());
         }
@@ -131,9 +144,14 @@ async fn receive_parts(
             Some("topology") => &mut fields.topology,
             Some("name") => &mut fields.name,
             Some("crs") => &mut fields.crs,
+            Some("x") => &mut fields.x,
+            Some("y") => &mut fields.y,
+            Some("sheet") => &mut fields.sheet,
             other => {
-                let detail =
-                    format!("the form has a part \"{}\"; there are topology, name, crs and file", other.unwrap_or(""));
+                let detail = format!(
+                    "the form has a part \"{}\"; there are topology, name, crs, x, y, sheet and file",
+                    other.unwrap_or("")
+                );
                 return Err(Problem::bad_request("multipart", detail));
             }
         };

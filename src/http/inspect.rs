@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tracing::subscriber::{NoSubscriber, with_default};
 
+use super::columns::{ChosenColumns, UsedColumns};
 use super::points::{PointMap, to_lon_lat};
 use super::problem::Problem;
 use super::suggest::{Suggestion, Table};
@@ -53,6 +54,10 @@ struct Asked {
     topology: Option<String>,
     /// CRS of the coordinates, where that is not the topology's.
     crs: Option<String>,
+    /// Columns of the file that take the place of the topology's; without them those that look like it where the file has not the topology's.
+    x: Option<String>,
+    y: Option<String>,
+    sheet: Option<String>,
     /// True when the body is all of the file.
     #[serde(default)]
     whole: bool,
@@ -98,6 +103,8 @@ struct Trial {
     /// The transformation that was used.
     crs: Option<ShownCrs>,
     coordinates: Coordinates,
+    /// The columns of the file that are used for coordinates and sheets.
+    columns: UsedColumns,
     /// Columns that name the sheet of a row.
     sheet_columns: Vec<String>,
     /// The first sheets.
@@ -151,12 +158,14 @@ fn look(
     takes_files: &[Arc<Topology>],
 ) -> Result<Inspection, Problem> {
     let file = Understood::of(&open(sample)?, sample.len() as u64);
+    let table = Table::read(open(sample)?)?;
     let candidates = named.map_or(takes_files, std::slice::from_ref);
     let mut tried = Vec::new();
     for topology in candidates.iter().take(TRIED_MAX) {
         check_topology(topology)?;
         let crs = own_crs(topology, asked.crs.clone().filter(|crs| !crs.is_empty()))?;
-        tried.push((topology, try_on(sample, topology, crs, asked.lang())?));
+        let chosen = asked.columns().or_found(topology, &table);
+        tried.push((topology, try_on(sample, topology, crs, &chosen, asked.lang())?));
     }
     tried.sort_by(|(_, a), (_, b)| b.share().total_cmp(&a.share()));
     let mut fits: Vec<Fit> = tried.iter().map(|(topology, trial)| Fit::of(topology, Some(trial))).collect();
@@ -164,7 +173,7 @@ fn look(
     fits.extend(untried.map(|topology| Fit::of(topology, None)));
     let none = || Problem::not_found("unknown-topology", "no topology here takes files").in_field("topology");
     let (best, trial) = tried.into_iter().next().ok_or_else(none)?;
-    let suggestion = Suggestion::of(&Table::read(open(sample)?)?, &trial.coordinates.columns, &asked.name);
+    let suggestion = Suggestion::of(&table, &trial.columns.coordinates(), &asked.name);
     Ok(Inspection { file, topology: best.name.to_string(), is_whole: asked.whole, fits, trial, suggestion })
 }
 
@@ -174,14 +183,23 @@ fn open(sample: &Bytes) -> Result<CsvFile, Problem> {
 }
 
 /// Takes the beginning all the way through one topology.
-fn try_on(sample: &Bytes, topology: &Arc<Topology>, crs: Option<String>, lang: Option<Lang>) -> Result<Trial, Problem> {
+fn try_on(
+    sample: &Bytes,
+    topology: &Arc<Topology>,
+    crs: Option<String>,
+    chosen: &ChosenColumns,
+    lang: Option<Lang>,
+) -> Result<Trial, Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem::unavailable("trial", format!("the trial failed: {error}"));
     let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
     let out = folder.path().join("trial.xlsx");
     let csv = open(sample)?;
-    let header = unique_names(csv.header());
+    let (header, columns) = chosen.apply(topology, &unique_names(csv.header()))?;
     let upload = UploadRecords::new(vec![csv], "trial", "trial").map_err(|error| file_problem(&error))?;
-    let upload = upload.with_crs(crs.as_deref());
+    let mut upload = upload.with_crs(crs.as_deref());
+    if !columns.signature().is_empty() {
+        upload = upload.under_header(header.clone());
+    }
     // Neither the log nor the metrics are told of uploads that nobody made.
     let mut trial = Topology { name: metrics::UNTOLD.into(), ..(**topology).clone() };
     let lang = lang.unwrap_or(topology.sink.workbook.lang);
@@ -199,12 +217,18 @@ fn try_on(sample: &Bytes, topology: &Arc<Topology>, crs: Option<String>, lang: O
     let rejects = listed.map(|sheet| sheet.head).unwrap_or_default();
     trial.rejects = rejects.iter().map(|row| Reject::of(row)).filter(|reject| !reject.reason.is_empty()).collect();
     trial.map = map;
+    trial.columns = columns;
     trial.place_rejects(&header);
     trial.fail_for_want_of_columns();
     Ok(trial)
 }
 
 impl Asked {
+    fn columns(&self) -> ChosenColumns {
+        let chosen = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+        ChosenColumns { x: chosen(&self.x), y: chosen(&self.y), sheet: chosen(&self.sheet) }
+    }
+
     fn lang(&self) -> Option<Lang> {
         match self.lang.as_deref()? {
             "ko" => Some(Lang::Ko),
@@ -232,6 +256,7 @@ impl Trial {
             failure: converted.status.failure.clone(),
             crs: crs_of(topology, crs),
             coordinates: Coordinates::of(topology, header),
+            columns: UsedColumns::default(),
             sheet_columns: sheet_columns(&topology.aggregate.sheet),
             sheets,
             sheets_total,

@@ -11,8 +11,8 @@
 //! | `GET /healthz` | `{status, degraded: [{what, since, why}], hanging: [{thread, silent_seconds}]}`; 503 when a thread hangs |
 //! | `GET /readyz` | `{ready, missing: [{condition, advice}], degraded}`; 503 while something is missing |
 //! | `GET /topologies` | what runs here: `[{name, hash, problems (of its file, as saved since), source: {topic}, crs: {from, from_name, to, to_name, operation, accuracy_m}, sheet, lang}]` |
-//! | `POST /inspect?topology=&crs=&whole=&name=&lang=` | the beginning of a CSV file as raw body, 1 MiB at most: `{file, topology, is_whole, fits: [{topology, share}], trial: {rows, written, rejected, reasons, failure, crs, coordinates, sheet_columns, sheets, sheets_total, rejects, map}, suggestion: {columns, ranking}}`; nothing is published |
-//! | `POST /uploads?topology=&name=&crs=` | a CSV file as raw body, or a multipart form with the fields `topology`, `name`, `crs` and the part `file`; an *upload* with `file: {charset, delimiter, columns, bytes}`, after every record is acknowledged. 201 and `Location`; 200 when this content is there or under way already |
+//! | `POST /inspect?topology=&crs=&x=&y=&sheet=&whole=&name=&lang=` | the beginning of a CSV file as raw body, 1 MiB at most: `{file, topology, is_whole, fits: [{topology, share}], trial: {rows, written, rejected, reasons, failure, crs, coordinates, columns: {x, y, sheet, renamed}, sheet_columns, sheets, sheets_total, rejects, map}, suggestion: {columns, ranking}}`; nothing is published |
+//! | `POST /uploads?topology=&name=&crs=&x=&y=&sheet=` | a CSV file as raw body, or a multipart form with the fields `topology`, `name`, `crs`, `x`, `y`, `sheet` (columns of the file that take the place of the topology's) and the part `file`; an *upload* with `file: {charset, delimiter, columns, bytes}`, after every record is acknowledged. 201 and `Location`; 200 when this content is there or under way already |
 //! | `GET /uploads?topology=&limit=50&lang=` | `{uploads: [upload]}`, the one heard of last first |
 //! | `GET /uploads/{id}?topology=&lang=` | an *upload*; `topology` is needed only where two topologies have the same id |
 //! | `GET /uploads/{id}/events?lang=` | server-sent events: `upload` with the *upload* at each change, `end` with its final state, then the end |
@@ -31,6 +31,7 @@
 //! `PUBLISHED`, `FAILED`, `ABORTED` and `EXPIRED` are final. Names are `snake_case`, times are milliseconds since 1970 and end in `_ms`.
 
 mod body;
+mod columns;
 mod crs;
 mod events;
 mod form;

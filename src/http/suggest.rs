@@ -60,6 +60,23 @@ impl Table {
         rows.truncate(ROWS_MAX);
         Ok(Table { header, rows })
     }
+
+    /// Columns in which a third of the cells names a place.
+    pub fn naming_columns(&self) -> Vec<usize> {
+        let atlas = atlas();
+        let step = self.rows.len().div_ceil(NAMING_ROWS).max(1);
+        let names = |column: &usize| {
+            let cells =
+                self.rows.iter().step_by(step).filter_map(|row| row.get(*column)).filter(|cell| !cell.is_empty());
+            let (mut all, mut naming) = (0, 0);
+            for cell in cells {
+                all += 1;
+                naming += usize::from(number(cell).is_none() && !atlas.named(cell).is_empty());
+            }
+            3 * naming >= all && naming > 0
+        };
+        (0..self.header.len()).filter(names).take(NAMING_COLUMNS).collect()
+    }
 }
 
 impl Suggestion {
@@ -73,7 +90,8 @@ impl Suggestion {
         let Some(columns) = used.or_else(|| coordinate_columns(&table.header, &table.rows)) else {
             return Suggestion { columns: None, ranking: None };
         };
-        let naming = naming_columns(table, columns);
+        let mut naming = table.naming_columns();
+        naming.retain(|column| *column != columns.x && *column != columns.y);
         let rows: Vec<RankedRow<'_>> = table
             .rows
             .iter()
@@ -87,23 +105,6 @@ impl Suggestion {
         let shown = ShownColumns { x: headers[0].to_owned(), y: headers[1].to_owned(), by_name: columns.by_name };
         Suggestion { columns: Some(shown), ranking: Some(rank(&rows, headers, name)) }
     }
-}
-
-/// Columns in which a third of the cells names a place.
-fn naming_columns(table: &Table, coordinates: CoordinateColumns) -> Vec<usize> {
-    let atlas = atlas();
-    let step = table.rows.len().div_ceil(NAMING_ROWS).max(1);
-    let names = |column: &usize| {
-        let cells = table.rows.iter().step_by(step).filter_map(|row| row.get(*column)).filter(|cell| !cell.is_empty());
-        let (mut all, mut naming) = (0, 0);
-        for cell in cells {
-            all += 1;
-            naming += usize::from(number(cell).is_none() && !atlas.named(cell).is_empty());
-        }
-        3 * naming >= all && naming > 0
-    };
-    let columns = (0..table.header.len()).filter(|column| *column != coordinates.x && *column != coordinates.y);
-    columns.filter(names).take(NAMING_COLUMNS).collect()
 }
 
 #[cfg(test)]

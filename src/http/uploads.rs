@@ -31,7 +31,7 @@ use crate::map::OwnCrs;
 use crate::record::{Lang, Rejection};
 use crate::sink::digest::Digest;
 use crate::sink::status::StatusFailure;
-use crate::source::UploadFrom;
+use crate::source::{UploadFrom, unique_names};
 use crate::topology::Topology;
 use crate::transport::TransportError;
 
@@ -91,10 +91,16 @@ async fn create(State(site): State<Shared>, request: Request) -> Result<Response
     let cancel = Arc::new(AtomicBool::new(false));
     let opened = spawn_blocking({
         let (topology, crs, cancel) = (topology.clone(), fields.crs.clone(), cancel.clone());
-        move || Ok::<_, Problem>((own_crs(&topology, crs)?, open(&file, cancel)?, file))
+        let chosen = fields.columns();
+        move || {
+            let (crs, csv) = (own_crs(&topology, crs)?, open(&file, cancel)?);
+            let (header, columns) = chosen.apply(&topology, &unique_names(csv.header()))?;
+            Ok::<_, Problem>((crs, csv, file, header, columns))
+        }
     });
-    let (crs, csv, file) = opened.await.map_err(stopped)??;
-    let id = content_id(&topology.name, crs.as_deref(), &file.sha256);
+    let (crs, csv, file, header, columns) = opened.await.map_err(stopped)??;
+    let header = (!columns.signature().is_empty()).then_some(header);
+    let id = content_id(&topology.name, crs.as_deref(), &columns.signature(), &file.sha256);
     let understood = Understood::of(&csv, file.bytes);
 
     catch_up(&site).await?;
@@ -105,7 +111,8 @@ async fn create(State(site): State<Shared>, request: Request) -> Result<Response
         Claim::Known(upload) => (StatusCode::OK, *upload),
         Claim::New(publishing) => {
             // The task goes on when the client goes away now: all of the content is here.
-            let job = Job { site: site.clone(), topology, key, name, crs, user_agent, csv, publishing, _file: file };
+            let job =
+                Job { site: site.clone(), topology, key, name, crs, header, user_agent, csv, publishing, _file: file };
             let published = tokio::spawn(job.run());
             (StatusCode::CREATED, published.await.map_err(stopped)??)
         }
@@ -121,6 +128,8 @@ struct Job {
     key: UploadKey,
     name: String,
     crs: Option<String>,
+    /// Where columns are published under other names.
+    header: Option<Vec<String>>,
     user_agent: Option<String>,
     csv: CsvFile,
     publishing: Publishing,
@@ -129,11 +138,14 @@ struct Job {
 
 impl Job {
     async fn run(self) -> Result<Upload, Problem> {
-        let Job { site, topology, key, name, crs, user_agent, csv, publishing, _file } = self;
+        let Job { site, topology, key, name, crs, header, user_agent, csv, publishing, _file } = self;
         let _turn = site.publishers.acquire().await.map_err(stopped)?;
         let attempt = Uuid::new_v4().to_string();
         let failed = |error: FileError| file_problem(&error);
         let mut records = UploadRecords::new(vec![csv], &name, &attempt).map_err(failed)?.with_crs(crs.as_deref());
+        if let Some(header) = header {
+            records = records.under_header(header);
+        }
         records = records.announce("ss-received-ms", now_ms().to_string());
         if let Some(user_agent) = user_agent {
             records = records.announce("ss-user-agent", user_agent);
@@ -271,13 +283,14 @@ pub(super) fn stopped(_: impl std::error::Error) -> Problem {
     Problem::unavailable("stopping", "the server is stopping")
 }
 
-/// The same topology, CRS and content have the same id.
-fn content_id(topology: &str, crs: Option<&str>, content: &[u8; 32]) -> String {
+/// The same topology, CRS, columns and content have the same id.
+fn content_id(topology: &str, crs: Option<&str>, columns: &str, content: &[u8; 32]) -> String {
     let mut hash = Sha256::new();
     for text in [topology, crs.unwrap_or_default()] {
         hash.update(text);
         hash.update([0]);
     }
+    hash.update(columns);
     hash.update(content);
     let mut id = Digest(hash.finalize().into()).to_string();
     id.truncate(ID_DIGITS);

@@ -25,7 +25,7 @@ export function advise(ranking, current) {
   if (!first) return { ...none, mood: "doubt", sentences: [t("fitsNothing")] };
   const has = (family) => family.systems.some(({ definition }) => definition === current);
   const alike = (family) => (family.systems.length > 1 ? [t("alike", codes(family.systems.slice(0, 4)), Math.round(family.spread_m / 10) * 10)] : []);
-  const offer = (family) => ({ definition: family.systems[0].definition, text: t("offer", label(family.systems[0].definition), whereabouts(family)) });
+  const offer = (family) => ({ definition: family.systems[0].definition, isSwapped: family.is_swapped, text: t(family.is_swapped ? "offerSwapped" : "offer", label(family.systems[0].definition), whereabouts(family)) });
   const swapped = first.is_swapped ? [t("swapped")] : [];
   if (has(first) && !first.is_swapped) {
     if (ranking.certainty === "places") return { mood: "good", sentences: [t("asNamed", label(current), whereabouts(first)), ...alike(first)], offers: [] };
@@ -33,8 +33,8 @@ export function advise(ranking, current) {
     return { mood: "good", sentences: [t("onLand", label(current), whereabouts(first)), ...alike(first)], offers: [] };
   }
   const rivals = ranking.certainty === "ambiguous" ? others.slice(0, 2) : [];
-  const offers = [first, ...rivals].filter((family) => !family.is_swapped && !has(family)).map(offer);
-  const sentence = ranking.certainty === "ambiguous" ? t("perhaps") : t(ranking.certainty === "header" ? "headerSays" : "elsewhere", label(first.systems[0].definition), whereabouts(first), current ? label(current) : "");
+  const offers = [first, ...rivals].filter((family) => family.is_swapped || !has(family)).map(offer);
+  const sentence = ranking.certainty === "ambiguous" ? t("perhaps") : t(ranking.header === first.systems[0].definition ? "headerSays" : "elsewhere", label(first.systems[0].definition), whereabouts(first), current ? label(current) : "");
   return { mood: "doubt", sentences: [...swapped, ...(first.is_swapped ? [] : [sentence, ...alike(first)])], offers };
 }
 
@@ -42,6 +42,6 @@ export function advise(ranking, current) {
 export function showAdvice(into, advice, apply) {
   into.hidden = advice.sentences.length === 0;
   into.className = `advice ${advice.mood}`;
-  const buttons = advice.offers.map(({ definition, text }) => el("button", { type: "button", className: "secondary small", onclick: () => apply(definition) }, text));
+  const buttons = advice.offers.map((one) => el("button", { type: "button", className: "secondary small", onclick: () => apply(one) }, one.text));
   into.replaceChildren(...advice.sentences.map((sentence) => el("p", {}, sentence)), ...(buttons.length ? [el("p", { className: "actions" }, ...buttons)] : []));
 }

@@ -86,18 +86,18 @@ export const workbookUrl = (id) => `/workbooks/${encodeURIComponent(id)}`;
 
 /** What would become of a file, told by its beginning. */
 const SAMPLE_BYTES = 256 * 1024;
-export function inspect(file, { topology, crs }, lang) {
+export function inspect(file, choice, lang) {
   const whole = file.size <= SAMPLE_BYTES ? "true" : "";
-  return call("POST", `/inspect${query({ topology, crs, whole, name: file.name, lang })}`, file.slice(0, SAMPLE_BYTES));
+  return call("POST", `/inspect${query({ ...choice, whole, name: file.name, lang })}`, file.slice(0, SAMPLE_BYTES));
 }
 
 /** Sends a file; `progress` is told the bytes sent. `cancel` ends it, whichever try it is at: the answer is rejected with `null`. */
-export function send(file, { topology, crs }, progress) {
+export function send(file, choice, progress) {
   const request = new XMLHttpRequest();
   let cancelled = false;
   const once = () => new Promise((resolve, reject) => {
     if (cancelled) return reject(null);
-    request.open("POST", `/uploads${query({ topology, crs, name: file.name })}`);
+    request.open("POST", `/uploads${query({ ...choice, name: file.name })}`);
     request.responseType = "json";
     request.upload.onprogress = (event) => progress(event.loaded);
     request.onload = () => {

@@ -33,7 +33,7 @@ export class Card {
   constructor({ file = null, upload = null, topologies, explain, announce, changed, closed }) {
     Object.assign(this, { file, upload, topologies, explain, announce, changed, closed });
     this.name = file?.name ?? upload.name ?? upload.id;
-    this.choice = { topology: "", crs: "" };
+    this.choice = { topology: "", crs: "", x: "", y: "", sheet: "" };
     this.inspection = null;
     this.problem = null; // of the file and the choice
     this.failure = null; // of the last try to send it
@@ -63,7 +63,17 @@ export class Card {
     }
     other.setAttribute("aria-labelledby", `${crs.id}-label`);
     this.find('label[data-text="sourceCrs"]').id = `${crs.id}-label`;
-    topology.onchange = () => this.choose({ topology: topology.value, crs: "" });
+    topology.onchange = () => this.choose({ topology: topology.value, crs: "", x: "", y: "", sheet: "" });
+    for (const name of ["x", "y", "sheet"]) {
+      const select = this.find(".plan").elements[name];
+      select.id = `${this.id}-${name}`;
+      select.onchange = () => this.choose({ [name]: select.value });
+    }
+    this.find('label[data-text="sheets"]').htmlFor = `${this.id}-sheet`;
+    this.find(".swap").onclick = () => {
+      const { x, y } = this.inspection.trial.columns;
+      this.choose({ x: y, y: x });
+    };
     crs.onchange = () => {
       other.hidden = crs.value !== OTHER;
       if (other.hidden) this.choose({ crs: crs.value });
@@ -138,7 +148,8 @@ export class Card {
   async send() {
     this.failure = null;
     this.sent = 0;
-    this.sending = api.send(this.file, this.choice, (bytes) => {
+    const { x, y, sheet } = this.inspection.trial.columns;
+    this.sending = api.send(this.file, { ...this.choice, x: x ?? "", y: y ?? "", sheet: sheet ?? "" }, (bytes) => {
       this.sent = bytes;
       this.render();
     });
@@ -284,13 +295,16 @@ export class Card {
     this.renderCoordinates(form, topology, trial);
     const named = trial.sheets.slice(0, 6).map((sheet) => el("span", { className: "chip" }, sheet.name));
     const more = trial.sheets_total > 6 ? [t("more", trial.sheets_total - 6)] : [];
-    find(".sheets").replaceChildren(el("p", {}, t("by", topology?.sheet ?? "")), ...named, ...more);
+    this.offerColumns(form.sheet, file.columns, trial.columns.sheet);
+    form.sheet.hidden = trial.sheet_columns.length !== 1;
+    find(".sheets").replaceChildren(...(form.sheet.hidden ? [t("by", topology?.sheet ?? ""), " "] : []), ...named, ...more);
     if (problem) return; // what is shown of the trial is of another choice
     const isEmpty = trial.rows > 0 && trial.written === 0;
     button.textContent = t(isEmpty ? "makeAnyway" : "make");
     button.className = isEmpty ? "secondary" : "primary";
     const current = this.choice.crs || topology?.crs?.from || "";
-    if (topology?.crs) showAdvice(find(".advice"), advise(inspection.suggestion.ranking, trial.crs?.from ?? current), (crs) => this.choose({ crs }));
+    const apply = ({ definition, isSwapped }) => this.choose({ crs: definition, ...(isSwapped ? { x: trial.columns.y, y: trial.columns.x } : {}) });
+    if (topology?.crs) showAdvice(find(".advice"), advise(inspection.suggestion.ranking, trial.crs?.from ?? current), apply);
     find(".trial").textContent = trial.failure ? "" : this.trialText();
     find(".trial").classList.toggle("some-rejected", trial.rejected > 0);
   }
@@ -307,7 +321,8 @@ export class Card {
     const { find, choice, inspection } = this;
     find(".coordinates").hidden = !topology?.crs;
     if (!topology?.crs) {
-      find(".columns").textContent = t("noCoordinates");
+      find(".into").textContent = t("noCoordinates");
+      find(".pair").hidden = true;
       return;
     }
     const own = topology.crs.from;
@@ -326,8 +341,20 @@ export class Card {
     const crs = trial.crs ?? topology.crs;
     find(".operation").textContent = this.problem ? "" : t("operation", crs.to, crs.accuracy_m);
     find(".operation").title = crs.operation;
-    const columns = trial.coordinates.columns.map((name) => el("span", { className: "chip" }, name));
-    find(".columns").replaceChildren(...columns, el("p", { className: "detail" }, t("into", trial.coordinates.into.join(", "))));
+    const { x, y, renamed } = trial.columns;
+    find(".pair").hidden = false;
+    this.offerColumns(form.x, inspection.file.columns, x);
+    this.offerColumns(form.y, inspection.file.columns, y);
+    find(".swap").disabled = !x || !y;
+    const names = renamed.map(([from, to]) => t("renamed", from, to)).join(" ");
+    find(".into").textContent = `${t("into", trial.coordinates.into.join(", "))} ${names}`.trim();
+  }
+
+  /** The file's columns, the one in use chosen. */
+  offerColumns(select, columns, used) {
+    const none = used ? [] : [el("option", { value: "" }, t("chooseColumn"))];
+    select.replaceChildren(...none, ...columns.map((name) => el("option", { value: name }, name)));
+    select.value = used ?? "";
   }
 
   trialText() {

@@ -114,7 +114,9 @@ export class PointMap {
     const [[west, east], [south, north]] = [bounds(xs), bounds(ys)];
     const [width, height] = this.size();
     const lat = (south + north) / 2;
-    const span = (low, high) => Math.max(high - low, SPAN_MIN) * 1.25;
+    // Points that are rejected may be anywhere: then more of the world tells where.
+    const least = this.map.points ? SPAN_MIN : 8;
+    const span = (low, high) => Math.max(high - low, least) * 1.25;
     const scale = Math.min(height / span(south, north), width / (span(west, east) * Math.cos((lat * Math.PI) / 180)));
     this.view = { x: (west + east) / 2, y: lat, scale: Math.min(Math.max(scale, ZOOM[0]), ZOOM[1]), squeeze: Math.cos((lat * Math.PI) / 180) };
     this.draw();
