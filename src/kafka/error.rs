@@ -73,7 +73,8 @@ impl Code {
     fn is_fenced(self) -> bool {
         matches!(self.0, 22 | 25 | 47 | 82 | 90 | 110 | 113)
     }
-    fn is_unauthorised(self) -> bool {
+    /// A right or a proof of who we are is missing.
+    pub(crate) fn is_unauthorised(self) -> bool {
         matches!(self.0, 29 | 30 | 31 | 33 | 34 | 53 | 58 | 65)
     }
 }

@@ -410,6 +410,8 @@ fn after(error: &TaskError) -> Option<Duration> {
             | TransportError::AnotherLog(_)
             | TransportError::Truncated { .. },
         ) => Some(RETRY),
+        // The rights were there when the process started; whoever took one away may give it back.
+        TaskError::Transport(TransportError::Unauthorised(_)) => Some(10 * RETRY),
         TaskError::Transport(_) | TaskError::Process(_) => None,
         TaskError::State(StateError::Damaged(_)) => Some(Duration::ZERO),
         TaskError::State(StateError::DiskFull(_)) => Some(5 * RETRY),

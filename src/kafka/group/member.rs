@@ -172,6 +172,12 @@ impl Actor {
                     self.lose();
                     continue;
                 }
+                // We had the right when we joined; whoever took it away may give it back.
+                Err(error) if self.epoch != JOIN && error.code().is_some_and(Code::is_unauthorised) => {
+                    self.reported = None;
+                    backoff.wait_for_mending(error).await?;
+                    continue;
+                }
                 Err(error) => {
                     self.reported = None;
                     if error.code().is_none_or(Code::is_wrong_broker) {

@@ -45,11 +45,16 @@ impl Backoff {
         sleep(self.next(Instant::now(), error)?).await;
         Ok(())
     }
+    /// [`Backoff::wait`] for an error that passes when somebody mends its cause, such as a right that is given back.
+    pub async fn wait_for_mending(&mut self, error: KafkaError) -> Result<(), KafkaError> {
+        sleep(self.pause(Instant::now(), error)?).await;
+        Ok(())
+    }
     /// How long to wait, as of `now`.
     fn next(&mut self, now: Instant, error: KafkaError) -> Result<Duration, KafkaError> {
-        if !error.is_transient() {
-            return Err(error);
-        }
+        if error.is_transient() { self.pause(now, error) } else { Err(error) }
+    }
+    fn pause(&mut self, now: Instant, error: KafkaError) -> Result<Duration, KafkaError> {
         let failing = now - *self.failing_since.get_or_insert(now);
         if failing > self.deadline {
             return Err(KafkaError::Deadline { operation: self.operation, after: failing, last: Box::new(error) });

@@ -156,7 +156,8 @@ impl Cluster {
         }
         self.refusals.check(address, Instant::now())?;
         let opened = Connection::open(address, &self.config, &self.reach).await;
-        let opened = Arc::new(opened.inspect_err(|error| self.refusals.note(address, error))?);
+        let opened = Arc::new(opened.map_err(|error| self.refusals.note(address, error))?);
+        self.refusals.note_welcome();
         let mut connections = lock(&self.connections);
         connections.retain(|_, connection| connection.is_open());
         Ok(connections.entry(key).or_insert(opened).clone()) // another task may have been faster

@@ -1,7 +1,8 @@
 //! Who refused us lately. Credentials that were wrong are wrong a moment later too, and a broker that counts failures may lock the account.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,25 +16,45 @@ const EVERYWHERE: &str = "";
 
 /// Refusals by address.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<HashMap<String, (Instant, KafkaError)>>);
+pub(super) struct Refusals {
+    lately: Mutex<HashMap<String, (Instant, KafkaError)>>,
+    /// A broker of this cluster has let us in before.
+    was_welcome: AtomicBool,
+}
 
 impl Refusals {
     /// Fails with what was said last, if that was a moment ago.
     pub(super) fn check(&self, address: &str, now: Instant) -> Result<(), KafkaError> {
-        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.retain(|_, (at, _)| now - *at < PAUSE);
-        let refused = refusals.get(EVERYWHERE).or_else(|| refusals.get(address));
+        let mut lately = self.lately();
+        lately.retain(|_, (at, _)| now - *at < PAUSE);
+        let refused = lately.get(EVERYWHERE).or_else(|| lately.get(address));
         refused.map_or(Ok(()), |(_, error)| Err(error.clone()))
     }
-    /// Takes note of a connection that failed.
-    pub(super) fn note(&self, address: &str, error: &KafkaError) {
-        let at = match error {
+    /// Takes note of a connection that failed. Who was let in before waits for what has changed to be mended: a certificate or a token that
+    /// expired, a password that was changed in one place.
+    pub(super) fn note(&self, address: &str, error: KafkaError) -> KafkaError {
+        let at = match &error {
             KafkaError::Credentials { .. } => EVERYWHERE,
             KafkaError::Security { .. } => address,
-            _ => return,
+            _ => return error,
         };
-        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.insert(at.to_owned(), (Instant::now(), error.clone()));
+        let error = match error {
+            KafkaError::Credentials { address, message } | KafkaError::Security { address, message }
+                if self.was_welcome.load(Ordering::Relaxed) =>
+            {
+                KafkaError::Connection { address, message }
+            }
+            error => error,
+        };
+        self.lately().insert(at.to_owned(), (Instant::now(), error.clone()));
+        error
+    }
+    /// Takes note of a connection that succeeded.
+    pub(super) fn note_welcome(&self) {
+        self.was_welcome.store(true, Ordering::Relaxed);
+    }
+    fn lately(&self) -> MutexGuard<'_, HashMap<String, (Instant, KafkaError)>> {
+        self.lately.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,11 +66,11 @@ mod tests {
     fn wrong_credentials_stop_every_broker_for_ten_seconds_and_a_wrong_certificate_its_own() {
         let refusals = Refusals::default();
         let security = KafkaError::Security { address: "a:1".into(), message: "expired".into() };
-        refusals.note("a:1", &security);
+        refusals.note("a:1", security);
         let now = Instant::now();
         assert!(refusals.check("a:1", now).is_err() && refusals.check("b:1", now).is_ok());
         let credentials = KafkaError::Credentials { address: "a:1".into(), message: "wrong".into() };
-        refusals.note("a:1", &credentials);
+        refusals.note("a:1", credentials);
         assert!(refusals.check("b:1", now).is_err());
         let later = Instant::now() + PAUSE;
         assert!(refusals.check("a:1", later).is_ok() && refusals.check("b:1", later).is_ok());
@@ -58,7 +79,17 @@ mod tests {
     #[test]
     fn a_broker_that_is_away_is_no_refusal() {
         let refusals = Refusals::default();
-        refusals.note("a:1", &KafkaError::Connection { address: "a:1".into(), message: "refused".into() });
+        refusals.note("a:1", KafkaError::Connection { address: "a:1".into(), message: "refused".into() });
         assert!(refusals.check("a:1", Instant::now()).is_ok());
+    }
+
+    #[test]
+    fn who_was_let_in_before_waits_until_the_refusal_is_mended() {
+        let refusals = Refusals::default();
+        let expired = || KafkaError::Security { address: "a:1".into(), message: "expired".into() };
+        assert!(!refusals.note("a:1", expired()).is_transient());
+        refusals.note_welcome();
+        assert!(refusals.note("a:1", expired()).is_transient());
+        assert!(refusals.check("a:1", Instant::now()).is_err_and(|error| error.is_transient()));
     }
 }
