@@ -399,6 +399,182 @@ fn the_least_rights_are_enough_and_each_one_that_is_missing_is_named() {
     assert!(doctor.status.success(), "{}", said(&doctor));
 }
 
+/// Takes back what a printed command grants.
+fn revoke(command: &str) {
+    grant(&command.replace("--add --allow-principal", "--remove --force --allow-principal"));
+}
+
+#[test]
+fn a_right_that_is_taken_away_and_given_back_costs_nothing() {
+    let Some(secured) = Secured::shared() else { return };
+    let app = App::new(&secured.kafka, "revoked", 1);
+    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
+    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let topology = app.topology();
+    let topology = topology.to_str().expect("a path");
+    let commands = grants(secured, topology, "run");
+    commands.iter().for_each(|command| grant(command));
+    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
+    let mut run = command(&properties, &["run", topology, "--threads", "1", "--commit-interval-ms", "100"]);
+    run.arg("--state-dir").arg(app.folder.path().join("state")).stderr(log);
+    let run = app::Running(run.spawn().expect("run starts"));
+    app.publish(&[&app.csv("0.csv", 20)]);
+    app.wait_for(&["0.csv"], "run");
+    for (number, resource) in ["--topic", "--group"].iter().enumerate() {
+        // Of the topics, that of the workbooks.
+        let name = if *resource == "--topic" { format!("{}.workbooks", app.name) } else { app.name.clone() };
+        let right = commands.iter().find(|command| command.ends_with(&format!("{resource} {name}"))).expect("a right");
+        revoke(right);
+        let upload = format!("{}.csv", number + 1);
+        app.publish(&[&app.csv(&upload, 20)]);
+        let begun = std::time::Instant::now();
+        while !app.log("run").contains(&format!("{} {name} is missing", resource.trim_start_matches('-'))) {
+            assert!(begun.elapsed() < app::LIMIT, "{}", app.log("run"));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        grant(right);
+        app.wait_for(&[&upload], "run");
+    }
+    assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
+}
+
+#[test]
+fn a_token_that_expires_and_is_renewed_costs_nothing() {
+    let Some(secured) = Secured::shared() else { return };
+    let app = App::new(&secured.kafka, "token", 1);
+    let token = secured.token("alice", 4);
+    let lines = vec![
+        "sasl.mechanism=OAUTHBEARER".to_owned(),
+        format!("sasl.oauthbearer.token.endpoint.url=file://{}", token.display()),
+    ];
+    let properties = secured.properties("token", secured.sasl_ssl, &[secured.protocol("SASL_SSL"), lines].concat());
+    let topology = app.topology();
+    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
+    let mut run = command(&properties, &["run", "--threads", "1", "--commit-interval-ms", "100"]);
+    run.arg("--state-dir").arg(app.folder.path().join("state")).arg(&topology).stderr(log);
+    let run = app::Running(run.spawn().expect("run starts"));
+    let begun = std::time::Instant::now();
+    while !app.log("run").contains("the token in this file expired") {
+        assert!(begun.elapsed() < app::LIMIT, "{}", app.log("run"));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    app.publish(&[&app.csv("a.csv", 20)]);
+    fs::copy(secured.token("alice", 3_600), &token).expect("renewed");
+    app.wait_for(&["a.csv"], "run");
+    assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
+}
+
+/// An identity provider: answers every request with `answer`, and keeps what it was asked.
+fn identity_provider(status: &'static str, answer: String) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/oauth/token", listener.local_addr().expect("bound"));
+    let (asked, received) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client");
+            let mut request = vec![0; 8_192];
+            let length = std::io::Read::read(&mut stream, &mut request).expect("a request");
+            let _ = asked.send(String::from_utf8_lossy(&request[..length]).into_owned());
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
+            stream.write_all((head + &answer).as_bytes()).expect("answered");
+        }
+    });
+    (url, received)
+}
+
+#[test]
+fn a_token_comes_from_an_identity_provider_by_client_credentials() {
+    let Some(secured) = Secured::shared() else { return };
+    let app = App::new(&secured.kafka, "provider", 1);
+    let topology = app.topology();
+    let arguments = ["topics", "list", "-t", topology.to_str().expect("a path")];
+    let properties = |url: &str| {
+        let jaas = format!(
+            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required clientId=\"sheets\" clientSecret=\"{PASSWORD}\" scope=\"kafka write\";"
+        );
+        let lines = vec![
+            "sasl.mechanism=OAUTHBEARER".to_owned(),
+            format!("sasl.oauthbearer.token.endpoint.url={url}"),
+            "sasl.login.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler".to_owned(),
+            format!("sasl.jaas.config={jaas}"),
+        ];
+        secured.properties("provider", secured.sasl_ssl, &[secured.protocol("SASL_SSL"), lines].concat())
+    };
+    let token = fs::read_to_string(secured.token("alice", 3_600)).expect("a token");
+    let (url, asked) = identity_provider("200 OK", format!(r#"{{"access_token":"{token}","expires_in":3600}}"#));
+    let listed = output(&properties(&url), &arguments);
+    assert!(listed.status.success(), "{}", said(&listed));
+    let request = asked.recv().expect("it was asked").to_lowercase();
+    use base64::Engine;
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("sheets:{PASSWORD}")).to_lowercase();
+    for expected in ["post /oauth/token http/1.1", &format!("authorization: basic {basic}")] {
+        assert!(request.contains(expected), "{expected} is not in {request}");
+    }
+    assert!(request.ends_with("grant_type=client_credentials&scope=kafka+write"), "{request}");
+    assert!(asked.try_recv().is_err(), "one token serves every connection");
+
+    let (url, _asked) = identity_provider("401 Unauthorized", r#"{"error":"invalid_client"}"#.into());
+    let refused = output(&properties(&url), &arguments);
+    assert_eq!(refused.status.code(), Some(77), "{}", said(&refused));
+    assert!(said(&refused).contains("no token for client sheets: HTTP 401"), "{}", said(&refused));
+    assert!(!said(&refused).contains(PASSWORD), "{}", said(&refused));
+}
+
+#[test]
+fn no_secret_is_printed_anywhere_however_much_is_logged() {
+    let Some(secured) = Secured::shared() else { return };
+    let app = App::new(&secured.kafka, "leaks", 1);
+    let (topology, file) = (app.topology(), app.csv("a.csv", 20));
+    let (topology, file) = (topology.to_str().expect("a path"), file.to_str().expect("a path"));
+    let out = app.folder.path().join("a.xlsx");
+    let out = out.to_str().expect("a path");
+    let token = secured.token("alice", 3_600);
+    let token_text = fs::read_to_string(&token).expect("a token");
+    for mechanism in ["PLAIN", "SCRAM-SHA-512", "OAUTHBEARER"] {
+        let mut lines = [secured.protocol("SASL_SSL"), secured.mechanism(mechanism, "alice", PASSWORD)].concat();
+        if mechanism == "OAUTHBEARER" {
+            lines.pop();
+            lines.push(format!("sasl.oauthbearer.token.endpoint.url=file://{}", token.display()));
+        }
+        let properties = secured.properties("leaks", secured.sasl_ssl, &lines);
+        let state = app.folder.path().join(mechanism);
+        let mut run = command(&properties, &["run", topology, "--threads", "1", "--http", "127.0.0.1:0"]);
+        let log = fs::File::create(app.folder.path().join(format!("{mechanism}.log"))).expect("a log");
+        run.arg("--isolation").arg("read_uncommitted").arg("--state-dir").arg(state); // by rskafka, too
+        let run = app::Running(run.env("SHEETSTREAM_LOG", "trace").stderr(log).spawn().expect("run starts"));
+        let mut texts = Vec::new();
+        let commands: [&[&str]; 6] = [
+            &["publish", "-t", topology, file],
+            &["fetch", "a.csv", "-t", topology, "--force", "--out", out],
+            &["status", topology],
+            &["topics", "list", "-t", topology],
+            &["doctor", "-t", topology],
+            &["config"],
+        ];
+        for arguments in commands {
+            let spoken = command(&properties, arguments).env("SHEETSTREAM_LOG", "trace").output().expect("it runs");
+            assert!(spoken.status.success(), "{arguments:?}: {}", said(&spoken));
+            texts.push(said(&spoken));
+        }
+        let address = app.http_address(mechanism);
+        for path in ["/metrics", "/readyz", "/healthz", "/version", "/topologies", "/uploads"] {
+            let mut stream = std::net::TcpStream::connect(address).expect("HTTP");
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("asked");
+            let mut answer = String::new();
+            std::io::Read::read_to_string(&mut stream, &mut answer).expect("answered");
+            texts.push(answer);
+        }
+        texts.push(fs::read_to_string(format!("/proc/{}/cmdline", run.0.id())).expect("a command line"));
+        assert_eq!(run.stop(), Some(0), "{}", app.log(mechanism));
+        texts.push(app.log(mechanism));
+        for text in texts {
+            let leak =
+                text.lines().find(|line| line.contains(PASSWORD) || line.contains(token_text.trim_end_matches('.')));
+            assert_eq!(leak, None, "{mechanism}");
+        }
+    }
+}
+
 #[test]
 fn config_shows_what_is_in_force_and_no_secret() {
     let Some(secured) = Secured::shared() else { return };

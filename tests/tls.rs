@@ -2,6 +2,8 @@
 
 #[path = "support/certificates.rs"]
 mod certificates;
+#[path = "support/tool.rs"]
+mod tool;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use certificates::{Authority, Signed};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
 use sheetstream::kafka::settings::{Origin, Settings, Sources};
 use sheetstream::kafka::{KafkaClient, KafkaConfig};
 use tokio::io::AsyncReadExt;
@@ -25,11 +28,26 @@ struct Listener {
 
 impl Listener {
     fn start(certificate: &Signed) -> Listener {
+        Listener::asking(certificate, None)
+    }
+    /// One that asks for a certificate of `clients`.
+    fn asking(certificate: &Signed, clients: Option<&Authority>) -> Listener {
         let chain = vec![CertificateDer::from(certificate.der.clone())];
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certificate.key_der.clone()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.expect("versions").with_no_client_auth().with_single_cert(chain, key).expect("a pair");
+        let config = config.expect("versions");
+        let config = match clients {
+            Some(authority) => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(CertificateDer::from(authority.der())).expect("an authority");
+                let provider = Arc::new(rustls::crypto::ring::default_provider());
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                config.with_client_cert_verifier(verifier.expect("a verifier"))
+            }
+            None => config.with_no_client_auth(),
+        };
+        let config = config.with_single_cert(chain, key).expect("a pair");
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
@@ -182,6 +200,80 @@ fn a_client_without_tls_is_told_that_the_listener_has_it() {
     let listener = Listener::start(&Authority::new("Test Authority").sign("kafka-1", &["127.0.0.1"]));
     let complaint = listener.complaint(&[("security.protocol", "PLAINTEXT")]);
     assert!(complaint.contains("this listener speaks TLS: set security.protocol=SSL"), "{complaint}");
+}
+
+/// Runs openssl in `folder`.
+fn openssl(folder: &Path, arguments: &[&str]) -> Option<()> {
+    let made = tool::tool("openssl", &["version"])?.current_dir(folder).args(arguments).output().expect("openssl");
+    assert!(made.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&made.stderr));
+    Some(())
+}
+
+#[test]
+fn a_clients_certificate_is_taken_from_every_kind_of_store() {
+    let (folder, authority) = (folder(), Authority::new("Test Authority"));
+    let ca = authority.file(folder.path());
+    let client = authority.sign("client", &["client"]);
+    let key = written(folder.path(), "key.pem", &client.key);
+    let chain = written(folder.path(), "chain.pem", &client.certificate);
+    let pair = written(folder.path(), "pair.pem", &format!("{}{}", client.key, client.certificate));
+    let listener = Listener::asking(&authority.sign("kafka-1", &["127.0.0.1"]), Some(&authority));
+    let trusted = ("ssl.truststore.location", text(&ca));
+    let complaint = listener.complaint(&[trusted]);
+    assert!(complaint.contains("set ssl.keystore.location"), "{complaint}");
+    let believed = |settings: &[(&'static str, &str)]| {
+        let complaint = listener.complaint(&[&[trusted], settings].concat());
+        assert!(complaint.contains(BELIEVED), "{settings:?}: {complaint}");
+    };
+    believed(&[("ssl.keystore.location", text(&pair))]);
+    believed(&[("ssl.key.location", text(&key)), ("ssl.certificate.location", text(&chain))]);
+    believed(&[("ssl.keystore.key", &client.key), ("ssl.keystore.certificate.chain", &client.certificate)]);
+
+    let stranger = Authority::new("Other Authority").sign("stranger", &["client"]);
+    let complaint = listener.complaint(&[
+        trusted,
+        ("ssl.keystore.key", &stranger.key),
+        ("ssl.keystore.certificate.chain", &stranger.certificate),
+    ]);
+    assert!(complaint.contains("does it trust the authority of our certificate, CN=stranger"), "{complaint}");
+
+    let encrypt =
+        ["pkcs8", "-topk8", "-in", "key.pem", "-out", "secret.pem", "-v2", "aes-256-cbc", "-passout", "pass:open"];
+    let Some(()) = openssl(folder.path(), &encrypt) else { return };
+    let encrypted = folder.path().join("secret.pem");
+    let parts = [("ssl.key.location", text(&encrypted)), ("ssl.certificate.location", text(&chain))];
+    believed(&[parts[0], parts[1], ("ssl.key.password", "open")]);
+    assert!(problems(&parts).contains("the private key is encrypted: set ssl.key.password"));
+    let wrong = [parts[0], parts[1], ("ssl.key.password", "wrong")];
+    assert!(problems(&wrong).contains("ssl.key.password does not open the private key"));
+
+    let export =
+        ["pkcs12", "-export", "-inkey", "key.pem", "-in", "chain.pem", "-out", "client.p12", "-passout", "pass:open"];
+    openssl(folder.path(), &export).expect("it was there before");
+    let store = folder.path().join("client.p12");
+    believed(&[("ssl.keystore.location", text(&store)), ("ssl.keystore.password", "open")]);
+    let wrong = [("ssl.keystore.location", text(&store)), ("ssl.keystore.password", "wrong")];
+    assert!(problems(&wrong).contains("client.p12: the password does not open it"), "{}", problems(&wrong));
+}
+
+#[test]
+fn a_truststore_that_java_made_is_read() {
+    let Some(mut keytool) = tool::tool("keytool", &["-help"]) else { return };
+    let (folder, authority) = (folder(), Authority::new("Test Authority"));
+    let ca = authority.file(folder.path());
+    let store = folder.path().join("trust.p12");
+    let made = keytool
+        .args(["-importcert", "-noprompt", "-alias", "ca", "-storetype", "pkcs12", "-storepass", "open-it"])
+        .args(["-file", text(&ca), "-keystore", text(&store)])
+        .output()
+        .expect("keytool");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let listener = Listener::start(&authority.sign("kafka-1", &["127.0.0.1"]));
+    let trusted = ("ssl.truststore.location", text(&store));
+    let complaint = listener.complaint(&[trusted, ("ssl.truststore.password", "open-it")]);
+    assert!(complaint.contains(BELIEVED), "{complaint}");
+    let wrong = problems(&[trusted, ("ssl.truststore.password", "wrong")]);
+    assert!(wrong.contains("trust.p12: the password does not open it"), "{wrong}");
 }
 
 /// The problems of settings that cannot be used.

@@ -36,6 +36,9 @@ impl Authority {
     pub fn pem(&self) -> String {
         self.certificate.pem()
     }
+    pub fn der(&self) -> Vec<u8> {
+        self.certificate.der().to_vec()
+    }
     /// A file with the authority's certificate.
     pub fn file(&self, folder: &Path) -> PathBuf {
         let path = folder.join(format!("ca-{}.pem", uuid::Uuid::new_v4().simple()));
