@@ -60,12 +60,9 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// Bytes of keys, values and headers: what counts against a buffer.
+    /// Memory of the records, about: what counts against a buffer.
     pub fn bytes(&self) -> usize {
-        let size = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
-        let headers =
-            |record: &Record| record.headers.iter().map(|h| h.name.len() + size(&h.value) + 48).sum::<usize>();
-        self.records.iter().map(|r| 64 + size(&r.key) + size(&r.value) + headers(r)).sum()
+        self.records.iter().map(Record::memory_bytes).sum()
     }
 }
 

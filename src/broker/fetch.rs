@@ -213,7 +213,7 @@ fn first_since(mut slice: Slice, timestamp: i64, log: &Log) -> Option<(i64, i64)
         let (mut bytes, last) = slice.read(SEARCH_BYTES).ok()?;
         while let Some(Ok(batch)) = Batch::next(&mut bytes) {
             let mut fetched = Fetched::default();
-            batch.decode(Offset(log.start()), &mut fetched);
+            batch.decode(Offset(log.start()), &mut { usize::MAX }, &mut fetched);
             if let Some(found) = fetched.records.iter().find(|record| record.timestamp_ms >= timestamp) {
                 return Some((found.offset.0, found.timestamp_ms));
             }

@@ -20,6 +20,8 @@ use crate::transport::{Fetched, ReadFrom};
 
 /// Bytes asked for at once; the broker sends a larger first batch whole.
 const FETCH_BYTES: i32 = 1 << 20;
+/// Memory that the records of one answer take, about; the rest of the answer is asked for again.
+const ANSWER_COST_MAX: usize = 8 << 20;
 /// Last version before the one with sessions' newer fields; 13 and later name topics by id.
 const FETCH_VERSION_MAX: i16 = 17;
 const TOPIC_ID_VERSION: i16 = 13;
@@ -155,6 +157,7 @@ impl PartitionReader {
         let mut aborted: BinaryHeap<_> = aborted.collect();
         let mut open = HashSet::new();
         let mut records = answer.records.unwrap_or_default();
+        let mut budget = ANSWER_COST_MAX;
         while let Some(batch) = Batch::next(&mut records) {
             let (base, last) = match &batch {
                 Ok(batch) => (batch.base, batch.last),
@@ -187,7 +190,10 @@ impl PartitionReader {
                             open.remove(&batch.producer_id);
                         }
                     } else if !(batch.is_transactional() && open.contains(&batch.producer_id)) {
-                        batch.decode(from, &mut fetched);
+                        self.from.next = batch.decode(from, &mut budget, &mut fetched);
+                    }
+                    if budget == 0 {
+                        break;
                     }
                 }
             }

@@ -273,7 +273,7 @@ impl TaskMetrics {
 
     /// The source refused a record: a dead letter.
     pub fn refused(&mut self, reason: Reason) {
-        let unreadable = matches!(reason, Reason::RecordMalformed | Reason::RecordCorrupt);
+        let unreadable = matches!(reason, Reason::RecordMalformed | Reason::RecordCorrupt | Reason::RecordTooBig);
         self.unusable(if unreadable { Unusable::Unreadable } else { Unusable::Refused }, 1);
         self.dead_letter_of(self.source.name.clone(), reason);
     }

@@ -245,6 +245,11 @@ messages! {
             en "the value is a JSON object, and rows are CSV: JSON rows are not read yet"
             ko "값이 CSV가 아니라 JSON 객체입니다. JSON 행은 아직 처리하지 않습니다";
     }
+    Reason::RecordTooBig => {
+        BatchTooBig { limit: usize }
+            en "the batch of this record has more than {limit} bytes when it is unpacked: its producer sends smaller batches (batch.size)"
+            ko "이 레코드가 든 배치는 압축을 풀면 {limit}바이트가 넘습니다. 프로듀서에서 배치를 더 작게 보내세요(batch.size)";
+    }
     Reason::RecordMalformed => {
         RecordMalformed { why: String }
             en "{why}"
@@ -264,6 +269,9 @@ messages! {
             en "ss-type is {value}, not begin, header, row, eof or abort"
             ko "ss-type의 값 {value}{eun} begin, header, row, eof, abort 가운데 하나가 아닙니다"
             [eun(value)];
+        AttemptTooLong { bytes: usize, limit: usize }
+            en "ss-attempt has {bytes} bytes, and {limit} at most: use a shorter one"
+            ko "ss-attempt가 {bytes}바이트로, 한도 {limit}바이트를 넘습니다. 더 짧게 쓰세요";
         MarkerHeaderNotUtf8 { name: String }
             en "{name} is not UTF-8"
             ko "{name} 헤더가 UTF-8이 아닙니다";
@@ -325,6 +333,9 @@ messages! {
         CrsTooLong { bytes: usize, limit: usize }
             en "its own CRS (ss-crs) has {bytes} bytes, more than {limit}: write its EPSG code"
             ko "지정한 좌표계(ss-crs)가 {bytes}바이트로, 한도 {limit}바이트를 넘습니다. EPSG 코드로 쓰세요";
+        CrsForm {}
+            en "its own CRS (ss-crs) is written in no form that is read: write a code such as EPSG:5186, WKT, PROJJSON, or a PROJ string"
+            ko "지정한 좌표계(ss-crs)의 표기를 읽을 수 없습니다. EPSG:5186 같은 코드, WKT, PROJJSON, PROJ 문자열 가운데 하나로 쓰세요";
         NothingToReproject {}
             en "it names a CRS of its own and the topology does not reproject: publish it without one (ss-crs)"
             ko "좌표계(ss-crs)를 지정했지만 토폴로지에 좌표 변환이 없습니다. 좌표계를 지정하지 말고 다시 올리세요";

@@ -136,6 +136,9 @@ reasons! {
     RecordNotText = "record.not_text" for Record, None;
         en "The value is no CSV text." "Publish rows as CSV in UTF-8."
         ko "값이 CSV가 아닙니다." "행을 UTF-8 CSV로 보내세요.";
+    RecordTooBig = "record.too_big" for Record, None;
+        en "The record is in a batch that is too large when it is unpacked." "Publish rows in smaller records or batches."
+        ko "레코드가 든 배치는 압축을 풀면 한도를 넘습니다." "행을 더 작은 레코드나 배치로 보내세요.";
     RecordMalformed = "record.malformed" for Record, None;
         en "The record cannot be decoded." "Look for a broken producer."
         ko "레코드를 해독할 수 없습니다." "프로듀서에 이상이 있는지 확인하세요.";

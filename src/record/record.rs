@@ -19,6 +19,20 @@ pub struct Record {
     pub headers: Vec<Header>,
 }
 
+/// Memory of a record beside its key, value and headers.
+const RECORD_COST: usize = size_of::<Record>();
+/// Memory of a header beside its name and value.
+const HEADER_COST: usize = size_of::<Header>();
+
+impl Record {
+    /// Memory that it takes, about: itself, key, value and headers. What counts against a buffer.
+    pub fn memory_bytes(&self) -> usize {
+        let size = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let headers = self.headers.iter().map(|header| HEADER_COST + header.name.len() + size(&header.value));
+        RECORD_COST + size(&self.key) + size(&self.value) + headers.sum::<usize>()
+    }
+}
+
 /// A record header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {

@@ -11,7 +11,7 @@
 
 use bytes::{Buf, Bytes};
 
-use super::compression::{Compression, unpack};
+use super::compression::{Compression, UNPACKED_BYTES_MAX, UnpackError, unpack};
 use crate::record::{Header, Message, Offset, Record, Rejection};
 use crate::transport::Fetched;
 
@@ -31,6 +31,9 @@ const CONTROL: i16 = 0x20;
 
 /// Records of a bad batch that are named one by one; a damaged header could claim two billion.
 const NAMED_MAX: i64 = 100_000;
+
+/// An unpacked batch beyond this does not stay in memory for the sake of records that are cut out of it: they are copied.
+const SHARED_BYTES_MAX: usize = 4 << 20;
 
 /// A batch whose checksum is right.
 #[derive(Debug)]
@@ -125,45 +128,66 @@ impl Batch {
     pub fn is_abort(&self) -> bool {
         let mut fetched = Fetched::default();
         self.is_control() && {
-            self.decode(self.base, &mut fetched);
+            self.decode(self.base, &mut { usize::MAX }, &mut fetched);
             let key = fetched.records.first().and_then(|record| record.key.as_ref());
             key.is_some_and(|key| key.get(2..4) == Some(&[0, 0]))
         }
     }
 
-    /// Appends the records from `from` on. Records that cannot be decoded are poisoned one by one, offsets that compaction removed are lost.
-    pub fn decode(&self, from: Offset, to: &mut Fetched) {
+    /// Appends the records from `from` on, as many as `budget` bytes of memory hold and at least one, and returns where to read on: behind the
+    /// batch, or inside of it. The budget shrinks by what they take. So neither a batch that grows a thousandfold when unpacked nor one of millions of empty records takes more
+    /// memory than any other; it is unpacked again instead.
+    ///
+    /// Records that cannot be decoded are poisoned one by one, offsets that compaction removed are lost. A batch that is too large when
+    /// unpacked is refused whole.
+    pub fn decode(&self, from: Offset, budget: &mut usize, to: &mut Fetched) -> Offset {
         let mut expected = from.max(self.base);
         let malformed = |why: String| Rejection::new(Message::RecordMalformed { why });
-        let poison_rest = |from: Offset, message: String, to: &mut Fetched| {
-            let bad = BadBatch { base: self.base, last: self.last, rejection: malformed(message) };
-            bad.poison(from, self.last, to);
+        let poison_rest = |from: Offset, rejection: Rejection, to: &mut Fetched| {
+            BadBatch { base: self.base, last: self.last, rejection }.poison(from, self.last, to);
+            self.last.next()
         };
-        let unpacked = Compression::of(self.attributes).and_then(|codec| unpack(codec, self.records.clone()));
+        let unpacked = match Compression::of(self.attributes) {
+            Ok(codec) => unpack(codec, self.records.clone()),
+            Err(message) => return poison_rest(expected, malformed(message), to),
+        };
         let unpacked = match unpacked {
             Ok(unpacked) => unpacked,
-            Err(message) => return poison_rest(expected, message, to),
+            Err(UnpackError::TooLarge) => {
+                let rejection = Rejection::new(Message::BatchTooBig { limit: UNPACKED_BYTES_MAX });
+                return poison_rest(expected, rejection, to);
+            }
+            Err(damaged) => return poison_rest(expected, malformed(damaged.to_string()), to),
         };
+        let mut is_first = true;
         let mut rest = &unpacked[..];
-        to.records.reserve(usize::try_from(self.count).unwrap_or(0).min(rest.len() / 7)); // 7: an empty record
+        let affordable = *budget / size_of::<Record>();
+        to.records.reserve(usize::try_from(self.count).unwrap_or(0).min(rest.len() / 7).min(affordable)); // 7: an empty record
         for index in 0..i64::from(self.count) {
             let record = match field(&mut rest) {
                 Ok(Some(record)) => record,
-                Ok(None) => return poison_rest(expected, "a record of length -1".into(), to),
-                Err(message) => return poison_rest(expected, message.into(), to),
+                Ok(None) => return poison_rest(expected, malformed("a record of length -1".into()), to),
+                Err(message) => return poison_rest(expected, malformed(message.into()), to),
             };
             let (offset, decoded) = self.record(index, record, &unpacked);
             if offset < from {
                 continue; // Kafka does not split batches: what was read before comes again
             }
+            if *budget == 0 && !is_first {
+                return expected;
+            }
+            is_first = false;
             if offset < expected || offset > self.last {
-                return poison_rest(expected, format!("offset {offset} where {expected} was due"), to);
+                return poison_rest(expected, malformed(format!("offset {offset} where {expected} was due")), to);
             }
             if offset > expected {
                 to.lost.push(expected..offset);
             }
             match decoded {
-                Ok(record) => to.records.push(record),
+                Ok(record) => {
+                    *budget = budget.saturating_sub(record.memory_bytes());
+                    to.records.push(record);
+                }
                 Err(message) => to.poisoned.push((offset, malformed(message.into()))),
             }
             expected = offset.next();
@@ -171,6 +195,7 @@ impl Batch {
         if expected <= self.last {
             to.lost.push(expected..self.last.next());
         }
+        self.last.next()
     }
 
     /// A record and its offset; the offset of one whose head is damaged is taken from its place.
@@ -185,7 +210,12 @@ impl Batch {
             Err(message) => return (Offset(self.base.0 + index), Err(message)),
         };
         let offset = Offset(self.base.0.saturating_add(offset_delta));
-        let own = |field: Option<&[u8]>| field.map(|field| of.slice_ref(field));
+        let own = |field: Option<&[u8]>| {
+            field.map(|field| match of.len() {
+                0..=SHARED_BYTES_MAX => of.slice_ref(field),
+                _ => Bytes::copy_from_slice(field),
+            })
+        };
         let body = (|| {
             let (key, value) = (own(field(&mut rest)?), own(field(&mut rest)?));
             let count = usize::try_from(varint(&mut rest)?).map_err(|_| "a negative number of headers")?;
@@ -267,7 +297,9 @@ mod tests {
         let mut fetched = Fetched::default();
         while let Some(batch) = Batch::next(&mut bytes) {
             match batch {
-                Ok(batch) => batch.decode(Offset(from), &mut fetched),
+                Ok(batch) => {
+                    batch.decode(Offset(from), &mut { usize::MAX }, &mut fetched);
+                }
                 Err(bad) => {
                     let (from, last) = (bad.base.max(Offset(from)), bad.last);
                     bad.poison(from, last, &mut fetched);
@@ -339,6 +371,38 @@ mod tests {
         let whole = batch(&["a"], Compression::None);
         let stretched = nonsense(&whole, 26, 3); // last delta 3 with one record, as the log cleaner leaves it
         assert_eq!(decode(stretched, 0).lost, [Offset(1)..Offset(4)]);
+    }
+
+    #[test]
+    fn a_batch_beyond_the_budget_is_read_in_parts() {
+        let values: Vec<String> = (0..1_000).map(|n| n.to_string()).collect();
+        let texts: Vec<&str> = values.iter().map(String::as_str).collect();
+        let mut bytes = at(40, batch(&texts, Compression::Lz4));
+        let batch = Batch::next(&mut bytes).expect("whole").expect("right");
+        let (mut next, mut reads, mut found) = (batch.base, 0, Vec::new());
+        while next <= batch.last {
+            let mut fetched = Fetched::default();
+            next = batch.decode(next, &mut 20_000, &mut fetched);
+            assert!(!fetched.records.is_empty() && fetched.records.len() < 200, "{}", fetched.records.len());
+            found.extend(fetched.records.iter().map(|record| record.offset.0));
+            reads += 1;
+        }
+        assert!(reads > 5);
+        assert_eq!(found, (40..1_040).collect::<Vec<_>>());
+        let mut one = Fetched::default();
+        assert_eq!(batch.decode(batch.base, &mut 0, &mut one), batch.base.next());
+        assert_eq!(one.records.len(), 1, "a record that alone is beyond the budget is read");
+    }
+
+    #[test]
+    fn a_bomb_costs_its_own_batch() {
+        let mut builder = BatchBuilder::new(1 << 20);
+        builder.push(0, Some(b"k"), Some(&vec![b'a'; UNPACKED_BYTES_MAX]), &[]);
+        let mut bomb = builder.finish(Compression::Lz4);
+        bomb.stamp(STAMP);
+        let fetched = decode([&bomb.bytes()[..], &at(1, batch(&["b"], Compression::None))].concat().into(), 0);
+        assert_eq!(values(&fetched), [(1, &b"b"[..])]);
+        assert_eq!((fetched.poisoned[0].0, fetched.poisoned[0].1.reason), (Offset(0), Reason::RecordTooBig));
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::io::{self, Read, Write};
 use bytes::Bytes;
 use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-/// Largest batch after decompression: beyond it the batch is refused, however small it came over the wire.
-pub const UNPACKED_BYTES_MAX: usize = 256 << 20;
+/// Largest batch after decompression: beyond it the batch is refused, however small it came over the wire. Producers that compress fill
+/// batches of 16 KiB to a few MiB.
+pub const UNPACKED_BYTES_MAX: usize = 64 << 20;
 
 /// How the records of a batch are packed; the number is what stands in the low bits of the batch attributes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -39,8 +40,19 @@ impl Compression {
     }
 }
 
-/// Unpacks the records of a batch; uncompressed ones are handed back as they are.
-pub fn unpack(codec: Compression, packed: Bytes) -> Result<Bytes, String> {
+/// Why a batch cannot be unpacked.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnpackError {
+    /// It would become larger than [`UNPACKED_BYTES_MAX`].
+    #[error("more than {UNPACKED_BYTES_MAX} bytes when unpacked")]
+    TooLarge,
+    /// It is not what its codec writes.
+    #[error("{0:?} data is damaged: {1}")]
+    Damaged(Compression, String),
+}
+
+/// Unpacks the records of a batch; uncompressed ones are handed back as they are. Memory is taken as bytes come, never as a header claims.
+pub fn unpack(codec: Compression, packed: Bytes) -> Result<Bytes, UnpackError> {
     match codec {
         Compression::None => return Ok(packed),
         Compression::Gzip => read_limited(flate2::read::MultiGzDecoder::new(&packed[..])),
@@ -49,7 +61,10 @@ pub fn unpack(codec: Compression, packed: Bytes) -> Result<Bytes, String> {
         Compression::Zstd => zstd::stream::read::Decoder::with_buffer(&packed[..]).and_then(read_limited),
     }
     .map(Bytes::from)
-    .map_err(|error| format!("{codec:?} data is damaged: {error}"))
+    .map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => UnpackError::TooLarge,
+        _ => UnpackError::Damaged(codec, error.to_string()),
+    })
 }
 
 /// Packs as LZ4 frames of 64 KiB blocks, as the Java client does.
@@ -61,7 +76,7 @@ pub fn pack_lz4(records: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn too_large() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("more than {UNPACKED_BYTES_MAX} bytes when unpacked"))
+    io::ErrorKind::FileTooLarge.into()
 }
 
 fn read_limited(reader: impl Read) -> io::Result<Vec<u8>> {
@@ -127,7 +142,20 @@ mod tests {
         for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
             assert!(unpack(codec, Bytes::from_static(b"\xff\xfe\xfdnonsense")).is_err(), "{codec:?}");
         }
-        let bomb = zstd::stream::encode_all(io::repeat(0).take(UNPACKED_BYTES_MAX as u64 + 1), 1).expect("in memory");
-        assert!(unpack(Compression::Zstd, bomb.into()).is_err_and(|error| error.contains("more than")));
+        let bomb = || io::repeat(0).take(UNPACKED_BYTES_MAX as u64 + 1);
+        let zstd = zstd::stream::encode_all(bomb(), 1).expect("in memory");
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::copy(&mut bomb(), &mut gzip).expect("in memory");
+        let mut zeros = Vec::new();
+        bomb().read_to_end(&mut zeros).expect("in memory");
+        let snappy = snap::raw::Encoder::new().compress_vec(&zeros).expect("short enough");
+        for (codec, packed) in [
+            (Compression::Zstd, zstd),
+            (Compression::Gzip, gzip.finish().expect("in memory")),
+            (Compression::Lz4, pack_lz4(&zeros).expect("in memory")),
+            (Compression::Snappy, snappy),
+        ] {
+            assert_eq!(unpack(codec, packed.into()), Err(UnpackError::TooLarge), "{codec:?}");
+        }
     }
 }
