@@ -43,9 +43,11 @@ fn method(method: &Method) -> &'static str {
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
-/// Measures the spool directory and its disk until the runtime ends. A file system that hangs costs one thread, and no scrape.
+/// Measures the spool directory and its disk until the runtime ends, and closes downloads that are no longer asked for. A file system that
+/// hangs costs one thread, and no scrape.
 pub(super) async fn watch_spool(site: Arc<Site>) {
     loop {
+        site.workbooks.age(Instant::now());
         metrics::http_spool_bytes().set(site.spool_room.taken() as f64);
         let folder = site.config.spool_dir.clone();
         if let Ok(Ok(disk)) = spawn_blocking(move || rustix::fs::statvfs(&folder)).await {
