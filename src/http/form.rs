@@ -13,13 +13,12 @@ use super::body::{self, PART_HEAD_BYTES_MAX, Watch};
 use super::columns::ChosenColumns;
 use super::problem::Problem;
 use super::spool::{Spool, SpoolRoom, Spooled};
+use crate::source::NAME_BYTES_MAX;
 
 /// Parts of a form; ours has seven.
 const PARTS_MAX: usize = 16;
 /// Bytes of a field that is no file; a CRS may be given as WKT.
 const FIELD_BYTES_MAX: usize = 16 << 10;
-/// Bytes of a file name.
-const NAME_BYTES_MAX: usize = 1_024;
 
 /// Everything but the file.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]

@@ -11,6 +11,10 @@ use crate::source::{Markers, SourceConfig, UploadFrom};
 
 /// Longest upload id, in bytes: it is key and content of status records, which have to fit their topic.
 pub const ID_BYTES_MAX: usize = 16 << 10;
+/// Longest file name (`ss-name`), in bytes: it stands in the status of its upload and in every list of uploads. A longer one is cut.
+pub const NAME_BYTES_MAX: usize = 1_024;
+/// Longest `ss-attempt`, in bytes.
+const ATTEMPT_BYTES_MAX: usize = 1_024;
 /// Longest `traceparent`; the W3C's have 55 characters.
 const TRACEPARENT_BYTES_MAX: usize = 512;
 
@@ -145,6 +149,9 @@ fn content_of<'a>(
         },
     };
     let attempt = terms.attempt.take();
+    if let Some(bytes) = attempt.as_ref().map(|attempt| attempt.len()).filter(|bytes| *bytes > ATTEMPT_BYTES_MAX) {
+        return Err(Rejection::new(Message::AttemptTooLong { bytes, limit: ATTEMPT_BYTES_MAX }));
+    }
     let content = match kind {
         Some(Kind::Begin) => Content::Marker(Marker::Begin(terms.announcement()?)),
         Some(Kind::Header) => Content::Marker(Marker::Header(only_row(config, names)?.into())),
@@ -280,7 +287,7 @@ impl<'a> Terms<'a> {
     fn announcement(&self) -> Result<Announcement, Rejection> {
         let crs = self.crs.as_deref().map(str::trim).filter(|crs| !crs.is_empty());
         Ok(Announcement {
-            name: self.name.as_deref().map(Into::into),
+            name: self.name.as_deref().map(|name| name[..name.floor_char_boundary(NAME_BYTES_MAX)].into()),
             rows: number("rows", &self.rows)?,
             crs: crs.map(Into::into),
         })
@@ -462,6 +469,18 @@ mod tests {
             opened(&config, &record(&[], Some("k"), Some("#HEADER attempt=7 columns=a=b,c"))),
             opened(&config, &record(&[("ss-type", "header"), ("ss-attempt", "7")], Some("k"), Some("a=b,c"))),
         );
+    }
+
+    #[test]
+    fn names_and_attempts_have_a_length() {
+        let long = |header: &'static str, bytes: usize| {
+            let text: &'static str = "가".repeat(bytes / 3).leak();
+            opened(&config(), &record(&[("ss-type", "begin"), (header, text)], Some("k"), Some("")))
+        };
+        let name = |bytes| long("ss-name", bytes).matches('가').count();
+        assert_eq!((name(999), name(900_000)), (333, NAME_BYTES_MAX / 3), "a name is cut, between characters");
+        assert!(long("ss-attempt", 999).ends_with(&"가".repeat(333)));
+        assert_eq!(long("ss-attempt", 900_000), "marker.format");
     }
 
     #[test]
