@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 pub mod columns;
+mod definition;
 pub mod places;
 pub mod ranking;
 mod sandbox;
@@ -16,6 +17,7 @@ use std::sync::Once;
 use proj::Proj;
 use proj_sys::*;
 
+pub use definition::is_definition;
 use sandbox::{find_nothing, no_files};
 
 /// Version of PROJ that is built in.

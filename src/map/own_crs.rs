@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{MapConfig, ReprojectConfig};
-use crate::crs::{CrsError, CrsPair};
+use crate::crs::{CrsError, CrsPair, is_definition};
 use crate::record::{Message, Rejection};
 
 /// CRSs that are remembered; finding the operations of one takes some 5 ms.
@@ -43,6 +43,7 @@ impl OwnCrs {
     /// # Errors
     /// `upload.crs`, with what to do.
     pub fn operations(&mut self, crs: &str) -> Result<Vec<Arc<CrsPair>>, Rejection> {
+        // Refusals are remembered as well: a publisher that repeats a wrong one costs nothing.
         if let Some((_, known)) = self.remembered.iter().find(|(known, _)| **known == *crs) {
             return known.clone();
         }
@@ -60,6 +61,9 @@ impl OwnCrs {
         }
         if self.maps.is_empty() {
             return Err(Rejection::new(Message::NothingToReproject {}));
+        }
+        if !is_definition(crs) {
+            return Err(Rejection::new(Message::CrsForm {}));
         }
         self.maps.iter().map(|map| if map.from_upload { map.under(crs) } else { Ok(map.crs.clone()) }).collect()
     }

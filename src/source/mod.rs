@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 pub use columns::{COLUMNS_MAX, unique_names};
 pub use config::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
+pub use envelope::NAME_BYTES_MAX;
 pub use fate::{CELL_UNITS_MAX, binary_kind};
 
 use crate::record::{Marker, MarkerRecord, Message, Offset, Record, Rejection, StreamElement, UploadId};
