@@ -127,7 +127,6 @@ fn bad_rows() -> Vec<(&'static str, Vec<u8>)> {
         ("number.not_finite", b"2,Green House,museum,NaN,1952030"),
         ("number.not_finite", b"2,Green House,museum,inf,1952030"),
         ("coord.missing", b"2,Green House,museum,,1952030"),
-        ("coord.missing", b"2,Green House,museum,,"),
         ("coord.range", b"2,Green House,museum,0,0"),
         ("coord.range", b"2,Green House,museum,1952030,953900"),
         ("coord.range", b"2,Green House,museum,127.1,37.5"),

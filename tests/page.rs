@@ -140,7 +140,7 @@ fn the_page_speaks_korean_and_takes_another_crs_for_one_file() {
         let file = app.folder.path().join("중부원점.csv");
         fs::write(
             &file,
-            "id,name,kind,x,y\n1,시청,공공,198056.37,451885.53\n2,\"광장, 남쪽\",공공,198100,451700\n3,빈칸,공공,,\n",
+            "id,name,kind,x,y\n1,시청,공공,198056.37,451885.53\n2,\"광장, 남쪽\",공공,198100,451700\n3,빈칸,공공,198100,\n",
         )
         .expect("a file");
         visit.choose(&file);

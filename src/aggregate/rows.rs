@@ -62,6 +62,7 @@ impl<'a> Rows<'a> {
                 NamePart::Literal(text) => scratch.push_str(text),
                 NamePart::Column(column) => match &self.columns[*column] {
                     Column::Text(array, _) => scratch.push_str(array.value(row)),
+                    Column::Number(array, _) if array.value(row).is_nan() => {} // a blank cell
                     Column::Number(array, decimals) => {
                         write!(scratch, "{:.*}", usize::from(*decimals), array.value(row))
                             .expect("a String takes any text");

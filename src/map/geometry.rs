@@ -11,11 +11,11 @@ use crate::record::{Message, Quoted, Rejection};
 /// x and y of the point in `cell`: WKT or EWKT, hexadecimal WKB (OGC, ISO or EWKB), or a GeoJSON point or feature.
 ///
 /// `epsg` is the code of the CRS that the topology names; an SRID that says otherwise is refused, 0 and none say nothing. Heights and
-/// measures are left out. An empty cell or point is `coord.missing`, NaN or infinity `number.not_finite`, the rest `geometry.format`.
-pub fn point(cell: &str, epsg: Option<i32>) -> Result<(f64, f64), Rejection> {
+/// measures are left out. `None` for an empty cell or point. NaN or infinity is `number.not_finite`, the rest `geometry.format`.
+pub fn point(cell: &str, epsg: Option<i32>) -> Result<Option<(f64, f64)>, Rejection> {
     let text = cell.trim();
     if text.is_empty() {
-        return Err(Rejection::new(Message::GeometryEmpty {}));
+        return Ok(None);
     }
     let mut found = Found::default();
     let value = || Quoted::new(text);
@@ -26,9 +26,9 @@ pub fn point(cell: &str, epsg: Option<i32>) -> Result<(f64, f64), Rejection> {
         return Err(Rejection::new(Message::OtherSrid { value: value(), srid: srid.into(), epsg: epsg.into() }));
     }
     match found.point {
-        Some((x, y)) if x.is_finite() && y.is_finite() => Ok((x, y)),
+        Some((x, y)) if x.is_finite() && y.is_finite() => Ok(Some((x, y))),
         Some(_) => Err(Rejection::new(Message::NotFinite { value: value() })),
-        None if found.empty => Err(Rejection::new(Message::PointEmpty {})),
+        None if found.empty => Ok(None),
         None => Err(Rejection::new(Message::NotAPoint { value: value() })),
     }
 }
@@ -177,22 +177,25 @@ mod tests {
             r#"{"type":"Point","coordinates":[127,37.5,12.0]}"#,
             r#"{"type":"Feature","properties":{"a":1},"geometry":{"type":"Point","coordinates":[127.0,37.5]}}"#,
         ] {
-            assert_eq!(point(cell, Some(4326)), Ok((127.0, 37.5)), "{cell}");
+            assert_eq!(point(cell, Some(4326)), Ok(Some((127.0, 37.5))), "{cell}");
+        }
+    }
+
+    #[test]
+    fn no_point_is_none() {
+        let as_wkb = "0101000000000000000000F87F000000000000F87F"; // how WKB says EMPTY
+        for cell in ["", " ", "POINT EMPTY", "SRID=4326;POINT EMPTY", as_wkb] {
+            assert_eq!(point(cell, Some(4326)), Ok(None), "{cell}");
         }
     }
 
     #[test]
     fn everything_else_is_refused_with_its_reason() {
-        use Reason::{CoordMissing, GeometryFormat, NumberNotFinite};
+        use Reason::{GeometryFormat, NumberNotFinite};
         let nested = "GEOMETRYCOLLECTION(".repeat(20_000);
         let nested_json = r#"{"type":"GeometryCollection","geometries":["#.repeat(20_000);
         let nested_wkb = "01070000000100000000".trim_end_matches("00").repeat(5_000);
         for (cell, reason) in [
-            ("", CoordMissing),
-            (" ", CoordMissing),
-            ("POINT EMPTY", CoordMissing),
-            ("SRID=4326;POINT EMPTY", CoordMissing),
-            ("0101000000000000000000F87F000000000000F87F", CoordMissing), // how WKB says EMPTY
             ("POINT(nan nan)", GeometryFormat),
             ("0101000000000000000000F07F0000000000C04240", NumberNotFinite),
             ("0101000000000000000000F87F0000000000C04240", NumberNotFinite),
@@ -235,8 +238,8 @@ mod tests {
 
     #[test]
     fn an_srid_is_not_compared_where_the_crs_has_no_code() {
-        assert_eq!(point(EWKB_4326, None), Ok((127.0, 37.5)));
-        assert_eq!(point("SRID=5179;POINT(127 37.5)", None), Ok((127.0, 37.5)));
+        assert_eq!(point(EWKB_4326, None), Ok(Some((127.0, 37.5))));
+        assert_eq!(point("SRID=5179;POINT(127 37.5)", None), Ok(Some((127.0, 37.5))));
         let message = point(EWKB_4326, Some(5181)).unwrap_err().message.to_string();
         assert!(message.ends_with("its SRID is 4326, the topology reads EPSG:5181"), "{message}");
     }

@@ -3,7 +3,7 @@
 use arrow_array::{Array, Float64Array, RecordBatch, StringArray};
 
 use super::{geometry, number};
-use crate::record::Rejection;
+use crate::record::{Message, Rejection};
 
 /// x (east) and y (north) of a point.
 pub(super) type Point = (f64, f64);
@@ -42,13 +42,26 @@ impl<'a> Points<'a> {
         })
     }
 
-    /// Numbers as they stand: finite, and not yet known to be a place.
-    pub(super) fn point(&self, row: usize) -> Result<Point, Rejection> {
+    /// Numbers as they are: finite, and not yet known to be a place. `None` for a row that has no coordinates at all; one of two
+    /// coordinates is an error.
+    pub(super) fn point(&self, row: usize) -> Result<Option<Point>, Rejection> {
         match self {
-            Points::Columns { x, y } => Ok((x.number(row)?, y.number(row)?)),
+            Points::Columns { x, y } if x.is_empty(row) && y.is_empty(row) => Ok(None),
+            Points::Columns { x, y } => Ok(Some((x.number(row)?, y.number(row)?))),
             Points::Geometry { column, epsg } => {
                 geometry::point(column.text(row), *epsg).map_err(|rejection| rejection.in_column(column.name))
             }
+        }
+    }
+
+    /// Why a row without coordinates is rejected.
+    pub(super) fn missing(&self, row: usize) -> Rejection {
+        match self {
+            Points::Columns { x, .. } => Rejection::new(Message::CoordinateEmpty {}).in_column(x.name),
+            Points::Geometry { column, .. } if column.is_empty(row) => {
+                Rejection::new(Message::GeometryEmpty {}).in_column(column.name)
+            }
+            Points::Geometry { column, .. } => Rejection::new(Message::PointEmpty {}).in_column(column.name),
         }
     }
 }
@@ -64,6 +77,14 @@ impl<'a> Column<'a> {
         match self.values {
             Values::Text(values) if values.is_valid(row) => values.value(row),
             Values::Text(_) | Values::Number(_) => "",
+        }
+    }
+
+    /// True without a value. A number that another map could not compute is NaN.
+    fn is_empty(&self, row: usize) -> bool {
+        match self.values {
+            Values::Text(_) => self.text(row).trim().is_empty(),
+            Values::Number(values) => values.value(row).is_nan(),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct ReprojectConfig {
     pub check_area: bool,
     /// Whether an operation that ignores an unknown datum shift is taken.
     pub allow_ballpark: bool,
+    /// Whether a row without any coordinates stays, with the added columns blank, instead of being rejected.
+    pub blank_missing: bool,
     /// Whether an upload's own CRS takes the place of the source CRS.
     pub from_upload: bool,
 }
@@ -52,7 +54,7 @@ pub enum CoordinateInput {
 
 /// The `reproject` map: appends two Float64 columns, leaves the source columns as they are.
 ///
-/// A row that failed, here or before, has NaN in them. A column whose name is taken already becomes `name_2`.
+/// A row that failed, here or before, or that has no coordinates, has NaN in them. A column whose name is taken already becomes `name_2`.
 pub struct Reproject {
     config: ReprojectConfig,
     usual: Operation,
@@ -160,6 +162,11 @@ impl Operation {
         }
         let area = self.area.as_ref();
         let place = area.zip(target).and_then(|(area, target)| area.lon_lat((x, y), target));
+        // What lies where degrees say, and yet nowhere in the target, is neither swapped nor in another unit.
+        let is_on_earth = x.abs() <= 180.0 && y.abs() <= 90.0;
+        if target.is_none() && from.kind == CrsKind::Geographic && is_on_earth {
+            return Rejection::new(Message::OutOfReach { x, y, from: crs, to: self.crs.to.label() });
+        }
         let fits = |point: Point| area.zip(self.target(point)).is_some_and(|(area, target)| area.holds(point, target));
         let degrees = x.abs() <= 180.0 && y.abs() <= 180.0;
         let hint = match from.kind {
@@ -205,8 +212,13 @@ impl Processor for Reproject {
         for row in 0..rows {
             let mut target = (f64::NAN, f64::NAN);
             if failed.next_if_eq(&row).is_none() {
-                let point = points.as_ref().map_err(|missing| (*missing).clone()).and_then(|points| points.point(row));
-                match point.and_then(|point| operation.map_err(Clone::clone)?.transform(point)) {
+                let points = points.as_ref().map_err(|missing| (*missing).clone());
+                let transformed = points.and_then(|points| match points.point(row)? {
+                    None if self.config.blank_missing => Ok(target),
+                    None => Err(points.missing(row)),
+                    Some(point) => operation.map_err(Clone::clone)?.transform(point),
+                });
+                match transformed {
                     Ok(point) => target = point,
                     Err(rejection) => found.push((row as u32, rejection)),
                 }

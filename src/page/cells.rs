@@ -77,16 +77,10 @@ pub(super) fn is_exact(value: i64) -> bool {
     value.unsigned_abs() < 10_u64.pow(SIGNIFICANT_MAX as u32)
 }
 
-/// Serial day of `YYYY-MM-DD`, `YYYY.MM.DD`, `YYYY/MM/DD` or `YYYYMMDD` in the 1900 date system: 1 is 1900-01-01, and 60 is the
+/// Serial day of a date, see [`civil_date`], in the 1900 date system: 1 is 1900-01-01, and 60 is the
 /// 1900-02-29 that never was, so that 61 is 1900-03-01 (ECMA-376 part 1, 18.17.4.1). Earlier days and days that do not exist are `None`.
 pub fn parse_date(text: &str) -> Option<i32> {
-    let text = text.trim_matches([' ', '\t']).as_bytes();
-    let (year, month, day) = match text {
-        [y @ .., s, m0, m1, t, d0, d1] if y.len() == 4 && s == t && b"-./".contains(s) => (y, [*m0, *m1], [*d0, *d1]),
-        [y @ .., m0, m1, d0, d1] if y.len() == 4 => (y, [*m0, *m1], [*d0, *d1]),
-        _ => return None,
-    };
-    let (year, month, day) = (whole(year)?, whole(&month)?, whole(&day)?);
+    let (year, month, day) = civil_date(text.trim_matches([' ', '\t']))?;
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         2 => 28 + i32::from(leap),
@@ -105,31 +99,89 @@ pub fn parse_date(text: &str) -> Option<i32> {
     Some(if serial < 61 { serial - 1 } else { serial })
 }
 
-/// Serial day and fraction of a date (see [`parse_date`]), `T` or a blank, and `HH:MM` or `HH:MM:SS`.
-pub fn parse_datetime(text: &str) -> Option<f64> {
-    let text = text.trim_matches([' ', '\t']);
-    let (date, time) = text.split_once(['T', ' '])?;
-    let (hour, minute, second) = match time.as_bytes() {
-        [h0, h1, b':', m0, m1] => ([*h0, *h1], [*m0, *m1], *b"00"),
+/// Year, month and day as people write them, from the year down, so that nothing is guessed: `2024-01-05`, `2024.01.05`, `2024/01/05`,
+/// `20240105`, without leading zeros `2024-1-5`, `2024. 1. 5.`, `2024년 1월 5일`, and any of them with a midnight behind it.
+fn civil_date(text: &str) -> Option<(i32, i32, i32)> {
+    full_date(text).or_else(|| loose_date(text)).or_else(|| midnight(text))
+}
+
+fn full_date(text: &str) -> Option<(i32, i32, i32)> {
+    let (year, month, day) = match text.as_bytes() {
+        [y @ .., s, m0, m1, t, d0, d1] if y.len() == 4 && s == t && b"-./".contains(s) => (y, [*m0, *m1], [*d0, *d1]),
+        [y @ .., m0, m1, d0, d1] if y.len() == 4 => (y, [*m0, *m1], [*d0, *d1]),
+        _ => return None,
+    };
+    Some((whole(year)?, whole(&month)?, whole(&day)?))
+}
+
+fn loose_date(text: &str) -> Option<(i32, i32, i32)> {
+    if text.contains('년') {
+        return three(text.strip_suffix('일')?.split(['년', '월']));
+    }
+    let separator = text.find(['-', '.', '/']).and_then(|at| text[at..].chars().next())?;
+    let text = if separator == '.' { text.strip_suffix('.').unwrap_or(text) } else { text };
+    three(text.split(separator))
+}
+
+/// The parts of a date: a year of four digits, a month and a day of one or two.
+fn three<'a>(mut parts: impl Iterator<Item = &'a str>) -> Option<(i32, i32, i32)> {
+    let mut next = |lengths: std::ops::RangeInclusive<usize>| {
+        let part = parts.next()?.trim_matches(' ').as_bytes();
+        lengths.contains(&part.len()).then(|| whole(part))?
+    };
+    let date = (next(4..=4)?, next(1..=2)?, next(1..=2)?);
+    parts.next().is_none().then_some(date)
+}
+
+/// A date with a time that is midnight.
+fn midnight(text: &str) -> Option<(i32, i32, i32)> {
+    let (date, time) = split_time(text)?;
+    let is_midnight = time_of_day(time)? == 0.0;
+    if is_midnight { civil_date(date) } else { None }
+}
+
+/// Cuts where the time of day begins: at a `T`, or at the last blank.
+fn split_time(text: &str) -> Option<(&str, &str)> {
+    let (date, time) = text.split_once('T').or_else(|| text.rsplit_once(' '))?;
+    Some((date.trim_end_matches(' '), time))
+}
+
+/// Seconds of `HH:MM`, `HH:MM:SS` or `HH:MM:SS.ddd`.
+fn time_of_day(text: &str) -> Option<f64> {
+    let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let (hour, minute, second) = match clock.as_bytes() {
+        [h0, h1, b':', m0, m1] if clock.len() == text.len() => ([*h0, *h1], [*m0, *m1], *b"00"),
         [h0, h1, b':', m0, m1, b':', s0, s1] => ([*h0, *h1], [*m0, *m1], [*s0, *s1]),
         _ => return None,
     };
     let (hour, minute, second) = (whole(&hour)?, whole(&minute)?, whole(&second)?);
-    if hour > 23 || minute > 59 || second > 59 {
+    let is_digits = (1..=9).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if hour > 23 || minute > 59 || second > 59 || !is_digits {
         return None;
     }
-    Some(f64::from(parse_date(date)?) + f64::from(hour * 3600 + minute * 60 + second) / 86_400.0)
+    let fraction = fraction.parse::<f64>().ok()? / 10f64.powi(fraction.len() as i32);
+    Some(f64::from(hour * 3600 + minute * 60 + second) + fraction)
 }
 
-/// `true/false`, `yes/no`, `y/n`, `1/0` in any case; blanks around it are ignored.
-pub fn parse_boolean(text: &str) -> Option<bool> {
+/// Serial day and fraction of a date (see [`parse_date`]), `T` or a blank, and `HH:MM`, `HH:MM:SS` or `HH:MM:SS.ddd`; a date alone is its
+/// midnight.
+pub fn parse_datetime(text: &str) -> Option<f64> {
     let text = text.trim_matches([' ', '\t']);
-    let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-    if is_one_of(["true", "yes", "y", "1"]) {
-        Some(true)
-    } else {
-        is_one_of(["false", "no", "n", "0"]).then_some(false)
+    if let Some((date, time)) = split_time(text)
+        && let Some(seconds) = time_of_day(time)
+    {
+        return Some(f64::from(parse_date(date)?) + seconds / 86_400.0);
     }
+    parse_date(text).map(f64::from)
+}
+
+/// `true/false`, `t/f`, `yes/no`, `y/n`, `1/0`, `O/X` in any case, 예/아니오(아니요), 참/거짓, 있음/없음; blanks around it are ignored.
+pub fn parse_boolean(text: &str) -> Option<bool> {
+    const YES: [&str; 9] = ["true", "t", "yes", "y", "1", "o", "예", "참", "있음"];
+    const NO: [&str; 10] = ["false", "f", "no", "n", "0", "x", "아니오", "아니요", "거짓", "없음"];
+    let text = text.trim_matches([' ', '\t']);
+    let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is_one_of(&YES) { Some(true) } else { is_one_of(&NO).then_some(false) }
 }
 
 /// A few ASCII digits as a number.
@@ -244,6 +296,14 @@ mod tests {
             ("2024/12/31", 45_657),
             ("20240229", 45_351),
             ("9999-12-31", 2_958_465),
+            ("2024-1-5", 45_296),
+            ("2024.1.5", 45_296),
+            ("2024. 1. 5.", 45_296),
+            ("2024. 01. 05", 45_296),
+            ("2024/1/05", 45_296),
+            ("2024년 1월 5일", 45_296),
+            ("2024-01-05 00:00:00", 45_296),
+            ("2024-01-05T00:00:00.000", 45_296),
         ] {
             assert_eq!(parse_date(text), Some(serial), "{text}");
         }
@@ -256,7 +316,12 @@ mod tests {
             "2024-00-10",
             "2024-04-31",
             "2024-01-00",
-            "2024-1-5",
+            "2024-01-05 00:00:01",
+            "2024. 1.",
+            "2024-1-5-",
+            "2024-1-",
+            "5-1-2024",
+            "2024년 1월",
             "2024-01.05",
             "24-01-05",
             "12024-01-05",
@@ -270,13 +335,16 @@ mod tests {
         assert_eq!(parse_datetime("2024-01-05T12:00"), Some(45_296.5));
         assert_eq!(parse_datetime("20240105 06:00:00"), Some(45_296.25));
         assert_eq!(parse_datetime("2024-01-05 23:59:59"), Some(45_296.0 + 86_399.0 / 86_400.0));
+        assert_eq!(parse_datetime("2018-08-31 23:59:59.0"), parse_datetime("2018-08-31 23:59:59"));
+        assert_eq!(parse_datetime("2024. 1. 5. 12:00:00.500"), Some(45_296.0 + 43_200.5 / 86_400.0));
+        assert_eq!(parse_datetime("2024-01-05"), Some(45_296.0));
         for text in [
-            "2024-01-05",
             "2024-01-05 24:00",
             "2024-01-05 12:60",
             "2024-01-05 1:00",
             "2024-01-05T12:00Z",
-            "2024-01-05T12:00:00.5",
+            "2024-01-05T12:00:00.",
+            "2024-01-05T12:00.5",
         ] {
             assert_eq!(parse_datetime(text), None, "{text}");
         }
@@ -284,10 +352,10 @@ mod tests {
 
     #[test]
     fn booleans_in_any_case() {
-        for text in ["true", "YES", "y", "1", " True "] {
+        for text in ["true", "YES", "y", "1", " True ", "t", "O", "예", "있음", "참"] {
             assert_eq!(parse_boolean(text), Some(true), "{text}");
         }
-        for text in ["FALSE", "no", "N", "0"] {
+        for text in ["FALSE", "no", "N", "0", "f", "X", "아니오", "없음"] {
             assert_eq!(parse_boolean(text), Some(false), "{text}");
         }
         assert_eq!(parse_boolean("2"), None);

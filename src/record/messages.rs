@@ -171,6 +171,10 @@ messages! {
             en "({x:?}, {y:?}) is at {place}, outside the area of {crs} ({area}){hint}"
             ko "({x:?}, {y:?}){eun} {place}{ro}, {crs}의 사용 범위({area}) 밖입니다{hint}"
             [eun(y), ro(place)];
+        OutOfReach { x: f64, y: f64, from: String, to: String }
+            en "({x:?}, {y:?}) in {from} is a place that {to} cannot hold: choose a target for this part of the world"
+            ko "{from}의 ({x:?}, {y:?}){eun} {to}{ro} 나타낼 수 없는 곳입니다. 이 지역에 맞는 좌표계로 변환하세요"
+            [eun(y), ro(to)];
         NoPlace { x: f64, y: f64, crs: String, hint: Option<Hint> }
             en "({x:?}, {y:?}) is no place in {crs}{hint}"
             ko "({x:?}, {y:?}){eun} {crs}의 위치가 아닙니다{hint}"

@@ -178,7 +178,7 @@ fn strict_columns_reject_what_does_not_parse() {
         (ColumnType::Number, ".5", "inf", "number.not_finite"),
         (ColumnType::Integer, "42", "4.2", "number.format"),
         (ColumnType::Date, "2026-01-31", "2026-02-30", "date.format"),
-        (ColumnType::DateTime, "2026-01-31 09:30", "2026-01-31", "date.format"),
+        (ColumnType::DateTime, "2026-01-31 09:30:00.0", "2026-01-31 25:00", "date.format"),
         (ColumnType::Boolean, "Yes", "maybe", "boolean.format"),
         (ColumnType::Date, "", "x", "date.format"),
     ] {

@@ -211,6 +211,10 @@ impl ReprojectConfig {
             fact("accuracy", accuracy),
             fact("area of use", area_of_use),
             fact("coordinates", input),
+            fact(
+                "a row without coordinates",
+                if self.blank_missing { "stays, with blank columns" } else { "is a bad row" },
+            ),
             fact("adds", format!("{} and {}, {} decimals", self.into[0], self.into[1], self.decimals)),
         ]
     }

@@ -76,6 +76,7 @@ fn map(config: &MapConfig) -> Value {
             decimals,
             check_area,
             allow_ballpark,
+            blank_missing,
             from_upload,
         }) => {
             let input = match input {
@@ -84,7 +85,7 @@ fn map(config: &MapConfig) -> Value {
             };
             // The operation as well: another PROJ database may choose another one.
             let crs = json!([crs.from.definition, crs.to.definition, crs.operation, crs.pipeline]);
-            json!(["reproject", crs, input, into, decimals, check_area, allow_ballpark, from_upload])
+            json!(["reproject", crs, input, into, decimals, check_area, allow_ballpark, blank_missing, from_upload])
         }
         MapConfig::Select(SelectConfig { node: _, columns }) => json!(["select", columns]),
     }

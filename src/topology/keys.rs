@@ -256,6 +256,14 @@ pub(super) static REPROJECT: Table = Table {
             "false",
             "Rejects a row whose point lies outside the area of use of its own CRS, or at (0, 0).",
         ),
+        key(
+            "missing",
+            Kind::Choice(words::MISSING.names),
+            Default::Text("blank"),
+            "\"reject\"",
+            "Rows without any coordinates. `\"blank\"` keeps them in their sheet and leaves the added columns blank; `\"reject\"` rejects \
+             them as `coord.missing`. A row with one coordinate of two is always rejected.",
+        ),
     ],
     one_of: &[&["x", "y"], &["geometry"]],
 };

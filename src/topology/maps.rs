@@ -7,9 +7,9 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::columns::{Columns, check_distinct};
-use super::keys;
 use super::problem::Findings;
 use super::reader::{Fields, Reader};
+use super::{keys, words};
 use crate::crs::{CrsKind, CrsPair, Side};
 use crate::map::reproject::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
@@ -37,6 +37,7 @@ pub(super) struct ReprojectSpec {
     pub decimals: Option<u8>,
     pub allow_ballpark: bool,
     pub check_area: bool,
+    pub blank_missing: bool,
 }
 
 /// Where `reproject` finds its coordinates; each a list of candidates.
@@ -95,6 +96,7 @@ fn read_reproject(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Opti
         decimals: fields.integer(reader, "decimals"),
         allow_ballpark: fields.boolean(reader, "allow_ballpark"),
         check_area: fields.boolean(reader, "check_area"),
+        blank_missing: fields.choice(reader, "missing", &words::MISSING),
     }))
 }
 
@@ -177,6 +179,7 @@ fn compile_reproject(
         decimals,
         check_area: spec.check_area,
         allow_ballpark: spec.allow_ballpark,
+        blank_missing: spec.blank_missing,
         from_upload: false,
     }))
 }

@@ -39,6 +39,7 @@ words! {
     TRUNCATE_CELLS: bool = { "reject" = false, "truncate" = true };
     ON_ERROR: OnError = { "continue" = OnError::Continue, "fail" = OnError::Fail };
     INCOMPLETE: Incomplete = { "hold" = Incomplete::Hold, "emit" = Incomplete::Emit, "fail" = Incomplete::Fail };
+    MISSING: bool = { "blank" = true, "reject" = false };
     SHEET_ORDER: SheetOrder = { "first" = SheetOrder::First, "name" = SheetOrder::Name };
     LANG: Lang = { "en" = Lang::En, "ko" = Lang::Ko };
 }

@@ -19,6 +19,7 @@ fn config(from: &str, to: &str) -> ReprojectConfig {
         into: ["lon".into(), "lat".into()],
         check_area: true,
         allow_ballpark: false,
+        blank_missing: false,
         from_upload: true,
     }
 }
@@ -105,6 +106,8 @@ fn bad_coordinates_are_refused_with_their_reason_and_a_hint() {
         ("EPSG:5179", "EPSG:4326", "1e300", "-1e300", CoordRange, "(1e300, -1e300) is no place in EPSG:5179"),
         ("EPSG:4326", "EPSG:3857", "200", "10", CoordRange, "outside the area"),
         ("EPSG:4326", "EPSG:3857", "900", "10", CoordRange, "no place"),
+        // a place on earth, in no way swapped, that the target cannot hold
+        ("EPSG:4326", "EPSG:5186", "36.8172", "-1.2864", CoordRange, "is a place that EPSG:5186 cannot hold"),
         // zeros that were empty cells
         ("EPSG:4326", "EPSG:5179", "0", "0.0", CoordRange, "(0, 0) is what empty cells become"),
         ("EPSG:5179", "EPSG:4326", "0", "0", CoordRange, "(0, 0) is what empty cells become"),
@@ -125,6 +128,28 @@ fn bad_coordinates_are_refused_with_their_reason_and_a_hint() {
         assert_eq!(rejection.reason, reason, "{from} {to} ({x}, {y}): {}", rejection.message);
         assert!(rejection.message.to_string().contains(hint), "{from} {to} ({x}, {y}): {}", rejection.message);
     }
+}
+
+#[test]
+fn rows_without_coordinates_stay_blank_where_the_topology_says_so() {
+    let mut node =
+        Reproject::new(&ReprojectConfig { blank_missing: true, ..config("EPSG:5179", "EPSG:4326") }).unwrap();
+    let mut batch = batch(&["x", "y"], &[&["", " "], &["953900", "1952030"], &["953900", ""], &["", "확인중"]]);
+    node.process(&mut batch).unwrap();
+    assert_eq!(reasons(&batch), [(2, Reason::CoordMissing), (3, Reason::CoordMissing)], "half a point is wrong");
+    let lon = numbers(&batch, "lon");
+    assert!(lon[0].is_nan() && (lon[1] - 126.978).abs() < 1e-3);
+    // What was blank behind one map is blank behind the next.
+    let input = CoordinateInput::Columns { x: vec!["lon".into()], y: vec!["lat".into()] };
+    let back = ReprojectConfig {
+        input,
+        blank_missing: true,
+        into: ["e".into(), "n".into()],
+        ..config("EPSG:4326", "EPSG:5179")
+    };
+    Reproject::new(&back).unwrap().process(&mut batch).unwrap();
+    assert!(numbers(&batch, "e")[0].is_nan() && (numbers(&batch, "e")[1] - 953_900.0).abs() < 0.01);
+    assert_eq!(batch.rejected.len(), 2);
 }
 
 #[test]
