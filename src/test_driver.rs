@@ -296,6 +296,7 @@ impl TopologyTestDriver {
             log_start: self.log_start,
             partition_count: Some(self.partition_count),
             fence: Fence::default(),
+            ..TaskStart::default()
         };
         let id = TaskId { topology: self.topology.name.clone(), partition: 0 };
         let ledger: Vec<LedgerEntry> = self.statuses().iter().filter_map(StatusRecord::ledger).collect();

@@ -14,6 +14,13 @@ use crate::record::{Header, Offset, Record, Rejection, TopicPartition};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct LogId(pub [u8; 16]);
 
+impl LogId {
+    /// Reads what it prints; `None` if it is no UUID.
+    pub fn parse(text: &str) -> Option<LogId> {
+        Uuid::parse_str(text).ok().map(|id| LogId(id.into_bytes()))
+    }
+}
+
 impl std::fmt::Display for LogId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(&Uuid::from_bytes(self.0), f)
@@ -88,23 +95,34 @@ pub struct OutRecord {
 }
 
 /// How far a task has come: the Kafka commit (contract 16).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// First record that is not processed: the committed offset.
     pub next: Offset,
-    /// First record of the oldest open upload: the metadata string, `ss1:<offset>`.
+    /// First record of the oldest open upload.
     pub replay_from: Offset,
+    /// The log that the offsets are of, if it has an id.
+    pub log: Option<LogId>,
+    /// Leader epoch of the record before `next`, if it is known.
+    pub leader_epoch: Option<i32>,
 }
 
 impl Progress {
-    /// The metadata string of the commit.
+    /// The metadata string of the commit: `ss2:<replay offset>:<topic id>:<leader epoch>`, with `-` for what is not known.
     pub fn metadata(&self) -> String {
-        format!("ss1:{}", self.replay_from)
+        let log = self.log.map_or("-".to_owned(), |log| log.to_string());
+        let epoch = self.leader_epoch.map_or("-".to_owned(), |epoch| epoch.to_string());
+        format!("ss2:{}:{log}:{epoch}", self.replay_from)
     }
     /// Reads a commit back; `None` for a metadata string that is not ours (somebody reset the offset).
     pub fn parse(next: Offset, metadata: &str) -> Option<Progress> {
-        let replay_from = Offset(metadata.strip_prefix("ss1:")?.parse().ok()?);
-        (0 <= replay_from.0 && replay_from <= next).then_some(Progress { next, replay_from })
+        let mut parts = metadata.strip_prefix("ss2:")?.split(':');
+        let (replay_from, log, epoch) = (parts.next()?, parts.next()?, parts.next()?);
+        let replay_from = Offset(replay_from.parse().ok()?);
+        let log = if log == "-" { None } else { Some(LogId::parse(log)?) };
+        let leader_epoch = if epoch == "-" { None } else { Some(epoch.parse().ok()?) };
+        let is_ours = parts.next().is_none() && 0 <= replay_from.0 && replay_from <= next;
+        is_ours.then_some(Progress { next, replay_from, log, leader_epoch })
     }
 }
 
@@ -136,6 +154,10 @@ pub trait Outbox: Send {
     fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError>;
     /// Writes a record that may be lost, before everything that is published later. Waits for no answer and never fails.
     fn send_best_effort(&mut self, record: OutRecord);
+    /// Whether what is published counts only with the commit, and not at all without it.
+    fn is_transactional(&self) -> bool {
+        false
+    }
     /// Records how far the task has come.
     fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError>;
 }
@@ -217,4 +239,26 @@ pub enum TransportError {
     /// Anything else; not worth another try.
     #[error("{0}")]
     Failed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_read_back_and_no_other_string_is_one() {
+        let progress = Progress {
+            next: Offset(7),
+            replay_from: Offset(3),
+            log: Some(LogId(*b"sixteen bytes id")),
+            leader_epoch: Some(4),
+        };
+        assert_eq!(progress.metadata(), "ss2:3:73697874-6565-6e20-6279-746573206964:4");
+        assert_eq!(Progress::parse(Offset(7), &progress.metadata()), Some(progress));
+        let unknown = Progress { log: None, leader_epoch: None, ..progress };
+        assert_eq!(Progress::parse(Offset(7), &unknown.metadata()), Some(unknown));
+        for other in ["", "ss1:3", "ss2:3", "ss2:8:-:-", "ss2:-1:-:-", "ss2:3:nil:-", "ss2:3:-:-:-", "ss2:3:-:x"] {
+            assert_eq!(Progress::parse(Offset(7), other), None, "{other:?}");
+        }
+    }
 }

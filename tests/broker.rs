@@ -76,14 +76,18 @@ fn at_the_limit_producers_are_told_and_rows_of_open_uploads_stay() {
     // An upload is open from row 10 on: what lies before it may go, and nothing else.
     let group = eager.group("readers");
     let fence = Fence { member: String::new(), epoch: -1 };
-    let progress = Progress { next: Offset(written as i64), replay_from: Offset(10) };
+    let progress = Progress { next: Offset(written as i64), replay_from: Offset(10), ..Progress::default() };
     group.commit(&rows, progress, &fence).expect("committed");
     while send(&eager, &rows, &[&value]).is_ok() {}
     let start = eager.bounds(&rows).expect("bounds").start.0;
     assert!(0 < start && start <= 10, "rows from {start} on are kept");
 
     // The upload is done with: there is room again, without end.
-    let progress = Progress { next: eager.bounds(&rows).expect("bounds").end, replay_from: Offset(written as i64) };
+    let progress = Progress {
+        next: eager.bounds(&rows).expect("bounds").end,
+        replay_from: Offset(written as i64),
+        ..Progress::default()
+    };
     group.commit(&rows, progress, &fence).expect("committed");
     send(&client(&broker), &rows, &[value.as_str(); 20]).expect("there is room again");
 }
@@ -239,7 +243,7 @@ fn an_end_whose_answer_is_lost_is_settled_by_a_new_beginning_and_never_guessed()
         };
         let group = client.group("readers");
         let fence = Fence { member: String::new(), epoch: -1 };
-        let progress = |next| Progress { next: Offset(next), replay_from: Offset(0) };
+        let progress = |next| Progress { next: Offset(next), replay_from: Offset(0), ..Progress::default() };
         let mut outbox = TransactionalOutbox::begin(&client, &group, "readers-0").expect("begun");
         for (value, next) in [("first", 1), ("second", 2)] {
             outbox.publish(&mut [record(value)].into_iter()).expect("acknowledged");

@@ -206,7 +206,7 @@ fn a_restarted_member_is_given_its_partitions_back_without_a_rebalance() {
     serve(&mut [&mut second], holds(&[4]));
     assert_eq!(second.fence.epoch, fence.epoch, "same instance, same epoch");
     assert_ne!(second.fence.member, fence.member, "what the former one still sends is refused");
-    let progress = Progress { next: Offset(0), replay_from: Offset(0) };
+    let progress = Progress { next: Offset(0), replay_from: Offset(0), ..Progress::default() };
     let refused = group.commit(&at(&topic, 0), progress, &fence);
     assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
 }
@@ -271,7 +271,7 @@ fn progress_comes_back_as_committed_and_a_reset_is_noticed() {
 
     let mut member = Obedient::new(group.join(other(), [topic.clone()]));
     serve(&mut [&mut member], holds(&[2]));
-    let progress = Progress { next: Offset(3), replay_from: Offset(1) };
+    let progress = Progress { next: Offset(3), replay_from: Offset(1), ..Progress::default() };
     group.commit(&at(&topic, 0), progress, &member.fence).expect("committed");
     assert_eq!(committed(0), Committed::Ours(progress));
     assert_eq!(committed(1), Committed::None);
@@ -299,7 +299,7 @@ fn a_former_owners_commit_is_fenced() {
     let mut b = Obedient::new(client.group(&group_name(&topic)).join(other(), [topic.clone()]));
     serve(&mut [&mut a, &mut b], holds(&[1, 1]));
     let (kept, lost) = (a.held.first().expect("one"), b.held.first().expect("one"));
-    let progress = Progress { next: Offset(0), replay_from: Offset(0) };
+    let progress = Progress { next: Offset(0), replay_from: Offset(0), ..Progress::default() };
     group.commit(kept, progress, &former).expect("still ours");
     let refused = group.commit(lost, progress, &former);
     assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
@@ -555,7 +555,7 @@ fn outputs_and_offset_of_a_transaction_count_together_or_not_at_all() {
     let id = format!("{rows}-0");
 
     let mut outbox = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
-    let progress = |next| Progress { next: Offset(next), replay_from: Offset(0) };
+    let progress = |next| Progress { next: Offset(next), replay_from: Offset(0), ..Progress::default() };
     outbox.commit(&at(&rows, 0), progress(1), &member.fence).expect("an offset alone");
     assert_eq!(committed(), Committed::Ours(progress(1)));
     let mut records = ["a", "b", "c"].iter().zip([0, 1, 0]).map(|(value, to)| out_record(&out, to, *value));
@@ -592,7 +592,7 @@ fn a_former_owner_of_a_transactional_id_is_fenced_at_its_next_write() {
     let mut member = Obedient::new(group.join(other(), [rows.clone()]));
     serve(&mut [&mut member], holds(&[1]));
     let id = format!("{rows}-0");
-    let progress = Progress { next: Offset(1), replay_from: Offset(0) };
+    let progress = Progress { next: Offset(1), replay_from: Offset(0), ..Progress::default() };
     let mut former = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
     former.publish(&mut [out_record(&out, 0, "of the former")].into_iter()).expect("acknowledged");
     let mut present = TransactionalOutbox::begin(&client, &group, &id).expect("taken over");

@@ -175,6 +175,48 @@ fn partitions_that_are_added_while_it_runs_are_taken_up() {
 }
 
 #[test]
+fn uploads_of_a_topic_that_was_made_anew_are_published_once_and_whole() {
+    let Some(kafka) = Kafka::shared() else { return };
+    for (is_running, keeps_state) in [(false, true), (false, false), (true, true)] {
+        let topology = topology("anew");
+        let name = topology.name.to_string();
+        create_topics(kafka, &name, &["rows", "workbooks", "status", "dead-letters"]);
+        let (state, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let rows = |count: usize| [vec!["Blue House,museum"; count], vec!["#EOF"]].concat();
+        let mut running = Some(Running::start(topology.clone(), kafka.config("run"), &state));
+        publish(kafka, &name, "old.csv", &rows(9));
+        publish(kafka, &name, "open.csv", &["Red House,museum"]);
+        assert_eq!(wait_for(kafka, &name, "old.csv", UploadState::Published).revision, 1);
+        wait_for(kafka, &name, "open.csv", UploadState::Receiving);
+        if let Some(running) = running.take_if(|_| !is_running) {
+            running.stop();
+        }
+        kafka::recreate_topic(kafka, &format!("{name}.rows"));
+        publish(kafka, &name, "new.csv", &rows(40));
+        publish(kafka, &name, "old.csv", &rows(5));
+        let state = if keeps_state { &state } else { &other };
+        let running = running.unwrap_or_else(|| Running::start(topology, kafka.config("run"), state));
+        let new = wait_for(kafka, &name, "new.csv", UploadState::Published);
+        assert_eq!((new.accounting.written, new.revision), (40, 1), "running {is_running}, state {keeps_state}");
+        let begun = Instant::now();
+        let again = loop {
+            let all = statuses(kafka, &name);
+            let found = all.iter().find(|status| status.upload == "old.csv" && status.accounting.rows_in == 5);
+            if let Some(found) = found.filter(|status| status.state == UploadState::Published) {
+                break found.clone();
+            }
+            assert!(begun.elapsed() < LIMIT, "{all:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!((again.accounting.written, again.failure), (5, None), "running {is_running}, state {keeps_state}");
+        if !keeps_state {
+            assert_eq!(again.revision, 2, "the status topic remembers the revision before");
+        }
+        running.stop();
+    }
+}
+
+#[test]
 fn a_missing_output_topic_is_told_before_anything_is_read() {
     let Some(kafka) = Kafka::shared() else { return };
     for missing in ["workbooks", "status", "dead-letters", "rows"] {
@@ -301,6 +343,7 @@ on_the_in_process_broker! {
     a_broker_that_is_away_at_the_start_and_in_the_middle_is_waited_for,
     a_missing_output_topic_is_told_before_anything_is_read,
     partitions_that_are_added_while_it_runs_are_taken_up,
+    uploads_of_a_topic_that_was_made_anew_are_published_once_and_whole,
     a_workbook_that_its_topic_does_not_take_fails_its_upload_only,
     rows_deleted_during_a_stop_fail_their_upload_and_no_other,
     three_topologies_share_a_process_and_the_state_of_two_goes_when_they_are_gone,

@@ -111,7 +111,7 @@ impl Ledger {
     pub(super) fn forget_below(&mut self, log_start: Offset) {
         for (upload, entries) in &mut self.entries {
             let before = entries.len();
-            entries.retain(|entry| entry.end() > log_start);
+            entries.retain(|entry| entry.end() > log_start || entry.is_of_former_log());
             if entries.len() < before {
                 self.changed.insert(*upload);
             }

@@ -73,6 +73,7 @@ impl Aggregate {
             topology_hash: entry.topology.clone(),
             partition: self.settings.task.partition,
             offsets: StatusOffsets { first: entry.first_offset, completion: Some(entry.completion_offset) },
+            topic_id: None, // the task's to say
             accounting: entry.accounting,
             header: entry.header.clone(),
             rows_sha256: entry.rows_sha256.map(Digest),

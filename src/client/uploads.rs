@@ -462,6 +462,7 @@ mod tests {
             topology_hash: "h".into(),
             partition: 0,
             offsets: StatusOffsets { first: Offset(0), completion: None },
+            topic_id: None,
             accounting: Accounting { rows_in, written: rows_in, ..Accounting::default() },
             header: None,
             rows_sha256: None,

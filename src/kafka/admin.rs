@@ -10,7 +10,7 @@ use super::wire::cluster::{Bounds, Cluster, text};
 use super::wire::rights::Resource;
 use super::{Code, KafkaClient, KafkaError};
 use crate::record::{Offset, TopicPartition};
-use crate::transport::TransportError;
+use crate::transport::{LogId, TransportError};
 
 /// Resource type of a topic in `DescribeConfigs`.
 const TOPIC_RESOURCE: i8 = 2;
@@ -86,6 +86,18 @@ impl KafkaClient {
     /// Number of partitions of a topic as it is now.
     pub fn partitions(&self, topic: &str) -> Result<i32, TransportError> {
         Ok(self.block_on(find_topic(&self.cluster, topic))?)
+    }
+    /// The log behind a topic's name as it is now; `None` where brokers give topics no ids.
+    pub fn log(&self, topic: &str) -> Result<Option<LogId>, TransportError> {
+        Ok(self.block_on(async {
+            find_topic(&self.cluster, topic).await?;
+            Ok::<_, KafkaError>(self.cluster.topic(topic).await?.log())
+        })?)
+    }
+    /// Where records of leader epoch `epoch` and of those before it end: a reader that has read further in that epoch has read what is not
+    /// in the log any more (KIP-320).
+    pub fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, TransportError> {
+        Ok(self.block_on(self.cluster.end_of_epoch(partition, epoch))?)
     }
     /// Names of all topics that we may see, Kafka's internal ones excluded.
     pub fn list_topics(&self) -> Result<Vec<String>, TransportError> {

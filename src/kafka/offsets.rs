@@ -7,6 +7,7 @@ use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, Of
 use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetFetchRequest, TopicName};
 
 use super::group::Group;
+use super::wire::backoff::Backoff;
 use super::wire::cluster::text;
 use super::wire::rights::Resource;
 use super::{Code, KafkaError};
@@ -36,7 +37,8 @@ impl Group {
         progress: Progress,
         fence: &Fence,
     ) -> Result<(), KafkaError> {
-        let mut backoff = self.client.cluster.backoff("commit");
+        let config = &self.client.cluster.config;
+        let mut backoff = Backoff::new("commit", config.retry_deadline.min(config.delivery_timeout));
         let mut fence = fence.clone();
         loop {
             let error = match self.try_commit(partition, progress, &fence).await {
@@ -58,7 +60,7 @@ impl Group {
         let partition = OffsetCommitRequestPartition::default()
             .with_partition_index(at.partition)
             .with_committed_offset(progress.next.0)
-            .with_committed_leader_epoch(-1)
+            .with_committed_leader_epoch(progress.leader_epoch.unwrap_or(-1))
             .with_committed_metadata(Some(text(&progress.metadata())));
         let topic =
             OffsetCommitRequestTopic::default().with_name(TopicName(text(&at.topic))).with_partitions(vec![partition]);

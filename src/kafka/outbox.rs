@@ -91,6 +91,9 @@ impl Outbox for TransactionalOutbox {
     fn send_best_effort(&mut self, record: OutRecord) {
         self.hint = Some(record);
     }
+    fn is_transactional(&self) -> bool {
+        true
+    }
     /// A commit of nothing but the offset needs no transaction: the member epoch fences it.
     fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
         if self.hint.is_some() {

@@ -226,7 +226,7 @@ impl Transaction {
         let partition = TxnOffsetCommitRequestPartition::default()
             .with_partition_index(at.partition)
             .with_committed_offset(progress.next.0)
-            .with_committed_leader_epoch(-1)
+            .with_committed_leader_epoch(progress.leader_epoch.unwrap_or(-1))
             .with_committed_metadata(Some(text(&progress.metadata())));
         let topic = TxnOffsetCommitRequestTopic::default()
             .with_name(TopicName(text(&at.topic)))

@@ -107,7 +107,7 @@ catalog! {
     counter commit_failures(reason) = "sheetstream_commit_failures_total",
         "Commits that failed; the task starts again from the one before. fenced: another member owns the partition, which passes; disk_full: make room; unavailable: look at the broker.";
     counter rebuilds(topology, reason) = "sheetstream_rebuilds_total",
-        "Times a task rebuilt its state by reading the log again: lost, topology (the file or the version changed), overtaken, reset. More than one for each restart: the state directory does not last, keep it on a volume.";
+        "Times a task rebuilt its state by reading the log again: lost, topology (the file or the version changed), overtaken, reset, recreated (the topic), truncated (the log). More than one for each restart: the state directory does not last, keep it on a volume.";
     counter state_discarded(reason) = "sheetstream_state_discarded_total",
         "Times local state was thrown away because it cannot be trusted: power_loss, format, topology, damaged, hung. damaged or hung: check the disk; power_loss: see --power-safe.";
     counter pauses(reason) = "sheetstream_pauses_total",

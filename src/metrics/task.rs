@@ -16,7 +16,7 @@ const LATE: usize = 3;
 /// Words of `reason` for what passes.
 pub const PAUSES: [&str; 5] = ["damaged", "disk_full", "fenced", "out_of_range", "unavailable"];
 /// Words of `reason` in `sheetstream_rebuilds_total`.
-const REBUILDS: [&str; 4] = ["lost", "topology", "overtaken", "reset"];
+const REBUILDS: [&str; 6] = ["lost", "topology", "overtaken", "reset", "recreated", "truncated"];
 /// Words of `state` in `sheetstream_uploads_open`.
 pub(super) const OPEN_STATES: [&str; 4] = ["receiving", "incomplete", "stalled", "failed"];
 

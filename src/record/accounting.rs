@@ -101,6 +101,21 @@ pub struct LedgerEntry {
     pub accounting: Accounting,
 }
 
+/// Offset of everything in a log that is no more.
+const FORMER_LOG: Offset = Offset(-1);
+
+impl LedgerEntry {
+    /// The entry of a topic that was deleted and made anew: it counts revisions, and nothing in the new log comes before it or is the same
+    /// content.
+    pub fn into_former_log(self) -> LedgerEntry {
+        LedgerEntry { first_offset: FORMER_LOG, completion_offset: FORMER_LOG, rows_sha256: None, ..self }
+    }
+    /// Whether its log is no more.
+    pub fn is_of_former_log(&self) -> bool {
+        self.completion_offset == FORMER_LOG
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

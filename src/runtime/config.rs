@@ -14,6 +14,8 @@ pub struct StreamsConfig {
     pub state_dir: PathBuf,
     /// Threads that run tasks.
     pub threads: usize,
+    /// How often an output may appear.
+    pub guarantee: Guarantee,
     /// Longest time between two commits of a task.
     pub commit_interval: Duration,
     /// Stable name of this instance for its member id; by default machine id, host name and state directory.
@@ -24,6 +26,16 @@ pub struct StreamsConfig {
     pub state_cleanup_delay: Duration,
 }
 
+/// How often an output may appear, by the names that Kafka Streams uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Once; after a crash or a change of owner perhaps again, with the same bytes.
+    #[default]
+    AtLeastOnce,
+    /// Once, for readers of committed records (`isolation.level=read_committed`).
+    ExactlyOnceV2,
+}
+
 impl StreamsConfig {
     /// The defaults for a cluster and a state directory: as many threads as processors, a commit a second.
     pub fn new(kafka: KafkaConfig, state_dir: PathBuf) -> StreamsConfig {
@@ -31,6 +43,7 @@ impl StreamsConfig {
             kafka,
             state_dir,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            guarantee: Guarantee::default(),
             commit_interval: Duration::from_millis(1_000),
             instance_id: None,
             power_safe: false,

@@ -10,11 +10,11 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::kafka::group::{Group, GroupMember, Instance};
-use crate::kafka::outbox::KafkaOutbox;
+use crate::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
 use crate::kafka::{KafkaClient, ingest};
 use crate::metrics;
-use crate::record::{TaskId, TopicPartition};
-use crate::runtime::config::StreamsConfig;
+use crate::record::{Offset, TaskId, TopicPartition};
+use crate::runtime::config::{Guarantee, StreamsConfig};
 use crate::runtime::health::{Condition, Health};
 use crate::runtime::ledger;
 use crate::runtime::queries::Queries;
@@ -24,7 +24,7 @@ use crate::runtime::watch;
 use crate::state::keys::TaskHash;
 use crate::state::{StateDir, StateError, StateOptions, member};
 use crate::topology::Topology;
-use crate::transport::{Committed, Fence, GroupEvent, Membership, TransportError};
+use crate::transport::{Committed, Fence, GroupEvent, LogId, Membership, Outbox, ReadFrom, TransportError};
 
 /// How often the manager looks at memberships, reports and the stop flag.
 const LOOK: Duration = Duration::from_millis(20);
@@ -101,6 +101,7 @@ impl Streams {
         queries.set(threads.iter().map(StreamThread::query_sender).collect());
         let mut manager = Manager {
             client: client.clone(),
+            guarantee: config.guarantee,
             state: state.clone(),
             threads,
             applications: Vec::new(),
@@ -158,6 +159,7 @@ struct Retry {
 
 struct Manager {
     client: KafkaClient,
+    guarantee: Guarantee,
     state: Arc<StateDir>,
     threads: Vec<StreamThread>,
     applications: Vec<Application>,
@@ -354,7 +356,7 @@ impl Manager {
             *next = (*next + 1) % threads;
             *next
         });
-        let maker = task_maker(id.clone(), app, self.client.clone(), self.state.clone());
+        let maker = task_maker(id.clone(), app, self.client.clone(), self.state.clone(), self.guarantee);
         self.threads[thread].start(id.clone(), maker);
     }
 
@@ -419,21 +421,59 @@ fn after(error: &TaskError) -> Option<Duration> {
     }
 }
 
+/// Where the log was cut below the committed offset, if it was: by its leader epochs, or because it ends before (KIP-320).
+fn cut_at(
+    client: &KafkaClient,
+    partition: &TopicPartition,
+    committed: &Committed,
+    log: Option<LogId>,
+) -> Result<Option<Offset>, TransportError> {
+    let Committed::Ours(progress) = committed else { return Ok(None) };
+    if progress.log != log {
+        return Ok(None);
+    }
+    let end = match progress.leader_epoch {
+        Some(epoch) => client.end_of_epoch(partition, epoch)?,
+        None => client.bounds(partition)?.end,
+    };
+    Ok((0 <= end.0 && end < progress.next).then_some(end))
+}
+
 /// What the thread does to make the task: ask where to start, restore, begin to read.
-fn task_maker(id: TaskId, app: &Application, client: KafkaClient, state: Arc<StateDir>) -> TaskMaker {
+fn task_maker(
+    id: TaskId,
+    app: &Application,
+    client: KafkaClient,
+    state: Arc<StateDir>,
+    guarantee: Guarantee,
+) -> TaskMaker {
     let (topology, group, fence) = (app.topology.clone(), app.group.clone(), app.fence.clone());
     let partition_count = Some(app.partition_count);
     let partition = TopicPartition { topic: topology.source.topic.clone(), partition: id.partition };
     Box::new(move |waker: Waker| {
+        let outbox: Box<dyn Outbox> = match guarantee {
+            Guarantee::AtLeastOnce => Box::new(KafkaOutbox::new(&client, &group)),
+            // First of all: it settles what a former owner left open, which decides what is committed.
+            Guarantee::ExactlyOnceV2 => {
+                let transactional_id = format!("{}-{}", id.topology, id.partition);
+                Box::new(TransactionalOutbox::begin(&client, &group, &transactional_id)?)
+            }
+        };
+        let log = client.log(&partition.topic)?;
         let committed = group.fetch_committed([partition.clone()])?.remove(&partition).unwrap_or(Committed::None);
-        let log_start = client.bounds(&partition)?.start;
+        let bounds = client.bounds(&partition)?;
+        let (log_start, cut_at) = (bounds.start, cut_at(&client, &partition, &committed, log)?);
+        let last_epoch = match &committed {
+            Committed::Ours(progress) if cut_at.is_none() => Some((progress.next, progress.leader_epoch)),
+            _ => None,
+        };
         let store = Box::new(state.task(&id, &topology.hash)?);
-        let start = TaskStart { committed, log_start, partition_count, fence };
+        let start = TaskStart { committed, log_start, partition_count, fence, log, cut_at };
         let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
-        let outbox = Box::new(KafkaOutbox::new(&client, &group));
-        let mut read_ledger = || ledger::read(&client, &status);
+        let mut read_ledger = || ledger::read(&client, &status, log);
         let (task, from) = StreamTask::start(id, topology, (store, outbox), start, &mut read_ledger)?;
-        let ingest = ingest::spawn(&client, partition, from, waker);
+        let leader_epoch = last_epoch.and_then(|(next, epoch)| epoch.filter(|_| next == from));
+        let ingest = ingest::spawn(&client, partition, ReadFrom { next: from, log, leader_epoch }, waker);
         Ok(RunningTask { task, ingest })
     })
 }

@@ -86,6 +86,9 @@ pub struct StatusRecord {
     pub partition: i32,
     /// Where it stands in that partition.
     pub offsets: StatusOffsets,
+    /// Id of the source topic: offsets of another log under the same name mean nothing (KIP-516).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<String>,
     /// Its rows.
     pub accounting: Accounting,
     /// First 16 hex digits of SHA-256 over its column names, each followed by LF, once the header is known.
@@ -212,6 +215,7 @@ mod tests {
             topology_hash: "0123456789abcdef".into(),
             partition: 5,
             offsets: StatusOffsets { first: Offset(10), completion: Some(Offset(20_011)) },
+            topic_id: None,
             accounting: Accounting { rows_in: 20_000, written: 19_990, rejected: 10, ..Accounting::default() },
             header: Some("fedcba9876543210".into()),
             rows_sha256: Some(Digest([7; 32])),

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::PagePosition;
 use crate::record::{Accounting, ColumnType, Message, Offset, RowKey, TaskId, UploadHash};
+use crate::transport::LogId;
 
 /// Version of the layouts below; stands in the manifest.
 pub const STATE_FORMAT: u32 = 4;
@@ -179,6 +180,8 @@ pub struct TaskState {
     pub topology: String,
     /// Uploads whose rows wait for their header, and the first record that they cannot do without: the source's, and none else's yet.
     pub waiting: Vec<(String, Offset)>,
+    /// The log that the offsets are of, if it has an id.
+    pub log: Option<LogId>,
 }
 
 /// An open upload.

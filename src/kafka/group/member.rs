@@ -396,6 +396,7 @@ impl Actor {
         for name in &self.topics {
             self.group.client.cluster.forget_topic(name);
             let topic = self.group.client.cluster.topic(name).await?;
+            self.names.retain(|_, former| former != name); // made anew, it has another id
             self.names.insert(topic.id, name.clone());
         }
         Ok(())

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::{
-    BrokerId, FindCoordinatorRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, TopicName,
+    BrokerId, FindCoordinatorRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse,
+    OffsetForLeaderEpochRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
@@ -301,6 +303,35 @@ impl Cluster {
                 }
             }
         }
+    }
+    /// Where records of a leader epoch and of those before it end; retries until the deadline.
+    pub async fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, KafkaError> {
+        let mut backoff = self.backoff("offset for leader epoch");
+        loop {
+            match self.try_end_of_epoch(partition, epoch).await {
+                Ok(end) => return Ok(end),
+                Err(error) => {
+                    self.forget_topic(&partition.topic);
+                    backoff.wait(error).await?;
+                }
+            }
+        }
+    }
+    async fn try_end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, KafkaError> {
+        let (leader, topic) = self.leader(partition, Lane::Control).await?;
+        let asked = OffsetForLeaderPartition::default()
+            .with_partition(partition.partition)
+            .with_current_leader_epoch(topic.leader_epoch(partition.partition).unwrap_or(-1))
+            .with_leader_epoch(epoch);
+        let of =
+            OffsetForLeaderTopic::default().with_topic(TopicName(text(&partition.topic))).with_partitions(vec![asked]);
+        let request = OffsetForLeaderEpochRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![of]);
+        let answer = leader.call(&request, 4).await?;
+        let found = answer.topics.first().and_then(|topic| topic.partitions.first());
+        let found =
+            found.ok_or_else(|| leader.malformed::<OffsetForLeaderEpochRequest>("no partition in the answer"))?;
+        leader.check::<OffsetForLeaderEpochRequest>(found.error_code, None, Resource::topic(&partition.topic))?;
+        Ok(Offset(found.end_offset))
     }
     async fn list_offset(
         &self,

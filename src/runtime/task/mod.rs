@@ -26,7 +26,7 @@ use crate::source::Source;
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
-use crate::transport::{Fence, Fetched, Progress};
+use crate::transport::{Fence, Fetched, LogId, Progress, TransportError};
 
 pub use error::TaskError;
 use outputs::Outputs;
@@ -51,6 +51,12 @@ pub struct StreamTask {
     /// Keys and segments of uploads whose end is committed; the next state commit deletes them.
     finished: WriteBatch,
     committed_progress: Option<Progress>,
+    /// The log that is read, if it has an id.
+    log: Option<LogId>,
+    /// Leader epoch of the record before `position`, if it is known.
+    leader_epoch: Option<i32>,
+    /// Where the log was cut below what had been processed: uploads that were open there may have lost rows.
+    cut_at: Option<Offset>,
 }
 
 impl StreamTask {
@@ -111,7 +117,11 @@ impl StreamTask {
     /// 4. the aggregate forwards what is complete to the outputs.
     ///
     /// After an error the task is dropped, and another one starts from the last commit.
-    pub fn process(&mut self, fetched: Fetched, now_ms: u64) -> Result<(), TaskError> {
+    pub fn process(&mut self, mut fetched: Fetched, now_ms: u64) -> Result<(), TaskError> {
+        self.check_log(fetched.log)?;
+        if let Some(cut) = self.cut_at.take_if(|cut| *cut <= fetched.next) {
+            fetched.lost.insert(fetched.lost.partition_point(|lost| lost.start < cut), cut..cut);
+        }
         let last_ms = fetched.records.last().map(|record| record.timestamp_ms);
         self.outputs.metrics.fetch_begins(fetched.records.len(), last_ms, fetched.log_start);
         let mut lost = fetched.lost.into_iter().peekable();
@@ -136,10 +146,27 @@ impl StreamTask {
             self.on_gap(gap, now_ms)?;
         }
         self.finish_batch(fetched.next, now_ms)?;
+        self.leader_epoch = fetched.leader_epoch;
         self.outputs.publish()?;
         self.report_receiving(now_ms);
         self.outputs.metrics.fetch_ends();
         Ok(())
+    }
+
+    /// No record of another log is processed, whatever the reader below has missed.
+    fn check_log(&mut self, read: Option<LogId>) -> Result<(), TaskError> {
+        match (self.log, read) {
+            (Some(ours), Some(read)) if ours != read => {
+                let message = format!("{} was of topic id {ours} and is of {read}", self.partition);
+                Err(TransportError::AnotherLog(message).into())
+            }
+            (None, Some(read)) => {
+                self.log = Some(read);
+                self.outputs.set_log(self.log);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends the current batch before `offset` if a phase ends between: a batch never spans two phases.
@@ -301,7 +328,8 @@ impl StreamTask {
         }
     }
 
-    /// Makes everything so far durable (contract 17): outputs acknowledged, then the state, then the Kafka offset. Uploads that ended are
+    /// Makes everything so far durable (contract 17): outputs acknowledged, then the state, then the Kafka offset; in a transaction outputs
+    /// and offset, then the state. Uploads that ended are
     /// deleted from the state by the commit after that.
     pub fn commit(&mut self) -> Result<(), TaskError> {
         if !self.phase.is_live() {
@@ -332,6 +360,7 @@ impl StreamTask {
             replay_from: progress.replay_from,
             topology: self.topology.hash.to_string(),
             waiting: self.source.waiting_uploads().map(|(id, from)| (id.as_str().to_owned(), from)).collect(),
+            log: self.log,
         };
         // Once a commit, in release builds too: a state that could not be restored must not be written.
         assert!(
@@ -339,10 +368,17 @@ impl StreamTask {
             "a commit goes back: {state:?}"
         );
         batch.put(StateKey::Task.encode(), keys::encode(&state));
-        self.store.commit(batch)?;
-        fail::fail_point!("task-before-offset");
-        self.outputs.commit(progress, &self.fence)?;
-        fail::fail_point!("task-after-offset");
+        if self.outputs.is_transactional() {
+            // State that is behind the commit catches up silently; state that is ahead of it would take outputs for sent that never counted.
+            self.outputs.commit(progress, &self.fence)?;
+            fail::fail_point!("task-after-offset");
+            self.store.commit(batch)?;
+        } else {
+            self.store.commit(batch)?;
+            fail::fail_point!("task-before-offset");
+            self.outputs.commit(progress, &self.fence)?;
+            fail::fail_point!("task-after-offset");
+        }
         self.aggregate.take_finished(&mut self.finished);
         self.committed_progress = Some(progress);
         Ok(())
@@ -351,7 +387,12 @@ impl StreamTask {
     /// The commit as of now.
     pub fn progress(&self) -> Progress {
         let open = self.aggregate.replay_from().into_iter().chain(self.source.oldest_waiting()).min();
-        Progress { next: self.position, replay_from: open.unwrap_or(self.position).min(self.position) }
+        Progress {
+            next: self.position,
+            replay_from: open.unwrap_or(self.position).min(self.position),
+            log: self.log,
+            leader_epoch: self.leader_epoch,
+        }
     }
 
     /// Reports the state of the task to the metrics. `end` is the end of its partition, if it is known; `buffered_bytes` wait to be

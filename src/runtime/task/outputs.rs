@@ -19,7 +19,7 @@ use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::{AboutFacts, CompleteUpload};
 use crate::state::StateStore;
 use crate::topology::Topology;
-use crate::transport::{Fence, OutRecord, Outbox, Progress, TransportError};
+use crate::transport::{Fence, LogId, OutRecord, Outbox, Progress, TransportError};
 
 /// Buffered records are handed to the outbox when they hold this many bytes, or at the end of a fetch.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
@@ -45,6 +45,8 @@ pub(super) struct Outputs {
     /// An upload changed its state: the commit does not wait for its interval.
     commit_due: bool,
     last: LastStatus,
+    /// Id of the source topic, as statuses name it.
+    topic_id: Option<String>,
 }
 
 /// The status that was sent last.
@@ -79,7 +81,18 @@ impl Outputs {
             buffer_bytes: 0,
             commit_due: false,
             last: LastStatus::default(),
+            topic_id: None,
         }
+    }
+
+    /// The records that come are of this log.
+    pub(super) fn set_log(&mut self, log: Option<LogId>) {
+        self.topic_id = log.map(|log| log.to_string());
+    }
+
+    /// Whether records count only with the commit.
+    pub(super) fn is_transactional(&self) -> bool {
+        self.outbox.is_transactional()
     }
 
     /// True when the next commit should not wait for its interval.
@@ -127,6 +140,7 @@ impl Outputs {
         if self.last.is_about(&status) && self.last.rows_in == status.accounting.rows_in {
             return;
         }
+        let status = StatusRecord { topic_id: self.topic_id.clone(), ..status };
         self.outbox.send_best_effort(status.to_record(&self.topology.sink.status_topic));
         self.last = LastStatus { receiving_ms: Some(now_ms), ..LastStatus::of(status) };
     }
@@ -219,6 +233,7 @@ impl Output for Outputs {
             self.metrics.ended(outcome, &status.accounting);
         }
         self.commit_due = true;
+        let status = StatusRecord { topic_id: self.topic_id.clone(), ..status };
         self.send(status.to_record(&self.topology.sink.status_topic))?;
         let receiving_ms = mem::take(&mut self.last.receiving_ms);
         self.last = LastStatus { receiving_ms, ..LastStatus::of(status) };

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::record::{LedgerEntry, Offset};
 use crate::state::keys::TaskState;
-use crate::transport::Committed;
+use crate::transport::{Committed, LogId};
 
 /// How a task starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,10 @@ pub enum ReplayReason {
     Overtaken,
     /// Somebody set the committed offset.
     Reset,
+    /// The topic was deleted and made anew.
+    Recreated,
+    /// The log was cut below the committed offset.
+    Truncated,
 }
 
 impl ReplayReason {
@@ -51,6 +55,8 @@ impl ReplayReason {
             ReplayReason::Topology => "topology",
             ReplayReason::Overtaken => "overtaken",
             ReplayReason::Reset => "reset",
+            ReplayReason::Recreated => "recreated",
+            ReplayReason::Truncated => "truncated",
         }
     }
 }
@@ -62,26 +68,56 @@ impl fmt::Display for ReplayReason {
             ReplayReason::Topology => "the state is of another topology or version",
             ReplayReason::Overtaken => "the state is older than the group's progress",
             ReplayReason::Reset => "the committed offset was set by somebody else",
+            ReplayReason::Recreated => {
+                "topic.recreated: the topic was deleted and made anew; it is read from its start"
+            }
+            ReplayReason::Truncated => "log.truncated: the log was cut below the committed offset",
         })
     }
 }
 
+/// What the cluster says of the partition's log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogFacts {
+    /// Its id, if it has one.
+    pub id: Option<LogId>,
+    /// Its first offset.
+    pub start: Offset,
+    /// Where it was cut below the committed offset, if it was.
+    pub cut_at: Option<Offset>,
+}
+
+/// Whether offsets of the one log are offsets of the other. A log without an id may be any.
+pub(super) fn is_same_log(one: Option<LogId>, other: Option<LogId>) -> bool {
+    one.is_none() || other.is_none() || one == other
+}
+
 /// Decides how a task starts.
 ///
-/// `local` is the task's own record of its state, `topology_hash` that of the topology about to run, `ledger` the terminal status records
-/// of this task (only asked for when nothing is committed), `log_start` the first offset of the log.
+/// `local` is the task's own record of its state, `topology_hash` that of the topology about to run, `committed` what the group says, `log`
+/// what the cluster says, `ledger` the terminal status records of this task (only asked for when the state does not remember them).
 pub fn plan(
     local: Option<&TaskState>,
     topology_hash: &str,
     committed: &Committed,
+    log: &LogFacts,
     ledger: &[LedgerEntry],
-    log_start: Offset,
 ) -> RecoveryPlan {
+    let log_start = log.start;
+    let (committed, is_recreated) = match committed {
+        Committed::Ours(progress) if !is_same_log(progress.log, log.id) => (&Committed::None, true),
+        committed => (committed, local.is_some_and(|state| !is_same_log(state.log, log.id))),
+    };
     let local = match local {
+        _ if is_recreated => Err(Some(ReplayReason::Recreated)),
         Some(state) if state.topology == topology_hash => Ok(state),
         Some(_) => Err(Some(ReplayReason::Topology)),
         None => Err(Some(ReplayReason::Lost)),
     };
+    if let (Committed::Ours(progress), Some(cut)) = (committed, log.cut_at) {
+        let replay_from = progress.replay_from.min(cut).max(log_start);
+        return RecoveryPlan::Rebuild { replay_from, emit_from: cut, reason: Some(ReplayReason::Truncated) };
+    }
     match (committed, local) {
         (Committed::Reset(offset), _) => {
             RecoveryPlan::Rebuild { replay_from: *offset, emit_from: *offset, reason: Some(ReplayReason::Reset) }
@@ -110,11 +146,12 @@ pub fn plan(
         }
         // Everything up to the newest completion was processed, or its status would not be there.
         (Committed::None, Err(reason)) => {
-            let processed = ledger.iter().map(|entry| entry.completion_offset.next()).max();
+            let ends = ledger.iter().filter(|entry| !entry.is_of_former_log());
+            let processed = ends.map(|entry| entry.completion_offset.next()).max();
             RecoveryPlan::Rebuild {
                 replay_from: log_start,
                 emit_from: processed.unwrap_or(log_start),
-                reason: processed.and(reason),
+                reason: if is_recreated { reason } else { processed.and(reason) },
             }
         }
     }
@@ -128,13 +165,16 @@ mod tests {
 
     fn state(offset: i64, restore_from: i64) -> TaskState {
         let [offset, restore_from] = [Offset(offset), Offset(restore_from)];
-        TaskState { offset, restore_from, replay_from: restore_from, topology: "t".into(), waiting: vec![] }
+        TaskState { offset, restore_from, replay_from: restore_from, topology: "t".into(), waiting: vec![], log: None }
+    }
+    fn log() -> LogFacts {
+        LogFacts { start: Offset(5), ..LogFacts::default() }
     }
     fn ours(next: i64, replay_from: i64) -> Committed {
-        Committed::Ours(Progress { next: Offset(next), replay_from: Offset(replay_from) })
+        Committed::Ours(Progress { next: Offset(next), replay_from: Offset(replay_from), ..Progress::default() })
     }
     fn start(local: Option<TaskState>, committed: Committed) -> (&'static str, i64, i64) {
-        match plan(local.as_ref(), "t", &committed, &[], Offset(5)) {
+        match plan(local.as_ref(), "t", &committed, &log(), &[]) {
             RecoveryPlan::Resume { restore_from, emit_from, .. } => ("resume", restore_from.0, emit_from.0),
             RecoveryPlan::Rebuild { replay_from, emit_from, .. } => ("rebuild", replay_from.0, emit_from.0),
         }
@@ -179,6 +219,32 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_a_former_log_counts_in_a_topic_that_was_made_anew() {
+        let (former, today) = (Some(LogId([1; 16])), LogFacts { id: Some(LogId([2; 16])), ..log() });
+        let local = TaskState { log: former, ..state(100, 90) };
+        let Committed::Ours(progress) = ours(100, 20) else { unreachable!("as made") };
+        let committed = Committed::Ours(Progress { log: former, ..progress });
+        let expected = |reason| RecoveryPlan::Rebuild { replay_from: Offset(5), emit_from: Offset(5), reason };
+        let recreated = expected(Some(ReplayReason::Recreated));
+        for (local, committed) in [(Some(&local), &committed), (None, &committed), (Some(&local), &Committed::None)] {
+            assert_eq!(plan(local, "t", committed, &today, &[]), recreated);
+        }
+        let same = LogFacts { id: former, ..log() };
+        assert!(matches!(plan(Some(&local), "t", &committed, &same, &[]), RecoveryPlan::Resume { .. }));
+    }
+
+    #[test]
+    fn a_log_that_was_cut_is_replayed_up_to_the_cut_and_counts_from_there() {
+        let cut = LogFacts { cut_at: Some(Offset(60)), ..log() };
+        let RecoveryPlan::Rebuild { replay_from, emit_from, reason } =
+            plan(Some(&state(100, 90)), "t", &ours(100, 20), &cut, &[])
+        else {
+            panic!("state of records that are gone")
+        };
+        assert_eq!((replay_from, emit_from, reason), (Offset(20), Offset(60), Some(ReplayReason::Truncated)));
+    }
+
+    #[test]
     fn nothing_at_all_starts_at_the_log_start() {
         assert_eq!(start(None, Committed::None), ("rebuild", 5, 5));
     }
@@ -197,8 +263,7 @@ mod tests {
             header: None,
             crs: None,
         };
-        let RecoveryPlan::Rebuild { replay_from, emit_from, .. } =
-            plan(None, "t", &Committed::None, &[entry], Offset(5))
+        let RecoveryPlan::Rebuild { replay_from, emit_from, .. } = plan(None, "t", &Committed::None, &log(), &[entry])
         else {
             panic!("no state to resume")
         };

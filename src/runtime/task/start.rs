@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::metrics as task_metrics;
 use super::outputs::Outputs;
-use super::recovery::{self, RecoveryPlan};
+use super::recovery::{self, LogFacts, RecoveryPlan, ReplayReason};
 use super::{StreamTask, TaskError};
 use crate::aggregate::{Aggregate, AggregateSettings, Phase};
 use crate::map;
@@ -19,7 +19,7 @@ use crate::source::Source;
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{Entry, StateStore, WriteBatch};
 use crate::topology::Topology;
-use crate::transport::{Committed, Fence, Outbox, TransportError};
+use crate::transport::{Committed, Fence, LogId, Outbox, TransportError};
 
 /// What a task has to know before it starts to read.
 #[derive(Debug, Default)]
@@ -32,6 +32,10 @@ pub struct TaskStart {
     pub partition_count: Option<i32>,
     /// The membership under which the task is ours.
     pub fence: Fence,
+    /// The log of today, if it has an id.
+    pub log: Option<LogId>,
+    /// Where the log was cut below the committed offset, if it was.
+    pub cut_at: Option<Offset>,
 }
 
 impl StreamTask {
@@ -53,11 +57,17 @@ impl StreamTask {
             Committed::Ours(progress) => progress.next <= state.offset,
             Committed::Reset(_) => false,
         };
-        let usable = local.as_ref().is_some_and(|state| *state.topology == *topology.hash && remembers(state));
+        let is_of_log = |state: &TaskState| recovery::is_same_log(state.log, start.log);
+        let usable = local
+            .as_ref()
+            .is_some_and(|state| *state.topology == *topology.hash && is_of_log(state) && remembers(state))
+            && start.cut_at.is_none();
         let ledger = if usable { vec![] } else { read_ledger()? };
-        let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &ledger, start.log_start);
+        let facts = LogFacts { id: start.log, start: start.log_start, cut_at: start.cut_at };
+        let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &facts, &ledger);
 
         let mut task = Self::assemble(id, topology, store, outbox, &start)?;
+        task.outputs.set_log(start.log);
         match plan {
             RecoveryPlan::Resume { restore_from, position, emit_from } => {
                 info!(task = %task.id, %restore_from, %position, "resuming from local state");
@@ -73,6 +83,9 @@ impl StreamTask {
                     let records = emit_from.0 - replay_from.0;
                     warn!(task = %task.id, %reason, %replay_from, records, "rebuilding state from the log");
                     metrics::rebuilds(&task.id.topology, reason.code()).inc();
+                    if matches!(reason, ReplayReason::Recreated | ReplayReason::Truncated) {
+                        metrics::log_changes(&task.id.topology, reason.code()).inc();
+                    }
                 }
                 if !entries.is_empty() {
                     task.store.clear()?;
@@ -141,6 +154,9 @@ impl StreamTask {
             outputs: Outputs::new((id.clone(), partition.clone()), topology.clone(), maker, metrics, outbox),
             store,
             fence: start.fence.clone(),
+            log: start.log,
+            leader_epoch: None,
+            cut_at: start.cut_at,
             position: Offset(0),
             read_from: Offset(0),
             phase: Phase::Live { emit_from: Offset(0) },
