@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use app::{App, LIMIT};
 use kafka::Kafka;
+use sheetstream::sink::status::UploadState;
 
 #[test]
 fn a_published_file_becomes_the_workbook_that_convert_makes() {
@@ -182,6 +183,35 @@ fn fetch_warns_of_a_workbook_without_a_row_and_is_strict_when_told() {
         assert!(said.contains("all 2 rows were rejected"), "{said}");
     }
     assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
+fn exactly_once_every_workbook_appears_once_whatever_is_killed() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "once", 2);
+    let uploads: Vec<String> = (0..10).map(|n| format!("{n}.csv")).collect();
+    let options = ["--guarantee", "exactly_once_v2"];
+    let mut books = Vec::new();
+    for (n, upload) in uploads.iter().enumerate() {
+        let file = app.csv(upload, 2_000);
+        app.publish(&[&file]);
+        books.push(app.converted(&file));
+        let running = app.run_with("state", &options, &[]);
+        std::thread::sleep(Duration::from_millis(100 + 70 * n as u64));
+        running.kill();
+    }
+    let running = app.run_with("state", &options, &[]);
+    let last = app.csv("last.csv", 10);
+    app.publish(&[&last]);
+    let all: Vec<&str> = uploads.iter().map(String::as_str).chain(["last.csv"]).collect();
+    app.wait_for(&all, "state");
+    assert_eq!(running.stop(), Some(0));
+    let found = app.workbooks();
+    for (upload, book) in uploads.iter().zip(books) {
+        assert!(found[upload] == [book], "{upload}: {} copies", found[upload].len());
+    }
+    let published = app.statuses().into_iter().filter(|status| status.state == UploadState::Published);
+    assert_eq!(published.count(), all.len());
 }
 
 #[test]
@@ -411,6 +441,7 @@ fn aborts_at_every_fail_point_lose_and_change_nothing() {
 on_the_in_process_broker! {
     a_published_file_becomes_the_workbook_that_convert_makes,
     topics_are_made_once_and_keep_their_partitions,
+    exactly_once_every_workbook_appears_once_whatever_is_killed,
     fetch_says_why_no_workbook_comes_and_waits_for_what_was_published_again,
     fetch_takes_what_was_published_last_and_no_older_workbook,
     fetch_of_all_goes_past_names_that_are_taken_and_lists_what_it_could_not_write,

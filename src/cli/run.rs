@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sheetstream::http::{self, HttpParts};
-use sheetstream::runtime::config::StreamsConfig;
+use sheetstream::runtime::config::{Guarantee, StreamsConfig};
 use sheetstream::runtime::streams::Streams;
 use sheetstream::topology::Topology;
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,6 +49,9 @@ pub struct Run {
     /// read_committed]
     #[arg(long, env = ISOLATION, value_enum, value_name = "LEVEL")]
     isolation: Option<IsolationLevel>,
+    /// How often an output may appear: again after a crash, or once for readers of committed records
+    #[arg(long, env = "SHEETSTREAM_GUARANTEE", value_enum, default_value = "at_least_once", value_name = "GUARANTEE")]
+    guarantee: GuaranteeLevel,
     /// Keep the state through power cuts too, at the price of syncing its file system with every commit
     #[arg(long, env = "SHEETSTREAM_POWER_SAFE")]
     power_safe: bool,
@@ -67,6 +70,15 @@ enum IsolationLevel {
     ReadCommitted,
 }
 
+/// The guarantees by the names that Kafka Streams uses.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum GuaranteeLevel {
+    AtLeastOnce,
+    #[value(name = "exactly_once_v2")]
+    ExactlyOnceV2,
+}
+
 impl Run {
     pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         let files = topologies::files(&self.topologies)?;
@@ -80,6 +92,10 @@ impl Run {
         config.threads = self.threads.unwrap_or(config.threads);
         config.commit_interval = Duration::from_millis(self.commit_interval_ms);
         config.instance_id.clone_from(&self.instance_id);
+        config.guarantee = match self.guarantee {
+            GuaranteeLevel::AtLeastOnce => Guarantee::AtLeastOnce,
+            GuaranteeLevel::ExactlyOnceV2 => Guarantee::ExactlyOnceV2,
+        };
         config.power_safe = self.power_safe;
         config.state_cleanup_delay = Duration::from_millis(self.state_cleanup_delay_ms);
         let stop = stop_on_signal()?;
