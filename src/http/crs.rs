@@ -6,7 +6,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
-use super::Shared;
+use super::SharedState;
 use super::problem::Problem;
 use super::uploads::stopped;
 use crate::crs::ranking::USUAL;
@@ -15,7 +15,7 @@ use crate::crs::systems::{ListedCrs, search, system};
 /// CRSs in an answer.
 const FOUND_MAX: usize = 20;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<SharedState> {
     Router::new().route("/crs", get(find))
 }
 
@@ -29,7 +29,7 @@ struct Found {
     systems: Vec<&'static ListedCrs>,
 }
 
-async fn find(State(_): State<Shared>, Query(query): Query<CrsQuery>) -> Result<Json<Found>, Problem> {
+async fn find(State(_): State<SharedState>, Query(query): Query<CrsQuery>) -> Result<Json<Found>, Problem> {
     let searching = spawn_blocking(move || match query.q.as_deref().filter(|query| !query.trim().is_empty()) {
         Some(query) => search(query, FOUND_MAX),
         None => Ok(USUAL.iter().filter_map(|code| system(*code)).collect()),

@@ -10,14 +10,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::stream::unfold;
-use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::problem::Problem;
-use super::uploads::{OfTopology, broker_problem, find, stopped, translate};
-use super::{Shared, workbooks};
+use super::uploads::{UploadQuery, broker_problem, find, stopped, translate};
+use super::{SharedState, workbooks};
 use crate::client::rejects::{Refused, Rejects, rejects};
 use crate::client::uploads::{UploadKey, UploadPhase};
 use crate::record::Lang;
@@ -32,23 +31,16 @@ const SEARCH: Duration = Duration::from_secs(10);
 /// Largest workbook that is read for a preview.
 const PREVIEW_BYTES_MAX: u64 = 64 << 20;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<SharedState> {
     Router::new()
         .route("/uploads/{id}/events", get(events))
         .route("/uploads/{id}/preview", get(preview))
         .route("/uploads/{id}/rejects", get(refused))
 }
 
-/// `?lang=ko` has messages in Korean.
-#[derive(Deserialize)]
-struct InLanguage {
-    topology: Option<String>,
-    lang: Option<String>,
-}
-
 /// A stream of events and where it stands.
-struct Telling {
-    site: Shared,
+struct EventStream {
+    app: SharedState,
     key: UploadKey,
     lang: Option<String>,
     news: watch::Receiver<u64>,
@@ -58,15 +50,15 @@ struct Telling {
 
 /// `upload` with the upload as it is now, and at each change; `end` with it in its final state, and then nothing more.
 async fn events(
-    State(site): State<Shared>,
+    State(app): State<SharedState>,
     Path(id): Path<String>,
-    Query(of): Query<OfTopology>,
+    Query(of): Query<UploadQuery>,
 ) -> Result<Response, Problem> {
     let lang = of.lang.clone();
-    let upload = find(&site, id, of).await?;
+    let upload = find(&app, id, of).await?;
     let key = UploadKey { topology: upload.topology, id: upload.id };
-    let news = site.uploads.watch();
-    let telling = Telling { site, key, lang, news, told: String::new(), has_ended: false };
+    let news = app.uploads.watch();
+    let telling = EventStream { app, key, lang, news, told: String::new(), has_ended: false };
     let events = unfold(telling, async |mut telling| {
         let event = telling.next().await?;
         Some((Ok::<_, Infallible>(event), telling))
@@ -74,15 +66,15 @@ async fn events(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
-impl Telling {
+impl EventStream {
     async fn next(&mut self) -> Option<Event> {
         if !self.told.is_empty() {
             tokio::time::sleep(PACE).await;
         }
-        let mut stopping = self.site.stopping.clone();
+        let mut stopping = self.app.stopping.clone();
         while !self.has_ended {
             self.news.mark_unchanged();
-            let upload = translate(self.site.uploads.get(&self.key)?, self.lang.as_deref());
+            let upload = translate(self.app.uploads.get(&self.key)?, self.lang.as_deref());
             self.has_ended = upload.state.is_final();
             let json = serde_json::to_string(&upload).ok()?;
             if self.has_ended || json != self.told {
@@ -100,13 +92,13 @@ impl Telling {
 
 /// The first rows of the first sheets: of the open upload as its task has them, or of its workbook.
 async fn preview(
-    State(site): State<Shared>,
+    State(app): State<SharedState>,
     Path(id): Path<String>,
-    Query(of): Query<OfTopology>,
+    Query(of): Query<UploadQuery>,
 ) -> Result<Response, Problem> {
-    let upload = find(&site, id, of).await?;
+    let upload = find(&app, id, of).await?;
     if upload.state == UploadPhase::Published {
-        let (cached, _, _) = workbooks::fetch(&site, &upload).await?;
+        let (cached, _, _) = workbooks::fetch(&app, &upload).await?;
         if cached.bytes > PREVIEW_BYTES_MAX {
             return Err(Problem::not_found("no-preview", "the workbook is too large to be shown; download it"));
         }
@@ -117,10 +109,10 @@ async fn preview(
         });
         let sheets = reading.await.map_err(stopped)?;
         let sheets = sheets.ok_or_else(|| Problem::not_found("no-preview", "the workbook cannot be read back"))?;
-        let errors = errors_sheet(site.topology(&upload.topology)?.sink.workbook.lang);
+        let errors = errors_sheet(app.topology(&upload.topology)?.sink.workbook.lang);
         return Ok(Json(json!({ "state": upload.state, "sheets": sheets, "errors_sheet": errors })).into_response());
     }
-    let (queries, state) = (site.queries.clone(), upload.state);
+    let (queries, state) = (app.queries.clone(), upload.state);
     let asking = spawn_blocking(move || queries.preview(&upload.topology, &upload.id));
     match asking.await.map_err(stopped)? {
         Ok(Some(preview)) => {
@@ -136,12 +128,13 @@ async fn preview(
 
 /// The rows that were refused, the first thousand.
 async fn refused(
-    State(site): State<Shared>,
+    State(app): State<SharedState>,
     Path(id): Path<String>,
-    Query(InLanguage { topology, lang }): Query<InLanguage>,
+    Query(query): Query<UploadQuery>,
 ) -> Result<Json<Rejects>, Problem> {
-    let upload = find(&site, id, OfTopology { topology, lang: None }).await?;
-    let topology = site.topology(&upload.topology)?;
+    let lang = query.lang.clone();
+    let upload = find(&app, id, query).await?;
+    let topology = app.topology(&upload.topology)?;
     let Some(status) = &upload.status else {
         return Ok(Json(Rejects { rejects: vec![], is_complete: true }));
     };
@@ -153,7 +146,7 @@ async fn refused(
         count: upload.accounting.rejected,
         begun_ms: upload.begun_at_ms,
     };
-    let client = site.kafka.clone();
+    let client = app.kafka.clone();
     let reading = spawn_blocking(move || rejects(&client, &wanted, SEARCH));
     let mut found = reading.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
     if lang.as_deref() == Some("ko") {

@@ -7,7 +7,6 @@
 //! 4. Where a token is set, all but the page's own files, the probes and the metrics ask for it: `Authorization: Bearer`, or the cookie that `POST /session`
 //!    gives in exchange, since links and event streams of a page carry no headers.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -20,17 +19,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 
-use super::Shared;
+use super::SharedState;
 use super::problem::Problem;
 use crate::sink::digest::Digest;
 
 /// Longest time until an answer begins, except where a body is read.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Requests a second that one address may send for long, and how many at once.
-const REQUESTS_PER_S: f64 = 200.0;
-const REQUESTS_AT_ONCE: f64 = 1_000.0;
-/// Addresses that are remembered; beyond them the quiet ones are forgotten.
-const ADDRESSES_MAX: usize = 10_000;
 /// Name of the cookie that stands for the token.
 const COOKIE: &str = "sheetstream";
 /// Bytes of a plain-text error that go into a problem document.
@@ -51,9 +45,9 @@ const HEADERS: [(HeaderName, &str); 7] = [
 ];
 
 /// Lets a request through to the routes, or answers it with a problem.
-pub(super) async fn guard(State(site): State<Shared>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(app): State<SharedState>, request: Request, next: Next) -> Response {
     let reads_a_body = request.method() == Method::POST;
-    let answer = match admit(&site, &request) {
+    let answer = match admit(&app, &request) {
         Err(problem) => problem.into_response(),
         Ok(()) if reads_a_body => next.run(request).await,
         Ok(()) => tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
@@ -69,16 +63,16 @@ pub(super) async fn guard(State(site): State<Shared>, request: Request, next: Ne
     answer
 }
 
-fn admit(site: &Shared, request: &Request) -> Result<(), Problem> {
-    let host = check_host(&site.config.hosts, request)?;
+fn admit(app: &SharedState, request: &Request) -> Result<(), Problem> {
+    let host = check_host(&app.config.hosts, request)?;
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        let mut visitors = site.visitors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        visitors.admit(peer.ip(), Instant::now())?;
+        let mut rate_limiter = app.rate_limiter.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        rate_limiter.admit(peer.ip(), Instant::now())?;
     }
     if !request.method().is_safe() {
         check_origin(&host, request.headers())?;
     }
-    match &site.config.token {
+    match &app.config.token {
         Some(token) if !is_open(request.uri().path()) => check_token(token, request.headers()),
         _ => Ok(()),
     }
@@ -106,7 +100,7 @@ fn check_host(allowed: &[String], request: &Request) -> Result<Authority, Proble
 fn check_origin(host: &Authority, headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("null"));
     let is_ours = match (text(HeaderName::from_static("sec-fetch-site")), text(header::ORIGIN)) {
-        (Some(site), _) if site != "same-origin" && site != "none" => false,
+        (Some(app), _) if app != "same-origin" && app != "none" => false,
         (_, None) => true,
         (_, Some(origin)) => {
             let authority = origin.split_once("://").map(|(_, authority)| authority);
@@ -116,7 +110,7 @@ fn check_origin(host: &Authority, headers: &HeaderMap) -> Result<(), Problem> {
     if is_ours {
         return Ok(());
     }
-    let detail = "another site may not write here; send the request from this server's own page, or without a browser";
+    let detail = "another app may not write here; send the request from this server's own page, or without a browser";
     Err(Problem::new(StatusCode::FORBIDDEN, "cross-origin", detail))
 }
 
@@ -158,8 +152,8 @@ fn is_same(given: &str, expected: &str) -> bool {
 }
 
 /// `POST /session` with the token: a cookie for the page. `DELETE /session` takes it away.
-pub(super) async fn session_begin(State(site): State<Shared>, headers: HeaderMap) -> Result<Response, Problem> {
-    let Some(token) = &site.config.token else { return Ok(StatusCode::NO_CONTENT.into_response()) };
+pub(super) async fn session_begin(State(app): State<SharedState>, headers: HeaderMap) -> Result<Response, Problem> {
+    let Some(token) = &app.config.token else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     check_token(token, &headers)?;
     Ok(set_cookie(&session(token), ""))
 }
@@ -188,30 +182,6 @@ async fn document(answer: Response) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.extend(problem.headers);
     Response::from_parts(parts, Body::new(body))
-}
-
-/// A bucket of requests for every address.
-#[derive(Default)]
-pub(super) struct Visitors {
-    buckets: HashMap<IpAddr, (f64, Instant)>,
-}
-
-impl Visitors {
-    fn admit(&mut self, peer: IpAddr, now: Instant) -> Result<(), Problem> {
-        let filled = |(left, at): (f64, Instant)| {
-            (left + now.duration_since(at).as_secs_f64() * REQUESTS_PER_S).min(REQUESTS_AT_ONCE)
-        };
-        if self.buckets.len() >= ADDRESSES_MAX && !self.buckets.contains_key(&peer) {
-            self.buckets.retain(|_, bucket| filled(*bucket) < REQUESTS_AT_ONCE);
-        }
-        let left = self.buckets.get(&peer).map_or(REQUESTS_AT_ONCE, |bucket| filled(*bucket));
-        if left < 1.0 || (self.buckets.len() >= ADDRESSES_MAX && !self.buckets.contains_key(&peer)) {
-            let detail = "too many requests from this address; wait a second";
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail).retry_after(1));
-        }
-        self.buckets.insert(peer, (left - 1.0, now));
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -269,15 +239,5 @@ mod tests {
         assert!(!check("authorization", "Basic secret"));
         assert!(!check("cookie", &format!("{COOKIE}=secret")));
         assert!(check_token("secret", &HeaderMap::new()).is_err());
-    }
-
-    #[test]
-    fn an_address_that_asks_too_often_waits_and_others_do_not() {
-        let (mut visitors, now) = (Visitors::default(), Instant::now());
-        let [one, other] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
-        let admitted = (0..2_000).filter(|_| visitors.admit(one, now).is_ok()).count();
-        assert_eq!(admitted, REQUESTS_AT_ONCE as usize);
-        assert!(visitors.admit(other, now).is_ok());
-        assert!(visitors.admit(one, now + Duration::from_secs(1)).is_ok());
     }
 }

@@ -18,8 +18,8 @@ use super::points::{PointMap, to_lon_lat};
 use super::problem::Problem;
 use super::suggest::{Suggestion, Table};
 use super::topologies::ShownCrs;
-use super::uploads::{Understood, check_topology, file_problem, own_crs, stopped};
-use super::{Shared, body};
+use super::uploads::{FileFacts, check_topology, file_problem, own_crs, stopped};
+use super::{SharedState, body};
 use crate::aggregate::{SheetKey, TemplatePart};
 use crate::crs::columns::number;
 use crate::file::reader::{CsvFile, Options};
@@ -44,12 +44,12 @@ const TRIED_MAX: usize = 20;
 /// Refused rows that are shown.
 const REJECTS_MAX: usize = 200;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<SharedState> {
     Router::new().route("/inspect", post(inspect))
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct InspectQuery {
     /// Which topology to try; without it the one that fits best.
     topology: Option<String>,
     /// CRS of the coordinates, where that is not the topology's.
@@ -70,7 +70,7 @@ struct Asked {
 
 #[derive(Serialize)]
 struct Inspection {
-    file: Understood,
+    file: FileFacts,
     /// The topology that was asked for, or fits best.
     topology: String,
     /// Whether the trial saw all of the file.
@@ -135,8 +135,8 @@ struct Reject {
 }
 
 async fn inspect(
-    State(site): State<Shared>,
-    Query(asked): Query<Asked>,
+    State(app): State<SharedState>,
+    Query(asked): Query<InspectQuery>,
     request: Request,
 ) -> Result<Json<Inspection>, Problem> {
     let (request, watch) = body::limit(request, SAMPLE_BYTES_MAX)?;
@@ -144,8 +144,8 @@ async fn inspect(
     let sample = to_bytes(request.into_body(), usize::MAX).await.map_err(ended)?;
     let sample = if asked.whole { sample } else { sample.slice(..whole_rows(&sample)) };
     let named = asked.topology.as_deref().filter(|name| !name.is_empty());
-    let named = named.map(|name| site.topology(name)).transpose()?;
-    let mut takes_files = site.topologies();
+    let named = named.map(|name| app.topology(name)).transpose()?;
+    let mut takes_files = app.topologies();
     takes_files.retain(|topology| check_topology(topology).is_ok());
     spawn_blocking(move || look(&sample, &asked, named.as_ref(), &takes_files)).await.map_err(stopped)?.map(Json)
 }
@@ -153,11 +153,11 @@ async fn inspect(
 /// Tries the topology that was asked for, or all of them.
 fn look(
     sample: &Bytes,
-    asked: &Asked,
+    asked: &InspectQuery,
     named: Option<&Arc<Topology>>,
     takes_files: &[Arc<Topology>],
 ) -> Result<Inspection, Problem> {
-    let file = Understood::of(&open(sample)?, sample.len() as u64);
+    let file = FileFacts::of(&open(sample)?, sample.len() as u64);
     let table = Table::read(open(sample)?)?;
     let candidates = named.map_or(takes_files, std::slice::from_ref);
     let mut tried = Vec::new();
@@ -223,7 +223,7 @@ fn try_on(
     Ok(trial)
 }
 
-impl Asked {
+impl InspectQuery {
     fn columns(&self) -> ChosenColumns {
         let chosen = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
         ChosenColumns { x: chosen(&self.x), y: chosen(&self.y), sheet: chosen(&self.sheet) }

@@ -4,32 +4,10 @@
 //! Errors are problem documents ([`problem`]): `application/problem+json` with `type` (`urn:sheetstream:problem:KIND`), `title`, `status`,
 //! `detail` and, where one is at fault, `field`.
 //!
-//! | Request | Answer |
-//! |---|---|
-//! | `GET /version` | `{name, version}` |
-//! | `GET /metrics` | Prometheus' text format |
-//! | `GET /healthz` | `{status, degraded: [{what, since, why}], hanging: [{thread, silent_seconds}]}`; 503 when a thread hangs |
-//! | `GET /readyz` | `{ready, missing: [{condition, advice}], degraded}`; 503 while something is missing |
-//! | `GET /topologies` | what runs here: `[{name, hash, problems (of its file, as saved since), source: {topic}, crs: {from, from_name, to, to_name, operation, accuracy_m}, sheet, lang}]` |
-//! | `POST /inspect?topology=&crs=&x=&y=&sheet=&whole=&name=&lang=` | the beginning of a CSV file as raw body, 1 MiB at most: `{file, topology, is_whole, fits: [{topology, share}], trial: {rows, written, rejected, reasons, failure, crs, coordinates, columns: {x, y, sheet, renamed}, sheet_columns, sheets, sheets_total, rejects, map}, suggestion: {columns, ranking}}`; nothing is published |
-//! | `POST /uploads?topology=&name=&crs=&x=&y=&sheet=` | a CSV file as raw body, or a multipart form with the fields `topology`, `name`, `crs`, `x`, `y`, `sheet` (columns of the file that take the place of the topology's) and the part `file`; an *upload* with `file: {charset, delimiter, columns, bytes}`, after every record is acknowledged. 201 and `Location`; 200 when this content is there or under way already |
-//! | `GET /uploads?topology=&limit=50&lang=` | `{uploads: [upload]}`, the one heard of last first |
-//! | `GET /uploads/{id}?topology=&lang=` | an *upload*; `topology` is needed only where two topologies have the same id |
-//! | `GET /uploads/{id}/events?lang=` | server-sent events: `upload` with the *upload* at each change, `end` with its final state, then the end |
-//! | `GET /uploads/{id}/preview` | `{state, sheets: [{name, columns, rows, head: [[{text, kind}]]}], sheets_total}`: first rows of the first sheets, while it is open and when it is done (then without `sheets_total`, and `errors_sheet` is the name that the sheet of rejected rows has) |
-//! | `GET /uploads/{id}/points` | a map of the workbook: `{points, is_gridded, areas: [{en, ko, points}], sheets: [{name, points, at}]}`; `at` has longitude and latitude in units of 0.00001 degree and how many points are there, one after the other |
-//! | `GET /crs?q=` | `{systems: [{code, name, area_name, area, is_deprecated}]}`: CRSs of EPSG whose code begins with it, or whose name has its words |
-//! | `GET /uploads/{id}/rejects?lang=en` | `{rejects: [{row, column, reason, message, raw, is_clipped}], is_complete}`: rows that were refused, the first 1,000; `lang=ko` has messages in Korean |
-//! | `GET /workbooks/{id}` | the XLSX file, `ETag` its SHA-256, in ranges too; 404 while there is none, 410 when its topic no longer holds it |
-//! | `DELETE /uploads/{id}` | 202 and the *upload*: a marker is published that gives it up; 409 when it has ended |
-//! | `GET /reasons` | what each reason code means: `{code: {en, ko}}` |
-//! | `POST /session`, `DELETE /session` | 204: a cookie in exchange for `Authorization: Bearer TOKEN`, for links and event streams of the page; takes it away |
-//!
-//! An *upload*: `{id, topology, revision, state, name, crs, accounting, rows_announced, rows_published, rows_per_second, estimated_end_ms,
-//! updated_at_ms, workbook: {topic, bytes, sha256, chunks, filename}, failure: {reason, message}}`; what is not known is null. `state` is
-//! `PUBLISHING` (rows are on their way to the topic), `PENDING` (all are there, nothing was heard of it yet), then that of the status topic;
-//! `PUBLISHED`, `FAILED`, `ABORTED` and `EXPIRED` are final. Names are `snake_case`, times are milliseconds since 1970 and end in `_ms`.
+//! `docs/http.md` and `docs/openapi.json` describe every operation; `tests/openapi.rs` checks the answers against them. Names are `snake_case`,
+//! times are milliseconds since 1970 and end in `_ms`.
 
+mod app_state;
 mod body;
 mod columns;
 mod crs;
@@ -44,12 +22,13 @@ mod page;
 mod places;
 mod points;
 pub mod problem;
-mod site;
+mod rate_limiter;
 mod spool;
 mod suggest;
 mod topologies;
 mod uploads;
 mod version;
+mod workbook_cache;
 mod workbooks;
 
 use std::io;
@@ -69,7 +48,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-pub use site::Site;
+pub use app_state::AppState;
 
 use crate::kafka::{KafkaClient, KafkaConfig};
 use crate::runtime::health::Health;
@@ -78,7 +57,7 @@ use crate::topology::Topology;
 use problem::Problem;
 
 /// State of every router here.
-pub type Shared = Arc<Site>;
+pub type SharedState = Arc<AppState>;
 
 /// Longest time that open requests are given when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -150,7 +129,7 @@ pub enum HttpError {
 /// A server that runs. Dropping it ends it at once; [`HttpServer::stop`] lets open requests end.
 pub struct HttpServer {
     address: SocketAddr,
-    site: Shared,
+    app: SharedState,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     runtime: Runtime,
@@ -186,11 +165,11 @@ pub fn start(config: HttpConfig, parts: HttpParts) -> Result<HttpServer, HttpErr
     };
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);
-    let site = Arc::new(Site::new(config, parts, kafka, stopping.clone()));
-    runtime.spawn(observe::watch_spool(site.clone()));
-    let serving = runtime.spawn(listener::serve(listener, router(site.clone()), stopping));
+    let app = Arc::new(AppState::new(config, parts, kafka, stopping.clone()));
+    runtime.spawn(observe::watch_spool(app.clone()));
+    let serving = runtime.spawn(listener::serve(listener, router(app.clone()), stopping));
     info!(%address, "HTTP is served");
-    Ok(HttpServer { address, site, stop, serving, runtime, kafka_runtime })
+    Ok(HttpServer { address, app, stop, serving, runtime, kafka_runtime })
 }
 
 /// A connection is an open file, and 1,024 of them are a usual limit; most systems let a process have more if it asks.
@@ -213,12 +192,12 @@ impl HttpServer {
 
     /// Shows and takes uploads for these from now on; uploads under way end as they began.
     pub fn replace_topologies(&self, topologies: Vec<Arc<Topology>>) {
-        self.site.replace_topologies(topologies);
+        self.app.replace_topologies(topologies);
     }
 
     /// Shows beside a topology that goes on running what is wrong with its file as it is now; `None` takes it back.
     pub fn show_problems(&self, topology: &str, problems: Option<String>) {
-        self.site.show_problems(topology, problems);
+        self.app.show_problems(topology, problems);
     }
 
     /// Accepts nothing more, ends streams of events, gives open requests a few seconds.
@@ -233,7 +212,7 @@ impl HttpServer {
 }
 
 /// All routes, behind the guard.
-fn router(site: Shared) -> Router {
+fn router(app: SharedState) -> Router {
     Router::new()
         .merge(version::routes())
         .merge(operations::routes())
@@ -248,7 +227,7 @@ fn router(site: Shared) -> Router {
         .route("/session", post(guard::session_begin).delete(guard::session_end))
         .fallback(async || Problem::not_found("not-found", "there is nothing under this path"))
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED, String::new()))
-        .layer(from_fn_with_state(site.clone(), guard::guard))
+        .layer(from_fn_with_state(app.clone(), guard::guard))
         .layer(from_fn(observe::count))
-        .with_state(site)
+        .with_state(app)
 }

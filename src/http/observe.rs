@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 
-use super::site::Site;
+use super::app_state::AppState;
 use crate::metrics::{self, Counter};
 
 /// What operators and their machines ask. These have places of their own among the connections, and are no requests of users.
@@ -45,11 +45,11 @@ fn method(method: &Method) -> &'static str {
 
 /// Measures the spool directory and its disk until the runtime ends, and closes downloads that are no longer asked for. A file system that
 /// hangs costs one thread, and no scrape.
-pub(super) async fn watch_spool(site: Arc<Site>) {
+pub(super) async fn watch_spool(app: Arc<AppState>) {
     loop {
-        site.workbooks.age(Instant::now());
-        metrics::http_spool_bytes().set(site.spool_room.taken() as f64);
-        let folder = site.config.spool_dir.clone();
+        app.workbooks.age(Instant::now());
+        metrics::http_spool_bytes().set(app.spool_room.taken() as f64);
+        let folder = app.config.spool_dir.clone();
         if let Ok(Ok(disk)) = spawn_blocking(move || rustix::fs::statvfs(&folder)).await {
             metrics::http_spool_disk_free().set((disk.f_bavail * disk.f_frsize) as f64);
             metrics::http_spool_disk_size().set((disk.f_blocks * disk.f_frsize) as f64);

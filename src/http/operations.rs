@@ -11,15 +11,15 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::SharedState;
 use crate::metrics;
 use crate::runtime::health::{Condition, Health};
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<SharedState> {
     Router::new()
         .route("/metrics", get(async || ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render())))
-        .route("/healthz", get(async |State(site): State<Shared>| healthz(&site.health)))
-        .route("/readyz", get(async |State(site): State<Shared>| readyz(&site.health)))
+        .route("/healthz", get(async |State(app): State<SharedState>| healthz(&app.health)))
+        .route("/readyz", get(async |State(app): State<SharedState>| readyz(&app.health)))
 }
 
 /// 200 while every thread goes round, 503 when one hangs: then the process is to be restarted.

@@ -17,13 +17,15 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
-use super::Shared;
+use super::SharedState;
 use super::problem::Problem;
 use crate::crs::places::{KOREA, WORLD};
 use crate::record::Reason;
 use crate::sink::digest::Digest;
 
 const INDEX: &str = include_str!("page/index.html");
+/// What the API is, for programs.
+const OPENAPI: &str = include_str!("../../docs/openapi.json");
 /// Where the language stands in [`INDEX`], which is written in English.
 const LANGUAGE: &str = "<html lang=\"en\">";
 
@@ -42,12 +44,13 @@ const ASSETS: [(&str, &str, &str); 11] = [
     ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<SharedState> {
     Router::new()
         .route("/", get(index))
         .route("/favicon.ico", get(async |headers: HeaderMap| asset(Path("icon.svg".to_owned()), headers).await))
         .route("/assets/{name}", get(asset))
         .route("/reasons", get(reasons))
+        .route("/openapi.json", get(async |headers: HeaderMap| content("application/json", OPENAPI, &headers)))
 }
 
 /// What each reason code means, for people.
@@ -56,7 +59,7 @@ async fn reasons() -> Json<BTreeMap<&'static str, BTreeMap<&'static str, String>
 }
 
 /// In Korean for whoever asks for it first, else in English; the page keeps what its reader chooses.
-async fn index(State(_): State<Shared>, headers: HeaderMap) -> Response {
+async fn index(State(_): State<SharedState>, headers: HeaderMap) -> Response {
     let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let language = preferred(accepted);
     let page = INDEX.replacen(LANGUAGE, &format!("<html lang=\"{language}\">"), 1);

@@ -11,8 +11,8 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use super::problem::Problem;
-use super::uploads::{OfTopology, find, stopped};
-use super::{Shared, workbooks};
+use super::uploads::{UploadQuery, find, stopped};
+use super::{SharedState, workbooks};
 use crate::crs::places::{Atlas, atlas};
 use crate::crs::ranking::AreaShare;
 use crate::crs::{CrsKind, CrsPair, LonLat, open};
@@ -29,7 +29,7 @@ const WORKBOOK_BYTES_MAX: u64 = 256 << 20;
 /// Decimals of a degree that a map needs.
 const DEGREE: f64 = 1e5;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<SharedState> {
     Router::new().route("/uploads/{id}/points", get(points))
 }
 
@@ -116,13 +116,13 @@ pub(super) fn to_lon_lat(definition: &str) -> Option<String> {
 }
 
 async fn points(
-    State(site): State<Shared>,
+    State(app): State<SharedState>,
     Path(id): Path<String>,
-    Query(of): Query<OfTopology>,
+    Query(of): Query<UploadQuery>,
 ) -> Result<Json<PointMap>, Problem> {
-    let upload = find(&site, id, of).await?;
-    let topology = site.topology(&upload.topology)?;
-    let (cached, _, _) = workbooks::fetch(&site, &upload).await?;
+    let upload = find(&app, id, of).await?;
+    let topology = app.topology(&upload.topology)?;
+    let (cached, _, _) = workbooks::fetch(&app, &upload).await?;
     if cached.bytes > WORKBOOK_BYTES_MAX {
         return Err(Problem::not_found("no-points", "the workbook is too large for a map; download it"));
     }

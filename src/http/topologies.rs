@@ -5,13 +5,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 
-use super::Shared;
+use super::SharedState;
 use super::uploads::check_topology;
 use crate::crs::CrsPair;
 use crate::sink::Lang;
 use crate::topology::Topology;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<SharedState> {
     Router::new().route("/topologies", get(list))
 }
 
@@ -78,6 +78,6 @@ impl Shown {
     }
 }
 
-async fn list(State(site): State<Shared>) -> Json<Vec<Shown>> {
-    Json(site.topologies().iter().map(|topology| Shown::new(topology, site.problems_of(&topology.name))).collect())
+async fn list(State(app): State<SharedState>) -> Json<Vec<Shown>> {
+    Json(app.topologies().iter().map(|topology| Shown::new(topology, app.problems_of(&topology.name))).collect())
 }

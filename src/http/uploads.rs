@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::form::{self, Fields, Form};
 use super::problem::Problem;
 use super::spool::Spooled;
-use super::{Shared, Site};
+use super::{AppState, SharedState};
 use crate::client::publish::{PublishError, abort, publish};
 use crate::client::uploads::{Claim, Publishing, Upload, UploadKey};
 use crate::file::FileError;
@@ -45,22 +45,22 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 /// Bytes of a user agent that are passed on.
 const USER_AGENT_BYTES_MAX: usize = 256;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<SharedState> {
     Router::new().route("/uploads", post(create).get(list)).route("/uploads/{id}", get(show).delete(give_up))
 }
 
 /// What was understood of a file.
 #[derive(Serialize)]
-pub(super) struct Understood {
+pub(super) struct FileFacts {
     charset: String,
     delimiter: String,
     columns: Vec<String>,
     bytes: u64,
 }
 
-impl Understood {
-    pub(super) fn of(csv: &CsvFile, bytes: u64) -> Understood {
-        Understood {
+impl FileFacts {
+    pub(super) fn of(csv: &CsvFile, bytes: u64) -> FileFacts {
+        FileFacts {
             charset: csv.charset().map_or("ASCII".to_owned(), |charset| charset.to_string()),
             delimiter: char::from(csv.delimiter()).to_string(),
             columns: csv.header().to_vec(),
@@ -73,20 +73,20 @@ impl Understood {
 struct Created {
     #[serde(flatten)]
     upload: Upload,
-    file: Understood,
+    file: FileFacts,
 }
 
 /// 1. Receive the whole file: what does not arrive whole leaves no trace.
 /// 2. See that it is a CSV file, and that its CRS can be transformed.
 /// 3. Its content is its id: what is there already is answered, not published again.
 /// 4. Publish it, and answer when every record and the end are acknowledged.
-async fn create(State(site): State<Shared>, request: Request) -> Result<Response, Problem> {
+async fn create(State(app): State<SharedState>, request: Request) -> Result<Response, Problem> {
     let user_agent = user_agent(request.headers());
     if let Some(name) = &Fields::of_query(&request)?.topology {
-        site.topology(name)?;
+        app.topology(name)?;
     }
-    let Form { fields, file } = form::receive(&site.spool_room, site.config.upload_bytes_max, request).await?;
-    let topology = site.topology_or_only(fields.topology.as_deref())?;
+    let Form { fields, file } = form::receive(&app.spool_room, app.config.upload_bytes_max, request).await?;
+    let topology = app.topology_or_only(fields.topology.as_deref())?;
     check_topology(&topology)?;
     let cancel = Arc::new(AtomicBool::new(false));
     let opened = spawn_blocking({
@@ -101,18 +101,18 @@ async fn create(State(site): State<Shared>, request: Request) -> Result<Response
     let (crs, csv, file, header, columns) = opened.await.map_err(stopped)??;
     let header = (!columns.signature().is_empty()).then_some(header);
     let id = content_id(&topology.name, crs.as_deref(), &columns.signature(), &file.sha256);
-    let understood = Understood::of(&csv, file.bytes);
+    let understood = FileFacts::of(&csv, file.bytes);
 
-    catch_up(&site).await?;
+    catch_up(&app).await?;
     let name = fields.name.unwrap_or_else(|| "upload.csv".to_owned());
     let key = UploadKey { topology: topology.name.to_string(), id };
-    let claim = site.uploads.claim(key.clone(), &name, crs.as_deref(), &topology.hash, &cancel);
+    let claim = app.uploads.claim(key.clone(), &name, crs.as_deref(), &topology.hash, &cancel);
     let (status, upload) = match claim {
         Claim::Known(upload) => (StatusCode::OK, *upload),
         Claim::New(publishing) => {
             // The task goes on when the client goes away now: all of the content is here.
             let job =
-                Job { site: site.clone(), topology, key, name, crs, header, user_agent, csv, publishing, _file: file };
+                Job { app: app.clone(), topology, key, name, crs, header, user_agent, csv, publishing, _file: file };
             let published = tokio::spawn(job.run());
             (StatusCode::CREATED, published.await.map_err(stopped)??)
         }
@@ -123,7 +123,7 @@ async fn create(State(site): State<Shared>, request: Request) -> Result<Response
 
 /// A publication from its claim to its end.
 struct Job {
-    site: Shared,
+    app: SharedState,
     topology: Arc<Topology>,
     key: UploadKey,
     name: String,
@@ -138,8 +138,8 @@ struct Job {
 
 impl Job {
     async fn run(self) -> Result<Upload, Problem> {
-        let Job { site, topology, key, name, crs, header, user_agent, csv, publishing, _file } = self;
-        let _turn = site.publishers.acquire().await.map_err(stopped)?;
+        let Job { app, topology, key, name, crs, header, user_agent, csv, publishing, _file } = self;
+        let _turn = app.publishers.acquire().await.map_err(stopped)?;
         let attempt = Uuid::new_v4().to_string();
         let failed = |error: FileError| file_problem(&error);
         let mut records = UploadRecords::new(vec![csv], &name, &attempt).map_err(failed)?.with_crs(crs.as_deref());
@@ -150,7 +150,7 @@ impl Job {
         if let Some(user_agent) = user_agent {
             records = records.announce("ss-user-agent", user_agent);
         }
-        let (client, topic, id) = (site.kafka.clone(), topology.source.topic.clone(), key.id.clone());
+        let (client, topic, id) = (app.kafka.clone(), topology.source.topic.clone(), key.id.clone());
         let sending = spawn_blocking(move || {
             // Nothing is sent where there is nothing to send it to.
             let outcome = match client.partitions(&topic) {
@@ -174,7 +174,7 @@ impl Job {
                     message: problem.detail.clone(),
                     details: None,
                 });
-                let (client, topic) = (site.kafka.clone(), topology.source.topic.clone());
+                let (client, topic) = (app.kafka.clone(), topology.source.topic.clone());
                 // Best effort: what has no end makes no workbook, and expires.
                 spawn_blocking(move || abort(&client, &topic, &key.id, Some(&attempt)));
                 Err(problem)
@@ -303,10 +303,10 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Waits until the index knows what the status topics hold, or content that is there would be published again.
-async fn catch_up(site: &Site) -> Result<(), Problem> {
-    let mut news = site.uploads.watch();
+async fn catch_up(app: &AppState) -> Result<(), Problem> {
+    let mut news = app.uploads.watch();
     let known = async {
-        while !site.uploads.has_caught_up() {
+        while !app.uploads.has_caught_up() {
             let _ = tokio::time::timeout(Duration::from_millis(50), news.changed()).await;
         }
     };
@@ -328,15 +328,15 @@ struct Listed {
     uploads: Vec<Upload>,
 }
 
-async fn list(State(site): State<Shared>, Query(query): Query<ListQuery>) -> Json<Listed> {
+async fn list(State(app): State<SharedState>, Query(query): Query<ListQuery>) -> Json<Listed> {
     let limit = query.limit.unwrap_or(LIST).min(LIST_MAX);
-    let latest = site.uploads.latest(query.topology.as_deref(), limit);
+    let latest = app.uploads.latest(query.topology.as_deref(), limit);
     Json(Listed { uploads: latest.into_iter().map(|upload| translate(upload, query.lang.as_deref())).collect() })
 }
 
 /// `?topology=` tells uploads of the same id apart; `lang=ko` has messages in Korean.
 #[derive(Default, Deserialize)]
-pub(super) struct OfTopology {
+pub(super) struct UploadQuery {
     pub topology: Option<String>,
     pub lang: Option<String>,
 }
@@ -348,46 +348,46 @@ pub(super) fn translate(upload: Upload, lang: Option<&str>) -> Upload {
 }
 
 /// The upload of that id.
-pub(super) async fn find(site: &Site, id: String, of: OfTopology) -> Result<Upload, Problem> {
+pub(super) async fn find(app: &AppState, id: String, of: UploadQuery) -> Result<Upload, Problem> {
     let look = || match &of.topology {
-        Some(topology) => site.uploads.get(&UploadKey { topology: topology.clone(), id: id.clone() }),
-        None => site.uploads.find(&id),
+        Some(topology) => app.uploads.get(&UploadKey { topology: topology.clone(), id: id.clone() }),
+        None => app.uploads.find(&id),
     };
     if let Some(upload) = look() {
         return Ok(upload);
     }
-    catch_up(site).await?;
+    catch_up(app).await?;
     look().ok_or_else(|| Problem::not_found("unknown-upload", "no upload of this id is known here"))
 }
 
 async fn show(
-    State(site): State<Shared>,
+    State(app): State<SharedState>,
     Path(id): Path<String>,
-    Query(of): Query<OfTopology>,
+    Query(of): Query<UploadQuery>,
 ) -> Result<Json<Upload>, Problem> {
     let lang = of.lang.clone();
-    find(&site, id, of).await.map(|upload| Json(translate(upload, lang.as_deref())))
+    find(&app, id, of).await.map(|upload| Json(translate(upload, lang.as_deref())))
 }
 
 /// Stops publishing, and publishes the marker that ends the upload without a workbook.
 async fn give_up(
-    State(site): State<Shared>,
+    State(app): State<SharedState>,
     Path(id): Path<String>,
-    Query(of): Query<OfTopology>,
+    Query(of): Query<UploadQuery>,
 ) -> Result<Response, Problem> {
-    let upload = find(&site, id, of).await?;
+    let upload = find(&app, id, of).await?;
     if upload.state.is_final() {
         let detail = "the upload has ended already; there is nothing to give up";
         return Err(Problem::new(StatusCode::CONFLICT, "ended", detail));
     }
-    let topology = site.topology(&upload.topology)?;
+    let topology = app.topology(&upload.topology)?;
     let key = UploadKey { topology: upload.topology.clone(), id: upload.id.clone() };
     // One that is under way here stops, and sends its marker behind what is on the way.
-    if !site.uploads.cancel(&key) {
-        let client = site.kafka.clone();
+    if !app.uploads.cancel(&key) {
+        let client = app.kafka.clone();
         let aborting = spawn_blocking(move || abort(&client, &topology.source.topic, &key.id, None));
         aborting.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
     }
-    let upload = find(&site, upload.id, OfTopology { topology: Some(upload.topology), lang: None }).await?;
+    let upload = find(&app, upload.id, UploadQuery { topology: Some(upload.topology), lang: None }).await?;
     Ok((StatusCode::ACCEPTED, Json(upload)).into_response())
 }

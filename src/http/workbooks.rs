@@ -1,12 +1,11 @@
 //! `GET /workbooks/{id}`: the finished file, whole or in ranges. Workbooks are kept in temporary files without names, until there are too many
 //! bytes or files, or nobody has asked for one for a while. Each is an open file, of which a process has few.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,88 +18,27 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream::unfold;
-use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-use super::Shared;
+use super::SharedState;
+use super::app_state::AppState;
 use super::problem::Problem;
-use super::site::Site;
-use super::uploads::{OfTopology, broker_problem, find, stopped};
+use super::uploads::{UploadQuery, broker_problem, find, stopped};
+use super::workbook_cache::{CACHE_BYTES_MAX, Cached};
 use crate::client::download::{DownloadError, Wanted, download, newest};
 use crate::client::uploads::{Upload, UploadPhase};
 use crate::sink::chunk::CONTENT_TYPE as XLSX;
 use crate::sink::digest::Digest;
 
-/// Bytes of workbooks that are kept; one alone may be larger.
-const CACHE_BYTES_MAX: u64 = 1 << 30;
-/// Workbooks that are kept, each in an open file.
-const CACHE_FILES_MAX: usize = 64;
-/// A workbook that was not asked for in so long is let go of.
-const CACHE_AGE_MAX: Duration = Duration::from_secs(600);
 /// Bytes that are read from a file at a time.
 const PIECE_BYTES: u64 = 256 << 10;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<SharedState> {
     Router::new().route("/workbooks/{id}", get(workbook))
 }
 
-/// A workbook's file.
-pub(super) struct Cached {
-    pub file: File,
-    pub bytes: u64,
-}
-
-type Cell = Arc<OnceCell<Arc<Cached>>>;
-
-/// Workbooks that were asked for, the last one at the end.
-#[derive(Default)]
-pub(super) struct WorkbookCache(Mutex<Vec<Kept>>);
-
-struct Kept {
-    sha256: Digest,
-    cell: Cell,
-    /// When it was asked for last.
-    at: Instant,
-}
-
-impl Kept {
-    fn bytes(&self) -> u64 {
-        self.cell.get().map_or(0, |cached| cached.bytes)
-    }
-}
-
-impl WorkbookCache {
-    fn cell(&self, sha256: Digest, now: Instant) -> Cell {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().position(|kept| kept.sha256 == sha256);
-        let cell = found.map_or_else(Cell::default, |at| kept.remove(at).cell);
-        kept.push(Kept { sha256, cell: cell.clone(), at: now });
-        cell
-    }
-
-    /// Lets go of those that were not asked for longest, but for the last one. A file that is being sent stays until it is sent.
-    fn shrink(&self, bytes_max: u64, now: Instant) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bytes: u64 = kept.iter().map(Kept::bytes).sum();
-        while let [oldest, _, ..] = &kept[..] {
-            let is_old = now.duration_since(oldest.at) > CACHE_AGE_MAX;
-            if bytes <= bytes_max && kept.len() <= CACHE_FILES_MAX && !is_old {
-                break;
-            }
-            bytes -= oldest.bytes();
-            kept.remove(0);
-        }
-    }
-
-    /// Lets go of those that nobody has asked for in a while.
-    pub(super) fn age(&self, now: Instant) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|kept| now.duration_since(kept.at) <= CACHE_AGE_MAX);
-    }
-}
-
 /// The workbook of an upload, its name and its checksum; fetched from its topic if it is not at hand.
-pub(super) async fn fetch(site: &Site, upload: &Upload) -> Result<(Arc<Cached>, String, Digest), Problem> {
+pub(super) async fn fetch(app: &AppState, upload: &Upload) -> Result<(Arc<Cached>, String, Digest), Problem> {
     if upload.state != UploadPhase::Published {
         let why = match (&upload.failure, upload.state.is_final()) {
             (Some(failure), _) => format!("{}: {}", failure.reason, failure.message),
@@ -112,8 +50,8 @@ pub(super) async fn fetch(site: &Site, upload: &Upload) -> Result<(Arc<Cached>, 
     let (topic, filename, sha256) = match &upload.workbook {
         Some(workbook) => (workbook.topic.clone(), workbook.filename.clone(), workbook.sha256),
         None => {
-            let topic = site.topology(&upload.topology)?.sink.topic.to_string();
-            let (client, id) = (site.kafka.clone(), upload.id.clone());
+            let topic = app.topology(&upload.topology)?.sink.topic.to_string();
+            let (client, id) = (app.kafka.clone(), upload.id.clone());
             let looking = spawn_blocking(move || newest(&client, &topic, &id).map(|found| (topic, found)));
             let (topic, found) = looking.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
             let (label, sha256) = found.ok_or_else(|| download_problem(&DownloadError::Gone))?;
@@ -121,7 +59,7 @@ pub(super) async fn fetch(site: &Site, upload: &Upload) -> Result<(Arc<Cached>, 
         }
     };
     let wanted = Wanted { topic, upload: upload.id.clone(), sha256, published_ms: upload.updated_at_ms };
-    let (client, folder) = (site.kafka.clone(), site.config.spool_dir.clone());
+    let (client, folder) = (app.kafka.clone(), app.config.spool_dir.clone());
     let fetching = async || {
         let fetching = spawn_blocking(move || {
             let mut file = tempfile::tempfile_in(folder)?;
@@ -130,8 +68,8 @@ pub(super) async fn fetch(site: &Site, upload: &Upload) -> Result<(Arc<Cached>, 
         });
         fetching.await.map_err(stopped)?.map_err(|error| download_problem(&error))
     };
-    let cached = site.workbooks.cell(sha256, Instant::now()).get_or_try_init(fetching).await?.clone();
-    site.workbooks.shrink(CACHE_BYTES_MAX, Instant::now());
+    let cached = app.workbooks.cell(sha256, Instant::now()).get_or_try_init(fetching).await?.clone();
+    app.workbooks.shrink(CACHE_BYTES_MAX, Instant::now());
     Ok((cached, filename, sha256))
 }
 
@@ -144,13 +82,13 @@ fn download_problem(error: &DownloadError) -> Problem {
 }
 
 async fn workbook(
-    State(site): State<Shared>,
+    State(app): State<SharedState>,
     Path(id): Path<String>,
-    Query(of): Query<OfTopology>,
+    Query(of): Query<UploadQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let upload = find(&site, id, of).await?;
-    let (cached, filename, sha256) = fetch(&site, &upload).await?;
+    let upload = find(&app, id, of).await?;
+    let (cached, filename, sha256) = fetch(&app, &upload).await?;
     let etag = format!("\"{sha256}\"");
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let mut response = Response::builder()
@@ -287,47 +225,5 @@ mod tests {
             "attachment; filename=\"__.xlsx\"; filename*=UTF-8''%EC%84%9C%EC%9A%B8.xlsx"
         );
         assert!(disposition("a\"\r\nb\\.xlsx").starts_with("attachment; filename=\"a___b_.xlsx\";"));
-    }
-
-    fn keep(cache: &WorkbookCache, n: u8, bytes: u64, now: Instant) {
-        let cached = Cached { file: tempfile::tempfile().expect("a file"), bytes };
-        cache.cell(Digest([n; 32]), now).set(Arc::new(cached)).ok().expect("a new cell");
-    }
-
-    fn left(cache: &WorkbookCache) -> Vec<u8> {
-        cache.0.lock().expect("no panic").iter().map(|kept| kept.sha256.0[0]).collect()
-    }
-
-    #[test]
-    fn the_cache_lets_go_of_what_was_not_asked_for_longest() {
-        let (cache, now) = (WorkbookCache::default(), Instant::now());
-        (0..4).for_each(|n| keep(&cache, n, 10, now));
-        cache.cell(Digest([0; 32]), now);
-        cache.shrink(25, now);
-        assert_eq!(left(&cache), [3, 0]);
-        cache.shrink(0, now);
-        assert_eq!(left(&cache), [0], "the one that is asked for now stays");
-    }
-
-    #[test]
-    fn small_workbooks_do_not_use_up_the_open_files() {
-        let (cache, now) = (WorkbookCache::default(), Instant::now());
-        for n in 0..200 {
-            keep(&cache, n, 1, now);
-            cache.shrink(CACHE_BYTES_MAX, now);
-        }
-        assert_eq!(left(&cache), (136..200).collect::<Vec<u8>>());
-    }
-
-    #[test]
-    fn a_workbook_that_nobody_asks_for_is_closed() {
-        let (cache, now) = (WorkbookCache::default(), Instant::now());
-        keep(&cache, 1, 1, now);
-        let later = now + CACHE_AGE_MAX;
-        keep(&cache, 2, 1, later);
-        cache.age(later);
-        assert_eq!(left(&cache), [1, 2]);
-        cache.age(later + Duration::from_secs(1));
-        assert_eq!(left(&cache), [2]);
     }
 }

@@ -28,6 +28,12 @@ export function advise(ranking, current) {
   const offer = (family) => ({ definition: family.systems[0].definition, isSwapped: family.is_swapped, text: t(family.is_swapped ? "offerSwapped" : "offer", label(family.systems[0].definition), whereabouts(family)) });
   const swapped = first.is_swapped ? [t("swapped")] : [];
   if (has(first) && !first.is_swapped) {
+    // Within a family only the header decides.
+    const named = first.systems.find(({ definition }) => definition === ranking.header);
+    if (named && named.definition !== current) {
+      const offers = [{ definition: named.definition, isSwapped: false, text: t("offer", label(named.definition), whereabouts(first)) }];
+      return { mood: "doubt", sentences: [t("headerNames", label(named.definition)), ...alike(first)], offers };
+    }
     if (ranking.certainty === "places") return { mood: "good", sentences: [t("asNamed", label(current), whereabouts(first)), ...alike(first)], offers: [] };
     if (ranking.certainty === "ambiguous") return { mood: "doubt", sentences: [t("ambiguous", label(current), whereabouts(first))], offers: others.filter((family) => !family.is_swapped).slice(0, 3).map(offer) };
     return { mood: "good", sentences: [t("onLand", label(current), whereabouts(first)), ...alike(first)], offers: [] };

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, watch};
 
-use super::guard::Visitors;
 use super::problem::Problem;
+use super::rate_limiter::RateLimiter;
 use super::spool::SpoolRoom;
-use super::workbooks::WorkbookCache;
+use super::workbook_cache::WorkbookCache;
 use super::{HttpConfig, HttpParts};
 use crate::client::uploads::UploadIndex;
 use crate::kafka::KafkaClient;
@@ -22,7 +22,7 @@ const SPOOLED_UPLOADS: u64 = 4;
 const PUBLISHERS: usize = 4;
 
 /// What all handlers share.
-pub struct Site {
+pub struct AppState {
     /// The settings.
     pub config: HttpConfig,
     /// The way to the cluster; its calls block, so they belong on a blocking thread.
@@ -36,7 +36,7 @@ pub struct Site {
     /// Files of workbooks that were asked for.
     pub(super) workbooks: WorkbookCache,
     /// Who asked how often.
-    pub(super) visitors: Mutex<Visitors>,
+    pub(super) rate_limiter: Mutex<RateLimiter>,
     /// Becomes true when the server stops; streams of events end then.
     pub stopping: watch::Receiver<bool>,
     /// How the process is.
@@ -48,21 +48,21 @@ pub struct Site {
     problems: RwLock<HashMap<String, String>>,
 }
 
-impl Site {
+impl AppState {
     pub(super) fn new(
         config: HttpConfig,
         parts: HttpParts,
         kafka: KafkaClient,
         stopping: watch::Receiver<bool>,
-    ) -> Site {
+    ) -> AppState {
         let room = config.upload_bytes_max.saturating_mul(SPOOLED_UPLOADS);
-        let site = Site {
+        let app = AppState {
             kafka,
             uploads: Arc::default(),
             spool_room: Arc::new(SpoolRoom::new(config.spool_dir.clone(), room)),
             publishers: Semaphore::new(PUBLISHERS),
             workbooks: WorkbookCache::default(),
-            visitors: Mutex::default(),
+            rate_limiter: Mutex::default(),
             stopping,
             health: parts.health,
             queries: parts.queries,
@@ -70,8 +70,8 @@ impl Site {
             problems: RwLock::default(),
             config,
         };
-        site.replace_topologies(parts.topologies);
-        site
+        app.replace_topologies(parts.topologies);
+        app
     }
 
     /// The topologies that run, in the order they were given.
