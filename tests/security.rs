@@ -576,6 +576,48 @@ fn no_secret_is_printed_anywhere_however_much_is_logged() {
 }
 
 #[test]
+fn kafkas_own_tools_take_the_same_properties_file() {
+    let Some(secured) = Secured::shared() else { return };
+    let app = App::new(&secured.kafka, "tools", 1);
+    let mut lines = [secured.protocol("SASL_SSL"), secured.mechanism("SCRAM-SHA-512", "alice", PASSWORD)].concat();
+    lines.push("ssl.truststore.type=PEM".to_owned());
+    let properties = secured.properties("tools", secured.sasl_ssl, &lines);
+    let address = format!("127.0.0.1:{}", secured.sasl_ssl);
+    let mut tool = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/script/kafka"));
+    tool.args(["tool", "topics", "--list", "--bootstrap-server", &address, "--command-config"]).arg(&properties);
+    let theirs = tool.output().expect("the tool");
+    assert!(theirs.status.success(), "{}", said(&theirs));
+    let topology = app.topology();
+    let ours = output(&properties, &["topics", "list", "-t", topology.to_str().expect("a path")]);
+    assert!(ours.status.success(), "{}", said(&ours));
+    for topic in ["rows", "workbooks", "status", "dead-letters"].map(|topic| format!("{}.{topic}", app.name)) {
+        assert!(said(&theirs).contains(&topic) && said(&ours).contains(&topic), "{}{}", said(&theirs), said(&ours));
+    }
+}
+
+#[test]
+fn who_may_not_create_topics_is_given_the_commands_for_an_administrator() {
+    let Some(secured) = Secured::shared() else { return };
+    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
+    let properties = secured.properties("admin", secured.sasl_ssl, &lines);
+    let folder = tempfile::tempdir().expect("a folder");
+    let topology = folder.path().join("t.toml");
+    let name = format!("admin-{}", uuid::Uuid::new_v4().simple());
+    let text = format!(
+        "name = \"{name}\"\n[[source]]\nname = \"rows\"\nheader = \"first\"\n[[aggregate]]\nname = \"all\"\nsheet = \"kind\"\n[[sink]]\nname = \"workbooks\"\n"
+    );
+    fs::write(&topology, text).expect("written");
+    for partitions in [&[][..], &["--partitions", "3"]] {
+        let arguments = [&["topics", "create", "-t", topology.to_str().expect("a path")], partitions].concat();
+        let refused = output(&properties, &arguments);
+        assert_eq!(refused.status.code(), Some(77), "{}", said(&refused));
+        let expected = format!("--create --if-not-exists --topic {name}.status --partitions");
+        assert!(said(&refused).contains(&expected), "{}", said(&refused));
+        assert!(said(&refused).contains("--config cleanup.policy=compact,delete"), "{}", said(&refused));
+    }
+}
+
+#[test]
 fn config_shows_what_is_in_force_and_no_secret() {
     let Some(secured) = Secured::shared() else { return };
     let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "alice", PASSWORD)].concat();

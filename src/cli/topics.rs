@@ -76,11 +76,15 @@ impl Topics {
         for topology in topologies {
             results.extend(match &self.action {
                 Action::Create { partitions, replication_factor, dry_run, .. } => {
-                    let mut topics = wanted(topology, partitions.unwrap_or(1), *replication_factor);
-                    if partitions.is_none() {
-                        keep_partitions(client, topology, &mut topics)?;
-                    }
-                    create(global, client, topics, *dry_run)?
+                    let topics = wanted(topology, partitions.unwrap_or(1), *replication_factor);
+                    let commands = creation_commands(client, &topics);
+                    let created = create_missing(global, client, topology, topics, partitions.is_none(), *dry_run);
+                    created.inspect_err(|error| {
+                        if Exit::from(error) == Exit::Unauthorised {
+                            // Where stderr is closed there is nobody left to help.
+                            let _ = writeln!(io::stderr(), "An administrator makes the topics with\n{commands}");
+                        }
+                    })?
                 }
                 Action::List { .. } => list(global, client, topology)?,
             });
@@ -91,6 +95,23 @@ impl Topics {
         let is_missing = results.iter().any(|topic| topic["missing"] == true);
         Ok(if is_missing { Exit::Config } else { Exit::Ok })
     }
+}
+
+/// What an administrator runs in our stead.
+fn creation_commands(client: &KafkaClient, topics: &[NewTopic]) -> String {
+    let bootstrap = client.config().bootstrap.join(",");
+    let command = |topic: &NewTopic| {
+        let copies = match topic.replication {
+            -1 => String::new(),
+            copies => format!(" --replication-factor {copies}"),
+        };
+        let configs: String = topic.configs.iter().map(|(key, value)| format!(" --config {key}={value}")).collect();
+        let (name, partitions) = (&topic.name, topic.partitions);
+        format!(
+            "  kafka-topics --bootstrap-server {bootstrap} --create --if-not-exists --topic {name} --partitions {partitions}{copies}{configs}"
+        )
+    };
+    topics.iter().map(command).collect::<Vec<_>>().join("\n")
 }
 
 /// The topics that `run` needs. The status topic has a partition for each of the source's: task k writes partition k, and its terminal
@@ -129,6 +150,20 @@ fn keep_partitions(client: &KafkaClient, topology: &Topology, topics: &mut [NewT
         };
     }
     Ok(())
+}
+
+fn create_missing(
+    global: &Global,
+    client: &KafkaClient,
+    topology: &Topology,
+    mut topics: Vec<NewTopic>,
+    keeps_partitions: bool,
+    dry_run: bool,
+) -> anyhow::Result<Vec<Value>> {
+    if keeps_partitions {
+        keep_partitions(client, topology, &mut topics)?;
+    }
+    create(global, client, topics, dry_run)
 }
 
 fn create(global: &Global, client: &KafkaClient, topics: Vec<NewTopic>, dry_run: bool) -> anyhow::Result<Vec<Value>> {

@@ -316,3 +316,13 @@ fn read_identity(source: &IdentitySource) -> Result<Identity, String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_taken_from_addresses_of_every_kind() {
+        assert_eq!(["kafka-1:9093", "10.0.0.1:9093", "[::1]:9093"].map(host), ["kafka-1", "10.0.0.1", "::1"]);
+    }
+}
