@@ -23,6 +23,50 @@ fn a_missing_file_is_named_once_with_its_reason() {
     assert!(message.contains("no-such-file.csv"), "{message}");
 }
 
+/// The sample under a name that a terminal would obey, and its topology.
+fn sample(folder: &std::path::Path) -> std::path::PathBuf {
+    let file = folder.join("a\u{1b}]0;pwned\u{7}\u{202e}.csv");
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/places-cp949.csv");
+    std::fs::copy(data, &file).expect("copied");
+    file
+}
+
+#[test]
+fn a_workbook_replaces_no_device_and_goes_to_standard_output() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (file, fifo, book) = (sample(folder.path()), folder.path().join("fifo"), folder.path().join("book.xlsx"));
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo").success());
+    let convert = |out: &std::path::Path| {
+        let mut convert = sheetstream(&["convert", "-t", TOPOLOGY, "--force", "-o"]);
+        convert.arg(out).arg(&file).output().expect("convert")
+    };
+    let refused = convert(&fifo);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("no regular file"));
+    let kind = std::fs::symlink_metadata(&fifo).expect("it is there").file_type();
+    assert!(std::os::unix::fs::FileTypeExt::is_fifo(&kind));
+
+    assert!(convert(&book).status.success());
+    let piped = convert(std::path::Path::new("-"));
+    assert!(piped.status.success(), "{}", String::from_utf8_lossy(&piped.stderr));
+    assert!(piped.stdout == std::fs::read(&book).expect("the workbook"), "standard output holds the workbook alone");
+    assert!(!std::path::Path::new("-").exists());
+}
+
+#[test]
+fn a_name_of_a_file_cannot_steer_the_terminal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (file, book) = (sample(folder.path()), folder.path().join("book.xlsx"));
+    let missing = folder.path().join("gone\u{1b}[2J.csv");
+    for (files, succeeds) in [(vec![&file], true), (vec![&missing], false), (vec![&file, &missing], false)] {
+        let told = sheetstream(&["convert", "-t", TOPOLOGY, "--force", "-o"]).arg(&book).args(files).output();
+        let told = told.expect("convert");
+        assert_eq!(told.status.success(), succeeds);
+        let stderr = String::from_utf8_lossy(&told.stderr);
+        let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!stderr.contains(steers) && stderr.contains("\\u{1b}"), "{stderr:?}");
+    }
+}
+
 #[test]
 fn a_run_that_finds_no_broker_stops_in_order_when_it_is_told_to() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,5 +1,6 @@
 //! `convert`: the topology on files, without Kafka.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ const EXAMPLES: &str = "Examples:
   sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
   sheetstream convert part-1.csv part-2.csv -t topology/places-5179.toml -o places.xlsx --charset cp949
   sheetstream convert old.csv -t topology/places-5179.toml -o old.xlsx --crs EPSG:5181
-  unzip -p markets.zip | sheetstream convert - -t topology/seoul-markets.toml -o markets.xlsx
+  unzip -p markets.zip | sheetstream convert - -t topology/seoul-markets.toml -o - > markets.xlsx
 ";
 
 /// Convert CSV files to one workbook without Kafka: the same topology, the same bytes
@@ -29,7 +30,7 @@ pub struct Convert {
     /// Topology file
     #[arg(short, long, value_name = "FILE")]
     topology: PathBuf,
-    /// Workbook to write
+    /// Workbook to write; - is standard output
     #[arg(short, long, value_name = "BOOK.xlsx")]
     out: PathBuf,
     /// Replace the workbook if it exists
@@ -43,9 +44,19 @@ impl Convert {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let mut topology = Topology::load(&self.topology)?;
         topology.source.delimiter = b','; // files are read as rows with commas, whatever they have themselves
-        if self.out.exists() && !self.force {
-            anyhow::bail!("{} exists; --force replaces it", self.out.display());
+        let is_piped = self.out.as_os_str() == "-";
+        if let Some(found) = fs::metadata(&self.out).ok().filter(|_| !is_piped) {
+            let out = self.out.display();
+            if !found.is_file() {
+                anyhow::bail!("{out} is no regular file, and is not replaced by one; -o - writes to standard output");
+            }
+            if !self.force {
+                anyhow::bail!("{out} exists; --force replaces it");
+            }
         }
+        // Standard output gets the workbook when it is whole, or nothing.
+        let folder = is_piped.then(tempfile::tempdir).transpose()?;
+        let path = folder.as_ref().map_or_else(|| self.out.clone(), |folder| folder.path().join("out.xlsx"));
         let files = self.files.iter().map(|path| self.input.open(path)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = self.files.iter().map(|path| upload_name(path)).collect();
         let upload = UploadRecords::new(files, &names.join(" + "), "convert")?
@@ -53,12 +64,14 @@ impl Convert {
             .unchecked();
 
         let mut progress = Progress::new("convert");
-        let converted = convert(topology, &names[0], upload, &self.out, &mut |rows| progress.rows(rows))?;
+        let converted = convert(topology, &names[0], upload, &path, &mut |rows| progress.rows(rows))?;
         let seconds = progress.finish().as_secs_f64();
 
         let rows = converted.status.accounting;
         let out = self.out.display();
-        if global.json {
+        if is_piped && converted.has_workbook {
+            io::copy(&mut fs::File::open(&path)?, &mut io::stdout())?;
+        } else if global.json {
             let workbook = converted.has_workbook.then(|| out.to_string());
             writeln!(io::stdout(), "{:#}", json!({ "workbook": workbook, "status": converted.status }))?;
         }
@@ -69,7 +82,7 @@ impl Convert {
         for (reason, count) in &converted.rejected {
             eprintln!("  {count} {reason}; the sheet of errors names the first 10,000 rows");
         }
-        if !global.json {
+        if !global.json && !is_piped {
             writeln!(io::stdout(), "{out}")?;
         }
         Ok(Exit::Ok)

@@ -22,7 +22,7 @@ use sheetstream::transport::{Fetcher, TransportError};
 
 use super::broker::Broker;
 use super::patience::run_within;
-use super::status::shown;
+use super::shown::shown;
 use super::watch::Watch;
 use super::{EXAMPLES_FIRST, Exit, Global};
 

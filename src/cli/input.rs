@@ -13,6 +13,7 @@ use sheetstream::source::encoding::Charset;
 use sheetstream::topology::Topology;
 
 use super::colours;
+use super::shown::shown;
 
 /// How to read CSV files.
 #[derive(Args, Debug)]
@@ -74,7 +75,7 @@ impl Input {
             _ => CsvFile::open(path, options),
         };
         let file = file.with_context(|| path.display().to_string())?;
-        eprintln!("{}: {}", path.display(), file.description());
+        eprintln!("{}: {}", shown(&path.display().to_string()), file.description());
         Ok(file)
     }
 }
@@ -106,7 +107,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {human_pos} rows, {per_sec:.0}, {elapsed}") {
             bar.set_style(style);
         }
-        bar.set_message(what.to_owned());
+        bar.set_message(shown(what));
         let now = Instant::now();
         Progress { bar, begun: now, told: now, is_terminal, rows: 0 }
     }

@@ -19,6 +19,8 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use super::shown::{escape, is_harmless};
+
 /// Lines that one place in the code may write in a window, if they are warnings or errors.
 const LINES_MAX: u64 = 10;
 /// How long they are counted together.
@@ -222,18 +224,6 @@ fn now() -> String {
     let mut text = String::new();
     let _ = SystemTime.format_time(&mut Writer::new(&mut text)); // a String takes any text
     text
-}
-
-/// Appends `text` as one line that a terminal only shows.
-fn escape(text: &str, into: &mut String) {
-    for c in text.chars() {
-        if is_harmless(c) { into.push(c) } else { into.extend(c.escape_default()) }
-    }
-}
-
-/// False for control characters, ends of lines, and what turns the direction of the text behind it.
-fn is_harmless(c: char) -> bool {
-    !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Counts the warnings and errors of each place in the code.

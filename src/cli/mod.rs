@@ -23,6 +23,7 @@ mod run;
 mod running;
 mod sample;
 mod schema;
+mod shown;
 mod status;
 mod topics;
 mod topologies;
@@ -157,7 +158,7 @@ pub fn complain(error: &anyhow::Error) {
     // Where stderr is closed there is nobody left to tell.
     let _ = match error.downcast_ref::<Problems>() {
         Some(problems) => writeln!(io::stderr(), "{problems}"),
-        None => writeln!(io::stderr(), "{red}error:{red:#} {}", sentence(error)),
+        None => writeln!(io::stderr(), "{red}error:{red:#} {}", shown::escaped(&sentence(error))),
     };
 }
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::broker::Broker;
 use super::input::{Input, Progress, upload_name};
 use super::patience::Patience;
+use super::shown::shown;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
 const EXAMPLES: &str = "Examples:
@@ -77,10 +78,11 @@ impl Publish {
             let rows = publish(client, topic, id, upload, &mut |rows| progress.rows(rows))?;
             let seconds = progress.finish().as_secs_f64();
             let rate = rows as f64 / seconds.max(1e-3);
-            eprintln!("{name}: {rows} rows to {topic} as \"{id}\", {seconds:.2} s, {rate:.0} rows/s");
             if global.json {
                 writeln!(io::stdout(), "{}", json!({ "upload": id, "topic": topic, "rows": rows }))?;
             }
+            let (name, id) = (shown(&name), shown(id));
+            eprintln!("{name}: {rows} rows to {topic} as \"{id}\", {seconds:.2} s, {rate:.0} rows/s");
         }
         Ok(Exit::Ok)
     }

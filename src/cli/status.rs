@@ -18,6 +18,7 @@ use sheetstream::transport::{Committed, TransportError};
 
 use super::broker::Broker;
 use super::patience::Patience;
+use super::shown::shown;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
 const EXAMPLES: &str = "Examples:
@@ -219,13 +220,6 @@ fn table(look: &Look) -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
-/// Ids and names are data of others: no control characters, which a terminal would obey, and no more than fits a line.
-pub(super) fn shown(text: &str) -> String {
-    const CHARS_MAX: usize = 200;
-    let plain = |c: char| if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) { '\u{fffd}' } else { c };
-    text.chars().take(CHARS_MAX).map(plain).collect()
-}
-
 fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
@@ -244,10 +238,5 @@ mod tests {
     fn columns_line_up_and_end_without_blanks() {
         let rows = [["A", "B"], ["서울", "1"]].map(|row| row.map(str::to_owned));
         assert_eq!(columns(&rows), "A   B\n서울  1\n");
-    }
-
-    #[test]
-    fn what_a_terminal_would_obey_is_not_shown() {
-        assert_eq!(shown("\x1b[31mred\u{202e}\n"), "\u{fffd}[31mred\u{fffd}\u{fffd}");
     }
 }

@@ -12,6 +12,7 @@ use sheetstream::sink::status::{StatusRecord, UploadState};
 use sheetstream::transport::{Fetcher, TransportError};
 
 use super::colours;
+use super::shown::shown;
 
 /// How long one look at a partition may take.
 const LOOK: Duration = Duration::from_millis(10);
@@ -72,7 +73,7 @@ impl Drop for Watch {
 }
 
 fn show(bar: Option<&ProgressBar>, told: &mut BTreeMap<String, Instant>, status: &StatusRecord) {
-    let name = status.name.as_deref().unwrap_or(&status.upload).escape_debug();
+    let name = shown(status.name.as_deref().unwrap_or(&status.upload));
     let rows = HumanCount(status.accounting.rows_in);
     let of = status.rows_announced.map_or(String::new(), |rows| format!(" of {}", HumanCount(rows)));
     let rejected = status.accounting.rejected;

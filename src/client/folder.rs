@@ -172,11 +172,14 @@ pub fn safe_file_name(name: &str) -> String {
     let cleaned: String = name.chars().map(|c| if forbidden(c) { '_' } else { c }).collect();
     let (stem, extension) = split_extension(cleaned.trim_matches([' ', '.']));
     let mut stem = if stem.is_empty() { "workbook".to_owned() } else { stem.to_owned() };
-    let device = stem.to_ascii_uppercase();
-    let is_port =
-        |prefix: &str| device.strip_prefix(prefix).is_some_and(|n| n.len() == 1 && n.as_bytes()[0].is_ascii_digit());
-    if ["CON", "PRN", "AUX", "NUL"].contains(&device.as_str()) || is_port("COM") || is_port("LPT") {
-        stem.push('_');
+    // Windows takes what stands before the first dot for a device, and the digits 1 to 3 also as superscripts.
+    let device = stem.split('.').next().unwrap_or_default().trim_end().to_uppercase();
+    let is_digit =
+        |text: &str| matches!(text, "¹" | "²" | "³") || (text.len() == 1 && text.as_bytes()[0].is_ascii_digit());
+    let is_port = |prefix: &str| device.strip_prefix(prefix).is_some_and(is_digit);
+    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&device.as_str()) || is_port("COM") || is_port("LPT")
+    {
+        stem.insert(stem.find('.').unwrap_or(stem.len()), '_');
     }
     while stem.len() + extension.len() > NAME_BYTES_MAX && stem.pop().is_some() {}
     stem + extension
@@ -248,6 +251,8 @@ mod tests {
             ("", "workbook"),
             ("CON.xlsx", "CON_.xlsx"),
             ("lpt1.xlsx", "lpt1_.xlsx"),
+            ("aux.tar.xlsx", "aux_.tar.xlsx"),
+            ("com¹.xlsx", "com¹_.xlsx"),
             ("a:b*c?.xlsx", "a_b_c_.xlsx"),
             ("\u{202e}xslx.exe", "_xslx.exe"),
             ("a\u{2066}b\u{200f}.xlsx", "a_b_.xlsx"),
