@@ -291,6 +291,75 @@ fn the_image_is_built_from_what_is_let_in_and_runs_as_the_file_says() {
     assert!(read(".gitignore").lines().any(|line| line == "/.env") && !is_let_in(".env"));
 }
 
+#[test]
+fn the_unit_for_systemd_is_hardened() {
+    let unit = "deploy/systemd/sheetstream.service";
+    let Some(mut analyze) = tool::tool("systemd-analyze", &["--version"]) else { return };
+    // 0 to 100: ten times what is printed.
+    let asked = analyze.args(["security", "--offline=yes", "--threshold=20", unit]).current_dir(path("")).output();
+    let told = asked.expect("systemd-analyze");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stdout));
+    let unit = read(unit);
+    for exit in ["77", "78"] {
+        assert!(unit.lines().any(|line| line.starts_with("RestartPreventExitStatus=") && line.contains(exit)));
+    }
+}
+
+#[test]
+fn the_pods_are_restricted_and_watched() {
+    const SCRIPT: &str = "import json, sys; from ruamel.yaml import YAML; \
+                          json.dump(list(YAML(typ='safe', pure=True).load_all(open(sys.argv[1]))), sys.stdout)";
+    let Some(read) = python(&["-c", SCRIPT, "deploy/kubernetes/sheetstream.yaml"]) else { return };
+    let objects: Vec<Value> = serde_json::from_slice(&read.stdout).expect("JSON");
+    let kinds: Vec<&str> = objects.iter().map(|object| text(&object["kind"])).collect();
+    assert_eq!(kinds, ["Service", "StatefulSet", "PodDisruptionBudget", "NetworkPolicy"]);
+    let pod = &objects[1]["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let security = &container["securityContext"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(
+        (&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(texts(&security["capabilities"]["drop"]), ["ALL"]);
+    assert!(container["resources"]["limits"]["memory"].is_string());
+    for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz"), ("startupProbe", "/healthz")] {
+        assert_eq!(container[probe]["httpGet"]["path"], path);
+    }
+    // Every variable that it sets is one that the program has.
+    let mut run = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+    let help = String::from_utf8(run.args(["run", "--help"]).output().expect("help").stdout).expect("UTF-8");
+    for variable in list(&container["env"]) {
+        assert!(help.contains(text(&variable["name"])), "{variable}");
+    }
+}
+
+#[test]
+fn every_limit_in_the_table_names_its_test() {
+    let operations = read("docs/operations.md");
+    let (_, table) = operations.split_once("\n## Limits\n").expect("the section");
+    let (table, _) = table.split_once("\n## ").expect("another section");
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert!(rows.len() > 15);
+    let mut folders = vec![path("src"), path("tests")];
+    let mut sources = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            match path.extension() {
+                _ if path.is_dir() => folders.push(path),
+                Some(extension) if extension == "rs" => sources += &std::fs::read_to_string(path).expect("a source"),
+                _ => {}
+            }
+        }
+    }
+    for row in rows {
+        let test = row.trim_end_matches([' ', '|', '`']).rsplit('`').next().expect("a test");
+        assert!(sources.contains(&format!("fn {test}(")), "{row}");
+    }
+}
+
 /// A process that ends with the test.
 struct Ends(Child);
 
