@@ -13,6 +13,8 @@ pub(super) struct Ledger {
     /// Ascending by first offset. Mostly one; more while a replay goes through them.
     entries: HashMap<UploadHash, Vec<LedgerEntry>>,
     changed: BTreeSet<UploadHash>,
+    /// First offset behind every end that was read back.
+    horizon: Offset,
 }
 
 /// What the ledger says of something that comes for an id that is not open.
@@ -49,6 +51,7 @@ impl Ledger {
     /// replay only the last one counts.
     pub(super) fn adopt(&mut self, end: LedgerEntry, replay_from: Offset) {
         let upload = UploadId::new(end.id.as_str()).hash();
+        self.horizon = self.horizon.max(end.end());
         let entries = self.entries.entry(upload).or_default();
         entries.retain(|entry| entry.first_offset != end.first_offset);
         entries.push(end);
@@ -56,6 +59,11 @@ impl Ledger {
         let before = entries.partition_point(|entry| entry.end() <= replay_from);
         entries.drain(..before.saturating_sub(1));
         self.changed.insert(upload);
+    }
+
+    /// First offset behind every end that was read back: from there on the ledger knows nothing that a replay does not find out.
+    pub(super) fn horizon(&self) -> Offset {
+        self.horizon
     }
 
     /// What something at `offset` means while `upload` is not open. Below `emit_from` everything was published before.

@@ -134,7 +134,9 @@ impl OpenUpload {
     fn begin_attempt(&mut self, record: &MarkerRecord) {
         let Marker::Begin(announced) = &record.marker else { return };
         let is_same = self.attempt.id.is_some() && self.attempt.id == record.attempt;
-        let is_first = self.attempt.id.is_none() && self.accounting.rows_in == 0 && self.attempt.failed.is_none();
+        // A header before the begin is not one of this attempt.
+        let is_blank = self.accounting.rows_in == 0 && self.attempt.failed.is_none() && self.attempt.header.is_none();
+        let is_first = self.attempt.id.is_none() && is_blank;
         if is_same {
             self.attempt.announced.complete(announced);
         } else if is_first {

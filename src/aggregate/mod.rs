@@ -47,10 +47,11 @@ use crate::page::PageWriter;
 use crate::record::{ColumnType, LedgerEntry, Message, Offset, Rejection, RowBatch, UploadHash, UploadId};
 use crate::sink::output::OutputError;
 use crate::sink::status::{StatusRecord, UploadState};
+use crate::source::{Admission, Applicant};
 use crate::state::{Entry, StateError, StateStore, WriteBatch};
 use intake::Taken;
 use key_per_row::KeyPerRow;
-use ledger::{Admission, Ledger};
+use ledger::Ledger;
 use page_queue::PageQueue;
 use reorder::MemoryLimits;
 use restore::Saved;
@@ -94,6 +95,8 @@ pub struct RestoredUpload {
     pub header: Option<Arc<[String]>>,
     /// CRS of its own.
     pub crs: Option<Arc<str>>,
+    /// `ss-attempt` of its open attempt.
+    pub attempt: Option<Arc<str>>,
     /// Where its present attempt begins; what stands before is not its own.
     pub begun_at: Offset,
     /// Its end-of-file marker came, and rows are missing.
@@ -177,6 +180,7 @@ impl Aggregate {
                 upload: upload.id.clone(),
                 header: upload.attempt.header.clone(),
                 crs: upload.attempt.announced.crs.clone(),
+                attempt: upload.attempt.id.clone(),
                 begun_at: upload.attempt.begun_at,
                 expects_rows: upload.attempt.eof.is_some(),
             });
@@ -198,6 +202,32 @@ impl Aggregate {
     /// Forgets ends of uploads that lie below the start of the log.
     pub fn forget_ledger_below(&mut self, log_start: Offset) {
         self.ledger.forget_below(log_start);
+    }
+
+    /// What the history of an upload decides about a record that the source is about to read. An upload that is open, and is known to be
+    /// over by then, is closed.
+    pub fn admit(&mut self, record: &Applicant, phase: Phase) -> Admission {
+        // What is open was admitted with its first record, unless the ledger knows of an end that lies ahead.
+        let is_settled = phase.is_live() && record.is_known && record.offset >= self.ledger.horizon();
+        if phase.is_restoring() || is_settled {
+            return Admission::Read;
+        }
+        let id = UploadId::new(record.upload);
+        if let Some(upload) = self.open.get(&id) {
+            if upload.known_end.is_none_or(|end| record.offset < end) {
+                return Admission::Read;
+            }
+            if let Some(mut upload) = self.take(&id) {
+                self.finished.push(Finished::of(&mut upload));
+            }
+            return Admission::Over;
+        }
+        match self.ledger.admit(id.hash(), record.offset, phase.emit_from()) {
+            ledger::Admission::Past if record.is_known => Admission::Over,
+            ledger::Admission::Past => Admission::PassOver,
+            ledger::Admission::After(_) if record.is_numbered && !record.is_known => Admission::Late,
+            ledger::Admission::After(_) | ledger::Admission::New(_) => Admission::Read,
+        }
     }
 
     /// Takes rows that went through the maps. A batch without rows tells the columns of an upload that may have none.
@@ -418,9 +448,9 @@ impl Aggregate {
             self.obey_ledger(upload, ctx);
         }
         match self.ledger.admit(id.hash(), offset, ctx.phase.emit_from()) {
-            Admission::New(revision) => Lookup::New(revision),
-            Admission::After(revision) => Lookup::Ended(revision),
-            Admission::Past => Lookup::Past,
+            ledger::Admission::New(revision) => Lookup::New(revision),
+            ledger::Admission::After(revision) => Lookup::Ended(revision),
+            ledger::Admission::Past => Lookup::Past,
         }
     }
 

@@ -135,6 +135,9 @@ impl Parts {
 impl OpenUpload {
     /// Reads rows again that came before the restart: those of cut pages and of a former attempt are passed over.
     pub(super) fn restore_rows(&mut self, rows: &Rows, context: &mut UploadContext) -> Result<(), StateError> {
+        if rows.batch.numbered != self.attempt.numbered {
+            return Ok(()); // none of these was taken: the header line, for one, is read again as a row
+        }
         for row in 0..rows.batch.len() {
             if rows.batch.offsets[row] < self.attempt.begun_at {
                 continue;

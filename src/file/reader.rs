@@ -270,7 +270,7 @@ mod tests {
     use super::*;
     use crate::record::{Header, Offset, Record, StreamElement};
     use crate::source::tests::config;
-    use crate::source::{HeaderFrom, Source, SourceConfig};
+    use crate::source::{Admission, HeaderFrom, Source, SourceConfig};
     use proptest::prelude::*;
     use std::sync::Arc;
 
@@ -399,7 +399,10 @@ mod tests {
         let mut source = Source::new(Arc::new(config), None);
         for (first_row, value) in values {
             let headers = vec![Header::new("ss-type", "row"), Header::new("ss-row", first_row.to_string())];
-            source.push(Record { offset: Offset(first_row as i64), value: Some(value), headers, ..Record::default() });
+            source.push(
+                Record { offset: Offset(first_row as i64), value: Some(value), headers, ..Record::default() },
+                &mut |_| Admission::Read,
+            );
         }
         source.flush();
         let mut fates = Vec::new();

@@ -55,12 +55,19 @@ impl Upload {
         let doubted = match other_delimiter(&layout.header, desk.config.delimiter) {
             Some(guess) => Some(Box::new((guess, marker))),
             None => {
-                desk.out.push_back(StreamElement::Marker(marker));
+                self.show_header(desk, marker);
                 None
             }
         };
         self.header = Some(HeaderRead { layout, offset, doubted });
         Ok(())
+    }
+
+    /// Hands a header over. The upload begins with its first row, though that waited for the header: a replay has to find it.
+    fn show_header(&self, desk: &mut Desk, mut marker: MarkerRecord) {
+        let first = self.waiting.as_ref().and_then(|waiting| waiting.since());
+        marker.offset = first.map_or(marker.offset, |first| first.min(marker.offset));
+        desk.out.push_back(StreamElement::Marker(marker));
     }
 
     pub(super) fn take_header(&mut self, desk: &mut Desk, marker: MarkerRecord) {
@@ -121,7 +128,7 @@ impl Upload {
         let Some((guess, marker)) = header.doubted.take().map(|doubted| *doubted) else { return };
         let delimiter = desk.config.delimiter;
         if !self.waiting.as_ref().is_some_and(|waiting| waiting.speaks_for(guess, delimiter, &mut desk.fields)) {
-            desk.out.push_back(StreamElement::Marker(marker));
+            self.show_header(desk, marker);
             return self.read_waiting(desk, offset);
         }
         let message = Message::OtherDelimiter { delimiter: Delimiter(delimiter), guess: Delimiter(guess) };

@@ -67,6 +67,32 @@ impl WaitingUpload {
     }
 }
 
+/// What the history of an upload decides about a record before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// The record is read.
+    Read,
+    /// The record belongs to an upload whose end was published: it is passed over.
+    PassOver,
+    /// What the source knows of the upload is over: it is forgotten, and the question is asked again.
+    Over,
+    /// The upload has ended. Numbered rows come out unread, for they are late.
+    Late,
+}
+
+/// A record that asks for [`Admission`].
+#[derive(Clone, Copy, Debug)]
+pub struct Applicant<'a> {
+    /// The upload that the record belongs to.
+    pub upload: &'a str,
+    /// Offset of the record.
+    pub offset: Offset,
+    /// Whether the source holds anything of the upload.
+    pub is_known: bool,
+    /// Whether the record holds rows that carry `ss-row`.
+    pub is_numbered: bool,
+}
+
 impl Source {
     /// `partition_count` is the topic's, if it is known: with one partition an anonymous upload is complete where it stands.
     pub fn new(config: Arc<SourceConfig>, partition_count: Option<i32>) -> Source {
@@ -80,9 +106,10 @@ impl Source {
         }
     }
 
-    /// Takes the next record of the partition. Elements come out of [`Source::pop`].
-    pub fn push(&mut self, record: Record) {
-        if let Err(Refusal { upload, rejection }) = self.take(&record) {
+    /// Takes the next record of the partition. Elements come out of [`Source::pop`]. `admit` knows how uploads ended, so that what a record
+    /// means follows from the log alone, and not from what this process happens to remember.
+    pub fn push(&mut self, record: Record, admit: &mut dyn FnMut(Applicant) -> Admission) {
+        if let Err(Refusal { upload, rejection }) = self.take(&record, admit) {
             self.desk.out.push_back(StreamElement::Refused { record, upload, rejection });
         }
     }
@@ -142,16 +169,23 @@ impl Source {
         self.refill = Some(refill);
     }
 
-    /// After a restart, the upload is open, and its rows have this header and this CRS, whatever markers are read again.
-    pub fn restore(&mut self, upload: UploadId, header: Option<Arc<[String]>>, crs: Option<Arc<str>>) {
+    /// After a restart, the upload is open, and its rows have this header, this CRS and this attempt, whatever markers are read again.
+    pub fn restore(
+        &mut self,
+        upload: UploadId,
+        header: Option<Arc<[String]>>,
+        crs: Option<Arc<str>>,
+        attempt: Option<Arc<str>>,
+    ) {
         // A header that was read once is no wider than a worksheet.
         let layout = header.and_then(|names| self.desk.layout(&names).ok());
-        self.uploads.insert(upload.clone(), Upload::restored(upload, layout, crs));
+        self.uploads.insert(upload.clone(), Upload::restored(upload, layout, crs, attempt));
     }
 
     /// The records that follow are new.
     pub fn end_refill(&mut self) {
         self.refill = None;
+        self.uploads.values_mut().for_each(Upload::end_refill);
     }
 
     /// The upload's EOF came before the restart and rows are still missing: from here on every record's rows come out at once, so that
@@ -171,7 +205,7 @@ impl Source {
         self.waiting.iter().map(|(offset, waiting)| (&waiting.id, *offset))
     }
 
-    fn take(&mut self, record: &Record) -> Result<(), Refusal> {
+    fn take(&mut self, record: &Record, admit: &mut dyn FnMut(Applicant) -> Admission) -> Result<(), Refusal> {
         let Some(envelope) = envelope::open(&self.desk.config, record)? else { return Ok(()) };
         let id = envelope.upload;
         if let Some(refill) = &self.refill
@@ -179,6 +213,16 @@ impl Source {
         {
             return Ok(());
         }
+        let is_numbered = matches!(envelope.content, Content::Rows { first_row: Some(_), .. });
+        let is_late = loop {
+            let is_known = self.uploads.contains_key(id);
+            match admit(Applicant { upload: id, offset: record.offset, is_known, is_numbered }) {
+                Admission::Read => break false,
+                Admission::Late => break true,
+                Admission::PassOver => return Ok(()),
+                Admission::Over => self.forget(&UploadId::new(id)),
+            }
+        };
         match envelope.content {
             Content::Marker(marker) => {
                 let upload = UploadId::new(id);
@@ -200,6 +244,12 @@ impl Source {
                 }
                 let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
                 let origin = Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0 };
+                if is_late {
+                    // Whoever comes late leaves nothing to remember.
+                    let late = Rejection::new(Message::RowLate {});
+                    Upload::new(UploadId::new(id)).pass_unread_at_once(&mut self.desk, origin, text, &late);
+                    return Ok(());
+                }
                 self.attend(id, |upload, desk| upload.take_rows(desk, origin, text));
             }
         }
@@ -219,8 +269,8 @@ impl Source {
 
     fn take_marker(&mut self, marker: MarkerRecord) {
         let id = marker.upload.clone();
-        // These alone leave nothing to remember.
-        let passes = matches!(marker.marker, Marker::Eof { rows: None | Some(0), .. } | Marker::Abort);
+        // The end of an upload that is not open leaves nothing to remember.
+        let passes = matches!(marker.marker, Marker::Eof { .. } | Marker::Abort);
         if passes && !self.uploads.contains_key(&id) {
             return self.desk.out.push_back(StreamElement::Marker(marker));
         }

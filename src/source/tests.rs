@@ -58,7 +58,7 @@ fn run(config: SourceConfig, records: impl IntoIterator<Item = Record>) -> Vec<S
 
 fn feed(source: &mut Source, from: i64, records: impl IntoIterator<Item = Record>) -> Vec<String> {
     for (offset, record) in (from..).zip(records) {
-        source.push(Record { offset: Offset(offset), ..record });
+        source.push(Record { offset: Offset(offset), ..record }, &mut |_| Admission::Read);
     }
     source.flush();
     told(std::iter::from_fn(|| source.pop()))
@@ -382,9 +382,9 @@ fn rows_that_wait_come_out_when_their_upload_is_closed() {
 #[test]
 fn once_the_end_is_known_rows_come_record_by_record() {
     let mut source = Source::new(Arc::new(declared(&["a"])), None);
-    source.push(row("#EOF rows=2"));
-    source.push(Record { offset: Offset(1), ..row("1") });
-    source.push(Record { offset: Offset(2), ..row("2\n3") });
+    source.push(row("#EOF rows=2"), &mut |_| Admission::Read);
+    source.push(Record { offset: Offset(1), ..row("1") }, &mut |_| Admission::Read);
+    source.push(Record { offset: Offset(2), ..row("2\n3") }, &mut |_| Admission::Read);
     let batches = std::iter::from_fn(|| source.pop()).filter_map(|element| match element {
         StreamElement::Rows(batch) => Some(batch.len()),
         StreamElement::Marker(_)
@@ -399,7 +399,7 @@ fn once_the_end_is_known_rows_come_record_by_record() {
 fn an_anonymous_upload_is_whole_where_there_is_one_partition() {
     let partitions = |config: SourceConfig, count| {
         let mut source = Source::new(Arc::new(config), count);
-        source.push(Record { value: Some(Bytes::from_static(b"#EOF")), ..Record::default() });
+        source.push(Record { value: Some(Bytes::from_static(b"#EOF")), ..Record::default() }, &mut |_| Admission::Read);
         match source.pop() {
             Some(StreamElement::Marker(MarkerRecord { marker: Marker::Eof { partitions, .. }, .. })) => partitions,
             other => panic!("not an EOF: {other:?}"),
@@ -417,7 +417,9 @@ fn a_batch_tells_keys_attempt_and_trace_of_its_rows() {
     let config = SourceConfig { upload: UploadFrom::Partition, ..declared(&["a"]) };
     let mut source = Source::new(Arc::new(config), None);
     for (offset, (key, attempt)) in (0..).zip([("x", "1"), ("x", "1"), ("y", "1"), ("y", "2")]) {
-        source.push(of(key, Record { offset: Offset(offset), headers: headers(attempt), ..row("1") }));
+        source.push(of(key, Record { offset: Offset(offset), headers: headers(attempt), ..row("1") }), &mut |_| {
+            Admission::Read
+        });
     }
     source.flush();
     let batches: Vec<_> = std::iter::from_fn(|| source.pop()).collect();
@@ -448,7 +450,7 @@ fn records_read_again_belong_to_uploads_that_were_open() {
     // k's second upload is open since offset 3 and `i` waits since 5; j has ended.
     let [k, i] = ["k", "i"].map(UploadId::new);
     source.begin_refill(vec![(k.clone(), Offset(3)), (i, Offset(5))]);
-    source.restore(k, Some(Arc::new(["c".to_owned()])), None);
+    source.restore(k, Some(Arc::new(["c".to_owned()])), None, None);
     assert_eq!(feed(&mut source, 0, records()), ["k 3.0 csv.repeated_header", "k 3.1 2", "k 4.0 3"]);
     assert_eq!(source.oldest_waiting(), Some(Offset(5)));
     source.end_refill();
@@ -460,7 +462,7 @@ fn markers_read_again_change_nothing_about_a_header() {
     let mut source = Source::new(Arc::new(config()), None);
     let k = UploadId::new("k");
     source.begin_refill(vec![(k.clone(), Offset(0))]);
-    source.restore(k, Some(Arc::new(["a".to_owned()])), None);
+    source.restore(k, Some(Arc::new(["a".to_owned()])), None, None);
     assert_eq!(feed(&mut source, 0, [row("#BEGIN"), row("#HEADER b"), row("1")]), ["k 2.0 1"]);
     source.end_refill();
     assert_eq!(feed(&mut source, 3, [row("#BEGIN"), row("#HEADER b"), row("1")]), ["k begin", "k header b", "k 5.0 1"]);
@@ -482,7 +484,7 @@ proptest! {
         let mut source = Source::new(Arc::new(config()), None);
         let mut cut = Vec::new();
         for ((offset, record), ends_fetch) in (0..).zip(&records).zip(fetches) {
-            source.push(Record { offset: Offset(offset), ..record.clone() });
+            source.push(Record { offset: Offset(offset), ..record.clone() }, &mut |_| Admission::Read);
             if ends_fetch {
                 source.flush();
             }
@@ -498,7 +500,7 @@ proptest! {
     fn every_row_has_a_fate(values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..8)) {
         let mut source = Source::new(Arc::new(declared(&["a", "b"])), None);
         for (offset, value) in (0..).zip(values) {
-            source.push(Record { offset: Offset(offset), ..row(value.clone()) });
+            source.push(Record { offset: Offset(offset), ..row(value.clone()) }, &mut |_| Admission::Read);
             source.flush();
             let elements: Vec<_> = std::iter::from_fn(|| source.pop()).collect();
             let rows: usize = elements.iter().map(|element| match element {

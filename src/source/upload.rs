@@ -93,9 +93,14 @@ impl Upload {
     }
 
     /// After a restart: the header is known to be right.
-    pub(super) fn restored(id: UploadId, layout: Option<Arc<Layout>>, crs: Option<Arc<str>>) -> Upload {
+    pub(super) fn restored(
+        id: UploadId,
+        layout: Option<Arc<Layout>>,
+        crs: Option<Arc<str>>,
+        attempt: Option<Arc<str>>,
+    ) -> Upload {
         let header = layout.map(|layout| HeaderRead { layout, offset: None, doubted: None });
-        Upload { is_restored: header.is_some(), header, crs, has_read_rows: None, ..Upload::new(id) }
+        Upload { is_restored: header.is_some(), header, crs, attempt, has_read_rows: None, ..Upload::new(id) }
     }
 
     pub(super) fn id(&self) -> &UploadId {
@@ -115,6 +120,13 @@ impl Upload {
     /// True when its header is known from before a restart.
     pub(super) fn is_restored(&self) -> bool {
         self.is_restored
+    }
+
+    /// What was read again is no sign of rows: the header line of a restored upload was read again, too.
+    pub(super) fn end_refill(&mut self) {
+        if self.is_restored {
+            self.has_read_rows = None;
+        }
     }
 
     pub(super) fn expect_rows(&mut self) {
@@ -193,16 +205,15 @@ impl Upload {
         match &marker.marker {
             Marker::Begin(announced) => {
                 let is_same = self.attempt.is_some() && self.attempt == marker.attempt;
-                let is_first = self.attempt.is_none() && self.has_read_rows == Some(false) && self.failed.is_none();
-                if !is_same && !is_first {
+                if !is_same {
                     self.stop_waiting(desk, marker.offset, Message::RestartedWithoutHeader {});
                     *self = Upload::new(self.id.clone());
-                }
-                if !is_same {
                     self.crs.clone_from(&announced.crs);
                 }
                 self.attempt.clone_from(&marker.attempt);
             }
+            // The aggregate answers it; it is no header and no end of the open attempt.
+            Marker::Header(_) | Marker::Eof { .. } | Marker::Abort if self.is_foreign(&marker) => {}
             Marker::Header(_) if self.failed.is_none() => return self.take_header(desk, marker),
             Marker::Header(_) => {}
             Marker::Eof { rows, .. } => {
@@ -215,6 +226,11 @@ impl Upload {
             }
         }
         desk.out.push_back(StreamElement::Marker(marker));
+    }
+
+    /// Whether a marker belongs to another attempt than the open one.
+    fn is_foreign(&self, marker: &MarkerRecord) -> bool {
+        matches!((&self.attempt, &marker.attempt), (Some(open), Some(theirs)) if open != theirs)
     }
 
     /// An upload without rows has columns too: a batch without rows tells those who follow.
@@ -232,6 +248,8 @@ impl Upload {
     /// Ends what can be read of the upload. Its rows, those that waited and those that come later, go on unread behind the failure.
     pub(super) fn fail(&mut self, desk: &mut Desk, offset: Offset, rejection: Rejection) {
         self.flush(desk);
+        // The upload begins with its first row, though that waited.
+        let offset = self.waiting_since().map_or(offset, |first| first.min(offset));
         if let Some(header) = &mut self.header {
             header.doubted = None;
         }
@@ -266,6 +284,12 @@ impl Upload {
     pub(super) fn pass_unread(&mut self, desk: &mut Desk, origin: Origin<'_>, text: &[u8], reason: &Rejection) {
         let layout = Arc::clone(self.layout(desk));
         self.read_rows(desk, layout, origin, text, Some(reason));
+    }
+
+    /// Hands over rows that are not read, and keeps nothing of them.
+    pub(super) fn pass_unread_at_once(mut self, desk: &mut Desk, origin: Origin<'_>, text: &[u8], reason: &Rejection) {
+        self.pass_unread(desk, origin, text, reason);
+        self.flush(desk);
     }
 
     fn layout<'a>(&'a self, desk: &'a Desk) -> &'a Arc<Layout> {

@@ -135,7 +135,8 @@ impl StreamTask {
                 self.source.poisoned(offset, rejection);
             }
             self.before_record(record.offset, now_ms)?;
-            self.source.push(record);
+            let (aggregate, phase) = (&mut self.aggregate, self.phase);
+            self.source.push(record, &mut |record| aggregate.admit(&record, phase));
             self.drain(now_ms)?;
         }
         for (offset, rejection) in poisoned {

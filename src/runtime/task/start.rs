@@ -108,10 +108,13 @@ impl StreamTask {
     /// Takes up the open uploads, and tells the source whose rows are read again.
     fn restore(&mut self, entries: &[Entry], waiting: Vec<(String, Offset)>) -> Result<(), TaskError> {
         let open = self.aggregate.restore(entries)?;
-        let waiting = waiting.into_iter().map(|(id, from)| (UploadId::new(id), from));
-        self.source.begin_refill(open.iter().map(|open| (open.upload.clone(), open.begun_at)).chain(waiting).collect());
+        let waiting: Vec<_> = waiting.into_iter().map(|(id, from)| (UploadId::new(id), from)).collect();
+        let begun = open.iter().map(|open| (open.upload.clone(), open.begun_at));
+        self.source.begin_refill(begun.chain(waiting.iter().cloned()).collect());
         for open in open {
-            self.source.restore(open.upload.clone(), open.header, open.crs);
+            // Rows that wait for a header find it, or not, where they found it before.
+            let header = open.header.filter(|_| waiting.iter().all(|(id, _)| *id != open.upload));
+            self.source.restore(open.upload.clone(), header, open.crs, open.attempt);
             if open.expects_rows {
                 self.source.expect_rows(&open.upload);
             }

@@ -1,0 +1,211 @@
+//! The log alone decides: whatever publishers do, and wherever the process is killed, with its state or without, the same is published.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use sheetstream::record::{Header, Record};
+use sheetstream::test_driver::{TopologyTestDriver, header};
+use sheetstream::topology::Topology;
+
+/// Columns come from the header; a map leaves one out, so that the columns of a workbook are not those of the header.
+fn topology(header: &str) -> Topology {
+    let text = format!(
+        r#"
+name = "t"
+[[source]]
+name = "rows"
+header = {header}
+[[map]]
+name = "chosen"
+select = ["sheet", "a"]
+[[aggregate]]
+name = "by-sheet"
+sheet = "sheet"
+[[sink]]
+name = "workbooks"
+"#
+    );
+    Topology::parse(&text, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Everything that reached the output topics, whatever was sent twice.
+#[derive(Debug, Default, PartialEq)]
+struct Published {
+    /// By upload: each workbook once, in order.
+    books: BTreeMap<String, Vec<Vec<u8>>>,
+    /// Upload, state, revision, reason, accounting, offsets.
+    statuses: BTreeSet<String>,
+    /// Offset, row, reason.
+    dead_letters: BTreeSet<String>,
+}
+
+fn published(driver: &TopologyTestDriver) -> Published {
+    let mut published = Published::default();
+    for status in driver.statuses() {
+        let upload = status.upload.clone();
+        let mut books: Vec<Vec<u8>> = Vec::new();
+        for book in driver.workbooks(&upload) {
+            if !books.contains(&book) {
+                books.push(book);
+            }
+        }
+        published.books.insert(upload, books);
+        let reason = status.failure.map(|failure| failure.reason);
+        let (state, revision, offsets) = (status.state, status.revision, status.offsets);
+        let line = format!("{} {state:?} {revision} {reason:?} {:?} {offsets:?}", status.upload, status.accounting);
+        published.statuses.insert(line);
+    }
+    for letter in driver.dead_letters() {
+        let named = |name| header(&letter, name);
+        let place = (named("__streams.errors.offset"), named("ss-row"), named("ss-reason"));
+        published.dead_letters.insert(format!("{place:?}"));
+    }
+    published
+}
+
+fn run(topology: Topology, log: &[Record], killed_at: Option<(usize, bool)>) -> Published {
+    let mut driver = TopologyTestDriver::new(topology);
+    let killed = killed_at.map_or(log.len(), |(at, _)| at);
+    let feed = |driver: &mut TopologyTestDriver, records: &[Record]| {
+        records.iter().for_each(|record| {
+            driver.append(record.clone());
+        });
+        driver.run(1).expect("the driver's own world");
+    };
+    feed(&mut driver, &log[..killed]);
+    if let Some((_, keeps_state)) = killed_at {
+        driver.crash(keeps_state);
+    }
+    feed(&mut driver, &log[killed..]);
+    published(&driver)
+}
+
+/// Kills the process behind every record, with its state kept and lost.
+fn same_from_every_restart_point(header: &str, log: &[Record]) {
+    let expected = run(topology(header), log, None);
+    for at in 0..log.len() {
+        for keeps_state in [true, false] {
+            let found = run(topology(header), log, Some((at, keeps_state)));
+            assert_eq!(found, expected, "killed behind record {at}, state kept: {keeps_state}, of {log:#?}");
+        }
+    }
+}
+
+fn record(key: &str, value: &str, headers: &[(&str, &str)]) -> Record {
+    let headers = headers.iter().map(|(name, value)| Header::new(name, value.as_bytes().to_vec())).collect();
+    let value = (!value.is_empty()).then(|| Bytes::copy_from_slice(value.as_bytes()));
+    Record {
+        key: Some(Bytes::copy_from_slice(key.as_bytes())),
+        value: value.or(Some(Bytes::new())),
+        headers,
+        ..Record::default()
+    }
+}
+
+fn line(key: &str, value: &str) -> Record {
+    record(key, value, &[])
+}
+
+fn row(key: &str, number: u64, attempt: &str) -> Record {
+    let number = number.to_string();
+    record(key, &format!("s,{number},x"), &[("ss-type", "row"), ("ss-row", &number), ("ss-attempt", attempt)])
+}
+
+fn marker(key: &str, kind: &str, attempt: &str, value: &str, rows: Option<&str>) -> Record {
+    let mut headers = vec![("ss-type", kind), ("ss-attempt", attempt)];
+    headers.extend(rows.map(|rows| ("ss-rows", rows)));
+    record(key, value, &headers)
+}
+
+#[test]
+fn a_header_of_an_older_revision_does_not_come_back() {
+    let log = [
+        line("open", "sheet,a,b"),
+        line("open", "s,1,2"),
+        line("p", "sheet,a,b\ns,1,2"),
+        line("p", "#EOF"),
+        line("p", "sheet,b,a\ns,20,10\ns,21,11"),
+        line("p", "#EOF"),
+        line("open", "#EOF"),
+    ];
+    same_from_every_restart_point("\"first\"", &log);
+    let published = run(topology("\"first\""), &log, None);
+    assert_eq!(published.books["p"].len(), 2);
+}
+
+#[test]
+fn numbered_rows_after_the_end_are_late_and_open_nothing() {
+    let log = [
+        marker("p", "begin", "1", "", None),
+        marker("p", "header", "1", "sheet,a,b", None),
+        row("p", 1, "1"),
+        row("p", 2, "1"),
+        marker("p", "eof", "1", "", Some("2")),
+        row("p", 3, "1"),
+        row("p", 2, "1"),
+        line("p", "sheet,a,b\ns,7,8"),
+        line("p", "#EOF"),
+    ];
+    same_from_every_restart_point("\"first\"", &log);
+    let published = run(topology("\"first\""), &log, None);
+    assert_eq!(published.dead_letters.iter().filter(|letter| letter.contains("row.late")).count(), 2);
+    assert_eq!(published.books["p"].len(), 2);
+    assert!(published.statuses.iter().all(|status| status.contains("Published")), "{:?}", published.statuses);
+}
+
+#[test]
+fn an_upload_with_a_header_alone_keeps_the_columns_that_maps_make() {
+    let log = [line("other", "sheet,a,b\ns,1,2"), line("h", "sheet,a,b"), line("h", "#EOF"), line("other", "#EOF")];
+    same_from_every_restart_point("\"first\"", &log);
+}
+
+/// One step of a publisher: `(upload, what, how much)`. Upload `q` numbers its rows, the others do not: an upload that does both is refused.
+fn any_log() -> impl Strategy<Value = Vec<Record>> {
+    prop::collection::vec((0..3_usize, 0..24_u8, 1..5_u64), 4..22).prop_map(|steps| {
+        let mut next = [1_u64; 3];
+        let step = |(id, what, much): (usize, u8, u64)| {
+            let key = ["p", "q", "r"][id];
+            let attempt = "1";
+            let what = match (key, what) {
+                ("q", 0..=6) => 14 + what % 5,
+                ("q", 7..=9) => 20,
+                ("p" | "r", 12..=22) => what % 10,
+                (_, what) => what,
+            };
+            match what {
+                0..=1 => line(key, "sheet,a,b"),
+                2 => line(key, "sheet,b,a"),
+                3..=6 => line(key, &format!("s,{much},x\nt,{what},y")),
+                7..=8 => line(key, "#EOF"),
+                9 => line(key, &format!("#EOF rows={much}")),
+                10 => line(key, "#ABORT"),
+                11 => line(key, "#BEGIN"),
+                12 => marker(key, "begin", attempt, "", None),
+                13 => marker(key, "header", attempt, "sheet,a,b", None),
+                14..=18 => {
+                    next[id] += 1;
+                    row(key, next[id] - 1, attempt)
+                }
+                19 => row(key, much, attempt),
+                20..=21 => {
+                    let rows = (next[id] - 1).to_string();
+                    next[id] = 1;
+                    marker(key, "eof", attempt, "", Some(&rows))
+                }
+                22 => marker(key, "eof", attempt, "", None),
+                _ => Record { key: Some(Bytes::copy_from_slice(key.as_bytes())), value: None, ..Record::default() },
+            }
+        };
+        steps.into_iter().map(step).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_log_gives_the_same_from_every_restart_point(log in any_log(), declared in any::<bool>()) {
+        same_from_every_restart_point(if declared { r#"["sheet", "a", "b"]"# } else { "\"first\"" }, &log);
+    }
+}
