@@ -5,27 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::record::{Header, LogId, Offset, Record, Rejection, TopicPartition};
 use bytes::Bytes;
-use uuid::Uuid;
-
-use crate::record::{Header, Offset, Record, Rejection, TopicPartition};
-
-/// A log: the id of a topic, a UUID (KIP-516). A topic that was deleted and made anew under its name is another log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub struct LogId(pub [u8; 16]);
-
-impl LogId {
-    /// Reads what it prints; `None` if it is no UUID.
-    pub fn parse(text: &str) -> Option<LogId> {
-        Uuid::parse_str(text).ok().map(|id| LogId(id.into_bytes()))
-    }
-}
-
-impl std::fmt::Display for LogId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(&Uuid::from_bytes(self.0), f)
-    }
-}
 
 /// Where a reader begins, and what it relies on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

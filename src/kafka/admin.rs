@@ -9,8 +9,8 @@ use kafka_protocol::messages::{CreateTopicsRequest, DescribeConfigsRequest, Topi
 use super::wire::cluster::{Bounds, Cluster, text};
 use super::wire::rights::Resource;
 use super::{Code, KafkaClient, KafkaError};
-use crate::record::{Offset, TopicPartition};
-use crate::transport::{LogId, TransportError};
+use crate::record::{LogId, Offset, TopicPartition};
+use crate::transport::TransportError;
 
 /// Resource type of a topic in `DescribeConfigs`.
 const TOPIC_RESOURCE: i8 = 2;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 
-use crate::record::{Offset, TopicPartition};
-use crate::transport::{LogId, TransportError};
+use crate::record::{LogId, Offset, TopicPartition};
+use crate::transport::TransportError;
 
 /// Name of codes that the protocol does not have.
 const UNKNOWN: &str = "UNKNOWN";

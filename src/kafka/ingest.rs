@@ -21,8 +21,8 @@ use super::wire::connection::FRAME_BYTES_MAX;
 use super::wire::rights::Resource;
 use super::{Code, Isolation, KafkaClient, KafkaError};
 use crate::metrics;
-use crate::record::{Header, Offset, Record, TopicPartition};
-use crate::transport::{Fetched, LogId, ReadFrom};
+use crate::record::{Header, LogId, Offset, Record, TopicPartition};
+use crate::transport::{Fetched, ReadFrom};
 
 /// How long the broker holds an empty answer back.
 const WAIT: Duration = Duration::from_millis(500);

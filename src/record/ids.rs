@@ -23,6 +23,23 @@ impl fmt::Display for Offset {
     }
 }
 
+/// A log: the id of a topic, a UUID (KIP-516). A topic that was deleted and made anew under its name is another log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct LogId(pub [u8; 16]);
+
+impl LogId {
+    /// Reads what it prints; `None` if it is no UUID.
+    pub fn parse(text: &str) -> Option<LogId> {
+        uuid::Uuid::parse_str(text).ok().map(|id| LogId(id.into_bytes()))
+    }
+}
+
+impl std::fmt::Display for LogId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&uuid::Uuid::from_bytes(self.0), f)
+    }
+}
+
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPartition {

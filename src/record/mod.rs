@@ -12,7 +12,7 @@ mod rejection;
 mod row;
 
 pub use accounting::{Accounting, LedgerEntry, Outcome};
-pub use ids::{Offset, SheetName, TaskId, TopicPartition, UploadHash, UploadId};
+pub use ids::{LogId, Offset, SheetName, TaskId, TopicPartition, UploadHash, UploadId};
 pub use lang::Lang;
 pub use marker::{Announcement, Marker, MarkerRecord, StreamElement};
 pub use messages::{

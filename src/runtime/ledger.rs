@@ -1,9 +1,9 @@
 //! The ledger read back from the status topic, after local state was lost (contract 13).
 
 use crate::kafka::KafkaClient;
-use crate::record::{LedgerEntry, TopicPartition};
+use crate::record::{LedgerEntry, LogId, TopicPartition};
 use crate::sink::status::StatusRecord;
-use crate::transport::{LogId, TransportError};
+use crate::transport::TransportError;
 
 /// The terminal records of one task's status partition in their order, all that compaction has left: a replay needs the end before the last
 /// one too. Ends in another log than `log` count revisions only.

@@ -13,7 +13,7 @@ use crate::kafka::group::{Group, GroupMember, Instance};
 use crate::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
 use crate::kafka::{KafkaClient, ingest};
 use crate::metrics;
-use crate::record::{Offset, TaskId, TopicPartition};
+use crate::record::{LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::config::{Guarantee, StreamsConfig};
 use crate::runtime::health::{Condition, Health};
 use crate::runtime::ledger;
@@ -24,7 +24,7 @@ use crate::runtime::watch;
 use crate::state::keys::TaskHash;
 use crate::state::{StateDir, StateError, StateOptions, member};
 use crate::topology::Topology;
-use crate::transport::{Committed, Fence, GroupEvent, LogId, Membership, Outbox, ReadFrom, TransportError};
+use crate::transport::{Committed, Fence, GroupEvent, Membership, Outbox, ReadFrom, TransportError};
 
 /// How often the manager looks at memberships, reports and the stop flag.
 const LOOK: Duration = Duration::from_millis(20);

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::PagePosition;
-use crate::record::{Accounting, ColumnType, Message, Offset, RowKey, TaskId, UploadHash};
-use crate::transport::LogId;
+use crate::record::{Accounting, ColumnType, LogId, Message, Offset, RowKey, TaskId, UploadHash};
 
 /// Version of the layouts below; stands in the manifest.
 pub const STATE_FORMAT: u32 = 4;

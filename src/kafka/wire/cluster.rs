@@ -21,8 +21,7 @@ use super::reach::Reach;
 use super::refusals::Refusals;
 use super::rights::Resource;
 use crate::kafka::{Code, Isolation, KafkaConfig, KafkaError};
-use crate::record::{Offset, TopicPartition};
-use crate::transport::LogId;
+use crate::record::{LogId, Offset, TopicPartition};
 
 /// A string as the protocol library wants it.
 pub(crate) fn text(text: &str) -> StrBytes {

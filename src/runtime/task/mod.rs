@@ -16,7 +16,8 @@ use crate::aggregate::{Aggregate, AggregateContext, Phase, UploadPreview};
 use crate::metrics::{NodeMetrics, TaskMoment, Unusable, commit_duration, commit_failures};
 use crate::processor::Processor;
 use crate::record::{
-    Marker, MarkerRecord, Offset, Rejection, RowBatch, SheetName, StreamElement, TaskId, TopicPartition, UploadId,
+    LogId, Marker, MarkerRecord, Offset, Rejection, RowBatch, SheetName, StreamElement, TaskId, TopicPartition,
+    UploadId,
 };
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::output::OutputError;
@@ -26,7 +27,7 @@ use crate::source::Source;
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
-use crate::transport::{Fence, Fetched, LogId, Progress, TransportError};
+use crate::transport::{Fence, Fetched, Progress, TransportError};
 
 pub use error::TaskError;
 use outputs::Outputs;

@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 
 use crate::map::OwnCrs;
 use crate::metrics::TaskMetrics;
-use crate::record::{Message, Offset, Rejection, TaskId, TopicPartition};
+use crate::record::{LogId, Message, Offset, Rejection, TaskId, TopicPartition};
 use crate::runtime::task::metrics;
 use crate::sink::chunk::{self, Chunks};
 use crate::sink::dead_letter::DeadLetter;
@@ -19,7 +19,7 @@ use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::{AboutFacts, CompleteUpload};
 use crate::state::StateStore;
 use crate::topology::Topology;
-use crate::transport::{Fence, LogId, OutRecord, Outbox, Progress, TransportError};
+use crate::transport::{Fence, OutRecord, Outbox, Progress, TransportError};
 
 /// Buffered records are handed to the outbox when they hold this many bytes, or at the end of a fetch.
 const BUFFER_BYTES_MAX: usize = 1 << 20;

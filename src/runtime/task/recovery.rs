@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use crate::record::{LedgerEntry, Offset};
+use crate::record::{LedgerEntry, LogId, Offset};
 use crate::state::keys::TaskState;
-use crate::transport::{Committed, LogId};
+use crate::transport::Committed;
 
 /// How a task starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

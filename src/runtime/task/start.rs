@@ -13,13 +13,13 @@ use crate::aggregate::{Aggregate, AggregateSettings, Phase};
 use crate::map;
 use crate::metrics;
 use crate::processor::ProcessError;
-use crate::record::{LedgerEntry, Offset, TaskId, TopicPartition, UploadId};
+use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition, UploadId};
 use crate::sink::workbook::WorkbookMaker;
 use crate::source::Source;
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{Entry, StateStore, WriteBatch};
 use crate::topology::Topology;
-use crate::transport::{Committed, Fence, LogId, Outbox, TransportError};
+use crate::transport::{Committed, Fence, Outbox, TransportError};
 
 /// What a task has to know before it starts to read.
 #[derive(Debug, Default)]
