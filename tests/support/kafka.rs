@@ -230,6 +230,7 @@ pub fn recreate_topic(kafka: &Kafka, topic: &str) {
 
 /// More partitions for a topic, as `kafka-topics --alter` adds them.
 pub fn add_partitions(bootstrap: &str, topic: &str, count: i32) {
+    let name = topic.to_owned();
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         let cluster = Cluster::new(KafkaConfig::new([bootstrap], "add-partitions"));
         let topic = CreatePartitionsTopic::default()
@@ -239,6 +240,14 @@ pub fn add_partitions(bootstrap: &str, topic: &str, count: i32) {
         let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
         let answer = cluster.any().await.expect("connected").call(&request, 3).await.expect("answered");
         assert_eq!(answer.results[0].error_code, 0);
+        // The broker tells of them a moment later.
+        loop {
+            cluster.forget_topic(&name);
+            if cluster.topic(&name).await.expect("the topic").partitions == count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     });
 }
 
