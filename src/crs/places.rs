@@ -22,7 +22,7 @@ const BOX_MARGIN: f64 = 0.02;
 /// A place that a text can name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Place {
-    /// A country or a Korean province: its number in [`Atlas::areas`].
+    /// A country or a Korean province: its number in `Atlas::areas`.
     Area(u8),
     /// A Korean city, county or district: west, south, east, north, and the province it is in.
     Box([f64; 4], u8),

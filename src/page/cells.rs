@@ -77,7 +77,7 @@ pub(super) fn is_exact(value: i64) -> bool {
     value.unsigned_abs() < 10_u64.pow(SIGNIFICANT_MAX as u32)
 }
 
-/// Serial day of a date, see [`civil_date`], in the 1900 date system: 1 is 1900-01-01, and 60 is the
+/// Serial day of a date (see `civil_date`) in the 1900 date system: 1 is 1900-01-01, and 60 is the
 /// 1900-02-29 that never was, so that 61 is 1900-03-01 (ECMA-376 part 1, 18.17.4.1). Earlier days and days that do not exist are `None`.
 pub fn parse_date(text: &str) -> Option<i32> {
     let (year, month, day) = civil_date(text.trim_matches([' ', '\t']))?;
