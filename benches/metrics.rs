@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use sheetstream::file::reader::{CsvFile, Options};
+use sheetstream::file::Options;
+use sheetstream::file::reader::CsvFile;
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::metrics::{self, Outcome, TaskMetrics, TaskMoment, TaskNames};
 use sheetstream::record::{Accounting, Message, Offset, Rejection, TaskId, TopicPartition};
@@ -32,7 +33,7 @@ fn main() {
 
 fn converts(csv: &Path, topology: &Path, out: &Path) {
     let topology = Topology::load(topology).expect("a topology");
-    let file = CsvFile::open(csv, Options::default()).expect("a CSV file");
+    let file = CsvFile::open(csv, Options::for_source(&topology.source)).expect("a CSV file");
     let upload = UploadRecords::new(vec![file], "bench", "bench").expect("records").unchecked();
     let converted = convert(topology, "bench", upload, out, &mut |_| ()).expect("a workbook");
     let scrape = metrics::render();

@@ -71,7 +71,7 @@ fn a_minimal_file_gets_the_defaults() {
     assert_eq!((&*source.node, &*source.topic), ("in", "minimal.rows"));
     assert_eq!((source.header, source.upload, source.markers), (HeaderFrom::First, UploadFrom::Auto, Markers::All));
     assert_eq!((source.on_error, source.incomplete), (OnError::Continue, Incomplete::Hold));
-    assert_eq!((source.delimiter, source.idle_timeout), (b',', Duration::from_secs(86_400)));
+    assert_eq!((source.delimiter, source.idle_timeout), (None, Duration::from_secs(86_400)));
     assert!(source.columns.is_empty());
     assert!(!source.lenient_quotes && !source.pad_fields && !source.strip_control && !source.truncate_cells);
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use sheetstream::file::upload::UploadRecords;
+use sheetstream::record::{Lang, Reason};
 use sheetstream::runtime::convert::convert;
 use sheetstream::topology::Topology;
 
@@ -16,6 +17,7 @@ use super::{EXAMPLES_FIRST, Exit, Global};
 const EXAMPLES: &str = "Examples:
   sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
   sheetstream convert part-1.csv part-2.csv -t topology/places-5179.toml -o places.xlsx --charset cp949
+  sheetstream convert export.csv -t topology/seoul-markets.toml -o markets.xlsx --skip-lines 2 --strict
   sheetstream convert old.csv -t topology/places-5179.toml -o old.xlsx --crs EPSG:5181
   unzip -p markets.zip | sheetstream convert - -t topology/seoul-markets.toml -o - > markets.xlsx
 ";
@@ -36,14 +38,16 @@ pub struct Convert {
     /// Replace the workbook if it exists
     #[arg(long)]
     force: bool,
+    /// Exit with 65 when any row was rejected; without it, only when all were
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     input: Input,
 }
 
 impl Convert {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let mut topology = Topology::load(&self.topology)?;
-        topology.source.delimiter = b','; // files are read as rows with commas, whatever they have themselves
+        let topology = Topology::load(&self.topology)?;
         let is_piped = self.out.as_os_str() == "-";
         if let Some(found) = fs::metadata(&self.out).ok().filter(|_| !is_piped) {
             let out = self.out.display();
@@ -57,7 +61,8 @@ impl Convert {
         // Standard output gets the workbook when it is whole, or nothing.
         let folder = is_piped.then(tempfile::tempdir).transpose()?;
         let path = folder.as_ref().map_or_else(|| self.out.clone(), |folder| folder.path().join("out.xlsx"));
-        let files = self.files.iter().map(|path| self.input.open(path)).collect::<Result<Vec<_>, _>>()?;
+        let files = self.files.iter().map(|path| self.input.open(path, Some(&topology.source)));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = self.files.iter().map(|path| upload_name(path)).collect();
         let upload = UploadRecords::new(files, &names.join(" + "), "convert")?
             .with_crs(self.input.crs(Some(&topology))?)
@@ -80,11 +85,19 @@ impl Convert {
         }
         eprintln!("{} rows written, {} rejected, {seconds:.2} s", rows.written, rows.rejected);
         for (reason, count) in &converted.rejected {
-            eprintln!("  {count} {reason}; the sheet of errors names the first 10,000 rows");
+            let explained = Reason::of_code(reason).map_or(String::new(), |reason| reason.explain(Lang::En));
+            eprintln!("  {count} {reason}: {explained}");
+        }
+        if rows.rejected > 0 {
+            eprintln!("  the sheet of errors lists the first 10,000 rejected rows");
+        }
+        let all_rejected = rows.written == 0 && rows.rejected > 0;
+        if all_rejected {
+            eprintln!("warning: no row was written, all {} were rejected", rows.rejected);
         }
         if !global.json && !is_piped {
             writeln!(io::stdout(), "{out}")?;
         }
-        Ok(Exit::Ok)
+        Ok(if all_rejected || (self.strict && rows.rejected > 0) { Exit::DataRejected } else { Exit::Ok })
     }
 }

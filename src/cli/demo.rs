@@ -82,7 +82,8 @@ impl Demo {
 }
 
 fn publish_sample(client: &KafkaClient, topology: &Topology) -> anyhow::Result<u64> {
-    let upload = UploadRecords::new(vec![sample::file()?], sample::FILE_NAME, &Uuid::new_v4().to_string())?;
+    let upload =
+        UploadRecords::new(vec![sample::file(&topology.source)?], sample::FILE_NAME, &Uuid::new_v4().to_string())?;
     let mut progress = Progress::new(sample::FILE_NAME);
     let rows = publish(client, &topology.source.topic, sample::FILE_NAME, upload, &mut |rows| progress.rows(rows))?;
     progress.finish();

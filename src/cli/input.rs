@@ -5,11 +5,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sheetstream::file::reader::{CsvFile, Options};
+use sheetstream::file::Options;
+use sheetstream::file::reader::CsvFile;
 use sheetstream::map::OwnCrs;
-use sheetstream::source::encoding::Charset;
+use sheetstream::source::SourceConfig;
+use sheetstream::source::charset::Charset;
+use sheetstream::source::delimiter::parse_delimiter;
 use sheetstream::topology::Topology;
 
 use super::colours;
@@ -18,37 +21,25 @@ use super::shown::shown;
 /// How to read CSV files.
 #[derive(Args, Debug)]
 pub struct Input {
-    /// Charset [default: found in the file]
-    #[arg(long, value_enum, value_name = "CHARSET")]
-    charset: Option<CharsetName>,
-    /// Field delimiter: one character, or "tab" [default: found in the file]
+    /// Charset, by any name: utf-8, cp949, utf-16le, windows-1252, shift_jis, gbk and so on [default: found in the file]
+    #[arg(long, value_name = "CHARSET")]
+    charset: Option<Charset>,
+    /// Field delimiter: one character, or "tab" [default: the topology's, else found in the file]
     #[arg(long, value_parser = delimiter, value_name = "CHARACTER")]
     delimiter: Option<u8>,
+    /// The first row is data: the columns are those that the topology declares, else column_1, column_2 and so on
+    #[arg(long)]
+    no_header: bool,
+    /// Lines above the header to leave out [default: the topology's skip_lines, else found by the columns that it needs]
+    #[arg(long, value_name = "LINES")]
+    skip_lines: Option<u32>,
     /// CRS of these coordinates, such as EPSG:5181 [default: the topology's]
     #[arg(long, value_name = "CRS")]
     crs: Option<String>,
 }
 
-/// Charsets by the names people give them.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum CharsetName {
-    #[value(name = "utf-8", alias = "utf8")]
-    Utf8,
-    /// EUC-KR with its extension, windows-949
-    #[value(name = "cp949", aliases = ["euc-kr", "windows-949", "ms949", "uhc"])]
-    Cp949,
-    #[value(name = "utf-16le")]
-    Utf16Le,
-    #[value(name = "utf-16be")]
-    Utf16Be,
-}
-
 fn delimiter(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
-        b"tab" | b"\\t" => Ok(b'\t'),
-        _ => Err("one ASCII character, or \"tab\"".to_owned()),
-    }
+    parse_delimiter(text).ok_or_else(|| "one ASCII character, or \"tab\"".to_owned())
 }
 
 impl Input {
@@ -61,21 +52,27 @@ impl Input {
         Ok(self.crs.as_deref())
     }
 
-    /// Opens a file, `-` for standard input, and says what was found in it.
-    pub fn open(&self, path: &Path) -> anyhow::Result<CsvFile> {
-        let charset = self.charset.map(|name| match name {
-            CharsetName::Utf8 => Charset::Utf8,
-            CharsetName::Cp949 => Charset::EucKr,
-            CharsetName::Utf16Le => Charset::Utf16Le,
-            CharsetName::Utf16Be => Charset::Utf16Be,
-        });
-        let options = Options { charset, delimiter: self.delimiter, ..Options::default() };
+    /// Opens a file, `-` for standard input, as `source` wants it read, and says what was found in it.
+    pub fn open(&self, path: &Path, source: Option<&SourceConfig>) -> anyhow::Result<CsvFile> {
+        if source.is_none() && self.no_header {
+            anyhow::bail!("--no-header needs --topology, which says what the columns are");
+        }
+        let read_as = source.map_or_else(|| Options::for_topic(""), Options::for_source);
+        let options = Options {
+            charset: self.charset,
+            delimiter: self.delimiter,
+            no_header: self.no_header,
+            skip_lines: self.skip_lines,
+            ..read_as
+        };
         let file = match path.to_str() {
             Some("-") => CsvFile::from_reader(Box::new(io::stdin()), options),
             _ => CsvFile::open(path, options),
         };
         let file = file.with_context(|| path.display().to_string())?;
-        eprintln!("{}: {}", shown(&path.display().to_string()), file.description());
+        let name = path.display().to_string();
+        eprintln!("{}: {}", shown(&name), file.description());
+        file.notes().iter().for_each(|note| eprintln!("{}: {note}", shown(&name)));
         Ok(file)
     }
 }

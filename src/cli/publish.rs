@@ -55,14 +55,10 @@ impl Publish {
         }
         let topology = self.topology.as_deref().map(Topology::load).transpose()?;
         let crs = self.input.crs(topology.as_ref())?;
-        let topic = match (&self.topology, &topology) {
-            (Some(file), Some(topology)) => {
-                if topology.source.delimiter != b',' {
-                    anyhow::bail!("{}: publish writes commas; take `delimiter` out of the source", file.display());
-                }
-                topology.source.topic.to_string()
-            }
-            (None, _) | (_, None) => self.topic.clone().unwrap_or_default(),
+        let source = topology.as_ref().map(|topology| &topology.source);
+        let topic = match source {
+            Some(source) => source.topic.to_string(),
+            None => self.topic.clone().unwrap_or_default(),
         };
         self.patience
             .run(self.broker.config("sheetstream-publish")?, |client| self.publish(global, client, &topic, crs))
@@ -73,7 +69,7 @@ impl Publish {
             let name = upload_name(path);
             let id = self.id.as_ref().unwrap_or(&name);
             let attempt = Uuid::new_v4().to_string();
-            let upload = UploadRecords::new(vec![self.input.open(path)?], &name, &attempt)?.with_crs(crs);
+            let upload = UploadRecords::new(vec![self.input.open(path, source)?], &name, &attempt)?.with_crs(crs);
             let mut progress = Progress::new(&name);
             let rows = publish(client, topic, id, upload, &mut |rows| progress.rows(rows))?;
             let seconds = progress.finish().as_secs_f64();

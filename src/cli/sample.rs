@@ -2,8 +2,9 @@
 
 use std::io::Cursor;
 
-use sheetstream::file::FileError;
-use sheetstream::file::reader::{CsvFile, Options};
+use sheetstream::file::reader::CsvFile;
+use sheetstream::file::{FileError, Options};
+use sheetstream::source::SourceConfig;
 use sheetstream::topology::{Problems, Topology};
 
 /// Where the topology stands in the repository.
@@ -20,7 +21,7 @@ pub fn topology() -> Result<Topology, Problems> {
     Topology::parse(TOPOLOGY, TOPOLOGY_FILE, &|_| None)
 }
 
-/// The file, as if it were opened.
-pub fn file() -> Result<CsvFile, FileError> {
-    CsvFile::from_reader(Box::new(Cursor::new(FILE)), Options::default())
+/// The file, as if it were opened for this source.
+pub fn file(source: &SourceConfig) -> Result<CsvFile, FileError> {
+    CsvFile::from_reader(Box::new(Cursor::new(FILE)), Options::for_source(source))
 }

@@ -1,9 +1,14 @@
 //! The same transport over files: reads CSV files as values that are ready to be records.
 
+mod header;
 pub mod log;
+mod notes;
+mod options;
 pub mod reader;
 mod transcode;
 pub mod upload;
+
+pub use options::Options;
 
 use crate::record::Binary;
 
@@ -13,9 +18,12 @@ pub enum FileError {
     /// The operating system says no.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// It is no text.
-    #[error("it is {0}; save it as CSV first")]
+    /// It holds no rows of text.
+    #[error("it is {0}")]
     NotText(Binary),
+    /// Its charset is not told by its bytes.
+    #[error("{0}")]
+    Charset(String),
     /// There is no header row, or it cannot be read.
     #[error("the header cannot be read: {0}")]
     Header(String),

@@ -1,8 +1,7 @@
-//! A CSV file as blocks of whole rows, in UTF-8, with commas, LF between rows and nothing blank: what `publish` sends and `convert` reads,
-//! so that both make the same workbook. Holds little more than [`ROW_BYTES_MAX`] in memory, however long the file and its rows are.
+//! A CSV file as blocks of whole rows, in UTF-8, with LF between rows and nothing blank: what `publish` sends and `convert` reads, so that both
+//! make the same workbook. Holds little more than [`ROW_BYTES_MAX`] in memory, however long the file and its rows are.
 //!
-//! Rows of a comma-separated file are passed on byte for byte. Rows of other files are written anew with commas; one whose quotes are broken
-//! is then passed on as a single quoted field with a blank behind it, so that the source rejects it and nothing else.
+//! Rows are passed on byte for byte, with the delimiter of the file: what is wrong with one is for the source to say.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,32 +10,19 @@ use std::path::Path;
 use bytes::Bytes;
 use memchr::memchr2;
 
-use super::FileError;
+use super::header::{self, Beginning};
+use super::notes::unused_types;
 use super::transcode::Transcoder;
-use crate::source::csv::{Fields, ROW_BYTES_MAX, Row, Rows, write_quoted, write_row};
-use crate::source::encoding::{Charset, delimiter_name, find_delimiter};
+use super::{FileError, Options};
+use crate::source::charset::Charset;
+use crate::source::csv::{Fields, ROW_BYTES_MAX, Row, Rows, write_quoted};
+use crate::source::delimiter::delimiter_name;
+use crate::source::{column_names, text_kind};
 
-/// Text that decides the delimiter.
+/// Text that decides the delimiter and the header.
 const SAMPLE_BYTES: usize = 64 << 10;
 /// Text in which the end of a row is looked for.
 const ROW_SEARCH_BYTES: usize = ROW_BYTES_MAX + SAMPLE_BYTES;
-
-/// How to read a file. What is not given is found out.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Its charset.
-    pub charset: Option<Charset>,
-    /// Its delimiter, an ASCII byte.
-    pub delimiter: Option<u8>,
-    /// Size of a block; a larger row is a block by itself.
-    pub block_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options { charset: None, delimiter: None, block_bytes: 64 << 10 }
-    }
-}
 
 /// Some rows of a file, ready to be the value of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +41,8 @@ pub struct CsvFile {
     options: Options,
     delimiter: u8,
     header: Vec<String>,
+    has_declared_columns: bool,
+    notes: Vec<String>,
     /// Text that is not yet rows.
     text: Vec<u8>,
     /// What is left of a row that is too big.
@@ -81,22 +69,35 @@ impl CsvFile {
     /// Takes anything that can be read, standard input for one, and reads its header.
     pub fn from_reader(input: Box<dyn Read + Send>, options: Options) -> Result<CsvFile, FileError> {
         let mut file = CsvFile {
-            input: Transcoder::new(input, options.charset),
+            input: Transcoder::new(input, options.charset, options.source.encoding),
             options,
             delimiter: b',',
             header: Vec::new(),
+            has_declared_columns: false,
+            notes: Vec::new(),
             text: Vec::new(),
             skips_row: false,
             ready: Ready::default(),
             rows: 0,
         };
-        file.read_header()?;
+        file.read_beginning()?;
         Ok(file)
     }
 
-    /// Column names as they stand in the file; they may be empty and repeat.
+    /// Names in its header line, as they stand there: they may be empty and repeat. Without such a line, those that the topology declares,
+    /// or `column_1` and so on.
     pub fn header(&self) -> &[String] {
         &self.header
+    }
+
+    /// The columns of its rows: names cleaned and made unique, as the source does it.
+    pub fn columns(&self) -> Vec<String> {
+        column_names(&self.header, self.options.source.exact_names)
+    }
+
+    /// True when the columns are those that the topology declares, so that no header has to be published.
+    pub fn has_declared_columns(&self) -> bool {
+        self.has_declared_columns
     }
 
     /// The charset; `None` while all that was read is ASCII, which decides nothing.
@@ -104,7 +105,7 @@ impl CsvFile {
         self.input.charset()
     }
 
-    /// The delimiter of the file. Blocks have commas.
+    /// The delimiter of the file, and of its blocks.
     pub fn delimiter(&self) -> u8 {
         self.delimiter
     }
@@ -114,6 +115,11 @@ impl CsvFile {
         let charset = self.charset().map_or("ASCII".to_owned(), |charset| charset.to_string());
         let columns = self.header.len();
         format!("{charset}, delimiter {}, {columns} columns", delimiter_name(self.delimiter))
+    }
+
+    /// What else a person should know: lines left out, and settings that fit nothing in the file.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Rows in the blocks so far.
@@ -147,32 +153,24 @@ impl CsvFile {
         Block { first_row, rows, text: text.into() }
     }
 
-    fn read_header(&mut self) -> Result<(), FileError> {
+    fn read_beginning(&mut self) -> Result<(), FileError> {
         while self.text.len() < SAMPLE_BYTES && !self.input.has_ended() {
             self.input.read_into(&mut self.text)?;
         }
-        let cut = !self.input.has_ended();
-        self.delimiter = self.options.delimiter.unwrap_or_else(|| find_delimiter(&self.text, cut));
+        if let Some(kind) = text_kind(&self.text) {
+            return Err(FileError::NotText(kind));
+        }
         loop {
-            let mut rows = Rows::new(&self.text, self.delimiter, None);
-            let mut fields = Fields::default();
-            let row = std::iter::from_fn(|| rows.next_row(&mut fields)).find(|row| !row.blank);
-            let could_change = row.is_none_or(|row| !row.ended) && !self.input.has_ended();
-            if could_change && self.text.len() < ROW_SEARCH_BYTES {
-                self.read_more()?;
-                continue;
+            let cut = !self.input.has_ended() && self.text.len() < ROW_SEARCH_BYTES;
+            if let Some(beginning) = header::read(&self.text, cut, &self.options)? {
+                let Beginning { delimiter, names, is_declared, rows_from, notes } = beginning;
+                (self.delimiter, self.header, self.has_declared_columns, self.notes) =
+                    (delimiter, names, is_declared, notes);
+                self.notes.extend(unused_types(&self.options.source, &self.columns()));
+                self.text.drain(..rows_from);
+                return Ok(());
             }
-            let row = row.ok_or_else(|| FileError::Header("the file is empty".to_owned()))?;
-            if row.defect.is_some() {
-                return Err(FileError::Header("its quotes are broken".to_owned()));
-            }
-            let names = fields.iter(&self.text).map(|name| String::from_utf8(name.to_vec()));
-            let names: Result<Vec<_>, _> = names.collect();
-            let charset = self.charset().unwrap_or(Charset::Utf8);
-            self.header = names.map_err(|_| FileError::Header(format!("it holds bytes that are not {charset}")))?;
-            let behind = rows.position();
-            self.text.drain(..behind);
-            return Ok(());
+            self.read_more()?;
         }
     }
 
@@ -206,7 +204,7 @@ impl CsvFile {
             }
             done = rows.position();
             if !row.blank {
-                self.ready.push(&row, &fields, &self.text, self.delimiter, self.header.len());
+                self.ready.push(&row);
             }
             self.skips_row = !row.ended && !has_ended && done == self.text.len();
         }
@@ -228,41 +226,23 @@ impl Ready {
         Some(&self.text[start..end])
     }
 
-    fn push(&mut self, row: &Row<'_>, fields: &Fields, text: &[u8], delimiter: u8, columns: usize) {
-        let start = self.text.len();
+    fn push(&mut self, row: &Row<'_>) {
         if row.bytes.len() > ROW_BYTES_MAX {
-            self.write_broken(&row.bytes[..=ROW_BYTES_MAX]);
-        } else if delimiter == b',' {
-            self.text.extend_from_slice(row.bytes);
-        } else if row.defect.is_some() {
-            self.write_broken(row.bytes);
+            self.write_too_big(&row.bytes[..=ROW_BYTES_MAX]);
         } else {
-            write_row(fields.iter(text), b',', &mut self.text);
-            if !is_one_row(&self.text[start..], columns) {
-                flatten(&mut self.text[start..]);
-            }
+            self.text.extend_from_slice(row.bytes);
         }
         self.text.push(b'\n');
         self.ends.push(self.text.len());
     }
 
-    /// One line that no reader takes for a sound row.
-    fn write_broken(&mut self, row: &[u8]) {
+    /// One line that is too big for every reader, from the beginning of a row that is.
+    fn write_too_big(&mut self, row: &[u8]) {
         let start = self.text.len();
         write_quoted(row, &mut self.text);
-        flatten(&mut self.text[start..]);
-        self.text.push(b' ');
+        let line = &mut self.text[start..];
+        line.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
     }
-}
-
-fn flatten(row: &mut [u8]) {
-    row.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-}
-
-/// True when the source, too, will read these bytes as one row.
-fn is_one_row(row: &[u8], columns: usize) -> bool {
-    let mut rows = Rows::new(row, b',', Some(columns));
-    rows.next_row(&mut Fields::default()).is_some() && rows.position() == row.len()
 }
 
 #[cfg(test)]
@@ -282,8 +262,12 @@ mod tests {
         std::iter::from_fn(|| file.next_block().expect("memory can be read")).collect()
     }
 
+    fn plain() -> Options {
+        Options::for_source(&config())
+    }
+
     fn text(bytes: &[u8]) -> (CsvFile, Vec<u8>) {
-        let mut file = open(bytes, Options::default()).expect("a header");
+        let mut file = open(bytes, plain()).expect("a header");
         let text = blocks(&mut file).iter().flat_map(|block| block.text.to_vec()).collect();
         (file, text)
     }
@@ -310,7 +294,8 @@ mod tests {
         ] {
             let (file, text) = text(&bytes);
             assert_eq!(file.header(), ["이름", "x"], "{description}");
-            assert_eq!(String::from_utf8_lossy(&text), "\"똠방각하, 서울\",1\n청,2\n", "{description}");
+            let rows = String::from_utf8_lossy(&text).replace(';', ",").replace('"', "");
+            assert_eq!(rows, "똠방각하, 서울,1\n청,2\n", "{description}");
             assert_eq!((file.rows(), file.description().as_str()), (2, description));
         }
     }
@@ -318,13 +303,13 @@ mod tests {
     #[test]
     fn ascii_alone_decides_nothing() {
         let mut bytes = "a,b\n".repeat(100_000).into_bytes();
-        let mut file = open(&bytes, Options::default()).expect("a header");
+        let mut file = open(&bytes, plain()).expect("a header");
         assert_eq!(file.charset(), None);
         assert_eq!(blocks(&mut file).iter().map(|block| u64::from(block.rows)).sum::<u64>(), 99_999);
         assert_eq!(file.charset(), None);
         bytes.extend_from_slice(&encoding_rs::EUC_KR.encode("서울,1\n").0);
         let (file, text) = text(&bytes);
-        assert_eq!(file.charset(), Some(Charset::EucKr));
+        assert_eq!(file.charset(), Some(Charset::EUC_KR));
         assert!(text.ends_with("서울,1\n".as_bytes()));
     }
 
@@ -345,14 +330,14 @@ mod tests {
         let utf8_with_a_broken_tail = "a,b\n서울,1\n서울".as_bytes();
         assert_eq!(
             text(&utf8_with_a_broken_tail[..utf8_with_a_broken_tail.len() - 1]).0.charset(),
-            Some(Charset::Utf8)
+            Some(Charset::UTF_8)
         );
     }
 
     #[test]
     fn what_is_told_is_not_guessed() {
         let bytes = encoding_rs::EUC_KR.encode("a;b\n청;1,5\n").0.into_owned();
-        let options = Options { charset: Some(Charset::EucKr), delimiter: Some(b','), ..Options::default() };
+        let options = Options { charset: Some(Charset::EUC_KR), delimiter: Some(b','), ..plain() };
         let mut file = open(&bytes, options).expect("a header");
         assert_eq!(file.header(), ["a;b"]);
         assert_eq!(blocks(&mut file)[0].text, "청;1,5\n");
@@ -360,17 +345,17 @@ mod tests {
 
     #[test]
     fn files_without_rows() {
-        let mut file = open(b"a,b", Options::default()).expect("a header");
+        let mut file = open(b"a,b", plain()).expect("a header");
         assert_eq!((file.header().len(), file.next_block().expect("an end"), file.rows()), (2, None, 0));
-        assert!(matches!(open(b"\n,\n", Options::default()), Err(FileError::Header(_))));
-        assert!(matches!(open(b"", Options::default()), Err(FileError::Header(_))));
-        assert!(matches!(open(b"PK\x03\x04zip", Options::default()), Err(FileError::NotText(_))));
-        assert!(matches!(CsvFile::open(Path::new("/nowhere/at/all"), Options::default()), Err(FileError::Io(_))));
+        assert!(matches!(open(b"\n,\n", plain()), Err(FileError::Header(_))));
+        assert!(matches!(open(b"", plain()), Err(FileError::Header(_))));
+        assert!(matches!(open(b"PK\x03\x04zip", plain()), Err(FileError::NotText(_))));
+        assert!(matches!(CsvFile::open(Path::new("/nowhere/at/all"), plain()), Err(FileError::Io(_))));
     }
 
     #[test]
     fn blocks_hold_whole_rows() {
-        let options = Options { block_bytes: 8, ..Options::default() };
+        let options = Options { block_bytes: 8, ..plain() };
         let mut file = open(b"a,b\n1,2\n\n3,4\n\"long\nrow\",5\n6,7\n", options).expect("a header");
         let blocks: Vec<_> =
             blocks(&mut file).into_iter().map(|block| (block.first_row, block.rows, block.text)).collect();
@@ -384,7 +369,7 @@ mod tests {
             let mut bytes = format!("a,b\n1,2\n{quote}").into_bytes();
             bytes.resize(5 * ROW_BYTES_MAX, b'x');
             bytes.extend_from_slice(b"\n3,4\n");
-            let mut file = open(&bytes, Options::default()).expect("a header");
+            let mut file = open(&bytes, plain()).expect("a header");
             let blocks = blocks(&mut file);
             assert_eq!(file.rows(), 3);
             assert!(blocks.iter().all(|block| block.text.len() < ROW_BYTES_MAX + 1000));
@@ -393,12 +378,17 @@ mod tests {
     }
 
     /// Fates of the rows of a file, block by block or as one value: (row as published, why it failed).
-    fn fates(columns: usize, values: impl IntoIterator<Item = (u64, Bytes)>) -> Vec<(Vec<u8>, Option<&'static str>)> {
+    fn fates(file: &CsvFile, values: impl IntoIterator<Item = (u64, Bytes)>) -> Vec<(Vec<u8>, Option<&'static str>)> {
+        let columns = file.header().len();
         let names = (0..columns).map(|column| format!("column {column}")).collect();
         let config = SourceConfig { header: HeaderFrom::Declared(names), ..config() };
         let mut source = Source::new(Arc::new(config), None);
         for (first_row, value) in values {
-            let headers = vec![Header::new("ss-type", "row"), Header::new("ss-row", first_row.to_string())];
+            let headers = vec![
+                Header::new("ss-type", "row"),
+                Header::new("ss-row", first_row.to_string()),
+                Header::new("ss-delimiter", vec![file.delimiter()]),
+            ];
             source.push(
                 Record { offset: Offset(first_row as i64), value: Some(value), headers, ..Record::default() },
                 &mut |_| Admission::Read,
@@ -429,10 +419,10 @@ mod tests {
         ) {
             let header = vec!["h"; columns].join(std::str::from_utf8(&[delimiter]).unwrap_or_default());
             let bytes = format!("{header}\n{}", pieces.concat()).into_bytes();
-            let options = Options { charset: Some(Charset::Utf8), delimiter: Some(delimiter), block_bytes };
+            let options = Options { charset: Some(Charset::UTF_8), delimiter: Some(delimiter), block_bytes, ..plain() };
             let mut file = open(&bytes, options).expect("a header");
             let blocks = blocks(&mut file);
-            let fates = fates(columns, blocks.iter().map(|block| (block.first_row, block.text.clone())));
+            let fates = fates(&file, blocks.iter().map(|block| (block.first_row, block.text.clone())));
             prop_assert_eq!(fates.len() as u64, file.rows());
             let rows: Vec<u8> = fates.iter().flat_map(|(row, _)| [row, &b"\n"[..]].concat()).collect();
             prop_assert_eq!(blocks.iter().flat_map(|block| block.text.to_vec()).collect::<Vec<u8>>(), rows);
@@ -441,10 +431,10 @@ mod tests {
         /// Any bytes at all: no panic, and whatever is published is accounted for.
         #[test]
         fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..300), block_bytes in 1_usize..60) {
-            let options = Options { block_bytes, ..Options::default() };
+            let options = Options { block_bytes, ..plain() };
             if let Ok(mut file) = open(&bytes, options) {
                 let blocks = blocks(&mut file);
-                let fates = fates(file.header().len(), blocks.iter().map(|block| (block.first_row, block.text.clone())));
+                let fates = fates(&file, blocks.iter().map(|block| (block.first_row, block.text.clone())));
                 prop_assert_eq!(fates.len() as u64, file.rows());
             }
         }

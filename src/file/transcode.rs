@@ -1,20 +1,16 @@
-//! The bytes of a file as UTF-8 text, piece by piece. What cannot be decoded becomes the byte FF, which no reader takes for text: it is for
-//! the row to be rejected, never for us to guess.
+//! The bytes of a file as UTF-8 text, piece by piece.
 
 use std::io::{ErrorKind, Read};
 
-use encoding_rs::{Decoder, DecoderResult};
-
 use super::FileError;
-use crate::source::binary_kind;
-use crate::source::encoding::{CHARSET_SAMPLE_BYTES, Charset};
+use crate::source::charset::{Charset, TextDecoder};
+use crate::source::detect::{CHARSET_SAMPLE_BYTES, Detected, detect, detect_utf16};
+use crate::source::{KIND_BYTES, binary_kind};
 
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 64 << 10;
-/// Bytes that tell a byte order mark, or a file that is no text.
-const BEGINNING_BYTES: usize = 4;
-/// Stands for bytes that are not of the charset.
-const BROKEN: u8 = 0xFF;
+/// Characters of a sample line.
+const SAMPLE_CHARS: usize = 60;
 
 pub(super) struct Transcoder {
     input: Box<dyn Read + Send>,
@@ -22,23 +18,25 @@ pub(super) struct Transcoder {
     raw: Vec<u8>,
     state: State,
     charset: Option<Charset>,
+    /// The charset if neither a person nor a byte order mark tells another one.
+    usual: Option<Charset>,
     ended: bool,
 }
 
 enum State {
     /// Nothing is known.
     Beginning,
-    /// Only ASCII so far, which is the same in UTF-8 and in EUC-KR: not decided.
+    /// Only ASCII so far, which is the same in nearly every charset: not decided.
     Ascii,
     /// Already what it shall be.
     Utf8,
-    Decoding(Box<Decoder>),
+    Decoding(Box<TextDecoder>),
 }
 
 impl Transcoder {
-    /// `charset` decides if it is given.
-    pub(super) fn new(input: Box<dyn Read + Send>, charset: Option<Charset>) -> Transcoder {
-        Transcoder { input, raw: Vec::new(), state: State::Beginning, charset, ended: false }
+    /// `charset` decides if it is given, then a byte order mark, then `usual`, then the bytes.
+    pub(super) fn new(input: Box<dyn Read + Send>, charset: Option<Charset>, usual: Option<Charset>) -> Transcoder {
+        Transcoder { input, raw: Vec::new(), state: State::Beginning, charset, usual, ended: false }
     }
 
     /// The charset, once a byte that is not ASCII has decided it.
@@ -55,7 +53,7 @@ impl Transcoder {
     pub(super) fn read_into(&mut self, text: &mut Vec<u8>) -> Result<(), FileError> {
         self.read_chunk()?;
         if matches!(self.state, State::Beginning) {
-            if self.raw.len() < BEGINNING_BYTES && !self.ended {
+            if self.raw.len() < KIND_BYTES && !self.ended {
                 return Ok(());
             }
             self.begin()?;
@@ -68,13 +66,16 @@ impl Transcoder {
             }
             let sample = &self.raw[..self.raw.len().min(CHARSET_SAMPLE_BYTES)];
             let cut = !self.ended || sample.len() < self.raw.len();
-            self.decide(Charset::of_sample(sample, cut));
+            match detect(sample, cut) {
+                Detected::Sure(charset) => self.decide(charset),
+                Detected::Unclear(fitting) => return Err(FileError::Charset(unclear(&fitting, text, sample))),
+            }
         }
         match &mut self.state {
             State::Beginning | State::Ascii => {}
             State::Utf8 => text.append(&mut self.raw),
             State::Decoding(decoder) => {
-                decode(decoder, &self.raw, self.ended, text);
+                decoder.decode(&self.raw, self.ended, text);
                 self.raw.clear();
             }
         }
@@ -96,49 +97,45 @@ impl Transcoder {
     }
 
     fn begin(&mut self) -> Result<(), FileError> {
-        match (Charset::of_bom(&self.raw), self.charset) {
-            (Some((found, length)), None) => {
-                self.raw.drain(..length);
-                self.decide(found);
-            }
-            (bom, Some(told)) => {
-                if let Some((_, length)) = bom.filter(|(found, _)| *found == told) {
-                    self.raw.drain(..length);
-                }
-                self.decide(told);
-            }
-            (None, None) => match binary_kind(&self.raw) {
-                Some(kind) => return Err(FileError::NotText(kind)),
-                None => self.state = State::Ascii,
-            },
+        let bom = Charset::of_bom(&self.raw);
+        if let Some((found, length)) = bom.filter(|(found, _)| self.charset.is_none_or(|told| told == *found)) {
+            self.raw.drain(..length);
+            self.decide(found);
+            return Ok(());
+        }
+        let utf16 = detect_utf16(&self.raw[..self.raw.len().min(KIND_BYTES)]);
+        let found = self.charset.or(self.usual).or(utf16);
+        let is_utf16 = found.is_some_and(|charset| [Charset::UTF_16LE, Charset::UTF_16BE].contains(&charset));
+        if let Some(kind) = binary_kind(&self.raw).filter(|_| !is_utf16) {
+            return Err(FileError::NotText(kind));
+        }
+        match found {
+            Some(charset) => self.decide(charset),
+            None => self.state = State::Ascii,
         }
         Ok(())
     }
 
     fn decide(&mut self, charset: Charset) {
         self.charset = Some(charset);
-        self.state = match charset {
-            Charset::Utf8 => State::Utf8,
-            Charset::EucKr | Charset::Utf16Le | Charset::Utf16Be => {
-                State::Decoding(Box::new(charset.encoding().new_decoder_without_bom_handling()))
-            }
-        };
+        self.state =
+            if charset == Charset::UTF_8 { State::Utf8 } else { State::Decoding(Box::new(TextDecoder::new(charset))) };
     }
 }
 
-fn decode(decoder: &mut Decoder, mut raw: &[u8], last: bool, text: &mut Vec<u8>) {
-    loop {
-        let start = text.len();
-        // Room for what comes of this many bytes at most; a text that is too large for memory is caught by the allocator.
-        let room = decoder.max_utf8_buffer_length_without_replacement(raw.len()).unwrap_or(raw.len());
-        text.resize(start + room, 0);
-        let (result, read, written) = decoder.decode_to_utf8_without_replacement(raw, &mut text[start..], last);
-        text.truncate(start + written);
-        raw = &raw[read..];
-        match result {
-            DecoderResult::InputEmpty => return,
-            DecoderResult::OutputFull => {}
-            DecoderResult::Malformed(..) => text.push(BROKEN),
-        }
-    }
+/// What a person needs to decide: the line with the first byte that is not ASCII, as each charset reads it.
+fn unclear(fitting: &[Charset], before: &[u8], sample: &[u8]) -> String {
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let start = before.iter().rposition(is_end).map_or(0, |end| end + 1);
+    let end = sample.iter().position(is_end).unwrap_or(sample.len());
+    let reading = |charset: &Charset| {
+        let line = [&before[start..], &charset.decode(&sample[..end])].concat();
+        let line: String = String::from_utf8_lossy(&line).chars().take(SAMPLE_CHARS).collect();
+        format!("as {charset} it reads '{}'", line.escape_debug())
+    };
+    let readings: Vec<_> = fitting.iter().map(reading).collect();
+    format!(
+        "its charset is not clear from its bytes; the first line that is not ASCII: {}; --charset names the right one",
+        readings.join(", ")
+    )
 }

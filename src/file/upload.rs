@@ -11,6 +11,7 @@ use super::reader::{Block, CsvFile};
 use crate::record::Header;
 use crate::sink::digest::Digest;
 use crate::source::csv::write_row;
+use crate::source::list_names;
 
 /// One record of an upload, without key.
 #[derive(Clone, Debug)]
@@ -26,7 +27,8 @@ pub struct UploadRecord {
 /// The records of one upload, read from files as they are asked for.
 pub struct UploadRecords {
     files: VecDeque<CsvFile>,
-    header: Vec<String>,
+    /// Names of the columns, unless the topology declares them, and the delimiter that they are written with.
+    header: Option<(Vec<String>, u8)>,
     name: String,
     attempt: String,
     /// Further headers of the begin.
@@ -49,10 +51,12 @@ impl UploadRecords {
     /// The records of `files`, whose rows follow each other; their headers must be the same. `name` is what the workbook says it was made
     /// from, `attempt` tells this publication from others under the same id.
     pub fn new(files: Vec<CsvFile>, name: &str, attempt: &str) -> Result<UploadRecords, FileError> {
-        let header = files.first().map(|file| file.header().to_vec()).unwrap_or_default();
-        if let Some(other) = files.iter().find(|file| file.header() != header) {
-            let (first, other) = (header.join(","), other.header().join(","));
-            return Err(FileError::Header(format!("the files have different columns: {first} and {other}")));
+        let header = files.first().filter(|file| !file.has_declared_columns());
+        let header = header.map(|file| (file.header().to_vec(), file.delimiter()));
+        let columns = files.first().map(CsvFile::columns).unwrap_or_default();
+        if let Some(other) = files.iter().find(|file| file.columns() != columns) {
+            let (first, other) = (list_names(columns), list_names(other.columns()));
+            return Err(FileError::Header(format!("the files have different columns: {first}; and {other}")));
         }
         Ok(UploadRecords {
             files: files.into(),
@@ -82,8 +86,11 @@ impl UploadRecords {
 
     /// Publishes the columns under these names, one for each, and not under those of the files.
     pub fn under_header(self, header: Vec<String>) -> UploadRecords {
-        assert_eq!(header.len(), self.header.len(), "a name for each column");
-        UploadRecords { header, ..self }
+        let file = self.files.front();
+        let columns = file.map_or(0, |file| file.header().len());
+        assert_eq!(header.len(), columns, "a name for each column");
+        let delimiter = file.map_or(b',', CsvFile::delimiter);
+        UploadRecords { header: Some((header, delimiter)), ..self }
     }
 
     /// Leaves the checksum out of the end-of-file marker: nothing lies between the file and its reader.
@@ -108,18 +115,19 @@ impl UploadRecords {
             }
             Stage::Header => {
                 self.stage = Stage::Rows;
+                let Some((names, delimiter)) = &self.header else { return self.next_record() };
                 let mut text = Vec::new();
-                write_row(self.header.iter().map(String::as_bytes), b',', &mut text);
-                Some(self.record("header", text.into(), 0, []))
+                write_row(names.iter().map(String::as_bytes), *delimiter, &mut text);
+                Some(self.record("header", text.into(), 0, [delimiter_header(*delimiter)]))
             }
             Stage::Rows => match self.next_block()? {
-                Some(block) => {
+                Some((block, delimiter)) => {
                     let first = Header::new("ss-row", (self.rows + 1).to_string());
                     self.rows += u64::from(block.rows);
                     if let Some(checksum) = &mut self.checksum {
                         checksum.update(&block.text);
                     }
-                    Some(self.record("row", block.text, block.rows, [first]))
+                    Some(self.record("row", block.text, block.rows, [first, delimiter_header(delimiter)]))
                 }
                 None => {
                     self.stage = Stage::Done;
@@ -134,10 +142,11 @@ impl UploadRecords {
         })
     }
 
-    fn next_block(&mut self) -> Result<Option<Block>, FileError> {
+    /// The next rows, and their delimiter.
+    fn next_block(&mut self) -> Result<Option<(Block, u8)>, FileError> {
         while let Some(file) = self.files.front_mut() {
             if let Some(block) = file.next_block()? {
-                return Ok(Some(block));
+                return Ok(Some((block, file.delimiter())));
             }
             self.files.pop_front();
         }
@@ -150,4 +159,9 @@ impl UploadRecords {
         headers.extend(more);
         UploadRecord { value, headers, rows }
     }
+}
+
+/// What the rows of a record are separated by, whatever the topology reads without being told.
+fn delimiter_header(delimiter: u8) -> Header {
+    Header::new("ss-delimiter", vec![delimiter])
 }

@@ -22,7 +22,8 @@ use super::uploads::{FileFacts, check_topology, file_problem, own_crs, stopped};
 use super::{SharedState, body};
 use crate::aggregate::{SheetKey, TemplatePart};
 use crate::crs::columns::number;
-use crate::file::reader::{CsvFile, Options};
+use crate::file::Options;
+use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::map::MapConfig;
 use crate::map::reproject::CoordinateInput;
@@ -34,7 +35,6 @@ use crate::sink::Lang;
 use crate::sink::preview::{ROWS_MAX, SHEETS_MAX, SheetPreview, errors_sheet, read_sheets};
 use crate::sink::status::StatusFailure;
 use crate::source::csv::{Fields, Rows};
-use crate::source::unique_names;
 use crate::topology::Topology;
 
 /// Bytes of a file that are looked at, at most.
@@ -157,8 +157,6 @@ fn look(
     named: Option<&Arc<Topology>>,
     takes_files: &[Arc<Topology>],
 ) -> Result<Inspection, Problem> {
-    let file = FileFacts::of(&open(sample)?, sample.len() as u64);
-    let table = Table::read(open(sample)?)?;
     let candidates = named.map_or(takes_files, std::slice::from_ref);
     let mut tried = Vec::new();
     for topology in candidates.iter().take(TRIED_MAX) {
@@ -173,12 +171,16 @@ fn look(
     fits.extend(untried.map(|topology| Fit::of(topology, None)));
     let none = || Problem::not_found("unknown-topology", "no topology here takes files").in_field("topology");
     let (best, trial) = tried.into_iter().next().ok_or_else(none)?;
+    let (file, table) = {
+        let csv = open(sample, best)?;
+        (FileFacts::of(&csv, sample.len() as u64), Table::read(csv)?)
+    };
     let suggestion = Suggestion::of(&table, &trial.columns.coordinates(), &asked.name);
     Ok(Inspection { file, topology: best.name.to_string(), is_whole: asked.whole, fits, trial, suggestion })
 }
 
-fn open(sample: &Bytes) -> Result<CsvFile, Problem> {
-    let csv = CsvFile::from_reader(Box::new(Cursor::new(sample.clone())), Options::default());
+fn open(sample: &Bytes, topology: &Topology) -> Result<CsvFile, Problem> {
+    let csv = CsvFile::from_reader(Box::new(Cursor::new(sample.clone())), Options::for_source(&topology.source));
     csv.map_err(|error| file_problem(&error))
 }
 
@@ -193,8 +195,8 @@ fn try_on(
     let failed = |error: &dyn std::fmt::Display| Problem::unavailable("trial", format!("the trial failed: {error}"));
     let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
     let out = folder.path().join("trial.xlsx");
-    let csv = open(sample)?;
-    let (header, columns) = chosen.apply(topology, &unique_names(csv.header()))?;
+    let csv = open(sample, topology)?;
+    let (header, columns) = chosen.apply(topology, &csv.columns())?;
     let upload = UploadRecords::new(vec![csv], "trial", "trial").map_err(|error| file_problem(&error))?;
     let mut upload = upload.with_crs(crs.as_deref());
     if !columns.signature().is_empty() {

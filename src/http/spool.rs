@@ -12,13 +12,12 @@ use axum::http::StatusCode;
 use sha2::{Digest as _, Sha256};
 
 use super::problem::Problem;
-use crate::source::binary_kind;
-use crate::source::encoding::Charset;
+use crate::source::charset::Charset;
+use crate::source::detect::detect_utf16;
+use crate::source::{KIND_BYTES, binary_kind};
 
 /// Bytes that are collected before they are written: a client that sends little costs little, and no file.
 const BUFFER_BYTES: usize = 256 << 10;
-/// Bytes that tell what is no text.
-const BEGINNING_BYTES: usize = 4;
 
 /// Temporary files of all uploads and what they may hold together.
 pub(super) struct SpoolRoom {
@@ -93,7 +92,7 @@ impl Spool {
         }
         self.taken += bytes;
         self.buffer.extend_from_slice(piece);
-        if !self.is_begun && self.buffer.len() >= BEGINNING_BYTES {
+        if !self.is_begun && self.buffer.len() >= KIND_BYTES {
             self.is_begun = true;
             check_text(&self.buffer)?;
         }
@@ -144,10 +143,10 @@ impl Spooled {
 
 /// 415 for what its first bytes say to be no text, whatever its media type says.
 pub(super) fn check_text(beginning: &[u8]) -> Result<(), Problem> {
-    let is_utf16 = Charset::of_bom(beginning).is_some();
+    let is_utf16 = Charset::of_bom(beginning).is_some() || detect_utf16(beginning).is_some();
     let Some(kind) = binary_kind(beginning).filter(|_| !is_utf16) else { return Ok(()) };
     let looks = if beginning.starts_with(b"PK") { "zip, " } else { "" };
-    let detail = format!("the file looks like {looks}{kind}; save it as CSV first");
+    let detail = format!("the file looks like {looks}{kind}");
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-text", detail).in_field("file"))
 }
 

@@ -9,7 +9,6 @@ use crate::crs::places::atlas;
 use crate::crs::ranking::{RankedRow, Ranking, rank};
 use crate::file::reader::CsvFile;
 use crate::source::csv::{Fields, Rows};
-use crate::source::unique_names;
 
 /// Rows that are looked at.
 const ROWS_MAX: usize = 5_000;
@@ -44,12 +43,12 @@ struct ShownColumns {
 impl Table {
     /// Reads a file to its end, or as far as rows are looked at.
     pub fn read(mut csv: CsvFile) -> Result<Table, Problem> {
-        let header = unique_names(csv.header());
+        let (header, delimiter) = (csv.columns(), csv.delimiter());
         let (mut rows, mut fields) = (Vec::new(), Fields::default());
         while rows.len() < ROWS_MAX
             && let Some(block) = csv.next_block().map_err(|error| file_problem(&error))?
         {
-            let mut read = Rows::new(&block.text, b',', Some(header.len()));
+            let mut read = Rows::new(&block.text, delimiter, Some(header.len()));
             while let Some(row) = read.next_row(&mut fields) {
                 if !row.blank && row.defect.is_none() {
                     let cells = fields.iter(&block.text).map(|cell| String::from_utf8_lossy(cell).into_owned());

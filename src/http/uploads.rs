@@ -23,15 +23,15 @@ use super::spool::Spooled;
 use super::{AppState, SharedState};
 use crate::client::publish::{PublishError, abort, publish};
 use crate::client::uploads::{Claim, Publishing, Upload, UploadKey};
-use crate::file::FileError;
-use crate::file::reader::{CsvFile, Options};
+use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
+use crate::file::{FileError, Options};
 use crate::kafka::producer::now_ms;
 use crate::map::OwnCrs;
 use crate::record::{Lang, Rejection};
 use crate::sink::digest::Digest;
 use crate::sink::status::StatusFailure;
-use crate::source::{UploadFrom, unique_names};
+use crate::source::UploadFrom;
 use crate::topology::Topology;
 use crate::transport::TransportError;
 
@@ -93,8 +93,8 @@ async fn create(State(app): State<SharedState>, request: Request) -> Result<Resp
         let (topology, crs, cancel) = (topology.clone(), fields.crs.clone(), cancel.clone());
         let chosen = fields.columns();
         move || {
-            let (crs, csv) = (own_crs(&topology, crs)?, open(&file, cancel)?);
-            let (header, columns) = chosen.apply(&topology, &unique_names(csv.header()))?;
+            let (crs, csv) = (own_crs(&topology, crs)?, open(&file, &topology, cancel)?);
+            let (header, columns) = chosen.apply(&topology, &csv.columns())?;
             Ok::<_, Problem>((crs, csv, file, header, columns))
         }
     });
@@ -183,15 +183,12 @@ impl Job {
     }
 }
 
-/// A topology takes files when it reads what we write: commas, and the key as the id.
+/// A topology takes files when it reads what we write: the key as the id.
 pub(super) fn check_topology(topology: &Topology) -> Result<(), Problem> {
     let refuse = |why: &str| {
         let detail = format!("topology \"{}\" takes no files: {why}", topology.name);
         Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "topology", detail).in_field("topology"))
     };
-    if topology.source.delimiter != b',' {
-        return refuse("rows are published with commas; take `delimiter` out of its source");
-    }
     match topology.source.upload {
         UploadFrom::Auto | UploadFrom::Key => Ok(()),
         UploadFrom::Header(_) | UploadFrom::Partition => {
@@ -215,9 +212,9 @@ pub(super) fn own_crs(topology: &Topology, crs: Option<String>) -> Result<Option
 }
 
 /// Opens the file and reads its header.
-fn open(file: &Spooled, cancel: Arc<AtomicBool>) -> Result<CsvFile, Problem> {
+fn open(file: &Spooled, topology: &Topology, cancel: Arc<AtomicBool>) -> Result<CsvFile, Problem> {
     let reader = file.reader().map_err(|error| file_problem(&error.into()))?;
-    let csv = CsvFile::from_reader(Box::new(Cancellable { reader, cancel }), Options::default());
+    let csv = CsvFile::from_reader(Box::new(Cancellable { reader, cancel }), Options::for_source(&topology.source));
     csv.map_err(|error| file_problem(&error))
 }
 
@@ -241,9 +238,10 @@ const GIVEN_UP: &str = "the upload was given up";
 pub(super) fn file_problem(error: &FileError) -> Problem {
     match error {
         FileError::NotText(kind) => {
-            let detail = format!("the file looks like {kind}; save it as CSV first");
+            let detail = format!("the file is {kind}");
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-text", detail).in_field("file")
         }
+        FileError::Charset(_) => Problem::bad_request("charset", error.to_string()).in_field("file"),
         FileError::Header(_) => Problem::bad_request("header", error.to_string()).in_field("file"),
         FileError::Io(error) if error.to_string() == GIVEN_UP => {
             Problem::new(StatusCode::CONFLICT, "given-up", GIVEN_UP)

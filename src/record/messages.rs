@@ -42,16 +42,19 @@ macro_rules! messages {
 messages! {
     Reason::CsvUnclosedQuote => {
         UnclosedQuote {}
-            en "a quote is opened and not closed within the row"
-            ko "따옴표가 열린 뒤 같은 행에서 닫히지 않았습니다";
+            en "a quote is opened and not closed within the row; a quote inside a quoted cell is written twice"
+            ko "따옴표가 열린 뒤 같은 행에서 닫히지 않았습니다. 따옴표로 감싼 칸 안의 따옴표는 두 번 씁니다";
     }
     Reason::CsvBadQuote => {
         TextAfterQuote {}
-            en "there is text after a closing quote"
-            ko "닫는 따옴표 뒤에 글자가 있습니다";
+            en "there is text after a closing quote; quotes = \"lenient\" in the source takes such rows"
+            ko "닫는 따옴표 뒤에 글자가 있습니다. 소스에 quotes = \"lenient\"를 쓰면 이런 행도 받습니다";
         StrayQuote {}
-            en "a quote is inside a field that is not quoted"
-            ko "따옴표로 감싸지 않은 칸 안에 따옴표가 있습니다";
+            en "a quote is inside a field that is not quoted; quotes = \"lenient\" in the source takes such rows"
+            ko "따옴표로 감싸지 않은 칸 안에 따옴표가 있습니다. 소스에 quotes = \"lenient\"를 쓰면 이런 행도 받습니다";
+        BlanksBeforeQuote {}
+            en "there are blanks before an opening quote; quotes = \"lenient\" in the source takes such rows"
+            ko "여는 따옴표 앞에 빈칸이 있습니다. 소스에 quotes = \"lenient\"를 쓰면 이런 행도 받습니다";
     }
     Reason::CsvFieldCount => {
         FieldCount { have: usize, want: usize, hint: Option<Hint> }
@@ -66,10 +69,14 @@ messages! {
     Reason::CsvDelimiter => {
         OtherDelimiter { delimiter: Delimiter, guess: Delimiter }
             en "the header is one column under the delimiter {delimiter}, and nearly every row holds a {guess}: the delimiter seems to be \
-                {guess}; `sheetstream publish` finds it and writes commas"
+                {guess}; --delimiter names it for a file, `delimiter` in the source for the rows of a topic"
             ko "구분 문자를 {delimiter}{ro} 보면 제목 행이 한 칸이고, 거의 모든 행에 {guess}{i} 있습니다. 구분 문자가 {guess}인 것 같습니다. \
-                `sheetstream publish`는 구분 문자를 찾아서 쉼표로 바꿔 보냅니다"
+                파일은 --delimiter로, 토픽의 행은 소스의 delimiter로 지정하세요"
             [ro(delimiter), i(guess)];
+        SeparatorLine {}
+            en "the first row is the line `sep=` of a spreadsheet and no header: leave it out; `sheetstream publish` and `convert` obey \
+                it in a file"
+            ko "첫 행이 제목 행이 아니라 엑셀의 `sep=` 줄입니다. 빼고 보내세요. 파일이라면 `sheetstream publish`와 `convert`가 그대로 따릅니다";
     }
     Reason::CsvNoHeader => {
         TooManyRowsWithoutHeader { rows: u64, bytes: usize }
@@ -101,24 +108,26 @@ messages! {
     }
     Reason::TextControl => {
         ControlCharacter { character: String }
-            en "a workbook cannot hold the character {character}"
-            ko "엑셀 파일에 넣을 수 없는 제어 문자 {character}{i} 있습니다"
+            en "a workbook cannot hold the character {character}; control = \"strip\" in the source takes it out"
+            ko "엑셀 파일에 넣을 수 없는 제어 문자 {character}{i} 있습니다. 소스에 control = \"strip\"을 쓰면 뺍니다"
             [i(character)];
     }
     Reason::TextEncoding => {
-        NotUtf8 { byte: usize }
-            en "byte {byte} of the row is not UTF-8; rows on the topic are UTF-8, `sheetstream publish` transcodes files"
-            ko "행의 {byte}번째 바이트가 UTF-8이 아닙니다. 토픽의 행은 UTF-8이어야 하며, `sheetstream publish`는 파일을 UTF-8로 바꿔 보냅니다";
+        NotOfTheCharset { characters: usize }
+            en "behind its first {characters} characters the row is no text in the charset that it is read in; --charset names that of a \
+                file, `encoding` in the source or the header ss-encoding that of rows on a topic"
+            ko "행의 첫 {characters}자 뒤는 읽은 문자 집합의 글이 아닙니다. 파일은 --charset으로, 토픽의 행은 소스의 encoding이나 헤더 \
+                ss-encoding으로 문자 집합을 지정하세요";
     }
     Reason::CellTooLong => {
         CellTooLong { characters: usize, limit: usize }
-            en "the cell has {characters} characters, a workbook keeps {limit}"
-            ko "칸의 글자가 {characters}자로, 엑셀의 한도 {limit}자를 넘습니다";
+            en "the cell has {characters} characters, a workbook keeps {limit}; long_cells = \"truncate\" in the source cuts it"
+            ko "칸의 글자가 {characters}자로, 엑셀의 한도 {limit}자를 넘습니다. 소스에 long_cells = \"truncate\"를 쓰면 자릅니다";
     }
     Reason::RowTooBig => {
-        RowTooBig { bytes: usize, limit: usize }
-            en "the row has {bytes} bytes, more than {limit}"
-            ko "행이 {bytes}바이트로, 한도 {limit}바이트를 넘습니다";
+        RowTooBig { limit: usize }
+            en "the row has more than {limit} bytes"
+            ko "행이 한도 {limit}바이트를 넘습니다";
     }
     Reason::NumberFormat => {
         NotANumber { value: Quoted, hint: Option<Hint> }
@@ -243,8 +252,8 @@ messages! {
     }
     Reason::RecordNotText => {
         NotText { kind: Binary }
-            en "the value is {kind}: rows are CSV text in UTF-8, `sheetstream publish` makes them of a file"
-            ko "값이 CSV가 아니라 {kind}입니다. 행은 UTF-8 CSV여야 하며, 파일은 `sheetstream publish`로 보내세요";
+            en "the value is no rows of text: {kind}"
+            ko "값이 글로 된 행이 아닙니다: {kind}";
         JsonRows {}
             en "the value is a JSON object, and rows are CSV: JSON rows are not read yet"
             ko "값이 CSV가 아니라 JSON 객체입니다. JSON 행은 아직 처리하지 않습니다";
@@ -268,6 +277,14 @@ messages! {
         RowNumberFormat { value: String }
             en "ss-row is {value}, not a number from 1 on"
             ko "ss-row의 값 {value}{eun} 1부터 시작하는 번호가 아닙니다"
+            [eun(value)];
+        DelimiterHeader { value: String }
+            en "ss-delimiter is {value}, not one ASCII character"
+            ko "ss-delimiter의 값 {value}{eun} ASCII 문자 하나가 아닙니다"
+            [eun(value)];
+        EncodingHeader { value: String }
+            en "ss-encoding is {value}, which names no charset of the WHATWG Encoding Standard"
+            ko "ss-encoding의 값 {value}{eun} WHATWG Encoding Standard에 있는 문자 집합이 아닙니다"
             [eun(value)];
         MarkerKind { value: String }
             en "ss-type is {value}, not begin, header, row, eof or abort"
@@ -301,9 +318,6 @@ messages! {
         HeaderWithoutNames {}
             en "the header marker names no column"
             ko "제목 행 표식에 열 이름이 없습니다";
-        HeaderMarkerUnreadable { why: Box<Message> }
-            en "{why}"
-            ko "{why}";
     }
     Reason::EofUnknown => {
         EofOfOtherAttempt {}
@@ -397,6 +411,9 @@ messages! {
             ko "엑셀 파일을 만들지 못했습니다({why}). sheetstream의 결함이니 알려 주세요";
     }
     why.reason() => {
+        HeaderCell { cell: usize, value: Quoted, why: Box<Message> }
+            en "cell {cell} of the header, {value}: {why}"
+            ko "제목 행의 {cell}번째 칸 {value}: {why}";
         FirstRowIsNoHeader { why: Box<Message> }
             en "the first row cannot be the header: {why}"
             ko "첫 행을 제목 행으로 쓸 수 없습니다: {why}";

@@ -62,17 +62,17 @@ reasons! {
         en "A quote is opened and not closed in its row." "Close it, or double quotes that are text."
         ko "따옴표가 열린 뒤 같은 행에서 닫히지 않았습니다." "따옴표를 닫거나, 글자로 쓰인 따옴표는 두 번 쓰세요.";
     CsvBadQuote = "csv.bad_quote" for Row, Some("source.quotes = \"lenient\"");
-        en "A quote is where none can be." "Put the whole field in quotes and double the quotes inside."
-        ko "따옴표가 있을 수 없는 자리에 있습니다." "칸 전체를 따옴표로 감싸고 안쪽 따옴표는 두 번 쓰세요.";
+        en "A quote is where none can be." "Quote the whole field and double the quotes inside, or set quotes = \"lenient\"."
+        ko "따옴표가 있을 수 없는 자리에 있습니다." "칸 전체를 따옴표로 감싸고 안쪽 따옴표는 두 번 쓰거나, quotes = \"lenient\"로 설정하세요.";
     CsvFieldCount = "csv.field_count" for Row, Some("source.field_count = \"pad\"");
-        en "The row has more or fewer fields than the header." "Look for a missing or an unquoted delimiter."
-        ko "행의 칸 수가 제목 행과 다릅니다." "빠진 구분 문자나 따옴표 없이 쓰인 구분 문자가 있는지 확인하세요.";
+        en "The row has more or fewer fields than the header." "Look for a missing or an unquoted delimiter, or set field_count = \"pad\"."
+        ko "행의 칸 수가 제목 행과 다릅니다." "빠진 구분 문자나 따옴표 없이 쓰인 구분 문자가 있는지 확인하거나, field_count = \"pad\"로 설정하세요.";
     CsvRepeatedHeader = "csv.repeated_header" for Row, None;
         en "The header is among the rows again, as in files that were joined." "Take it out."
         ko "제목 행이 자료 사이에 다시 나옵니다." "파일을 이어 붙인 경우 중복된 제목 행을 지우세요.";
     CsvDelimiter = "csv.delimiter" for Upload, Some("source.delimiter");
-        en "Nearly every row is one field." "Set the delimiter of the file in the topology, or publish it with `sheetstream publish`, which finds it."
-        ko "거의 모든 행이 한 칸으로 읽힙니다." "토폴로지의 구분 문자를 파일에 맞추거나, 구분 문자를 찾아 주는 `sheetstream publish`로 보내세요.";
+        en "Nearly every row is one field." "Name the delimiter: --delimiter for a file, `delimiter` of the source for a topic."
+        ko "거의 모든 행이 한 칸으로 읽힙니다." "구분 문자를 지정하세요. 파일은 --delimiter, 토픽은 소스의 delimiter입니다.";
     CsvNoHeader = "csv.no_header" for Upload, Some("source.header");
         en "Rows came and no header." "Send a header marker first, or declare the columns in the topology."
         ko "행은 왔지만 제목 행이 없습니다." "제목 행 표식을 먼저 보내거나 토폴로지에 열을 선언하세요.";
@@ -82,9 +82,9 @@ reasons! {
     TextControl = "text.control" for Row, Some("source.control = \"strip\"");
         en "A workbook cannot hold a control character." "Take it out, or set control = \"strip\"."
         ko "엑셀 파일에 넣을 수 없는 제어 문자가 있습니다." "지우거나 control = \"strip\"으로 설정하세요.";
-    TextEncoding = "text.encoding" for Row, None;
-        en "The row is not UTF-8." "Publish the file with `sheetstream publish`, which finds its charset."
-        ko "행이 UTF-8이 아닙니다." "문자 집합을 찾아 주는 `sheetstream publish`로 파일을 보내세요.";
+    TextEncoding = "text.encoding" for Row, Some("source.encoding");
+        en "The row is no text in the charset it is read in." "Name it: --charset for a file, `encoding` of the source for a topic."
+        ko "읽은 문자 집합으로는 행이 글이 아닙니다." "문자 집합을 지정하세요. 파일은 --charset, 토픽은 소스의 encoding입니다.";
     CellTooLong = "cell.too_long" for Row, Some("source.long_cells = \"truncate\"");
         en "A cell has more than Excel's 32,767 characters." "Shorten it, or set long_cells = \"truncate\"."
         ko "셀이 Excel의 한도인 32,767자를 넘습니다." "줄이거나 long_cells = \"truncate\"로 설정하세요.";

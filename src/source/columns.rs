@@ -1,6 +1,5 @@
 //! Fields into Arrow columns: what a header makes of them, and the batch that grows row by row. Every cell stays text.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
@@ -10,8 +9,8 @@ use bytes::Bytes;
 
 use crate::record::{ColumnType, Message, Offset, RawRows, Rejection, RowBatch, RowKey, UploadId};
 use crate::source::SourceConfig;
-use crate::source::csv::{Fields, Row};
-use crate::source::fate::{Text, check_cells, check_form};
+use crate::source::csv::Fields;
+use crate::source::names::column_names;
 use crate::source::waiting::Origin;
 
 /// Columns of a worksheet (Excel specifications and limits).
@@ -29,67 +28,50 @@ pub(super) struct Layout {
     schema: SchemaRef,
     /// Columns whose cells have to be checked.
     pub(super) strict: Vec<(usize, ColumnType)>,
+    exact_names: bool,
 }
 
 impl Layout {
-    /// Names that are empty or taken are changed, see [`unique_names`].
-    pub(super) fn new(names: &[String], types: &BTreeMap<String, ColumnType>) -> Result<Layout, Rejection> {
+    /// Names that are empty or taken are changed, see [`column_names`].
+    pub(super) fn new(names: &[String], config: &SourceConfig) -> Result<Layout, Rejection> {
         if names.len() > COLUMNS_MAX {
             return Err(Rejection::new(Message::HeaderTooWide { columns: names.len(), limit: COLUMNS_MAX }));
         }
-        let header = unique_names(names);
-        let types: Arc<[_]> = header.iter().map(|name| types.get(name).copied().unwrap_or(ColumnType::Auto)).collect();
+        let header = column_names(names, config.exact_names);
+        let kind = |name: &String| config.columns.get(name).copied().unwrap_or(ColumnType::Auto);
+        let types: Arc<[_]> = header.iter().map(kind).collect();
         let is_strict = |kind: &ColumnType| !matches!(kind, ColumnType::Auto | ColumnType::Text);
         let strict = types.iter().copied().enumerate().filter(|(_, kind)| is_strict(kind)).collect();
         let fields: Vec<_> = header.iter().map(|name| Field::new(name, DataType::Utf8, false)).collect();
-        Ok(Layout { header: header.into(), types, schema: Arc::new(Schema::new(fields)), strict })
+        let exact_names = config.exact_names;
+        Ok(Layout { header: header.into(), types, schema: Arc::new(Schema::new(fields)), strict, exact_names })
     }
 
     /// No columns at all.
     pub(super) fn nameless() -> Layout {
-        Layout { header: Arc::new([]), types: Arc::new([]), schema: Arc::new(Schema::empty()), strict: Vec::new() }
+        Layout {
+            header: Arc::new([]),
+            types: Arc::new([]),
+            schema: Arc::new(Schema::empty()),
+            strict: Vec::new(),
+            exact_names: true,
+        }
     }
 
     /// True when the fields are the header again.
     pub(super) fn is_repeated_by(&self, fields: &Fields, text: &[u8]) -> bool {
-        let first = fields.get(0, text);
-        let could_be = first.is_empty() || self.header.first().is_some_and(|name| name.as_bytes() == first);
-        could_be && fields.len() == self.header.len() && {
-            let names: Vec<_> = fields.iter(text).map(|field| String::from_utf8_lossy(field).into_owned()).collect();
-            *unique_names(&names) == *self.header
+        fields.len() == self.header.len() && self.begins_like(fields.get(0, text)) && {
+            let names: Vec<_> = fields.iter(text).map(String::from_utf8_lossy).collect();
+            *column_names(&names, self.exact_names) == *self.header
         }
     }
-}
 
-/// Column names out of a header row, as published.
-pub(super) fn read_names(
-    config: &SourceConfig,
-    row: &Row<'_>,
-    text: &[u8],
-    fields: &mut Fields,
-) -> Result<Vec<String>, Rejection> {
-    let text = Text::new(text);
-    check_form(config, row, text)?;
-    check_cells(config, row, text, fields, |_| "")?;
-    Ok(fields.iter(text.bytes).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
-}
-
-/// Gives every column a name of its own: an empty name becomes `column_3` (its place, from 1), one that is taken `x_2`, `x_3` and so on.
-pub fn unique_names(names: &[String]) -> Vec<String> {
-    let mut taken = HashSet::with_capacity(names.len());
-    let mut repeats: HashMap<String, usize> = HashMap::new();
-    let mut unique = Vec::with_capacity(names.len());
-    for (index, name) in names.iter().enumerate() {
-        let base = if name.is_empty() { format!("column_{}", index + 1) } else { name.clone() };
-        let mut candidate = base.clone();
-        while !taken.insert(candidate.clone()) {
-            let repeat = repeats.entry(base.clone()).or_insert(1);
-            *repeat += 1;
-            candidate = format!("{base}_{repeat}");
-        }
-        unique.push(candidate);
+    /// A quick look at the first field of a row: false when it cannot be the first column's name.
+    fn begins_like(&self, field: &[u8]) -> bool {
+        let Some(name) = self.header.first() else { return false };
+        let first = field.first();
+        field.is_empty() || first.is_some_and(|byte| !byte.is_ascii_graphic()) || first == name.as_bytes().first()
     }
-    unique
 }
 
 /// A batch that grows.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::record::ColumnType;
+use crate::source::charset::Charset;
 
 /// What the topology says of its source.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +22,14 @@ pub struct SourceConfig {
     pub upload: UploadFrom,
     /// Which spellings of markers are read.
     pub markers: Markers,
-    /// Field delimiter, an ASCII byte.
-    pub delimiter: u8,
+    /// Charset of rows that come without word of another one; without it a topic is UTF-8, and that of a file is found.
+    pub encoding: Option<Charset>,
+    /// Field delimiter, an ASCII byte; without one a topic has commas, and that of a file is found.
+    pub delimiter: Option<u8>,
+    /// Whether column names are compared byte for byte (`names = "exact"`) instead of cleaned, see [`clean_name`](super::clean_name).
+    pub exact_names: bool,
+    /// Lines of a file that stand above its header.
+    pub skip_lines: u32,
     /// A stray quote or text behind a closing one is kept as text instead of rejecting the row (`quotes = "lenient"`).
     pub lenient_quotes: bool,
     /// A short row is filled with empty fields, surplus empty fields are dropped (`field_count = "pad"`).
@@ -37,6 +44,39 @@ pub struct SourceConfig {
     pub idle_timeout: Duration,
     /// What an end of file does whose count or checksum is not met.
     pub incomplete: Incomplete,
+    /// Columns that the nodes behind it cannot do without, each by all names it may have: what a header is known by.
+    pub needed: Arc<[Vec<String>]>,
+}
+
+impl SourceConfig {
+    /// What holds for a topic where no topology says otherwise.
+    pub fn of_topic(topic: &str) -> SourceConfig {
+        SourceConfig {
+            node: "rows".into(),
+            topic: topic.into(),
+            header: HeaderFrom::First,
+            columns: BTreeMap::new(),
+            upload: UploadFrom::Auto,
+            markers: Markers::All,
+            encoding: None,
+            delimiter: None,
+            exact_names: false,
+            skip_lines: 0,
+            lenient_quotes: false,
+            pad_fields: false,
+            strip_control: false,
+            truncate_cells: false,
+            on_error: OnError::Continue,
+            idle_timeout: Duration::from_secs(24 * 3_600),
+            incomplete: Incomplete::Hold,
+            needed: Arc::new([]),
+        }
+    }
+
+    /// The delimiter of rows that come without word of another one.
+    pub fn topic_delimiter(&self) -> u8 {
+        self.delimiter.unwrap_or(b',')
+    }
 }
 
 /// Where column names come from.

@@ -1,7 +1,8 @@
 //! Text into rows and rows into fields (RFC 4180), as byte ranges. Knows nothing of columns, charsets or uploads.
 //!
 //! A row ends at LF, CRLF or CR outside quotes. A byte order mark in front of it is dropped, for files get joined. A field is quoted when its
-//! very first byte is a quote; a doubled quote inside stands for one.
+//! very first byte is a quote; a doubled quote inside stands for one. Blanks before that quote are a defect, which can be overlooked when
+//! the quote is closed on the same line and only blanks follow it (`a, "x, y"`).
 //!
 //! **Broken quotes never swallow a row that can be read.** When a row that crosses a line end is broken (its quote is never closed, there is
 //! text behind a closing quote, it has another number of fields than the header, or it is larger than [`ROW_BYTES_MAX`]), it ends before
@@ -16,6 +17,9 @@ use memchr::{memchr, memchr2, memchr3, memchr3_iter};
 /// Largest row that is read, in bytes; a larger one is rejected unread.
 pub const ROW_BYTES_MAX: usize = 1 << 20;
 
+/// Fields of one row that may turn out not to be quoted text behind blanks: looking further would take too long in a row made for that.
+const BLANKS_TRIED_MAX: usize = 64;
+
 /// UTF-8 byte order mark.
 pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -28,6 +32,8 @@ pub enum Defect {
     TextAfterQuote,
     /// A quote stands inside a field that is not quoted.
     StrayQuote,
+    /// Blanks stand before a quoted field.
+    BlanksBeforeQuote,
 }
 
 /// One row of a text.
@@ -35,8 +41,8 @@ pub enum Defect {
 pub struct Row<'a> {
     /// Its bytes, without line end.
     pub bytes: &'a [u8],
-    /// What is wrong with its quotes. All but an unclosed quote can be overlooked: the fields are there.
-    pub defect: Option<Defect>,
+    /// What is wrong with its quotes, and in which field, from 0. All but an unclosed quote can be overlooked: the fields are there.
+    pub defect: Option<(Defect, usize)>,
     /// Empty, or nothing but empty fields.
     pub blank: bool,
     /// False when the text ended before the row did, so that more text could change it.
@@ -105,6 +111,25 @@ impl Fields {
     fn push(&mut self, range: Range<usize>) {
         self.spans.push(Span { start: range.start, end: range.end, rewritten: false });
     }
+    /// A quoted field: what is inside its quotes, and text that stands behind them.
+    fn push_quoted(&mut self, text: &[u8], inside: Range<usize>, doubled: bool, behind: Range<usize>) {
+        if !doubled && behind.is_empty() {
+            return self.push(inside);
+        }
+        let cell = self.rewritten.len();
+        undouble(&text[inside], &mut self.rewritten);
+        self.rewritten.extend_from_slice(&text[behind]);
+        self.spans.push(Span { start: cell, end: self.rewritten.len(), rewritten: true });
+    }
+    /// Splits a line at every delimiter, quotes taken as text; `start` is its place in the text.
+    pub(super) fn split_plainly(&mut self, line: &[u8], start: usize, delimiter: u8) {
+        self.clear();
+        let mut field = 0;
+        for at in memchr::memchr_iter(delimiter, line).chain([line.len()]) {
+            self.push(start + field..start + at);
+            field = at + 1;
+        }
+    }
     fn are_empty(&self) -> bool {
         self.spans.iter().all(|span| span.start == span.end)
     }
@@ -125,8 +150,9 @@ pub struct Rows<'a> {
 struct Scan {
     end: usize,
     next: usize,
-    defect: Option<Defect>,
-    crosses_line_end: bool,
+    defect: Option<(Defect, usize)>,
+    /// The first field with a line end in it.
+    crosses_line_end: Option<usize>,
     ended: bool,
 }
 
@@ -164,12 +190,12 @@ impl<'a> Rows<'a> {
         let mut scan = self.scan(start, fields);
         let miscounted = self.fields_expected.is_some_and(|count| count != fields.len());
         let too_big = scan.end - start > ROW_BYTES_MAX;
-        if scan.crosses_line_end
+        if let Some(field) = scan.crosses_line_end
             && (scan.defect.is_some() || miscounted || too_big)
             && let Some(next) = self.first_line_that_reads_alone(start, scan.end)
         {
             let end = before_line_end(self.text, next);
-            scan = Scan { end, next, defect: Some(Defect::UnclosedQuote), ..scan };
+            scan = Scan { end, next, defect: Some((Defect::UnclosedQuote, field)), ..scan };
         }
         self.at = scan.next;
         let blank = scan.defect.is_none() && fields.are_empty();
@@ -200,39 +226,46 @@ impl<'a> Rows<'a> {
     fn scan(&self, start: usize, fields: &mut Fields) -> Scan {
         fields.clear();
         let text = self.text;
-        let (mut at, mut defect, mut crosses_line_end) = (start, None, false);
+        let (mut at, mut defect, mut crosses_line_end) = (start, None, None);
+        let mut tries = BLANKS_TRIED_MAX;
         loop {
+            let field = fields.len();
             if text.get(at) == Some(&b'"') {
                 let opened = at + 1;
                 let (closed, doubled) = close_quote(text, opened);
                 let inside = opened..closed.unwrap_or(text.len());
-                crosses_line_end |= memchr2(b'\n', b'\r', &text[inside.clone()]).is_some();
+                if memchr2(b'\n', b'\r', &text[inside.clone()]).is_some() {
+                    crosses_line_end = crosses_line_end.or(Some(field));
+                }
                 let Some(closed) = closed else {
                     // A line end that ends the text is none of the row.
                     let (end, next) = (before_line_end(text, text.len()), text.len());
                     fields.push(inside);
-                    return Scan { end, next, defect: Some(Defect::UnclosedQuote), crosses_line_end, ended: false };
+                    let defect = Some((Defect::UnclosedQuote, field));
+                    return Scan { end, next, defect, crosses_line_end, ended: false };
                 };
                 at = self.field_end(closed + 1);
-                let behind = &text[closed + 1..at];
+                let behind = closed + 1..at;
                 if !behind.is_empty() {
-                    defect = defect.or(Some(Defect::TextAfterQuote));
+                    defect = defect.or(Some((Defect::TextAfterQuote, field)));
                 }
-                if doubled || !behind.is_empty() {
-                    let cell = fields.rewritten.len();
-                    undouble(&text[inside], &mut fields.rewritten);
-                    fields.rewritten.extend_from_slice(behind);
-                    fields.spans.push(Span { start: cell, end: fields.rewritten.len(), rewritten: true });
-                } else {
-                    fields.push(inside);
-                }
+                fields.push_quoted(text, inside, doubled, behind);
             } else {
                 let end = self.field_end(at);
-                if memchr(b'"', &text[at..end]).is_some() {
-                    defect = defect.or(Some(Defect::StrayQuote));
+                let has_quote = memchr(b'"', &text[at..end]).is_some();
+                let quoted = if has_quote && tries > 0 { self.quoted_behind_blanks(at) } else { None };
+                if let Some((inside, doubled, end)) = quoted {
+                    defect = defect.or(Some((Defect::BlanksBeforeQuote, field)));
+                    fields.push_quoted(text, inside, doubled, end..end);
+                    at = end;
+                } else {
+                    if has_quote {
+                        defect = defect.or(Some((Defect::StrayQuote, field)));
+                        tries = tries.saturating_sub(1);
+                    }
+                    fields.push(at..end);
+                    at = end;
                 }
-                fields.push(at..end);
-                at = end;
             }
             match text.get(at) {
                 Some(byte) if *byte == self.delimiter => at += 1,
@@ -243,6 +276,22 @@ impl<'a> Rows<'a> {
                 None => return Scan { end: at, next: at, defect, crosses_line_end, ended: false },
             }
         }
+    }
+
+    /// A field of blanks, a quoted text on one line, and blanks again: what is inside, whether quotes are doubled there, and its end.
+    fn quoted_behind_blanks(&self, start: usize) -> Option<(Range<usize>, bool, usize)> {
+        let is_blank = |byte: &u8| matches!(*byte, b' ' | b'\t') && *byte != self.delimiter;
+        let behind_blanks = |from: usize| from + self.text[from..].iter().take_while(|byte| is_blank(byte)).count();
+        let quote = behind_blanks(start);
+        if quote == start || self.text.get(quote) != Some(&b'"') {
+            return None;
+        }
+        let (closed, doubled) = close_quote(self.text, quote + 1);
+        let inside = quote + 1..closed?;
+        let end = behind_blanks(inside.end + 1);
+        let is_end = self.text.get(end).is_none_or(|byte| *byte == self.delimiter || matches!(byte, b'\n' | b'\r'));
+        let is_one_line = memchr2(b'\n', b'\r', &self.text[inside.clone()]).is_none();
+        (is_end && is_one_line).then_some((inside, doubled, end))
     }
 
     /// The next delimiter, line end or end of the text.
@@ -419,8 +468,34 @@ mod tests {
         let text = b"\"x\"y,a\"b\n";
         let mut fields = Fields::default();
         let row = Rows::new(text, b',', None).next_row(&mut fields).map(|row| row.defect);
-        assert_eq!(row, Some(Some(Defect::TextAfterQuote)));
+        assert_eq!(row, Some(Some((Defect::TextAfterQuote, 0))));
         assert_eq!(fields.iter(text).collect::<Vec<_>>(), [&b"xy"[..], b"a\"b"]);
+    }
+
+    #[test]
+    fn quoted_fields_behind_blanks_can_be_overlooked() {
+        let mut fields = Fields::default();
+        for (text, defect, cells) in [
+            ("a, \"x, y\"\n", Some((Defect::BlanksBeforeQuote, 1)), vec!["a", "x, y"]),
+            ("\t\"say \"\"hi\"\"\" ,b", Some((Defect::BlanksBeforeQuote, 0)), vec!["say \"hi\"", "b"]),
+            ("a, \"x\" y", Some((Defect::StrayQuote, 1)), vec!["a", " \"x\" y"]),
+            ("a, \"x\n\",b", Some((Defect::StrayQuote, 1)), vec!["a", " \"x"]),
+            ("a, b", None, vec!["a", " b"]),
+        ] {
+            let row = Rows::new(text.as_bytes(), b',', None).next_row(&mut fields).map(|row| row.defect);
+            assert_eq!(row, Some(defect), "{text:?}");
+            let read: Vec<_> = fields.iter(text.as_bytes()).map(String::from_utf8_lossy).collect();
+            assert_eq!(read, cells, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_of_blanks_and_quotes_takes_no_longer_than_its_length() {
+        let mut text = " \"\"\",".repeat(ROW_BYTES_MAX / 5).into_bytes();
+        text.extend_from_slice(b"x\n1,2\n");
+        let mut fields = Fields::default();
+        let mut rows = Rows::new(&text, b',', Some(2));
+        assert_eq!(std::iter::from_fn(|| rows.next_row(&mut fields).map(|row| row.defect.is_some())).count(), 2);
     }
 
     #[test]

@@ -4,9 +4,13 @@
 
 use std::borrow::Cow;
 
-use crate::record::{Announcement, Header, IdPlace, Marker, Message, Record, Rejection, UploadId};
-use crate::source::columns::read_names;
-use crate::source::csv::{BOM, Fields, Rows};
+use bytes::Bytes;
+
+use crate::record::{Announcement, Header, IdPlace, Marker, Message, Reason, Record, Rejection, UploadId};
+use crate::source::charset::Charset;
+use crate::source::csv::BOM;
+use crate::source::delimiter::parse_delimiter;
+use crate::source::header_row::marker_names;
 use crate::source::{Markers, SourceConfig, UploadFrom};
 
 /// Longest upload id, in bytes: it is key and content of status records, which have to fit their topic.
@@ -35,8 +39,12 @@ pub(super) enum Content<'a> {
         /// `ss-row` of the first row; the rows that follow it in the record count on.
         first_row: Option<u64>,
         traceparent: Option<&'a str>,
+        /// What the fields are separated by: `ss-delimiter`, else what the topology says.
+        delimiter: u8,
     },
-    Marker(Marker),
+    Marker(Marker, u8),
+    /// A header marker with a cell that cannot name a column.
+    UnfitHeader(Rejection),
 }
 
 /// A record that cannot be understood.
@@ -60,6 +68,24 @@ pub(super) fn open<'a>(config: &SourceConfig, record: &'a Record) -> Result<Opti
         .map_err(|rejection| Refusal { upload: Some(UploadId::new(upload)), rejection })
 }
 
+/// The record with its value in UTF-8: header `ss-encoding`, else what the topology says. A marker in plain text is one in every charset.
+pub(super) fn in_utf8<'a>(config: &SourceConfig, record: &'a Record) -> Result<Cow<'a, Record>, Rejection> {
+    let named = record.headers.iter().rev().filter(|header| &*header.name == "ss-encoding");
+    let charset = match named.filter_map(|header| header.value.as_deref()).next() {
+        Some(name) => {
+            let name = String::from_utf8_lossy(name);
+            Some(name.parse().map_err(|_| Rejection::new(Message::EncodingHeader { value: shown(name.as_bytes()) }))?)
+        }
+        None => config.encoding,
+    };
+    let Some((charset, value)) = charset.zip(record.value.as_ref()) else { return Ok(Cow::Borrowed(record)) };
+    if charset == Charset::UTF_8 || Kind::of_text(value).is_some() {
+        return Ok(Cow::Borrowed(record));
+    }
+    let value = Bytes::from(charset.decode(value).into_owned());
+    Ok(Cow::Owned(Record { value: Some(value), ..record.clone() }))
+}
+
 /// The headers that mean something here.
 #[derive(Default)]
 struct ControlHeaders<'a> {
@@ -72,6 +98,7 @@ struct ControlHeaders<'a> {
     name: Option<&'a [u8]>,
     crs: Option<&'a [u8]>,
     partitions: Option<&'a [u8]>,
+    delimiter: Option<&'a [u8]>,
     traceparent: Option<&'a [u8]>,
 }
 
@@ -94,6 +121,7 @@ impl<'a> ControlHeaders<'a> {
                 "ss-name" => &mut found.name,
                 "ss-crs" => &mut found.crs,
                 "ss-partitions" => &mut found.partitions,
+                "ss-delimiter" => &mut found.delimiter,
                 "traceparent" => &mut found.traceparent,
                 _ => continue,
             };
@@ -152,24 +180,39 @@ fn content_of<'a>(
     if let Some(bytes) = attempt.as_ref().map(|attempt| attempt.len()).filter(|bytes| *bytes > ATTEMPT_BYTES_MAX) {
         return Err(Rejection::new(Message::AttemptTooLong { bytes, limit: ATTEMPT_BYTES_MAX }));
     }
+    let delimiter = delimiter(config, headers)?;
     let content = match kind {
-        Some(Kind::Begin) => Content::Marker(Marker::Begin(terms.announcement()?)),
-        Some(Kind::Header) => Content::Marker(Marker::Header(only_row(config, names)?.into())),
-        Some(Kind::Eof) => Content::Marker(terms.eof()?),
-        Some(Kind::Abort) => Content::Marker(Marker::Abort),
-        None => Content::Rows { text, first_row: first_row(headers)?, traceparent: traceparent(headers) },
+        Some(Kind::Begin) => Content::Marker(Marker::Begin(terms.announcement()?), delimiter),
+        Some(Kind::Header) => match marker_names(config, delimiter, names) {
+            Ok(names) => Content::Marker(Marker::Header(names.into()), delimiter),
+            Err(rejection) if rejection.reason == Reason::MarkerFormat => return Err(rejection),
+            Err(rejection) => Content::UnfitHeader(rejection),
+        },
+        Some(Kind::Eof) => Content::Marker(terms.eof()?, delimiter),
+        Some(Kind::Abort) => Content::Marker(Marker::Abort, delimiter),
+        None => Content::Rows { text, first_row: first_row(headers)?, traceparent: traceparent(headers), delimiter },
     };
     Ok((content, attempt))
+}
+
+fn delimiter(config: &SourceConfig, headers: &ControlHeaders<'_>) -> Result<u8, Rejection> {
+    let Some(written) = headers.delimiter else { return Ok(config.topic_delimiter()) };
+    let delimiter = utf8_or_none(Some(written)).and_then(parse_delimiter);
+    delimiter.ok_or_else(|| Rejection::new(Message::DelimiterHeader { value: shown(written) }))
 }
 
 fn first_row(headers: &ControlHeaders<'_>) -> Result<Option<u64>, Rejection> {
     let Some(row) = headers.row else { return Ok(None) };
     let number = utf8_or_none(Some(row)).and_then(|row| row.trim().parse().ok()).filter(|row| *row > 0);
-    number.map(Some).ok_or_else(|| Rejection::new(Message::RowNumberFormat { value: row.escape_ascii().to_string() }))
+    number.map(Some).ok_or_else(|| Rejection::new(Message::RowNumberFormat { value: shown(row) }))
 }
 
 fn traceparent<'a>(headers: &ControlHeaders<'a>) -> Option<&'a str> {
     utf8_or_none(headers.traceparent).filter(|text| text.len() <= TRACEPARENT_BYTES_MAX)
+}
+
+fn shown(value: &[u8]) -> String {
+    value.escape_ascii().to_string()
 }
 
 fn utf8_or_none(bytes: Option<&[u8]>) -> Option<&str> {
@@ -343,29 +386,10 @@ fn sha256(text: &str) -> Result<[u8; 32], Rejection> {
     well_formed.then_some(sum).ok_or_else(|| Rejection::new(Message::MarkerSha256 { text: text.to_owned() }))
 }
 
-/// The names of a header marker.
-fn only_row(config: &SourceConfig, text: &[u8]) -> Result<Vec<String>, Rejection> {
-    let mut rows = Rows::new(text, config.delimiter, None);
-    let mut fields = Fields::default();
-    let mut names = None;
-    while let Some(row) = rows.next_row(&mut fields) {
-        if row.blank {
-            continue;
-        }
-        if names.is_some() {
-            return Err(Rejection::new(Message::SeveralHeaders {}));
-        }
-        let read = read_names(config, &row, text, &mut fields);
-        names = Some(read.map_err(|rejection| rejection.because(|why| Message::HeaderMarkerUnreadable { why }))?);
-    }
-    names.ok_or_else(|| Rejection::new(Message::HeaderWithoutNames {}))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::source::tests::config;
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     fn record(headers: &[(&str, &str)], key: Option<&'static str>, value: Option<&'static str>) -> Record {
@@ -383,8 +407,9 @@ mod tests {
             Ok(Some(Envelope { upload, attempt, content })) => {
                 let attempt = attempt.map_or(String::new(), |attempt| format!(" attempt {attempt}"));
                 match content {
-                    Content::Marker(marker) => format!("{upload}: {marker:?}{attempt}"),
+                    Content::Marker(marker, _) => format!("{upload}: {marker:?}{attempt}"),
                     Content::Rows { first_row, .. } => format!("{upload}: rows {first_row:?}{attempt}"),
+                    Content::UnfitHeader(rejection) => format!("{upload}: unfit header {}", rejection.reason),
                 }
             }
             Err(Refusal { rejection, .. }) => rejection.reason.code().to_owned(),
@@ -505,12 +530,23 @@ mod tests {
             "#BEGIN name=\"open",
             "#BEGIN rows=many",
             "#HEADER",
-            "#HEADER \"a",
+            "#HEADER\na,b\nc,d",
         ] {
             assert_eq!(opened(&config(), &record(&[], Some("k"), Some(value))), "marker.format", "{value}");
         }
-        for headers in [("ss-type", "end"), ("ss-row", "0"), ("ss-row", "x")] {
+        for headers in [("ss-type", "end"), ("ss-row", "0"), ("ss-row", "x"), ("ss-delimiter", "||")] {
             assert_eq!(opened(&config(), &record(&[headers], Some("k"), Some("1"))), "marker.format", "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_says_what_is_wrong_with_it() {
+        for (value, reason) in [("#HEADER \"a", "csv.unclosed_quote"), ("#HEADER a,b\u{b}", "text.control")] {
+            assert_eq!(
+                opened(&config(), &record(&[], Some("k"), Some(value))),
+                format!("k: unfit header {reason}"),
+                "{value}"
+            );
         }
     }
 

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use encoding_rs::UTF_8;
+use memchr::memchr2;
 
 use crate::page::cells::{parse_boolean, parse_date, parse_datetime, parse_integer, parse_number};
-use crate::record::{Binary, ColumnType, Delimiter, Hint, Message, Quoted, Reason, Rejection};
+use crate::record::{ColumnType, Delimiter, Hint, Message, Quoted, Reason, Rejection};
 use crate::source::SourceConfig;
 use crate::source::columns::Layout;
 use crate::source::csv::{Defect, Fields, ROW_BYTES_MAX, Row};
@@ -45,47 +46,94 @@ impl<'a> Text<'a> {
     }
 }
 
+/// Why a row fails, and in which of its fields, from 0.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) rejection: Rejection,
+    pub(super) field: Option<usize>,
+}
+
+impl Fault {
+    fn new(message: Message) -> Fault {
+        Fault { rejection: Rejection::new(message), field: None }
+    }
+    fn in_field(self, field: usize) -> Fault {
+        Fault { field: Some(field), ..self }
+    }
+}
+
 /// Finds the row's fate. On success `fields` are its cells, as many as the header has names, valid UTF-8 and fit for XML.
 pub(super) fn judge(
     config: &SourceConfig,
     layout: &Layout,
     row: &Row<'_>,
+    delimiter: u8,
     text: Text<'_>,
     fields: &mut Fields,
 ) -> Result<(), Rejection> {
-    check_form(config, row, text)?;
-    check_count(config, layout, row, text.bytes, fields)?;
+    let in_column = |fault: Fault| match fault.field.and_then(|field| layout.header.get(field)) {
+        Some(name) => fault.rejection.in_column(name.as_str()),
+        None => fault.rejection,
+    };
+    if !is_read_plainly(config, layout, row, delimiter, text, fields) {
+        check_form(config, row, text).map_err(in_column)?;
+    }
+    check_count(config, layout, row, delimiter, text.bytes, fields)?;
     if layout.is_repeated_by(fields, text.bytes) {
         return Err(Rejection::new(Message::RepeatedHeader {}));
     }
-    let name = |column: usize| layout.header.get(column).map_or("", String::as_str);
-    check_cells(config, row, text, fields, name)?;
+    check_cells(config, row, text, fields).map_err(in_column)?;
     check_types(layout, text.bytes, fields)
 }
 
+/// With lenient quotes, a row of one line whose quote is never closed is read as if quotes meant nothing, if that gives the fields wanted.
+fn is_read_plainly(
+    config: &SourceConfig,
+    layout: &Layout,
+    row: &Row<'_>,
+    delimiter: u8,
+    text: Text<'_>,
+    fields: &mut Fields,
+) -> bool {
+    let is_candidate = config.lenient_quotes
+        && matches!(row.defect, Some((Defect::UnclosedQuote, _)))
+        && row.bytes.len() <= ROW_BYTES_MAX
+        && memchr2(b'\n', b'\r', row.bytes).is_none()
+        && std::str::from_utf8(row.bytes).is_ok();
+    if is_candidate {
+        let start = row.bytes.as_ptr() as usize - text.bytes.as_ptr() as usize;
+        fields.split_plainly(row.bytes, start, delimiter);
+    }
+    is_candidate && fields.len() == layout.header.len()
+}
+
 /// Size, bytes and quotes of a row.
-pub(super) fn check_form(config: &SourceConfig, row: &Row<'_>, text: Text<'_>) -> Result<(), Rejection> {
+pub(super) fn check_form(config: &SourceConfig, row: &Row<'_>, text: Text<'_>) -> Result<(), Fault> {
     if row.bytes.len() > ROW_BYTES_MAX {
-        return Err(Rejection::new(Message::RowTooBig { bytes: row.bytes.len(), limit: ROW_BYTES_MAX }));
+        return Err(Fault::new(Message::RowTooBig { limit: ROW_BYTES_MAX }));
     }
     if text.valid.is_none()
         && let Err(error) = std::str::from_utf8(row.bytes)
     {
-        return Err(Rejection::new(Message::NotUtf8 { byte: error.valid_up_to() + 1 }));
+        let characters = String::from_utf8_lossy(&row.bytes[..error.valid_up_to()]).chars().count();
+        return Err(Fault::new(Message::NotOfTheCharset { characters }));
     }
-    match row.defect {
-        None => Ok(()),
-        Some(Defect::UnclosedQuote) => Err(Rejection::new(Message::UnclosedQuote {})),
-        Some(Defect::TextAfterQuote | Defect::StrayQuote) if config.lenient_quotes => Ok(()),
-        Some(Defect::TextAfterQuote) => Err(Rejection::new(Message::TextAfterQuote {})),
-        Some(Defect::StrayQuote) => Err(Rejection::new(Message::StrayQuote {})),
-    }
+    let Some((defect, field)) = row.defect else { return Ok(()) };
+    let message = match defect {
+        Defect::UnclosedQuote => Message::UnclosedQuote {},
+        _ if config.lenient_quotes => return Ok(()),
+        Defect::TextAfterQuote => Message::TextAfterQuote {},
+        Defect::StrayQuote => Message::StrayQuote {},
+        Defect::BlanksBeforeQuote => Message::BlanksBeforeQuote {},
+    };
+    Err(Fault::new(message).in_field(field))
 }
 
 fn check_count(
     config: &SourceConfig,
     layout: &Layout,
     row: &Row<'_>,
+    delimiter: u8,
     text: &[u8],
     fields: &mut Fields,
 ) -> Result<(), Rejection> {
@@ -93,59 +141,61 @@ fn check_count(
     if have == want {
         return Ok(());
     }
-    if config.pad_fields && fields.iter(text).skip(want).all(<[u8]>::is_empty) {
+    let pad_mends = have < want || fields.iter(text).skip(want).all(<[u8]>::is_empty);
+    if config.pad_fields && pad_mends {
         fields.resize(want);
         return Ok(());
     }
-    let hint = if row.bytes.starts_with(b"#") && have == 1 {
-        Some(Hint::MarkerOfItsOwn {})
-    } else {
-        let guess = [b',', b';', b'\t', b'|'].into_iter().find(|guess| {
-            *guess != config.delimiter && row.bytes.iter().filter(|byte| *byte == guess).count() + 1 == want
-        });
-        guess
-            .filter(|_| have == 1 && want > 1)
-            .map(|guess| Hint::WithDelimiter { delimiter: Delimiter(guess), fields: want })
+    let guess = [b',', b';', b'\t', b'|']
+        .into_iter()
+        .find(|guess| *guess != delimiter && row.bytes.iter().filter(|byte| *byte == guess).count() + 1 == want);
+    let hint = match guess.filter(|_| have == 1 && want > 1) {
+        _ if row.bytes.starts_with(b"#") && have == 1 => Some(Hint::MarkerOfItsOwn {}),
+        Some(guess) => Some(Hint::WithDelimiter { delimiter: Delimiter(guess), fields: want }),
+        None => pad_mends.then_some(Hint::Pad {}),
     };
     Err(Rejection::new(Message::FieldCount { have, want, hint }))
 }
 
 /// Characters and lengths of cells; mends what the topology wants mended.
-pub(super) fn check_cells<'n>(
+pub(super) fn check_cells(
     config: &SourceConfig,
     row: &Row<'_>,
     text: Text<'_>,
     fields: &mut Fields,
-    name: impl Fn(usize) -> &'n str,
-) -> Result<(), Rejection> {
+) -> Result<(), Fault> {
     let could_be_long = row.bytes.len() > CELL_UNITS_MAX;
     if text.is_clean && !could_be_long {
         return Ok(());
     }
     for column in 0..fields.len() {
         let cell = String::from_utf8_lossy(fields.get(column, text.bytes));
-        let mut mended = None;
-        if let Some(found) = cell.chars().find(|c| is_forbidden(*c)) {
-            if !config.strip_control {
-                let character = format!("U+{:04X}", u32::from(found));
-                return Err(Rejection::new(Message::ControlCharacter { character }).in_column(name(column)));
-            }
-            mended = Some(cell.replace(is_forbidden, ""));
-        }
-        let kept = mended.as_deref().unwrap_or(&cell);
-        if kept.len() > CELL_UNITS_MAX && kept.encode_utf16().count() > CELL_UNITS_MAX {
-            if !config.truncate_cells {
-                let characters = kept.encode_utf16().count();
-                let message = Message::CellTooLong { characters, limit: CELL_UNITS_MAX };
-                return Err(Rejection::new(message).in_column(name(column)));
-            }
-            mended = Some(truncate(kept).to_owned());
-        }
-        if let Some(mended) = mended {
+        if let Some(mended) = mend_cell(config, &cell).map_err(|fault| fault.in_field(column))? {
             fields.replace(column, mended.as_bytes());
         }
     }
     Ok(())
+}
+
+/// What a cell becomes, if the topology lets it be changed; `None` when it is fit as it is.
+pub(super) fn mend_cell(config: &SourceConfig, cell: &str) -> Result<Option<String>, Fault> {
+    let mut mended = None;
+    if let Some(found) = cell.chars().find(|c| is_forbidden(*c)) {
+        if !config.strip_control {
+            let character = format!("U+{:04X}", u32::from(found));
+            return Err(Fault::new(Message::ControlCharacter { character }));
+        }
+        mended = Some(cell.replace(is_forbidden, ""));
+    }
+    let kept = mended.as_deref().unwrap_or(cell);
+    if kept.len() > CELL_UNITS_MAX && kept.encode_utf16().count() > CELL_UNITS_MAX {
+        if !config.truncate_cells {
+            let characters = kept.encode_utf16().count();
+            return Err(Fault::new(Message::CellTooLong { characters, limit: CELL_UNITS_MAX }));
+        }
+        mended = Some(truncate(kept).to_owned());
+    }
+    Ok(mended)
 }
 
 /// Characters outside `Char` of XML 1.0 (2.2) that a Rust string can hold.
@@ -200,20 +250,6 @@ fn check_types(layout: &Layout, text: &[u8], fields: &Fields) -> Result<(), Reje
 /// True for the spellings of NaN and infinity, and for numbers beyond a double.
 fn is_not_finite(cell: &str) -> bool {
     cell.trim().parse::<f64>().is_ok_and(|number| !number.is_finite())
-}
-
-/// What bytes are that are no text at all, by how they begin.
-pub fn binary_kind(beginning: &[u8]) -> Option<Binary> {
-    const KINDS: [(&[u8], Binary); 7] = [
-        (b"\0", Binary::ZeroByte {}),
-        (b"PK\x03\x04", Binary::Zip {}),
-        (b"\x1f\x8b", Binary::Gzip {}),
-        (b"PAR1", Binary::Parquet {}),
-        (b"\xd0\xcf\x11\xe0", Binary::OldOffice {}),
-        (b"\xff\xfe", Binary::Utf16 {}),
-        (b"\xfe\xff", Binary::Utf16 {}),
-    ];
-    KINDS.into_iter().find(|(magic, _)| beginning.starts_with(magic)).map(|(_, kind)| kind)
 }
 
 /// True when a row is no row because the whole value is a JSON object.

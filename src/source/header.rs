@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::record::{Delimiter, EarlierHeader, Marker, MarkerRecord, Message, Offset, Rejection, StreamElement};
-use crate::source::columns::{read_names, unique_names};
 use crate::source::csv::Rows;
-use crate::source::encoding::DELIMITERS;
+use crate::source::delimiter::DELIMITERS;
 use crate::source::fate;
-use crate::source::upload::{Desk, HeaderRead, Upload, json_rows};
+use crate::source::header_row::read_names;
+use crate::source::names::column_names;
+use crate::source::upload::{Desk, Doubt, HeaderRead, Upload, json_rows};
 use crate::source::waiting::{ALL_BYTES_MAX, BYTES_MAX, DOUBT_ROWS, Origin, ROWS_MAX, count_rows};
 
 impl Upload {
@@ -18,7 +19,7 @@ impl Upload {
         mut origin: Origin<'_>,
         text: &'a [u8],
     ) -> Option<&'a [u8]> {
-        let mut rows = Rows::new(text, desk.config.delimiter, None);
+        let mut rows = Rows::new(text, origin.delimiter, None);
         let row = std::iter::from_fn(|| rows.next_row(&mut desk.fields)).find(|row| !row.blank)?;
         let behind = &text[rows.position()..];
         let names = if row.defect.is_some() && fate::is_json_object(text) {
@@ -30,6 +31,7 @@ impl Upload {
         let accepted = names.and_then(|names| {
             self.accept_header(
                 desk,
+                origin.delimiter,
                 MarkerRecord {
                     upload: self.id.clone(),
                     offset: origin.offset,
@@ -48,12 +50,12 @@ impl Upload {
         None
     }
 
-    fn accept_header(&mut self, desk: &mut Desk, marker: MarkerRecord) -> Result<(), Rejection> {
+    fn accept_header(&mut self, desk: &mut Desk, delimiter: u8, marker: MarkerRecord) -> Result<(), Rejection> {
         let Marker::Header(names) = &marker.marker else { return Ok(()) };
         let layout = desk.layout(names)?;
         let offset = Some(marker.offset);
-        let doubted = match other_delimiter(&layout.header, desk.config.delimiter) {
-            Some(guess) => Some(Box::new((guess, marker))),
+        let doubted = match other_delimiter(&layout.header, delimiter) {
+            Some(guess) => Some(Box::new(Doubt { guess, delimiter, marker })),
             None => {
                 self.show_header(desk, marker);
                 None
@@ -70,16 +72,16 @@ impl Upload {
         desk.out.push_back(StreamElement::Marker(marker));
     }
 
-    pub(super) fn take_header(&mut self, desk: &mut Desk, marker: MarkerRecord) {
+    pub(super) fn take_header(&mut self, desk: &mut Desk, delimiter: u8, marker: MarkerRecord) {
         let Marker::Header(names) = &marker.marker else { return };
         let offset = marker.offset;
         let Some(header) = &self.header else {
-            return match self.accept_header(desk, marker) {
+            return match self.accept_header(desk, delimiter, marker) {
                 Ok(()) => self.read_waiting(desk, offset),
                 Err(rejection) => self.fail(desk, offset, rejection),
             };
         };
-        if *unique_names(names) != *header.layout.header {
+        if *column_names(names, desk.config.exact_names) != *header.layout.header {
             let earlier = header.offset.map(|offset| EarlierHeader::At { offset });
             self.fail(desk, offset, Rejection::new(Message::OtherHeader { offset, earlier }));
         } else if header.doubted.is_none() {
@@ -87,10 +89,17 @@ impl Upload {
         }
     }
 
+    /// A header marker that cannot be read: no other will do, so that the upload fails, and by the true reason.
+    pub(super) fn take_unfit_header(&mut self, desk: &mut Desk, offset: Offset, rejection: Rejection) {
+        if self.failed.is_none() && !self.is_restored() {
+            self.fail(desk, offset, rejection);
+        }
+    }
+
     /// Keeps rows until the header is known.
     pub(super) fn wait(&mut self, desk: &mut Desk, origin: Origin<'_>, text: &[u8]) {
         let offset = origin.offset;
-        let rows = count_rows(text, desk.config.delimiter, &mut desk.fields);
+        let rows = count_rows(text, origin.delimiter, &mut desk.fields);
         if rows == 0 {
             return;
         }
@@ -125,9 +134,9 @@ impl Upload {
     /// Believes a doubted header, or fails the upload, by the rows that have come.
     pub(super) fn settle_doubt(&mut self, desk: &mut Desk, offset: Offset) {
         let Some(header) = &mut self.header else { return };
-        let Some((guess, marker)) = header.doubted.take().map(|doubted| *doubted) else { return };
-        let delimiter = desk.config.delimiter;
-        if !self.waiting.as_ref().is_some_and(|waiting| waiting.speaks_for(guess, delimiter, &mut desk.fields)) {
+        let Some(doubt) = header.doubted.take() else { return };
+        let Doubt { guess, delimiter, marker } = *doubt;
+        if !self.waiting.as_ref().is_some_and(|waiting| waiting.speaks_for(guess, &mut desk.fields)) {
             self.show_header(desk, marker);
             return self.read_waiting(desk, offset);
         }

@@ -3,13 +3,18 @@
 //! A [`Source`] serves one partition. Elements of one upload come in log order, and every row that comes in goes out, with its fate if it
 //! failed. What comes out follows from the log alone; how many rows stand in one batch does not.
 
+pub mod charset;
 mod columns;
 mod config;
 pub mod csv;
-pub mod encoding;
+pub mod delimiter;
+pub mod detect;
 mod envelope;
 mod fate;
 mod header;
+mod header_row;
+mod kind;
+mod names;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upload;
@@ -18,10 +23,13 @@ mod waiting;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-pub use columns::{COLUMNS_MAX, unique_names};
+pub use columns::COLUMNS_MAX;
 pub use config::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 pub use envelope::NAME_BYTES_MAX;
-pub use fate::{CELL_UNITS_MAX, binary_kind};
+pub use fate::CELL_UNITS_MAX;
+pub use header_row::read_names;
+pub use kind::{KIND_BYTES, binary_kind, text_kind};
+pub use names::{clean_name, column_names, list_names};
 
 use crate::record::{Marker, MarkerRecord, Message, Offset, Record, Rejection, StreamElement, UploadId};
 use envelope::{Content, Refusal};
@@ -206,6 +214,9 @@ impl Source {
     }
 
     fn take(&mut self, record: &Record, admit: &mut dyn FnMut(Applicant) -> Admission) -> Result<(), Refusal> {
+        let record =
+            envelope::in_utf8(&self.desk.config, record).map_err(|rejection| Refusal { upload: None, rejection })?;
+        let record = &*record;
         let Some(envelope) = envelope::open(&self.desk.config, record)? else { return Ok(()) };
         let id = envelope.upload;
         if let Some(refill) = &self.refill
@@ -224,16 +235,22 @@ impl Source {
             }
         };
         match envelope.content {
-            Content::Marker(marker) => {
+            Content::Marker(marker, delimiter) => {
                 let upload = UploadId::new(id);
                 let attempt = envelope.attempt.map(Into::into);
                 let marker = self.vouch(&upload, marker);
                 let (key, value) = (record.key.clone(), record.value.clone());
-                self.take_marker(MarkerRecord { upload, offset: record.offset, marker, attempt, key, value });
+                self.take_marker(
+                    MarkerRecord { upload, offset: record.offset, marker, attempt, key, value },
+                    delimiter,
+                );
             }
-            Content::Rows { text, first_row, traceparent } => {
+            Content::UnfitHeader(rejection) => {
+                self.attend(id, |upload, desk| upload.take_unfit_header(desk, record.offset, rejection));
+            }
+            Content::Rows { text, first_row, traceparent, delimiter } => {
                 // Whoever numbers rows has counted them, and they are told one by one what is wrong with them.
-                if let (None, Some(kind)) = (first_row, fate::binary_kind(text)) {
+                if let (None, Some(kind)) = (first_row, binary_kind(text)) {
                     return Err(Refusal {
                         upload: Some(UploadId::new(id)),
                         rejection: Rejection::new(Message::NotText { kind }),
@@ -243,7 +260,7 @@ impl Source {
                     return Ok(());
                 }
                 let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
-                let origin = Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0 };
+                let origin = Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0, delimiter };
                 if is_late {
                     // Whoever comes late leaves nothing to remember.
                     let late = Rejection::new(Message::RowLate {});
@@ -267,7 +284,7 @@ impl Source {
         marker
     }
 
-    fn take_marker(&mut self, marker: MarkerRecord) {
+    fn take_marker(&mut self, marker: MarkerRecord, delimiter: u8) {
         let id = marker.upload.clone();
         // The end of an upload that is not open leaves nothing to remember.
         let passes = matches!(marker.marker, Marker::Eof { .. } | Marker::Abort);
@@ -277,7 +294,7 @@ impl Source {
         let is_read_again = self.refill.is_some();
         self.attend(id.as_str(), |upload, desk| match is_read_again && upload.is_restored() {
             true => upload.take_marker_again(desk, &marker),
-            false => upload.take_marker(desk, marker),
+            false => upload.take_marker(desk, delimiter, marker),
         });
     }
 

@@ -1,35 +1,19 @@
 //! What comes out of a source for what goes in.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::csv::ROW_BYTES_MAX;
+use super::names::unique_names;
 use super::*;
 use crate::record::{ColumnType, Header, RowBatch};
 
 /// A topology's source that changes nothing about the defaults.
 pub(crate) fn config() -> SourceConfig {
-    SourceConfig {
-        node: "rows".into(),
-        topic: "rows".into(),
-        header: HeaderFrom::First,
-        columns: BTreeMap::new(),
-        upload: UploadFrom::Auto,
-        markers: Markers::All,
-        delimiter: b',',
-        lenient_quotes: false,
-        pad_fields: false,
-        strip_control: false,
-        truncate_cells: false,
-        on_error: OnError::Continue,
-        idle_timeout: Duration::from_secs(86_400),
-        incomplete: Incomplete::Hold,
-    }
+    SourceConfig::of_topic("rows")
 }
 
 fn declared(names: &[&str]) -> SourceConfig {
@@ -112,7 +96,7 @@ fn fate(config: &SourceConfig, value: impl Into<Bytes>) -> Vec<String> {
 
 #[test]
 fn fates_of_rows() {
-    let table: [(&[u8], &[&str]); 28] = [
+    let table: [(&[u8], &[&str]); 29] = [
         (b"1,2", &["1|2"]),
         (b"\xef\xbb\xbf1,2\r\n", &["1|2"]),
         (b"1,2\r3,4\n5,6\r\n", &["1|2", "3|4", "5|6"]),
@@ -121,10 +105,11 @@ fn fates_of_rows() {
         (b"\n,\n\"\",\r\n", &[]),
         (b"1", &["csv.field_count"]),
         (b"1,2,3", &["csv.field_count"]),
-        (b"1,\"2", &["csv.unclosed_quote"]),
-        (b"1,\"2\n3,4", &["csv.unclosed_quote", "3|4"]),
-        (b"\"1\"x,2", &["csv.bad_quote"]),
-        (b"1\",2", &["csv.bad_quote"]),
+        (b"1,\"2", &["csv.unclosed_quote in b"]),
+        (b"1,\"2\n3,4", &["csv.unclosed_quote in b", "3|4"]),
+        (b"\"1\"x,2", &["csv.bad_quote in a"]),
+        (b"1, \"2\"", &["csv.bad_quote in b"]),
+        (b"1\",2", &["csv.bad_quote in a"]),
         (b"a,b\n1,2", &["csv.repeated_header", "1|2"]),
         (b"1,\x002", &["text.control in b"]),
         (b"1,\x1b[31m", &["text.control in b"]),
@@ -138,7 +123,7 @@ fn fates_of_rows() {
         (b"{\"a\":1,\"b\":2}", &["record.not_text"]),
         (b"{\n\"a\": 1,\n\"b\": 2\n}\n", &["record.not_text"]),
         (b"{x,y}", &["{x|y}"]),
-        (b"{\"a\":1},\"b\"", &["csv.bad_quote"]),
+        (b"{\"a\":1},\"b\"", &["csv.bad_quote in a"]),
         (b"<img onerror=alert(1)>,2", &["<img onerror=alert(1)>|2"]),
         (b"#EOFX,2", &["#EOFX|2"]),
     ];
@@ -161,6 +146,9 @@ fn fates_of_rows_that_are_too_large() {
 fn what_the_topology_wants_mended_is_mended() {
     let lenient = SourceConfig { lenient_quotes: true, ..config() };
     assert_eq!(fate(&lenient, "\"1\"x,2\"\n"), ["1x|2\""]);
+    assert_eq!(fate(&lenient, "1, \"2, 3\" \n"), ["1|2, 3"]);
+    assert_eq!(fate(&lenient, "1,\"quoted\n3,4\n"), ["1|\"quoted", "3|4"]);
+    assert_eq!(fate(&lenient, "1,\"2,3\n"), ["csv.unclosed_quote in b"], "not as many fields as the header");
     let pad = SourceConfig { pad_fields: true, ..config() };
     assert_eq!(fate(&pad, "1\n1,2,,\n1,2,3"), ["1|", "1|2", "csv.field_count"]);
     let strip = SourceConfig { strip_control: true, ..config() };
@@ -350,6 +338,35 @@ fn values_that_are_no_text_are_refused() {
     }
     // With a number they are rows, or the upload would wait for them for ever.
     assert_eq!(run(declared(&["a"]), [numbered(7, "\0\u{1}\nb")]), ["k 7.0 text.control in a", "k 8.0 b"]);
+}
+
+#[test]
+fn rows_in_other_charsets() {
+    let korean = |text: &str| encoding_rs::EUC_KR.encode(text).0.into_owned();
+    let expected = ["k header 이름,값", "k 1.0 서울|1", "k 2.0 text.encoding", "k eof None"];
+    let values = || [korean("이름,값"), korean("서울,1"), b"\xc7,2".to_vec(), b"#EOF".to_vec()];
+    let config = SourceConfig { encoding: Some(charset::Charset::EUC_KR), ..config() };
+    assert_eq!(run(config.clone(), values().map(row)), expected);
+    let told = |value: Vec<u8>| Record { headers: vec![Header::new("ss-encoding", "cp949")], ..row(value) };
+    assert_eq!(run(super::tests::config(), values().map(told)), expected);
+    // A header of the record beats the topology; a marker is ASCII in every charset.
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let told = |value: &str| Record { headers: vec![Header::new("ss-encoding", "utf-16")], ..row(utf16(value)) };
+    let records = [told("\u{feff}이름,값\r\n서울,1\r\n"), row("#EOF")];
+    assert_eq!(run(config, records), ["k header 이름,값", "k 0.1 서울|1", "k eof None"]);
+    let unknown = Record { headers: vec![Header::new("ss-encoding", "klingon")], ..row("1") };
+    assert_eq!(run(super::tests::config(), [unknown]), ["refused marker.format"]);
+}
+
+#[test]
+fn rows_with_a_delimiter_of_their_own() {
+    let told = |delimiter: &str, value: &'static str| Record {
+        headers: vec![Header::new("ss-delimiter", delimiter.as_bytes().to_vec())],
+        ..row(value)
+    };
+    let records = [told(";", "a;b"), told("tab", "1,5\t2"), row("3,4"), told(";", "\"5;6\";\"7\"\"\"")];
+    let expected = ["k header a,b", "k 1.0 1,5|2", "k 2.0 3|4", "k 3.0 5;6|7\""];
+    assert_eq!(run(config(), records), expected);
 }
 
 #[test]

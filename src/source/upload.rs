@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::record::{Marker, MarkerRecord, Message, Offset, Rejection, StreamElement, UploadId};
-use crate::source::columns::{Batch, Layout, unique_names};
+use crate::source::columns::{Batch, Layout};
 use crate::source::csv::{Fields, Rows};
 use crate::source::fate::{self, Text};
+use crate::source::names::column_names;
 use crate::source::waiting::{Origin, Waiting};
 use crate::source::{HeaderFrom, SourceConfig};
 
@@ -30,7 +31,7 @@ impl Desk {
         let nameless = Arc::new(Layout::nameless());
         let declared = match &config.header {
             HeaderFrom::First => None,
-            HeaderFrom::Declared(names) => Some(Layout::new(names, &config.columns).map(Arc::new)),
+            HeaderFrom::Declared(names) => Some(Layout::new(names, &config).map(Arc::new)),
         };
         let latest = Arc::clone(&nameless);
         Desk { config, declared, nameless, latest, fields: Fields::default(), out: VecDeque::new(), waiting_bytes: 0 }
@@ -38,8 +39,8 @@ impl Desk {
 
     /// What follows from a header.
     pub(super) fn layout(&mut self, names: &[String]) -> Result<Arc<Layout>, Rejection> {
-        if *unique_names(names) != *self.latest.header {
-            self.latest = Arc::new(Layout::new(names, &self.config.columns)?);
+        if *column_names(names, self.config.exact_names) != *self.latest.header {
+            self.latest = Arc::new(Layout::new(names, &self.config)?);
         }
         Ok(Arc::clone(&self.latest))
     }
@@ -73,7 +74,18 @@ pub(super) struct HeaderRead {
     pub(super) offset: Option<Offset>,
     /// A header of one column that could be several under another delimiter. It is held back until rows have spoken, so that
     /// a restart finds it in the log.
-    pub(super) doubted: Option<Box<(u8, MarkerRecord)>>,
+    pub(super) doubted: Option<Box<Doubt>>,
+}
+
+/// Why a header of one column is not believed yet.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    /// The delimiter that it seems to be written with.
+    pub(super) guess: u8,
+    /// The one that it was read with.
+    pub(super) delimiter: u8,
+    /// The header, held back.
+    pub(super) marker: MarkerRecord,
 }
 
 impl Upload {
@@ -200,7 +212,7 @@ impl Upload {
     }
 
     /// Takes a marker: what was read before it goes on before it.
-    pub(super) fn take_marker(&mut self, desk: &mut Desk, marker: MarkerRecord) {
+    pub(super) fn take_marker(&mut self, desk: &mut Desk, delimiter: u8, marker: MarkerRecord) {
         self.flush(desk);
         match &marker.marker {
             Marker::Begin(announced) => {
@@ -214,7 +226,7 @@ impl Upload {
             }
             // The aggregate answers it; it is no header and no end of the open attempt.
             Marker::Header(_) | Marker::Eof { .. } | Marker::Abort if self.is_foreign(&marker) => {}
-            Marker::Header(_) if self.failed.is_none() => return self.take_header(desk, marker),
+            Marker::Header(_) if self.failed.is_none() => return self.take_header(desk, delimiter, marker),
             Marker::Header(_) => {}
             Marker::Eof { rows, .. } => {
                 self.stop_waiting(desk, marker.offset, Message::EndedWithoutHeader {});
@@ -240,7 +252,9 @@ impl Upload {
             return;
         };
         let (key, attempt) = (marker.key.as_ref(), self.attempt.as_deref());
-        let origin = Origin { offset: marker.offset, key, attempt, traceparent: None, first_row: None, line: 0 };
+        let delimiter = desk.config.topic_delimiter();
+        let origin =
+            Origin { offset: marker.offset, key, attempt, traceparent: None, first_row: None, line: 0, delimiter };
         let batch = Batch::new(&header.layout, origin);
         desk.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
     }
@@ -309,7 +323,7 @@ impl Upload {
         let Desk { config, fields, out, .. } = desk;
         let text = Text::new(text);
         let named = !layout.header.is_empty();
-        let mut rows = Rows::new(text.bytes, config.delimiter, named.then_some(layout.header.len()));
+        let mut rows = Rows::new(text.bytes, origin.delimiter, named.then_some(layout.header.len()));
         let mut line = origin.line;
         while let Some(row) = rows.next_row(fields) {
             if row.blank {
@@ -317,7 +331,7 @@ impl Upload {
             }
             let verdict = match unread {
                 Some(reason) => Err(reason.clone()),
-                None => fate::judge(config, &layout, &row, text, fields),
+                None => fate::judge(config, &layout, &row, origin.delimiter, text, fields),
             };
             match verdict {
                 Ok(()) => batch.push(origin, line, row.bytes, text.cells(fields)),

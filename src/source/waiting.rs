@@ -27,6 +27,8 @@ pub(super) struct Origin<'a> {
     pub(super) first_row: Option<u64>,
     /// Rows of the record that came before.
     pub(super) line: u32,
+    /// What its fields are separated by.
+    pub(super) delimiter: u8,
 }
 
 /// Records that wait, in log order.
@@ -46,6 +48,7 @@ pub(super) struct WaitingRecord {
     traceparent: Option<Box<str>>,
     first_row: Option<u64>,
     line: u32,
+    delimiter: u8,
     pub(super) text: Box<[u8]>,
 }
 
@@ -58,6 +61,7 @@ impl WaitingRecord {
             traceparent: self.traceparent.as_deref(),
             first_row: self.first_row,
             line: self.line,
+            delimiter: self.delimiter,
         }
     }
 }
@@ -73,6 +77,7 @@ impl Waiting {
             traceparent: origin.traceparent.map(Box::from),
             first_row: origin.first_row,
             line: origin.line,
+            delimiter: origin.delimiter,
             text: text.into(),
         });
     }
@@ -83,10 +88,10 @@ impl Waiting {
     }
 
     /// True when more than 90 % of the first [`DOUBT_ROWS`] rows hold the byte too.
-    pub(super) fn speaks_for(&self, guess: u8, delimiter: u8, fields: &mut Fields) -> bool {
+    pub(super) fn speaks_for(&self, guess: u8, fields: &mut Fields) -> bool {
         let (mut seen, mut holding) = (0, 0);
         for record in &self.records {
-            let mut rows = Rows::new(&record.text, delimiter, None);
+            let mut rows = Rows::new(&record.text, record.delimiter, None);
             while let Some(row) = rows.next_row(fields) {
                 if !row.blank && seen < DOUBT_ROWS {
                     seen += 1;

@@ -10,10 +10,11 @@ use super::columns::{Columns, check_distinct};
 use super::maps::mark_source_crs;
 use super::problem::{Findings, list, nearest};
 use super::spec::{AggregateSpec, HeaderSpec, NodeKind, SinkSpec, SourceSpec, TopologySpec};
-use super::{Topology, hash, sheet};
+use super::{Topology, hash, needed, sheet};
 use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
 use crate::map::MapConfig;
 use crate::sink::SinkConfig;
+use crate::source::charset::Charset;
 use crate::source::{HeaderFrom, SourceConfig, UploadFrom};
 
 /// Longest topic name that Kafka takes.
@@ -43,6 +44,10 @@ pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<To
     mark_source_crs(&mut maps);
     let mut topology =
         Topology { name: name.into(), hash: "".into(), source: source?, maps, aggregate: aggregate?, sink: sink? };
+    if !topology.source.exact_names {
+        needed::clean_names(&mut topology);
+    }
+    topology.source.needed = needed::needed_columns(&topology.maps, &topology.aggregate).into();
     topology.hash = hash::hash(&topology);
     Some(topology)
 }
@@ -112,7 +117,16 @@ fn compile_source(
         columns: spec.columns.iter().map(|(name, kind)| (name.get_ref().clone(), *kind)).collect(),
         upload: compile_upload(spec.upload.as_ref()?, findings)?,
         markers: spec.markers,
-        delimiter: compile_delimiter(spec.delimiter.as_ref()?, findings)?,
+        encoding: match &spec.encoding {
+            Some(text) => Some(compile_encoding(text, findings)?),
+            None => None,
+        },
+        delimiter: match &spec.delimiter {
+            Some(text) => Some(compile_delimiter(text, findings)?),
+            None => None,
+        },
+        exact_names: spec.exact_names,
+        skip_lines: spec.skip_lines,
         lenient_quotes: spec.lenient_quotes,
         pad_fields: spec.pad_fields,
         strip_control: spec.strip_control,
@@ -120,6 +134,7 @@ fn compile_source(
         on_error: spec.on_error,
         idle_timeout: spec.idle_timeout?,
         incomplete: spec.incomplete,
+        needed: Arc::new([]), // follows from the nodes behind it
     })
 }
 
@@ -137,6 +152,11 @@ fn compile_upload(text: &Spanned<String>, findings: &mut Findings) -> Option<Upl
             None
         }
     }
+}
+
+fn compile_encoding(text: &Spanned<String>, findings: &mut Findings) -> Option<Charset> {
+    let charset = text.get_ref().parse::<Charset>();
+    charset.map_err(|why| findings.add(text.span(), "\"encoding\" names no charset", why)).ok()
 }
 
 fn compile_delimiter(text: &Spanned<String>, findings: &mut Findings) -> Option<u8> {

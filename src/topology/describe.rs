@@ -160,9 +160,18 @@ impl SourceConfig {
             Markers::All => "headers and text",
             Markers::Headers => "headers only",
         };
+        let delimiter = match self.delimiter {
+            Some(delimiter) => format!("delimiter {:?}", char::from(delimiter)),
+            None => "delimiter \",\" on the topic and as found in files".to_owned(),
+        };
+        let encoding = self.encoding.map_or(String::new(), |charset| format!("charset {charset}, "));
+        let skipped = match self.skip_lines {
+            0 => String::new(),
+            lines => format!(", {lines} lines skipped above the header"),
+        };
         let form = format!(
-            "delimiter {:?}, quotes {}, field count {}, control characters {}, long cells {}",
-            char::from(self.delimiter),
+            "{encoding}{delimiter}, names {}, quotes {}, field count {}, control characters {}, long cells {}{skipped}",
+            (words::EXACT_NAMES.word)(&self.exact_names),
             (words::LENIENT_QUOTES.word)(&self.lenient_quotes),
             (words::PAD_FIELDS.word)(&self.pad_fields),
             (words::STRIP_CONTROL.word)(&self.strip_control),

@@ -37,7 +37,10 @@ fn source(config: &SourceConfig) -> Value {
         columns,
         upload,
         markers,
+        encoding,
         delimiter,
+        exact_names,
+        skip_lines,
         lenient_quotes,
         pad_fields,
         strip_control,
@@ -45,6 +48,7 @@ fn source(config: &SourceConfig) -> Value {
         on_error,
         idle_timeout: _, // it decides that there is no workbook, never what stands in one
         incomplete,
+        needed: _, // follows from the other nodes
     } = config;
     let header = match header {
         HeaderFrom::First => json!("first"),
@@ -56,7 +60,10 @@ fn source(config: &SourceConfig) -> Value {
         columns,
         words::upload(upload),
         (words::MARKERS.word)(markers),
+        encoding.map(|charset| charset.encoding().name()),
         delimiter,
+        exact_names,
+        skip_lines,
         lenient_quotes,
         pad_fields,
         strip_control,

@@ -107,11 +107,36 @@ pub(super) static SOURCE: Table = Table {
                     only, where text that begins with `#EOF` is data.",
         ),
         key(
+            "encoding",
+            Kind::Text,
+            Default::Derived("UTF-8 on the topic, as found in a file"),
+            "\"cp949\"",
+            "Charset of the rows, under any name that the WHATWG Encoding Standard, Windows, Java or Python has for it. The header \
+                    `ss-encoding` of a record comes first, for a file `--charset` and its byte order mark.",
+        ),
+        key(
             "delimiter",
             Kind::Text,
-            Default::Text(","),
+            Default::Derived("`\",\"` on the topic, as found in a file"),
             "\"|\"",
-            "Character between fields: one ASCII character, neither a quote nor a line end.",
+            "Character between fields: one ASCII character, neither a quote nor a line end. The header `ss-delimiter` of a record \
+                    comes first, for a file `--delimiter` and a line `sep=;` at its beginning.",
+        ),
+        key(
+            "names",
+            Kind::Choice(words::EXACT_NAMES.names),
+            Default::Text("alike"),
+            "\"exact\"",
+            "How names of columns are compared. `\"alike\"`: in Unicode's composed form, without blanks around them and without \
+                    characters that cannot be seen; `\"exact\"`: character by character.",
+        ),
+        key(
+            "skip_lines",
+            Kind::Integer { min: 0, max: 1_000, unit: "lines" },
+            Default::Integer(0),
+            "2",
+            "Lines above the header of a file that are left out. Without it, lines above the first row that names the columns which \
+                    the topology needs are found and left out.",
         ),
         key(
             "quotes",

@@ -11,6 +11,7 @@ mod hash;
 mod interpolate;
 mod keys;
 mod maps;
+mod needed;
 mod problem;
 mod reader;
 mod reference;

@@ -33,6 +33,7 @@ words! {
         ColumnType::Computed { .. } => "computed"
     };
     MARKERS: Markers = { "all" = Markers::All, "headers" = Markers::Headers };
+    EXACT_NAMES: bool = { "alike" = false, "exact" = true };
     LENIENT_QUOTES: bool = { "strict" = false, "lenient" = true };
     PAD_FIELDS: bool = { "strict" = false, "pad" = true };
     STRIP_CONTROL: bool = { "reject" = false, "strip" = true };

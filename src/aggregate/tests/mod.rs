@@ -21,7 +21,7 @@ use crate::sink::digest::Digest;
 use crate::sink::output::{Delivery, Output};
 use crate::sink::status::StatusWorkbook;
 use crate::sink::{CompletePage, CompleteUpload};
-use crate::source::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
+use crate::source::{Incomplete, OnError, SourceConfig};
 use crate::state::keys::ErrorState;
 use crate::state::{InMemoryStore, StateStore};
 
@@ -150,22 +150,7 @@ pub(super) fn settings() -> AggregateSettings {
         sheet_order: SheetOrder::First,
         sheets_max: 2_048,
     };
-    let source = SourceConfig {
-        node: "rows".into(),
-        topic: "rows".into(),
-        header: HeaderFrom::First,
-        columns: BTreeMap::new(),
-        upload: UploadFrom::Auto,
-        markers: Markers::All,
-        delimiter: b',',
-        lenient_quotes: false,
-        pad_fields: false,
-        strip_control: false,
-        truncate_cells: false,
-        on_error: OnError::Continue,
-        idle_timeout: Duration::from_secs(100),
-        incomplete: Incomplete::Hold,
-    };
+    let source = SourceConfig { idle_timeout: Duration::from_secs(100), ..crate::source::tests::config() };
     AggregateSettings {
         aggregate: Arc::new(aggregate),
         source: Arc::new(source),

@@ -17,6 +17,9 @@ texts! {
             en "; with {delimiter} as the delimiter it would have {fields}"
             ko ". 구분 문자를 {delimiter}{ro} 보면 {fields}칸입니다"
             [ro(delimiter)];
+        Pad {}
+            en "; field_count = \"pad\" in the source takes such rows"
+            ko ". 소스에 field_count = \"pad\"를 쓰면 이런 행도 받습니다";
         DecimalPoint {}
             en "; write a decimal point and no thousands separators, 1234.5"
             ko ". 1234.5처럼 소수점을 쓰고 천 단위 구분 기호는 빼세요";
@@ -76,16 +79,41 @@ texts! {
 }
 
 texts! {
-    /// What bytes are that are no text.
+    /// What a file or a value is that holds no rows of text, and what to do with it.
     pub enum Binary {
-        ZeroByte {}
-            en "binary: it begins with a zero byte, as Avro, Protobuf and JSON Schema do with a schema registry"
-            ko "스키마 레지스트리의 Avro, Protobuf, JSON Schema처럼 0바이트로 시작하는 이진 자료";
-        Zip {} en "a zip archive, perhaps a workbook" ko "zip 압축 파일(아마 엑셀 파일)";
-        Gzip {} en "compressed with gzip" ko "gzip으로 압축한 자료";
-        Parquet {} en "a Parquet file" ko "Parquet 파일";
-        OldOffice {} en "an old Excel or Word file" ko "예전 형식의 엑셀이나 워드 파일";
-        Utf16 {} en "UTF-16" ko "UTF-16 글";
+        Registry { schema: u32 }
+            en "a value of a schema registry (Avro, Protobuf or JSON Schema), schema id {schema}: let the producer write text, in Kafka \
+                Connect value.converter=org.apache.kafka.connect.storage.StringConverter"
+            ko "스키마 레지스트리의 값(Avro, Protobuf, JSON Schema), 스키마 번호 {schema}. 프로듀서가 글을 보내게 하세요. Kafka \
+                Connect라면 value.converter=org.apache.kafka.connect.storage.StringConverter";
+        ZeroByte {} en "binary data, it begins with a zero byte" ko "0바이트로 시작하는 이진 자료";
+        Workbook {}
+            en "an Excel workbook (.xlsx): open it and save it as CSV"
+            ko "엑셀 파일(.xlsx). 열어서 CSV로 저장하세요";
+        OpenDocument {}
+            en "an OpenDocument spreadsheet (.ods): open it and save it as CSV"
+            ko "OpenDocument 스프레드시트(.ods). 열어서 CSV로 저장하세요";
+        Office {} en "an Office document" ko "오피스 문서";
+        Zip {}
+            en "a zip archive: unpack it, `unzip -p FILE | sheetstream convert -`"
+            ko "zip 압축 파일. 압축을 풀어 보내세요. `unzip -p FILE | sheetstream convert -`";
+        Packed { with: String, command: String }
+            en "compressed with {with}: unpack it, `{command} FILE | sheetstream convert -`"
+            ko "{with}로 압축한 자료. 압축을 풀어 보내세요. `{command} FILE | sheetstream convert -`";
+        OldOffice {}
+            en "an old Excel or Word file: open it and save it as CSV"
+            ko "예전 형식의 엑셀이나 워드 파일. 열어서 CSV로 저장하세요";
+        OldXmlWorkbook {}
+            en "an Excel 2003 XML spreadsheet: open it and save it as CSV"
+            ko "엑셀 2003 XML 스프레드시트. 열어서 CSV로 저장하세요";
+        Html {}
+            en "an HTML page, whatever its name says: open it in a spreadsheet and save it as CSV"
+            ko "이름과 달리 HTML 페이지. 스프레드시트로 열어서 CSV로 저장하세요";
+        Xml {} en "an XML document" ko "XML 문서";
+        Other { format: String } en "{format} data" ko "{format} 자료";
+        Utf16 {}
+            en "UTF-16 text: name its charset in the header ss-encoding"
+            ko "UTF-16 글. 헤더 ss-encoding으로 문자 집합을 지정하세요";
     }
 }
 

@@ -1,0 +1,181 @@
+//! The beginning of a file: a line `sep=;`, lines above the header, the delimiter, and which row is the header.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memchr2;
+
+use super::{FileError, Options};
+use crate::source::csv::{Fields, Rows};
+use crate::source::delimiter::{DELIMITERS, count_named, find_delimiter, separator_line};
+use crate::source::{HeaderFrom, SourceConfig, clean_name, read_names};
+
+/// Rows among which the header is looked for when the first one names no column that the topology needs.
+const TITLE_ROWS_MAX: usize = 30;
+/// Characters of a skipped line that a note quotes.
+const QUOTED_CHARS: usize = 40;
+
+/// What the beginning of a file says.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    pub(super) delimiter: u8,
+    /// Names of the columns as they are published: those of the header line, else declared or numbered ones.
+    pub(super) names: Vec<String>,
+    /// Whether the names are the topology's own, so that nobody needs to be told.
+    pub(super) is_declared: bool,
+    /// Where the first row of data begins.
+    pub(super) rows_from: usize,
+    /// What a person should know.
+    pub(super) notes: Vec<String>,
+}
+
+/// Where the first row that is not blank lies, and whether more text could change it; `None` when there is no row yet.
+pub(super) fn first_row(text: &[u8], delimiter: u8, fields: &mut Fields) -> Option<(Range<usize>, bool)> {
+    let mut rows = Rows::new(text, delimiter, None);
+    loop {
+        let start = rows.position();
+        let row = rows.next_row(fields)?;
+        if !row.blank {
+            return Some((start..rows.position(), row.ended));
+        }
+    }
+}
+
+/// Reads the beginning. `cut` says that more text follows. `None` when more of it is needed.
+pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<Beginning>, FileError> {
+    let config = &*options.source;
+    let mut notes = Vec::new();
+    let mut at = 0;
+    let announced = separator_line(line(text, 0).0);
+    if announced.is_some() {
+        at = line(text, 0).1;
+    }
+    at = skip_lines(text, at, options.skip_lines.unwrap_or(config.skip_lines), &mut notes);
+    let told = options.delimiter.or(announced).or(config.delimiter);
+    let mut delimiter = told.unwrap_or_else(|| find_delimiter(&text[at..], cut, &config.needed));
+    if !options.no_header
+        && let Some((found, row)) = row_below_titles(&text[at..], told, delimiter, config)
+    {
+        note_skipped(&text[at..at + row], &mut notes);
+        (delimiter, at) = (found, at + row);
+    }
+    let mut fields = Fields::default();
+    let Some((extent, ended)) = first_row(&text[at..], delimiter, &mut fields) else {
+        return if cut { Ok(None) } else { nothing(config, options, delimiter, text.len(), notes).map(Some) };
+    };
+    if cut && !ended {
+        return Ok(None);
+    }
+    let text = &text[at..];
+    let (first, behind) = (at + extent.start, at + extent.end);
+    let beginning =
+        |names, is_declared, rows_from, notes| Beginning { delimiter, names, is_declared, rows_from, notes };
+    let declared = match &config.header {
+        HeaderFrom::First => None,
+        HeaderFrom::Declared(names) => Some(names.to_vec()),
+    };
+    match declared {
+        Some(names) if options.no_header || !names_half_of(&names, &fields, text, config) => {
+            Ok(Some(beginning(names, true, first, notes)))
+        }
+        None if options.no_header => {
+            let names = (1..=fields.len()).map(|column| format!("column_{column}")).collect();
+            notes.push("it has no header line: its columns are named column_1, column_2 and so on".to_owned());
+            Ok(Some(beginning(names, false, first, notes)))
+        }
+        declared => {
+            let row = Rows::new(&text[extent.start..extent.end], delimiter, None).next_row(&mut fields);
+            let row = row.ok_or_else(|| FileError::Header("the file is empty".to_owned()))?;
+            let names = read_names(config, &row, &text[extent.start..extent.end], &mut fields);
+            let names = names.map_err(|why| FileError::Header(format!("{}: {}", why.reason, why.message)))?;
+            let is_declared = declared.is_some_and(|declared| are_alike(&declared, &names, config));
+            Ok(Some(beginning(names, is_declared, behind, notes)))
+        }
+    }
+}
+
+/// A file without any row: no columns either, unless the topology declares them.
+fn nothing(
+    config: &SourceConfig,
+    options: &Options,
+    delimiter: u8,
+    rows_from: usize,
+    notes: Vec<String>,
+) -> Result<Beginning, FileError> {
+    match &config.header {
+        HeaderFrom::Declared(names) if rows_from > 0 || options.no_header => {
+            Ok(Beginning { delimiter, names: names.to_vec(), is_declared: true, rows_from, notes })
+        }
+        HeaderFrom::Declared(_) | HeaderFrom::First => Err(FileError::Header("the file is empty".to_owned())),
+    }
+}
+
+/// The line that begins at `at`, without line end, and where the next one begins.
+fn line(text: &[u8], at: usize) -> (&[u8], usize) {
+    let rest = &text[at..];
+    let end = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+    let width = if rest[end..].starts_with(b"\r\n") { 2 } else { 1 };
+    (&rest[..end], (at + end + width).min(text.len()))
+}
+
+fn skip_lines(text: &[u8], from: usize, count: u32, notes: &mut Vec<String>) -> usize {
+    let mut at = from;
+    for _ in 0..count {
+        at = line(text, at).1;
+    }
+    if count > 0 {
+        note_skipped(&text[from..at], notes);
+    }
+    at
+}
+
+fn note_skipped(skipped: &[u8], notes: &mut Vec<String>) {
+    let mut lines = Vec::new();
+    let mut at = 0;
+    while at < skipped.len() {
+        let (line, next) = line(skipped, at);
+        lines.push(String::from_utf8_lossy(line).chars().take(QUOTED_CHARS).collect::<String>());
+        at = next;
+    }
+    let shown: Vec<_> = lines.iter().filter(|line| !line.trim().is_empty()).take(3).collect();
+    let shown = shown.iter().map(|line| format!("'{}'", line.escape_debug())).collect::<Vec<_>>().join(", ");
+    let count = if lines.len() == 1 { "the line".to_owned() } else { format!("{} lines", lines.len()) };
+    notes.push(format!("{count} above the header left out: {shown}"));
+}
+
+/// Where the first row that has the topology's columns begins, and its delimiter, if the first row of all has none of them.
+fn row_below_titles(text: &[u8], told: Option<u8>, delimiter: u8, config: &SourceConfig) -> Option<(u8, usize)> {
+    let needed = &config.needed;
+    let mut fields = Fields::default();
+    let (first, _) = first_row(text, delimiter, &mut fields)?;
+    if needed.is_empty() || count_named(&fields, &text[..first.end], needed) > 0 {
+        return None;
+    }
+    let all = DELIMITERS;
+    let tried: Cow<'_, [u8]> = told.map_or(Cow::Borrowed(&all), |told| Cow::Owned(vec![told]));
+    tried.iter().find_map(|delimiter| {
+        let mut rows = Rows::new(text, *delimiter, None);
+        for _ in 0..TITLE_ROWS_MAX {
+            let start = rows.position();
+            let row = rows.next_row(&mut fields)?;
+            if row.ended && count_named(&fields, text, needed) == needed.len() {
+                return Some((*delimiter, start));
+            }
+        }
+        None
+    })
+}
+
+/// True when a row names half of the declared columns or more: it is a header line, and no data.
+fn names_half_of(declared: &[String], fields: &Fields, text: &[u8], config: &SourceConfig) -> bool {
+    let clean = |name: &[u8]| -> String {
+        let name = String::from_utf8_lossy(name);
+        if config.exact_names { name.into_owned() } else { clean_name(&name).into_owned() }
+    };
+    let found: Vec<String> = fields.iter(text).map(clean).collect();
+    2 * declared.iter().filter(|name| found.contains(name)).count() >= declared.len()
+}
+
+fn are_alike(declared: &[String], names: &[String], config: &SourceConfig) -> bool {
+    declared == crate::source::column_names(names, config.exact_names)
+}

@@ -1,0 +1,43 @@
+//! How a file is read: as the source of a topology would read its rows, unless a person says otherwise.
+
+use std::sync::Arc;
+
+use crate::source::SourceConfig;
+use crate::source::charset::Charset;
+
+/// How to read a file. What neither a person nor the topology says is found out.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The source that the rows are for.
+    pub source: Arc<SourceConfig>,
+    /// Its charset.
+    pub charset: Option<Charset>,
+    /// Its delimiter, an ASCII byte.
+    pub delimiter: Option<u8>,
+    /// Whether its first row is data, whatever it looks like.
+    pub no_header: bool,
+    /// Lines above its header.
+    pub skip_lines: Option<u32>,
+    /// Size of a block; a larger row is a block by itself.
+    pub block_bytes: usize,
+}
+
+impl Options {
+    /// Reads a file as this source wants it.
+    pub fn for_source(source: &SourceConfig) -> Options {
+        Options {
+            source: Arc::new(source.clone()),
+            charset: None,
+            delimiter: None,
+            no_header: false,
+            skip_lines: None,
+            block_bytes: 64 << 10,
+        }
+    }
+
+    /// Reads a file for a topic whose topology is not known: what is wrong with its rows is for that topology to say.
+    pub fn for_topic(topic: &str) -> Options {
+        let source = SourceConfig { lenient_quotes: true, strip_control: true, ..SourceConfig::of_topic(topic) };
+        Options::for_source(&source)
+    }
+}

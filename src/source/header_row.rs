@@ -1,0 +1,43 @@
+//! The text of a header into names: the cells of one row, each fit to name a column.
+
+use crate::record::{Message, Quoted, Rejection};
+use crate::source::SourceConfig;
+use crate::source::csv::{Fields, Row, Rows};
+use crate::source::delimiter::separator_line;
+use crate::source::fate::{Text, check_cells, check_form};
+
+/// Column names out of a header row, as published.
+pub fn read_names(
+    config: &SourceConfig,
+    row: &Row<'_>,
+    text: &[u8],
+    fields: &mut Fields,
+) -> Result<Vec<String>, Rejection> {
+    if separator_line(row.bytes).is_some() {
+        return Err(Rejection::new(Message::SeparatorLine {}));
+    }
+    let text = Text::new(text);
+    check_form(config, row, text).and_then(|()| check_cells(config, row, text, fields)).map_err(|fault| {
+        let Some(field) = fault.field else { return fault.rejection };
+        let value = Quoted::new(&String::from_utf8_lossy(fields.get(field, text.bytes)));
+        fault.rejection.because(|why| Message::HeaderCell { cell: field + 1, value, why })
+    })?;
+    Ok(fields.iter(text.bytes).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+}
+
+/// The names of a header marker. What is wrong with the marker, and not with a name, is [`Reason::MarkerFormat`](crate::record::Reason::MarkerFormat).
+pub(super) fn marker_names(config: &SourceConfig, delimiter: u8, text: &[u8]) -> Result<Vec<String>, Rejection> {
+    let mut rows = Rows::new(text, delimiter, None);
+    let mut fields = Fields::default();
+    let mut names = None;
+    while let Some(row) = rows.next_row(&mut fields) {
+        if row.blank {
+            continue;
+        }
+        if names.is_some() {
+            return Err(Rejection::new(Message::SeveralHeaders {}));
+        }
+        names = Some(read_names(config, &row, text, &mut fields)?);
+    }
+    names.ok_or_else(|| Rejection::new(Message::HeaderWithoutNames {}))
+}

@@ -1,0 +1,116 @@
+//! What a file or a record is that is no rows of text, told by how it begins.
+
+use crate::record::Binary;
+
+/// Bytes of the beginning that tell.
+pub const KIND_BYTES: usize = 4 << 10;
+
+/// Compressed forms by their first bytes, and what unpacks them.
+const PACKED: &[(&[u8], &str, &str)] = &[
+    (b"\x1f\x8b", "gzip", "gunzip -c"),
+    (b"BZh91AY&SY", "bzip2", "bunzip2 -c"),
+    (b"\xfd7zXZ\0", "xz", "xz -dc"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip", "7z x -so"),
+    (b"Rar!\x1a\x07", "RAR", "unrar p -inul"),
+];
+
+/// Other formats by their first bytes.
+const OTHER: &[(&[u8], &str)] = &[
+    (b"PAR1\x15", "Parquet"),
+    (b"Obj\x01", "Avro"),
+    (b"SQLite format 3\0", "SQLite"),
+    (b"%PDF-", "PDF"),
+    (b"{\\rtf", "RTF"),
+    (b"\x89PNG", "PNG image"),
+    (b"\xff\xd8\xff", "JPEG image"),
+    (b"GIF89a", "GIF image"),
+    (b"GIF87a", "GIF image"),
+    (b"II*\0", "TIFF image"),
+    (b"MM\0*", "TIFF image"),
+    (b"\x7fELF", "ELF"),
+];
+
+/// What bytes are that are no text at all.
+pub fn binary_kind(beginning: &[u8]) -> Option<Binary> {
+    match beginning {
+        // The wire format of schema registries: a zero byte and the id of the schema.
+        [0, a, b, c, d, ..] => return Some(Binary::Registry { schema: u32::from_be_bytes([*a, *b, *c, *d]) }),
+        [0, ..] => return Some(Binary::ZeroByte {}),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => return Some(Binary::Utf16 {}),
+        [0xD0, 0xCF, 0x11, 0xE0, ..] => return Some(Binary::OldOffice {}),
+        [b'P', b'K', 3, 4, ..] => return Some(zip_kind(beginning)),
+        _ => {}
+    }
+    if beginning.starts_with(b"RIFF") && beginning.get(8..12) == Some(b"WEBP") {
+        return Some(Binary::Other { format: "WebP image".to_owned() });
+    }
+    if let Some((_, with, command)) = PACKED.iter().find(|(magic, ..)| beginning.starts_with(magic)) {
+        return Some(Binary::Packed { with: (*with).to_owned(), command: (*command).to_owned() });
+    }
+    let (_, format) = OTHER.iter().find(|(magic, _)| beginning.starts_with(magic))?;
+    Some(Binary::Other { format: (*format).to_owned() })
+}
+
+/// Office documents are zip archives whose first entries say what they are (ECMA-376 part 2, ODF 1.3 part 2).
+fn zip_kind(beginning: &[u8]) -> Binary {
+    let names = |entry: &[u8]| memchr::memmem::find(beginning, entry).is_some();
+    if names(b"xl/") {
+        Binary::Workbook {}
+    } else if names(b"opendocument.spreadsheet") {
+        Binary::OpenDocument {}
+    } else if names(b"word/") || names(b"ppt/") || names(b"[Content_Types].xml") {
+        Binary::Office {}
+    } else {
+        Binary::Zip {}
+    }
+}
+
+/// What text is that is no table: a page or a document.
+pub fn text_kind(beginning: &[u8]) -> Option<Binary> {
+    let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
+    let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    let holds = |word: &[u8]| memchr::memmem::find(text, word).is_some();
+    let pages: [&[u8]; 5] = [b"<!doctype html", b"<html", b"<head", b"<table", b"<body"];
+    if pages.iter().any(|word| begins(word)) || (begins(b"<?xml") && holds(b"<html")) {
+        return Some(Binary::Html {});
+    }
+    if begins(b"<?xml") && holds(b"urn:schemas-microsoft-com:office:spreadsheet") {
+        return Some(Binary::OldXmlWorkbook {});
+    }
+    (begins(b"<?xml") || begins(b"<!doctype")).then_some(Binary::Xml {})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_named_as_what_they_are() {
+        for (beginning, name) in [
+            (&b"\x1f\x8b\x08\0"[..], "gzip"),
+            (b"PK\x03\x04....[Content_Types].xml....xl/workbook.xml", "Excel workbook"),
+            (b"PK\x03\x04....mimetypeapplication/vnd.oasis.opendocument.spreadsheet", "OpenDocument"),
+            (b"PK\x03\x04....a.csv", "zip archive"),
+            (b"%PDF-1.7\n", "PDF"),
+            (b"\x89PNG\r\n", "PNG"),
+            (b"RIFF\0\0\0\0WEBPVP8", "WebP"),
+            (b"\0\0\0\0\x07abc", "schema id 7"),
+            (b"\0\x01", "zero byte"),
+        ] {
+            let kind = binary_kind(beginning).map_or(String::new(), |kind| kind.to_string());
+            assert!(kind.contains(name), "{kind}");
+        }
+        for (beginning, name) in [
+            (&b"<!DOCTYPE html>\n<html>"[..], "HTML"),
+            (b"\xef\xbb\xbf  <HTML><body>", "HTML"),
+            (b"<?xml version=\"1.0\"?><rows/>", "XML document"),
+            (b"<?xml version=\"1.0\"?><Workbook xmlns=\"urn:schemas-microsoft-com:office:spreadsheet\">", "Excel 2003"),
+        ] {
+            assert!(text_kind(beginning).is_some_and(|kind| kind.to_string().contains(name)), "{name}");
+        }
+        for text in ["a,b\n1,2", "<b>,c", "Ready,x", "{x,y}", ""] {
+            assert_eq!((binary_kind(text.as_bytes()), text_kind(text.as_bytes())), (None, None), "{text}");
+        }
+    }
+}
