@@ -286,7 +286,7 @@ fn bad_uploads_are_refused_each_with_its_status() {
 fn what_is_packed_is_told_so_and_what_to_send() {
     let server = serve(HttpConfig::new(loopback()));
     let answer = http::send(server.address(), "POST", "/uploads?topology=plain", &[], b"PK\x03\x04and so on");
-    assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains("looks like zip")), "{answer:?}");
+    assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains("a zip archive")), "{answer:?}");
     assert_eq!(answer.json()["field"], "file");
     let gzip = [("content-encoding", "gzip")];
     let answer = http::send(server.address(), "POST", "/uploads?topology=plain", &gzip, b"\x1f\x8b\x08\0");

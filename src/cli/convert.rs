@@ -10,6 +10,7 @@ use sheetstream::file::upload::UploadRecords;
 use sheetstream::record::{Lang, Reason};
 use sheetstream::runtime::convert::convert;
 use sheetstream::topology::Topology;
+use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::input::{Input, Progress, upload_name};
 use super::{EXAMPLES_FIRST, Exit, Global};
@@ -69,7 +70,10 @@ impl Convert {
             .unchecked();
 
         let mut progress = Progress::new("convert");
-        let converted = convert(topology, &names[0], upload, &path, &mut |rows| progress.rows(rows))?;
+        // What becomes of the upload is said below, so that the task's log says nothing new.
+        let converted = with_default(NoSubscriber::default(), || {
+            convert(topology, &names[0], upload, &path, &mut |rows| progress.rows(rows))
+        })?;
         let seconds = progress.finish().as_secs_f64();
 
         let rows = converted.status.accounting;

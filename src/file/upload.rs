@@ -156,6 +156,8 @@ impl UploadRecords {
     fn record(&self, kind: &str, value: Bytes, rows: u32, more: impl IntoIterator<Item = Header>) -> UploadRecord {
         let mut headers =
             vec![Header::new("ss-type", kind.to_owned()), Header::new("ss-attempt", self.attempt.clone())];
+        // Whatever the file and the topic are in, this is transcoded.
+        headers.push(Header::new("ss-encoding", "utf-8"));
         headers.extend(more);
         UploadRecord { value, headers, rows }
     }
