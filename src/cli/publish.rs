@@ -8,6 +8,7 @@ use serde_json::json;
 use sheetstream::client::publish::publish;
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::kafka::KafkaClient;
+use sheetstream::source::SourceConfig;
 use sheetstream::topology::Topology;
 use uuid::Uuid;
 
@@ -60,11 +61,18 @@ impl Publish {
             Some(source) => source.topic.to_string(),
             None => self.topic.clone().unwrap_or_default(),
         };
-        self.patience
-            .run(self.broker.config("sheetstream-publish")?, |client| self.publish(global, client, &topic, crs))
+        let broker = self.broker.config("sheetstream-publish")?;
+        self.patience.run(broker, |client| self.publish(global, client, source, &topic, crs))
     }
 
-    fn publish(&self, global: &Global, client: &KafkaClient, topic: &str, crs: Option<&str>) -> anyhow::Result<Exit> {
+    fn publish(
+        &self,
+        global: &Global,
+        client: &KafkaClient,
+        source: Option<&SourceConfig>,
+        topic: &str,
+        crs: Option<&str>,
+    ) -> anyhow::Result<Exit> {
         for path in &self.files {
             let name = upload_name(path);
             let id = self.id.as_ref().unwrap_or(&name);

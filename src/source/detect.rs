@@ -31,7 +31,7 @@ pub fn detect(sample: &[u8], cut: bool) -> Detected {
     if 2 * three_byte_characters(sample) >= utf8_faults {
         return Detected::Sure(Charset::UTF_8);
     }
-    if korean.speaks_for > 2 * korean.speaks_against && korean.speaks_for >= 8 * korean_faults {
+    if korean.speaks_for > 2 * korean.speaks_against && korean.speaks_for >= 4 * korean_faults {
         return Detected::Sure(Charset::EUC_KR);
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
