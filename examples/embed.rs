@@ -15,7 +15,8 @@ use sheetstream::broker::{Broker, BrokerConfig};
 use sheetstream::client::fetch::{ChunkJoiner, FetchedWorkbook};
 use sheetstream::client::folder::{Folder, Layout};
 use sheetstream::client::publish::publish;
-use sheetstream::file::reader::{CsvFile, Options};
+use sheetstream::file::Options;
+use sheetstream::file::reader::CsvFile;
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::{KafkaClient, KafkaConfig};
@@ -73,13 +74,14 @@ fn make(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
     // Streams::run blocks until `stop` is set, so it gets a thread of its own.
     let stop = Arc::new(AtomicBool::new(false));
     let rows = Arc::clone(&topology.source.topic);
+    let options = Options::for_source(&topology.source);
     let streams = Streams::new(vec![topology], StreamsConfig::new(kafka, work.path().join("state")));
     let running = std::thread::spawn({
         let stop = Arc::clone(&stop);
         move || streams.run(&stop)
     });
 
-    let upload = UploadRecords::new(vec![CsvFile::open(&csv, Options::default())?], "shops.csv", "1")?;
+    let upload = UploadRecords::new(vec![CsvFile::open(&csv, options)?], "shops.csv", "1")?;
     publish(&client, &rows, "shops.csv", upload, &mut |_| ())?;
     let workbook = loop {
         match first_workbook(&client, &workbooks)? {
