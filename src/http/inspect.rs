@@ -162,19 +162,18 @@ fn look(
     for topology in candidates.iter().take(TRIED_MAX) {
         check_topology(topology)?;
         let crs = own_crs(topology, asked.crs.clone().filter(|crs| !crs.is_empty()))?;
+        let csv = open(sample, topology)?;
+        let file = FileFacts::of(&csv, sample.len() as u64);
+        let table = Table::read(csv)?;
         let chosen = asked.columns().or_found(topology, &table);
-        tried.push((topology, try_on(sample, topology, crs, &chosen, asked.lang())?));
+        tried.push((topology, file, table, try_on(sample, topology, crs, &chosen, asked.lang())?));
     }
-    tried.sort_by(|(_, a), (_, b)| b.share().total_cmp(&a.share()));
-    let mut fits: Vec<Fit> = tried.iter().map(|(topology, trial)| Fit::of(topology, Some(trial))).collect();
-    let untried = takes_files.iter().filter(|other| tried.iter().all(|(topology, _)| topology.name != other.name));
+    tried.sort_by(|(.., a), (.., b)| b.share().total_cmp(&a.share()));
+    let mut fits: Vec<Fit> = tried.iter().map(|(topology, .., trial)| Fit::of(topology, Some(trial))).collect();
+    let untried = takes_files.iter().filter(|other| tried.iter().all(|(topology, ..)| topology.name != other.name));
     fits.extend(untried.map(|topology| Fit::of(topology, None)));
     let none = || Problem::not_found("unknown-topology", "no topology here takes files").in_field("topology");
-    let (best, trial) = tried.into_iter().next().ok_or_else(none)?;
-    let (file, table) = {
-        let csv = open(sample, best)?;
-        (FileFacts::of(&csv, sample.len() as u64), Table::read(csv)?)
-    };
+    let (best, file, table, trial) = tried.into_iter().next().ok_or_else(none)?;
     let suggestion = Suggestion::of(&table, &trial.columns.coordinates(), &asked.name);
     Ok(Inspection { file, topology: best.name.to_string(), is_whole: asked.whole, fits, trial, suggestion })
 }
@@ -196,6 +195,7 @@ fn try_on(
     let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
     let out = folder.path().join("trial.xlsx");
     let csv = open(sample, topology)?;
+    let delimiter = csv.delimiter();
     let (header, columns) = chosen.apply(topology, &csv.columns())?;
     let upload = UploadRecords::new(vec![csv], "trial", "trial").map_err(|error| file_problem(&error))?;
     let mut upload = upload.with_crs(crs.as_deref());
@@ -220,7 +220,7 @@ fn try_on(
     trial.rejects = rejects.iter().map(|row| Reject::of(row)).filter(|reject| !reject.reason.is_empty()).collect();
     trial.map = map;
     trial.columns = columns;
-    trial.place_rejects(&header);
+    trial.place_rejects(&header, delimiter);
     trial.fail_for_want_of_columns();
     Ok(trial)
 }
@@ -278,7 +278,7 @@ impl Trial {
     }
 
     /// Puts refused rows on the map, where their numbers are somewhere on the earth.
-    fn place_rejects(&mut self, header: &[String]) {
+    fn place_rejects(&mut self, header: &[String], delimiter: u8) {
         let from = self.crs.as_ref().map(|crs| crs.from.as_str());
         let proj = from.and_then(to_lon_lat).and_then(|pipeline| crate::crs::open(&pipeline).ok());
         let place = |name: &String| header.iter().position(|column| column == name);
@@ -290,7 +290,7 @@ impl Trial {
         let mut fields = Fields::default();
         for reject in &mut self.rejects {
             let raw = reject.raw.as_bytes();
-            if Rows::new(raw, b',', None).next_row(&mut fields).is_none() {
+            if Rows::new(raw, delimiter, None).next_row(&mut fields).is_none() {
                 continue;
             }
             let cell = |column: usize| std::str::from_utf8(fields.get(column, raw)).ok().and_then(number);
