@@ -133,6 +133,7 @@ impl Upload {
 
     /// Believes a doubted header, or fails the upload, by the rows that have come.
     pub(super) fn settle_doubt(&mut self, desk: &mut Desk, offset: Offset) {
+        let first = self.waiting_since();
         let Some(header) = &mut self.header else { return };
         let Some(doubt) = header.doubted.take() else { return };
         let Doubt { guess, delimiter, marker } = *doubt;
@@ -141,7 +142,7 @@ impl Upload {
             return self.read_waiting(desk, offset);
         }
         let message = Message::OtherDelimiter { delimiter: Delimiter(delimiter), guess: Delimiter(guess) };
-        self.fail(desk, offset, Rejection::new(message));
+        self.fail(desk, first.map_or(offset, |first| first.min(offset)), Rejection::new(message));
     }
 }
 

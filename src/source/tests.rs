@@ -218,7 +218,7 @@ fn rows_that_come_before_their_header_wait_for_it() {
 
 #[test]
 fn rows_without_a_header_fail_their_upload_at_its_end() {
-    let expected = ["k failed csv.no_header at 1", "k 1.0 csv.no_header", "k eof None"];
+    let expected = ["k failed csv.no_header at 0", "k 1.0 csv.no_header", "k eof None"];
     assert_eq!(run(config(), [numbered(1, "1,2"), row("#EOF")]), expected);
 }
 
@@ -266,7 +266,7 @@ fn only_so_many_rows_wait() {
     let records = (1..=10_001).map(|index| numbered(index, "1,2"));
     let told = run(config(), records);
     assert_eq!(told.len(), 10_002);
-    assert_eq!(told[0], "k failed csv.no_header at 10000");
+    assert_eq!(told[0], "k failed csv.no_header at 0");
 }
 
 #[test]
@@ -318,11 +318,11 @@ fn a_first_row_that_cannot_be_read_fails_the_upload() {
 fn a_wrong_delimiter_is_found_out() {
     let rows = || (0..150).map(|n| row(format!("{n};1,5;x")));
     let told = run(config(), std::iter::once(row("a;b;c")).chain(rows()));
-    assert_eq!(told[0], "k failed csv.delimiter at 100");
+    assert_eq!(told[0], "k failed csv.delimiter at 0");
     assert_eq!(told.len(), 151);
     // Fewer rows: at the end.
     let told = run(config(), [row("a;b\n1;2"), row("#EOF")]);
-    assert_eq!(told, ["k failed csv.delimiter at 1", "k 0.1 csv.delimiter", "k eof None"]);
+    assert_eq!(told, ["k failed csv.delimiter at 0", "k 0.1 csv.delimiter", "k eof None"]);
 }
 
 #[test]
@@ -399,9 +399,9 @@ fn rows_that_wait_come_out_when_their_upload_is_closed() {
 #[test]
 fn once_the_end_is_known_rows_come_record_by_record() {
     let mut source = Source::new(Arc::new(declared(&["a"])), None);
-    source.push(row("#EOF rows=2"), &mut |_| Admission::Read);
-    source.push(Record { offset: Offset(1), ..row("1") }, &mut |_| Admission::Read);
-    source.push(Record { offset: Offset(2), ..row("2\n3") }, &mut |_| Admission::Read);
+    for (value, offset) in ["#BEGIN", "#EOF rows=2", "1", "2\n3"].into_iter().zip(0..) {
+        source.push(Record { offset: Offset(offset), ..row(value) }, &mut |_| Admission::Read);
+    }
     let batches = std::iter::from_fn(|| source.pop()).filter_map(|element| match element {
         StreamElement::Rows(batch) => Some(batch.len()),
         StreamElement::Marker(_)
