@@ -110,7 +110,7 @@ fn a_crs_that_cannot_be_used_fails_the_upload_at_once() {
         ("EPSG:999999", "write an EPSG code"),
         ("EPSG:5193", "vertical"),
         ("\"+proj=tmerc +lat_0=38 +lon_0=128 +ellps=bessel +units=m\"", "ballpark"),
-        ("nonsense", "write an EPSG code"),
+        ("nonsense", "write a code such as EPSG:5186"),
     ];
     for (crs, says) in cases {
         let mut driver = driver(FROM_5179);
