@@ -318,7 +318,7 @@ fn what_is_wrong_with_a_file_is_said_before_it_is_sent() {
         browser.wait_for(".plan .error", "kind");
         assert_eq!(browser.run("return document.querySelector('.card button[type=submit]').disabled"), true);
         visit.choose(&file("book.csv", b"PK\x03\x04 this is a zip file"));
-        browser.wait_for(".card .error", "save it as CSV");
+        browser.wait_for(".card .error", "unpack it");
         visit.choose(&file("empty.csv", b""));
         browser.wait_for(".card .error", "empty");
 

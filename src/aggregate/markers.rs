@@ -37,7 +37,8 @@ impl Aggregate {
         match &record.marker {
             Marker::Begin(_) => upload.begin_attempt(&record),
             Marker::Header(names) if !is_foreign && upload.attempt.header.is_none() => {
-                upload.attempt.header = Some(names.clone())
+                upload.attempt.header = Some(names.clone());
+                upload.attempt.id = upload.attempt.id.take().or_else(|| record.attempt.clone());
             }
             Marker::Eof { .. } if is_foreign => {
                 stray_eof(record, Message::EofOfOtherAttempt {}, ctx)?;

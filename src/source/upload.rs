@@ -226,7 +226,12 @@ impl Upload {
             }
             // The aggregate answers it; it is no header and no end of the open attempt.
             Marker::Header(_) | Marker::Eof { .. } | Marker::Abort if self.is_foreign(&marker) => {}
-            Marker::Header(_) if self.failed.is_none() => return self.take_header(desk, delimiter, marker),
+            Marker::Header(_) if self.failed.is_none() => {
+                if self.attempt.is_none() {
+                    self.attempt.clone_from(&marker.attempt);
+                }
+                return self.take_header(desk, delimiter, marker);
+            }
             Marker::Header(_) => {}
             Marker::Eof { rows, .. } => {
                 self.stop_waiting(desk, marker.offset, Message::EndedWithoutHeader {});
