@@ -91,8 +91,10 @@ impl Aggregate {
             }
             Marker::Eof { rows, sha256, .. } => match self.ledger.before(record.upload.hash(), offset) {
                 Some(before) if ends_again(before, *rows, *sha256) => {
-                    let (task, upload) = (&self.settings.task, &record.upload);
-                    info!(%task, %upload, %offset, "another end-of-file marker; the upload is complete");
+                    if ctx.emits() {
+                        let (task, upload) = (&self.settings.task, &record.upload);
+                        info!(%task, %upload, %offset, "another end-of-file marker; the upload is complete");
+                    }
                 }
                 Some(LedgerEntry { outcome: Outcome::Expired, .. }) => {
                     stray_eof(record, Message::EofAfterExpiry {}, ctx)?;
