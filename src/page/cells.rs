@@ -99,6 +99,24 @@ pub fn parse_date(text: &str) -> Option<i32> {
     Some(if serial < 61 { serial - 1 } else { serial })
 }
 
+/// The day of a serial number (see [`parse_date`]) as `2024-01-05`.
+pub fn date_text(serial: i32) -> String {
+    // Days since 1970-01-01; the calendar has a 1900-02-29 that never was.
+    civil(i64::from(serial) - if serial > 60 { 25_569 } else { 25_568 })
+}
+
+/// The date of a day since 1970-01-01 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn civil(day: i64) -> String {
+    let day = day + 719_468;
+    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let (day, month) = (of_year - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
 /// Year, month and day as people write them, from the year down, so that nothing is guessed: `2024-01-05`, `2024.01.05`, `2024/01/05`,
 /// `20240105`, without leading zeros `2024-1-5`, `2024. 1. 5.`, `2024년 1월 5일`, and any of them with a midnight behind it.
 fn civil_date(text: &str) -> Option<(i32, i32, i32)> {

@@ -3,6 +3,7 @@
 
 use flate2::{Decompress, FlushDecompress};
 
+use super::cells::date_text;
 use super::open::{Item, OpenPage};
 use super::styles::{StyleId, Styles};
 
@@ -210,25 +211,11 @@ fn moment(value: &str, with_time: bool) -> String {
     let Ok(serial) = value.parse::<f64>() else { return value.to_owned() };
     let seconds = (serial * 86_400.0).round() as i64;
     let (serial_day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days since 1970-01-01; the calendar has a 1900-02-29 that never was.
-    let day = serial_day - if serial_day > 60 { 25_569 } else { 25_568 };
-    let date = civil(day);
+    let date = i32::try_from(serial_day).map_or_else(|_| value.to_owned(), date_text);
     if !with_time {
         return date;
     }
     format!("{date} {:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
-}
-
-/// The date of a day since 1970-01-01 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil(day: i64) -> String {
-    let day = day + 719_468;
-    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let (day, month) = (of_year - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
 }
 
 #[cfg(test)]

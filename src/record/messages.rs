@@ -134,9 +134,9 @@ messages! {
             en "{value} is not a number{hint}"
             ko "{value}{eun} 숫자가 아닙니다{hint}"
             [eun(value)];
-        NotAnInteger { value: Quoted }
-            en "{value} is not a whole number"
-            ko "{value}{eun} 정수가 아닙니다"
+        NotAnInteger { value: Quoted, hint: Option<Hint> }
+            en "{value} is not a whole number{hint}"
+            ko "{value}{eun} 정수가 아닙니다{hint}"
             [eun(value)];
     }
     Reason::NumberNotFinite => {
@@ -150,9 +150,9 @@ messages! {
             en "{value} is not a date like 2026-01-31"
             ko "{value}{eun} 2026-01-31 같은 날짜가 아닙니다"
             [eun(value)];
-        NotADateTime { value: Quoted }
-            en "{value} is not a date and time like 2026-01-31T09:30:00"
-            ko "{value}{eun} 2026-01-31T09:30:00 같은 날짜와 시각이 아닙니다"
+        NotADateTime { value: Quoted, hint: Option<Hint> }
+            en "{value} is not a date and time like 2026-01-31T09:30:00{hint}"
+            ko "{value}{eun} 2026-01-31T09:30:00 같은 날짜와 시각이 아닙니다{hint}"
             [eun(value)];
     }
     Reason::BooleanFormat => {

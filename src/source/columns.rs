@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::record::{ColumnType, Message, Offset, RawRows, Rejection, RowBatch, RowKey, UploadId};
 use crate::source::SourceConfig;
 use crate::source::csv::Fields;
+use crate::source::forms::CellForm;
 use crate::source::names::column_names;
 use crate::source::waiting::Origin;
 
@@ -27,7 +28,7 @@ pub(super) struct Layout {
     pub(super) types: Arc<[ColumnType]>,
     schema: SchemaRef,
     /// Columns whose cells have to be checked.
-    pub(super) strict: Vec<(usize, ColumnType)>,
+    pub(super) strict: Vec<(usize, ColumnType, Option<CellForm>)>,
     exact_names: bool,
 }
 
@@ -40,8 +41,12 @@ impl Layout {
         let header = column_names(names, config.exact_names);
         let kind = |name: &String| config.columns.get(name).copied().unwrap_or(ColumnType::Auto);
         let types: Arc<[_]> = header.iter().map(kind).collect();
-        let is_strict = |kind: &ColumnType| !matches!(kind, ColumnType::Auto | ColumnType::Text);
-        let strict = types.iter().copied().enumerate().filter(|(_, kind)| is_strict(kind)).collect();
+        let checked = |(column, name): (usize, &String)| {
+            let (kind, form) = (types[column], config.forms.get(name).cloned());
+            let is_free = matches!(kind, ColumnType::Auto | ColumnType::Text) && form.is_none();
+            (!is_free).then_some((column, kind, form))
+        };
+        let strict = header.iter().enumerate().filter_map(checked).collect();
         let fields: Vec<_> = header.iter().map(|name| Field::new(name, DataType::Utf8, false)).collect();
         let exact_names = config.exact_names;
         Ok(Layout { header: header.into(), types, schema: Arc::new(Schema::new(fields)), strict, exact_names })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::record::ColumnType;
 use crate::source::charset::Charset;
+use crate::source::forms::CellForm;
 
 /// What the topology says of its source.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub struct SourceConfig {
     pub header: HeaderFrom,
     /// Column types by name; a column that is not named is [`ColumnType::Auto`].
     pub columns: BTreeMap<String, ColumnType>,
+    /// How cells are written, by column name, where that is not the plain form of the type.
+    pub forms: BTreeMap<String, CellForm>,
     /// Where the upload id comes from.
     pub upload: UploadFrom,
     /// Which spellings of markers are read.
@@ -56,6 +59,7 @@ impl SourceConfig {
             topic: topic.into(),
             header: HeaderFrom::First,
             columns: BTreeMap::new(),
+            forms: BTreeMap::new(),
             upload: UploadFrom::Auto,
             markers: Markers::All,
             encoding: None,

@@ -213,38 +213,60 @@ fn truncate(text: &str) -> &str {
     cut.map_or(text, |(at, _)| &text[..at])
 }
 
-/// Cells of strict columns; an empty cell is empty in any type.
-fn check_types(layout: &Layout, text: &[u8], fields: &Fields) -> Result<(), Rejection> {
-    for (column, kind) in &layout.strict {
+/// Cells of strict columns, brought into the plain form of their type; an empty cell is empty in any type.
+fn check_types(layout: &Layout, text: &[u8], fields: &mut Fields) -> Result<(), Rejection> {
+    for (column, kind, form) in &layout.strict {
         let cell = std::str::from_utf8(fields.get(*column, text)).unwrap_or_default();
         if cell.is_empty() {
             continue;
         }
-        let reads = match kind {
-            ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => true,
-            ColumnType::Number => parse_number(cell).is_some(),
-            ColumnType::Integer => parse_integer(cell).is_some(),
-            ColumnType::Date => parse_date(cell).is_some(),
-            ColumnType::DateTime => parse_datetime(cell).is_some(),
-            ColumnType::Boolean => parse_boolean(cell).is_some(),
+        let plain = form.as_ref().map(|form| form.plain(cell, *kind));
+        let reads = match &plain {
+            None => reads(*kind, cell),
+            Some(plain) => plain.as_ref().is_some_and(|plain| reads(*kind, plain)),
         };
-        if reads {
-            continue;
-        }
-        let value = Quoted::new(cell);
-        let message = match kind {
-            ColumnType::Number | ColumnType::Integer if is_not_finite(cell) => Message::NotFinite { value },
-            ColumnType::Integer => Message::NotAnInteger { value },
-            ColumnType::Date => Message::NotADate { value },
-            ColumnType::DateTime => Message::NotADateTime { value },
-            ColumnType::Boolean => Message::NotABoolean { value },
-            ColumnType::Number | ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => {
-                Message::NotANumber { value, hint: None }
+        match plain.flatten() {
+            Some(plain) if reads => fields.replace(*column, plain.as_bytes()),
+            _ if reads => {}
+            _ => {
+                let message = not_of_type(*kind, cell, form.is_some());
+                return Err(Rejection::new(message).in_column(layout.header[*column].as_str()));
             }
-        };
-        return Err(Rejection::new(message).in_column(layout.header[*column].as_str()));
+        }
     }
     Ok(())
+}
+
+fn reads(kind: ColumnType, cell: &str) -> bool {
+    match kind {
+        ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => true,
+        ColumnType::Number => parse_number(cell).is_some(),
+        ColumnType::Integer => parse_integer(cell).is_some(),
+        ColumnType::Date => parse_date(cell).is_some(),
+        ColumnType::DateTime => parse_datetime(cell).is_some(),
+        ColumnType::Boolean => parse_boolean(cell).is_some(),
+    }
+}
+
+/// What is wrong with a cell. A column that does not say how its cells are written is told that it can.
+fn not_of_type(kind: ColumnType, cell: &str, has_form: bool) -> Message {
+    let value = Quoted::new(cell);
+    let hint = |fits: bool, hint| Some(hint).filter(|_| fits && !has_form);
+    match kind {
+        ColumnType::Number | ColumnType::Integer if is_not_finite(cell) => Message::NotFinite { value },
+        ColumnType::Integer => Message::NotAnInteger { value, hint: hint(cell.contains(','), Hint::NumberOptions {}) },
+        ColumnType::Date => Message::NotADate { value },
+        ColumnType::DateTime => {
+            let has_zone = parse_datetime(cell.split(['Z', '+']).next().unwrap_or_default()).is_some();
+            Message::NotADateTime { value, hint: hint(has_zone, Hint::ZoneOption {}) }
+        }
+        ColumnType::Boolean => Message::NotABoolean { value },
+        ColumnType::Number | ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => {
+            let is_angle = cell.contains(['°', '′', '도']) || cell.trim_end().ends_with(['N', 'S', 'E', 'W']);
+            let options = if is_angle { Hint::AngleOption {} } else { Hint::NumberOptions {} };
+            Message::NotANumber { value, hint: hint(is_angle || cell.contains(','), options) }
+        }
+    }
 }
 
 /// True for the spellings of NaN and infinity, and for numbers beyond a double.

@@ -11,6 +11,7 @@ pub mod delimiter;
 pub mod detect;
 mod envelope;
 mod fate;
+pub mod forms;
 mod header;
 mod header_row;
 mod kind;

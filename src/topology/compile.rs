@@ -9,7 +9,7 @@ use super::chain::{self, NAME_LENGTH_MAX, check_name};
 use super::columns::{Columns, check_distinct};
 use super::maps::mark_source_crs;
 use super::problem::{Findings, list, nearest};
-use super::spec::{AggregateSpec, HeaderSpec, NodeKind, SinkSpec, SourceSpec, TopologySpec};
+use super::spec::{AggregateSpec, ColumnSpec, HeaderSpec, NodeKind, SinkSpec, SourceSpec, TopologySpec};
 use super::{Topology, hash, needed, sheet};
 use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
 use crate::map::MapConfig;
@@ -107,14 +107,16 @@ fn compile_source(
             HeaderFrom::Declared(names.into())
         }
     };
-    for (name, _) in &spec.columns {
-        columns.check("columns", std::slice::from_ref(name), findings);
+    for column in &spec.columns {
+        columns.check("columns", std::slice::from_ref(&column.name), findings);
     }
+    let name_of = |column: &ColumnSpec| column.name.get_ref().clone();
     Some(SourceConfig {
         node,
         topic: topic(&spec.topic, app, "rows"),
         header,
-        columns: spec.columns.iter().map(|(name, kind)| (name.get_ref().clone(), *kind)).collect(),
+        columns: spec.columns.iter().map(|column| (name_of(column), column.kind)).collect(),
+        forms: spec.columns.iter().filter_map(|column| Some((name_of(column), column.form.clone()?))).collect(),
         upload: compile_upload(spec.upload.as_ref()?, findings)?,
         markers: spec.markers,
         encoding: match &spec.encoding {

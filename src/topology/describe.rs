@@ -11,6 +11,7 @@ use crate::crs::CrsInfo;
 use crate::map::reproject::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
 use crate::sink::{Lang, SinkConfig};
+use crate::source::forms::{CellForm, Thousands};
 use crate::source::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 
 /// A topology as people and their tools read it. Displays in the form of `Topology.describe()`.
@@ -148,7 +149,11 @@ impl SourceConfig {
             HeaderFrom::First => "the first row of each upload".to_owned(),
             HeaderFrom::Declared(names) => names.join(", "),
         };
-        let typed = self.columns.iter().map(|(name, kind)| format!("{name} {}", (words::COLUMN_TYPE.word)(kind)));
+        let written = |name: &String| self.forms.get(name).map_or_else(String::new, CellForm::to_string);
+        let typed = self
+            .columns
+            .iter()
+            .map(|(name, kind)| format!("{name} {}{}", (words::COLUMN_TYPE.word)(kind), written(name)));
         let typed = typed.chain(["auto for all others".to_owned()]).collect::<Vec<_>>().join(", ");
         let upload = match &self.upload {
             UploadFrom::Auto => "header ss-upload, else the key, else the partition".to_owned(),
@@ -189,6 +194,24 @@ impl SourceConfig {
             fact("csv", form),
             fact("a bad row", on_error),
         ]
+    }
+}
+
+impl fmt::Display for CellForm {
+    /// What is behind the type of a column: ` (decimal comma, zone +09:00)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = |minutes: i32| {
+            format!("zone {}{:02}:{:02}", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60, minutes.abs() % 60)
+        };
+        let said = [
+            self.decimal_comma.then(|| "decimal comma".to_owned()),
+            (self.thousands != Thousands::None)
+                .then(|| format!("thousands {}", (words::THOUSANDS.word)(&self.thousands))),
+            self.angle.then(|| "degrees, minutes and seconds".to_owned()),
+            self.zone_minutes.map(zone),
+            self.excel_text.then(|| "=\"text\" is text".to_owned()),
+        ];
+        write!(f, " ({})", said.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
 }
 

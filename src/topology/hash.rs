@@ -12,6 +12,7 @@ use crate::map::reproject::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
 use crate::page::PAGE_FORMAT;
 use crate::sink::{SinkConfig, WorkbookConfig};
+use crate::source::forms::CellForm;
 use crate::source::{HeaderFrom, SourceConfig};
 use crate::state::keys::STATE_FORMAT;
 
@@ -35,6 +36,7 @@ fn source(config: &SourceConfig) -> Value {
         topic: _,
         header,
         columns,
+        forms,
         upload,
         markers,
         encoding,
@@ -54,10 +56,12 @@ fn source(config: &SourceConfig) -> Value {
         HeaderFrom::First => json!("first"),
         HeaderFrom::Declared(names) => json!(names.as_ref()),
     };
+    let forms: Vec<_> = forms.iter().map(form).collect();
     let columns: Vec<_> = columns.iter().map(|(name, kind)| json!([name, (words::COLUMN_TYPE.word)(kind)])).collect();
     json!([
         header,
         columns,
+        forms,
         words::upload(upload),
         (words::MARKERS.word)(markers),
         encoding.map(|charset| charset.encoding().name()),
@@ -71,6 +75,11 @@ fn source(config: &SourceConfig) -> Value {
         (words::ON_ERROR.word)(on_error),
         (words::INCOMPLETE.word)(incomplete),
     ])
+}
+
+fn form((name, form): (&String, &CellForm)) -> Value {
+    let CellForm { decimal_comma, thousands, angle, zone_minutes, excel_text } = form;
+    json!([name, decimal_comma, (words::THOUSANDS.word)(thousands), angle, zone_minutes, excel_text])
 }
 
 fn map(config: &MapConfig) -> Value {

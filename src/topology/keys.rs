@@ -83,9 +83,9 @@ pub(super) static SOURCE: Table = Table {
         ),
         key(
             "columns",
-            Kind::ColumnTypes(words::COLUMN_TYPE.names),
+            Kind::ColumnTypes(words::COLUMN_TYPE.names, &COLUMN),
             Default::Derived("`\"auto\"` for every column"),
-            "{ zip = \"text\", opened = \"date\" }",
+            "{ zip = \"text\", opened = \"date\", price = { type = \"number\", decimal = \"comma\" } }",
             "Types of columns by name. `\"auto\"` decides cell by cell: a plain number of at most 15 digits becomes a number, \
                     everything else stays text as it is. The other types are strict: a cell that is not of the type rejects its row. An empty \
                     cell is empty in every type.",
@@ -190,6 +190,60 @@ pub(super) static SOURCE: Table = Table {
             "\"fail\"",
             "An end-of-file marker whose row count or checksum is not met. `\"hold\"` waits for the missing rows until the idle \
                     timeout, `\"emit\"` publishes the workbook and flags it, `\"fail\"` fails the upload.",
+        ),
+    ],
+    one_of: &[],
+};
+
+pub(super) static COLUMN: Table = Table {
+    place: "columns",
+    about: "A column and how its cells are written, where that is not the plain form of the type. Cells are read as their column says and \
+            never guessed; the row as published stays as it is in dead letters and on the *Errors* sheet.",
+    keys: &[
+        key(
+            "type",
+            Kind::Choice(words::COLUMN_TYPE.names),
+            Default::Text("auto"),
+            "\"number\"",
+            "Type of the column. A `date` is read from the year down (`2024-01-05`, `2024. 1. 5.`, `2024년 1월 5일`), a `boolean` from \
+             true/false, yes/no, y/n, t/f, 1/0, O/X, 예/아니오, 참/거짓 and 있음/없음.",
+        ),
+        key(
+            "decimal",
+            Kind::Choice(words::DECIMAL_COMMA.names),
+            Default::Text("point"),
+            "\"comma\"",
+            "Decimal separator of the numbers: `1234.5` or `1234,5`.",
+        ),
+        key(
+            "thousands",
+            Kind::Choice(words::THOUSANDS.names),
+            Default::Text("none"),
+            "\"comma\"",
+            "What separates groups of three digits: nothing, or a comma, point, blank or apostrophe as in `1,234,567`.",
+        ),
+        key(
+            "angle",
+            Kind::Choice(words::ANGLE.names),
+            Default::Text("decimal"),
+            "\"dms\"",
+            "Angles: decimal degrees, or degrees, minutes and seconds with a hemisphere or a sign, as in `37°33'59.2\"N`, `N 37 33 59.2`, \
+             `126도 58분 40초`. The cell becomes decimal degrees.",
+        ),
+        key(
+            "zone",
+            Kind::Text,
+            Default::Derived("a time that names a zone rejects its row"),
+            "\"+09:00\"",
+            "Zone that the times of a `datetime` column are shown in. A time that ends with `Z` or `+01:00` is converted to it, one without a \
+             zone is taken as it is.",
+        ),
+        key(
+            "excel_text",
+            Kind::Flag,
+            Default::Flag(false),
+            "true",
+            "Reads `=\"0012\"`, with which files make Excel keep leading zeros, as the text `0012`.",
         ),
     ],
     one_of: &[],

@@ -15,6 +15,8 @@ pub(super) fn clean_names(topology: &mut Topology) {
     }
     let columns = std::mem::take(&mut source.columns);
     source.columns = columns.into_iter().map(|(name, kind)| (clean_name(&name).into_owned(), kind)).collect();
+    let forms = std::mem::take(&mut source.forms);
+    source.forms = forms.into_iter().map(|(name, form)| (clean_name(&name).into_owned(), form)).collect();
     for map in &mut topology.maps {
         match map {
             MapConfig::Reproject(map) => {

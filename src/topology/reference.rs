@@ -63,7 +63,9 @@ fn values(kind: Kind) -> Value {
         Kind::TwoColumns => json!({ "type": "array", "items": text(), "minItems": 2, "maxItems": 2 }),
         Kind::Choice(choices) => words(choices),
         Kind::Header => json!({ "anyOf": [words(&["first"]), texts()] }),
-        Kind::ColumnTypes(types) => json!({ "type": "object", "additionalProperties": words(types) }),
+        Kind::ColumnTypes(types, table) => {
+            json!({ "type": "object", "additionalProperties": { "anyOf": [words(types), object(table)] } })
+        }
         Kind::Selected(table) => {
             json!({ "type": "array", "minItems": 1, "items": { "anyOf": [text(), object(table)] } })
         }
@@ -99,6 +101,7 @@ pub fn markdown() -> String {
     for table in [
         &keys::TOPOLOGY,
         &keys::SOURCE,
+        &keys::COLUMN,
         &keys::MAP,
         &keys::REPROJECT,
         &keys::SELECTED,
@@ -127,7 +130,9 @@ fn describe(key: &Key, page: &mut String) {
         Kind::TwoColumns => "two columns".to_owned(),
         Kind::Choice(words) => one_of(words),
         Kind::Header => "`\"first\"` or list of columns".to_owned(),
-        Kind::ColumnTypes(words) => format!("table from column to {}", one_of(words)),
+        Kind::ColumnTypes(words, table) => {
+            format!("table from column to {}, or to a table, see [{1}](#{1})", one_of(words), table.place)
+        }
         Kind::Selected(_) => "list of columns and of tables `{ from, as }`".to_owned(),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Integer { min, max, unit } => format!("number of {unit}, {min} to {max}"),

@@ -16,6 +16,7 @@ use super::{keys, words};
 use crate::aggregate::SheetOrder;
 use crate::record::ColumnType;
 use crate::sink::WorkbookConfig;
+use crate::source::forms::{CellForm, Thousands, zone};
 use crate::source::{Incomplete, Markers, OnError};
 
 /// A topology file. What could not be read is `None` and has been found wrong already.
@@ -54,7 +55,7 @@ pub(super) enum NodeKind {
 pub(super) struct SourceSpec {
     pub topic: Option<Spanned<String>>,
     pub header: Option<HeaderSpec>,
-    pub columns: Vec<(Spanned<String>, ColumnType)>,
+    pub columns: Vec<ColumnSpec>,
     pub upload: Option<Spanned<String>>,
     pub markers: Markers,
     pub encoding: Option<Spanned<String>>,
@@ -68,6 +69,14 @@ pub(super) struct SourceSpec {
     pub on_error: OnError,
     pub idle_timeout: Option<Duration>,
     pub incomplete: Incomplete,
+}
+
+/// One column of `columns = { .. }`
+pub(super) struct ColumnSpec {
+    pub name: Spanned<String>,
+    pub kind: ColumnType,
+    /// How its cells are written, where the file says so.
+    pub form: Option<CellForm>,
 }
 
 /// `header = "first"` or `header = ["a", "b"]`
@@ -193,17 +202,60 @@ fn read_header(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<
     Some(HeaderSpec::First)
 }
 
-fn read_column_types(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<(Spanned<String>, ColumnType)> {
+fn read_column_types(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<ColumnSpec> {
     let Some(table) = value.get_ref().as_table() else {
         reader.wrong_type("columns", "a table, such as { zip = \"text\" }", value);
         return Vec::new();
     };
     let read = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
         let name = Spanned::new(key.span(), AsRef::<str>::as_ref(key.get_ref()).to_owned());
-        let column_type = reader.choice(&format!("columns.{}", name.get_ref()), value, &words::COLUMN_TYPE)?;
-        Some((name, column_type))
+        let (kind, form) = match value.get_ref().as_table() {
+            Some(table) => read_column(reader, value.span(), table),
+            None => (reader.choice(&format!("columns.{}", name.get_ref()), value, &words::COLUMN_TYPE)?, None),
+        };
+        Some(ColumnSpec { name, kind, form })
     };
     table.iter().filter_map(read).collect()
+}
+
+/// `{ type = "number", decimal = "comma" }`
+fn read_column(reader: &mut Reader<'_>, span: Range<usize>, table: &DeTable<'_>) -> (ColumnType, Option<CellForm>) {
+    let (kind, form) = reader.table(&keys::COLUMN, span.clone(), table, |reader, fields| {
+        let kind = fields.choice(reader, "type", &words::COLUMN_TYPE);
+        let form = CellForm {
+            decimal_comma: fields.choice(reader, "decimal", &words::DECIMAL_COMMA),
+            thousands: fields.choice(reader, "thousands", &words::THOUSANDS),
+            angle: fields.choice(reader, "angle", &words::ANGLE),
+            zone_minutes: fields.text(reader, "zone").and_then(|text| read_zone(reader, &text)),
+            excel_text: fields.boolean(reader, "excel_text"),
+        };
+        (kind, form)
+    });
+    let is_number = matches!(kind, ColumnType::Number | ColumnType::Integer);
+    let separators = form.decimal_comma || form.thousands != Thousands::None;
+    if (separators || form.angle) && !is_number {
+        let why = "set type = \"number\" beside them";
+        reader.findings.add(span.clone(), "\"decimal\", \"thousands\" and \"angle\" are about numbers", why);
+    } else if separators && form.angle {
+        reader.findings.add(span.clone(), "\"angle\" excludes \"decimal\" and \"thousands\"", "choose one of them");
+    }
+    if form.thousands.separator() == Some(if form.decimal_comma { ',' } else { '.' }) {
+        let why = "a number could be read in two ways; \"decimal\" and \"thousands\" must differ";
+        reader.findings.add(span.clone(), "\"thousands\" is the decimal separator", why);
+    }
+    if form.zone_minutes.is_some() && kind != ColumnType::DateTime {
+        reader.findings.add(span, "\"zone\" is about times", "set type = \"datetime\" beside it");
+    }
+    (kind, Some(form).filter(|form| *form != CellForm::default()))
+}
+
+fn read_zone(reader: &mut Reader<'_>, text: &Spanned<String>) -> Option<i32> {
+    let minutes = zone(text.get_ref());
+    if minutes.is_none() {
+        let why = "it is \"Z\" or hours and minutes east of UTC, such as \"+09:00\"";
+        reader.findings.add(text.span(), format!("\"zone\" cannot be \"{}\"", text.get_ref()), why);
+    }
+    minutes
 }
 
 fn read_aggregate(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> AggregateSpec {

@@ -49,8 +49,8 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     /// `"first"` or a list of column names.
     Header,
-    /// A table from column names to one of these words.
-    ColumnTypes(&'static [&'static str]),
+    /// A table from column names to one of these words, or to a table.
+    ColumnTypes(&'static [&'static str], &'static Table),
     /// Columns to keep: names, or tables.
     Selected(&'static Table),
     /// `true` or `false`.

@@ -3,6 +3,7 @@
 use crate::aggregate::SheetOrder;
 use crate::record::ColumnType;
 use crate::sink::Lang;
+use crate::source::forms::Thousands;
 use crate::source::{Incomplete, Markers, OnError, UploadFrom};
 
 /// The words of one choice, there and back.
@@ -40,6 +41,12 @@ words! {
     TRUNCATE_CELLS: bool = { "reject" = false, "truncate" = true };
     ON_ERROR: OnError = { "continue" = OnError::Continue, "fail" = OnError::Fail };
     INCOMPLETE: Incomplete = { "hold" = Incomplete::Hold, "emit" = Incomplete::Emit, "fail" = Incomplete::Fail };
+    DECIMAL_COMMA: bool = { "point" = false, "comma" = true };
+    THOUSANDS: Thousands = {
+        "none" = Thousands::None, "comma" = Thousands::Comma, "point" = Thousands::Point, "blank" = Thousands::Blank,
+        "apostrophe" = Thousands::Apostrophe
+    };
+    ANGLE: bool = { "decimal" = false, "dms" = true };
     MISSING: bool = { "blank" = true, "reject" = false };
     SHEET_ORDER: SheetOrder = { "first" = SheetOrder::First, "name" = SheetOrder::Name };
     LANG: Lang = { "en" = Lang::En, "ko" = Lang::Ko };

@@ -26,6 +26,15 @@ texts! {
         DecimalDegrees {}
             en "; write decimal degrees, 127.5028"
             ko ". 127.5028처럼 소수점이 있는 도(°) 단위로 쓰세요";
+        NumberOptions {}
+            en "; the options `decimal` and `thousands` of its column say how numbers are written"
+            ko ". 열의 decimal, thousands 옵션으로 숫자를 쓰는 방식을 지정할 수 있습니다";
+        AngleOption {}
+            en "; the option angle = \"dms\" of its column reads degrees, minutes and seconds"
+            ko ". 열에 angle = \"dms\"를 쓰면 도·분·초를 읽습니다";
+        ZoneOption {}
+            en "; the option `zone` of its column says in which zone times are shown, zone = \"+09:00\""
+            ko ". 열에 zone = \"+09:00\"처럼 시간대를 쓰면 그 시간대로 바꿔 보여 줍니다";
         HalfWidthDigits {}
             en "; write the digits 0 to 9 in half width"
             ko ". 숫자 0~9를 반각으로 쓰세요";
