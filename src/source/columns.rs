@@ -11,8 +11,8 @@ use crate::record::{ColumnType, Message, Offset, RawRows, Rejection, RowBatch, R
 use crate::source::SourceConfig;
 use crate::source::csv::Fields;
 use crate::source::forms::CellForm;
+use crate::source::headerless::Origin;
 use crate::source::names::column_names;
-use crate::source::waiting::Origin;
 
 /// Columns of a worksheet (Excel specifications and limits).
 pub const COLUMNS_MAX: usize = 16_384;

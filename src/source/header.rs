@@ -7,30 +7,30 @@ use crate::source::csv::Rows;
 use crate::source::delimiter::DELIMITERS;
 use crate::source::fate;
 use crate::source::header_row::read_names;
+use crate::source::headerless::{ALL_BYTES_MAX, BYTES_MAX, DOUBT_ROWS, Origin, ROWS_MAX, count_rows};
 use crate::source::names::column_names;
-use crate::source::upload::{Desk, Doubt, HeaderRead, Upload, json_rows};
-use crate::source::waiting::{ALL_BYTES_MAX, BYTES_MAX, DOUBT_ROWS, Origin, ROWS_MAX, count_rows};
+use crate::source::upload::{Doubt, HeaderRead, SourceContext, Upload, json_rows};
 
 impl Upload {
     /// Takes the first row for the header and returns the text behind it; `None` when there is nothing left to read.
     pub(super) fn take_first_row<'a>(
         &mut self,
-        desk: &mut Desk,
+        context: &mut SourceContext,
         mut origin: Origin<'_>,
         text: &'a [u8],
     ) -> Option<&'a [u8]> {
         let mut rows = Rows::new(text, origin.delimiter, None);
-        let row = std::iter::from_fn(|| rows.next_row(&mut desk.fields)).find(|row| !row.blank)?;
+        let row = std::iter::from_fn(|| rows.next_row(&mut context.fields)).find(|row| !row.blank)?;
         let behind = &text[rows.position()..];
         let names = if row.defect.is_some() && fate::is_json_object(text) {
             Err(json_rows())
         } else {
-            read_names(&desk.config, &row, text, &mut desk.fields)
+            read_names(&context.config, &row, text, &mut context.fields)
         };
         // A header row is a header marker to all who follow.
         let accepted = names.and_then(|names| {
             self.accept_header(
-                desk,
+                context,
                 origin.delimiter,
                 MarkerRecord {
                     upload: self.id.clone(),
@@ -44,20 +44,25 @@ impl Upload {
         });
         let Err(rejection) = accepted else { return Some(behind) };
         let rejection = rejection.because(|why| Message::FirstRowIsNoHeader { why });
-        self.fail(desk, origin.offset, rejection.clone());
+        self.fail(context, origin.offset, rejection.clone());
         origin.line += 1;
-        self.pass_unread(desk, origin, behind, &rejection);
+        self.pass_unread(context, origin, behind, &rejection);
         None
     }
 
-    fn accept_header(&mut self, desk: &mut Desk, delimiter: u8, marker: MarkerRecord) -> Result<(), Rejection> {
+    fn accept_header(
+        &mut self,
+        context: &mut SourceContext,
+        delimiter: u8,
+        marker: MarkerRecord,
+    ) -> Result<(), Rejection> {
         let Marker::Header(names) = &marker.marker else { return Ok(()) };
-        let layout = desk.layout(names)?;
+        let layout = context.layout(names)?;
         let offset = Some(marker.offset);
         let doubted = match other_delimiter(&layout.header, delimiter) {
             Some(guess) => Some(Box::new(Doubt { guess, delimiter, marker })),
             None => {
-                self.show_header(desk, marker);
+                self.show_header(context, marker);
                 None
             }
         };
@@ -66,83 +71,83 @@ impl Upload {
     }
 
     /// Hands a header over. The upload begins with its first row, though that waited for the header: a replay has to find it.
-    fn show_header(&self, desk: &mut Desk, mut marker: MarkerRecord) {
+    fn show_header(&self, context: &mut SourceContext, mut marker: MarkerRecord) {
         let first = self.waiting.as_ref().and_then(|waiting| waiting.since());
         marker.offset = first.map_or(marker.offset, |first| first.min(marker.offset));
-        desk.out.push_back(StreamElement::Marker(marker));
+        context.out.push_back(StreamElement::Marker(marker));
     }
 
-    pub(super) fn take_header(&mut self, desk: &mut Desk, delimiter: u8, marker: MarkerRecord) {
+    pub(super) fn take_header(&mut self, context: &mut SourceContext, delimiter: u8, marker: MarkerRecord) {
         let Marker::Header(names) = &marker.marker else { return };
         let offset = marker.offset;
         let Some(header) = &self.header else {
-            return match self.accept_header(desk, delimiter, marker) {
-                Ok(()) => self.read_waiting(desk, offset),
-                Err(rejection) => self.fail(desk, offset, rejection),
+            return match self.accept_header(context, delimiter, marker) {
+                Ok(()) => self.read_waiting(context, offset),
+                Err(rejection) => self.fail(context, offset, rejection),
             };
         };
-        if *column_names(names, desk.config.exact_names) != *header.layout.header {
+        if *column_names(names, context.config.exact_names) != *header.layout.header {
             let earlier = header.offset.map(|offset| EarlierHeader::At { offset });
-            self.fail(desk, offset, Rejection::new(Message::OtherHeader { offset, earlier }));
+            self.fail(context, offset, Rejection::new(Message::OtherHeader { offset, earlier }));
         } else if header.doubted.is_none() {
-            desk.out.push_back(StreamElement::Marker(marker));
+            context.out.push_back(StreamElement::Marker(marker));
         }
     }
 
     /// A header marker that cannot be read: no other will do, so that the upload fails, and by the true reason.
-    pub(super) fn take_unfit_header(&mut self, desk: &mut Desk, offset: Offset, rejection: Rejection) {
+    pub(super) fn take_unfit_header(&mut self, context: &mut SourceContext, offset: Offset, rejection: Rejection) {
         if self.failed.is_none() && !self.is_restored() {
-            self.fail(desk, offset, rejection);
+            self.fail(context, offset, rejection);
         }
     }
 
     /// Keeps rows until the header is known.
-    pub(super) fn wait(&mut self, desk: &mut Desk, origin: Origin<'_>, text: &[u8]) {
+    pub(super) fn wait(&mut self, context: &mut SourceContext, origin: Origin<'_>, text: &[u8]) {
         let offset = origin.offset;
-        let rows = count_rows(text, origin.delimiter, &mut desk.fields);
+        let rows = count_rows(text, origin.delimiter, &mut context.fields);
         if rows == 0 {
             return;
         }
         let waiting = self.waiting.get_or_insert_default();
         waiting.push(origin, text, rows);
-        let full = waiting.bytes > BYTES_MAX || desk.waiting_bytes + text.len() > ALL_BYTES_MAX;
+        let full = waiting.bytes > BYTES_MAX || context.waiting_bytes + text.len() > ALL_BYTES_MAX;
         if self.header.is_some() {
             if full || waiting.rows >= DOUBT_ROWS {
-                self.settle_doubt(desk, offset);
+                self.settle_doubt(context, offset);
             }
         } else if full || waiting.rows > ROWS_MAX {
             let message = Message::TooManyRowsWithoutHeader { rows: waiting.rows, bytes: waiting.bytes };
-            self.fail(desk, offset, Rejection::new(message));
+            self.fail(context, offset, Rejection::new(message));
         }
     }
 
     /// The header is known: reads what waited for it.
-    fn read_waiting(&mut self, desk: &mut Desk, offset: Offset) {
+    fn read_waiting(&mut self, context: &mut SourceContext, offset: Offset) {
         let Some(header) = &self.header else { return };
         if header.doubted.is_some() {
             if self.waiting_rows() >= DOUBT_ROWS {
-                self.settle_doubt(desk, offset);
+                self.settle_doubt(context, offset);
             }
             return;
         }
         let layout = Arc::clone(&header.layout);
         for record in self.waiting.take().unwrap_or_default().records {
-            self.read_rows(desk, Arc::clone(&layout), record.origin(), &record.text, None);
+            self.read_rows(context, Arc::clone(&layout), record.origin(), &record.text, None);
         }
     }
 
     /// Believes a doubted header, or fails the upload, by the rows that have come.
-    pub(super) fn settle_doubt(&mut self, desk: &mut Desk, offset: Offset) {
+    pub(super) fn settle_doubt(&mut self, context: &mut SourceContext, offset: Offset) {
         let first = self.waiting_since();
         let Some(header) = &mut self.header else { return };
         let Some(doubt) = header.doubted.take() else { return };
         let Doubt { guess, delimiter, marker } = *doubt;
-        if !self.waiting.as_ref().is_some_and(|waiting| waiting.speaks_for(guess, &mut desk.fields)) {
-            self.show_header(desk, marker);
-            return self.read_waiting(desk, offset);
+        if !self.waiting.as_ref().is_some_and(|waiting| waiting.speaks_for(guess, &mut context.fields)) {
+            self.show_header(context, marker);
+            return self.read_waiting(context, offset);
         }
         let message = Message::OtherDelimiter { delimiter: Delimiter(delimiter), guess: Delimiter(guess) };
-        self.fail(desk, first.map_or(offset, |first| first.min(offset)), Rejection::new(message));
+        self.fail(context, first.map_or(offset, |first| first.min(offset)), Rejection::new(message));
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Origin<'a> {
 
 /// Records that wait, in log order.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct HeaderlessRows {
     pub(super) records: Vec<WaitingRecord>,
     pub(super) rows: u64,
     pub(super) bytes: usize,
@@ -66,7 +66,7 @@ impl WaitingRecord {
     }
 }
 
-impl Waiting {
+impl HeaderlessRows {
     pub(super) fn push(&mut self, origin: Origin<'_>, text: &[u8], rows: u64) {
         self.rows += rows;
         self.bytes += text.len() + OVERHEAD_BYTES;

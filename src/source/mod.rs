@@ -14,12 +14,12 @@ mod fate;
 pub mod forms;
 mod header;
 mod header_row;
+mod headerless;
 mod kind;
 mod names;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upload;
-mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -34,12 +34,12 @@ pub use names::{clean_name, column_names, list_names};
 
 use crate::record::{Marker, MarkerRecord, Message, Offset, Record, Rejection, StreamElement, UploadId};
 use envelope::{Content, Refusal};
-use upload::{Desk, Upload};
-use waiting::Origin;
+use headerless::Origin;
+use upload::{SourceContext, Upload};
 
 /// Makes the elements of one partition.
 pub struct Source {
-    desk: Desk,
+    context: SourceContext,
     uploads: HashMap<UploadId, Upload>,
     /// Uploads of which a batch grows, some more than once.
     growing: Vec<UploadId>,
@@ -106,7 +106,7 @@ impl Source {
     /// `partition_count` is the topic's, if it is known: with one partition an anonymous upload is complete where it stands.
     pub fn new(config: Arc<SourceConfig>, partition_count: Option<i32>) -> Source {
         Source {
-            desk: Desk::new(config),
+            context: SourceContext::new(config),
             uploads: HashMap::new(),
             growing: Vec::new(),
             waiting: BTreeMap::new(),
@@ -119,28 +119,28 @@ impl Source {
     /// means follows from the log alone, and not from what this process happens to remember.
     pub fn push(&mut self, record: Record, admit: &mut dyn FnMut(Applicant) -> Admission) {
         if let Err(Refusal { upload, rejection }) = self.take(&record, admit) {
-            self.desk.out.push_back(StreamElement::Refused { record, upload, rejection });
+            self.context.out.push_back(StreamElement::Refused { record, upload, rejection });
         }
     }
 
     /// Takes a record that exists and cannot be decoded.
     pub fn poisoned(&mut self, offset: Offset, rejection: Rejection) {
         let record = Record { offset, timestamp_ms: -1, ..Record::default() };
-        self.desk.out.push_back(StreamElement::Refused { record, upload: None, rejection });
+        self.context.out.push_back(StreamElement::Refused { record, upload: None, rejection });
     }
 
     /// Ends a fetch: whatever has been read comes out.
     pub fn flush(&mut self) {
         for id in std::mem::take(&mut self.growing) {
             if let Some(upload) = self.uploads.get_mut(&id) {
-                upload.flush(&mut self.desk);
+                upload.flush(&mut self.context);
             }
         }
     }
 
     /// The next element.
     pub fn pop(&mut self) -> Option<StreamElement> {
-        self.desk.out.pop_front()
+        self.context.out.pop_front()
     }
 
     /// The upload is closed: forgets its header. Rows that still wait for one come out unread, rejected as `csv.no_header`.
@@ -153,7 +153,7 @@ impl Source {
     /// rows come out unread, and [`StreamElement::Expired`] follows them. To be called at intervals while the task is live, and not in a
     /// replay, which obeys the ledger instead. `now_ms` is monotonic.
     pub fn tick(&mut self, now_ms: u64) {
-        let timeout_ms = u64::try_from(self.desk.config.idle_timeout.as_millis()).unwrap_or(u64::MAX);
+        let timeout_ms = u64::try_from(self.context.config.idle_timeout.as_millis()).unwrap_or(u64::MAX);
         let mut due = Vec::new();
         for (first, waiting) in &mut self.waiting {
             let rows = self.uploads.get(&waiting.id).map_or(0, Upload::waiting_rows);
@@ -162,8 +162,8 @@ impl Source {
             }
         }
         for (first, id) in due {
-            self.attend(id.as_str(), |upload, desk| upload.stop_waiting(desk, first, Message::NoHeader {}));
-            self.desk.out.push_back(StreamElement::Expired { upload: id });
+            self.attend(id.as_str(), |upload, context| upload.stop_waiting(context, first, Message::NoHeader {}));
+            self.context.out.push_back(StreamElement::Expired { upload: id });
         }
     }
 
@@ -187,7 +187,7 @@ impl Source {
         attempt: Option<Arc<str>>,
     ) {
         // A header that was read once is no wider than a worksheet.
-        let layout = header.and_then(|names| self.desk.layout(&names).ok());
+        let layout = header.and_then(|names| self.context.layout(&names).ok());
         self.uploads.insert(upload.clone(), Upload::restored(upload, layout, crs, attempt));
     }
 
@@ -216,9 +216,9 @@ impl Source {
 
     fn take(&mut self, record: &Record, admit: &mut dyn FnMut(Applicant) -> Admission) -> Result<(), Refusal> {
         let record =
-            envelope::in_utf8(&self.desk.config, record).map_err(|rejection| Refusal { upload: None, rejection })?;
+            envelope::in_utf8(&self.context.config, record).map_err(|rejection| Refusal { upload: None, rejection })?;
         let record = &*record;
-        let Some(envelope) = envelope::open(&self.desk.config, record)? else { return Ok(()) };
+        let Some(envelope) = envelope::open(&self.context.config, record)? else { return Ok(()) };
         let id = envelope.upload;
         if let Some(refill) = &self.refill
             && refill.get(id).is_none_or(|from| record.offset < *from)
@@ -247,7 +247,7 @@ impl Source {
                 );
             }
             Content::UnfitHeader(rejection) => {
-                self.attend(id, |upload, desk| upload.take_unfit_header(desk, record.offset, rejection));
+                self.attend(id, |upload, context| upload.take_unfit_header(context, record.offset, rejection));
             }
             Content::Rows { text, first_row, traceparent, delimiter } => {
                 // Whoever numbers rows has counted them, and they are told one by one what is wrong with them.
@@ -265,10 +265,10 @@ impl Source {
                 if is_late {
                     // Whoever comes late leaves nothing to remember.
                     let late = Rejection::new(Message::RowLate {});
-                    Upload::new(UploadId::new(id)).pass_unread_at_once(&mut self.desk, origin, text, &late);
+                    Upload::new(UploadId::new(id)).pass_unread_at_once(&mut self.context, origin, text, &late);
                     return Ok(());
                 }
-                self.attend(id, |upload, desk| upload.take_rows(desk, origin, text));
+                self.attend(id, |upload, context| upload.take_rows(context, origin, text));
             }
         }
         Ok(())
@@ -278,7 +278,7 @@ impl Source {
     fn vouch(&self, upload: &UploadId, mut marker: Marker) -> Marker {
         if let Marker::Eof { partitions, .. } = &mut marker
             && upload.as_str().is_empty()
-            && (self.partition_count == Some(1) || self.desk.config.upload == UploadFrom::Partition)
+            && (self.partition_count == Some(1) || self.context.config.upload == UploadFrom::Partition)
         {
             *partitions = Some(1);
         }
@@ -290,17 +290,17 @@ impl Source {
         // The end of an upload that is not open leaves nothing to remember.
         let passes = matches!(marker.marker, Marker::Eof { .. } | Marker::Abort);
         if passes && !self.uploads.contains_key(&id) {
-            return self.desk.out.push_back(StreamElement::Marker(marker));
+            return self.context.out.push_back(StreamElement::Marker(marker));
         }
         let is_read_again = self.refill.is_some();
-        self.attend(id.as_str(), |upload, desk| match is_read_again && upload.is_restored() {
-            true => upload.take_marker_again(desk, &marker),
-            false => upload.take_marker(desk, delimiter, marker),
+        self.attend(id.as_str(), |upload, context| match is_read_again && upload.is_restored() {
+            true => upload.take_marker_again(context, &marker),
+            false => upload.take_marker(context, delimiter, marker),
         });
     }
 
     /// Works on one upload, which is opened if it is not, and keeps the lists in step.
-    fn attend(&mut self, id: &str, work: impl FnOnce(&mut Upload, &mut Desk)) {
+    fn attend(&mut self, id: &str, work: impl FnOnce(&mut Upload, &mut SourceContext)) {
         let upload = match self.uploads.get_mut(id) {
             Some(upload) => upload,
             None => {
@@ -309,7 +309,7 @@ impl Source {
             }
         };
         let (grew, since, bytes) = (upload.has_batch(), upload.waiting_since(), upload.waiting_bytes());
-        work(upload, &mut self.desk);
+        work(upload, &mut self.context);
         if !grew && upload.has_batch() {
             self.growing.push(upload.id().clone());
         }
@@ -317,6 +317,6 @@ impl Source {
             since.map(|offset| self.waiting.remove(&offset));
             upload.waiting_since().map(|offset| self.waiting.insert(offset, WaitingUpload::new(upload.id().clone())));
         }
-        self.desk.waiting_bytes = self.desk.waiting_bytes + upload.waiting_bytes() - bytes;
+        self.context.waiting_bytes = self.context.waiting_bytes + upload.waiting_bytes() - bytes;
     }
 }

@@ -7,12 +7,12 @@ use crate::record::{Marker, MarkerRecord, Message, Offset, Rejection, StreamElem
 use crate::source::columns::{Batch, Layout};
 use crate::source::csv::{Fields, Rows};
 use crate::source::fate::{self, Text};
+use crate::source::headerless::{HeaderlessRows, Origin};
 use crate::source::names::column_names;
-use crate::source::waiting::{Origin, Waiting};
 use crate::source::{HeaderFrom, SourceConfig};
 
 /// What uploads share while one of them is at work.
-pub(super) struct Desk {
+pub(super) struct SourceContext {
     pub(super) config: Arc<SourceConfig>,
     /// The header that the topology declares.
     pub(super) declared: Option<Result<Arc<Layout>, Rejection>>,
@@ -26,15 +26,23 @@ pub(super) struct Desk {
     pub(super) waiting_bytes: usize,
 }
 
-impl Desk {
-    pub(super) fn new(config: Arc<SourceConfig>) -> Desk {
+impl SourceContext {
+    pub(super) fn new(config: Arc<SourceConfig>) -> SourceContext {
         let nameless = Arc::new(Layout::nameless());
         let declared = match &config.header {
             HeaderFrom::First => None,
             HeaderFrom::Declared(names) => Some(Layout::new(names, &config).map(Arc::new)),
         };
         let latest = Arc::clone(&nameless);
-        Desk { config, declared, nameless, latest, fields: Fields::default(), out: VecDeque::new(), waiting_bytes: 0 }
+        SourceContext {
+            config,
+            declared,
+            nameless,
+            latest,
+            fields: Fields::default(),
+            out: VecDeque::new(),
+            waiting_bytes: 0,
+        }
     }
 
     /// What follows from a header.
@@ -62,7 +70,7 @@ pub(super) struct Upload {
     is_restored: bool,
     /// Why it cannot be read; its rows go on unread.
     pub(super) failed: Option<Box<Rejection>>,
-    pub(super) waiting: Option<Box<Waiting>>,
+    pub(super) waiting: Option<Box<HeaderlessRows>>,
     batch: Option<Box<Batch>>,
 }
 
@@ -120,8 +128,8 @@ impl Upload {
     }
 
     /// A marker that was obeyed before the restart.
-    pub(super) fn take_marker_again(&mut self, desk: &mut Desk, marker: &MarkerRecord) {
-        self.flush(desk);
+    pub(super) fn take_marker_again(&mut self, context: &mut SourceContext, marker: &MarkerRecord) {
+        self.flush(context);
         match &marker.marker {
             Marker::Begin(_) => self.attempt.clone_from(&marker.attempt),
             Marker::Eof { rows, .. } => self.expects_rows |= rows.is_some(),
@@ -165,37 +173,37 @@ impl Upload {
     }
 
     /// Hands over what has been read.
-    pub(super) fn flush(&mut self, desk: &mut Desk) {
+    pub(super) fn flush(&mut self, context: &mut SourceContext) {
         if let Some(batch) = self.batch.take() {
-            desk.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
+            context.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
         }
     }
 
     /// Takes the rows of one record.
-    pub(super) fn take_rows(&mut self, desk: &mut Desk, origin: Origin<'_>, text: &[u8]) {
+    pub(super) fn take_rows(&mut self, context: &mut SourceContext, origin: Origin<'_>, text: &[u8]) {
         if self.attempt.is_none() {
             self.attempt = origin.attempt.map(Arc::from);
         }
-        self.route_rows(desk, origin, text);
+        self.route_rows(context, origin, text);
         if self.expects_rows {
-            self.settle_doubt(desk, origin.offset);
-            self.flush(desk);
+            self.settle_doubt(context, origin.offset);
+            self.flush(context);
         }
     }
 
-    fn route_rows(&mut self, desk: &mut Desk, mut origin: Origin<'_>, mut text: &[u8]) {
+    fn route_rows(&mut self, context: &mut SourceContext, mut origin: Origin<'_>, mut text: &[u8]) {
         if let Some(reason) = self.failed.clone() {
-            return self.pass_unread(desk, origin, text, &reason);
+            return self.pass_unread(context, origin, text, &reason);
         }
         if self.header.is_none() {
-            match desk.declared.clone() {
+            match context.declared.clone() {
                 Some(Ok(layout)) => self.header = Some(HeaderRead { layout, offset: None, doubted: None }),
                 Some(Err(rejection)) => {
-                    self.fail(desk, origin.offset, rejection.clone());
-                    return self.pass_unread(desk, origin, text, &rejection);
+                    self.fail(context, origin.offset, rejection.clone());
+                    return self.pass_unread(context, origin, text, &rejection);
                 }
                 None if origin.first_row.is_none() => {
-                    let Some(behind) = self.take_first_row(desk, origin, text) else { return };
+                    let Some(behind) = self.take_first_row(context, origin, text) else { return };
                     text = behind;
                     origin.line += 1;
                 }
@@ -205,20 +213,20 @@ impl Upload {
         match &self.header {
             Some(header) if header.doubted.is_none() => {
                 let layout = Arc::clone(&header.layout);
-                self.read_rows(desk, layout, origin, text, None);
+                self.read_rows(context, layout, origin, text, None);
             }
-            Some(_) | None => self.wait(desk, origin, text),
+            Some(_) | None => self.wait(context, origin, text),
         }
     }
 
     /// Takes a marker: what was read before it goes on before it.
-    pub(super) fn take_marker(&mut self, desk: &mut Desk, delimiter: u8, marker: MarkerRecord) {
-        self.flush(desk);
+    pub(super) fn take_marker(&mut self, context: &mut SourceContext, delimiter: u8, marker: MarkerRecord) {
+        self.flush(context);
         match &marker.marker {
             Marker::Begin(announced) => {
                 let is_same = self.attempt.is_some() && self.attempt == marker.attempt;
                 if !is_same {
-                    self.stop_waiting(desk, marker.offset, Message::RestartedWithoutHeader {});
+                    self.stop_waiting(context, marker.offset, Message::RestartedWithoutHeader {});
                     *self = Upload::new(self.id.clone());
                     self.crs.clone_from(&announced.crs);
                 }
@@ -230,19 +238,19 @@ impl Upload {
                 if self.attempt.is_none() {
                     self.attempt.clone_from(&marker.attempt);
                 }
-                return self.take_header(desk, delimiter, marker);
+                return self.take_header(context, delimiter, marker);
             }
             Marker::Header(_) => {}
             Marker::Eof { rows, .. } => {
-                self.stop_waiting(desk, marker.offset, Message::EndedWithoutHeader {});
-                self.show_columns(desk, &marker);
+                self.stop_waiting(context, marker.offset, Message::EndedWithoutHeader {});
+                self.show_columns(context, &marker);
                 self.expects_rows = rows.is_some();
             }
             Marker::Abort => {
-                self.stop_waiting(desk, marker.offset, Message::AbortedWithoutHeader {});
+                self.stop_waiting(context, marker.offset, Message::AbortedWithoutHeader {});
             }
         }
-        desk.out.push_back(StreamElement::Marker(marker));
+        context.out.push_back(StreamElement::Marker(marker));
     }
 
     /// Whether a marker belongs to another attempt than the open one.
@@ -251,81 +259,93 @@ impl Upload {
     }
 
     /// An upload without rows has columns too: a batch without rows tells those who follow.
-    fn show_columns(&mut self, desk: &mut Desk, marker: &MarkerRecord) {
+    fn show_columns(&mut self, context: &mut SourceContext, marker: &MarkerRecord) {
         let Some(header) = self.header.as_ref().filter(|_| self.has_read_rows != Some(true) && self.failed.is_none())
         else {
             return;
         };
         let (key, attempt) = (marker.key.as_ref(), self.attempt.as_deref());
-        let delimiter = desk.config.topic_delimiter();
+        let delimiter = context.config.topic_delimiter();
         let origin =
             Origin { offset: marker.offset, key, attempt, traceparent: None, first_row: None, line: 0, delimiter };
         let batch = Batch::new(&header.layout, origin);
-        desk.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
+        context.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
     }
 
     /// Ends what can be read of the upload. Its rows, those that waited and those that come later, go on unread behind the failure.
-    pub(super) fn fail(&mut self, desk: &mut Desk, offset: Offset, rejection: Rejection) {
-        self.flush(desk);
+    pub(super) fn fail(&mut self, context: &mut SourceContext, offset: Offset, rejection: Rejection) {
+        self.flush(context);
         // The upload begins with its first row, though that waited.
         let offset = self.waiting_since().map_or(offset, |first| first.min(offset));
         if let Some(header) = &mut self.header {
             header.doubted = None;
         }
         self.failed = Some(Box::new(rejection.clone()));
-        desk.out.push_back(StreamElement::Failed { upload: self.id.clone(), offset, rejection: rejection.clone() });
-        self.pass_waiting_unread(desk, &rejection);
+        context.out.push_back(StreamElement::Failed { upload: self.id.clone(), offset, rejection: rejection.clone() });
+        self.pass_waiting_unread(context, &rejection);
     }
 
     /// Whatever still waits is decided now: a doubt is settled, and rows whose header did not come fail the upload.
-    pub(super) fn stop_waiting(&mut self, desk: &mut Desk, offset: Offset, message: Message) {
-        self.settle_doubt(desk, offset);
+    pub(super) fn stop_waiting(&mut self, context: &mut SourceContext, offset: Offset, message: Message) {
+        self.settle_doubt(context, offset);
         if self.waiting.is_some() {
-            self.fail(desk, offset, Rejection::new(message));
+            self.fail(context, offset, Rejection::new(message));
         }
-        self.flush(desk);
+        self.flush(context);
     }
 
     /// The upload is closed: rows that wait came too late for it.
-    pub(super) fn close(&mut self, desk: &mut Desk) {
-        self.flush(desk);
-        self.pass_waiting_unread(desk, &Rejection::new(Message::ClosedWithoutHeader {}));
+    pub(super) fn close(&mut self, context: &mut SourceContext) {
+        self.flush(context);
+        self.pass_waiting_unread(context, &Rejection::new(Message::ClosedWithoutHeader {}));
         *self = Upload::new(self.id.clone());
     }
 
-    fn pass_waiting_unread(&mut self, desk: &mut Desk, reason: &Rejection) {
+    fn pass_waiting_unread(&mut self, context: &mut SourceContext, reason: &Rejection) {
         for record in self.waiting.take().unwrap_or_default().records {
-            self.pass_unread(desk, record.origin(), &record.text, reason);
+            self.pass_unread(context, record.origin(), &record.text, reason);
         }
-        self.flush(desk);
+        self.flush(context);
     }
 
-    pub(super) fn pass_unread(&mut self, desk: &mut Desk, origin: Origin<'_>, text: &[u8], reason: &Rejection) {
-        let layout = Arc::clone(self.layout(desk));
-        self.read_rows(desk, layout, origin, text, Some(reason));
+    pub(super) fn pass_unread(
+        &mut self,
+        context: &mut SourceContext,
+        origin: Origin<'_>,
+        text: &[u8],
+        reason: &Rejection,
+    ) {
+        let layout = Arc::clone(self.layout(context));
+        self.read_rows(context, layout, origin, text, Some(reason));
     }
 
     /// Hands over rows that are not read, and keeps nothing of them.
-    pub(super) fn pass_unread_at_once(mut self, desk: &mut Desk, origin: Origin<'_>, text: &[u8], reason: &Rejection) {
-        self.pass_unread(desk, origin, text, reason);
-        self.flush(desk);
+    pub(super) fn pass_unread_at_once(
+        mut self,
+        context: &mut SourceContext,
+        origin: Origin<'_>,
+        text: &[u8],
+        reason: &Rejection,
+    ) {
+        self.pass_unread(context, origin, text, reason);
+        self.flush(context);
     }
 
-    fn layout<'a>(&'a self, desk: &'a Desk) -> &'a Arc<Layout> {
-        self.header.as_ref().map_or(&desk.nameless, |header| &header.layout)
+    fn layout<'a>(&'a self, context: &'a SourceContext) -> &'a Arc<Layout> {
+        self.header.as_ref().map_or(&context.nameless, |header| &header.layout)
     }
 
     /// Rows into the batch. With `unread` none of them is read: that is the fate of all.
     pub(super) fn read_rows(
         &mut self,
-        desk: &mut Desk,
+        context: &mut SourceContext,
         layout: Arc<Layout>,
         origin: Origin<'_>,
         text: &[u8],
         unread: Option<&Rejection>,
     ) {
-        let mut batch = self.batch_for(desk, &layout, origin);
-        let Desk { config, fields, out, .. } = desk;
+        let mut batch = self.batch_for(context, &layout, origin);
+        let SourceContext { config, fields, out, .. } = context;
         let text = Text::new(text);
         let named = !layout.header.is_empty();
         let mut rows = Rows::new(text.bytes, origin.delimiter, named.then_some(layout.header.len()));
@@ -360,9 +380,9 @@ impl Upload {
     }
 
     /// The batch that grows, if rows of this record may stand in it, else a new one.
-    fn batch_for(&mut self, desk: &mut Desk, layout: &Arc<Layout>, origin: Origin<'_>) -> Box<Batch> {
+    fn batch_for(&mut self, context: &mut SourceContext, layout: &Arc<Layout>, origin: Origin<'_>) -> Box<Batch> {
         if self.batch.as_ref().is_some_and(|batch| !batch.takes(layout, origin)) {
-            self.flush(desk);
+            self.flush(context);
         }
         match self.batch.take() {
             Some(mut batch) => {
