@@ -8,43 +8,19 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use super::keeper::Keeper;
+use super::held::{HeldDirectory, Rebuilds};
+use super::index_writer::IndexWriter;
 use super::keys::TaskHash;
 use super::lock::DirectoryLock;
 use super::manifest::{self, Found, INDEX, Manifest, PAGES};
 use super::open_files::OpenFiles;
+use super::options::StateOptions;
 use super::store_thread::StoreThread;
 use super::{RebuildReason, SledStore, StateError};
 use crate::record::TaskId;
-
-/// How a state directory is kept.
-#[derive(Clone, Debug)]
-pub struct StateOptions {
-    /// Every commit reaches the disk before it is acknowledged (`syncfs`), so that state survives a power cut; about a third slower. Without
-    /// it a commit survives the process, and after a power cut the state is rebuilt.
-    pub power_safe: bool,
-    /// Free space below which commits are refused with [`StateError::DiskFull`], in bytes.
-    pub min_free_bytes: u64,
-    /// Longest time to open the directory, to read a task's values and for one sync.
-    pub open_limit: Duration,
-    /// Longest time for one write to the index.
-    pub call_limit: Duration,
-}
-
-impl Default for StateOptions {
-    fn default() -> StateOptions {
-        StateOptions {
-            power_safe: false,
-            min_free_bytes: 256 << 20,
-            open_limit: Duration::from_secs(30),
-            call_limit: Duration::from_secs(10),
-        }
-    }
-}
 
 /// Room on the file system of a state directory.
 #[derive(Clone, Copy, Debug)]
@@ -67,19 +43,7 @@ pub fn free_bytes(path: &Path) -> Result<u64, StateError> {
 /// acknowledged is lost, as long as the machine stays up.
 #[derive(Debug)]
 pub struct StateDir {
-    shared: Arc<Shared>,
-}
-
-/// What a directory and the stores of its tasks have in common.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) thread: StoreThread, // first: it ends before the lock is given up
-    pub(super) files: Arc<OpenFiles>,
-    root: PathBuf,
-    manifest: Mutex<Manifest>,
-    options: StateOptions,
-    rebuilds: Rebuilds,
-    _lock: DirectoryLock,
+    held: Arc<HeldDirectory>,
 }
 
 impl StateDir {
@@ -109,7 +73,7 @@ impl StateDir {
         let files = Arc::new(OpenFiles::default());
         let start = || {
             let (root, files, options) = (root.clone(), files.clone(), options.clone());
-            StoreThread::start(move |watch| Keeper::open(root, files, options, watch))
+            StoreThread::start(move |watchdog| IndexWriter::open(root, files, options, watchdog))
         };
         let thread = match start() {
             Err(error @ (StateError::Damaged(_) | StateError::Hung { .. })) => {
@@ -124,30 +88,31 @@ impl StateDir {
         manifest.power_safe = options.power_safe;
         manifest.failed_opens = 0;
         manifest.save(&root)?;
-        let shared = Shared { thread, files, root, manifest: Mutex::new(manifest), options, rebuilds, _lock: lock };
-        Ok(StateDir { shared: Arc::new(shared) })
+        let held =
+            HeldDirectory { thread, files, root, manifest: Mutex::new(manifest), options, rebuilds, _lock: lock };
+        Ok(StateDir { held: Arc::new(held) })
     }
 
     /// The store of one task, to be open once at a time. `fingerprint` names everything that shapes what is stored: the hash of the
     /// topology, the product's version, the page format. State with another fingerprint, or that contradicts itself, is thrown away.
     pub fn task(&self, task: &TaskId, fingerprint: &str) -> Result<SledStore, StateError> {
         let hash = TaskHash::of(task);
-        let dir = self.shared.root.join(PAGES).join(hash.to_string());
-        SledStore::open(self.shared.clone(), hash, dir, fingerprint)
+        let dir = self.held.root.join(PAGES).join(hash.to_string());
+        SledStore::open(self.held.clone(), hash, dir, fingerprint)
     }
 
     /// The room on its file system.
     pub fn space(&self) -> Result<Space, StateError> {
-        let wanted_bytes = self.shared.options.min_free_bytes;
-        let system = rustix::fs::statvfs(&self.shared.root).map_err(std::io::Error::from)?;
+        let wanted_bytes = self.held.options.min_free_bytes;
+        let system = rustix::fs::statvfs(&self.held.root).map_err(std::io::Error::from)?;
         let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
         Ok(Space { free_bytes: bytes(system.f_bavail), size_bytes: bytes(system.f_blocks), wanted_bytes })
     }
 
     /// Every task that the directory has state of.
     pub fn tasks(&self) -> Result<BTreeSet<TaskHash>, StateError> {
-        let mut tasks = self.shared.thread.call(Keeper::tasks)?;
-        match std::fs::read_dir(self.shared.root.join(PAGES)) {
+        let mut tasks = self.held.thread.call(IndexWriter::tasks)?;
+        match std::fs::read_dir(self.held.root.join(PAGES)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             entries => {
                 for entry in entries? {
@@ -160,29 +125,22 @@ impl StateDir {
 
     /// Removes the state of a task whose store is not open.
     pub fn remove(&self, task: TaskHash) -> Result<(), StateError> {
-        self.shared.thread.call(move |keeper| keeper.clear(task))?;
-        manifest::remove(&self.shared.root.join(PAGES).join(task.to_string()))
+        self.held.thread.call(move |writer| writer.clear(task))?;
+        manifest::remove(&self.held.root.join(PAGES).join(task.to_string()))
     }
 
     /// How often state was thrown away since [`StateDir::open`], and why.
     pub fn rebuilds(&self) -> BTreeMap<RebuildReason, u64> {
-        self.shared.rebuilds.counts()
+        self.held.rebuilds.counts()
     }
 
     /// Brings everything to the disk and marks the directory clean, so that it is trusted even after the machine went down. Its stores
     /// are of no use afterwards.
     pub fn close(&self) -> Result<(), StateError> {
-        self.shared.thread.call(Keeper::close)?;
-        let mut manifest = self.shared.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        self.held.thread.call(IndexWriter::close)?;
+        let mut manifest = self.held.manifest.lock().unwrap_or_else(PoisonError::into_inner);
         manifest.clean = true;
-        manifest.save(&self.shared.root)
-    }
-}
-
-impl Shared {
-    /// Counts and reports state that is thrown away.
-    pub(super) fn rebuild(&self, reason: RebuildReason, what: &str) {
-        self.rebuilds.count(reason, what);
+        manifest.save(&self.held.root)
     }
 }
 
@@ -195,19 +153,4 @@ fn throw_away(root: &Path, reason: RebuildReason) -> Result<(), StateError> {
         }
     }
     manifest::remove(&root.join(PAGES))
-}
-
-#[derive(Debug, Default)]
-struct Rebuilds {
-    counts: Mutex<BTreeMap<RebuildReason, u64>>,
-}
-
-impl Rebuilds {
-    fn count(&self, reason: RebuildReason, what: &str) {
-        tracing::warn!(reason = reason.code(), what, "local state cannot be trusted and is rebuilt from the log");
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
-    }
-    fn counts(&self) -> BTreeMap<RebuildReason, u64> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }

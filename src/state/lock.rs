@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 
 use super::StateError;
-use super::manifest::unusable;
 
 /// Name of the lock file; it holds the process id of whoever has the lock, and is never removed.
 pub(super) const LOCK: &str = "LOCK";
@@ -26,8 +25,9 @@ impl DirectoryLock {
     /// Takes the lock of `dir`, or says who has it.
     pub(super) fn take(dir: &Path) -> Result<DirectoryLock, StateError> {
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(LOCK));
-        let mut file =
-            opened.map_err(|error| unusable(dir, format!("cannot be written: {error}; give another --state-dir")))?;
+        let mut file = opened.map_err(|error| {
+            StateError::unusable(dir, format!("cannot be written: {error}; give another --state-dir"))
+        })?;
         let give_up = Instant::now() + OWN_LOCK_PATIENCE;
         while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             if error != rustix::io::Errno::WOULDBLOCK {

@@ -114,28 +114,33 @@ impl Manifest {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let begun = [LOCK, MANIFEST_NEW, INCARNATION, "lost+found"];
                 return match stranger(dir, |name| begun.iter().any(|ours| name == *ours))? {
-                    Some(name) => Err(unusable(dir, format!("is not ours: it holds {name:?} and no {MANIFEST}"))),
+                    Some(name) => {
+                        Err(StateError::unusable(dir, format!("is not ours: it holds {name:?} and no {MANIFEST}")))
+                    }
                     None => Ok(Found::Nothing),
                 };
             }
-            Err(error) => return Err(unusable(dir, format!("{MANIFEST} cannot be read: {error}"))),
+            Err(error) => return Err(StateError::unusable(dir, format!("{MANIFEST} cannot be read: {error}"))),
         };
         let Some(json) = intact(&bytes) else {
             let ours = [LOCK, MANIFEST, MANIFEST_NEW, INCARNATION, INDEX, PAGES, "lost+found"];
             let known = |name: &OsString| ours.iter().any(|ours| name == *ours) || is_bad(name);
             return match stranger(dir, known)? {
-                Some(name) => {
-                    Err(unusable(dir, format!("is not ours: its {MANIFEST} is unreadable and it holds {name:?}")))
-                }
+                Some(name) => Err(StateError::unusable(
+                    dir,
+                    format!("is not ours: its {MANIFEST} is unreadable and it holds {name:?}"),
+                )),
                 None => Ok(Found::Doubtful(RebuildReason::Damaged, format!("{MANIFEST} is unreadable"))),
             };
         };
         match serde_json::from_slice::<Owner>(json) {
-            Ok(Owner { product, .. }) if product != PRODUCT => Err(unusable(dir, format!("belongs to {product:?}"))),
+            Ok(Owner { product, .. }) if product != PRODUCT => {
+                Err(StateError::unusable(dir, format!("belongs to {product:?}")))
+            }
             Ok(Owner { format, .. }) if format > STATE_FORMAT => {
                 let message =
                     format!("has format {format}, made by a newer version; this one reads up to {STATE_FORMAT}");
-                Err(unusable(dir, message))
+                Err(StateError::unusable(dir, message))
             }
             Ok(Owner { format, .. }) if format < STATE_FORMAT => {
                 Ok(Found::Doubtful(RebuildReason::Format, format!("format {format}, not {STATE_FORMAT}")))
@@ -175,18 +180,13 @@ impl Manifest {
 /// Makes `dir` if it is not there, readable for nobody else, and sees that it can be used at all.
 pub(super) fn prepare(dir: &Path) -> Result<(), StateError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|error| unusable(dir, format!("cannot be made: {error}; give another --state-dir")))?;
+    made.map_err(|error| StateError::unusable(dir, format!("cannot be made: {error}; give another --state-dir")))?;
     for name in [INDEX, PAGES] {
         if std::fs::symlink_metadata(dir.join(name)).is_ok_and(|member| !member.is_dir()) {
-            return Err(unusable(dir, format!("{name:?} in it is not a directory")));
+            return Err(StateError::unusable(dir, format!("{name:?} in it is not a directory")));
         }
     }
     Ok(())
-}
-
-/// An error that says that a directory cannot be used, and why.
-pub(super) fn unusable(dir: &Path, message: String) -> StateError {
-    StateError::Unusable { dir: dir.display().to_string(), message }
 }
 
 /// Makes room for an empty index: the one that stands there becomes `bad-<n>`, and an older `bad-<n>` goes.
@@ -231,7 +231,9 @@ fn intact(bytes: &[u8]) -> Option<&[u8]> {
 
 /// The first name in `dir` that `known` does not know.
 fn stranger(dir: &Path, known: impl Fn(&OsString) -> bool) -> Result<Option<OsString>, StateError> {
-    for entry in std::fs::read_dir(dir).map_err(|error| unusable(dir, format!("cannot be read: {error}")))? {
+    for entry in
+        std::fs::read_dir(dir).map_err(|error| StateError::unusable(dir, format!("cannot be read: {error}")))?
+    {
         let name = entry?.file_name();
         if !known(&name) {
             return Ok(Some(name));

@@ -1,23 +1,29 @@
 //! Local state: a cache of the input. Lost or damaged, it is thrown away and rebuilt from the log; nothing in it is the only copy.
 
 pub mod directory;
+mod held;
 pub mod in_memory;
-mod keeper;
+mod index_writer;
 pub mod keys;
 mod lock;
 mod manifest;
 pub mod member;
 mod open_files;
+mod options;
 mod segment;
 mod sled;
 pub mod sled_store;
 mod store_thread;
+mod watchdog;
 
-pub use directory::{Space, StateDir, StateOptions, free_bytes};
+pub use directory::{Space, StateDir, free_bytes};
 pub use in_memory::InMemoryStore;
 pub use lock::holder;
 pub use manifest::RebuildReason;
+pub use options::StateOptions;
 pub use sled_store::SledStore;
+
+use std::path::Path;
 
 use crate::record::UploadHash;
 
@@ -114,6 +120,11 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// A directory that cannot be used, and why.
+    fn unusable(dir: &Path, message: String) -> StateError {
+        StateError::Unusable { dir: dir.display().to_string(), message }
+    }
+
     /// Tells a full disk (or quota) from other I/O errors.
     fn from_io(error: std::io::Error) -> StateError {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::directory::Shared;
-use super::keeper::Commit;
+use super::held::HeldDirectory;
+use super::index_writer::Commit;
 use super::keys::{IndexKey, TaskHash};
 use super::segment::Segments;
 use super::sled::{Changes, TaskChanges};
@@ -14,7 +14,7 @@ use crate::record::UploadHash;
 /// One task's share of a [`super::StateDir`].
 #[derive(Debug)]
 pub struct SledStore {
-    shared: Arc<Shared>,
+    held: Arc<HeldDirectory>,
     task: TaskHash,
     fingerprint: String,
     epoch: u64,
@@ -23,20 +23,20 @@ pub struct SledStore {
 
 impl SledStore {
     pub(super) fn open(
-        shared: Arc<Shared>,
+        held: Arc<HeldDirectory>,
         task: TaskHash,
         pages: PathBuf,
         fingerprint: &str,
     ) -> Result<SledStore, StateError> {
-        let segments = Segments::empty(pages, shared.files.clone());
-        let mut store = SledStore { shared, task, fingerprint: fingerprint.to_owned(), epoch: 0, segments };
+        let segments = Segments::empty(pages, held.files.clone());
+        let mut store = SledStore { held, task, fingerprint: fingerprint.to_owned(), epoch: 0, segments };
         match store.restore() {
             Err(StateError::Damaged(what)) => {
-                store.shared.rebuild(RebuildReason::Damaged, &what);
+                store.held.rebuilds.count(RebuildReason::Damaged, &what);
                 store.clear()?;
             }
             Ok(Some(other)) if other != fingerprint => {
-                store.shared.rebuild(RebuildReason::Topology, &format!("made by {other}, not {fingerprint}"));
+                store.held.rebuilds.count(RebuildReason::Topology, &format!("made by {other}, not {fingerprint}"));
                 store.clear()?;
             }
             restored => drop(restored?),
@@ -47,7 +47,7 @@ impl SledStore {
     /// Checks what is there and gives its fingerprint.
     fn restore(&mut self) -> Result<Option<String>, StateError> {
         let task = self.task;
-        let (index, epoch) = self.shared.thread.call(move |keeper| keeper.task(task))?;
+        let (index, epoch) = self.held.thread.call(move |writer| writer.task(task))?;
         self.epoch = epoch;
         self.segments.restore(index.segments)?;
         Ok(index.fingerprint)
@@ -81,7 +81,7 @@ impl SledStore {
     /// Damage is counted where it is found; what follows is up to the task, which clears the state and replays, or ends.
     fn noticed<T>(&self, result: Result<T, StateError>) -> Result<T, StateError> {
         if let Err(StateError::Damaged(what)) = &result {
-            self.shared.rebuild(RebuildReason::Damaged, what);
+            self.held.rebuilds.count(RebuildReason::Damaged, what);
         }
         result
     }
@@ -94,7 +94,7 @@ impl StateStore for SledStore {
 
     fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StateError> {
         let (epoch, task, prefix) = (self.epoch, self.task, prefix.to_vec());
-        self.noticed(self.shared.thread.call(move |keeper| keeper.scan(epoch, task, &prefix)))
+        self.noticed(self.held.thread.call(move |writer| writer.scan(epoch, task, &prefix)))
     }
 
     fn append(&mut self, upload: UploadHash, page: &[u8]) -> Result<PagePosition, StateError> {
@@ -109,7 +109,7 @@ impl StateStore for SledStore {
     fn commit(&mut self, batch: WriteBatch) -> Result<(), StateError> {
         let finished = batch.drop_segments.clone();
         let commit = self.changes(batch);
-        self.noticed(self.shared.thread.commit(commit))?;
+        self.noticed(self.held.thread.commit(commit))?;
         self.segments.committed();
         fail::fail_point!("state-before-unlink");
         finished.into_iter().for_each(|upload| self.segments.remove(upload));
@@ -118,7 +118,7 @@ impl StateStore for SledStore {
 
     fn clear(&mut self) -> Result<(), StateError> {
         let task = self.task;
-        self.epoch = self.shared.thread.call(move |keeper| keeper.clear(task))?;
+        self.epoch = self.held.thread.call(move |writer| writer.clear(task))?;
         self.segments.clear()
     }
 

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::directory::StateOptions;
 use super::keys::TaskHash;
 use super::manifest::{self, INDEX};
 use super::open_files::OpenFiles;
+use super::options::StateOptions;
 use super::sled::{Index, IndexError, TaskChanges, TaskIndex};
-use super::store_thread::Watch;
+use super::watchdog::Watchdog;
 use super::{Entry, StateError};
 
 /// Dirty segments up to which each is synced for itself; above, one sync of the file system is cheaper.
@@ -38,13 +38,13 @@ pub(super) struct Commit {
     pub(super) frees: bool,
 }
 
-/// The index and everything it takes to keep it.
-pub(super) struct Keeper {
+/// The index of a state directory, and the only place that writes it.
+pub(super) struct IndexWriter {
     root: PathBuf,
     root_file: File,
     files: Arc<OpenFiles>,
     options: StateOptions,
-    watch: Arc<Watch>,
+    watchdog: Arc<Watchdog>,
     index: Slot,
     /// Rises when the index is replaced: a task that knows an older one must not write into its successor.
     epoch: u64,
@@ -56,22 +56,22 @@ enum Slot {
     Closed,
 }
 
-impl Keeper {
+impl IndexWriter {
     /// Opens the index in the state directory `root`.
     pub(super) fn open(
         root: PathBuf,
         files: Arc<OpenFiles>,
         options: StateOptions,
-        watch: Arc<Watch>,
-    ) -> Result<Keeper, StateError> {
+        watchdog: Arc<Watchdog>,
+    ) -> Result<IndexWriter, StateError> {
         let root_file = File::open(&root)?;
-        let mut keeper = Keeper { root, root_file, files, options, watch, index: Slot::Closed, epoch: 0 };
-        keeper.space(RESERVE_BYTES.min(keeper.options.min_free_bytes))?;
-        keeper.open_index()?;
-        if keeper.options.power_safe {
-            keeper.sync_filesystem()?; // what an earlier run without it left in the page cache
+        let mut writer = IndexWriter { root, root_file, files, options, watchdog, index: Slot::Closed, epoch: 0 };
+        writer.space(RESERVE_BYTES.min(writer.options.min_free_bytes))?;
+        writer.open_index()?;
+        if writer.options.power_safe {
+            writer.sync_filesystem()?; // what an earlier run without it left in the page cache
         }
-        Ok(keeper)
+        Ok(writer)
     }
 
     /// Commits of different tasks, each with its answer.
@@ -133,7 +133,7 @@ impl Keeper {
     pub(super) fn end(&mut self) {
         let slot = std::mem::replace(&mut self.index, Slot::Closed);
         let closed =
-            self.watch.during("close", self.options.open_limit, || catch_unwind(AssertUnwindSafe(|| drop(slot))));
+            self.watchdog.during("close", self.options.open_limit, || catch_unwind(AssertUnwindSafe(|| drop(slot))));
         if let Err(panic) = closed {
             tracing::warn!(panic = text(&*panic), "state index panicked when it was closed");
         }
@@ -142,7 +142,7 @@ impl Keeper {
     fn open_index(&mut self) -> Result<(), StateError> {
         let path = self.root.join(INDEX);
         let open = || catch_unwind(AssertUnwindSafe(|| Index::open(&path)));
-        match self.watch.during("open", self.options.open_limit, open) {
+        match self.watchdog.during("open", self.options.open_limit, open) {
             Ok(Ok(index)) => {
                 self.index = Slot::Open(index);
                 Ok(())
@@ -203,12 +203,12 @@ impl Keeper {
             paths().try_for_each(|path| self.files.existing(path)?.sync_data())?;
             dirs.iter().try_for_each(|dir| File::open(dir)?.sync_all())
         };
-        self.watch.during("sync", self.options.open_limit, sync).map_err(sync_failed)
+        self.watchdog.during("sync", self.options.open_limit, sync).map_err(sync_failed)
     }
 
     fn sync_filesystem(&self) -> Result<(), StateError> {
         let sync = || manifest::sync_filesystem(&self.root_file);
-        self.watch.during("syncfs", self.options.open_limit, sync).map_err(sync_failed)
+        self.watchdog.during("syncfs", self.options.open_limit, sync).map_err(sync_failed)
     }
 
     /// Runs `work` on the index, watched. If sled fails or panics, this index is never called again, not even to be closed.
@@ -223,7 +223,7 @@ impl Keeper {
             Slot::Broken(what) => return Err(StateError::Damaged(what.clone())),
             Slot::Closed => return Err(std::io::Error::other("the state directory is closed").into()),
         };
-        let what = match self.watch.during(call, limit, || catch_unwind(AssertUnwindSafe(|| work(index)))) {
+        let what = match self.watchdog.during(call, limit, || catch_unwind(AssertUnwindSafe(|| work(index)))) {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(IndexError::Task(what))) => return Err(StateError::Damaged(what)),
             Ok(Err(IndexError::Engine(what))) => what,
@@ -265,9 +265,9 @@ mod tests {
 
     const TASK: TaskHash = TaskHash([1; 8]);
 
-    fn keeper(dir: &tempfile::TempDir) -> Keeper {
+    fn writer(dir: &tempfile::TempDir) -> IndexWriter {
         let options = StateOptions { min_free_bytes: 0, power_safe: true, ..StateOptions::default() };
-        Keeper::open(dir.path().to_owned(), Arc::default(), options, Arc::default()).unwrap()
+        IndexWriter::open(dir.path().to_owned(), Arc::default(), options, Arc::default()).unwrap()
     }
 
     fn commit(epoch: u64, value: &[u8]) -> Commit {
@@ -277,48 +277,48 @@ mod tests {
         Commit { epoch, changes, segments: Vec::new(), births: None, bytes: 0, frees: false }
     }
 
-    fn panics(keeper: &mut Keeper) -> Result<(), StateError> {
+    fn panics(writer: &mut IndexWriter) -> Result<(), StateError> {
         let limit = Duration::from_secs(10);
-        keeper.engine("test", limit, |_| std::panic::resume_unwind(Box::new("as sled does")))
+        writer.engine("test", limit, |_| std::panic::resume_unwind(Box::new("as sled does")))
     }
 
     #[test]
     fn index_that_panicked_is_not_called_again_and_replaced_by_an_empty_one() {
         let dir = tempfile::tempdir().unwrap();
-        let mut keeper = keeper(&dir);
-        keeper.commit(vec![commit(0, b"value")]).remove(0).unwrap();
-        assert!(matches!(panics(&mut keeper), Err(StateError::Damaged(what)) if what == "as sled does"));
-        assert!(matches!(keeper.scan(0, TASK, b""), Err(StateError::Damaged(_))));
-        assert!(matches!(keeper.commit(vec![commit(0, b"value")]).remove(0), Err(StateError::Damaged(_))));
+        let mut writer = writer(&dir);
+        writer.commit(vec![commit(0, b"value")]).remove(0).unwrap();
+        assert!(matches!(panics(&mut writer), Err(StateError::Damaged(what)) if what == "as sled does"));
+        assert!(matches!(writer.scan(0, TASK, b""), Err(StateError::Damaged(_))));
+        assert!(matches!(writer.commit(vec![commit(0, b"value")]).remove(0), Err(StateError::Damaged(_))));
 
-        let epoch = keeper.clear(TASK).unwrap();
-        assert_eq!(keeper.scan(epoch, TASK, b"").unwrap(), []);
+        let epoch = writer.clear(TASK).unwrap();
+        assert_eq!(writer.scan(epoch, TASK, b"").unwrap(), []);
         assert!(dir.path().join("bad-1").is_dir());
     }
 
     #[test]
     fn task_that_knows_an_older_index_must_not_write_into_its_successor() {
         let dir = tempfile::tempdir().unwrap();
-        let mut keeper = keeper(&dir);
-        panics(&mut keeper).unwrap_err();
-        let epoch = keeper.clear(TaskHash([2; 8])).unwrap();
+        let mut writer = writer(&dir);
+        panics(&mut writer).unwrap_err();
+        let epoch = writer.clear(TaskHash([2; 8])).unwrap();
 
-        let mut answers = keeper.commit(vec![commit(0, b"stale"), commit(epoch, b"fresh")]).into_iter();
+        let mut answers = writer.commit(vec![commit(0, b"stale"), commit(epoch, b"fresh")]).into_iter();
         assert!(matches!(answers.next(), Some(Err(StateError::Damaged(_)))));
         assert!(matches!(answers.next(), Some(Ok(()))));
-        assert_eq!(keeper.scan(epoch, TASK, b"").unwrap(), [(b"key".to_vec(), b"fresh".to_vec())]);
-        assert_eq!(keeper.clear(TASK).unwrap(), epoch);
+        assert_eq!(writer.scan(epoch, TASK, b"").unwrap(), [(b"key".to_vec(), b"fresh".to_vec())]);
+        assert_eq!(writer.clear(TASK).unwrap(), epoch);
     }
 
     #[test]
     fn seal_notices_an_entry_that_came_back() {
         let dir = tempfile::tempdir().unwrap();
-        let mut keeper = keeper(&dir);
-        keeper.commit(vec![commit(0, b"value")]).remove(0).unwrap();
+        let mut writer = writer(&dir);
+        writer.commit(vec![commit(0, b"value")]).remove(0).unwrap();
         let mut other = commit(0, b"value");
         other.changes.task = TaskHash([2; 8]); // sealed under another task: for this one it is an entry too many
         other.changes.changes = [(IndexKey::Value(b"lost").encode(TASK), Some(vec![]))].into();
-        keeper.commit(vec![other]).remove(0).unwrap();
-        assert!(matches!(keeper.task(TASK), Err(StateError::Damaged(what)) if what.contains("seal")));
+        writer.commit(vec![other]).remove(0).unwrap();
+        assert!(matches!(writer.task(TASK), Err(StateError::Damaged(what)) if what.contains("seal")));
     }
 }
