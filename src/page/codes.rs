@@ -1,7 +1,7 @@
 //! The dynamic Huffman codes of one deflate block (RFC 1951, 3.2.5 to 3.2.7), and the bits that are written with them.
 
-use super::deflate::{LENGTH_MAX, LENGTH_MIN, Sequence};
 use super::huffman;
+use super::sequence::{LENGTH_MAX, LENGTH_MIN, Sequence};
 
 const LITERALS: usize = 286;
 const DISTANCES: usize = 30;

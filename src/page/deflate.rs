@@ -2,24 +2,8 @@
 //! elsewhere.
 
 use super::codes::{Bits, Codes};
+use super::sequence::{DISTANCE_MAX, LENGTH_MAX, LENGTH_MIN, Sequence};
 
-/// Bytes as they stand, then a match.
-#[derive(Clone, Copy, Debug)]
-pub struct Sequence {
-    /// How many bytes as they stand.
-    pub literals: u32,
-    /// 3 to 258.
-    pub length: u16,
-    /// Distance less 1.
-    pub distance: u16,
-}
-
-/// Farthest match.
-pub const DISTANCE_MAX: usize = 32_768;
-/// Shortest match.
-pub const LENGTH_MIN: usize = 3;
-/// Longest match of one sequence.
-pub const LENGTH_MAX: usize = 258;
 /// Sequences in one block; codes of their own for less would cost more than they save.
 const SEQUENCES_MAX: usize = 32_768;
 

@@ -4,8 +4,9 @@
 //! with the first digits of the row number (*gap*). The second half stood there too, perhaps with the beginning of the value (*far*); or,
 //! with the row number, in a cell of the same kind of this row (*near*), which costs fewer bits. A match costs about what three literals do.
 
-use super::deflate::{DISTANCE_MAX, Deflate, LENGTH_MIN};
+use super::deflate::Deflate;
 use super::render::{Kind, Span};
+use super::sequence::{DISTANCE_MAX, LENGTH_MIN};
 use super::text::{Text, common};
 
 /// Decides the matches of one segment after the other.

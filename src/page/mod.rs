@@ -11,6 +11,7 @@ mod matches;
 pub mod open;
 pub mod read;
 mod render;
+mod sequence;
 pub mod styles;
 mod text;
 mod width;

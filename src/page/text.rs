@@ -1,6 +1,7 @@
 //! Finds earlier text by hash chains (as in zlib), at the beginnings of characters only.
 
-use super::deflate::{DISTANCE_MAX, Deflate};
+use super::deflate::Deflate;
+use super::sequence::DISTANCE_MAX;
 
 /// Bytes that are hashed: two Hangul syllables. Shorter matches save next to nothing.
 const KEY: usize = 6;
