@@ -13,24 +13,25 @@
 //!    from the pages and published in chunks, then its status. The ledger remembers what became of it.
 //! 8. The task commits: outputs acknowledged, then [`state`], then the Kafka offset.
 //!
-//! # The floors
-//! Imports go down only, and never between siblings of one floor; `tests/floors.rs` checks it.
+//! # The layers
+//! A module imports from lower layers only, and never from a sibling in its layer; `tests/layers.rs` checks it.
 //! ```text
-//!  5  main  cli/  http/  test_driver                  the front doors
-//!  4  runtime/   client/   broker/                    the floor that starts things
-//!  3  topology/   kafka/   file/                      names, validates, builds floor 2; implement the transport
+//!  5  main  cli/  http/  test_driver                  the ways in
+//!  4  runtime/   client/   broker/                    start threads, read the clock
+//!  3  topology/   kafka/   file/                      name and validate, build the nodes of layer 2; implement the transport
 //!  2  source/    map/    aggregate/    sink/          do the work; synchronous
-//!  1  processor   transport   page/   crs   state/   metrics/   the seams and the shared means
+//!  1  transport   page/   crs   state/   metrics/     what the nodes share
 //!  0  record                                          the nouns
 //! ```
-//! One library, one home: rskafka in `kafka/ingest.rs`, kafka-protocol in `kafka/` and `broker/`, proj in `crs.rs` and `map/reproject.rs`,
-//! geozero in `map/`, sled in `state/sled.rs`, rust_xlsxwriter in `sink/`, prometheus in `metrics/`, axum in `http/`.
+//! Each library is used in one place: rskafka in `kafka/ingest.rs`, kafka-protocol in `kafka/` and `broker/`, proj in `crs.rs` and
+//! `map/reproject.rs`, geozero in `map/`, sled in `state/sled.rs`, rust_xlsxwriter in `sink/`, prometheus in `metrics/`, axum in `http/`.
 //!
-//! Below floor 4 only `state/` and `page/` have threads, whose callers cannot tell.
+//! Below layer 4 only `state/` and `page/` have threads. Their callers do not see them.
 //!
 //! # What is not here
-//! No clock below floor 4, but for `metrics/`, which shapes nothing: what a workbook holds follows from the log alone. No changelog topics:
-//! the input is the changelog. No second copy of anything that matters: state is a cache, and may be deleted while nothing runs.
+//! Nothing below layer 4 reads the clock, except `metrics/`, which does not influence output: a workbook depends on the log alone. There are
+//! no changelog topics: the input is the changelog. There is no second copy of anything that matters: state is a cache, and may be deleted
+//! while nothing runs.
 
 pub mod aggregate;
 pub mod broker;
@@ -42,7 +43,6 @@ pub mod kafka;
 pub mod map;
 pub mod metrics;
 pub mod page;
-pub mod processor;
 pub mod record;
 pub mod runtime;
 pub mod sink;

@@ -1,38 +1,20 @@
 //! Files that import each other in circles: what they share wants a file of its own.
 
+#[path = "support/sources.rs"]
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use sources::{product, rust_files};
 
 /// Circles that are known. The first two are a sum type and what its variants hold; the others wait to be opened, and the list shrinks.
-const KNOWN: [&[&str]; 9] = [
+const KNOWN: [&[&str]; 4] = [
     &["broker/api", "broker/produce", "broker/server", "broker/transactions"],
     &["broker/classic_group", "broker/consumer_group", "broker/groups"],
     &["http/columns", "http/form", "http/site", "http/suggest", "http/uploads", "http/workbooks"],
-    &["kafka/partition_writer", "kafka/producer"],
-    &["kafka/wire/cluster", "kafka/wire/connection", "kafka/wire/listener"],
-    &["map/own_crs", "map/reproject"],
-    &["page/codes", "page/deflate"],
-    &["state/directory", "state/keeper", "state/lock", "state/manifest", "state/sled_store", "state/store_thread"],
-    &["topology/chain", "topology/keys", "topology/maps", "topology/spec"],
+    &["kafka/wire/connection", "kafka/wire/listener"],
 ];
-
-fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
-    for path in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(path);
-        }
-    }
-}
-
-/// The product's part of a file: without comments, and without tests, which come last.
-fn product(text: &str) -> String {
-    let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
-}
 
 /// `a::{b, c::{d, e as f}}` as its paths `a::b`, `a::c::d`, `a::c::e`.
 fn expand(tree: &str, prefix: &[String], into: &mut Vec<Vec<String>>) {
@@ -96,10 +78,8 @@ struct Modules {
 impl Modules {
     fn read() -> Modules {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let (mut texts, mut files) = (BTreeMap::new(), Vec::new());
-        sources(&root, &mut files);
-        for path in files {
-            let text = fs::read_to_string(&path).expect("text");
+        let mut texts = BTreeMap::new();
+        for (path, text) in rust_files("src") {
             let inside = path.strip_prefix(&root).expect("below src").with_extension("");
             let mut module: Vec<String> =
                 inside.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();

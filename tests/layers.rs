@@ -1,11 +1,15 @@
-//! The floors of `src/lib.rs`: modules import from lower floors only. And one home for each library.
+//! The layers of `src/lib.rs`: modules import from lower layers only. And one home for each library.
 
-use std::fs;
+#[path = "support/sources.rs"]
+mod sources;
+
 use std::path::{Path, PathBuf};
 
-const FLOORS: [&[&str]; 6] = [
+use sources::rust_files;
+
+const LAYERS: [&[&str]; 6] = [
     &["record"],
-    &["processor", "transport", "page", "crs", "state", "metrics"],
+    &["transport", "page", "crs", "state", "metrics"],
     &["source", "map", "aggregate", "sink"],
     &["topology", "kafka", "file"],
     &["runtime", "client", "broker"],
@@ -16,33 +20,18 @@ const FLOORS: [&[&str]; 6] = [
 /// idle timeout, incomplete uploads).
 const ALLOWED: [(&str, &str); 2] = [("aggregate", "sink"), ("aggregate", "source")];
 
-fn floor(module: &str) -> usize {
-    FLOORS.iter().position(|floor| floor.contains(&module)).unwrap_or_else(|| panic!("{module} stands on no floor"))
-}
-
-fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(path);
-        }
-    }
+fn layer(module: &str) -> usize {
+    LAYERS.iter().position(|layer| layer.contains(&module)).unwrap_or_else(|| panic!("{module} is in no layer"))
 }
 
 fn all() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    let read = |path: PathBuf| {
+    let with_module = |(path, text): (PathBuf, String)| {
         let inside = path.strip_prefix(&root).expect("below src");
         let module = inside.components().next().expect("a name").as_os_str().to_string_lossy();
-        let module = module.trim_end_matches(".rs").to_owned();
-        let text = fs::read_to_string(&path).expect("text");
-        (module, path, text)
+        (module.trim_end_matches(".rs").to_owned(), path, text)
     };
-    files.into_iter().map(read).collect()
+    rust_files("src").into_iter().map(with_module).collect()
 }
 
 #[test]
@@ -52,11 +41,11 @@ fn imports_go_down_only() {
         for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
             for import in line.match_indices("crate::").map(|(at, found)| &line[at + found.len()..]) {
                 let to: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                if to.is_empty() || to == module || !FLOORS.iter().any(|floor| floor.contains(&to.as_str())) {
+                if to.is_empty() || to == module || !LAYERS.iter().any(|layer| layer.contains(&to.as_str())) {
                     continue;
                 }
                 let allowed = ALLOWED.contains(&(module.as_str(), to.as_str()));
-                if floor(&to) >= floor(&module) && !allowed {
+                if layer(&to) >= layer(&module) && !allowed {
                     broken.push(format!("{}: {}", path.display(), line.trim()));
                 }
             }
@@ -95,10 +84,8 @@ fn unsafe_code_is_in_one_file() {
 
 #[test]
 fn tests_that_ask_for_a_broker_run_on_both() {
-    let mut tests = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut tests);
-    for path in tests.iter().filter(|path| !path.ends_with("support/kafka.rs") && !path.ends_with("floors.rs")) {
-        let text = fs::read_to_string(path).expect("text");
+    let tests = rust_files("tests").into_iter();
+    for (path, text) in tests.filter(|(path, _)| !path.ends_with("support/kafka.rs") && !path.ends_with("layers.rs")) {
         let listed = text.split_once("on_the_in_process_broker! {").map_or("", |(_, list)| list);
         // A function's name stands between `fn ` and `(`, its body ends with `}` in the first column.
         for test in text.split("\n#[test]\nfn ").skip(1) {

@@ -28,7 +28,7 @@ use super::configs::Configs;
 use super::faults::Operation;
 use super::topics::{Partition, Topic};
 use super::{NODE, Shared, State, code};
-use crate::kafka::wire::cluster::text;
+use crate::kafka::wire::text::text;
 
 /// Shown where a cluster says its name.
 const CLUSTER_ID: &str = "sheetstream-in-process";

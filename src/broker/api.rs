@@ -11,7 +11,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 use super::faults::Fault;
 use super::frame::{Frame, FrameError};
 use super::{Shared, admin, classic_group, consumer_group, fetch, groups, offsets, produce, transactions};
-use crate::kafka::wire::cluster::text;
+use crate::kafka::wire::text::text;
 
 /// Served versions. Topics go by name where a version would want ids, except in Fetch.
 const SERVED: [(ApiKey, i16, i16); 30] = [

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::groups::{Group, Members};
 use super::{Shared, State, code};
-use crate::kafka::wire::cluster::text;
+use crate::kafka::wire::text::text;
 
 const CLIENT_HOST: &str = "/127.0.0.1";
 /// Longest session and rebalance, whatever a member asks for.

@@ -20,7 +20,7 @@ use super::Shared;
 use super::assignor::{Slot, assign};
 use super::groups::Members;
 use super::topics::Topics;
-use crate::kafka::wire::cluster::text;
+use crate::kafka::wire::text::text;
 
 /// What a member sends instead of its epoch.
 const JOIN: i32 = 0;

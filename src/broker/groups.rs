@@ -20,7 +20,7 @@ use super::consumer_group::ConsumerGroup;
 use super::offsets::Offsets;
 use super::topics::Topics;
 use super::{NODE, Shared, code};
-use crate::kafka::wire::cluster::text;
+use crate::kafka::wire::text::text;
 
 /// From this version on a request names several groups or transactions.
 const BATCHED_VERSION: i16 = 4;

@@ -14,7 +14,7 @@ use kafka_protocol::messages::{
 
 use super::topics::Topics;
 use super::{Shared, State, code};
-use crate::kafka::wire::cluster::text;
+use crate::kafka::wire::text::text;
 
 /// From this version on a request names several groups.
 const BATCHED_VERSION: i16 = 8;

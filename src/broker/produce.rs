@@ -11,7 +11,7 @@ use super::api::Call;
 use super::batch::BatchHeader;
 use super::faults::Operation;
 use super::{Shared, State};
-use crate::kafka::wire::cluster::text;
+use crate::kafka::wire::text::text;
 use crate::record::Offset;
 use crate::transport::Progress;
 

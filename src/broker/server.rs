@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use super::faults::Fault;
 use super::frame::Frame;
 use super::{Shared, api};
+use crate::kafka::clock::now_ms;
 
 /// Connections at a time; more are closed at once.
 const CONNECTIONS_MAX: usize = 2_000;
@@ -118,9 +119,4 @@ async fn sweep(shared: Arc<Shared>) {
             }
         }
     }
-}
-
-/// The clock as records carry it.
-pub(super) fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

@@ -20,9 +20,9 @@ use kafka_protocol::messages::{
 use super::batch::{BatchHeader, marker};
 use super::groups::Groups;
 use super::offsets::Committed;
-use super::server::now_ms;
 use super::topics::Topics;
 use super::{Shared, State, code};
+use crate::kafka::clock::now_ms;
 
 /// `transaction.max.timeout.ms`, as in Kafka.
 const TIMEOUT_MAX: Duration = Duration::from_secs(15 * 60);

@@ -9,8 +9,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::kafka::KafkaClient;
+use crate::kafka::clock::now_ms;
 use crate::kafka::follower::Follower;
-use crate::kafka::producer::now_ms;
 use crate::record::{Accounting, Record};
 use crate::sink::status::{StatusFailure, StatusRecord, StatusWorkbook, UploadState};
 

@@ -8,8 +8,8 @@ use super::problem::Problem;
 use super::suggest::Table;
 use crate::aggregate::{SheetKey, TemplatePart};
 use crate::crs::columns::coordinate_columns;
+use crate::map::CoordinateInput;
 use crate::map::MapConfig;
-use crate::map::reproject::CoordinateInput;
 use crate::topology::Topology;
 
 /// Different values that a column has at most to be a sheet for each.

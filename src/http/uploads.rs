@@ -26,7 +26,7 @@ use crate::client::uploads::{Claim, Publishing, Upload, UploadKey};
 use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::file::{FileError, Options};
-use crate::kafka::producer::now_ms;
+use crate::kafka::clock::now_ms;
 use crate::map::OwnCrs;
 use crate::record::{Lang, Rejection};
 use crate::sink::digest::Digest;

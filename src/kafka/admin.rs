@@ -6,8 +6,9 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableT
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::{CreateTopicsRequest, DescribeConfigsRequest, TopicName};
 
-use super::wire::cluster::{Bounds, Cluster, text};
+use super::wire::cluster::{Bounds, Cluster};
 use super::wire::rights::Resource;
+use super::wire::text::text;
 use super::{Code, KafkaClient, KafkaError};
 use crate::record::{LogId, Offset, TopicPartition};
 use crate::transport::TransportError;

@@ -16,9 +16,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::admin::topic_configs;
-use super::wire::cluster::{Lane, text};
+use super::wire::cluster::Lane;
 use super::wire::connection::Connection;
 use super::wire::rights::Resource;
+use super::wire::text::text;
 use super::{Code, KafkaClient, KafkaError};
 use crate::record::TopicPartition;
 use crate::transport::TransportError;

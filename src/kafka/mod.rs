@@ -5,7 +5,9 @@
 //! Who a connection is, and whom it talks to, is proven in [`security`] before anything else is said.
 
 pub mod admin;
+pub mod clock;
 pub mod config;
+mod deliveries;
 mod error;
 pub mod follower;
 pub mod group;

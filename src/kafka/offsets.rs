@@ -8,8 +8,8 @@ use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetFetchRequest,
 
 use super::group::Group;
 use super::wire::backoff::Backoff;
-use super::wire::cluster::text;
 use super::wire::rights::Resource;
+use super::wire::text::text;
 use super::{Code, KafkaError};
 use crate::record::{Offset, TopicPartition};
 use crate::transport::{Committed, Fence, Progress, TransportError};

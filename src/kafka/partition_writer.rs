@@ -10,13 +10,15 @@ use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProducerId
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::producer::{Deliveries, now_ms};
+use super::clock::now_ms;
+use super::deliveries::Deliveries;
 use super::transaction::Transaction;
 use super::wire::backoff::Backoff;
 use super::wire::batch_builder::{EncodedBatch, ProducerStamp};
-use super::wire::cluster::{Cluster, Lane, text};
+use super::wire::cluster::{Cluster, Lane};
 use super::wire::connection::{Connection, Pending};
 use super::wire::rights::Resource;
+use super::wire::text::text;
 use super::{Code, KafkaError};
 use crate::record::TopicPartition;
 
@@ -247,7 +249,7 @@ impl PartitionWriter {
             if let Some(transaction) = &self.transaction {
                 transaction.acknowledge(&self.partition, batch.count);
             }
-            self.deliveries.acknowledge(batch.count as u64, batch.bytes().len() as u64);
+            self.deliveries.acknowledge(batch.count as u64);
             drop(permit);
         }
         Ok(())

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::admin::{describe_topic, find_topic};
+use super::clock::now_ms;
+use super::deliveries::Deliveries;
 use super::partition_writer::{PartitionWriter, Queued};
 use super::partitioner::partition_for_key;
 use super::transaction::Transaction;
@@ -33,32 +32,6 @@ pub struct ProducerConfig {
 impl Default for ProducerConfig {
     fn default() -> ProducerConfig {
         ProducerConfig { compression: Compression::None, batch_bytes: 1_000_000, buffer_bytes: 16 << 20 }
-    }
-}
-
-/// What became of the batches.
-pub(super) struct Deliveries {
-    /// One permit a byte; all are here when nothing is on its way.
-    room: Arc<Semaphore>,
-    records: AtomicU64,
-    bytes: AtomicU64,
-    /// The first failure since it was last taken.
-    error: Mutex<Option<KafkaError>>,
-}
-
-impl Deliveries {
-    pub(super) fn acknowledge(&self, records: u64, bytes: u64) {
-        self.records.fetch_add(records, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-    pub(super) fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed)
-    }
-    pub(super) fn fail(&self, error: KafkaError) {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-    }
-    fn take_error(&self) -> Result<(), KafkaError> {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 }
 
@@ -93,13 +66,7 @@ impl KafkaClient {
     }
     /// A producer whose records are part of transactions; they must have begun.
     pub(super) fn producer_in(&self, config: ProducerConfig, transaction: Option<Arc<Transaction>>) -> Producer {
-        let deliveries = Deliveries {
-            room: Arc::new(Semaphore::new(config.buffer_bytes as usize)),
-            records: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            error: Mutex::default(),
-        };
-        let deliveries = Arc::new(deliveries);
+        let deliveries = Arc::new(Deliveries::new(config.buffer_bytes));
         Producer { client: self.clone(), config, topics: HashMap::new(), deliveries, transaction }
     }
 }
@@ -134,18 +101,6 @@ impl Producer {
     /// True when nothing is on its way.
     pub fn is_idle(&self) -> bool {
         self.deliveries.room.available_permits() == self.config.buffer_bytes as usize
-    }
-    /// Records acknowledged so far.
-    pub fn records_acknowledged(&self) -> u64 {
-        self.deliveries.records()
-    }
-    /// Bytes of acknowledged batches so far, as they went over the wire.
-    pub fn bytes_acknowledged(&self) -> u64 {
-        self.deliveries.bytes.load(Ordering::Relaxed)
-    }
-    /// The partition that `key` goes to.
-    pub fn partition_for(&mut self, topic: &Arc<str>, key: &[u8]) -> Result<i32, TransportError> {
-        Ok(self.topic(topic).map(|topic| partition_for_key(key, topic.partitions()))?)
     }
 
     fn push(
@@ -275,9 +230,4 @@ fn record_bytes(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) ->
     let of = |field: Option<&[u8]>| 5 + field.map_or(0, <[u8]>::len);
     let headers: usize = headers.iter().map(|h| 5 + h.name.len() + of(h.value.as_deref())).sum();
     20 + of(key) + of(value) + headers
-}
-
-/// Milliseconds since 1970, by the clock of this machine: what a record carries that is made now.
-pub fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(-1, |since| since.as_millis() as i64)
 }

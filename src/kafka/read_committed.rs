@@ -12,8 +12,9 @@ use kafka_protocol::messages::{FetchRequest, TopicName};
 use uuid::Uuid;
 
 use super::wire::batch::Batch;
-use super::wire::cluster::{Cluster, Lane, Topic, text};
+use super::wire::cluster::{Cluster, Lane, Topic};
 use super::wire::rights::Resource;
+use super::wire::text::text;
 use super::{Code, Isolation, KafkaError};
 use crate::record::{Offset, TopicPartition};
 use crate::transport::{Fetched, ReadFrom};

@@ -16,9 +16,10 @@ use kafka_protocol::messages::{
 
 use super::group::Group;
 use super::wire::backoff::Backoff;
-use super::wire::cluster::{Cluster, CoordinatorOf, text};
+use super::wire::cluster::{Cluster, CoordinatorOf};
 use super::wire::connection::Connection;
 use super::wire::rights::Resource;
+use super::wire::text::text;
 use super::{Code, KafkaError};
 use crate::record::TopicPartition;
 use crate::transport::{Fence, Progress};

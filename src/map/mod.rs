@@ -6,18 +6,40 @@ mod number;
 mod own_crs;
 mod points;
 pub mod reproject;
+mod reproject_config;
 pub mod select;
 
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
 
-use crate::processor::{ProcessError, Processor};
 use crate::record::{AnyOf, ColumnType, Message, Names, Rejection, RowBatch};
 
 pub use own_crs::OwnCrs;
-pub use reproject::{Reproject, ReprojectConfig};
+pub use reproject::Reproject;
+pub use reproject_config::{CoordinateInput, ReprojectConfig};
 pub use select::{Select, SelectConfig};
+
+/// A map that works on whole columns of one batch, in place.
+///
+/// A row that fails gets its fate through [`RowBatch::reject`] and stays in its place; an error means that no row could be mapped.
+/// Not `Send`: a task builds its nodes on the stream thread that runs them, for PROJ's objects belong to one thread.
+pub trait Map {
+    /// Name of the node in the topology.
+    fn name(&self) -> &str;
+    /// Works on one batch.
+    fn process(&mut self, batch: &mut RowBatch) -> Result<(), NodeError>;
+}
+
+/// A map cannot continue, whatever the rows are.
+#[derive(Debug, thiserror::Error)]
+#[error("node '{node}': {message}")]
+pub struct NodeError {
+    /// Node that failed.
+    pub node: String,
+    /// What happened.
+    pub message: String,
+}
 
 /// A map as the topology describes it, proven.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +51,7 @@ pub enum MapConfig {
 }
 
 /// The node that does what `config` says, for the thread that builds it.
-pub fn build(config: &MapConfig) -> Result<Box<dyn Processor>, ProcessError> {
+pub fn build(config: &MapConfig) -> Result<Box<dyn Map>, NodeError> {
     Ok(match config {
         MapConfig::Reproject(config) => Box::new(Reproject::new(config)?),
         MapConfig::Select(config) => Box::new(Select::new(config)),

@@ -4,12 +4,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{MapConfig, ReprojectConfig};
-use crate::crs::{CrsError, CrsPair, is_definition};
+use super::MapConfig;
+use super::reproject_config::{REMEMBERED_MAX, ReprojectConfig};
+use crate::crs::{CrsPair, is_definition};
 use crate::record::{Message, Rejection};
-
-/// CRSs that are remembered; finding the operations of one takes some 5 ms.
-pub(super) const REMEMBERED_MAX: usize = 16;
 
 /// Longest definition, in bytes: it stands in the status of its upload.
 const DEFINITION_BYTES_MAX: usize = 16 << 10;
@@ -67,21 +65,4 @@ impl OwnCrs {
         }
         self.maps.iter().map(|map| if map.from_upload { map.under(crs) } else { Ok(map.crs.clone()) }).collect()
     }
-}
-
-impl ReprojectConfig {
-    /// Whether this is the CRS that it starts from.
-    pub(super) fn starts_from(&self, crs: &str) -> bool {
-        self.crs.from.definition.eq_ignore_ascii_case(crs)
-    }
-
-    /// The operation for an upload with this CRS.
-    pub(super) fn under(&self, crs: &str) -> Result<Arc<CrsPair>, Rejection> {
-        let found = CrsPair::resolve(crs, &self.crs.to.definition, self.allow_ballpark);
-        found.map(Arc::new).map_err(|error| refusal(&error))
-    }
-}
-
-pub(super) fn refusal(error: &CrsError) -> Rejection {
-    Rejection::new(Message::CrsUnusable { why: error.to_string() })
 }

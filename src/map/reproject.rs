@@ -8,49 +8,11 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use proj::Proj;
 
 use super::area::Area;
-use super::own_crs::{REMEMBERED_MAX, refusal};
 use super::points::{Input, Point, Points};
-use super::{Shape, find};
+use super::reproject_config::{CoordinateInput, REMEMBERED_MAX, ReprojectConfig, refusal};
+use super::{Map, NodeError, Shape, find};
 use crate::crs::{self, CrsError, CrsKind, CrsPair};
-use crate::processor::{ProcessError, Processor};
 use crate::record::{ColumnType, Hint, Message, Place, Rejection, RowBatch};
-
-/// A `reproject` map, proven: both CRSs exist and an acceptable operation leads from one to the other.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReprojectConfig {
-    /// Name of the node.
-    pub node: Arc<str>,
-    /// The CRSs and the operation between them.
-    pub crs: Arc<CrsPair>,
-    /// Where the coordinates stand.
-    pub input: CoordinateInput,
-    /// Names of the two columns that are added: x (east) and y (north) in the target CRS.
-    pub into: [String; 2],
-    /// Decimals that are kept: by default 9 for degrees, 6 for metres.
-    pub decimals: u8,
-    /// Whether a point outside the source CRS's area of use rejects its row.
-    pub check_area: bool,
-    /// Whether an operation that ignores an unknown datum shift is taken.
-    pub allow_ballpark: bool,
-    /// Whether a row without any coordinates stays, with the added columns blank, instead of being rejected.
-    pub blank_missing: bool,
-    /// Whether an upload's own CRS takes the place of the source CRS.
-    pub from_upload: bool,
-}
-
-/// Where the coordinates stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CoordinateInput {
-    /// Two columns; of each list the first name that exists is taken.
-    Columns {
-        /// Candidates for x (east).
-        x: Vec<String>,
-        /// Candidates for y (north).
-        y: Vec<String>,
-    },
-    /// A column of WKT, hex WKB or EWKB, or GeoJSON points; candidates as above.
-    Geometry(Vec<String>),
-}
 
 /// The `reproject` map: appends two Float64 columns, leaves the source columns as they are.
 ///
@@ -81,8 +43,8 @@ struct Plan {
 
 impl Reproject {
     /// The map that `config` describes, for this thread: PROJ's objects belong to the one that makes them.
-    pub fn new(config: &ReprojectConfig) -> Result<Reproject, ProcessError> {
-        let fail = |error: CrsError| ProcessError { node: config.node.to_string(), message: error.to_string() };
+    pub fn new(config: &ReprojectConfig) -> Result<Reproject, NodeError> {
+        let fail = |error: CrsError| NodeError { node: config.node.to_string(), message: error.to_string() };
         let usual = Operation::open(config, config.crs.clone()).map_err(fail)?;
         Ok(Reproject { config: config.clone(), usual, others: VecDeque::new(), plan: None })
     }
@@ -185,12 +147,12 @@ impl Operation {
     }
 }
 
-impl Processor for Reproject {
+impl Map for Reproject {
     fn name(&self) -> &str {
         &self.config.node
     }
 
-    fn process(&mut self, batch: &mut RowBatch) -> Result<(), ProcessError> {
+    fn process(&mut self, batch: &mut RowBatch) -> Result<(), NodeError> {
         let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
         let (shape, plan) = kept.unwrap_or_else(|| (Shape::of(batch), self.plan(batch)));
 
@@ -202,7 +164,7 @@ impl Processor for Reproject {
             (Ok(input), Ok(operation)) => Points::of(&batch.columns, *input, operation.crs.from.epsg).map(Ok),
             (Err(missing), _) | (_, Err(missing)) => Some(Err(missing)),
         };
-        let fail = |message: String| ProcessError { node: self.config.node.to_string(), message };
+        let fail = |message: String| NodeError { node: self.config.node.to_string(), message };
         let points = points.ok_or_else(|| fail("the coordinate columns are neither text nor Float64".into()))?;
 
         let rows = batch.len();

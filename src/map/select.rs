@@ -5,8 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::{Shape, find, reject_all};
-use crate::processor::{ProcessError, Processor};
+use super::{Map, NodeError, Shape, find, reject_all};
 use crate::record::{ColumnType, Rejection, RowBatch};
 
 /// `select = ["name", { from = "x", as = "east" }]`
@@ -57,12 +56,12 @@ impl Select {
     }
 }
 
-impl Processor for Select {
+impl Map for Select {
     fn name(&self) -> &str {
         &self.config.node
     }
 
-    fn process(&mut self, batch: &mut RowBatch) -> Result<(), ProcessError> {
+    fn process(&mut self, batch: &mut RowBatch) -> Result<(), NodeError> {
         let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
         let planned = kept.unwrap_or_else(|| (Shape::of(batch), self.plan(batch)));
         let (_, plan) = self.plan.insert(planned);
@@ -71,7 +70,7 @@ impl Processor for Select {
             plan.sources.iter().map(|source| source.map_or_else(empty, |index| batch.columns.column(index).clone()));
         let options = RecordBatchOptions::new().with_row_count(Some(batch.len()));
         let columns = RecordBatch::try_new_with_options(plan.schema.clone(), columns.collect(), &options)
-            .map_err(|error| ProcessError { node: self.config.node.to_string(), message: error.to_string() })?;
+            .map_err(|error| NodeError { node: self.config.node.to_string(), message: error.to_string() })?;
         batch.columns = columns;
         batch.types = plan.types.clone();
         if let Some(missing) = &plan.missing {

@@ -1,4 +1,4 @@
-//! The only floor that starts anything: tasks, the threads that run them, and how they come back after a crash.
+//! The layer that starts things: tasks, the threads that run them, and how they come back after a crash.
 
 pub mod config;
 pub mod convert;

@@ -8,9 +8,6 @@ use super::spec::{NodeKind, NodeSpec};
 /// Longest name of a topology or a node: with `.dead-letters` behind it still a topic.
 pub(super) const NAME_LENGTH_MAX: usize = 200;
 
-/// Nodes of one topology.
-pub(super) const NODES_MAX: usize = 64;
-
 /// Every check of this file.
 pub(super) fn check(nodes: &[NodeSpec], findings: &mut Findings) {
     check_names(nodes, findings);

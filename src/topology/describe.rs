@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Topology, words};
 use crate::aggregate::{AggregateConfig, SheetKey, SheetOrder};
 use crate::crs::CrsInfo;
-use crate::map::reproject::CoordinateInput;
+use crate::map::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
 use crate::sink::{Lang, SinkConfig};
 use crate::source::forms::{CellForm, Thousands};

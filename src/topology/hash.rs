@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Topology, words};
 use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
-use crate::map::reproject::CoordinateInput;
+use crate::map::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
 use crate::page::PAGE_FORMAT;
 use crate::sink::{SinkConfig, WorkbookConfig};

@@ -1,10 +1,12 @@
 //! Every key of a topology file: type, default, example, meaning. `spec.rs` reads files by these tables, `reference.rs` makes the reference
 //! and the JSON Schema of them, so that neither can say anything else.
 
-use super::chain::NODES_MAX;
 use super::table::{Default, Key, Kind, Table};
 use super::words;
 use crate::page::styles::DECIMALS_MAX;
+
+/// Most nodes of one topology.
+pub(super) const NODES_MAX: usize = 64;
 
 /// A key that was there from the beginning.
 const fn key(name: &'static str, kind: Kind, default: Default, example: &'static str, about: &'static str) -> Key {

@@ -11,7 +11,7 @@ use super::problem::Findings;
 use super::reader::{Fields, Reader};
 use super::{keys, words};
 use crate::crs::{CrsKind, CrsPair, Side};
-use crate::map::reproject::CoordinateInput;
+use crate::map::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
 
 const DEGREE_DECIMALS: u8 = 9;

@@ -2,8 +2,8 @@
 
 use super::Topology;
 use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
+use crate::map::CoordinateInput;
 use crate::map::MapConfig;
-use crate::map::reproject::CoordinateInput;
 use crate::source::{HeaderFrom, clean_name};
 
 /// Cleans every name of a column, as the source cleans those of the rows.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::chain::NODES_MAX;
+use super::keys::NODES_MAX;
 use super::maps::MapSpec;
 use super::problem::nearest;
 use super::reader::{Fields, Reader};

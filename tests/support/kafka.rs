@@ -1,5 +1,5 @@
 //! Brokers for tests. A test is written once, for Apache Kafka, and `on_the_in_process_broker!` runs it on ours too, so that ours never
-//! becomes the judge of itself; `tests/floors.rs` checks that none is left out.
+//! becomes the judge of itself; `tests/layers.rs` checks that none is left out.
 //!
 //! Apache Kafka comes by `script/kafka serve`: a broker of its own on a free loopback port, gone when the test process is, however that
 //! ends. Where Java or the jars are missing a test prints one `skipped:` line and passes, or fails with `SHEETSTREAM_REQUIRE_KAFKA=1`.

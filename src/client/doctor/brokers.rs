@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Findings, Subject};
-use crate::kafka::producer::now_ms;
+use crate::kafka::clock::now_ms;
 use crate::kafka::{KafkaClient, KafkaError};
 
 /// Where to look when TLS or SASL fail.

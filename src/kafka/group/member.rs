@@ -12,8 +12,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::super::wire::cluster::text;
 use super::super::wire::rights::Resource;
+use super::super::wire::text::text;
 use super::super::{Code, KafkaClient, KafkaError};
 use super::{Group, Instance, UNSETTLED, roster};
 use crate::metrics;

@@ -5,8 +5,9 @@ use std::fmt;
 use kafka_protocol::messages::consumer_group_describe_response::Member;
 use kafka_protocol::messages::{ConsumerGroupDescribeRequest, GroupId};
 
-use super::super::wire::cluster::{Cluster, text};
+use super::super::wire::cluster::Cluster;
 use super::super::wire::rights::Resource;
+use super::super::wire::text::text;
 use super::super::{KafkaClient, KafkaError};
 use crate::transport::TransportError;
 

@@ -15,9 +15,9 @@ use super::Protocol;
 use super::token::Tokens;
 use crate::kafka::secret::Secret;
 use crate::kafka::settings::{Settings, parse_jaas};
-use crate::kafka::wire::cluster::text;
 use crate::kafka::wire::connection::Connection;
 use crate::kafka::wire::rights::Resource;
+use crate::kafka::wire::text::text;
 use crate::kafka::{Code, KafkaError};
 
 const HANDSHAKE_VERSION: i16 = 1;

@@ -11,7 +11,6 @@ use kafka_protocol::messages::{
     BrokerId, FindCoordinatorRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse,
     OffsetForLeaderEpochRequest, TopicName,
 };
-use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -20,13 +19,9 @@ use super::connection::Connection;
 use super::reach::Reach;
 use super::refusals::Refusals;
 use super::rights::Resource;
+use super::text::text;
 use crate::kafka::{Code, Isolation, KafkaConfig, KafkaError};
 use crate::record::{LogId, Offset, TopicPartition};
-
-/// A string as the protocol library wants it.
-pub(crate) fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
-}
 
 /// What a connection is for. A broker answers one connection strictly in order, so a long poll must not share one with a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

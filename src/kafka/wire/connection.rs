@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::cluster::text;
 use super::listener::{self, Expectation};
 use super::reach::Reach;
 use super::rights::Resource;
 use super::socket::Socket;
+use super::text::text;
 use crate::kafka::security::Security;
 use crate::kafka::{Code, KafkaConfig, KafkaError};
 use crate::metrics;

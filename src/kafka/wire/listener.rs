@@ -8,9 +8,9 @@ use kafka_protocol::messages::SaslHandshakeRequest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::cluster::text;
 use super::connection::Connection;
 use super::socket::Socket;
+use super::text::text;
 use crate::kafka::security::{Protocol, Security, tls};
 use crate::kafka::{Code, KafkaConfig, KafkaError};
 

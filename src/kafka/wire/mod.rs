@@ -11,3 +11,4 @@ pub mod reach;
 mod refusals;
 pub mod rights;
 mod socket;
+pub mod text;

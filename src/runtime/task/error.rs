@@ -1,6 +1,6 @@
 //! Why a task stops. What follows (another try, another task, the end of the process) is the manager's to decide.
 
-use crate::processor::ProcessError;
+use crate::map::NodeError;
 use crate::sink::output::OutputError;
 use crate::state::StateError;
 use crate::transport::TransportError;
@@ -16,7 +16,7 @@ pub enum TaskError {
     Transport(#[from] TransportError),
     /// A node failed.
     #[error(transparent)]
-    Process(#[from] ProcessError),
+    Process(#[from] NodeError),
 }
 
 impl From<OutputError> for TaskError {

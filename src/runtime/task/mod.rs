@@ -13,8 +13,8 @@ use std::time::Instant;
 use tracing::warn;
 
 use crate::aggregate::{Aggregate, AggregateContext, Phase, UploadPreview};
+use crate::map::Map;
 use crate::metrics::{NodeMetrics, TaskMoment, Unusable, commit_duration, commit_failures};
-use crate::processor::Processor;
 use crate::record::{
     LogId, Marker, MarkerRecord, Offset, Rejection, RowBatch, SheetName, StreamElement, TaskId, TopicPartition,
     UploadId,
@@ -39,7 +39,7 @@ pub struct StreamTask {
     partition: TopicPartition,
     topology: Arc<Topology>,
     source: Source,
-    maps: Vec<Box<dyn Processor>>,
+    maps: Vec<Box<dyn Map>>,
     aggregate: Aggregate,
     outputs: Outputs,
     store: Box<dyn StateStore>,

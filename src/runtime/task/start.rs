@@ -11,8 +11,8 @@ use super::recovery::{self, LogFacts, RecoveryPlan, ReplayReason};
 use super::{StreamTask, TaskError};
 use crate::aggregate::{Aggregate, AggregateSettings, Phase};
 use crate::map;
+use crate::map::NodeError;
 use crate::metrics;
-use crate::processor::ProcessError;
 use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition, UploadId};
 use crate::sink::workbook::WorkbookMaker;
 use crate::source::Source;
@@ -137,7 +137,7 @@ impl StreamTask {
         start: &TaskStart,
     ) -> Result<StreamTask, TaskError> {
         let maker = WorkbookMaker::new(Arc::new(topology.sink.clone()), topology.about()).map_err(|rejection| {
-            ProcessError { node: topology.sink.node.to_string(), message: rejection.message.to_string() }
+            NodeError { node: topology.sink.node.to_string(), message: rejection.message.to_string() }
         })?;
         let aggregate = Aggregate::new(AggregateSettings {
             aggregate: Arc::new(topology.aggregate.clone()),

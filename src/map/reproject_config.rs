@@ -1,0 +1,64 @@
+//! What a `reproject` map is told by its topology, and the operation for an upload that brings a CRS of its own.
+
+use std::sync::Arc;
+
+use crate::crs::{CrsError, CrsPair};
+use crate::record::{Message, Rejection};
+
+/// CRSs that are remembered; finding the operations of one takes some 5 ms.
+pub(super) const REMEMBERED_MAX: usize = 16;
+
+/// A `reproject` map, proven: both CRSs exist and an acceptable operation leads from one to the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReprojectConfig {
+    /// Name of the node.
+    pub node: Arc<str>,
+    /// The CRSs and the operation between them.
+    pub crs: Arc<CrsPair>,
+    /// Where the coordinates stand.
+    pub input: CoordinateInput,
+    /// Names of the two columns that are added: x (east) and y (north) in the target CRS.
+    pub into: [String; 2],
+    /// Decimals that are kept: by default 9 for degrees, 6 for metres.
+    pub decimals: u8,
+    /// Whether a point outside the source CRS's area of use rejects its row.
+    pub check_area: bool,
+    /// Whether an operation that ignores an unknown datum shift is taken.
+    pub allow_ballpark: bool,
+    /// Whether a row without any coordinates stays, with the added columns blank, instead of being rejected.
+    pub blank_missing: bool,
+    /// Whether an upload's own CRS takes the place of the source CRS.
+    pub from_upload: bool,
+}
+
+/// Where the coordinates stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CoordinateInput {
+    /// Two columns; of each list the first name that exists is taken.
+    Columns {
+        /// Candidates for x (east).
+        x: Vec<String>,
+        /// Candidates for y (north).
+        y: Vec<String>,
+    },
+    /// A column of WKT, hex WKB or EWKB, or GeoJSON points; candidates as above.
+    Geometry(Vec<String>),
+}
+
+impl ReprojectConfig {
+    /// Whether this is the CRS that it starts from.
+    pub(super) fn starts_from(&self, crs: &str) -> bool {
+        self.crs.from.definition.eq_ignore_ascii_case(crs)
+    }
+
+    /// The operation for an upload with this CRS.
+    pub(super) fn under(&self, crs: &str) -> Result<Arc<CrsPair>, Rejection> {
+        let found = CrsPair::resolve(crs, &self.crs.to.definition, self.allow_ballpark);
+        found.map(Arc::new).map_err(|error| refusal(&error))
+    }
+}
+
+/// Why an upload with such a CRS cannot be served.
+pub(super) fn refusal(error: &CrsError) -> Rejection {
+    Rejection::new(Message::CrsUnusable { why: error.to_string() })
+}
