@@ -33,7 +33,7 @@ reproject = { from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["l
     HttpParts {
         topologies: vec![topology("places", map), topology("plain", "")],
         kafka: KafkaConfig::new(["127.0.0.1:1"], "test"),
-        health: Arc::new(Health::new(0)),
+        health: Arc::new(Health::default()),
         queries: Queries::default(),
     }
 }

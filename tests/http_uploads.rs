@@ -274,7 +274,7 @@ fn while_the_broker_is_down_an_upload_is_put_off() {
     let parts = HttpParts {
         topologies: vec![Arc::new(topology)],
         kafka: kafka.config("http"),
-        health: Arc::new(Health::new(0)),
+        health: Arc::new(Health::default()),
         queries: Queries::default(),
     };
     let server = start(HttpConfig::new(SocketAddr::from(([127, 0, 0, 1], 0))), parts).expect("it starts");

@@ -73,7 +73,7 @@ impl Dev {
         let mut bench = Bench {
             client: KafkaClient::new(runtime.handle().clone(), kafka.clone()),
             workbook_bytes: self.size.config().bytes_max / 4,
-            health: Arc::new(Health::new(config.threads.max(1))),
+            health: Arc::new(Health::default()),
             queries: Queries::default(),
             config,
         };

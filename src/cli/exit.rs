@@ -24,6 +24,8 @@ pub enum Exit {
     DataRejected = 65,
     /// The broker cannot be reached (`EX_UNAVAILABLE`).
     Unavailable = 69,
+    /// A fault of ours (`EX_SOFTWARE`).
+    Software = 70,
     /// The state directory cannot be had, or another process has taken our name (`EX_CANTCREAT`).
     State = 73,
     /// Reading or writing failed (`EX_IOERR`).
@@ -67,6 +69,7 @@ fn streams(error: &StreamsError) -> Option<Exit> {
         StreamsError::State(error) => state(error),
         StreamsError::Transport(error) => transport(error),
         StreamsError::Task(_, error) => task(error),
+        StreamsError::Panicked(_) => Some(Exit::Software),
         StreamsError::Start(_) => Some(Exit::Io),
     }
 }

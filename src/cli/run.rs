@@ -36,7 +36,7 @@ pub struct Run {
     /// Local state: a cache that may be deleted while nothing runs, one process at a time
     #[arg(long, env = "SHEETSTREAM_STATE_DIR", default_value = "state", value_name = "DIR")]
     state_dir: PathBuf,
-    /// Threads that process rows [default: one a processor]
+    /// Partitions that are processed at the same time; one that waits for a broker is none of them [default: one a processor]
     #[arg(long, env = "SHEETSTREAM_THREADS", value_name = "N")]
     threads: Option<usize>,
     /// Longest time between two commits

@@ -1,6 +1,7 @@
 //! What operators and their machines ask: `/metrics`, `/healthz`, `/readyz`. Open without a token, so nothing here names an upload or an
 //! address.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::SharedState;
 use crate::metrics;
-use crate::runtime::health::{Condition, Health};
+use crate::runtime::health::{Condition, Health, TopologyFailure};
 
 pub(super) fn routes() -> Router<SharedState> {
     Router::new()
@@ -37,13 +38,17 @@ fn healthz(health: &Health) -> Response {
     (code, Json(json!({ "status": status, "degraded": degraded, "hanging": hanging }))).into_response()
 }
 
-/// 200 when everything is there to process rows, 503 and what is missing before, and while no broker answers.
+/// 200 when everything is there to process rows, 503 and what is missing before, and while no broker answers. Topologies that have failed are
+/// named; while another one is processed, that is no reason to take the process out of service.
 fn readyz(health: &Health) -> Response {
     let missing = health.missing();
     let advice = |condition: &Condition| json!({ "condition": condition.code(), "advice": condition.advice() });
     let code = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let missing: Vec<Value> = missing.iter().map(advice).collect();
-    let body = json!({ "ready": missing.is_empty(), "missing": missing, "degraded": degraded(health) });
+    let failed = |(topology, failure): &(Arc<str>, TopologyFailure)| json!({ "topology": **topology, "state": "FAILED", "reason": failure.reason, "since": rfc3339(failure.since), "why": failure.advice() });
+    let failed: Vec<Value> = health.failures().iter().map(failed).collect();
+    let ready = missing.is_empty();
+    let body = json!({ "ready": ready, "missing": missing, "degraded": degraded(health), "failed": failed });
     (code, Json(body)).into_response()
 }
 

@@ -66,6 +66,11 @@ macro_rules! catalog {
     };
 }
 
+/// A thread has ended: it has no heartbeat any more.
+pub fn forget_thread(thread: &str) {
+    let _ = CATALOG.stream_thread_heartbeat.remove_label_values(&[thread]); // one that never beat has no series
+}
+
 catalog! {
     // Records and rows
     counter records_consumed(topology) = "sheetstream_records_consumed_total",
@@ -154,7 +159,7 @@ catalog! {
     gauge build_info(version, proj_version) = "sheetstream_build_info",
         "Always 1; says which version runs with which PROJ. Instances that differ: finish the roll-out, for workbooks of different versions may differ in bytes.";
     gauge stream_thread_heartbeat(thread) = "sheetstream_stream_thread_heartbeat_timestamp_seconds",
-        "When a stream thread last went through its loop. More than a minute old: the thread hangs in a disk or a broker call; /healthz fails, restart the process.";
+        "When the thread of a task last went through its loop; now, while it waits for records, its turn or a broker. More than a minute old: the thread hangs in a disk call; /healthz fails, restart the process.";
     gauge ready() = "sheetstream_ready",
         "1 when everything is there to process rows, else 0. At 0 for minutes: see which sheetstream_ready_condition is 0.";
     gauge ready_condition(condition) = "sheetstream_ready_condition",

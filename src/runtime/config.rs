@@ -12,7 +12,7 @@ pub struct StreamsConfig {
     pub kafka: KafkaConfig,
     /// Directory of the local state; one process at a time.
     pub state_dir: PathBuf,
-    /// Threads that run tasks.
+    /// Tasks that work at the same time. Every task has a thread of its own, and one that waits for a broker does not count.
     pub threads: usize,
     /// How often an output may appear.
     pub guarantee: Guarantee,
@@ -37,7 +37,7 @@ pub enum Guarantee {
 }
 
 impl StreamsConfig {
-    /// The defaults for a cluster and a state directory: as many threads as processors, a commit a second.
+    /// The defaults for a cluster and a state directory: as many tasks at work as processors, a commit a second.
     pub fn new(kafka: KafkaConfig, state_dir: PathBuf) -> StreamsConfig {
         StreamsConfig {
             kafka,

@@ -1,7 +1,9 @@
-//! How the process is: whether its threads go round, what it still waits for, what is missing. Threads and manager write it without a lock;
-//! `/healthz`, `/readyz` and the metrics read it.
+//! How the process is: whether its threads go round, what it still waits for, what is missing, which topologies have failed. Threads beat
+//! without a lock; `/healthz`, `/readyz` and the metrics read.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::metrics;
@@ -18,7 +20,7 @@ pub enum Condition {
     State,
     /// Every group said which partitions are ours, if any.
     Assignment,
-    /// Every partition that is ours was read from.
+    /// Every partition that is ours was read from, those of failed topologies aside.
     FirstFetch,
 }
 
@@ -42,7 +44,9 @@ impl Condition {
             Condition::Broker => "no broker answers; `sheetstream doctor` says which address",
             Condition::State => "the state directory is not open yet",
             Condition::Assignment => "a group has not said yet which partitions are ours",
-            Condition::FirstFetch => "a partition that is ours was not read yet, or its task waits to be started again",
+            Condition::FirstFetch => {
+                "a partition that is ours was not read yet, its task waits to be started again, or every topology has failed"
+            }
         }
     }
 }
@@ -79,37 +83,136 @@ impl Degradation {
     }
 }
 
+/// How others see that a thread goes round.
+#[derive(Debug)]
+pub struct Pulse {
+    born: Instant,
+    /// When it was seen, in milliseconds since `born`; [`AT_REST`] while nothing is to be seen of it.
+    seen: AtomicU64,
+}
+
+/// A thread that waits for a command, for its turn, or for a broker.
+const AT_REST: u64 = u64::MAX;
+
+impl Pulse {
+    /// The thread goes round.
+    pub fn beat(&self) {
+        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(AT_REST - 1);
+        self.seen.store(now, Ordering::Relaxed);
+    }
+
+    /// The thread waits for somebody else, until its next beat.
+    pub fn rest(&self) {
+        self.seen.store(AT_REST, Ordering::Relaxed);
+    }
+
+    /// How long a thread that is not at rest has not been seen, when the process is so old.
+    fn silence(&self, age: Duration) -> Duration {
+        match self.seen.load(Ordering::Relaxed) {
+            AT_REST => Duration::ZERO,
+            seen => age.saturating_sub(Duration::from_millis(seen)),
+        }
+    }
+}
+
+/// Why a topology is not processed, or not in every partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopologyFailure {
+    /// A word for labels and JSON.
+    pub reason: &'static str,
+    /// Since when.
+    pub since: SystemTime,
+}
+
+impl TopologyFailure {
+    /// What the reason means, and what to do; names no topic, for whoever may ask is not known.
+    pub fn advice(&self) -> &'static str {
+        match self.reason {
+            "topic" => {
+                "a topic is missing or cannot serve; the log names it, and `sheetstream topics create` creates it"
+            }
+            "unauthorised" => {
+                "a right or a credential is missing; the log names it, and `sheetstream doctor` looks at all"
+            }
+            "unavailable" => {
+                "a topic takes no writes, or its leader or the group's coordinator does not answer; the log names it"
+            }
+            "topic.recreated" | "log.truncated" => {
+                "the input topic is another log than before; the log says what is read"
+            }
+            "out_of_range" => "the input topic no longer holds the records that come next; the log says which",
+            "clock" => "the brokers refuse records of this machine's time; `sheetstream doctor` compares the clocks",
+            _ => "the log says what was refused; it is tried again",
+        }
+    }
+}
+
 /// How the process is.
 #[derive(Debug)]
 pub struct Health {
     born: Instant,
-    /// Of each stream thread and, last, of the manager: when it was seen, in milliseconds since `born`.
-    beats: Box<[AtomicU64]>,
+    /// Of each thread that processes, by name, and of the manager.
+    pulses: Mutex<BTreeMap<String, Arc<Pulse>>>,
     conditions: [AtomicBool; 4],
     /// Since when, in milliseconds since 1970; 0 while nothing is missing.
     degraded: [AtomicI64; 2],
+    /// By topology.
+    failures: Mutex<BTreeMap<Arc<str>, TopologyFailure>>,
+}
+
+impl Default for Health {
+    /// Of a process in which nothing is there yet.
+    fn default() -> Health {
+        Health {
+            born: Instant::now(),
+            pulses: Mutex::default(),
+            conditions: Default::default(),
+            degraded: Default::default(),
+            failures: Mutex::default(),
+        }
+    }
 }
 
 impl Health {
-    /// Of a process with so many stream threads, in which nothing is there yet.
-    pub fn new(threads: usize) -> Health {
-        Health {
-            born: Instant::now(),
-            beats: (0..=threads).map(|_| AtomicU64::new(0)).collect(),
-            conditions: Default::default(),
-            degraded: Default::default(),
+    /// The pulse of a thread that begins. A former one of that name is forgotten.
+    pub fn pulse(&self, thread: &str) -> Arc<Pulse> {
+        let pulse = Arc::new(Pulse { born: self.born, seen: AtomicU64::new(AT_REST) });
+        lock(&self.pulses).insert(thread.to_owned(), pulse.clone());
+        pulse
+    }
+
+    /// A thread ends.
+    pub fn forget(&self, thread: &str) {
+        lock(&self.pulses).remove(thread);
+        metrics::forget_thread(thread);
+    }
+
+    /// A topology has failed. Returns false when it had already, for the same reason.
+    pub fn fail(&self, topology: &Arc<str>, reason: &'static str) -> bool {
+        let mut failures = lock(&self.failures);
+        let before = failures.get(topology);
+        if before.is_some_and(|before| before.reason == reason) {
+            return false;
         }
+        let since = before.map_or_else(SystemTime::now, |before| before.since);
+        if let Some(before) = before {
+            metrics::topology_failed(topology, before.reason).set(0.0);
+        }
+        metrics::topology_failed(topology, reason).set(1.0);
+        failures.insert(topology.clone(), TopologyFailure { reason, since });
+        true
     }
 
-    /// A stream thread goes round.
-    pub fn beat(&self, thread: usize) {
-        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.beats[thread].store(now, Ordering::Relaxed);
+    /// A topology is processed again. Returns its failure, if it had one.
+    pub fn recover(&self, topology: &str) -> Option<TopologyFailure> {
+        let failure = lock(&self.failures).remove(topology)?;
+        metrics::topology_failed(topology, failure.reason).set(0.0);
+        Some(failure)
     }
 
-    /// The manager goes round.
-    pub fn beat_manager(&self) {
-        self.beat(self.beats.len() - 1);
+    /// Topologies that have failed.
+    pub fn failures(&self) -> Vec<(Arc<str>, TopologyFailure)> {
+        lock(&self.failures).iter().map(|(topology, failure)| (topology.clone(), failure.clone())).collect()
     }
 
     /// A condition is met, or no longer.
@@ -138,22 +241,14 @@ impl Health {
         Degradation::ALL.into_iter().filter_map(since).collect()
     }
 
-    /// Threads that hang, and for how long they have. A thread that waits for a broker which does not answer has a deadline of its own.
+    /// Threads that hang, and for how long they have.
     pub fn hanging(&self) -> Vec<(String, Duration)> {
-        if self.degradations().iter().any(|(what, _)| *what == Degradation::Broker) {
-            return Vec::new();
-        }
         self.hanging_at(self.born.elapsed())
     }
 
     fn hanging_at(&self, age: Duration) -> Vec<(String, Duration)> {
-        let manager = self.beats.len() - 1;
-        let silent = |(thread, beat): (usize, &AtomicU64)| {
-            let silence = age.saturating_sub(Duration::from_millis(beat.load(Ordering::Relaxed)));
-            let name = if thread == manager { "manager".to_owned() } else { thread_name(thread) };
-            (silence > SILENT_MAX).then_some((name, silence))
-        };
-        self.beats.iter().enumerate().filter_map(silent).collect()
+        let silence = |(name, pulse): (&String, &Arc<Pulse>)| (name.clone(), pulse.silence(age));
+        lock(&self.pulses).iter().map(silence).filter(|(_, silence)| *silence > SILENT_MAX).collect()
     }
 
     /// Tells the metrics.
@@ -168,12 +263,15 @@ impl Health {
         for what in Degradation::ALL {
             metrics::degraded(what.code()).set(number(degraded.iter().any(|(other, _)| *other == what)));
         }
+        let (now, age) = (metrics::now_seconds(), self.born.elapsed());
+        for (name, pulse) in &*lock(&self.pulses) {
+            metrics::stream_thread_heartbeat(name).set(now - pulse.silence(age).as_secs_f64());
+        }
     }
 }
 
-/// Name of a stream thread.
-pub fn thread_name(number: usize) -> String {
-    format!("stream-{number}")
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -181,20 +279,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_is_not_seen_hangs_and_one_that_is_does_not() {
-        let health = Health::new(2);
-        health.beat(1);
-        let beat = |thread: usize, seconds: u64| health.beats[thread].store(seconds * 1_000, Ordering::Relaxed);
-        beat(0, 100);
-        beat(1, 40);
-        beat(2, 100);
-        let hanging = health.hanging_at(Duration::from_secs(110));
-        assert_eq!(hanging, [("stream-1".to_owned(), Duration::from_secs(70))]);
+    fn a_thread_that_is_not_seen_hangs_unless_it_is_at_rest() {
+        let health = Health::default();
+        let [busy, hangs, rests] = ["busy", "hangs", "rests"].map(|name| health.pulse(name));
+        busy.seen.store(100_000, Ordering::Relaxed);
+        hangs.seen.store(40_000, Ordering::Relaxed);
+        rests.beat();
+        rests.rest();
+        let hanging = || health.hanging_at(Duration::from_secs(110));
+        assert_eq!(hanging(), [("hangs".to_owned(), Duration::from_secs(70))]);
+        health.forget("hangs");
+        assert_eq!(hanging(), []);
+    }
+
+    #[test]
+    fn a_topology_fails_since_its_first_failure_until_it_recovers() {
+        let (health, topology) = (Health::default(), Arc::<str>::from("health-test"));
+        assert!(health.fail(&topology, "topic"));
+        let since = health.failures()[0].1.since;
+        assert!(!health.fail(&topology, "topic"));
+        assert!(health.fail(&topology, "unauthorised"));
+        let failure = TopologyFailure { reason: "unauthorised", since };
+        assert_eq!(health.failures(), [(topology.clone(), failure.clone())]);
+        assert_eq!(metrics::topology_failed(&topology, "topic").get(), 0.0);
+        assert_eq!(metrics::topology_failed(&topology, "unauthorised").get(), 1.0);
+        assert_eq!(health.recover(&topology), Some(failure));
+        assert_eq!((health.recover(&topology), health.failures()), (None, vec![]));
+        assert_eq!(metrics::topology_failed(&topology, "unauthorised").get(), 0.0);
     }
 
     #[test]
     fn what_is_missing_is_named_until_it_is_there() {
-        let health = Health::new(1);
+        let health = Health::default();
         assert_eq!(health.missing(), Condition::ALL);
         for condition in [Condition::State, Condition::Broker, Condition::FirstFetch] {
             health.set(condition, true);
@@ -208,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_degradation_says_since_when() {
-        let health = Health::new(1);
+        let health = Health::default();
         let since = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         health.degrade(Degradation::Disk, Some(since));
         assert_eq!(health.degradations(), [(Degradation::Disk, since)]);

@@ -2,10 +2,17 @@
 
 pub mod config;
 pub mod convert;
+mod error;
 pub mod health;
 pub mod ledger;
+mod manager;
 pub mod queries;
+mod retry;
+mod state_cleanup;
 pub mod stream_thread;
 pub mod streams;
 pub mod task;
+mod task_maker;
+mod topics;
+mod turn;
 mod watch;

@@ -1,22 +1,25 @@
-//! An operating-system thread that runs tasks. Everything of a task (its PROJ objects, its pages) is made, used and dropped here.
+//! The operating-system thread of one task. Everything of the task (its PROJ objects, its pages) is made, used and dropped here. A thread that
+//! waits for a broker holds up its own partition and nothing else.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
 use crate::kafka::ingest::IngestHandle;
-use crate::metrics::{self, Gauge};
-use crate::record::TaskId;
-use crate::runtime::health::{Health, thread_name};
+use crate::record::{Offset, TaskId};
+use crate::runtime::health::Health;
 use crate::runtime::task::{StreamTask, TaskError};
+use crate::runtime::turn::{Turn, Turns};
 use crate::transport::Fence;
 
+/// Longest sleep of a thread that nobody wakes.
+const SLEEP_MAX: Duration = Duration::from_millis(200);
+
 /// Makes a task on its thread, and starts reading at the offset the task asks for.
-pub type TaskMaker = Box<dyn FnOnce(Waker) -> Result<RunningTask, TaskError> + Send>;
+pub type TaskMaker = Box<dyn FnOnce(&Arc<Turn>, Waker) -> Result<RunningTask, TaskError> + Send>;
 
 /// Wakes a stream thread that sleeps.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -29,35 +32,37 @@ pub struct RunningTask {
     pub ingest: IngestHandle,
 }
 
-/// What is asked of the tasks of a thread.
-pub type Query = Box<dyn FnOnce(&mut dyn Iterator<Item = &mut StreamTask>) + Send>;
+/// What is asked of a task; `None` when it is not running.
+pub type Query = Box<dyn FnOnce(Option<&mut StreamTask>) + Send>;
 
 /// What a thread is told.
 enum Command {
-    Start(TaskId, TaskMaker),
-    Fence(TaskId, Fence),
+    Start(TaskMaker),
+    Fence(Fence),
     /// Drain, commit, drop; then say so.
-    Revoke(TaskId),
-    /// Drop without a commit.
-    Lose(TaskId),
+    Revoke,
+    /// Drop without a commit; then say so.
+    Lose,
     /// Answer, between two fetches.
     Ask(Query),
-    /// Commit and drop everything, then end.
+    /// Commit and drop, then end.
     Stop,
 }
 
 /// What a thread reports.
 #[derive(Debug)]
 pub enum TaskReport {
-    /// A revoked task has been let go.
-    Released(TaskId),
+    /// A revoked or lost task has been let go.
+    LetGo(TaskId),
     /// A task has read from its partition for the first time.
     Reads(TaskId),
     /// A task failed and is no longer running; it may be started again from its last commit.
     Failed(TaskId, TaskError),
+    /// A task that had failed has committed what it failed at.
+    Recovered(TaskId),
 }
 
-/// Asks the tasks of one thread, from any other.
+/// Asks the task of one thread, from any other.
 pub struct QuerySender {
     commands: Sender<Command>,
     thread: Thread,
@@ -71,176 +76,193 @@ impl QuerySender {
     }
 }
 
+/// What the threads of a process share.
+#[derive(Clone)]
+pub struct ThreadParts {
+    /// Longest time between two commits.
+    pub commit_interval: Duration,
+    /// Where threads report.
+    pub reports: Sender<TaskReport>,
+    /// Where they are seen.
+    pub health: Arc<Health>,
+    /// Whose turn it is.
+    pub turns: Turns,
+}
+
 /// The handle of a running stream thread.
 pub struct StreamThread {
     commands: Sender<Command>,
     thread: Thread,
     join: JoinHandle<()>,
+    name: String,
+    health: Arc<Health>,
 }
 
 impl StreamThread {
-    /// Starts a thread named `stream-<number>`.
-    pub fn spawn(
-        number: usize,
-        commit_interval: Duration,
-        reports: Sender<TaskReport>,
-        health: Arc<Health>,
-    ) -> std::io::Result<StreamThread> {
+    /// Starts the thread of task `id`, which names it. The task comes with [`StreamThread::start`].
+    pub fn spawn(id: TaskId, parts: &ThreadParts) -> std::io::Result<StreamThread> {
         let (commands, inbox) = channel();
-        let name = thread_name(number);
-        let heartbeat = Heartbeat { health, number, gauge: metrics::stream_thread_heartbeat(&name) };
-        let join = std::thread::Builder::new().name(name).spawn(move || {
-            RunLoop { inbox, reports, heartbeat, commit_interval, tasks: BTreeMap::new(), started: Instant::now() }
-                .run()
+        let ThreadParts { commit_interval, reports, health, turns } = parts.clone();
+        let name = id.to_string();
+        let turn = turns.of(health.pulse(&name));
+        let join = std::thread::Builder::new().name(name.clone()).spawn(move || {
+            let started = Instant::now();
+            let (reached, behind) = (Offset(0), None);
+            RunLoop { id, inbox, reports, turn, commit_interval, slot: None, reached, behind, started }.run();
         })?;
-        Ok(StreamThread { commands, thread: join.thread().clone(), join })
+        Ok(StreamThread { commands, thread: join.thread().clone(), join, name, health })
     }
 
     fn send(&self, command: Command) {
-        // A thread that is gone has reported why; there is nobody left to tell.
+        // A thread that is gone has panicked, which whoever owns it finds out.
         let _ = self.commands.send(command);
         self.thread.unpark();
     }
 
-    /// A handle to ask its tasks.
+    /// A handle to ask its task.
     pub fn query_sender(&self) -> QuerySender {
         QuerySender { commands: self.commands.clone(), thread: self.thread.clone() }
     }
-    /// Starts a task.
-    pub fn start(&self, id: TaskId, make: TaskMaker) {
-        self.send(Command::Start(id, make));
+    /// Starts the task.
+    pub fn start(&self, make: TaskMaker) {
+        self.send(Command::Start(make));
     }
-    /// The member epoch moved.
-    pub fn fence(&self, id: TaskId, fence: Fence) {
-        self.send(Command::Fence(id, fence));
+    /// The task commits under another membership from now on.
+    pub fn fence(&self, fence: Fence) {
+        self.send(Command::Fence(fence));
     }
-    /// Gives a task up in order: [`TaskReport::Released`] follows.
-    pub fn revoke(&self, id: TaskId) {
-        self.send(Command::Revoke(id));
+    /// Drains, commits and drops the task; [`TaskReport::LetGo`] says when.
+    pub fn revoke(&self) {
+        self.send(Command::Revoke);
     }
     /// Drops a task that is another's already.
-    pub fn lose(&self, id: TaskId) {
-        self.send(Command::Lose(id));
+    pub fn lose(&self) {
+        self.send(Command::Lose);
     }
-    /// Commits everything and waits for the thread to end.
-    pub fn stop(self) {
+    /// Whether it has ended without being told to: it panicked.
+    pub fn is_dead(&self) -> bool {
+        self.join.is_finished()
+    }
+    /// Tells the thread to commit and to end.
+    pub fn stop(&self) {
         self.send(Command::Stop);
+    }
+    /// Waits for a thread to end that was told to.
+    pub fn join(self) {
         if self.join.join().is_err() {
-            error!("a stream thread panicked");
+            error!(task = self.name, "the thread of a task panicked");
         }
+        self.health.forget(&self.name);
     }
 }
 
 struct Slot {
     running: RunningTask,
     committed_at: Instant,
-    /// Latest fetch that was processed to the end; a task without one is still restoring.
     next_tick: Instant,
     /// It has read from its partition.
     reads: bool,
 }
 
-/// How others see that the thread goes round.
-struct Heartbeat {
-    health: Arc<Health>,
-    number: usize,
-    gauge: Gauge,
-}
-
-impl Heartbeat {
-    fn beat(&self) {
-        self.health.beat(self.number);
-        self.gauge.set(metrics::now_seconds());
-    }
-}
-
 struct RunLoop {
+    id: TaskId,
     inbox: Receiver<Command>,
     reports: Sender<TaskReport>,
-    heartbeat: Heartbeat,
+    turn: Arc<Turn>,
     commit_interval: Duration,
-    tasks: BTreeMap<TaskId, Slot>,
+    slot: Option<Slot>,
+    /// End of the fetch that was handed to the task last.
+    reached: Offset,
+    /// The task has failed, and has not committed up to here since.
+    behind: Option<Offset>,
     started: Instant,
 }
 
 impl RunLoop {
     /// 1. Obey commands.
-    /// 2. Take one fetch of every task that has one through its processors.
-    /// 3. Commit tasks whose interval is over or that finished an upload.
+    /// 2. When it is the task's turn, take one fetch through its processors.
+    /// 3. Commit if the interval is over or an upload has ended.
     /// 4. With nothing to do, sleep until woken or the next commit.
     fn run(mut self) {
         let thread = std::thread::current();
         let waker: Waker = Arc::new(move || thread.unpark());
         loop {
-            self.heartbeat.beat();
-            loop {
-                match self.inbox.try_recv() {
-                    Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return self.stop(),
-                    Ok(command) => self.obey(command, &waker),
-                    Err(TryRecvError::Empty) => break,
+            match self.next_command() {
+                Ok(Some(Command::Stop)) | Err(RecvError) => return self.close(),
+                Ok(Some(command)) => self.obey(command, &waker),
+                Ok(None) => {
+                    self.turn.take();
+                    let worked = self.run_once();
+                    self.turn.pass();
+                    match worked {
+                        Ok(true) => {}
+                        Ok(false) => std::thread::park_timeout(self.commit_interval.min(SLEEP_MAX)),
+                        Err(error) => self.fail(error),
+                    }
                 }
             }
-            let ids: Vec<TaskId> = self.tasks.keys().cloned().collect();
-            let mut idle = true;
-            for id in ids {
-                match self.run_task_once(&id) {
-                    Ok(worked) => idle &= !worked,
-                    Err(error) => self.fail(id, error),
-                }
-            }
-            if idle {
-                std::thread::park_timeout(self.commit_interval.min(Duration::from_millis(200)));
-            }
+        }
+    }
+
+    /// Waits for a command only while there is no task.
+    fn next_command(&self) -> Result<Option<Command>, RecvError> {
+        match (&self.slot, self.inbox.try_recv()) {
+            (_, Ok(command)) => Ok(Some(command)),
+            (_, Err(TryRecvError::Disconnected)) => Err(RecvError),
+            (Some(_), Err(TryRecvError::Empty)) => Ok(None),
+            (None, Err(TryRecvError::Empty)) => self.inbox.recv().map(Some),
         }
     }
 
     fn obey(&mut self, command: Command, waker: &Waker) {
         match command {
-            Command::Start(id, make) => match make(waker.clone()) {
+            Command::Start(make) => match make(&self.turn, waker.clone()) {
                 Ok(running) => {
-                    info!(task = %id, position = %running.task.position(), "task running");
+                    info!(task = %self.id, position = %running.task.position(), "task running");
                     let now = Instant::now();
-                    self.tasks.insert(id, Slot { running, committed_at: now, next_tick: now, reads: false });
+                    self.slot = Some(Slot { running, committed_at: now, next_tick: now, reads: false });
                 }
-                Err(error) => self.fail(id, error),
+                Err(error) => self.fail(error),
             },
-            Command::Fence(id, fence) => {
-                if let Some(slot) = self.tasks.get_mut(&id) {
+            Command::Fence(fence) => {
+                if let Some(slot) = &mut self.slot {
                     slot.running.task.set_fence(fence);
                 }
             }
-            Command::Revoke(id) => {
-                if let Some(slot) = self.tasks.remove(&id) {
-                    close(&id, slot);
-                }
-                let _ = self.reports.send(TaskReport::Released(id));
+            Command::Revoke => {
+                self.close();
+                self.report(TaskReport::LetGo(self.id.clone()));
             }
-            Command::Lose(id) => {
-                if let Some(slot) = self.tasks.remove(&id) {
+            Command::Lose => {
+                if let Some(slot) = self.slot.take() {
                     slot.running.ingest.stop();
-                    warn!(task = %id, "task lost to another member; nothing is committed");
+                    warn!(task = %self.id, "task lost to another member; nothing is committed");
                 }
+                self.report(TaskReport::LetGo(self.id.clone()));
             }
-            Command::Ask(query) => query(&mut self.tasks.values_mut().map(|slot| &mut slot.running.task)),
+            Command::Ask(query) => query(self.slot.as_mut().map(|slot| &mut slot.running.task)),
             Command::Stop => unreachable!("handled by the loop"),
         }
+        self.turn.pass(); // what was done may have waited for a broker, and taken the turn again
     }
 
-    /// One fetch of one task; true when there was something to do.
-    fn run_task_once(&mut self, id: &TaskId) -> Result<bool, TaskError> {
+    /// One fetch; true when there was something to do.
+    fn run_once(&mut self) -> Result<bool, TaskError> {
         let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let Some(slot) = self.tasks.get_mut(id) else { return Ok(false) };
+        let Some(slot) = &mut self.slot else { return Ok(false) };
         let RunningTask { task, ingest } = &mut slot.running;
         let worked = match ingest.try_next() {
             Some(fetched) => {
-                task.process(fetched?, now_ms)?;
+                let fetched = fetched?;
+                self.reached = fetched.next;
+                task.process(fetched, now_ms)?;
                 true
             }
             None => false,
         };
         if !slot.reads && ingest.high_watermark().is_some() {
             slot.reads = true;
-            let _ = self.reports.send(TaskReport::Reads(id.clone())); // a manager that is gone needs no word
+            let _ = self.reports.send(TaskReport::Reads(self.id.clone()));
         }
         let now = Instant::now();
         if !worked && now >= slot.next_tick {
@@ -251,32 +273,38 @@ impl RunLoop {
             task.commit()?;
             slot.committed_at = Instant::now();
             task.report_metrics(now_ms, ingest.high_watermark(), ingest.buffered_bytes());
+            if self.behind.take_if(|behind| *behind <= task.position()).is_some() {
+                let _ = self.reports.send(TaskReport::Recovered(self.id.clone()));
+            }
         }
         Ok(worked)
     }
 
-    fn fail(&mut self, id: TaskId, error: TaskError) {
-        if let Some(slot) = self.tasks.remove(&id) {
+    /// The task ends, and is behind until it has committed what it failed at: a mere start proves nothing.
+    fn fail(&mut self, error: TaskError) {
+        let reached = if error.is_of_another_log() { Offset(0) } else { self.reached };
+        (self.reached, self.behind) = (reached, Some(reached));
+        if let Some(slot) = self.slot.take() {
             slot.running.ingest.stop();
         }
-        let _ = self.reports.send(TaskReport::Failed(id, error));
+        self.report(TaskReport::Failed(self.id.clone(), error));
     }
 
-    fn stop(self) {
-        for (id, slot) in self.tasks {
-            close(&id, slot);
+    /// Commits and drops the task.
+    fn close(&mut self) {
+        let Some(Slot { running: RunningTask { mut task, ingest }, .. }) = self.slot.take() else { return };
+        ingest.stop();
+        self.turn.take();
+        match task.commit() {
+            Ok(()) => info!(task = %self.id, position = %task.position(), "task closed"),
+            Err(error) => {
+                warn!(task = %self.id, %error, "task closed without a commit; the next start replays from the one before");
+            }
         }
+        self.turn.pass();
     }
-}
 
-/// Commits and drops a task.
-fn close(id: &TaskId, slot: Slot) {
-    let RunningTask { mut task, ingest } = slot.running;
-    ingest.stop();
-    match task.commit() {
-        Ok(()) => info!(task = %id, position = %task.position(), "task closed"),
-        Err(error) => {
-            warn!(task = %id, %error, "task closed without a commit; the next start replays from the one before")
-        }
+    fn report(&self, report: TaskReport) {
+        let _ = self.reports.send(report); // a manager that is gone needs no word
     }
 }

@@ -18,7 +18,10 @@ use std::time::{Duration, Instant};
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
-use kafka_protocol::messages::{CreatePartitionsRequest, DeleteRecordsRequest, DeleteTopicsRequest, TopicName};
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::{
+    CreatePartitionsRequest, DeleteRecordsRequest, DeleteTopicsRequest, IncrementalAlterConfigsRequest, TopicName,
+};
 use kafka_protocol::protocol::StrBytes;
 use sheetstream::broker::{Broker, BrokerConfig};
 use sheetstream::kafka::admin::NewTopic;
@@ -150,6 +153,13 @@ impl Kafka {
             }
         }
     }
+    /// Takes the leader of partition 0 of a topic away or gives it back; a cluster of one cannot do that.
+    pub fn set_leaderless(&self, topic: &str, leaderless: bool) {
+        match &self.kind {
+            Kind::InProcess(broker) => broker.faults().set_leaderless(topic, 0, leaderless),
+            Kind::Apache { .. } => panic!("the in-process broker does this"),
+        }
+    }
     /// Lets it go on.
     pub fn thaw(&mut self) {
         match &self.kind {
@@ -213,19 +223,44 @@ pub fn delete_records(kafka: &Kafka, partition: &TopicPartition, below: i64) {
     });
 }
 
-/// Deletes a topic of one partition and makes it anew under its name.
-pub fn recreate_topic(kafka: &Kafka, topic: &str) {
+/// Deletes a topic.
+pub fn delete_topic(kafka: &Kafka, topic: &str) {
     let name = TopicName(StrBytes::from_string(topic.to_owned()));
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
-        let cluster = Cluster::new(kafka.config("recreate"));
+        let cluster = Cluster::new(kafka.config("delete"));
         let request = DeleteTopicsRequest::default()
             .with_topics(vec![DeleteTopicState::default().with_name(Some(name))])
             .with_timeout_ms(10_000);
         let answer = cluster.any().await.expect("connected").call(&request, 6).await.expect("answered");
         assert_eq!(answer.responses[0].error_code, 0);
     });
+}
+
+/// Deletes a topic of one partition and makes it anew under its name.
+pub fn recreate_topic(kafka: &Kafka, topic: &str) {
+    delete_topic(kafka, topic);
     let topic = NewTopic { name: topic.to_owned(), partitions: 1, replication: 1, configs: Vec::new() };
     kafka.client("recreate").create_topics(&[topic]).expect("made anew");
+}
+
+/// Sets an option of a topic, as `kafka-configs --alter` does.
+pub fn configure_topic(kafka: &Kafka, topic: &str, option: &str, value: &str) {
+    const TOPIC: i8 = 2;
+    const SET: i8 = 0;
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        let cluster = Cluster::new(kafka.config("configure"));
+        let config = AlterableConfig::default()
+            .with_name(StrBytes::from_string(option.to_owned()))
+            .with_config_operation(SET)
+            .with_value(Some(StrBytes::from_string(value.to_owned())));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(TOPIC)
+            .with_resource_name(StrBytes::from_string(topic.to_owned()))
+            .with_configs(vec![config]);
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let answer = cluster.any().await.expect("connected").call(&request, 1).await.expect("answered");
+        assert_eq!(answer.responses[0].error_code, 0);
+    });
 }
 
 /// More partitions for a topic, as `kafka-topics --alter` adds them.

@@ -1,0 +1,393 @@
+//! Who runs what: the memberships, the threads of the tasks, and what is tried again. A topology that fails, fails alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use crate::kafka::KafkaClient;
+use crate::kafka::group::{Group, GroupMember, Instance};
+use crate::metrics;
+use crate::record::{TaskId, TopicPartition};
+use crate::runtime::config::StreamsConfig;
+use crate::runtime::error::StreamsError;
+use crate::runtime::health::Condition;
+use crate::runtime::queries::Queries;
+use crate::runtime::retry::{self, Retry};
+use crate::runtime::state_cleanup::StateCleanup;
+use crate::runtime::stream_thread::{StreamThread, TaskReport, ThreadParts};
+use crate::runtime::task::TaskError;
+use crate::runtime::task_maker::{MakerParts, task_maker};
+use crate::runtime::topics::check_topics;
+use crate::state::{StateDir, StateError, member};
+use crate::topology::Topology;
+use crate::transport::{Fence, GroupEvent, Membership, TransportError};
+
+/// How often the manager looks at memberships, reports and the stop flag.
+pub(super) const LOOK: Duration = Duration::from_millis(20);
+/// What a broker that does not answer may cost when we are told to stop; service managers kill after 10 s and more.
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(6);
+
+/// A topology that runs: its group, our membership and what we hold.
+struct Application {
+    topology: Arc<Topology>,
+    group: Group,
+    member: GroupMember,
+    fence: Fence,
+    partition_count: i32,
+    /// Tasks that are ours.
+    tasks: BTreeSet<TaskId>,
+    /// Revoked tasks that a thread has yet to let go.
+    revoking: BTreeSet<TaskId>,
+    /// Tasks that have failed and not caught up since, and how often they failed.
+    failing: BTreeMap<TaskId, u32>,
+}
+
+/// A topology that is in no group: its topics cannot serve, or its membership ended.
+struct Waiting {
+    topology: Arc<Topology>,
+    at: Instant,
+    failures: u32,
+}
+
+/// What a look at the topics of a waiting topology found.
+type Checked = (Waiting, Result<i32, TransportError>);
+
+pub(super) struct Manager {
+    client: KafkaClient,
+    state: Arc<StateDir>,
+    parts: ThreadParts,
+    queries: Queries,
+    config: StreamsConfig,
+    instance: Option<Instance>,
+    applications: Vec<Application>,
+    waiting: Vec<Waiting>,
+    checked: (Sender<Checked>, Receiver<Checked>),
+    /// A thread a task, while the task is ours and until it is let go.
+    threads: BTreeMap<TaskId, StreamThread>,
+    /// Tasks to be started again.
+    retries: Vec<Retry>,
+    /// Tasks that have read from their partition.
+    reading: BTreeSet<TaskId>,
+    /// Some group has said what is ours: from now on the process ends for what concerns it, and not for one topology.
+    has_started: bool,
+    cleanup: StateCleanup,
+}
+
+impl Manager {
+    pub(super) fn new(
+        client: KafkaClient,
+        state: Arc<StateDir>,
+        parts: ThreadParts,
+        queries: Queries,
+        config: &StreamsConfig,
+    ) -> Manager {
+        Manager {
+            client,
+            state,
+            parts,
+            queries,
+            config: config.clone(),
+            instance: None,
+            applications: Vec::new(),
+            waiting: Vec::new(),
+            checked: channel(),
+            threads: BTreeMap::new(),
+            retries: Vec::new(),
+            reading: BTreeSet::new(),
+            has_started: false,
+            cleanup: StateCleanup::new(config.state_cleanup_delay),
+        }
+    }
+
+    /// Checks the topics and joins every topology's group. One that cannot is tried again; with none that can the process has nothing to do.
+    pub(super) fn join(&mut self, topologies: Vec<Topology>) -> Result<(), StreamsError> {
+        let StreamsConfig { instance_id, state_dir, .. } = &self.config;
+        let incarnation = Uuid::new_v4();
+        self.instance = Some(Instance {
+            name: member::instance_name(instance_id.as_deref(), state_dir),
+            incarnation,
+            former: member::succeed(state_dir, incarnation).map_err(StateError::Io)?,
+        });
+        let mut failed = Vec::new();
+        for topology in topologies.into_iter().map(Arc::new) {
+            match check_topics(&self.client, &topology) {
+                Ok(partition_count) => self.join_group(topology, partition_count),
+                Err(error) => failed.push((topology, error)),
+            }
+        }
+        for (topology, error) in failed {
+            self.wait(topology, 0, error)?;
+        }
+        Ok(())
+    }
+
+    fn join_group(&mut self, topology: Arc<Topology>, partition_count: i32) {
+        let Some(instance) = self.instance.clone() else { return };
+        let group = self.client.group(&topology.name);
+        info!(topology = %topology.name, hash = %topology.hash, instance = instance.name, "joining");
+        self.applications.push(Application {
+            member: group.join(instance, [topology.source.topic.clone()]),
+            topology,
+            group,
+            fence: Fence::default(),
+            partition_count,
+            tasks: BTreeSet::new(),
+            revoking: BTreeSet::new(),
+            failing: BTreeMap::new(),
+        });
+    }
+
+    /// 1. Obey what the groups say.
+    /// 2. Take note of what the threads report.
+    /// 3. Start again what failed.
+    pub(super) fn serve(&mut self, inbox: &Receiver<TaskReport>, stop: &AtomicBool) -> Result<(), StreamsError> {
+        let pulse = self.parts.health.pulse("manager");
+        while !stop.load(Ordering::Relaxed) {
+            pulse.beat();
+            self.obey_groups()?;
+            if let Ok(report) = inbox.recv_timeout(LOOK) {
+                self.on_report(report)?;
+            }
+            if let Some((id, _)) = self.threads.iter().find(|(_, thread)| thread.is_dead()) {
+                return Err(StreamsError::Panicked(id.clone()));
+            }
+            let now = Instant::now();
+            self.try_again(now)?;
+            self.report_health();
+            if self.parts.health.failures().is_empty() {
+                // A topology that has failed finds its state when it is processed again.
+                let ours = |app: &Application| app.tasks.iter().chain(&app.revoking).cloned().collect::<Vec<_>>();
+                self.cleanup.look(&self.state, now, self.applications.iter().flat_map(ours));
+            }
+        }
+        Ok(())
+    }
+
+    fn try_again(&mut self, now: Instant) -> Result<(), StreamsError> {
+        let due: Vec<Retry> = self.retries.extract_if(.., |retry| retry.at <= now).collect();
+        for Retry { id, reason, .. } in due {
+            metrics::tasks_paused(reason).dec();
+            // Meanwhile it may have become another's.
+            if let Some(at) = self.applications.iter().position(|app| app.tasks.contains(&id)) {
+                self.start(at, &id)?;
+            }
+        }
+        for waiting in self.waiting.extract_if(.., |waiting| waiting.at <= now).collect::<Vec<_>>() {
+            let (client, found) = (self.client.clone(), self.checked.0.clone());
+            self.client.handle.spawn_blocking(move || {
+                let checked = check_topics(&client, &waiting.topology);
+                let _ = found.send((waiting, checked)); // the manager may have ended
+            });
+        }
+        while let Ok((waiting, checked)) = self.checked.1.try_recv() {
+            match checked {
+                Ok(partition_count) => self.join_group(waiting.topology, partition_count),
+                Err(error) => self.wait(waiting.topology, waiting.failures + 1, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn report_health(&mut self) {
+        let health = &self.parts.health;
+        let knows = |app: &Application| !app.tasks.is_empty() || app.group.is_settled();
+        let reads = |app: &Application| app.tasks.iter().all(|id| self.reading.contains(id));
+        for app in self.applications.iter().filter(|app| app.failing.is_empty() && knows(app)) {
+            if let Some(failure) = health.recover(&app.topology.name) {
+                let failed_s = failure.since.elapsed().map_or(0, |since| since.as_secs());
+                info!(topology = %app.topology.name, reason = failure.reason, failed_s, "the topology is processed again");
+            }
+        }
+        let failed = health.failures();
+        let is_well = |app: &&Application| failed.iter().all(|(topology, _)| *topology != app.topology.name);
+        let well: Vec<&Application> = self.applications.iter().filter(is_well).collect();
+        let assigned = well.iter().all(|app| knows(app));
+        let reading = !well.is_empty() && well.iter().all(|app| reads(app));
+        self.has_started |= !well.is_empty() && assigned;
+        health.set(Condition::Assignment, assigned);
+        health.set(Condition::FirstFetch, assigned && reading);
+    }
+
+    fn obey_groups(&mut self) -> Result<(), StreamsError> {
+        let mut at = 0;
+        while at < self.applications.len() {
+            match self.applications[at].member.next(Duration::ZERO) {
+                Some(GroupEvent::Fatal(error)) => self.expel(at, error)?,
+                Some(event) => self.on_group(at, event)?,
+                None => at += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn on_group(&mut self, at: usize, event: GroupEvent) -> Result<(), StreamsError> {
+        let app = &mut self.applications[at];
+        let name = app.topology.name.clone();
+        let id = |partition: &TopicPartition| TaskId { topology: name.clone(), partition: partition.partition };
+        match event {
+            GroupEvent::Assigned(partitions, fence) => {
+                app.fence = fence;
+                info!(topology = %name, partitions = partitions.len(), "assigned");
+                for id in partitions.iter().map(id) {
+                    self.applications[at].tasks.insert(id.clone());
+                    self.start(at, &id)?;
+                }
+            }
+            GroupEvent::Epoch(fence) => {
+                app.fence = fence.clone();
+                let threads = app.tasks.iter().filter_map(|id| self.threads.get(id));
+                threads.for_each(|thread| thread.fence(fence.clone()));
+            }
+            GroupEvent::Revoked(partitions) => {
+                info!(topology = %name, partitions = partitions.len(), "revoked");
+                for id in partitions.iter().map(id) {
+                    app.failing.remove(&id);
+                    match self.threads.get(&id).filter(|_| app.tasks.remove(&id)) {
+                        Some(thread) => {
+                            thread.revoke();
+                            app.revoking.insert(id);
+                        }
+                        None => release(app, &id),
+                    }
+                }
+            }
+            GroupEvent::Lost(partitions) => {
+                for id in partitions.iter().map(id) {
+                    app.tasks.remove(&id);
+                    app.revoking.remove(&id);
+                    app.failing.remove(&id);
+                    lose(&id, &self.threads, &mut self.reading);
+                }
+            }
+            GroupEvent::Fatal(error) => return self.expel(at, error),
+        }
+        Ok(())
+    }
+
+    fn on_report(&mut self, report: TaskReport) -> Result<(), StreamsError> {
+        match report {
+            TaskReport::Reads(id) => {
+                self.reading.insert(id);
+            }
+            TaskReport::Recovered(id) => {
+                if let Some(app) = self.applications.iter_mut().find(|app| app.tasks.contains(&id)) {
+                    app.failing.remove(&id);
+                }
+            }
+            TaskReport::LetGo(id) => {
+                self.reading.remove(&id);
+                if let Some(app) = self.applications.iter_mut().find(|app| app.revoking.contains(&id)) {
+                    app.revoking.remove(&id);
+                    release(app, &id);
+                }
+                // It may be ours again by now: then the thread has been told.
+                let is_ours = self.applications.iter().any(|app| app.tasks.contains(&id));
+                if !is_ours && let Some(thread) = self.threads.remove(&id) {
+                    self.queries.set(&id, None);
+                    thread.stop();
+                    thread.join();
+                }
+            }
+            TaskReport::Failed(id, error) => self.on_failure(id, error)?,
+        }
+        Ok(())
+    }
+
+    fn on_failure(&mut self, id: TaskId, error: TaskError) -> Result<(), StreamsError> {
+        self.reading.remove(&id);
+        // A task that is being let go is so all the same, without a commit.
+        let Some(app) = self.applications.iter_mut().find(|app| app.tasks.contains(&id)) else { return Ok(()) };
+        warn!(task = %id, %error, "task failed");
+        let reason = error.code();
+        let failures = app.failing.get(&id).copied().unwrap_or(0);
+        let Some(pause) = retry::after_task(&error, failures) else { return Err(StreamsError::Task(id, error)) };
+        if error.concerns_topology() {
+            app.failing.insert(id.clone(), failures + 1);
+            self.fail(&id.topology, reason);
+        }
+        metrics::pauses(reason).inc();
+        metrics::tasks_paused(reason).inc();
+        self.retries.push(Retry { at: Instant::now() + pause, id, reason });
+        Ok(())
+    }
+
+    fn fail(&self, topology: &Arc<str>, reason: &'static str) {
+        if self.parts.health.fail(topology, reason) {
+            error!(%topology, reason, "the topology has FAILED and is tried again; others are not affected");
+        }
+    }
+
+    /// The membership of a topology has ended.
+    fn expel(&mut self, at: usize, error: TransportError) -> Result<(), StreamsError> {
+        let app = self.applications.remove(at);
+        for id in app.tasks.iter().chain(&app.revoking) {
+            lose(id, &self.threads, &mut self.reading);
+        }
+        self.wait(app.topology, 0, error)
+    }
+
+    /// Has a topology that is in no group tried again later.
+    fn wait(&mut self, topology: Arc<Topology>, failures: u32, error: TransportError) -> Result<(), StreamsError> {
+        let pause = retry::after(&error, failures);
+        let Some(pause) = pause.filter(|_| self.has_started || !self.applications.is_empty()) else {
+            return Err(error.into()); // it concerns the process, or there is nothing else to do for it
+        };
+        warn!(topology = %topology.name, %error, "topology failed");
+        self.fail(&topology.name, TaskError::from(error).code());
+        self.waiting.push(Waiting { topology, at: Instant::now() + pause, failures });
+        Ok(())
+    }
+
+    /// Starts a task on its thread, or on a new one.
+    fn start(&mut self, at: usize, id: &TaskId) -> Result<(), StreamsError> {
+        if !self.threads.contains_key(id) {
+            let thread = StreamThread::spawn(id.clone(), &self.parts)?;
+            self.queries.set(id, Some(thread.query_sender()));
+            self.threads.insert(id.clone(), thread);
+        }
+        let app = &self.applications[at];
+        let parts = MakerParts {
+            topology: app.topology.clone(),
+            group: app.group.clone(),
+            fence: app.fence.clone(),
+            partition_count: app.partition_count,
+            client: self.client.clone(),
+            state: self.state.clone(),
+            guarantee: self.config.guarantee,
+        };
+        if let Some(thread) = self.threads.get(id) {
+            thread.start(task_maker(id.clone(), parts));
+        }
+        Ok(())
+    }
+
+    /// Commits and closes every task, then leaves the groups.
+    pub(super) fn close(self) {
+        self.client.close_within(STOP_GRACE);
+        self.threads.values().for_each(StreamThread::stop);
+        self.threads.into_values().for_each(StreamThread::join);
+        for mut app in self.applications {
+            app.member.leave();
+        }
+        self.parts.health.forget("manager");
+    }
+}
+
+fn lose(id: &TaskId, threads: &BTreeMap<TaskId, StreamThread>, reading: &mut BTreeSet<TaskId>) {
+    reading.remove(id);
+    metrics::forget_task(id);
+    if let Some(thread) = threads.get(id) {
+        thread.lose();
+    }
+}
+
+fn release(app: &mut Application, id: &TaskId) {
+    metrics::forget_task(id);
+    let partition = TopicPartition { topic: app.topology.source.topic.clone(), partition: id.partition };
+    app.member.released(&BTreeSet::from([partition]));
+}

@@ -1,0 +1,80 @@
+//! What a thread does to make a task: ask where to start, restore, begin to read. Blocks; each step may wait for a broker.
+
+use std::sync::Arc;
+
+use crate::kafka::group::Group;
+use crate::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
+use crate::kafka::{KafkaClient, ingest};
+use crate::record::{LogId, Offset, TaskId, TopicPartition};
+use crate::runtime::config::Guarantee;
+use crate::runtime::ledger;
+use crate::runtime::stream_thread::{RunningTask, TaskMaker, Waker};
+use crate::runtime::task::{StreamTask, TaskStart};
+use crate::runtime::turn::{PassingOutbox, Turn};
+use crate::state::StateDir;
+use crate::topology::Topology;
+use crate::transport::{Committed, Fence, Outbox, ReadFrom, TransportError};
+
+/// What a task is made of, besides what the brokers say.
+pub(super) struct MakerParts {
+    pub(super) topology: Arc<Topology>,
+    pub(super) group: Group,
+    pub(super) fence: Fence,
+    /// Of the source topic.
+    pub(super) partition_count: i32,
+    pub(super) client: KafkaClient,
+    pub(super) state: Arc<StateDir>,
+    pub(super) guarantee: Guarantee,
+}
+
+/// Where the log was cut below the committed offset, if it was: by its leader epochs, or because it ends before (KIP-320).
+fn cut_at(
+    client: &KafkaClient,
+    partition: &TopicPartition,
+    committed: &Committed,
+    log: Option<LogId>,
+) -> Result<Option<Offset>, TransportError> {
+    let Committed::Ours(progress) = committed else { return Ok(None) };
+    if progress.log != log {
+        return Ok(None);
+    }
+    let end = match progress.leader_epoch {
+        Some(epoch) => client.end_of_epoch(partition, epoch)?,
+        None => client.bounds(partition)?.end,
+    };
+    Ok((0 <= end.0 && end < progress.next).then_some(end))
+}
+
+/// Makes task `id`.
+pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
+    let MakerParts { topology, group, fence, partition_count, client, state, guarantee } = parts;
+    let partition = TopicPartition { topic: topology.source.topic.clone(), partition: id.partition };
+    Box::new(move |turn: &Arc<Turn>, waker: Waker| {
+        let outbox: Box<dyn Outbox> = match guarantee {
+            Guarantee::AtLeastOnce => Box::new(KafkaOutbox::new(&client, &group)),
+            // First of all: it settles what a former owner left open, which decides what is committed.
+            Guarantee::ExactlyOnceV2 => {
+                let transactional_id = format!("{}-{}", id.topology, id.partition);
+                Box::new(TransactionalOutbox::begin(&client, &group, &transactional_id)?)
+            }
+        };
+        let log = client.log(&partition.topic)?;
+        let committed = group.fetch_committed([partition.clone()])?.remove(&partition).unwrap_or(Committed::None);
+        let bounds = client.bounds(&partition)?;
+        let (log_start, cut_at) = (bounds.start, cut_at(&client, &partition, &committed, log)?);
+        let last_epoch = match &committed {
+            Committed::Ours(progress) if cut_at.is_none() => Some((progress.next, progress.leader_epoch)),
+            _ => None,
+        };
+        let store = Box::new(state.task(&id, &topology.hash)?);
+        let partition_count = Some(partition_count);
+        let start = TaskStart { committed, log_start, partition_count, fence, log, cut_at };
+        let outbox = Box::new(PassingOutbox { outbox, turn: turn.clone() });
+        let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
+        let mut read_ledger = || ledger::read(&client, &status, log);
+        let (task, from) = StreamTask::start(id, topology, (store, outbox), start, &mut read_ledger)?;
+        let leader_epoch = last_epoch.and_then(|(next, epoch)| epoch.filter(|_| next == from));
+        let ingest = ingest::spawn(&client, partition, ReadFrom { next: from, log, leader_epoch }, waker);
+        Ok(RunningTask { task, ingest })
+    })
+}

@@ -1,0 +1,87 @@
+//! Whose turn it is to work: every task has a thread of its own, so that one that waits holds up no other, and no more of them work at once
+//! than there are processors for them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::record::TopicPartition;
+use crate::runtime::health::Pulse;
+use crate::transport::{Fence, OutRecord, Outbox, Progress, TransportError};
+
+/// The turns of all tasks of a process; whoever waits longest is next.
+#[derive(Clone)]
+pub struct Turns {
+    permits: Arc<Semaphore>,
+    runtime: Handle,
+}
+
+/// What one thread needs to work, and shows while it does.
+pub struct Turn {
+    turns: Turns,
+    pulse: Arc<Pulse>,
+    held: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Turns {
+    /// At most `workers` threads work at once; those that wait do so on `runtime`, outside of which they must be.
+    pub fn new(workers: usize, runtime: Handle) -> Turns {
+        Turns { permits: Arc::new(Semaphore::new(workers.max(1))), runtime }
+    }
+
+    /// The turn of one thread, which is not its yet.
+    pub fn of(&self, pulse: Arc<Pulse>) -> Arc<Turn> {
+        Arc::new(Turn { turns: self.clone(), pulse, held: Mutex::default() })
+    }
+}
+
+impl Turn {
+    /// Waits until it is this thread's turn. Takes nothing when it is already.
+    pub fn take(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            let permits = self.turns.permits.clone();
+            // Nobody closes it.
+            *held = self.turns.runtime.block_on(permits.acquire_owned()).ok();
+        }
+        self.pulse.beat();
+    }
+
+    /// Another thread may work: this one waits for something.
+    pub fn pass(&self) {
+        self.pulse.rest();
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Does what waits for somebody else, and takes the turn again.
+    pub fn passed<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.pass();
+        let done = wait();
+        self.take();
+        done
+    }
+}
+
+/// An outbox that passes the turn while brokers are waited for.
+pub struct PassingOutbox {
+    /// What waits.
+    pub outbox: Box<dyn Outbox>,
+    /// Of the thread that waits.
+    pub turn: Arc<Turn>,
+}
+
+impl Outbox for PassingOutbox {
+    fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError> {
+        self.turn.passed(|| self.outbox.publish(records))
+    }
+    fn send_best_effort(&mut self, record: OutRecord) {
+        self.turn.passed(|| self.outbox.send_best_effort(record));
+    }
+    fn is_transactional(&self) -> bool {
+        self.outbox.is_transactional()
+    }
+    fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
+        self.turn.passed(|| self.outbox.commit(partition, progress, fence))
+    }
+}

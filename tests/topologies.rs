@@ -1,0 +1,243 @@
+//! Several topologies in one process: the trouble of one is its own. The process has one worker, so that whoever waits holds it if anybody can.
+
+#[path = "support/kafka.rs"]
+mod kafka;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use kafka::Kafka;
+use sheetstream::kafka::KafkaConfig;
+use sheetstream::kafka::admin::NewTopic;
+use sheetstream::kafka::producer::ProducerConfig;
+use sheetstream::metrics;
+use sheetstream::record::TopicPartition;
+use sheetstream::runtime::config::{Guarantee, StreamsConfig};
+use sheetstream::runtime::health::Health;
+use sheetstream::runtime::queries::Queries;
+use sheetstream::runtime::streams::{Streams, StreamsError};
+use sheetstream::sink::status::{StatusRecord, UploadState};
+use sheetstream::topology::Topology;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const OUTPUTS: [&str; 3] = ["workbooks", "status", "dead-letters"];
+
+/// A topology whose name is not used twice.
+fn topology(name: &str) -> Topology {
+    let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
+    let text = format!(
+        r#"
+name = "{name}"
+[[source]]
+name = "rows"
+header = ["name", "kind"]
+[[aggregate]]
+name = "by-kind"
+sheet = "kind"
+[[sink]]
+name = "workbooks"
+"#
+    );
+    Topology::parse(&text, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn create(kafka: &Kafka, topics: impl IntoIterator<Item = String>) {
+    let topic = |name| NewTopic { name, partitions: 1, replication: 1, configs: vec![] };
+    kafka.client("test").create_topics(&topics.into_iter().map(topic).collect::<Vec<_>>()).expect("topics");
+}
+
+/// An upload of one row that is written and one that is rejected.
+fn publish(kafka: &Kafka, topology: &str, upload: &str) {
+    let topic: Arc<str> = format!("{topology}.rows").into();
+    let mut producer = kafka.client("test").producer(ProducerConfig::default());
+    for value in ["Blue House,museum", "too,many,fields", "#EOF"] {
+        producer.send(&topic, None, Some(upload.as_bytes()), Some(value.as_bytes()), &[]).expect("sent");
+    }
+    producer.flush().expect("acknowledged");
+}
+
+fn read(kafka: &Kafka, topic: String) -> Vec<sheetstream::record::Record> {
+    let mut records = Vec::new();
+    let partition = TopicPartition { topic: topic.into(), partition: 0 };
+    kafka.client("test").read_all(&partition, &mut |record| records.push(record)).expect("read");
+    records
+}
+
+fn published(kafka: &Kafka, topology: &str, upload: &str) -> usize {
+    let statuses = read(kafka, format!("{topology}.status")).into_iter();
+    let statuses = statuses.filter_map(|record| record.value.as_deref().and_then(StatusRecord::parse));
+    statuses.filter(|status| status.upload == upload && status.state == UploadState::Published).count()
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < LIMIT, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Topologies that run in a thread of the test.
+struct Running {
+    stop: Arc<AtomicBool>,
+    health: Arc<Health>,
+    queries: Queries,
+    thread: JoinHandle<Result<(), StreamsError>>,
+    _state: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(kafka: &Kafka, topologies: Vec<Topology>, guarantee: Guarantee) -> Running {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let kafka = KafkaConfig { delivery_timeout: Duration::from_secs(1), ..kafka.config("run") };
+        let mut config = StreamsConfig::new(kafka, state.path().join("state"));
+        (config.commit_interval, config.threads, config.guarantee) = (Duration::from_millis(100), 1, guarantee);
+        let stop = Arc::new(AtomicBool::new(false));
+        let streams = Streams::new(topologies, config);
+        let (flag, health, queries) = (stop.clone(), streams.health(), streams.queries());
+        Running { stop, health, queries, thread: std::thread::spawn(move || streams.run(&flag)), _state: state }
+    }
+    /// It ends by itself.
+    fn end(self) -> StreamsError {
+        self.thread.join().expect("no panic").expect_err("an error")
+    }
+    /// Why a topology has failed, if it has.
+    fn failure(&self, topology: &str) -> Option<&'static str> {
+        let failures = self.health.failures();
+        failures.iter().find(|(name, _)| **name == *topology).map(|(_, failure)| failure.reason)
+    }
+    fn wait_for_failure(&self, topology: &str, reason: &str) {
+        wait_until(&format!("{topology} never fails for {reason}"), || self.failure(topology) == Some(reason));
+        assert_eq!(metrics::topology_failed(topology, reason).get(), 1.0);
+    }
+    fn wait_for_recovery(&self, topology: &str) {
+        wait_until(&format!("{topology} never recovers"), || self.failure(topology).is_none());
+        for reason in ["topic", "unavailable"] {
+            assert_eq!(metrics::topology_failed(topology, reason).get(), 0.0);
+        }
+    }
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("no panic").expect("stopped in order");
+    }
+}
+
+/// What befalls an output topic, and what mends it.
+#[derive(Clone, Copy)]
+enum Trouble {
+    Deleted,
+    Leaderless,
+}
+
+impl Trouble {
+    fn begin(self, kafka: &Kafka, topic: &str) {
+        match self {
+            Trouble::Deleted => kafka::delete_topic(kafka, topic),
+            Trouble::Leaderless => kafka.set_leaderless(topic, true),
+        }
+    }
+    fn end(self, kafka: &Kafka, topic: &str) {
+        match self {
+            Trouble::Deleted => create(kafka, [topic.to_owned()]),
+            Trouble::Leaderless => kafka.set_leaderless(topic, false),
+        }
+    }
+    fn reason(self) -> &'static str {
+        match self {
+            Trouble::Deleted => "topic",
+            Trouble::Leaderless => "unavailable",
+        }
+    }
+}
+
+fn the_trouble_of_one_output_is_its_topologys_own(guarantee: Guarantee, troubles: &[(Trouble, &str)]) {
+    let Some(kafka) = Kafka::shared() else { return };
+    let (ill, well) = (topology("ill"), topology("well"));
+    let (ill_name, well_name) = (ill.name.to_string(), well.name.to_string());
+    for name in [&ill_name, &well_name] {
+        create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{name}.{topic}")));
+    }
+    let running = Running::start(kafka, vec![ill, well], guarantee);
+    for name in [&ill_name, &well_name] {
+        publish(kafka, name, "before.csv");
+        wait_until("nothing is published before", || published(kafka, name, "before.csv") == 1);
+    }
+    for (number, (trouble, output)) in troubles.iter().enumerate() {
+        let (upload, topic) = (format!("{number}.csv"), format!("{ill_name}.{output}"));
+        trouble.begin(kafka, &topic);
+        publish(kafka, &ill_name, &upload);
+        running.wait_for_failure(&ill_name, trouble.reason());
+        publish(kafka, &well_name, &upload);
+        wait_until("the well one stands still", || published(kafka, &well_name, &upload) == 1);
+        assert_eq!(running.failure(&well_name), None);
+        wait_until("the process is not ready", || running.health.missing().is_empty());
+        assert_eq!(running.health.hanging(), []);
+        trouble.end(kafka, &topic);
+        wait_until("the ill one stays ill", || published(kafka, &ill_name, &upload) == 1);
+        running.wait_for_recovery(&ill_name);
+    }
+    running.stop();
+}
+
+#[test]
+fn an_output_topic_that_is_deleted_stops_its_topology_until_it_is_there_again() {
+    let troubles = OUTPUTS.map(|output| (Trouble::Deleted, output));
+    the_trouble_of_one_output_is_its_topologys_own(Guarantee::AtLeastOnce, &troubles);
+}
+
+#[test]
+fn an_output_topic_that_takes_no_writes_stops_its_topology_and_no_thread() {
+    kafka::in_process(|| {
+        let troubles = OUTPUTS.map(|output| (Trouble::Leaderless, output));
+        the_trouble_of_one_output_is_its_topologys_own(Guarantee::AtLeastOnce, &troubles);
+        the_trouble_of_one_output_is_its_topologys_own(Guarantee::ExactlyOnceV2, &troubles[..1]);
+    });
+}
+
+#[test]
+fn outputs_that_are_deleted_stop_their_topology_in_transactions_too() {
+    let troubles = OUTPUTS.map(|output| (Trouble::Deleted, output));
+    the_trouble_of_one_output_is_its_topologys_own(Guarantee::ExactlyOnceV2, &troubles);
+}
+
+#[test]
+fn a_topology_without_its_topics_joins_when_they_are_there() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let (early, well) = (topology("early"), topology("well"));
+    let (early_name, well_name) = (early.name.to_string(), well.name.to_string());
+    create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{well_name}.{topic}")));
+    let running = Running::start(kafka, vec![early, well], Guarantee::AtLeastOnce);
+    running.wait_for_failure(&early_name, "topic");
+    publish(kafka, &well_name, "a.csv");
+    wait_until("the well one does not start", || published(kafka, &well_name, "a.csv") == 1);
+    create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{early_name}.{topic}")));
+    publish(kafka, &early_name, "a.csv");
+    wait_until("the early one never starts", || published(kafka, &early_name, "a.csv") == 1);
+    running.wait_for_recovery(&early_name);
+    running.stop();
+}
+
+#[test]
+fn a_thread_that_panics_ends_the_streams_and_names_its_task() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topology = topology("panics");
+    let name = topology.name.to_string();
+    create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{name}.{topic}")));
+    let running = Running::start(kafka, vec![topology], Guarantee::AtLeastOnce);
+    publish(kafka, &name, "a.csv");
+    wait_until("it does not start", || published(kafka, &name, "a.csv") == 1);
+    let asked = running.queries.ask(None, |_| -> Option<()> { panic!("as a fault of ours would") });
+    assert_eq!(asked.map(|found| found.len()), Ok(0));
+    let error = running.end();
+    assert!(matches!(&error, StreamsError::Panicked(id) if *id.topology == *name), "{error}");
+    assert!(error.to_string().contains(&format!("{name}/0")), "{error}");
+}
+
+on_the_in_process_broker! {
+    a_thread_that_panics_ends_the_streams_and_names_its_task,
+    an_output_topic_that_is_deleted_stops_its_topology_until_it_is_there_again,
+    outputs_that_are_deleted_stop_their_topology_in_transactions_too,
+    a_topology_without_its_topics_joins_when_they_are_there,
+}
