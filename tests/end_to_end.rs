@@ -438,6 +438,23 @@ fn aborts_at_every_fail_point_lose_and_change_nothing() {
     }
 }
 
+/// Built with `--features failpoints`.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_panic_ends_the_process_with_70_and_says_where() {
+    let Some(kafka) = Kafka::shared() else { return };
+    // The thread of a task, and that of the state.
+    for point in ["task-before-workbook", "state-before-sync"] {
+        let app = App::new(kafka, "panic", 1);
+        app.publish(&[&app.csv("a.csv", 100)]);
+        let mut running = app.run_with("state", &[], &[("SHEETSTREAM_PANIC_AT", point)]);
+        assert_eq!(running.0.wait().expect("it ends").code(), Some(70), "{point}");
+        let log = app.log("state");
+        let said = log.lines().find(|line| line.contains("please report it")).unwrap_or_else(|| panic!("{log}"));
+        assert!(said.contains(point) && said.contains("thread=") && said.contains("place="), "{said}");
+    }
+}
+
 on_the_in_process_broker! {
     a_published_file_becomes_the_workbook_that_convert_makes,
     topics_are_made_once_and_keep_their_partitions,
@@ -456,4 +473,6 @@ on_the_in_process_broker! {
     kill_9_at_any_instant_loses_and_changes_nothing,
     #[cfg(feature = "failpoints")]
     aborts_at_every_fail_point_lose_and_change_nothing,
+    #[cfg(feature = "failpoints")]
+    a_panic_ends_the_process_with_70_and_says_where,
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -25,6 +25,8 @@ use super::shown::{escape, is_harmless};
 const LINES_MAX: u64 = 10;
 /// How long they are counted together.
 const WINDOW: Duration = Duration::from_secs(10);
+/// How long the last line of a thread that panics waits for the lines of others.
+const PANIC_PATIENCE: Duration = Duration::from_secs(1);
 /// Fields that are numbers, though they are recorded as text.
 const NUMBERS: [&str; 8] = ["base", "from", "last", "offset", "position", "refill_from", "replay_from", "to"];
 
@@ -98,7 +100,7 @@ impl<W: Write> Log<W> {
     }
 
     fn event(&self, metadata: &Metadata<'static>, fields: &Fields, now: Instant) {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut shared) = self.lock() else { return };
         for sum in shared.limiter.due(Some(now)) {
             self.write(&mut shared.out, sum.level, sum.target, &sum.fields());
         }
@@ -106,6 +108,22 @@ impl<W: Write> Log<W> {
             self.write(&mut shared.out, *metadata.level(), metadata.target(), fields);
         } else {
             metrics::log_events_suppressed().inc();
+        }
+    }
+
+    /// A thread that panics may hold the lock itself, and must not wait for it for ever.
+    fn lock(&self) -> Option<MutexGuard<'_, Shared<W>>> {
+        if !std::thread::panicking() {
+            return Some(self.shared.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        let begun = Instant::now();
+        loop {
+            match self.shared.try_lock() {
+                Ok(shared) => return Some(shared),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if begun.elapsed() > PANIC_PATIENCE => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
         }
     }
 

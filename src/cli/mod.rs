@@ -16,6 +16,7 @@ mod http;
 mod input;
 pub mod log;
 mod man;
+pub mod panic;
 mod patience;
 mod publish;
 mod reasons;

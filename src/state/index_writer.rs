@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::contained::contain;
 use super::keys::TaskHash;
 use super::manifest::{self, INDEX};
 use super::open_files::OpenFiles;
@@ -132,8 +132,7 @@ impl IndexWriter {
     /// Closes the index without promises.
     pub(super) fn end(&mut self) {
         let slot = std::mem::replace(&mut self.index, Slot::Closed);
-        let closed =
-            self.watchdog.during("close", self.options.open_limit, || catch_unwind(AssertUnwindSafe(|| drop(slot))));
+        let closed = self.watchdog.during("close", self.options.open_limit, || contain(|| drop(slot)));
         if let Err(panic) = closed {
             tracing::warn!(panic = text(&*panic), "state index panicked when it was closed");
         }
@@ -141,7 +140,7 @@ impl IndexWriter {
 
     fn open_index(&mut self) -> Result<(), StateError> {
         let path = self.root.join(INDEX);
-        let open = || catch_unwind(AssertUnwindSafe(|| Index::open(&path)));
+        let open = || contain(|| Index::open(&path));
         match self.watchdog.during("open", self.options.open_limit, open) {
             Ok(Ok(index)) => {
                 self.index = Slot::Open(index);
@@ -223,7 +222,7 @@ impl IndexWriter {
             Slot::Broken(what) => return Err(StateError::Damaged(what.clone())),
             Slot::Closed => return Err(std::io::Error::other("the state directory is closed").into()),
         };
-        let what = match self.watchdog.during(call, limit, || catch_unwind(AssertUnwindSafe(|| work(index)))) {
+        let what = match self.watchdog.during(call, limit, || contain(|| work(index))) {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(IndexError::Task(what))) => return Err(StateError::Damaged(what)),
             Ok(Err(IndexError::Engine(what))) => what,

@@ -1,5 +1,6 @@
 //! Local state: a cache of the input. Lost or damaged, it is thrown away and rebuilt from the log; nothing in it is the only copy.
 
+mod contained;
 pub mod directory;
 mod held;
 pub mod in_memory;
@@ -16,6 +17,7 @@ pub mod sled_store;
 mod store_thread;
 mod watchdog;
 
+pub use contained::panics_are_contained;
 pub use directory::{Space, StateDir, free_bytes};
 pub use in_memory::InMemoryStore;
 pub use lock::holder;
