@@ -80,6 +80,12 @@ impl Visit {
     }
 }
 
+/// Opens the list of rejected rows, which is there when it has been asked for.
+fn open_rejects(browser: &Browser) {
+    browser.wait_for(".refused .actions", "CSV");
+    browser.click(".rejects summary");
+}
+
 fn a_person_drops_a_file_and_takes_the_workbook() {
     let Some(visit) = Visit::begin("en-US,en") else { return };
     let Visit { app, browser, .. } = &visit;
@@ -98,7 +104,7 @@ fn a_person_drops_a_file_and_takes_the_workbook() {
     browser.click(".card button[type=submit]");
     browser.wait_for(".verdict", "Done: 2,996 rows in the workbook, 4 rejected");
     browser.wait_for(".refused h3", "4 rejected rows");
-    browser.click(".rejects summary");
+    open_rejects(browser);
     let rejects = browser.wait_for(".rejects", "number.format");
     assert!(rejects.contains("none"), "the row as it was: {rejects}");
     let tabs =
@@ -152,7 +158,7 @@ fn the_page_speaks_korean_and_takes_another_crs_for_one_file() {
         browser.click(".card button[type=submit]");
         browser.wait_for(".verdict", "완료: 2행을 담았고 1행은 오류로 제외했습니다");
         browser.wait_for(".refused h3", "오류 행 1개");
-        browser.click(".rejects summary");
+        open_rejects(browser);
         let korean = browser.wait_for(".rejects", "coord.missing");
         assert!(korean.contains("좌표") && !korean.contains("empty"), "{korean}");
         browser.wait_for(".download", ".xlsx");

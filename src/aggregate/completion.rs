@@ -109,6 +109,7 @@ impl OpenUpload {
                 let mut pager = Pager { queue: context.queue, store: context.ctx.store };
                 sheets.complete(context.settings.aggregate.sheet_order, self.hash, &mut pager)?
             },
+            header: self.attempt.header.clone().unwrap_or_default(),
             errors,
             crs: self.attempt.announced.crs.clone(),
             operations: None,

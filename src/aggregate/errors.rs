@@ -1,13 +1,15 @@
 //! The rejected rows of one upload as its *Errors* sheet will show them: the first 10,000 in row order, in the state rather than in memory.
 
 use crate::record::{Rejection, UploadHash};
+use crate::sink::RejectedRow;
+use crate::source::csv::{Fields, Rows};
 use crate::state::keys::{ErrorState, StateKey, decode, encode};
 use crate::state::{StateError, StateStore, WriteBatch};
 
 /// Rejected rows that a workbook lists.
 pub(super) const ERRORS_MAX: u32 = 10_000;
 /// Characters of a row's text that it shows.
-const RAW_CHARS_MAX: usize = 1_024;
+const RAW_CHARS_MAX: usize = 4_096;
 
 /// Rejected rows so far.
 #[derive(Debug, Default)]
@@ -29,13 +31,14 @@ impl ErrorRows {
     }
 
     /// Adds the row with this number, which comes after all rows before it.
-    pub(super) fn push(&mut self, row: u64, rejection: Rejection, raw: &[u8]) {
+    pub(super) fn push(&mut self, row: u64, rejection: Rejection, raw: &[u8], delimiter: u8) {
         if self.len() < ERRORS_MAX {
             // Lossy, for what is shown of a row that is no text must still be text; the dead letter has its bytes.
             let raw =
                 String::from_utf8_lossy(&raw[..raw.len().min(4 * RAW_CHARS_MAX)]).chars().take(RAW_CHARS_MAX).collect();
             let Rejection { column, message, .. } = rejection;
-            self.unsaved.push(ErrorState { row, column: column.map(|name| name.to_string()), message: *message, raw });
+            let column = column.map(|name| name.to_string());
+            self.unsaved.push(ErrorState { row, column, message: *message, raw, delimiter });
         }
     }
 
@@ -54,8 +57,8 @@ impl ErrorRows {
     }
 
     /// All entries, those of the state read back.
-    pub(super) fn collect(self, upload: UploadHash, store: &dyn StateStore) -> Result<Vec<ErrorState>, StateError> {
-        let mut errors = Vec::with_capacity(self.len() as usize);
+    pub(super) fn collect(self, upload: UploadHash, store: &dyn StateStore) -> Result<Vec<RejectedRow>, StateError> {
+        let mut errors: Vec<ErrorState> = Vec::with_capacity(self.len() as usize);
         if self.saved > 0 {
             let mut prefix = StateKey::Error(upload, 0).encode();
             prefix.truncate(prefix.len() - size_of::<u32>());
@@ -66,6 +69,20 @@ impl ErrorRows {
             }
         }
         errors.extend(self.unsaved);
-        Ok(errors)
+        Ok(errors.into_iter().map(RejectedRow::from).collect())
+    }
+}
+
+impl From<ErrorState> for RejectedRow {
+    fn from(error: ErrorState) -> RejectedRow {
+        let ErrorState { row, column, message, raw, delimiter } = error;
+        let mut fields = Fields::default();
+        let text = raw.as_bytes();
+        Rows::new(text, delimiter, None).next_row(&mut fields);
+        let mut cells: Vec<String> = fields.iter(text).map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+        if let Some(last) = cells.last_mut().filter(|_| raw.chars().count() >= RAW_CHARS_MAX) {
+            last.push('…');
+        }
+        RejectedRow { row, column, message, cells }
     }
 }

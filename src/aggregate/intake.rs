@@ -93,7 +93,7 @@ impl OpenUpload {
         self.attempt.next_index += 1;
         self.accounting.rows_in += 1;
         if let Some(rejection) = rows.rejection(row) {
-            self.attempt.errors.push(number, rejection.clone(), rows.batch.raw.get(row));
+            self.attempt.errors.push(number, rejection.clone(), rows.batch.raw.get(row), rows.batch.delimiter);
             return self.reject(rows, row, number, rejection, context);
         }
         self.accounting.written += 1;
@@ -186,10 +186,10 @@ impl OpenUpload {
         self.attempt.next_index = index + 1;
         self.attempt.checksum.row(row.raw);
         match row.fate {
-            WaitingFate::Rejected { column, message } => {
+            WaitingFate::Rejected { column, message, delimiter } => {
                 let column = column.map(Into::into);
                 let rejection = Rejection { column, ..Rejection::new(message.into_owned()) };
-                self.attempt.errors.push(index, rejection, row.raw);
+                self.attempt.errors.push(index, rejection, row.raw, delimiter);
             }
             WaitingFate::Write { sheet, cells } => {
                 self.accounting.waiting -= 1;

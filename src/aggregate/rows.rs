@@ -95,7 +95,8 @@ impl<'a> Rows<'a> {
         let mut scratch = String::new();
         let fate = match self.rejection(row) {
             Some(Rejection { column, message, .. }) => {
-                WaitingFate::Rejected { column: column.as_deref(), message: Cow::Borrowed(&**message) }
+                let delimiter = self.batch.delimiter;
+                WaitingFate::Rejected { column: column.as_deref(), message: Cow::Borrowed(&**message), delimiter }
             }
             None => {
                 let cells = self.columns.iter().map(|column| match column {
@@ -148,6 +149,8 @@ pub(super) enum WaitingFate<'a> {
     Rejected {
         column: Option<&'a str>,
         message: Cow<'a, Message>,
+        /// What separates the fields of its text.
+        delimiter: u8,
     },
 }
 

@@ -8,7 +8,7 @@ use super::config::SheetOrder;
 use super::page_queue::{PageQueue, PageSlot};
 use super::segment::scratch_segment;
 use crate::page::{OPEN_ROWS_MAX, OpenPage};
-use crate::record::{Offset, RowKey, UploadHash};
+use crate::record::{ColumnLook, Offset, RowKey, UploadHash};
 use crate::sink::{CompletePage, CompleteSheet, SHEET_ROWS_MAX};
 use crate::state::keys::{PageState, SheetState, StateKey, encode};
 use crate::state::{PagePosition, StateError, StateStore, WriteBatch};
@@ -41,7 +41,7 @@ pub(super) struct Sheet {
     paged_rows: u64,
     pages: Vec<PageSlot>,
     paged_through: Option<RowKey>,
-    widths: Vec<u16>,
+    looks: Vec<ColumnLook>,
     open: OpenPage,
     /// Where the beginning of the open page is, in pieces: scratch, which a restart does not know.
     spilled: Vec<PagePosition>,
@@ -185,7 +185,7 @@ impl Sheets {
             SheetOrder::Name => sheets.sort_by(|a, b| a.value.cmp(&b.value)),
         }
         if sheets.is_empty() {
-            sheets.push(CompleteSheet { value: String::new(), pages: Vec::new(), widths: Vec::new() });
+            sheets.push(CompleteSheet { value: String::new(), pages: Vec::new(), looks: Vec::new() });
         }
         Ok(sheets)
     }
@@ -233,7 +233,7 @@ impl Sheets {
             sheet.saved = Some(state.pages);
             sheet.paged_rows = state.paged_rows;
             sheet.paged_through = state.paged_through;
-            sheet.widths = state.widths;
+            sheet.looks = state.looks;
             sheet.pages = pages.into_iter().map(PageSlot::from).collect();
             sheets.add(sheet);
         }
@@ -248,7 +248,7 @@ impl Sheet {
             paged_rows: 0,
             pages: Vec::new(),
             paged_through: None,
-            widths: Vec::new(),
+            looks: Vec::new(),
             open: OpenPage::default(),
             spilled: Vec::new(),
             open_from: Offset(0),
@@ -297,7 +297,7 @@ impl Sheet {
         reload(&mut self.open, &self.spilled, segment, store)?;
         self.spilled = Vec::new();
         if self.pages.is_empty() {
-            self.open.widths(&mut self.widths);
+            self.open.looks(&mut self.looks);
         }
         // The header row is the first of every worksheet.
         Ok(Some((self.paged_rows % SHEET_ROWS_MAX + 2) as u32))
@@ -308,7 +308,7 @@ impl Sheet {
         let last = last.map(|first_row| pager.queue.cut_last(&mut self.open, first_row));
         let mut pages: Vec<_> = self.pages().map(|page| CompletePage::Stored(segment, *page)).collect();
         pages.extend(last.map(|page| CompletePage::Inline(Arc::new(page))));
-        Ok(CompleteSheet { value: self.value.to_string(), pages, widths: self.widths })
+        Ok(CompleteSheet { value: self.value.to_string(), pages, looks: self.looks })
     }
 
     fn state(&self) -> SheetState {
@@ -317,7 +317,7 @@ impl Sheet {
             paged_rows: self.paged_rows,
             pages: self.pages.len() as u32,
             paged_through: self.paged_through,
-            widths: self.widths.clone(),
+            looks: self.looks.clone(),
         }
     }
 }
@@ -429,7 +429,7 @@ mod tests {
             paged_rows: page.rows.into(),
             pages: 1,
             paged_through: Some(RowKey::default()),
-            widths: Vec::new(),
+            looks: Vec::new(),
         };
         let mut sheets = Sheets::restore(vec![(state, vec![page])]).expect("it adds up");
         write(&mut sheets, &mut InMemoryStore::new(), (0..4).map(|_| (0, "x".to_owned())));

@@ -34,7 +34,7 @@ use crate::runtime::convert::{Converted, convert};
 use crate::sink::Lang;
 use crate::sink::preview::{ROWS_MAX, SHEETS_MAX, SheetPreview, errors_sheet, read_sheets};
 use crate::sink::status::StatusFailure;
-use crate::source::csv::{Fields, Rows};
+use crate::sink::words::EXPLAINING_COLUMNS;
 use crate::topology::Topology;
 
 /// Bytes of a file that are looked at, at most.
@@ -129,7 +129,8 @@ struct Reject {
     column: Option<String>,
     reason: String,
     message: String,
-    raw: String,
+    /// Its fields.
+    cells: Vec<String>,
     /// Longitude and latitude of its point, if it has two numbers for one.
     at: Option<[f64; 2]>,
 }
@@ -195,7 +196,6 @@ fn try_on(
     let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
     let out = folder.path().join("trial.xlsx");
     let csv = open(sample, topology)?;
-    let delimiter = csv.delimiter();
     let (header, columns) = chosen.apply(topology, &csv.columns())?;
     let upload = UploadRecords::new(vec![csv], "trial", "trial").map_err(|error| file_problem(&error))?;
     let mut upload = upload.with_crs(crs.as_deref());
@@ -220,7 +220,7 @@ fn try_on(
     trial.rejects = rejects.iter().map(|row| Reject::of(row)).filter(|reject| !reject.reason.is_empty()).collect();
     trial.map = map;
     trial.columns = columns;
-    trial.place_rejects(&header, delimiter);
+    trial.place_rejects(&header);
     trial.fail_for_want_of_columns();
     Ok(trial)
 }
@@ -278,7 +278,7 @@ impl Trial {
     }
 
     /// Puts refused rows on the map, where their numbers are somewhere on the earth.
-    fn place_rejects(&mut self, header: &[String], delimiter: u8) {
+    fn place_rejects(&mut self, header: &[String]) {
         let from = self.crs.as_ref().map(|crs| crs.from.as_str());
         let proj = from.and_then(to_lon_lat).and_then(|pipeline| crate::crs::open(&pipeline).ok());
         let place = |name: &String| header.iter().position(|column| column == name);
@@ -287,13 +287,8 @@ impl Trial {
             _ => None,
         };
         let (Some(proj), Some((x, y))) = (proj, columns) else { return };
-        let mut fields = Fields::default();
         for reject in &mut self.rejects {
-            let raw = reject.raw.as_bytes();
-            if Rows::new(raw, delimiter, None).next_row(&mut fields).is_none() {
-                continue;
-            }
-            let cell = |column: usize| std::str::from_utf8(fields.get(column, raw)).ok().and_then(number);
+            let cell = |column: usize| reject.cells.get(column).and_then(|cell| number(cell));
             let point = cell(x).zip(cell(y)).filter(|point| *point != (0.0, 0.0));
             let lon_lat = point.and_then(|point| proj.convert(point).ok()).map(|(lon, lat)| [lon, lat]);
             reject.at = lon_lat.filter(|[lon, lat]| lon.abs() <= 180.0 && lat.abs() <= 90.0);
@@ -356,15 +351,15 @@ fn sheet_columns(sheet: &SheetKey) -> Vec<String> {
 }
 
 impl Reject {
-    /// A row of the sheet of errors: number, reason, column, message, raw text, in the order of that sheet.
+    /// A row of the sheet of errors: number, message, column, reason, then its fields.
     fn of(row: &[ShownCell]) -> Reject {
         let text = |at: usize| row.get(at).filter(|cell| cell.kind != CellKind::Blank).map(|cell| cell.text.clone());
         Reject {
             row: text(0).and_then(|number| number.parse().ok()),
-            column: text(1),
-            reason: text(2).unwrap_or_default(),
-            message: text(3).unwrap_or_default(),
-            raw: text(4).unwrap_or_default(),
+            message: text(1).unwrap_or_default(),
+            column: text(2),
+            reason: text(3).unwrap_or_default(),
+            cells: row.iter().skip(EXPLAINING_COLUMNS).map(|cell| cell.text.clone()).collect(),
             at: None,
         }
     }

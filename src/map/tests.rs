@@ -32,6 +32,7 @@ pub(super) fn batch_of(schema: SchemaRef, rows: &[&[&str]]) -> RowBatch {
         keys: (0..rows.len() as u64).map(|index| RowKey { index, line: 0 }).collect(),
         offsets: (0..rows.len() as i64).map(Offset).collect(),
         raw,
+        delimiter: b',',
         rejected: Vec::new(),
         record_keys: Vec::new(),
     }

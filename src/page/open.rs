@@ -1,6 +1,6 @@
 //! Rows of one sheet that wait for their page, in about as many bytes as they had as CSV.
 
-use crate::record::ColumnType;
+use crate::record::{ColumnLook, ColumnType};
 
 use super::styles::{DECIMALS_MAX, StyleId};
 use super::width::width;
@@ -134,22 +134,24 @@ impl OpenPage {
         self.rows >= PAGE_ROWS || self.bytes() >= PAGE_BYTES_MAX
     }
 
-    /// Raises `into[column]` to the widest cell of that column, in characters (Hangul, Han and full-width ones count twice), 60 at most.
-    pub fn widths(&self, into: &mut Vec<u16>) {
+    /// Adds the look of its cells to that of the columns.
+    pub fn looks(&self, into: &mut Vec<ColumnLook>) {
         let mut column = 0;
         for item in self.items() {
-            let width = match item {
-                Item::RowEnd => {
-                    column = 0;
-                    continue;
-                }
-                Item::Blank => 0,
-                Item::Cell(style, value) => width(style, value),
-            };
-            if into.len() <= column {
-                into.resize(column + 1, 0);
+            if item == Item::RowEnd {
+                column = 0;
+                continue;
             }
-            into[column] = into[column].max(width);
+            if into.len() <= column {
+                into.resize(column + 1, ColumnLook::default());
+            }
+            if let Item::Cell(style, value) = item {
+                let look = &mut into[column];
+                look.width = look.width.max(width(style, value));
+                let is_number = style.num_format().is_some();
+                look.has_numbers |= is_number;
+                look.has_texts |= !is_number;
+            }
             column += 1;
         }
     }
@@ -321,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn widths_are_those_of_the_widest_cells_as_shown() {
+    fn columns_look_as_their_cells_do() {
         let mut page = OpenPage::default();
         page.cell("서울A", ColumnType::Auto);
         page.float(127.5, 9);
@@ -331,8 +333,9 @@ mod tests {
         page.cell("2024-01-05", ColumnType::Date);
         page.cell(&"긴".repeat(50), ColumnType::Auto);
         page.end_row();
-        let mut widths = vec![9];
-        page.widths(&mut widths);
-        assert_eq!(widths, [9, 13, 10, 60]);
+        let mut looks = vec![ColumnLook { width: 9, ..ColumnLook::default() }];
+        page.looks(&mut looks);
+        let look = |width, has_numbers, has_texts| ColumnLook { width, has_numbers, has_texts };
+        assert_eq!(looks, [look(9, false, true), look(13, true, false), look(10, true, false), look(60, false, true)]);
     }
 }

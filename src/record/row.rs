@@ -47,6 +47,8 @@ pub struct RowBatch {
     pub offsets: Vec<Offset>,
     /// The rows as published, in UTF-8.
     pub raw: RawRows,
+    /// What separates the fields of `raw`.
+    pub delimiter: u8,
     /// Rows that failed so far: (row in this batch, why), ascending by row, at most one entry a row.
     pub rejected: Vec<(u32, Rejection)>,
     /// Record keys, run-length coded: (first row of the run, key).
@@ -120,6 +122,17 @@ impl RawRows {
     pub fn bytes_len(&self) -> usize {
         self.bytes.len()
     }
+}
+
+/// How a column looks in the first page of a sheet: what its width and the place of its name follow from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ColumnLook {
+    /// Characters of the widest cell; Hangul and Han count 2.
+    pub width: u16,
+    /// Whether a cell is a number, or a day.
+    pub has_numbers: bool,
+    /// Whether a cell is something else.
+    pub has_texts: bool,
 }
 
 /// How the cells of a column are read and shown.

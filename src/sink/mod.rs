@@ -4,6 +4,8 @@ mod about;
 pub mod chunk;
 pub mod dead_letter;
 pub mod digest;
+mod errors;
+mod formats;
 pub mod output;
 mod package;
 pub mod points;
@@ -13,6 +15,7 @@ mod sheet_lists;
 pub mod sheet_names;
 mod skeleton;
 pub mod status;
+pub mod words;
 pub mod workbook;
 pub mod zip;
 
@@ -24,8 +27,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::crs::CrsPair;
-use crate::record::{Accounting, ColumnType, Offset, UploadHash, UploadId};
-use crate::state::keys::{ErrorState, PageState};
+use crate::record::{Accounting, ColumnLook, ColumnType, Message, Offset, UploadHash, UploadId};
+use crate::state::keys::PageState;
 
 pub use crate::record::Lang;
 
@@ -91,8 +94,10 @@ pub struct CompleteUpload {
     pub columns: Arc<[(String, ColumnType)]>,
     /// Sheets in workbook order, each with its pages in order. At least one: an upload without rows has one empty sheet.
     pub sheets: Vec<CompleteSheet>,
+    /// Columns of its rows as published.
+    pub header: Arc<[String]>,
     /// The first 10,000 rejected rows, by row.
-    pub errors: Vec<ErrorState>,
+    pub errors: Vec<RejectedRow>,
     /// CRS of its own, if its publisher announced one.
     pub crs: Option<Arc<str>>,
     /// The coordinate operations of that CRS; `None` means those of the topology.
@@ -109,6 +114,19 @@ pub struct CompleteUpload {
     pub completion_offset: Offset,
 }
 
+/// A row that was rejected, as its workbook lists it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RejectedRow {
+    /// 1-based number of the data row.
+    pub row: u64,
+    /// Column at fault.
+    pub column: Option<String>,
+    /// Why.
+    pub message: Message,
+    /// Its fields, under the columns as published; more or fewer where that is what is wrong.
+    pub cells: Vec<String>,
+}
+
 /// A sheet of a complete upload.
 #[derive(Clone, Debug)]
 pub struct CompleteSheet {
@@ -116,10 +134,12 @@ pub struct CompleteSheet {
     pub value: String,
     /// Pages in order. A page never crosses a multiple of [`SHEET_ROWS_MAX`] rows of its sheet.
     pub pages: Vec<CompletePage>,
-    /// Widest cell of each column in the first page, in characters.
-    pub widths: Vec<u16>,
+    /// How each column looks in the first page.
+    pub looks: Vec<ColumnLook>,
 }
 
+/// Columns of a worksheet (Excel's limit).
+const COLUMNS_MAX: usize = 16_384;
 /// Data rows that fit one worksheet below its header row (Excel's 1,048,576 rows).
 pub const SHEET_ROWS_MAX: u64 = 1_048_575;
 

@@ -4,10 +4,10 @@ use crate::page::StyleId;
 use crate::page::read::{self, ShownCell, element, inflate_rows, unescape};
 use crate::record::SheetName;
 use crate::sink::Lang;
-use crate::sink::about::Words;
 use crate::sink::sheet_names::SheetNamer;
 use crate::sink::skeleton::worksheet_part;
 use crate::sink::status::StatusRecord;
+use crate::sink::words::Words;
 use crate::sink::zip::{Method, StoredPart, read_directory};
 
 /// Rows of a sheet that are shown.
@@ -43,7 +43,7 @@ pub struct SheetPreview {
 /// The names that a workbook in this language gives to sheets of these values, in their order.
 pub fn sheet_names<'a>(lang: Lang, values: impl Iterator<Item = &'a str>) -> Vec<SheetName> {
     let words = Words::of(lang);
-    let mut namer = SheetNamer::new(&[words.about, words.errors]);
+    let mut namer = SheetNamer::new(&[words.about, words.errors], lang);
     values.map(|value| namer.name(value)).collect()
 }
 

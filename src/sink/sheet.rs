@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use rust_xlsxwriter::utility::cell_range;
 
 use crate::page::{CutPage, OpenPage, PageWriter, xml};
-use crate::record::{ColumnType, Rejection, SheetName};
+use crate::record::{ColumnLook, ColumnType, Rejection, SheetName};
+use crate::sink::formats::{Font, HeaderAlign};
 use crate::sink::package::Package;
 use crate::sink::sheet_names::SheetNamer;
 use crate::sink::skeleton::{SheetTemplate, broken};
@@ -33,8 +34,8 @@ pub(super) struct RowSheet<'a> {
     pub filtered: u32,
     /// Their pages.
     pub pages: &'a [CompletePage],
-    /// Widest cell of each column, as far as known.
-    pub widths: &'a [u16],
+    /// How each column looks, as far as known.
+    pub looks: &'a [ColumnLook],
 }
 
 impl<'a> RowSheet<'a> {
@@ -49,8 +50,8 @@ impl<'a> RowSheet<'a> {
             let (mut first, mut rows) = (0, 0);
             let mut add = |pages, rows: u64| {
                 let (name, rows) = (namer.name(&sheet.value), rows as u32);
-                let widths = &sheet.widths;
-                sheets.push(RowSheet { name, value: &sheet.value, rows, filtered: rows, pages, widths });
+                let looks = &sheet.looks;
+                sheets.push(RowSheet { name, value: &sheet.value, rows, filtered: rows, pages, looks });
             };
             for (index, page) in sheet.pages.iter().enumerate() {
                 if rows == rows_max {
@@ -72,6 +73,7 @@ impl<'a> RowSheet<'a> {
 #[derive(Debug)]
 pub(super) struct Frame {
     autofilter: bool,
+    font: Font,
     /// Widths of the column names.
     widths: Vec<u16>,
     start: CutPage,
@@ -84,15 +86,22 @@ pub(super) struct Frame {
 
 impl Frame {
     /// The frame for these column names.
-    pub fn new(template: &SheetTemplate, columns: &[&str], config: &WorkbookConfig, writer: &mut PageWriter) -> Frame {
+    pub fn new(
+        template: &SheetTemplate,
+        columns: &[(&str, HeaderAlign)],
+        config: &WorkbookConfig,
+        writer: &mut PageWriter,
+    ) -> Frame {
         let mut names = OpenPage::default();
-        columns.iter().for_each(|name| names.cell(name, ColumnType::Text));
-        let mut widths = Vec::with_capacity(columns.len());
-        names.widths(&mut widths);
-        let header = header_row(columns, template.header_style, config.cell_refs);
+        columns.iter().for_each(|(name, _)| names.cell(name, ColumnType::Text));
+        let mut looks = Vec::with_capacity(columns.len());
+        names.looks(&mut looks);
+        let styled: Vec<_> = columns.iter().map(|(name, align)| (*name, template.header_style(*align))).collect();
+        let header = header_row(&styled, config.cell_refs);
         Frame {
             autofilter: config.autofilter,
-            widths,
+            font: Font::of(config.lang),
+            widths: looks.iter().map(|look| look.width).collect(),
             start: writer.wrap(template.start.as_bytes()),
             views_first: writer.wrap(template.views_first.as_bytes()),
             views: writer.wrap(template.views.as_bytes()),
@@ -118,7 +127,7 @@ impl Frame {
         let all = self.last_column().map_or_else(|| "A1".to_owned(), |column| cell_range(0, 0, sheet.rows, column));
         let dimension = stored(&format!("<dimension ref=\"{all}\"/>"));
         let views = if is_first { &self.views_first } else { &self.views };
-        let columns = writer.wrap(self.columns(sheet.widths).as_bytes());
+        let columns = writer.wrap(self.columns(sheet.looks).as_bytes());
         let filter = self.filter(sheet).map(|(row, column)| cell_range(0, 0, row, column));
         let filter = filter.map_or_else(String::new, |range| format!("<autoFilter ref=\"{range}\"/>"));
         let close = stored(&format!("</sheetData>{filter}"));
@@ -130,15 +139,20 @@ impl Frame {
         );
     }
 
+    /// Whether there is a row of names.
+    pub fn has_columns(&self) -> bool {
+        !self.widths.is_empty()
+    }
+
     fn last_column(&self) -> Option<u16> {
         self.widths.len().checked_sub(1).map(|last| last as u16)
     }
 
     /// `<cols>`: wide enough for the names and the widest cell, neighbours of one width together.
-    fn columns(&self, cells: &[u16]) -> String {
+    fn columns(&self, cells: &[ColumnLook]) -> String {
         let button = if self.autofilter { FILTER_BUTTON } else { 0 };
         let width = |(column, name): (usize, &u16)| {
-            let cell = cells.get(column).copied().unwrap_or(0);
+            let cell = cells.get(column).map_or(0, |look| look.width);
             (cell.max(name.saturating_add(button)).saturating_add(ROOM)).clamp(WIDTHS[0], WIDTHS[1])
         };
         let widths: Vec<u16> = self.widths.iter().enumerate().map(width).collect();
@@ -149,7 +163,7 @@ impl Frame {
         let mut min = 1;
         for run in widths.chunk_by(|a, b| a == b) {
             let max = min + run.len() - 1;
-            let width = stated_width(run[0]);
+            let width = stated_width(run[0], self.font.digit);
             // Writing to a string cannot fail.
             let _ = write!(columns, "<col min=\"{min}\" max=\"{max}\" width=\"{width}\" customWidth=\"1\"/>");
             min = max + 1;
@@ -159,26 +173,52 @@ impl Frame {
     }
 }
 
-/// `<sheetData>` and a row of these names as text cells.
-fn header_row(columns: &[&str], style: u16, cell_refs: bool) -> Vec<u8> {
+/// `<sheetData>` and a row of these names as text cells, each with its style.
+fn header_row(columns: &[(&str, u16)], cell_refs: bool) -> Vec<u8> {
     let mut row = b"<sheetData>".to_vec();
-    if columns.is_empty() {
-        return row;
+    if !columns.is_empty() {
+        let cells: Vec<Cell<'_>> = columns.iter().map(|(name, style)| Cell::Text(name, *style)).collect();
+        write_row(1, None, &cells, cell_refs, &mut row);
     }
-    row.extend_from_slice(if cell_refs { b"<row r=\"1\">" } else { b"<row>" });
-    for (column, name) in (0..).zip(columns) {
+    row
+}
+
+/// A cell that is no page's: what it shows, and its style.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cell<'a> {
+    Text(&'a str, u16),
+    Number(&'a str, u16),
+}
+
+/// A row of such cells. `height` is in points.
+pub(super) fn write_row(number: u32, height: Option<u32>, cells: &[Cell<'_>], cell_refs: bool, row: &mut Vec<u8>) {
+    row.extend_from_slice(b"<row");
+    if cell_refs {
+        row.extend_from_slice(format!(" r=\"{number}\"").as_bytes());
+    }
+    if let Some(height) = height {
+        row.extend_from_slice(format!(" ht=\"{height}\"").as_bytes());
+    }
+    row.push(b'>');
+    for (column, cell) in (0..).zip(cells) {
         row.extend_from_slice(b"<c");
         if cell_refs {
             row.extend_from_slice(b" r=\"");
-            xml::column_name(column, &mut row);
-            row.extend_from_slice(b"1\"");
+            xml::column_name(column, row);
+            row.extend_from_slice(format!("{number}\"").as_bytes());
         }
-        row.extend_from_slice(format!(" s=\"{style}\" t=\"inlineStr\"><is><t xml:space=\"preserve\">").as_bytes());
-        xml::escape(name.as_bytes(), |piece| row.extend_from_slice(piece));
-        row.extend_from_slice(b"</t></is></c>");
+        match cell {
+            Cell::Text("", style) if number > 1 => row.extend_from_slice(format!(" s=\"{style}\"/>").as_bytes()),
+            Cell::Text(text, style) => {
+                let start = format!(" s=\"{style}\" t=\"inlineStr\"><is><t xml:space=\"preserve\">");
+                row.extend_from_slice(start.as_bytes());
+                xml::escape(text.as_bytes(), |piece| row.extend_from_slice(piece));
+                row.extend_from_slice(b"</t></is></c>");
+            }
+            Cell::Number(text, style) => row.extend_from_slice(format!(" s=\"{style}\"><v>{text}</v></c>").as_bytes()),
+        }
     }
     row.extend_from_slice(b"</row>");
-    row
 }
 
 /// A segment of a few bytes, not compressed: a stored block that is not the last one (RFC 1951, 3.2.4).
@@ -191,11 +231,11 @@ fn stored(xml: &str) -> CutPage {
     CutPage { bytes, xml_crc: crc32fast::hash(xml.as_bytes()), xml_length: length.into(), rows: 0 }
 }
 
-/// The width that a file states for a column of this many digits of Calibri 11: they are 7 pixels wide, a cell has 5 more, and widths are
-/// 256ths of a digit (ECMA-376 part 1, 18.3.1.13).
-fn stated_width(characters: u16) -> f64 {
-    let pixels = u32::from(characters) * 7 + 5;
-    f64::from(pixels * 256 / 7) / 256.0
+/// The width that a file states for a column of this many digits of `digit` pixels: a cell has 5 more, and widths are 256ths of a digit
+/// (ECMA-376 part 1, 18.3.1.13).
+fn stated_width(characters: u16, digit: u32) -> f64 {
+    let pixels = u32::from(characters) * digit + 5;
+    f64::from(pixels * 256 / digit) / 256.0
 }
 
 #[cfg(test)]
@@ -206,7 +246,7 @@ mod tests {
 
     use super::*;
     use crate::sink::Lang;
-    use crate::sink::skeleton::Skeleton;
+    use crate::sink::skeleton::{Skeleton, set_up_page};
     use crate::sink::zip::read_directory;
     use crate::state::{InMemoryStore, StateError};
 
@@ -224,6 +264,8 @@ mod tests {
             let last = widths.len() as u16 - 1;
             let sheet = workbook.add_worksheet();
             sheet.set_freeze_panes(1, 0)?;
+            set_up_page(sheet);
+            sheet.set_landscape();
             sheet.autofilter(0, 0, rows, last)?;
             sheet.write_number(rows, last, 1)?;
             sheet.write_number(0, 0, 1)?;
@@ -240,7 +282,8 @@ mod tests {
     /// The first worksheet as we write it.
     fn ours(frame: &Frame, writer: &mut PageWriter, rows: u32, widths: &[u16], is_first: bool) -> String {
         let name = SheetName::parse("s").expect("a name");
-        let sheet = RowSheet { name, value: "s", rows, filtered: rows, pages: &[], widths };
+        let looks: Vec<_> = widths.iter().map(|&width| ColumnLook { width, ..ColumnLook::default() }).collect();
+        let sheet = RowSheet { name, value: "s", rows, filtered: rows, pages: &[], looks: &looks };
         let mut package = Package::default();
         frame.add(&sheet, "sheet", is_first, writer, &mut package);
         let mut file = Vec::new();
@@ -263,6 +306,7 @@ mod tests {
         let columns = ["n", "a name of thirty characters ok", "다섯글자임", "n", "", "n"];
         let cells = [3, 10, 12, 60, 59, 10_000];
         let expected_widths = [6, 35, 15, 60, 60, 60];
+        let columns = columns.map(|name| (name, HeaderAlign::Left));
         let frame = Frame::new(&template, &columns, &LOOK, &mut writer);
         for rows in [0, 1, 50, 1_048_575] {
             let (expected, sheet) = (library(rows, &expected_widths), ours(&frame, &mut writer, rows, &cells, false));
@@ -284,7 +328,7 @@ mod tests {
         let template = template();
         let mut writer = PageWriter::new(template.styles.clone(), false);
         let plain = WorkbookConfig { autofilter: false, cell_refs: false, ..LOOK };
-        let frame = Frame::new(&template, &["0", "1", "2"], &plain, &mut writer);
+        let frame = Frame::new(&template, &["0", "1", "2"].map(|name| (name, HeaderAlign::Left)), &plain, &mut writer);
         let xml = ours(&frame, &mut writer, 0, &[9], true);
         let columns = "<col min=\"1\" max=\"1\" width=\"11.7109375\" customWidth=\"1\"/><col min=\"2\" max=\"3\" ";
         assert!(xml.contains(columns));

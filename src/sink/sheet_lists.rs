@@ -7,8 +7,16 @@ use rust_xlsxwriter::utility::{cell_range_absolute, quote_sheet_name};
 
 use crate::page::xml;
 
-/// A sheet in the lists of the package: its name, and last row and last column (from 0) of its filter, which begins at A1.
-pub(super) type Listed = (String, Option<(u32, u16)>);
+/// A sheet in the lists of the package.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Last row and last column (from 0) of its filter, which begins at A1.
+    pub filter: Option<(u32, u16)>,
+    /// Whether its first row is repeated on every page.
+    pub repeats_header: bool,
+}
 
 /// A part that lists the sheets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,32 +88,31 @@ fn relationships(xml: &str, sheets: usize) -> String {
     out
 }
 
-/// The sheets and, for each filter, the hidden name that Excel expects with it.
+/// The sheets, and the names that Excel expects: a hidden one for each filter, one for each row that is repeated in print.
 fn workbook(xml: &str, sheets: &[Listed]) -> Option<String> {
     let (before, rest) = xml.split_once("<sheets>")?;
     let (_, after) = rest.split_at(rest.find("<calcPr")?);
     let mut out = String::with_capacity(xml.len() + 220 * sheets.len());
     out.push_str(before);
     out.push_str("<sheets>");
-    for (n, (name, _)) in (1..).zip(sheets) {
-        let name = escape_attribute(name);
+    for (n, sheet) in (1..).zip(sheets) {
+        let name = escape_attribute(&sheet.name);
         let _ = write!(out, "<sheet name=\"{name}\" sheetId=\"{n}\" r:id=\"rId{n}\"/>");
     }
     out.push_str("</sheets>");
-    let mut filters: Vec<(String, usize)> = Vec::new();
-    for (index, (name, filter)) in sheets.iter().enumerate() {
-        if let Some((row, column)) = *filter {
-            let range = cell_range_absolute(0, 0, row, column);
-            filters.push((format!("{}!{range}", quote_sheet_name(name)), index));
-        }
-    }
-    filters.sort_unstable(); // Excel keeps names sorted
-    if !filters.is_empty() {
+    let filters = ranges(sheets, |sheet| {
+        let (row, column) = sheet.filter?;
+        Some(cell_range_absolute(0, 0, row, column))
+    });
+    let titles = print_titles(sheets);
+    if !filters.is_empty() || !titles.is_empty() {
         out.push_str("<definedNames>");
-        for (range, index) in &filters {
-            let _ = write!(out, "<definedName name=\"_xlnm._FilterDatabase\" localSheetId=\"{index}\" hidden=\"1\">");
-            push_text(range, &mut out);
-            out.push_str("</definedName>");
+        for (names, name, hidden) in [(&filters, "_FilterDatabase", " hidden=\"1\""), (&titles, "Print_Titles", "")] {
+            for (range, sheet) in names {
+                let _ = write!(out, "<definedName name=\"_xlnm.{name}\" localSheetId=\"{sheet}\"{hidden}>");
+                push_text(range, &mut out);
+                out.push_str("</definedName>");
+            }
         }
         out.push_str("</definedNames>");
     }
@@ -113,24 +120,53 @@ fn workbook(xml: &str, sheets: &[Listed]) -> Option<String> {
     Some(out)
 }
 
-/// The names of the sheets and their number.
+/// Ranges with the sheet before them, and its number; sorted, as Excel keeps names.
+fn ranges(sheets: &[Listed], range: impl Fn(&Listed) -> Option<String>) -> Vec<(String, usize)> {
+    let all = sheets.iter().enumerate();
+    let named =
+        all.filter_map(|(at, sheet)| Some((format!("{}!{}", quote_sheet_name(&sheet.name), range(sheet)?), at)));
+    let mut ranges: Vec<_> = named.collect();
+    ranges.sort_unstable();
+    ranges
+}
+
+/// The rows that print repeats.
+fn print_titles(sheets: &[Listed]) -> Vec<(String, usize)> {
+    ranges(sheets, |sheet| sheet.repeats_header.then(|| "$1:$1".to_owned()))
+}
+
+/// The names of the sheets and their number, and the same of the rows that print repeats.
 fn properties(xml: &str, sheets: &[Listed]) -> Option<String> {
-    let (before, rest) = xml.split_once("<vt:i4>")?;
-    let (_, rest) = rest.split_once("</vt:i4>")?;
+    let (before, rest) = xml.split_once("<vt:vector size=\"2\"")?;
+    let (heading, rest) = rest.split_once("<vt:i4>")?;
+    let (_, rest) = rest.split_once("</vt:vector>")?;
     let (between, rest) = rest.split_once("<TitlesOfParts>")?;
     let (_, after) = rest.split_once("</TitlesOfParts>")?;
-    let count = sheets.len();
-    let mut out = format!(
-        "{before}<vt:i4>{count}</vt:i4>{between}<TitlesOfParts><vt:vector size=\"{count}\" baseType=\"lpstr\">"
-    );
-    for (name, _) in sheets {
-        out.push_str("<vt:lpstr>");
-        push_text(name, &mut out);
-        out.push_str("</vt:lpstr>");
+    let titles = print_titles(sheets);
+    let kinds = if titles.is_empty() { 2 } else { 4 };
+    let mut out = format!("{before}<vt:vector size=\"{kinds}\"{heading}<vt:i4>{}</vt:i4></vt:variant>", sheets.len());
+    if !titles.is_empty() {
+        let count = titles.len();
+        out.push_str("<vt:variant><vt:lpstr>Named Ranges</vt:lpstr></vt:variant>");
+        let _ = write!(out, "<vt:variant><vt:i4>{count}</vt:i4></vt:variant>");
+    }
+    let parts = sheets.len() + titles.len();
+    let _ = write!(out, "</vt:vector>{between}<TitlesOfParts><vt:vector size=\"{parts}\" baseType=\"lpstr\">");
+    for sheet in sheets {
+        push_part(&sheet.name, &mut out);
+    }
+    for (_, sheet) in &titles {
+        push_part(&format!("{}!Print_Titles", quote_sheet_name(&sheets[*sheet].name)), &mut out);
     }
     out.push_str("</vt:vector></TitlesOfParts>");
     out.push_str(after);
     Some(out)
+}
+
+fn push_part(name: &str, out: &mut String) {
+    out.push_str("<vt:lpstr>");
+    push_text(name, out);
+    out.push_str("</vt:lpstr>");
 }
 
 fn push_text(text: &str, out: &mut String) {
@@ -156,13 +192,13 @@ mod tests {
         ["강남구", "a & <b> \"c\"", "it's", "R1C1", "A1", "Zoo", "b", "B2B", "1st", "x.y", "-", "😀"];
 
     /// A skeleton with these sheets of data and one more behind them.
-    fn skeleton(data: &[&str], autofilter: bool) -> Skeleton {
+    fn skeleton(data: &[&str], decorated: bool) -> Skeleton {
         let make = Skeleton::make(&LOOK, "title", |workbook, _| {
             for (index, name) in data.iter().enumerate() {
                 let sheet = if index == 0 { workbook.worksheet_from_index(0)? } else { workbook.add_worksheet() };
                 sheet.set_name(*name)?;
-                if autofilter {
-                    sheet.autofilter(0, 0, index as u32 + 7, 3)?;
+                if decorated {
+                    sheet.autofilter(0, 0, index as u32 + 7, 3)?.set_repeat_rows(0, 0)?;
                 }
             }
             workbook.add_worksheet().set_name("About")?.write_string(0, 0, "text")?;
@@ -173,13 +209,16 @@ mod tests {
 
     #[test]
     fn lists_of_sheets_are_what_the_library_writes_for_them() {
-        for autofilter in [true, false] {
-            let expected = skeleton(&NAMES, autofilter);
-            let small = skeleton(&["Sheet1"], autofilter);
-            let filter = |index: u32| autofilter.then_some((index + 7, 3));
-            let mut listed: Vec<Listed> =
-                (0..).zip(NAMES).map(|(index, name)| (name.to_owned(), filter(index))).collect();
-            listed.push(("About".to_owned(), None));
+        for decorated in [true, false] {
+            let expected = skeleton(&NAMES, decorated);
+            let small = skeleton(&["Sheet1"], false);
+            let list = |index: u32, name: &str| Listed {
+                name: name.to_owned(),
+                filter: decorated.then_some((index + 7, 3)),
+                repeats_header: decorated,
+            };
+            let mut listed: Vec<Listed> = (0..).zip(NAMES).map(|(index, name)| list(index, name)).collect();
+            listed.push(Listed { name: "About".to_owned(), filter: None, repeats_header: false });
             let mut lists = 0;
             for part in small.parts() {
                 let Some(list) = SheetList::of(&part.name) else { continue };

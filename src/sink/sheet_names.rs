@@ -2,31 +2,35 @@
 
 use std::collections::HashMap;
 
-use crate::record::SheetName;
+use crate::record::{Lang, SheetName};
 
 /// Gives every sheet of one workbook a name that Excel accepts and no other sheet has.
 #[derive(Debug)]
 pub struct SheetNamer {
     /// Names that are taken, folded, with the last number that was tried behind them.
     taken: HashMap<String, u32>,
+    /// Name of a sheet whose value is empty.
+    blank: &'static str,
 }
 
-/// Name of a sheet whose value is empty.
-const BLANK: &str = "(blank)";
 /// Excel refuses a sheet of this name (it had one for change tracking).
 const HISTORY: &str = "History";
 
 impl SheetNamer {
-    /// A namer for a workbook that has sheets of these names already.
-    pub fn new(reserved: &[&str]) -> SheetNamer {
+    /// A namer for a workbook in this language that has sheets of these names already.
+    pub fn new(reserved: &[&str], lang: Lang) -> SheetNamer {
         let taken = reserved.iter().chain(&[HISTORY]).map(|name| (fold(name), 1)).collect();
-        SheetNamer { taken }
+        let blank = match lang {
+            Lang::En => "(blank)",
+            Lang::Ko => "(빈 값)",
+        };
+        SheetNamer { taken, blank }
     }
 
     /// The name of the next sheet with this value: the value itself if possible, else as near as Excel allows. Asked again for the same value, or one
     /// that differs in case only, it numbers: `name (2)`, `name (3)`.
     pub fn name(&mut self, value: &str) -> SheetName {
-        let base = sanitise(value);
+        let base = if value.is_empty() { self.blank.to_owned() } else { sanitise(value) };
         let mut name = fit(&base, "");
         let first = fold(&name);
         let mut number = self.taken.get(&first).copied().unwrap_or(0);
@@ -61,9 +65,6 @@ fn fit(base: &str, suffix: &str) -> String {
 
 /// Replaces what Excel, or XML, does not take in a sheet name.
 fn sanitise(value: &str) -> String {
-    if value.is_empty() {
-        return BLANK.to_owned();
-    }
     let allowed = |c: char| match c {
         '[' | ']' | ':' | '*' | '?' | '/' | '\\' | '\u{fffe}' | '\u{ffff}' => '_',
         c if c.is_control() => '_',
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     fn names(values: &[&str]) -> Vec<String> {
-        let mut namer = SheetNamer::new(&["About", "Errors"]);
+        let mut namer = SheetNamer::new(&["About", "Errors"], Lang::En);
         values.iter().map(|value| namer.name(value).to_string()).collect()
     }
 
@@ -160,7 +161,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_values_get_distinct_names_that_excel_takes(values in proptest::collection::vec("\\PC{0,40}|[aA'/ ]{0,3}", 0..40)) {
-            let mut namer = SheetNamer::new(&["About", "Errors"]);
+            let mut namer = SheetNamer::new(&["About", "Errors"], Lang::En);
             let mut seen = std::collections::HashSet::from(["about".to_owned(), "errors".to_owned(), "history".to_owned()]);
             for value in &values {
                 let name = namer.name(value);

@@ -8,17 +8,24 @@ use std::io::Read;
 
 use flate2::read::DeflateDecoder;
 use rust_xlsxwriter::utility::row_col_to_cell;
-use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, FormatBorder, Workbook, XlsxError};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet, XlsxError};
 
 use crate::page::{StyleId, Styles};
 use crate::record::{Message, Rejection};
 use crate::sink::WorkbookConfig;
+use crate::sink::formats::{Font, Formats, HeaderAlign, ROW_PIXELS};
 use crate::sink::zip::{Method, StoredPart, read_directory};
 
 /// Part of the template.
 pub(super) const TEMPLATE_PART: &str = "xl/worksheets/sheet1.xml";
-const HEADER_FILL: &str = "#DDE7F3";
-const HEADER_LINE: &str = "#8AA4C4";
+/// Rows of the template, from 0: the header formats, the table of styles, the format of wrapped text.
+const HEADER_ROW: u32 = 0;
+const STYLE_ROW: u32 = 1;
+const WRAPPED_ROW: u32 = 2;
+/// A4, as files number paper sizes (ECMA-376 part 1, 18.3.1.63).
+const A4: u8 = 9;
+/// The name of the sheet, the page and how many there are.
+const FOOTER: &str = "&L&A&R&P / &N";
 /// The fixed date in the document properties: year, month, day.
 const CREATED: (u16, u8, u8) = (2000, 1, 1);
 /// Longest title in the document properties, in characters.
@@ -37,11 +44,11 @@ pub(super) struct Skeleton {
 }
 
 impl Skeleton {
-    /// Makes a workbook of the template and the sheets that `add` adds behind it; these get the format of header cells.
+    /// Makes a workbook of the template and the sheets that `add` adds behind it.
     pub fn make(
         config: &WorkbookConfig,
         title: &str,
-        add: impl FnOnce(&mut Workbook, &Format) -> Result<(), XlsxError>,
+        add: impl FnOnce(&mut Workbook, &Formats) -> Result<(), XlsxError>,
     ) -> Result<Skeleton, Rejection> {
         let container = Self::save(config, title, add).map_err(broken)?;
         let parts = read_directory(&container).ok_or_else(|| broken("unreadable skeleton"))?;
@@ -51,14 +58,11 @@ impl Skeleton {
     fn save(
         config: &WorkbookConfig,
         title: &str,
-        add: impl FnOnce(&mut Workbook, &Format) -> Result<(), XlsxError>,
+        add: impl FnOnce(&mut Workbook, &Formats) -> Result<(), XlsxError>,
     ) -> Result<Vec<u8>, XlsxError> {
-        let header = Format::new()
-            .set_bold()
-            .set_background_color(HEADER_FILL)
-            .set_border_bottom(FormatBorder::Thin)
-            .set_border_bottom_color(HEADER_LINE);
+        let (font, formats) = (Font::of(config.lang), Formats::of(config.lang));
         let mut workbook = Workbook::new();
+        workbook.set_default_format(&formats.plain, ROW_PIXELS, font.column)?;
         let (year, month, day) = CREATED;
         let title: String = title.chars().take(TITLE_LENGTH_MAX).collect();
         workbook.set_properties(
@@ -69,16 +73,22 @@ impl Skeleton {
         );
         // The template comes first, so that style ids depend on nothing but the table of styles.
         let template = workbook.add_worksheet();
-        template.write_blank(0, 0, &header)?;
+        for (column, header) in (0..).zip(&formats.headers) {
+            template.write_blank(HEADER_ROW, column, header)?;
+        }
         for (column, style) in (0..).zip(StyleId::all()) {
-            if let Some(format) = style.num_format() {
-                template.write_blank(1, column, &Format::new().set_num_format(format))?;
+            if let Some(format) = formats.of_style(style) {
+                template.write_blank(STYLE_ROW, column, &format)?;
             }
         }
+        template.write_blank(WRAPPED_ROW, 0, &formats.wrapped)?;
+        template.write_blank(WRAPPED_ROW, 1, &formats.number)?;
         if config.freeze_header {
             template.set_freeze_panes(1, 0)?;
         }
-        add(&mut workbook, &header)?;
+        set_up_page(template);
+        template.set_landscape();
+        add(&mut workbook, &formats)?;
         workbook.save_to_buffer()
     }
 
@@ -110,6 +120,11 @@ impl Skeleton {
     }
 }
 
+/// Fits a sheet to the width of A4, with its name and the page number below.
+pub(super) fn set_up_page(sheet: &mut Worksheet) {
+    sheet.set_paper_size(A4).set_print_fit_to_pages(1, 0).set_footer(FOOTER);
+}
+
 /// Name of the part of worksheet `number`, from 1.
 pub(super) fn worksheet_part(number: usize) -> String {
     format!("xl/worksheets/sheet{number}.xml")
@@ -131,10 +146,12 @@ pub(super) struct SheetTemplate {
     pub views: String,
     /// From behind `<autoFilter>` to the end.
     pub end: String,
-    /// `cellXfs` index of header cells.
-    pub header_style: u16,
+    /// `cellXfs` indexes of header cells, by [`HeaderAlign`].
+    header_styles: [u16; 3],
     /// `cellXfs` indexes of the table of styles.
     pub styles: Styles,
+    /// `cellXfs` indexes of text that takes several lines, and of a number beside it.
+    pub wrapped_styles: [u16; 2],
 }
 
 impl SheetTemplate {
@@ -144,10 +161,11 @@ impl SheetTemplate {
         let (_, rest) = rest.split_once("/>")?;
         let (views_first, rest) = rest.split_once("<sheetData>")?;
         let (rows, end) = rest.split_once("</sheetData>")?;
+        let style_at = |row, column| style_of(rows, &row_col_to_cell(row, column));
         let mut indexes = [0; StyleId::COUNT];
         for (column, style) in (0..).zip(StyleId::all()) {
             if style.num_format().is_some() {
-                indexes[style.index()] = style_of(rows, &row_col_to_cell(1, column))?;
+                indexes[style.index()] = style_at(STYLE_ROW, column)?;
             }
         }
         Some(SheetTemplate {
@@ -155,9 +173,15 @@ impl SheetTemplate {
             views_first: views_first.to_owned(),
             views: views_first.replacen(" tabSelected=\"1\"", "", 1),
             end: end.to_owned(),
-            header_style: style_of(rows, "A1")?,
+            header_styles: [style_at(HEADER_ROW, 0)?, style_at(HEADER_ROW, 1)?, style_at(HEADER_ROW, 2)?],
             styles: Styles::new(indexes),
+            wrapped_styles: [style_at(WRAPPED_ROW, 0)?, style_at(WRAPPED_ROW, 1)?],
         })
+    }
+
+    /// `cellXfs` index of the cell that names a column.
+    pub fn header_style(&self, align: HeaderAlign) -> u16 {
+        self.header_styles[align as usize]
     }
 }
 
@@ -189,7 +213,7 @@ mod tests {
         let xml = skeleton.xml(part).expect("XML");
         let (_, formats) = xml.split_once("<cellXfs ").expect("formats");
         let formats: Vec<&str> = formats.split("<xf ").skip(1).collect();
-        let mut seen = vec![0, template.header_style];
+        let mut seen = [&[0][..], &template.header_styles].concat();
         for style in StyleId::all() {
             let index = template.styles.index(style);
             let Some(format) = style.num_format() else {
@@ -204,13 +228,16 @@ mod tests {
             let custom = format!("numFmtId=\"{id}\" formatCode=\"{format}\"");
             assert!(built_in.contains(&(id, format)) || xml.contains(&custom), "{format} is {id}");
         }
-        assert!(formats[usize::from(template.header_style)].contains("fontId=\"1\""));
+        assert!(formats[usize::from(template.header_style(HeaderAlign::Left))].contains("fontId=\"1\""));
+        assert!(formats[usize::from(template.header_style(HeaderAlign::Right))].contains("horizontal=\"right\""));
+        let [wrapped, _] = template.wrapped_styles;
+        assert!(formats[usize::from(wrapped)].contains("wrapText=\"1\""));
     }
 
     #[test]
     fn unexpected_templates_are_refused() {
         let template = skeleton().template().expect("XML");
-        for gone in ["<dimension ", "<sheetData>", "</sheetData>", "r=\"A1\"", "r=\"T2\""] {
+        for gone in ["<dimension ", "<sheetData>", "</sheetData>", "r=\"A1\"", "r=\"T2\"", "r=\"A3\""] {
             assert!(template.contains(gone), "{gone}");
             assert_eq!(SheetTemplate::parse(&template.replace(gone, "")), None, "{gone}");
         }

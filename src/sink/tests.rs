@@ -15,9 +15,10 @@ use crate::sink::chunk::Chunks;
 use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::zip::{Method, read_directory};
 use crate::sink::{
-    AboutFacts, CompletePage, CompleteSheet, CompleteUpload, Lang, SHEET_ROWS_MAX, SinkConfig, WorkbookConfig,
+    AboutFacts, CompletePage, CompleteSheet, CompleteUpload, Lang, RejectedRow, SHEET_ROWS_MAX, SinkConfig,
+    WorkbookConfig,
 };
-use crate::state::keys::{ErrorState, PageState};
+use crate::state::keys::PageState;
 use crate::state::{InMemoryStore, StateError, StateStore};
 
 const LOOK: WorkbookConfig =
@@ -75,6 +76,7 @@ impl<'a> Upload<'a> {
             traceparent: None,
             columns: columns.iter().map(|name| ((*name).to_owned(), ColumnType::Auto)).collect(),
             sheets: Vec::new(),
+            header: columns.iter().map(|name| (*name).to_owned()).collect(),
             errors: Vec::new(),
             crs: None,
             operations: None,
@@ -89,7 +91,7 @@ impl<'a> Upload<'a> {
 
     /// Adds a sheet of these rows, all pages but the last in the store; a page never crosses a multiple of `rows_max`.
     fn sheet(&mut self, value: &str, rows: &[Vec<&str>], rows_max: usize) {
-        let mut sheet = CompleteSheet { value: value.into(), pages: Vec::new(), widths: Vec::new() };
+        let mut sheet = CompleteSheet { value: value.into(), pages: Vec::new(), looks: Vec::new() };
         let mut done = 0;
         while done < rows.len() {
             let in_worksheet = done % rows_max;
@@ -100,7 +102,7 @@ impl<'a> Upload<'a> {
                 page.end_row();
             }
             if done == 0 {
-                page.widths(&mut sheet.widths);
+                page.looks(&mut sheet.looks);
             }
             let cut = self.writer.cut(&mut page, in_worksheet as u32 + 2);
             done += count;
@@ -118,9 +120,10 @@ impl<'a> Upload<'a> {
         self.complete.sheets.push(sheet);
     }
 
-    fn error(&mut self, row: u64, value: &str, raw: &str) {
+    fn error(&mut self, row: u64, value: &str, cells: &[&str]) {
         let message = Message::NotANumber { value: Quoted::new(value), hint: None };
-        self.complete.errors.push(ErrorState { row, column: Some("x".into()), message, raw: raw.into() });
+        let cells = cells.iter().map(|cell| (*cell).to_owned()).collect();
+        self.complete.errors.push(RejectedRow { row, column: Some("x".into()), message, cells });
         self.complete.accounting.rows_in += 1;
         self.complete.accounting.rejected += 1;
     }
@@ -262,7 +265,7 @@ fn excels_last_row_is_used_and_not_crossed() {
     pages.push(page(1));
     let mut store = InMemoryStore::new();
     let mut complete = Upload::new(&maker, &mut store, &["n"]).complete;
-    complete.sheets = vec![CompleteSheet { value: "s".into(), pages, widths: vec![1] }];
+    complete.sheets = vec![CompleteSheet { value: "s".into(), pages, looks: Vec::new() }];
     let parts = parts(&file(&maker.assemble(&complete).expect("a workbook"), &store));
     let rows = |sheet: &str| parts[sheet].matches("<row>").count();
     assert_eq!(rows("xl/worksheets/sheet1.xml"), 1_048_576);
@@ -278,7 +281,7 @@ fn the_same_content_is_the_same_file_wherever_its_pages_are() {
         let (maker, mut store) = (maker(LOOK), InMemoryStore::new());
         let mut upload = Upload::new(&maker, &mut store, &["a", "b"]);
         upload.sheet("s", &rows, usize::MAX);
-        upload.error(7, "no number", "x,y");
+        upload.error(7, "no number", &["x", "y"]);
         let mut complete = upload.complete;
         if inline {
             // Where an upload stood and what it was called must not show.
@@ -309,15 +312,17 @@ fn nothing_in_a_cell_becomes_a_formula_or_a_link() {
     let mut upload = Upload::new(&maker, &mut store, &nasty);
     upload.sheet("=1+1", &[nasty.to_vec()], usize::MAX);
     for text in nasty {
-        upload.error(1, text, text);
+        upload.error(1, text, &nasty);
     }
     upload.complete.source_name = "=cmd|' /C calc'!A0".into();
     let complete = upload.complete;
     let file = file(&maker.assemble(&complete).expect("a workbook"), &store);
     for (name, xml) in parts(&file) {
-        for forbidden in ["<f>", "<f ", "<hyperlink", "calcChain", "externalLink"] {
+        // The links of About lead to sheets of this workbook and nowhere else.
+        for forbidden in ["<f>", "<f ", "calcChain", "externalLink", "<hyperlink ref=\"A1\" r:id", "TargetMode"] {
             assert!(!xml.contains(forbidden), "{forbidden} in {name}");
         }
+        assert!(xml.matches("<hyperlink ").count() == xml.matches("\" location=\"").count(), "{name}");
     }
     let sheet = cells(&file, "=1+1");
     assert_eq!(sheet[0], sheet[1]);
@@ -329,8 +334,8 @@ fn rejected_rows_stand_on_the_errors_sheet() {
     let (maker, mut store) = (maker(LOOK), InMemoryStore::new());
     let mut upload = Upload::new(&maker, &mut store, &["x"]);
     upload.sheet("s", &[vec!["1"]], usize::MAX);
-    upload.error(2, "a", "a\u{1}\u{fffe}_x0041_");
-    upload.error(5, &"b".repeat(40_000), "");
+    upload.error(2, "a", &["a\u{1}\u{fffe}_x0041_"]);
+    upload.error(5, &"b".repeat(40_000), &["1", "", "a field too many"]);
     upload.complete.errors[1].column = None;
     upload.complete.accounting.rejected = 12_002;
     upload.complete.incomplete = true;
@@ -338,12 +343,14 @@ fn rejected_rows_stand_on_the_errors_sheet() {
     let file = file(&maker.assemble(&complete).expect("a workbook"), &store);
     assert_eq!(names(&file), ["s", "Errors", "About"]);
     let errors = cells(&file, "Errors");
-    assert_eq!(errors[0], ["Row", "Column", "Reason", "Message", "Row as published"].map(text));
-    assert_eq!(errors[1][..4], [Data::Float(2.0), text("x"), text("number.format"), text("\"a\" is not a number")]);
-    assert_eq!((&errors[2][0], &errors[2][1]), (&Data::Float(5.0), &Data::Empty));
-    assert_eq!(errors[3][3], text("and 12000 more rejected rows, which are not listed"));
+    assert_eq!(errors[0][..5], ["Data row", "Reason", "Column", "Code", "x"].map(text));
+    let reason = text("\"a\" is not a number");
+    assert_eq!(errors[1][..4], [Data::Float(2.0), reason, text("x"), text("number.format")]);
+    assert_eq!((&errors[2][0], &errors[2][2]), (&Data::Float(5.0), &Data::Empty));
+    assert_eq!(errors[2][4..], [text("1"), Data::Empty, text("a field too many")]);
+    assert_eq!(errors[3][1], text("and 12000 more rejected rows, which are not listed"));
     let parts = parts(&file);
-    assert!(parts["xl/worksheets/sheet2.xml"].contains("<autoFilter ref=\"A1:E3\"/>"));
+    assert!(parts["xl/worksheets/sheet2.xml"].contains("<autoFilter ref=\"A1:G3\"/>"));
     assert!(parts["xl/worksheets/sheet2.xml"].contains("a_x0001__xFFFE__x005F_x0041_"));
     let about = cells(&file, "About");
     assert!(about.iter().any(|row| row[0] == text("Incomplete")));
@@ -352,20 +359,21 @@ fn rejected_rows_stand_on_the_errors_sheet() {
 #[test]
 fn about_explains_the_workbook_in_both_languages() {
     for (lang, sheet, rejected, value) in
-        [(Lang::En, "About", "Rows rejected", "Value in the data"), (Lang::Ko, "정보", "거부된 행", "데이터의 값")]
+        [(Lang::En, "About", "Rows rejected", "Value in the data"), (Lang::Ko, "정보", "제외된 행", "원본 값")]
     {
         let maker = maker(WorkbookConfig { lang, ..LOOK });
         let mut store = InMemoryStore::new();
         let mut upload = Upload::new(&maker, &mut store, &["x"]);
         upload.sheet("a/b", &[vec!["1"], vec!["2"]], usize::MAX);
         upload.sheet(sheet, &[], usize::MAX);
-        upload.error(3, "m", "r");
+        upload.error(3, "m", &["r"]);
         let complete = upload.complete;
         let file = file(&maker.assemble(&complete).expect("a workbook"), &store);
         assert_eq!(names(&file)[1], format!("{sheet} (2)"));
         let about = cells(&file, sheet);
         let find = |label: &str| about.iter().find(|row| row[0] == text(label)).map(|row| row[1].clone());
-        assert_eq!(about[0][1], text("seoul.csv"));
+        assert_eq!(about[2][1], text("seoul.csv"));
+        assert_eq!(about.last().map(|row| row[1].clone()), Some(text(&"ab".repeat(32))), "hashes come last");
         assert_eq!(find(rejected), Some(Data::Float(1.0)));
         assert_eq!(find("a_b"), Some(text("a/b")));
         assert_eq!(find(&format!("{sheet} (2)")), Some(text(sheet)));
@@ -385,6 +393,47 @@ fn about_explains_the_workbook_in_both_languages() {
 }
 
 #[test]
+fn every_sheet_is_ready_to_be_printed() {
+    for (lang, font, blank) in [(Lang::En, "Calibri", "(blank)"), (Lang::Ko, "맑은 고딕", "(빈 값)")] {
+        let (maker, mut store) = (maker(WorkbookConfig { lang, ..LOOK }), InMemoryStore::new());
+        let mut upload = Upload::new(&maker, &mut store, &["name", "size"]);
+        upload.sheet("", &[vec!["a", "1.5"]], usize::MAX);
+        upload.error(2, "none", &["b", "none"]);
+        let file = file(&maker.assemble(&upload.complete).expect("a workbook"), &store);
+        assert_eq!(names(&file)[0], blank);
+        let parts = parts(&file);
+        for number in 1..=3 {
+            let sheet = &parts[&format!("xl/worksheets/sheet{number}.xml")];
+            assert!(sheet.contains("<pageSetUpPr fitToPage=\"1\"/>"), "one page wide: {sheet}");
+            assert!(
+                sheet.contains("paperSize=\"9\"") && sheet.contains("fitToHeight=\"0\""),
+                "A4, as many as it takes"
+            );
+            assert_eq!(sheet.contains("orientation=\"landscape\""), number < 3);
+            assert!(sheet.contains("<oddFooter>&amp;L&amp;A&amp;R&amp;P / &amp;N</oddFooter>"));
+        }
+        let (data, errors) = (&parts["xl/worksheets/sheet1.xml"], &parts["xl/worksheets/sheet2.xml"]);
+        let titles = |sheet: &str| format!("localSheetId=\"{sheet}\">");
+        let workbook = &parts["xl/workbook.xml"];
+        assert!(workbook.contains(&titles("0")) && workbook.contains(&titles("1")) && !workbook.contains(&titles("2")));
+        assert_eq!(workbook.matches("_xlnm.Print_Titles").count(), 2);
+        // The name of a column of numbers stands on the right, and a rejected row is wrapped, under the file's own columns.
+        let styles = &parts["xl/styles.xml"];
+        let (_, formats) = styles.split_once("<cellXfs ").expect("formats");
+        let formats: Vec<&str> = formats.split("<xf ").skip(1).collect();
+        let style = |sheet: &str, cell: &str| {
+            let (_, rest) = sheet.split_once(&format!("<c r=\"{cell}\" s=\"")).expect(cell);
+            let index: usize = rest.split_once('"').and_then(|(index, _)| index.parse().ok()).expect("an index");
+            formats[index].to_owned()
+        };
+        assert!(!style(data, "A1").contains("right") && style(data, "B1").contains("horizontal=\"right\""));
+        assert!(style(errors, "F2").contains("wrapText=\"1\""));
+        let (fonts, _) = styles.split_once("</fonts>").expect("fonts");
+        assert_eq!(fonts.matches("<name val=").count(), fonts.matches(&format!("<name val=\"{font}\"/>")).count());
+    }
+}
+
+#[test]
 fn a_workbook_can_do_without_its_extras() {
     let maker = maker(WorkbookConfig {
         freeze_header: false,
@@ -395,13 +444,13 @@ fn a_workbook_can_do_without_its_extras() {
     });
     let mut store = InMemoryStore::new();
     let mut complete = Upload::new(&maker, &mut store, &["x"]).complete;
-    complete.sheets = vec![CompleteSheet { value: "s".into(), pages: Vec::new(), widths: Vec::new() }];
+    complete.sheets = vec![CompleteSheet { value: "s".into(), pages: Vec::new(), looks: Vec::new() }];
     let file = file(&maker.assemble(&complete).expect("a workbook"), &store);
     assert_eq!(names(&file), ["s"]);
     let parts = parts(&file);
     let sheet = &parts["xl/worksheets/sheet1.xml"];
     assert!(!sheet.contains("frozen") && !sheet.contains("autoFilter") && sheet.contains("<row><c s="));
-    assert!(!parts["xl/workbook.xml"].contains("definedName"));
+    assert!(!parts["xl/workbook.xml"].contains("_FilterDatabase"));
     assert!(!parts.contains_key("xl/sharedStrings.xml"));
     assert_eq!(cells(&file, "s"), [[text("x")]]);
 }

@@ -4,19 +4,19 @@
 use std::sync::Arc;
 
 use crate::page::{PageWriter, Styles};
-use crate::record::{Message, Rejection};
-use crate::sink::about::{ErrorRows, Words, write_about};
+use crate::record::{ColumnType, Message, Rejection};
+use crate::sink::about::write_about;
+use crate::sink::errors::{ErrorLook, ErrorRows, error_columns};
+use crate::sink::formats::HeaderAlign;
 use crate::sink::package::Package;
 use crate::sink::sheet::{Frame, RowSheet};
 use crate::sink::sheet_lists::{Listed, SheetList};
 use crate::sink::sheet_names::SheetNamer;
 use crate::sink::skeleton::{SheetTemplate, Skeleton, TEMPLATE_PART, broken, worksheet_number, worksheet_part};
-use crate::sink::{AboutFacts, CompleteUpload, SHEET_ROWS_MAX, SinkConfig};
+use crate::sink::words::Words;
+use crate::sink::{AboutFacts, COLUMNS_MAX, CompleteUpload, SHEET_ROWS_MAX, SinkConfig};
 
 pub use crate::sink::package::Workbook;
-
-/// Columns of a worksheet (Excel's limit).
-pub const COLUMNS_MAX: usize = 16_384;
 
 /// Makes the workbooks of one topology.
 #[derive(Debug)]
@@ -60,27 +60,34 @@ impl WorkbookMaker {
         }
         let words = Words::of(config.lang);
         let mut writer = PageWriter::new(self.template.styles.clone(), config.cell_refs);
-        let data = RowSheet::all(complete, &mut SheetNamer::new(&[words.about, words.errors]), rows_max)?;
-        let names: Vec<&str> = complete.columns.iter().map(|(name, _)| name.as_str()).collect();
+        let mut namer = SheetNamer::new(&[words.about, words.errors], config.lang);
+        let data = RowSheet::all(complete, &mut namer, rows_max)?;
+        let names = complete.columns.iter().enumerate();
+        let names: Vec<_> = names.map(|(at, (name, kind))| (&**name, alignment(*kind, at, complete))).collect();
         let data_frame = Frame::new(&self.template, &names, config, &mut writer);
         let mut sheets: Vec<(&RowSheet<'_>, &Frame)> = data.iter().map(|sheet| (sheet, &data_frame)).collect();
 
-        let error_rows = ErrorRows::new(words, complete, &mut writer);
-        let errors = error_rows.sheet(words, complete);
-        let error_frame = Frame::new(&self.template, &words.error_columns, config, &mut writer);
-        if complete.accounting.rejected > 0 {
-            sheets.push((&errors, &error_frame));
-        }
+        let errors = (complete.accounting.rejected > 0).then(|| {
+            let frame = Frame::new(&self.template, &error_columns(words, complete), config, &mut writer);
+            let look = ErrorLook { styles: self.template.wrapped_styles, cell_refs: config.cell_refs };
+            (ErrorRows::new(words, complete, look, &mut writer), frame)
+        });
+        let error_sheet = errors.as_ref().map(|(rows, frame)| (rows.sheet(words, complete), frame));
+        sheets.extend(error_sheet.as_ref().map(|(sheet, frame)| (sheet, *frame)));
 
-        let mut listed: Vec<Listed> =
-            sheets.iter().map(|(sheet, frame)| (sheet.name.to_string(), frame.filter(sheet))).collect();
+        let list = |(sheet, frame): &(&RowSheet<'_>, &Frame)| Listed {
+            name: sheet.name.to_string(),
+            filter: frame.filter(sheet),
+            repeats_header: frame.has_columns(),
+        };
+        let mut listed: Vec<Listed> = sheets.iter().map(list).collect();
         if config.about {
-            listed.push((words.about.to_owned(), None));
+            listed.push(Listed { name: words.about.to_owned(), filter: None, repeats_header: false });
         }
-        let skeleton = Skeleton::make(config, &complete.source_name, |workbook, header| {
+        let skeleton = Skeleton::make(config, &complete.source_name, |workbook, formats| {
             if config.about {
                 let sheet = workbook.add_worksheet().set_name(words.about)?;
-                write_about(sheet, words, header, &self.about, complete, &data)?;
+                write_about(sheet, words, formats, &self.about, complete, &data)?;
             }
             Ok(())
         })?;
@@ -106,5 +113,18 @@ impl WorkbookMaker {
             }
         }
         Ok(package.finish())
+    }
+}
+
+/// Where the name of a column stands: as its cells do. A column without a type shows it by its first pages.
+fn alignment(kind: ColumnType, at: usize, complete: &CompleteUpload) -> HeaderAlign {
+    let looks = || complete.sheets.iter().filter_map(|sheet| sheet.looks.get(at));
+    match kind {
+        ColumnType::Number | ColumnType::Integer | ColumnType::Computed { .. } => HeaderAlign::Right,
+        ColumnType::Auto if looks().any(|look| look.has_numbers) && !looks().any(|look| look.has_texts) => {
+            HeaderAlign::Right
+        }
+        ColumnType::Date | ColumnType::DateTime | ColumnType::Boolean => HeaderAlign::Center,
+        ColumnType::Auto | ColumnType::Text => HeaderAlign::Left,
     }
 }

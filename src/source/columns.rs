@@ -86,6 +86,7 @@ pub(super) struct Batch {
     attempt: Option<Arc<str>>,
     numbered: bool,
     traceparent: Option<Arc<str>>,
+    delimiter: u8,
     columns: Vec<StringBuilder>,
     keys: Vec<RowKey>,
     offsets: Vec<Offset>,
@@ -102,6 +103,7 @@ impl Batch {
             attempt: origin.attempt.map(Arc::from),
             numbered: origin.first_row.is_some(),
             traceparent: origin.traceparent.map(Arc::from),
+            delimiter: origin.delimiter,
             columns: layout.header.iter().map(|_| StringBuilder::with_capacity(0, 0)).collect(),
             keys: Vec::new(),
             offsets: Vec::new(),
@@ -115,6 +117,7 @@ impl Batch {
     pub(super) fn takes(&self, layout: &Arc<Layout>, origin: Origin<'_>) -> bool {
         Arc::ptr_eq(&self.layout, layout)
             && self.numbered == origin.first_row.is_some()
+            && self.delimiter == origin.delimiter
             && self.attempt.as_deref() == origin.attempt
     }
 
@@ -177,6 +180,7 @@ impl Batch {
             keys: self.keys,
             offsets: self.offsets,
             raw: self.raw,
+            delimiter: self.delimiter,
             rejected: self.rejected,
             record_keys: self.record_keys,
         }

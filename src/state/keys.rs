@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::PagePosition;
-use crate::record::{Accounting, ColumnType, LogId, Message, Offset, RowKey, TaskId, UploadHash};
+use crate::record::{Accounting, ColumnLook, ColumnType, LogId, Message, Offset, RowKey, TaskId, UploadHash};
 
 /// Version of the layouts below; stands in the manifest.
-pub const STATE_FORMAT: u32 = 4;
+pub const STATE_FORMAT: u32 = 5;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,8 +241,8 @@ pub struct SheetState {
     pub pages: u32,
     /// Order key of the last row in a cut page; rows up to it are skipped by a refill.
     pub paged_through: Option<RowKey>,
-    /// Widest cell of each column in the first page, in characters (Hangul and Han count 2).
-    pub widths: Vec<u16>,
+    /// How each column looks in the first page.
+    pub looks: Vec<ColumnLook>,
 }
 
 /// A cut page.
@@ -267,8 +267,10 @@ pub struct ErrorState {
     pub column: Option<String>,
     /// Why.
     pub message: Message,
-    /// The row's text, clipped to 1,024 characters.
+    /// The row's text, clipped to 4,096 characters.
     pub raw: String,
+    /// What separates its fields.
+    pub delimiter: u8,
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ fn positional_rows_are_written_to_their_sheets_until_the_eof() {
     assert_eq!(book.rows, [[13], [12], [13]]);
     assert_eq!((book.written, book.rejected, book.sha256), (38, 2, checksum(1..=40)));
     assert_eq!(
-        book.errors.iter().map(|error| (error.row, error.raw.clone())).collect::<Vec<_>>(),
+        book.errors.iter().map(|error| (error.row, error.cells.join(","))).collect::<Vec<_>>(),
         [(17, raw(17)), (34, raw(34))]
     );
     assert_eq!(book.source_name, "a");

@@ -13,16 +13,15 @@ use bytes::Bytes;
 use super::*;
 use crate::page::Styles;
 use crate::record::{
-    Accounting, Announcement, Delimiter, LedgerEntry, Marker, MarkerRecord, Message, Outcome, Quoted, RawRows, Reason,
-    RowKey, TaskId,
+    Accounting, Announcement, ColumnLook, Delimiter, LedgerEntry, Marker, MarkerRecord, Message, Outcome, Quoted,
+    RawRows, Reason, RowKey, TaskId,
 };
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::digest::Digest;
 use crate::sink::output::{Delivery, Output};
 use crate::sink::status::StatusWorkbook;
-use crate::sink::{CompletePage, CompleteUpload};
+use crate::sink::{CompletePage, CompleteUpload, RejectedRow};
 use crate::source::{Incomplete, OnError, SourceConfig};
-use crate::state::keys::ErrorState;
 use crate::state::{InMemoryStore, StateStore};
 
 /// A record of the log; its offset is its place.
@@ -138,6 +137,7 @@ fn batch(upload: &str, attempt: Option<&str>, rows: &[Row]) -> RowBatch {
             .collect(),
         offsets: rows.iter().map(|row| Offset(row.0)).collect(),
         raw: texts,
+        delimiter: b',',
         rejected: rejected.collect(),
         record_keys: vec![(0, Some(Bytes::copy_from_slice(upload.as_bytes())))],
     }
@@ -165,10 +165,10 @@ pub(super) fn settings() -> AggregateSettings {
 /// All of a complete upload that its workbook follows from.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Book {
-    /// Value, a checksum of each page, widths.
-    pub(super) sheets: Vec<(String, Vec<String>, Vec<u16>)>,
+    /// Value, a checksum of each page, how columns look.
+    pub(super) sheets: Vec<(String, Vec<String>, Vec<ColumnLook>)>,
     pub(super) rows: Vec<Vec<u32>>,
-    pub(super) errors: Vec<ErrorState>,
+    pub(super) errors: Vec<RejectedRow>,
     pub(super) written: u64,
     pub(super) rejected: u64,
     pub(super) sha256: [u8; 32],
@@ -205,7 +205,7 @@ impl Book {
                 }
             }
             rows.push(counts);
-            sheets.push((sheet.value.clone(), pages, sheet.widths.clone()));
+            sheets.push((sheet.value.clone(), pages, sheet.looks.clone()));
         }
         assert_eq!(rows.iter().flatten().map(|rows| u64::from(*rows)).sum::<u64>(), complete.accounting.written);
         Book {

@@ -213,7 +213,7 @@ export class Card {
   /** The rejected rows with the file's own columns and their reasons, to be mended in a spreadsheet. */
   saveRejects() {
     const rows = this.rejected ?? this.inspection?.trial.rejects ?? [];
-    const url = URL.createObjectURL(rejectsCsv(this.inspection?.file.columns ?? [t("text")], rows));
+    const url = URL.createObjectURL(rejectsCsv(this.inspection?.file.columns ?? [t("text")], rows, this.inspection?.file.delimiter));
     el("a", { href: url, download: t("rejectsName", this.name.replace(/\.[^.]*$/, "")) }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   }

@@ -87,7 +87,7 @@ export function showRejects(section, rows, total, groups, explain) {
       el("td", { className: "number" }, reject.row === null ? "" : count(reject.row)),
       el("td", {}, reject.column ?? ""),
       el("td", { className: "wrap" }, reject.message || explain(reject.reason), el("p", { className: "detail" }, el("code", {}, reject.reason))),
-      el("td", { title: reject.raw }, reject.raw)));
+      el("td", { title: cellsOf(reject).join(" · ") }, cellsOf(reject).join(" · "))));
   details.querySelector("summary").textContent = title;
   const scroll = details.querySelector(".scroll");
   scroll.setAttribute("aria-label", title);
@@ -96,9 +96,30 @@ export function showRejects(section, rows, total, groups, explain) {
 
 const field = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
+/** The fields of a rejected row: those of a trial come apart, those of an upload as text. */
+export const cellsOf = (reject, delimiter = ",") => reject.cells ?? splitRow(reject.raw, delimiter);
+
+/** A row of CSV as its fields. */
+export function splitRow(text, delimiter) {
+  const fields = [];
+  for (let at = 0; at <= text.length; at += 1) {
+    let value = "";
+    if (text[at] === '"') {
+      for (at += 1; at < text.length && (text[at] !== '"' || text[at + 1] === '"'); at += 1) {
+        if (text[at] === '"') at += 1;
+        value += text[at];
+      }
+      at += 1;
+    }
+    for (; at < text.length && text[at] !== delimiter; at += 1) value += text[at];
+    fields.push(value);
+  }
+  return fields;
+}
+
 /** Rejected rows as CSV: the file's own columns, then row, reason and message. A byte order mark lets spreadsheets read it as UTF-8. */
-export function rejectsCsv(columns, rows) {
+export function rejectsCsv(columns, rows, delimiter) {
   const head = [...columns, t("row"), t("code"), t("reason")].map(field).join(",");
-  const lines = rows.map((reject) => [reject.raw, field(String(reject.row ?? "")), field(reject.reason), field(reject.message)].join(","));
+  const lines = rows.map((reject) => [...cellsOf(reject, delimiter).map(field), field(String(reject.row ?? "")), field(reject.reason), field(reject.message)].join(","));
   return new Blob(["\ufeff", [head, ...lines, ""].join("\r\n")], { type: "text/csv;charset=utf-8" });
 }

@@ -1,0 +1,129 @@
+//! The words of the sheets that explain a workbook, in every language.
+
+use std::borrow::Cow;
+
+use crate::sink::Lang;
+
+/// The columns of *Errors* before those of the file: row, reason, column, code.
+pub const EXPLAINING_COLUMNS: usize = 4;
+/// Longest cell text, in UTF-16 units.
+const CELL_UNITS_MAX: usize = 32_767;
+
+/// Every text of the two sheets.
+#[derive(Debug)]
+pub(super) struct Words {
+    pub lang: Lang,
+    /// Name of the sheet about the workbook.
+    pub about: &'static str,
+    /// Name of the sheet of failed rows.
+    pub errors: &'static str,
+    pub title: &'static str,
+    pub source: &'static str,
+    pub rows_written: &'static str,
+    pub rows_rejected: &'static str,
+    pub incomplete: [&'static str; 2],
+    pub coordinates: &'static str,
+    pub from: &'static str,
+    pub to: &'static str,
+    pub accuracy: [&'static str; 3],
+    pub sheets: [&'static str; 3],
+    pub details: &'static str,
+    pub operation: &'static str,
+    pub topology: &'static str,
+    pub rows_sha256: &'static str,
+    pub product: &'static str,
+    /// Columns of the sheet of failed rows, before those of the file.
+    pub error_columns: [&'static str; EXPLAINING_COLUMNS],
+    pub more_errors: [&'static str; 2],
+}
+
+const ENGLISH: Words = Words {
+    lang: Lang::En,
+    about: "About",
+    errors: "Errors",
+    title: "About this workbook",
+    source: "Made from",
+    rows_written: "Rows in this workbook",
+    rows_rejected: "Rows rejected",
+    incomplete: ["Incomplete", "The publisher's row count or checksum was not met: rows may be missing."],
+    coordinates: "Coordinates",
+    from: "From",
+    to: "To",
+    accuracy: ["Accuracy", "not stated", "approximate: the shift between the datums is unknown"],
+    sheets: ["Sheet", "Value in the data", "Rows"],
+    details: "Details",
+    operation: "Operation",
+    topology: "Topology",
+    rows_sha256: "SHA-256 of the rows",
+    product: "Made by",
+    error_columns: ["Data row", "Reason", "Column", "Code"],
+    more_errors: ["and ", " more rejected rows, which are not listed"],
+};
+
+const KOREAN: Words = Words {
+    lang: Lang::Ko,
+    about: "정보",
+    errors: "오류",
+    title: "이 엑셀 파일에 대하여",
+    source: "원본 파일",
+    rows_written: "담긴 행",
+    rows_rejected: "제외된 행",
+    incomplete: ["불완전", "보낸 쪽이 알린 행 수 또는 검증값과 일치하지 않습니다. 빠진 행이 있을 수 있습니다."],
+    coordinates: "좌표",
+    from: "원본 좌표계",
+    to: "변환 좌표계",
+    accuracy: ["정확도", "명시되지 않음", "근사값: 두 측지계 사이의 이동량을 알 수 없음"],
+    sheets: ["시트", "원본 값", "행 수"],
+    details: "세부 정보",
+    operation: "변환 방법",
+    topology: "변환 설정",
+    rows_sha256: "자료 검증값(SHA-256)",
+    product: "작성 도구",
+    error_columns: ["자료 행", "이유", "열", "코드"],
+    more_errors: ["이 밖에 제외된 행 ", "개는 표시하지 않았습니다"],
+};
+
+impl Words {
+    /// The texts in this language.
+    pub fn of(lang: Lang) -> &'static Words {
+        match lang {
+            Lang::En => &ENGLISH,
+            Lang::Ko => &KOREAN,
+        }
+    }
+}
+
+/// As much of a text as a cell takes.
+pub(super) fn clip(text: &str) -> Cow<'_, str> {
+    if text.len() <= CELL_UNITS_MAX {
+        return Cow::Borrowed(text);
+    }
+    let mut units = 0;
+    let fits = |c: &char| {
+        units += c.len_utf16();
+        units <= CELL_UNITS_MAX
+    };
+    Cow::Owned(text.chars().take_while(fits).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::SheetName;
+
+    #[test]
+    fn both_languages_name_their_sheets_as_excel_allows() {
+        for words in [&ENGLISH, &KOREAN] {
+            assert!(SheetName::parse(words.about).is_some() && SheetName::parse(words.errors).is_some());
+        }
+    }
+
+    #[test]
+    fn long_texts_are_clipped_to_what_a_cell_takes() {
+        for text in ["a".repeat(40_000), "한".repeat(40_000), "😀".repeat(40_000)] {
+            let units = clip(&text).encode_utf16().count();
+            assert!((CELL_UNITS_MAX - 1..=CELL_UNITS_MAX).contains(&units));
+        }
+        assert_eq!(clip(&"한".repeat(20_000)).chars().count(), 20_000);
+    }
+}
