@@ -28,7 +28,9 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Blocks that publish `seoul.csv` whole, so that its workbook is what `convert` makes of it.
 const PUBLISH: [&str; 5] = ["console-producer", "kcat-lines", "kcat-file", "kcat-checked", "kafka-python"];
 /// Blocks that publish it in another way, and blocks that read; each has a test of its own below.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 10] = [
+    "kafka-python-json",
+    "kcat-ndjson",
     "console-producer-keyless",
     "kcat-headers",
     "kcat-workbook",
@@ -155,6 +157,57 @@ fn numbered_rows_come_in_any_order_and_twice() {
     app.assert_right(&[("seoul.csv", &app.converted(&file))]);
     let rows = app.statuses().pop().expect("a status").accounting;
     assert_eq!((rows.rows_in, rows.written, rows.duplicate), (3, 2, 1));
+}
+
+#[test]
+fn a_program_that_knows_only_json_needs_no_change() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "json", 1);
+    let running = app.run("state");
+    if run(&app, &block(CONTRACT, "kafka-python-json")).is_none() {
+        return;
+    }
+    app.wait_for(&[""], "state");
+    assert_eq!(running.stop(), Some(0));
+    let status = app.statuses().pop().expect("a status");
+    assert_eq!((status.accounting.written, status.accounting.rejected), (100, 0));
+    let read = run(&app, &block(CONTRACT, "kafka-python-status")).expect("kafka-python is here");
+    assert_eq!(read.lines().last(), Some(" PUBLISHED 100"), "{read}");
+}
+
+#[test]
+fn lines_of_json_give_the_workbook_of_the_same_rows_as_csv() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "ndjson", 1);
+    let csv = fs::read_to_string(app.csv("seoul.csv", 3_000)).expect("rows");
+    let mut lines = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let names = lines.next().expect("a header");
+    let object = |cells: Vec<&str>| {
+        // As a program would write them: numbers as numbers, and keys in any order.
+        let members = names.iter().zip(cells).rev().map(|(name, cell)| match cell.parse::<f64>() {
+            Ok(_) => format!("\"{name}\": {cell}"),
+            Err(_) => format!("\"{name}\": \"{cell}\""),
+        });
+        format!("{{{}}}\n", members.collect::<Vec<_>>().join(", "))
+    };
+    let first = format!("[\"{}\"]", names.join("\", \""));
+    let rows: String = lines.map(object).collect();
+    fs::write(app.folder.path().join("seoul.ndjson"), rows).expect("written");
+    let running = app.run("state");
+    let header = format!(
+        "echo '{{\"$ss\": \"header\", \"columns\": {first}}}' | kcat -P -b $B -t facilities.rows -k seoul.ndjson\n"
+    );
+    let block = block(CONTRACT, "kcat-ndjson");
+    if run(&app, &Block { text: header + &block.text, ..block }).is_none() {
+        return;
+    }
+    app.wait_for(&["seoul.ndjson"], "state");
+    assert_eq!(running.stop(), Some(0));
+    let same = app.folder.path().join("csv");
+    fs::create_dir(&same).expect("a folder");
+    let same = same.join("seoul.ndjson");
+    fs::write(&same, csv).expect("written");
+    app.assert_right(&[("seoul.ndjson", &app.converted(&same))]);
 }
 
 #[test]
@@ -298,6 +351,8 @@ fn openpyxl_and_libreoffice_open_what_convert_makes() {
 
 on_the_in_process_broker! {
     every_way_to_publish_a_file_gives_the_workbook_that_convert_makes,
+    a_program_that_knows_only_json_needs_no_change,
+    lines_of_json_give_the_workbook_of_the_same_rows_as_csv,
     keyless_lines_are_one_upload,
     numbered_rows_come_in_any_order_and_twice,
     everything_that_comes_out_can_be_read_with_plain_tools,

@@ -108,6 +108,13 @@ fn line(key: &str, value: &str) -> Record {
     record(key, value, &[])
 }
 
+/// A row of JSON, with a number or without.
+fn json(key: &str, value: &str, number: Option<u64>) -> Record {
+    let number = number.map(|number| number.to_string());
+    let headers: Vec<_> = number.iter().map(|number| ("ss-row", number.as_str())).collect();
+    record(key, value, &headers)
+}
+
 fn row(key: &str, number: u64, attempt: &str) -> Record {
     let number = number.to_string();
     record(key, &format!("s,{number},x"), &[("ss-type", "row"), ("ss-row", &number), ("ss-attempt", attempt)])
@@ -161,9 +168,32 @@ fn an_upload_with_a_header_alone_keeps_the_columns_that_maps_make() {
     same_from_every_restart_point("\"first\"", &log);
 }
 
+#[test]
+fn json_rows_in_any_order_of_keys_and_shape() {
+    let log = [
+        line("p", r#"{"sheet":"s","a":1,"b":"x"}"#),
+        line("q", r#"{"sheet":"s","a":}"#),
+        line("p", "{\"b\":\"y\",\"a\":2}\n{\"sheet\":\"t\",\"a\":3,\"a\":4}\n{\"sheet\":"),
+        line("q", r#"[{"b":1,"sheet":"s"},{"sheet":"t","b":2}]"#),
+        record("r", "{\n \"a\": 1,\n \"sheet\": \"s\"\n}", &[("ss-row", "2")]),
+        line("p", r#"{"schema":null,"payload":{"a":5,"sheet":"s"}}"#),
+        record("r", r#"{"a":2,"sheet":"s"}"#, &[("ss-row", "1")]),
+        line("q", r#"{"$ss":"eof","rows":3}"#),
+        line("p", r#"{"$ss":"eof"}"#),
+        line("r", "#EOF rows=2"),
+    ];
+    for header in ["\"first\"", r#"["sheet", "a", "b"]"#] {
+        same_from_every_restart_point(header, &log);
+        let published = run(topology(header), &log, None);
+        assert!(published.books.values().all(|books| books.len() == 1), "{:?}", published.statuses);
+        let count = |reason| published.dead_letters.iter().filter(|letter| letter.contains(reason)).count();
+        assert_eq!((count("json.format"), count("json.duplicate_key")), (2, 1), "{:?}", published.dead_letters);
+    }
+}
+
 /// One step of a publisher: `(upload, what, how much)`. Upload `q` numbers its rows, the others do not: an upload that does both is refused.
 fn any_log() -> impl Strategy<Value = Vec<Record>> {
-    prop::collection::vec((0..3_usize, 0..24_u8, 1..5_u64), 4..22).prop_map(|steps| {
+    prop::collection::vec((0..3_usize, 0..30_u8, 1..5_u64), 4..22).prop_map(|steps| {
         let mut next = [1_u64; 3];
         let step = |(id, what, much): (usize, u8, u64)| {
             let key = ["p", "q", "r"][id];
@@ -174,6 +204,10 @@ fn any_log() -> impl Strategy<Value = Vec<Record>> {
                 ("p" | "r", 12..=22) => what % 10,
                 (_, what) => what,
             };
+            let number = (key == "q" && (24..28).contains(&what)).then(|| {
+                next[id] += 1;
+                next[id] - 1
+            });
             match what {
                 0..=1 => line(key, "sheet,a,b"),
                 2 => line(key, "sheet,b,a"),
@@ -195,6 +229,12 @@ fn any_log() -> impl Strategy<Value = Vec<Record>> {
                     marker(key, "eof", attempt, "", Some(&rows))
                 }
                 22 => marker(key, "eof", attempt, "", None),
+                24 => json(key, &format!(r#"{{"sheet":"s","a":{much},"b":"x"}}"#), number),
+                25 => json(key, &format!("{{\"b\":{much},\n\"sheet\":\"t\"}}"), number),
+                26 => json(key, r#"{"sheet":"s","a":1,"a":2}"#, number),
+                27 => json(key, "{\"sheet\":\"s\",\n\"a\":}", number),
+                28 => line(key, r#"{"$ss":"header","columns":["sheet","a","b"]}"#),
+                29 => line(key, r#"{"$ss":"eof"}"#),
                 _ => Record { key: Some(Bytes::copy_from_slice(key.as_bytes())), value: None, ..Record::default() },
             }
         };

@@ -48,7 +48,7 @@ impl AggregateContext<'_> {
         self.dead_letter(&DeadLetter {
             offset: batch.offsets[row],
             key: batch.record_key(row as u32),
-            value: Some(batch.raw.get(row)),
+            value: Some(batch.published(row)),
             upload: Some(&batch.upload),
             row: number,
             rejection,

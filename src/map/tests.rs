@@ -33,6 +33,7 @@ pub(super) fn batch_of(schema: SchemaRef, rows: &[&[&str]]) -> RowBatch {
         offsets: (0..rows.len() as i64).map(Offset).collect(),
         raw,
         delimiter: b',',
+        published: None,
         rejected: Vec::new(),
         record_keys: Vec::new(),
     }

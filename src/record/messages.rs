@@ -8,8 +8,8 @@ use super::lang::{Text, texts};
 use super::{Lang, Offset, Reason};
 
 pub use values::{
-    AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, MissingRows, Names, Nearest, OpenAttempt, Place,
-    Quoted,
+    AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, MissingRows, Names, Nearest, OpenAttempt,
+    Place, Quoted,
 };
 
 /// Declares [`Message`]: the reason, then the texts that have it, in the form of [`texts!`].
@@ -255,8 +255,23 @@ messages! {
             en "the value is no rows of text: {kind}"
             ko "값이 글로 된 행이 아닙니다: {kind}";
         JsonRows {}
-            en "the value is a JSON object, and rows are CSV: JSON rows are not read yet"
-            ko "값이 CSV가 아니라 JSON 객체입니다. JSON 행은 아직 처리하지 않습니다";
+            en "the value is JSON, and it is read as CSV: leave `format` of the source and the header ss-format out, or say json"
+            ko "값이 JSON인데 CSV로 읽습니다. 소스의 format과 ss-format 헤더를 빼거나 json으로 쓰세요";
+    }
+    Reason::JsonFormat => {
+        JsonSyntax { line: usize, character: usize, why: JsonFault }
+            en "line {line}, character {character} of the JSON text: {why}"
+            ko "JSON 글의 {line}번째 줄 {character}번째 글자: {why}";
+    }
+    Reason::JsonDuplicateKey => {
+        JsonDuplicateKey { key: Quoted }
+            en "the key {key} is there twice, or two keys name the same column: which value counts is not said"
+            ko "{key} 키가 두 번 있거나 두 키가 같은 열을 가리킵니다. 어느 값을 쓸지 알 수 없습니다";
+    }
+    Reason::JsonUnknownKey => {
+        JsonUnknownKey { key: Quoted }
+            en "the key {key} names no column: name it in `header` of the source or in a header marker, or set unknown_keys = \"ignore\""
+            ko "{key} 키에 해당하는 열이 없습니다. 소스의 header나 제목 행 표식에 넣거나 unknown_keys = \"ignore\"를 쓰세요";
     }
     Reason::RecordTooBig => {
         BatchTooBig { limit: usize }
@@ -286,6 +301,14 @@ messages! {
             en "ss-encoding is {value}, which names no charset of the WHATWG Encoding Standard"
             ko "ss-encoding의 값 {value}{eun} WHATWG Encoding Standard에 있는 문자 집합이 아닙니다"
             [eun(value)];
+        FormatHeader { value: String }
+            en "ss-format is {value}, not csv or json"
+            ko "ss-format의 값 {value}{eun} csv나 json이 아닙니다"
+            [eun(value)];
+        JsonMarker { name: String, value: String }
+            en "{name} of the marker is {value}; a marker is \"$ss\": \"begin\", \"header\", \"eof\" or \"abort\", and its terms are texts or \
+                numbers"
+            ko "표식의 {name} 값이 {value}입니다. 표식은 \"$ss\": \"begin\", \"header\", \"eof\", \"abort\"이고 나머지 값은 글이나 숫자입니다";
         MarkerKind { value: String }
             en "ss-type is {value}, not begin, header, row, eof or abort"
             ko "ss-type의 값 {value}{eun} begin, header, row, eof, abort 가운데 하나가 아닙니다"

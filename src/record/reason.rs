@@ -76,6 +76,15 @@ reasons! {
     CsvNoHeader = "csv.no_header" for Upload, Some("source.header");
         en "Rows came and no header." "Send a header marker first, or declare the columns in the topology."
         ko "행은 왔지만 제목 행이 없습니다." "제목 행 표식을 먼저 보내거나 토폴로지에 열을 선언하세요.";
+    JsonFormat = "json.format" for Row, Some("source.format");
+        en "The row is broken JSON." "Look at the place that the message names, or set format = \"csv\" if rows are no JSON."
+        ko "행의 JSON 형식이 잘못되었습니다." "메시지가 가리키는 곳을 고치거나, JSON이 아니라면 format = \"csv\"로 설정하세요.";
+    JsonDuplicateKey = "json.duplicate_key" for Row, None;
+        en "A JSON row has two values for one column." "Write each key once."
+        ko "JSON 행에 한 열의 값이 두 개입니다." "키를 한 번씩만 쓰세요.";
+    JsonUnknownKey = "json.unknown_key" for Row, Some("source.unknown_keys = \"ignore\"");
+        en "A JSON row has a key that is no column." "Name all columns in `header`, or set unknown_keys = \"ignore\"."
+        ko "JSON 행에 열이 아닌 키가 있습니다." "header에 모든 열을 적거나 unknown_keys = \"ignore\"로 설정하세요.";
     HeaderConflict = "header.conflict" for Upload, None;
         en "One upload has two different headers." "Begin a new attempt, and publish it under one header."
         ko "한 업로드에 서로 다른 제목 행이 있습니다." "새로 시작하여 하나의 제목 행으로 다시 올리세요.";
@@ -134,8 +143,8 @@ reasons! {
         en "No upload can be found for the record." "Give it a key, or the header ss-upload."
         ko "레코드가 어느 업로드의 것인지 알 수 없습니다." "키나 ss-upload 헤더를 붙이세요.";
     RecordNotText = "record.not_text" for Record, None;
-        en "The value is no CSV text." "Publish rows as CSV in UTF-8."
-        ko "값이 CSV가 아닙니다." "행을 UTF-8 CSV로 보내세요.";
+        en "The value is neither CSV nor JSON." "Publish rows as CSV or JSON in UTF-8."
+        ko "값이 CSV도 JSON도 아닙니다." "행을 UTF-8 CSV나 JSON으로 보내세요.";
     RecordTooBig = "record.too_big" for Record, None;
         en "The record is in a batch that is too large when it is unpacked." "Publish rows in smaller records or batches."
         ko "레코드가 든 배치는 압축을 풀면 한도를 넘습니다." "행을 더 작은 레코드나 배치로 보내세요.";

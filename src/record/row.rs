@@ -45,10 +45,12 @@ pub struct RowBatch {
     pub keys: Vec<RowKey>,
     /// Offset of the record each row came in.
     pub offsets: Vec<Offset>,
-    /// The rows as published, in UTF-8.
+    /// The rows as CSV in UTF-8: as published, or for rows of JSON what they are as CSV.
     pub raw: RawRows,
     /// What separates the fields of `raw`.
     pub delimiter: u8,
+    /// The rows as published, where that is something else.
+    pub published: Option<RawRows>,
     /// Rows that failed so far: (row in this batch, why), ascending by row, at most one entry a row.
     pub rejected: Vec<(u32, Rejection)>,
     /// Record keys, run-length coded: (first row of the run, key).
@@ -63,6 +65,10 @@ impl RowBatch {
     /// True without rows.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+    /// Row `row` as it was published.
+    pub fn published(&self, row: usize) -> &[u8] {
+        self.published.as_ref().unwrap_or(&self.raw).get(row)
     }
     /// Adds fates found by one node. `found` is ascending by row; a row that had failed already keeps its first reason.
     pub fn reject(&mut self, found: Vec<(u32, Rejection)>) {

@@ -13,6 +13,7 @@ use crate::source::csv::Fields;
 use crate::source::forms::CellForm;
 use crate::source::headerless::Origin;
 use crate::source::names::column_names;
+use crate::source::row_format::RowFormat;
 
 /// Columns of a worksheet (Excel specifications and limits).
 pub const COLUMNS_MAX: usize = 16_384;
@@ -79,6 +80,21 @@ impl Layout {
     }
 }
 
+/// The text of a row.
+#[derive(Clone, Copy)]
+pub(super) struct RowText<'a> {
+    /// As CSV: what the checksum covers.
+    pub(super) plain: &'a [u8],
+    pub(super) published: &'a [u8],
+}
+
+impl<'a> RowText<'a> {
+    /// A row that was published as CSV, or one that cannot be read.
+    pub(super) fn published(text: &'a [u8]) -> RowText<'a> {
+        RowText { plain: text, published: text }
+    }
+}
+
 /// A batch that grows.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -86,11 +102,13 @@ pub(super) struct Batch {
     attempt: Option<Arc<str>>,
     numbered: bool,
     traceparent: Option<Arc<str>>,
-    delimiter: u8,
+    format: RowFormat,
     columns: Vec<StringBuilder>,
     keys: Vec<RowKey>,
     offsets: Vec<Offset>,
     raw: RawRows,
+    /// Where rows are not published as CSV.
+    published: Option<RawRows>,
     rejected: Vec<(u32, Rejection)>,
     record_keys: Vec<(u32, Option<Bytes>)>,
 }
@@ -103,11 +121,12 @@ impl Batch {
             attempt: origin.attempt.map(Arc::from),
             numbered: origin.first_row.is_some(),
             traceparent: origin.traceparent.map(Arc::from),
-            delimiter: origin.delimiter,
+            format: origin.format,
             columns: layout.header.iter().map(|_| StringBuilder::with_capacity(0, 0)).collect(),
             keys: Vec::new(),
             offsets: Vec::new(),
             raw: RawRows::default(),
+            published: (origin.format == RowFormat::Json).then(RawRows::default),
             rejected: Vec::new(),
             record_keys: vec![(0, origin.key.cloned())],
         }
@@ -117,7 +136,7 @@ impl Batch {
     pub(super) fn takes(&self, layout: &Arc<Layout>, origin: Origin<'_>) -> bool {
         Arc::ptr_eq(&self.layout, layout)
             && self.numbered == origin.first_row.is_some()
-            && self.delimiter == origin.delimiter
+            && self.format == origin.format
             && self.attempt.as_deref() == origin.attempt
     }
 
@@ -132,20 +151,29 @@ impl Batch {
     }
 
     /// Appends row `line` of the record as published, and its cells, as many as the header has.
-    pub(super) fn push<'a>(&mut self, origin: Origin<'_>, line: u32, raw: &[u8], cells: impl Iterator<Item = &'a str>) {
+    pub(super) fn push<'a>(
+        &mut self,
+        origin: Origin<'_>,
+        line: u32,
+        text: RowText<'_>,
+        cells: impl Iterator<Item = &'a str>,
+    ) {
         self.columns.iter_mut().zip(cells).for_each(|(column, cell)| column.append_value(cell));
-        self.push_raw(origin, line, raw);
+        self.push_text(origin, line, text);
     }
 
     /// Appends a row that failed: its cells are empty.
-    pub(super) fn push_rejected(&mut self, origin: Origin<'_>, line: u32, raw: &[u8], rejection: Rejection) {
+    pub(super) fn push_rejected(&mut self, origin: Origin<'_>, line: u32, text: RowText<'_>, rejection: Rejection) {
         self.columns.iter_mut().for_each(|column| column.append_value(""));
         self.rejected.push((self.keys.len() as u32, rejection));
-        self.push_raw(origin, line, raw);
+        self.push_text(origin, line, text);
     }
 
-    fn push_raw(&mut self, origin: Origin<'_>, line: u32, raw: &[u8]) {
-        self.raw.push(raw);
+    fn push_text(&mut self, origin: Origin<'_>, line: u32, text: RowText<'_>) {
+        self.raw.push(text.plain);
+        if let Some(published) = &mut self.published {
+            published.push(text.published);
+        }
         self.keys.push(match origin.first_row {
             Some(first) => RowKey { index: first.saturating_add(u64::from(line)), line: 0 },
             None => RowKey { index: origin.offset.0.unsigned_abs(), line },
@@ -158,7 +186,11 @@ impl Batch {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.keys.len() >= BATCH_ROWS_MAX || self.raw.bytes_len() >= BATCH_BYTES_MAX
+        self.keys.len() >= BATCH_ROWS_MAX || self.bytes_len() >= BATCH_BYTES_MAX
+    }
+
+    fn bytes_len(&self) -> usize {
+        self.raw.bytes_len().max(self.published.as_ref().map_or(0, RawRows::bytes_len))
     }
 
     pub(super) fn finish(self, upload: UploadId, crs: Option<Arc<str>>) -> RowBatch {
@@ -180,7 +212,8 @@ impl Batch {
             keys: self.keys,
             offsets: self.offsets,
             raw: self.raw,
-            delimiter: self.delimiter,
+            delimiter: self.format.delimiter(),
+            published: self.published,
             rejected: self.rejected,
             record_keys: self.record_keys,
         }

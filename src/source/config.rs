@@ -25,6 +25,10 @@ pub struct SourceConfig {
     pub upload: UploadFrom,
     /// Which spellings of markers are read.
     pub markers: Markers,
+    /// How rows are written.
+    pub format: Format,
+    /// A key of a JSON row that is no column is left out instead of rejecting the row (`unknown_keys = "ignore"`).
+    pub ignores_unknown_keys: bool,
     /// Charset of rows that come without word of another one; without it a topic is UTF-8, and that of a file is found.
     pub encoding: Option<Charset>,
     /// Field delimiter, an ASCII byte; without one a topic has commas, and that of a file is found.
@@ -62,6 +66,8 @@ impl SourceConfig {
             forms: BTreeMap::new(),
             upload: UploadFrom::Auto,
             markers: Markers::All,
+            format: Format::Auto,
+            ignores_unknown_keys: false,
             encoding: None,
             delimiter: None,
             exact_names: false,
@@ -112,6 +118,17 @@ pub enum Markers {
     All,
     /// Headers only; a value that looks like a marker is data.
     Headers,
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON where a value is a JSON object, or an array of objects or arrays; else CSV.
+    Auto,
+    /// CSV, whatever a value looks like.
+    Csv,
+    /// JSON.
+    Json,
 }
 
 /// What a rejected row does.

@@ -10,6 +10,7 @@ use crate::record::{ColumnType, Delimiter, Hint, Message, Quoted, Reason, Reject
 use crate::source::SourceConfig;
 use crate::source::columns::Layout;
 use crate::source::csv::{Defect, Fields, ROW_BYTES_MAX, Row};
+use crate::source::json::{Escapes, fault_instead_of_csv, is_json};
 
 /// Longest cell, in UTF-16 code units (Excel specifications and limits).
 pub const CELL_UNITS_MAX: usize = 32_767;
@@ -35,6 +36,11 @@ impl<'a> Text<'a> {
             Some(Cow::Owned(_)) | None => None,
         };
         Text { bytes, valid, is_clean }
+    }
+
+    /// The same text, with cells that may hold what it does not.
+    pub(super) fn with_escapes(self, escapes: Escapes) -> Text<'a> {
+        Text { is_clean: self.is_clean && !escapes.0, ..self }
     }
 
     /// The cells of a row that [`judge`] let pass.
@@ -274,15 +280,15 @@ fn is_not_finite(cell: &str) -> bool {
     cell.trim().parse::<f64>().is_ok_and(|number| !number.is_finite())
 }
 
-/// True when a row is no row because the whole value is a JSON object.
-pub(super) fn is_json_instead(rejection: &Rejection, value: &[u8]) -> bool {
-    matches!(rejection.reason, Reason::CsvFieldCount | Reason::CsvBadQuote | Reason::CsvUnclosedQuote)
-        && is_json_object(value)
+/// Why a first row with misplaced quotes is no header: it is JSON, or was meant to be.
+pub(super) fn json_instead_of_header(value: &[u8]) -> Option<Rejection> {
+    if is_json(value) { Some(Rejection::new(Message::JsonRows {})) } else { fault_instead_of_csv(value) }
 }
 
-/// True when the whole value is one JSON object.
-pub(super) fn is_json_object(value: &[u8]) -> bool {
-    value.trim_ascii_start().starts_with(b"{")
-        && value.trim_ascii_end().ends_with(b"}")
-        && serde_json::from_slice::<serde::de::IgnoredAny>(value).is_ok()
+/// Why a value that was read as CSV is refused if it is JSON, or was meant to be.
+pub(super) fn json_instead(rejection: &Rejection, value: &[u8]) -> Option<Rejection> {
+    match rejection.reason {
+        Reason::CsvFieldCount | Reason::CsvBadQuote | Reason::CsvUnclosedQuote => json_instead_of_header(value),
+        _ => None,
+    }
 }

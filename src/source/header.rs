@@ -2,65 +2,117 @@
 
 use std::sync::Arc;
 
-use crate::record::{Delimiter, EarlierHeader, Marker, MarkerRecord, Message, Offset, Rejection, StreamElement};
+use crate::record::{
+    Delimiter, EarlierHeader, Marker, MarkerRecord, Message, Offset, Reason, Rejection, StreamElement,
+};
 use crate::source::csv::Rows;
 use crate::source::delimiter::DELIMITERS;
 use crate::source::fate;
-use crate::source::header_row::read_names;
-use crate::source::headerless::{ALL_BYTES_MAX, BYTES_MAX, DOUBT_ROWS, Origin, ROWS_MAX, count_rows};
+use crate::source::header_row::{names_of_row, read_names};
+use crate::source::headerless::{ALL_BYTES_MAX, BYTES_MAX, DOUBT_ROWS, Origin, ROWS_MAX};
+use crate::source::json::{self, Element, Elements};
 use crate::source::names::column_names;
-use crate::source::upload::{Doubt, HeaderRead, SourceContext, Upload, json_rows};
+use crate::source::row_format::RowFormat;
+use crate::source::upload::{Doubt, HeaderRead, SourceContext, Upload};
 
 impl Upload {
     /// Takes the first row for the header and returns the text behind it; `None` when there is nothing left to read.
     pub(super) fn take_first_row<'a>(
         &mut self,
         context: &mut SourceContext,
-        mut origin: Origin<'_>,
+        origin: Origin<'_>,
+        delimiter: u8,
         text: &'a [u8],
     ) -> Option<&'a [u8]> {
-        let mut rows = Rows::new(text, origin.delimiter, None);
+        let mut rows = Rows::new(text, delimiter, None);
         let row = std::iter::from_fn(|| rows.next_row(&mut context.fields)).find(|row| !row.blank)?;
         let behind = &text[rows.position()..];
-        let names = if row.defect.is_some() && fate::is_json_object(text) {
-            Err(json_rows())
-        } else {
-            read_names(&context.config, &row, text, &mut context.fields)
+        let names = match row.defect.and_then(|_| fate::json_instead_of_header(text)) {
+            Some(instead) if instead.reason == Reason::JsonFormat => {
+                // A broken row of JSON costs itself: the next one has the same keys.
+                self.wait(context, Origin { format: RowFormat::Json, ..origin }, text);
+                return None;
+            }
+            Some(instead) => Err(instead),
+            None => read_names(&context.config, &row, text, &mut context.fields),
         };
-        // A header row is a header marker to all who follow.
+        self.take_names(context, origin, names, Origin { line: origin.line + 1, ..origin }, behind).then_some(behind)
+    }
+
+    /// Takes the keys of the first JSON object for the header, or the cells of the first JSON array. Returns how many rows that were;
+    /// `None` when there is nothing left to read.
+    pub(super) fn take_keys(&mut self, context: &mut SourceContext, origin: Origin<'_>, text: &[u8]) -> Option<u32> {
+        let mut rows = Elements::new(text).filter(|row| !row.is_blank());
+        let mut first = rows.next()?;
+        if first.is_broken() && !first.bytes(text).starts_with(b"[") {
+            first = rows.find(Element::is_object).unwrap_or(first);
+        }
+        let consumed = u32::from(!first.is_object());
+        let names = match json::fault_of(text, &first) {
+            Some(_) if !first.bytes(text).starts_with(b"[") => None,
+            // An array of cells has its number, or it is the header.
+            _ if origin.first_row.is_some() && consumed > 0 => None,
+            Some(fault) => Some(Err(fault)),
+            None => Some(names_of_row(&context.config, text, &first)),
+        };
+        let Some(names) = names else {
+            self.wait(context, origin, text);
+            return None;
+        };
+        let behind = Origin { line: origin.line + consumed, ..origin };
+        self.take_names(context, origin, names, behind, text).then_some(consumed)
+    }
+
+    /// Takes the names of the first row for the header: it is a header marker to all who follow. If they cannot be names, what is behind
+    /// that row is passed on unread.
+    fn take_names(
+        &mut self,
+        context: &mut SourceContext,
+        origin: Origin<'_>,
+        names: Result<Vec<String>, Rejection>,
+        behind: Origin<'_>,
+        text: &[u8],
+    ) -> bool {
         let accepted = names.and_then(|names| {
-            self.accept_header(
-                context,
-                origin.delimiter,
-                MarkerRecord {
-                    upload: self.id.clone(),
-                    offset: origin.offset,
-                    marker: Marker::Header(names.into()),
-                    attempt: origin.attempt.map(Arc::from),
-                    key: origin.key.cloned(),
-                    value: None,
-                },
-            )
+            let marker = MarkerRecord {
+                upload: self.id.clone(),
+                offset: origin.offset,
+                marker: Marker::Header(names.into()),
+                attempt: origin.attempt.map(Arc::from),
+                key: origin.key.cloned(),
+                value: None,
+            };
+            self.accept_header(context, origin.format, marker)
         });
-        let Err(rejection) = accepted else { return Some(behind) };
-        let rejection = rejection.because(|why| Message::FirstRowIsNoHeader { why });
-        self.fail(context, origin.offset, rejection.clone());
-        origin.line += 1;
-        self.pass_unread(context, origin, behind, &rejection);
-        None
+        match accepted {
+            Ok(()) => {
+                self.read_waiting(context, origin.offset);
+                true
+            }
+            Err(rejection) => {
+                let rejection = rejection.because(|why| Message::FirstRowIsNoHeader { why });
+                self.fail(context, origin.offset, rejection.clone());
+                self.pass_unread(context, behind, text, &rejection);
+                false
+            }
+        }
     }
 
     fn accept_header(
         &mut self,
         context: &mut SourceContext,
-        delimiter: u8,
+        format: RowFormat,
         marker: MarkerRecord,
     ) -> Result<(), Rejection> {
         let Marker::Header(names) = &marker.marker else { return Ok(()) };
         let layout = context.layout(names)?;
         let offset = Some(marker.offset);
-        let doubted = match other_delimiter(&layout.header, delimiter) {
-            Some(guess) => Some(Box::new(Doubt { guess, delimiter, marker })),
+        let guess = match format {
+            RowFormat::Csv(delimiter) => other_delimiter(&layout.header, delimiter).map(|guess| (guess, delimiter)),
+            RowFormat::Json | RowFormat::Opaque => None,
+        };
+        let doubted = match guess {
+            Some((guess, delimiter)) => Some(Box::new(Doubt { guess, delimiter, marker })),
             None => {
                 self.show_header(context, marker);
                 None
@@ -77,11 +129,11 @@ impl Upload {
         context.out.push_back(StreamElement::Marker(marker));
     }
 
-    pub(super) fn take_header(&mut self, context: &mut SourceContext, delimiter: u8, marker: MarkerRecord) {
+    pub(super) fn take_header(&mut self, context: &mut SourceContext, format: RowFormat, marker: MarkerRecord) {
         let Marker::Header(names) = &marker.marker else { return };
         let offset = marker.offset;
         let Some(header) = &self.header else {
-            return match self.accept_header(context, delimiter, marker) {
+            return match self.accept_header(context, format, marker) {
                 Ok(()) => self.read_waiting(context, offset),
                 Err(rejection) => self.fail(context, offset, rejection),
             };
@@ -104,7 +156,7 @@ impl Upload {
     /// Keeps rows until the header is known.
     pub(super) fn wait(&mut self, context: &mut SourceContext, origin: Origin<'_>, text: &[u8]) {
         let offset = origin.offset;
-        let rows = count_rows(text, origin.delimiter, &mut context.fields);
+        let rows = origin.format.count_rows(text, &mut context.fields);
         if rows == 0 {
             return;
         }

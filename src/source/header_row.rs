@@ -2,9 +2,11 @@
 
 use crate::record::{Message, Quoted, Rejection};
 use crate::source::SourceConfig;
-use crate::source::csv::{Fields, Row, Rows};
+use crate::source::csv::{Fields, Row, Rows, write_row};
 use crate::source::delimiter::separator_line;
 use crate::source::fate::{Text, check_cells, check_form};
+use crate::source::json::{Element, names_of};
+use crate::source::names::clean_name;
 
 /// Column names out of a header row, as published.
 pub fn read_names(
@@ -40,4 +42,22 @@ pub(super) fn marker_names(config: &SourceConfig, delimiter: u8, text: &[u8]) ->
         names = Some(read_names(config, &row, text, &mut fields)?);
     }
     names.ok_or_else(|| Rejection::new(Message::HeaderWithoutNames {}))
+}
+
+/// The names that a JSON row gives to its own cells, as published. An object that has the name of a column which the topology knows is one cell.
+pub(super) fn names_of_row(config: &SourceConfig, text: &[u8], row: &Element) -> Result<Vec<String>, Rejection> {
+    check_names(config, &names_of(text, row, &|name| is_known(config, name)))
+}
+
+/// Whether the topology knows a column of this name.
+pub fn is_known(config: &SourceConfig, name: &str) -> bool {
+    let name = if config.exact_names { name.into() } else { clean_name(name) };
+    config.columns.contains_key(&*name) || config.needed.iter().flatten().any(|needed| *needed == *name)
+}
+
+/// Names that did not come as CSV, each fit to name a column.
+pub(super) fn check_names(config: &SourceConfig, names: &[String]) -> Result<Vec<String>, Rejection> {
+    let mut row = Vec::new();
+    write_row(names.iter().map(String::as_bytes), b',', &mut row);
+    marker_names(config, b',', &row)
 }

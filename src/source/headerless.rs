@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::record::Offset;
 use crate::source::csv::{Fields, Rows};
+use crate::source::row_format::RowFormat;
 
 /// Rows of one upload that wait.
 pub(super) const ROWS_MAX: u64 = 10_000;
@@ -27,8 +28,8 @@ pub(super) struct Origin<'a> {
     pub(super) first_row: Option<u64>,
     /// Rows of the record that came before.
     pub(super) line: u32,
-    /// What its fields are separated by.
-    pub(super) delimiter: u8,
+    /// How they are written.
+    pub(super) format: RowFormat,
 }
 
 /// Records that wait, in log order.
@@ -48,7 +49,7 @@ pub(super) struct WaitingRecord {
     traceparent: Option<Box<str>>,
     first_row: Option<u64>,
     line: u32,
-    delimiter: u8,
+    format: RowFormat,
     pub(super) text: Box<[u8]>,
 }
 
@@ -61,7 +62,7 @@ impl WaitingRecord {
             traceparent: self.traceparent.as_deref(),
             first_row: self.first_row,
             line: self.line,
-            delimiter: self.delimiter,
+            format: self.format,
         }
     }
 }
@@ -77,7 +78,7 @@ impl HeaderlessRows {
             traceparent: origin.traceparent.map(Box::from),
             first_row: origin.first_row,
             line: origin.line,
-            delimiter: origin.delimiter,
+            format: origin.format,
             text: text.into(),
         });
     }
@@ -91,7 +92,8 @@ impl HeaderlessRows {
     pub(super) fn speaks_for(&self, guess: u8, fields: &mut Fields) -> bool {
         let (mut seen, mut holding) = (0, 0);
         for record in &self.records {
-            let mut rows = Rows::new(&record.text, record.delimiter, None);
+            let RowFormat::Csv(delimiter) = record.format else { continue };
+            let mut rows = Rows::new(&record.text, delimiter, None);
             while let Some(row) = rows.next_row(fields) {
                 if !row.blank && seen < DOUBT_ROWS {
                     seen += 1;
@@ -101,14 +103,4 @@ impl HeaderlessRows {
         }
         holding * 10 > seen * 9
     }
-}
-
-/// Rows of a text that are not blank.
-pub(super) fn count_rows(text: &[u8], delimiter: u8, fields: &mut Fields) -> u64 {
-    let mut rows = Rows::new(text, delimiter, None);
-    let mut count = 0;
-    while let Some(row) = rows.next_row(fields) {
-        count += u64::from(!row.blank);
-    }
-    count
 }

@@ -15,8 +15,11 @@ pub mod forms;
 mod header;
 mod header_row;
 mod headerless;
+pub mod json;
 mod kind;
 mod names;
+mod read_rows;
+mod row_format;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upload;
@@ -25,16 +28,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use columns::COLUMNS_MAX;
-pub use config::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
+pub use config::{Format, HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 pub use envelope::NAME_BYTES_MAX;
 pub use fate::CELL_UNITS_MAX;
-pub use header_row::read_names;
+pub use header_row::{is_known, read_names};
 pub use kind::{KIND_BYTES, binary_kind, text_kind};
 pub use names::{clean_name, column_names, list_names};
 
 use crate::record::{Marker, MarkerRecord, Message, Offset, Record, Rejection, StreamElement, UploadId};
 use envelope::{Content, Refusal};
 use headerless::Origin;
+use row_format::RowFormat;
 use upload::{SourceContext, Upload};
 
 /// Makes the elements of one partition.
@@ -215,10 +219,10 @@ impl Source {
     }
 
     fn take(&mut self, record: &Record, admit: &mut dyn FnMut(Applicant) -> Admission) -> Result<(), Refusal> {
-        let record =
-            envelope::in_utf8(&self.context.config, record).map_err(|rejection| Refusal { upload: None, rejection })?;
-        let record = &*record;
-        let Some(envelope) = envelope::open(&self.context.config, record)? else { return Ok(()) };
+        let plain = envelope::plain(&self.context.config, record);
+        let plain = plain.map_err(|rejection| Refusal { upload: None, rejection })?;
+        let record = &*plain.record;
+        let Some(envelope) = envelope::open(&self.context.config, &plain)? else { return Ok(()) };
         let id = envelope.upload;
         if let Some(refill) = &self.refill
             && refill.get(id).is_none_or(|from| record.offset < *from)
@@ -236,32 +240,41 @@ impl Source {
             }
         };
         match envelope.content {
-            Content::Marker(marker, delimiter) => {
+            Content::Marker(marker, format) => {
                 let upload = UploadId::new(id);
                 let attempt = envelope.attempt.map(Into::into);
                 let marker = self.vouch(&upload, marker);
                 let (key, value) = (record.key.clone(), record.value.clone());
-                self.take_marker(
-                    MarkerRecord { upload, offset: record.offset, marker, attempt, key, value },
-                    delimiter,
-                );
+                self.take_marker(MarkerRecord { upload, offset: record.offset, marker, attempt, key, value }, format);
             }
             Content::UnfitHeader(rejection) => {
                 self.attend(id, |upload, context| upload.take_unfit_header(context, record.offset, rejection));
             }
             Content::Rows { text, first_row, traceparent, delimiter } => {
-                // Whoever numbers rows has counted them, and they are told one by one what is wrong with them.
-                if let (None, Some(kind)) = (first_row, binary_kind(text)) {
-                    return Err(Refusal {
-                        upload: Some(UploadId::new(id)),
-                        rejection: Rejection::new(Message::NotText { kind }),
-                    });
+                let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
+                let format = RowFormat::Opaque;
+                let origin = Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0, format };
+                if let Some(kind) = binary_kind(text) {
+                    let is_of_a_registry = kind.is_of_a_registry() && !is_late;
+                    let rejection = Rejection::new(Message::NotText { kind });
+                    let mut is_taken = false;
+                    if is_of_a_registry {
+                        self.attend(id, |upload, context| {
+                            is_taken = upload.take_opaque(context, origin, text, &rejection)
+                        });
+                    }
+                    if is_taken {
+                        return Ok(());
+                    }
+                    // Whoever numbers rows has counted them, and they are told one by one what is wrong with them.
+                    if first_row.is_none() {
+                        return Err(Refusal { upload: Some(UploadId::new(id)), rejection });
+                    }
                 }
                 if text.is_empty() {
                     return Ok(());
                 }
-                let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
-                let origin = Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0, delimiter };
+                let origin = Origin { format: RowFormat::of(plain.format, delimiter, text), ..origin };
                 if is_late {
                     // Whoever comes late leaves nothing to remember.
                     let late = Rejection::new(Message::RowLate {});
@@ -285,7 +298,7 @@ impl Source {
         marker
     }
 
-    fn take_marker(&mut self, marker: MarkerRecord, delimiter: u8) {
+    fn take_marker(&mut self, marker: MarkerRecord, format: RowFormat) {
         let id = marker.upload.clone();
         // The end of an upload that is not open leaves nothing to remember.
         let passes = matches!(marker.marker, Marker::Eof { .. } | Marker::Abort);
@@ -295,7 +308,7 @@ impl Source {
         let is_read_again = self.refill.is_some();
         self.attend(id.as_str(), |upload, context| match is_read_again && upload.is_restored() {
             true => upload.take_marker_again(context, &marker),
-            false => upload.take_marker(context, delimiter, marker),
+            false => upload.take_marker(context, format, marker),
         });
     }
 

@@ -1,5 +1,7 @@
 //! What comes out of a source for what goes in.
 
+mod json;
+
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -120,8 +122,8 @@ fn fates_of_rows() {
         (b"1,\xed\xa0\x80", &["text.encoding"]),
         (b"=1+1,@x", &["=1+1|@x"]),
         (b"0012,1e5", &["0012|1e5"]),
-        (b"{\"a\":1,\"b\":2}", &["record.not_text"]),
-        (b"{\n\"a\": 1,\n\"b\": 2\n}\n", &["record.not_text"]),
+        (b"{\"a\":1,\"b\":2}", &["1|2"]),
+        (b"{\n\"a\": 1,\n\"b\": 2\n}\n", &["1|2"]),
         (b"{x,y}", &["{x|y}"]),
         (b"{\"a\":1},\"b\"", &["csv.bad_quote in a"]),
         (b"<img onerror=alert(1)>,2", &["<img onerror=alert(1)>|2"]),
@@ -311,7 +313,8 @@ fn too_many_columns_fail_the_upload() {
 #[test]
 fn a_first_row_that_cannot_be_read_fails_the_upload() {
     assert_eq!(run(config(), [row("a,\"b\"x\n1,2")]), ["k failed csv.bad_quote at 0", "k 0.1 csv.bad_quote"]);
-    assert_eq!(run(config(), [row("{\"a\":1}")]), ["k failed record.not_text at 0"]);
+    let csv = SourceConfig { format: Format::Csv, ..config() };
+    assert_eq!(run(csv, [row("{\"a\":1}")]), ["k failed record.not_text at 0"]);
 }
 
 #[test]
@@ -333,9 +336,15 @@ fn a_header_of_one_column_may_hold_a_semicolon() {
 
 #[test]
 fn values_that_are_no_text_are_refused() {
-    for value in [&b"\0\0\0\0\x01abc"[..], b"PK\x03\x04", b"\x1f\x8b\x08", b"\xff\xfea\0"] {
+    for value in [&b"PK\x03\x04"[..], b"\x1f\x8b\x08", b"\xff\xfea\0"] {
         assert_eq!(run(declared(&["a"]), [row(value)]), ["refused record.not_text"]);
     }
+    // A publisher that uses a schema registry uses it for all of its rows.
+    let avro = || row(&b"\0\0\0\0\x07\n\n"[..]);
+    assert_eq!(
+        run(declared(&["a"]), [avro(), avro(), row("#EOF")]),
+        ["k failed record.not_text at 0", "k 0.0 record.not_text", "k 1.0 record.not_text", "k eof None"]
+    );
     // With a number they are rows, or the upload would wait for them for ever.
     assert_eq!(run(declared(&["a"]), [numbered(7, "\0\u{1}\nb")]), ["k 7.0 text.control in a", "k 8.0 b"]);
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::record::{Marker, MarkerRecord, Message, Offset, Rejection, StreamElement, UploadId};
 use crate::source::columns::{Batch, Layout};
-use crate::source::csv::{Fields, Rows};
-use crate::source::fate::{self, Text};
+use crate::source::csv::Fields;
 use crate::source::headerless::{HeaderlessRows, Origin};
+use crate::source::json::CellReader;
 use crate::source::names::column_names;
+use crate::source::row_format::RowFormat;
 use crate::source::{HeaderFrom, SourceConfig};
 
 /// What uploads share while one of them is at work.
@@ -21,6 +22,9 @@ pub(super) struct SourceContext {
     /// The header read last: most uploads of a topic have the same one, and then they share it.
     pub(super) latest: Arc<Layout>,
     pub(super) fields: Fields,
+    pub(super) cells: CellReaders,
+    /// A row of JSON as the row of CSV that it is.
+    pub(super) scratch: Vec<u8>,
     pub(super) out: VecDeque<StreamElement>,
     /// Bytes that wait in all uploads.
     pub(super) waiting_bytes: usize,
@@ -40,6 +44,8 @@ impl SourceContext {
             nameless,
             latest,
             fields: Fields::default(),
+            cells: CellReaders::default(),
+            scratch: Vec::new(),
             out: VecDeque::new(),
             waiting_bytes: 0,
         }
@@ -54,6 +60,25 @@ impl SourceContext {
     }
 }
 
+/// What reads the cells of JSON rows, for the layouts that were seen last.
+#[derive(Default)]
+pub(super) struct CellReaders(VecDeque<(Arc<Layout>, CellReader)>);
+
+impl CellReaders {
+    /// Layouts that are kept at hand.
+    const KEPT_MAX: usize = 8;
+
+    pub(super) fn of(&mut self, layout: &Arc<Layout>, config: &SourceConfig) -> &mut CellReader {
+        let at = self.0.iter().position(|(known, _)| Arc::ptr_eq(known, layout)).unwrap_or_else(|| {
+            self.0.truncate(CellReaders::KEPT_MAX - 1);
+            let reader = CellReader::new(&layout.header, config.exact_names, config.ignores_unknown_keys);
+            self.0.push_front((Arc::clone(layout), reader));
+            0
+        });
+        &mut self.0[at].1
+    }
+}
+
 /// An upload, as far as the source has to remember it. Small while nothing of it is on its way.
 #[derive(Debug)]
 pub(super) struct Upload {
@@ -61,17 +86,17 @@ pub(super) struct Upload {
     /// Of the last `begin`, else of the last rows.
     attempt: Option<Arc<str>>,
     /// Of the `begin` of this attempt.
-    crs: Option<Arc<str>>,
+    pub(super) crs: Option<Arc<str>>,
     pub(super) header: Option<HeaderRead>,
     /// The EOF came and rows are missing: the next one could be the last, so rows are handed over record by record.
     expects_rows: bool,
     /// Whether rows were read in this attempt; after a restart that is not known.
-    has_read_rows: Option<bool>,
+    pub(super) has_read_rows: Option<bool>,
     is_restored: bool,
     /// Why it cannot be read; its rows go on unread.
     pub(super) failed: Option<Box<Rejection>>,
     pub(super) waiting: Option<Box<HeaderlessRows>>,
-    batch: Option<Box<Batch>>,
+    pub(super) batch: Option<Box<Batch>>,
 }
 
 /// A header that was read.
@@ -202,12 +227,18 @@ impl Upload {
                     self.fail(context, origin.offset, rejection.clone());
                     return self.pass_unread(context, origin, text, &rejection);
                 }
-                None if origin.first_row.is_none() => {
-                    let Some(behind) = self.take_first_row(context, origin, text) else { return };
-                    text = behind;
-                    origin.line += 1;
-                }
-                None => {}
+                None => match origin.format {
+                    RowFormat::Json => {
+                        let Some(rows) = self.take_keys(context, origin, text) else { return };
+                        origin.line += rows;
+                    }
+                    RowFormat::Csv(delimiter) if origin.first_row.is_none() => {
+                        let Some(behind) = self.take_first_row(context, origin, delimiter, text) else { return };
+                        text = behind;
+                        origin.line += 1;
+                    }
+                    RowFormat::Csv(_) | RowFormat::Opaque => {}
+                },
             }
         }
         match &self.header {
@@ -220,7 +251,7 @@ impl Upload {
     }
 
     /// Takes a marker: what was read before it goes on before it.
-    pub(super) fn take_marker(&mut self, context: &mut SourceContext, delimiter: u8, marker: MarkerRecord) {
+    pub(super) fn take_marker(&mut self, context: &mut SourceContext, format: RowFormat, marker: MarkerRecord) {
         self.flush(context);
         match &marker.marker {
             Marker::Begin(announced) => {
@@ -238,7 +269,7 @@ impl Upload {
                 if self.attempt.is_none() {
                     self.attempt.clone_from(&marker.attempt);
                 }
-                return self.take_header(context, delimiter, marker);
+                return self.take_header(context, format, marker);
             }
             Marker::Header(_) => {}
             Marker::Eof { rows, .. } => {
@@ -265,9 +296,9 @@ impl Upload {
             return;
         };
         let (key, attempt) = (marker.key.as_ref(), self.attempt.as_deref());
-        let delimiter = context.config.topic_delimiter();
+        let format = RowFormat::Csv(context.config.topic_delimiter());
         let origin =
-            Origin { offset: marker.offset, key, attempt, traceparent: None, first_row: None, line: 0, delimiter };
+            Origin { offset: marker.offset, key, attempt, traceparent: None, first_row: None, line: 0, format };
         let batch = Batch::new(&header.layout, origin);
         context.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
     }
@@ -331,69 +362,26 @@ impl Upload {
         self.flush(context);
     }
 
+    /// Fails the upload for a value that is no text, if it is the first one: the others will be the same. Its records are counted, and none
+    /// is read. False where rows could be read before, so that the record stands alone.
+    pub(super) fn take_opaque(
+        &mut self,
+        context: &mut SourceContext,
+        origin: Origin<'_>,
+        value: &[u8],
+        rejection: &Rejection,
+    ) -> bool {
+        if self.header.is_some() && self.failed.is_none() {
+            return false;
+        }
+        if self.failed.is_none() {
+            self.fail(context, origin.offset, rejection.clone());
+        }
+        self.pass_unread(context, Origin { format: RowFormat::Opaque, ..origin }, value, rejection);
+        true
+    }
+
     fn layout<'a>(&'a self, context: &'a SourceContext) -> &'a Arc<Layout> {
         self.header.as_ref().map_or(&context.nameless, |header| &header.layout)
     }
-
-    /// Rows into the batch. With `unread` none of them is read: that is the fate of all.
-    pub(super) fn read_rows(
-        &mut self,
-        context: &mut SourceContext,
-        layout: Arc<Layout>,
-        origin: Origin<'_>,
-        text: &[u8],
-        unread: Option<&Rejection>,
-    ) {
-        let mut batch = self.batch_for(context, &layout, origin);
-        let SourceContext { config, fields, out, .. } = context;
-        let text = Text::new(text);
-        let named = !layout.header.is_empty();
-        let mut rows = Rows::new(text.bytes, origin.delimiter, named.then_some(layout.header.len()));
-        let mut line = origin.line;
-        while let Some(row) = rows.next_row(fields) {
-            if row.blank {
-                continue;
-            }
-            let verdict = match unread {
-                Some(reason) => Err(reason.clone()),
-                None => fate::judge(config, &layout, &row, origin.delimiter, text, fields),
-            };
-            match verdict {
-                Ok(()) => batch.push(origin, line, row.bytes, text.cells(fields)),
-                Err(rejection) if line == origin.line && fate::is_json_instead(&rejection, text.bytes) => {
-                    batch.push_rejected(origin, line, text.bytes.trim_ascii_end(), json_rows());
-                    line += 1;
-                    break;
-                }
-                Err(rejection) => batch.push_rejected(origin, line, row.bytes, rejection),
-            }
-            line += 1;
-            if batch.is_full() {
-                out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
-                batch = Box::new(Batch::new(&layout, origin));
-            }
-        }
-        if line > origin.line {
-            self.has_read_rows = Some(true);
-        }
-        self.batch = (!batch.is_empty()).then_some(batch);
-    }
-
-    /// The batch that grows, if rows of this record may stand in it, else a new one.
-    fn batch_for(&mut self, context: &mut SourceContext, layout: &Arc<Layout>, origin: Origin<'_>) -> Box<Batch> {
-        if self.batch.as_ref().is_some_and(|batch| !batch.takes(layout, origin)) {
-            self.flush(context);
-        }
-        match self.batch.take() {
-            Some(mut batch) => {
-                batch.begin_record(origin);
-                batch
-            }
-            None => Box::new(Batch::new(layout, origin)),
-        }
-    }
-}
-
-pub(super) fn json_rows() -> Rejection {
-    Rejection::new(Message::JsonRows {})
 }

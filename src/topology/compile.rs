@@ -114,11 +114,14 @@ fn compile_source(
     Some(SourceConfig {
         node,
         topic: topic(&spec.topic, app, "rows"),
-        header,
         columns: spec.columns.iter().map(|column| (name_of(column), column.kind)).collect(),
         forms: spec.columns.iter().filter_map(|column| Some((name_of(column), column.form.clone()?))).collect(),
         upload: compile_upload(spec.upload.as_ref()?, findings)?,
         markers: spec.markers,
+        format: spec.format,
+        // A topology that lists its columns has chosen among the keys.
+        ignores_unknown_keys: spec.ignores_unknown_keys.unwrap_or(header != HeaderFrom::First),
+        header,
         encoding: match &spec.encoding {
             Some(text) => Some(compile_encoding(text, findings)?),
             None => None,

@@ -12,7 +12,7 @@ use crate::map::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
 use crate::sink::{Lang, SinkConfig};
 use crate::source::forms::{CellForm, Thousands};
-use crate::source::{HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
+use crate::source::{Format, HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 
 /// A topology as people and their tools read it. Displays in the form of `Topology.describe()`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -182,6 +182,12 @@ impl SourceConfig {
             (words::STRIP_CONTROL.word)(&self.strip_control),
             (words::TRUNCATE_CELLS.word)(&self.truncate_cells),
         );
+        let unknown = (words::UNKNOWN_KEYS.word)(&self.ignores_unknown_keys);
+        let written = match self.format {
+            Format::Auto => format!("JSON where a value is JSON, else CSV; unknown keys of JSON: {unknown}"),
+            Format::Csv => "CSV".to_owned(),
+            Format::Json => format!("JSON; unknown keys: {unknown}"),
+        };
         let on_error = match self.on_error {
             OnError::Continue => "goes to the dead letters, the upload goes on",
             OnError::Fail => "fails its upload",
@@ -191,6 +197,7 @@ impl SourceConfig {
             fact("column types", typed),
             fact("upload id", upload),
             fact("markers", markers),
+            fact("format", written),
             fact("csv", form),
             fact("a bad row", on_error),
         ]

@@ -64,7 +64,7 @@ pub(super) static TOPOLOGY: Table = Table {
 
 pub(super) static SOURCE: Table = Table {
     place: "[[source]]",
-    about: "The topic of rows, and how its records are read as CSV.",
+    about: "The topic of rows, and how its records are read, as CSV or as JSON.",
     keys: &[
         NAME,
         INPUT,
@@ -107,6 +107,22 @@ pub(super) static SOURCE: Table = Table {
             "\"headers\"",
             "Spellings of markers that are read. `\"all\"`: record headers and text such as `#EOF`; `\"headers\"`: record headers \
                     only, where text that begins with `#EOF` is data.",
+        ),
+        key(
+            "format",
+            Kind::Choice(words::FORMAT.names),
+            Default::Text("auto"),
+            "\"json\"",
+            "How rows are written. `\"auto\"`: a value that is a JSON object, or an array of objects or of arrays, is JSON, any other one is \
+                    CSV; `\"csv\"` and `\"json\"`: every value is that. The header `ss-format` of a record comes first.",
+        ),
+        key(
+            "unknown_keys",
+            Kind::Choice(words::UNKNOWN_KEYS.names),
+            Default::Derived("`\"ignore\"` where `header` lists the columns, else `\"reject\"`"),
+            "\"ignore\"",
+            "What a key of a JSON row does that is no column and not null. `\"ignore\"`: it is left out; `\"reject\"`: it rejects its row, \
+                    so that nothing is lost unseen.",
         ),
         key(
             "encoding",

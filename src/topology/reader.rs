@@ -167,9 +167,18 @@ impl<'t> Fields<'t> {
     }
     /// One of `words`, which are those of the key.
     pub fn choice<T: Copy>(&mut self, reader: &mut Reader<'_>, key: &'static str, words: &Words<T>) -> T {
-        let written = self.get(key).and_then(|value| reader.choice(key, value, words));
+        let written = self.choice_if_any(reader, key, words);
         let default = || words.table.iter().find(|(word, _)| Some(*word) == self.default_text(key));
         written.or_else(|| default().map(|(_, value)| *value)).expect("the default of a choice is one of its words")
+    }
+    /// The same, without a default.
+    pub fn choice_if_any<T: Copy>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &'static str,
+        words: &Words<T>,
+    ) -> Option<T> {
+        self.get(key).and_then(|value| reader.choice(key, value, words))
     }
     /// `true` or `false`.
     pub fn boolean(&mut self, reader: &mut Reader<'_>, key: &'static str) -> bool {

@@ -17,7 +17,7 @@ use crate::aggregate::SheetOrder;
 use crate::record::ColumnType;
 use crate::sink::WorkbookConfig;
 use crate::source::forms::{CellForm, Thousands, zone};
-use crate::source::{Incomplete, Markers, OnError};
+use crate::source::{Format, Incomplete, Markers, OnError};
 
 /// A topology file. What could not be read is `None` and has been found wrong already.
 pub(super) struct TopologySpec {
@@ -58,6 +58,8 @@ pub(super) struct SourceSpec {
     pub columns: Vec<ColumnSpec>,
     pub upload: Option<Spanned<String>>,
     pub markers: Markers,
+    pub format: Format,
+    pub ignores_unknown_keys: Option<bool>,
     pub encoding: Option<Spanned<String>>,
     pub delimiter: Option<Spanned<String>>,
     pub exact_names: bool,
@@ -170,6 +172,8 @@ fn read_source(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SourceSpec {
         columns: fields.get("columns").map_or_else(Vec::new, |value| read_column_types(reader, value)),
         upload: fields.text(reader, "upload"),
         markers: fields.choice(reader, "markers", &words::MARKERS),
+        format: fields.choice(reader, "format", &words::FORMAT),
+        ignores_unknown_keys: fields.choice_if_any(reader, "unknown_keys", &words::UNKNOWN_KEYS),
         encoding: fields.text(reader, "encoding"),
         delimiter: fields.text(reader, "delimiter"),
         exact_names: fields.choice(reader, "names", &words::EXACT_NAMES),

@@ -4,7 +4,7 @@ use crate::aggregate::SheetOrder;
 use crate::record::ColumnType;
 use crate::sink::Lang;
 use crate::source::forms::Thousands;
-use crate::source::{Incomplete, Markers, OnError, UploadFrom};
+use crate::source::{Format, Incomplete, Markers, OnError, UploadFrom};
 
 /// The words of one choice, there and back.
 pub(super) struct Words<T: 'static> {
@@ -34,6 +34,8 @@ words! {
         ColumnType::Computed { .. } => "computed"
     };
     MARKERS: Markers = { "all" = Markers::All, "headers" = Markers::Headers };
+    FORMAT: Format = { "auto" = Format::Auto, "csv" = Format::Csv, "json" = Format::Json };
+    UNKNOWN_KEYS: bool = { "reject" = false, "ignore" = true };
     EXACT_NAMES: bool = { "alike" = false, "exact" = true };
     LENIENT_QUOTES: bool = { "strict" = false, "lenient" = true };
     PAD_FIELDS: bool = { "strict" = false, "pad" = true };

@@ -138,6 +138,7 @@ fn batch(upload: &str, attempt: Option<&str>, rows: &[Row]) -> RowBatch {
         offsets: rows.iter().map(|row| Offset(row.0)).collect(),
         raw: texts,
         delimiter: b',',
+        published: None,
         rejected: rejected.collect(),
         record_keys: vec![(0, Some(Bytes::copy_from_slice(upload.as_bytes())))],
     }

@@ -91,10 +91,12 @@ texts! {
     /// What a file or a value is that holds no rows of text, and what to do with it.
     pub enum Binary {
         Registry { schema: u32 }
-            en "a value of a schema registry (Avro, Protobuf or JSON Schema), schema id {schema}: let the producer write text, in Kafka \
-                Connect value.converter=org.apache.kafka.connect.storage.StringConverter"
-            ko "스키마 레지스트리의 값(Avro, Protobuf, JSON Schema), 스키마 번호 {schema}. 프로듀서가 글을 보내게 하세요. Kafka \
-                Connect라면 value.converter=org.apache.kafka.connect.storage.StringConverter";
+            en "a value of a schema registry (magic byte 0, schema id {schema}: Avro, Protobuf or JSON Schema): let the producer write JSON or \
+                CSV, in Kafka Connect value.converter=org.apache.kafka.connect.json.JsonConverter for columns, \
+                value.converter=org.apache.kafka.connect.storage.StringConverter for lines of a file"
+            ko "스키마 레지스트리의 값(매직 바이트 0, 스키마 번호 {schema}: Avro, Protobuf, JSON Schema). 프로듀서가 JSON이나 CSV를 보내게 \
+                하세요. Kafka Connect라면 열은 value.converter=org.apache.kafka.connect.json.JsonConverter, 파일의 줄은 \
+                value.converter=org.apache.kafka.connect.storage.StringConverter";
         ZeroByte {} en "binary data, it begins with a zero byte" ko "0바이트로 시작하는 이진 자료";
         Workbook {}
             en "an Excel workbook (.xlsx): open it and save it as CSV"
@@ -123,6 +125,33 @@ texts! {
         Utf16 {}
             en "UTF-16 text: name its charset in the header ss-encoding"
             ko "UTF-16 글. 헤더 ss-encoding으로 문자 집합을 지정하세요";
+    }
+}
+
+impl Binary {
+    /// True for a value that a schema is needed for: its publisher writes all values so.
+    pub fn is_of_a_registry(&self) -> bool {
+        matches!(self, Binary::Registry { .. })
+    }
+}
+
+texts! {
+    /// What is wrong with JSON text.
+    pub enum JsonFault {
+        TextEnds {} en "the text ends within a value" ko "값이 끝나기 전에 글이 끝났습니다";
+        ValueExpected {} en "a value is expected" ko "값이 와야 할 자리입니다";
+        KeyExpected {} en "a key in quotes is expected" ko "따옴표로 감싼 키가 와야 할 자리입니다";
+        ColonExpected {} en "a colon is expected" ko "쌍점(:)이 와야 할 자리입니다";
+        CommaExpected {} en "a comma or a closing bracket is expected" ko "쉼표나 닫는 괄호가 와야 할 자리입니다";
+        NumberFormat {} en "JSON writes no number so" ko "JSON의 숫자 형식이 아닙니다";
+        UnknownEscape {} en "the escape sequence stands for no character" ko "이스케이프 표기가 나타내는 글자가 없습니다";
+        ControlInString {}
+            en "a line end or a control character is in a string; write it as an escape sequence"
+            ko "문자열에 줄바꿈이나 제어 문자가 있습니다. 이스케이프 표기로 쓰세요";
+        TooDeep { limit: usize }
+            en "more than {limit} objects and arrays are within each other"
+            ko "객체와 배열이 {limit}단계보다 깊게 겹쳐 있습니다";
+        NoRow {} en "a row is an object or an array" ko "행은 객체나 배열이어야 합니다";
     }
 }
 

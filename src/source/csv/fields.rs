@@ -33,7 +33,11 @@ impl Fields {
         self.spans.iter().map(move |span| self.resolve(*span, text))
     }
     /// The fields as text, for a row that is known to be UTF-8: `valid` is the text itself if all of it is.
-    pub(in crate::source) fn cells<'a>(&'a self, text: &'a [u8], valid: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+    pub(in crate::source) fn cells<'a>(
+        &'a self,
+        text: &'a [u8],
+        valid: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a str> {
         self.spans.iter().map(move |span| match valid.filter(|_| !span.rewritten) {
             Some(valid) => valid.get(span.start..span.end).unwrap_or_default(),
             None => std::str::from_utf8(self.resolve(*span, text)).unwrap_or_default(),

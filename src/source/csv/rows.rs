@@ -1,6 +1,5 @@
 //! Rows out of a text, one after the other.
 
-
 use std::ops::Range;
 
 use memchr::{memchr, memchr2, memchr3, memchr3_iter};
@@ -72,11 +71,6 @@ impl<'a> Rows<'a> {
     /// Where the next row begins.
     pub fn position(&self) -> usize {
         self.at
-    }
-
-    /// From here on the header's number of fields is known.
-    pub fn expect_fields(&mut self, count: usize) {
-        self.fields_expected = Some(count);
     }
 
     /// The next row, blank ones too; its fields go to `fields`.

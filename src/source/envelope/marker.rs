@@ -1,0 +1,225 @@
+//! Markers (contract 6): their kinds, and what they say beyond their kind, in headers and in text.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::headers::ControlHeaders;
+use crate::record::{Announcement, Marker, Message, Rejection};
+
+/// Longest file name (`ss-name`), in bytes: it stands in the status of its upload and in every list of uploads. A longer one is cut.
+pub const NAME_BYTES_MAX: usize = 1_024;
+
+/// What kind of marker a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Begin,
+    Header,
+    Eof,
+    Abort,
+}
+
+impl Kind {
+    /// `ss-type`; `None` for `row`.
+    pub(super) fn of_header(kind: &[u8]) -> Result<Option<Kind>, Rejection> {
+        match kind {
+            b"begin" => Ok(Some(Kind::Begin)),
+            b"header" => Ok(Some(Kind::Header)),
+            b"eof" => Ok(Some(Kind::Eof)),
+            b"abort" => Ok(Some(Kind::Abort)),
+            b"row" => Ok(None),
+            _ => Err(Rejection::new(Message::MarkerKind { value: kind.escape_ascii().to_string() })),
+        }
+    }
+
+    /// A marker in text, and what stands behind its word.
+    pub(super) fn of_text(text: &[u8]) -> Option<(Kind, &[u8])> {
+        const WORDS: [(&[u8], Kind); 4] =
+            [(b"#BEGIN", Kind::Begin), (b"#HEADER", Kind::Header), (b"#EOF", Kind::Eof), (b"#ABORT", Kind::Abort)];
+        let (rest, kind) = WORDS.iter().find_map(|(word, kind)| Some((text.strip_prefix(*word)?, *kind)))?;
+        let ends = rest.first().is_none_or(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+        ends.then_some((kind, rest))
+    }
+}
+
+/// What markers say beyond their kind, in either spelling.
+#[derive(Default)]
+pub(super) struct Terms<'a> {
+    rows: Option<Cow<'a, str>>,
+    sha256: Option<Cow<'a, str>>,
+    pub(super) attempt: Option<Cow<'a, str>>,
+    name: Option<Cow<'a, str>>,
+    crs: Option<Cow<'a, str>>,
+    partitions: Option<Cow<'a, str>>,
+    /// Names of a header that come as a list.
+    pub(super) columns: Option<Vec<String>>,
+}
+
+impl<'a> Terms<'a> {
+    pub(super) fn from_headers(headers: &ControlHeaders<'a>) -> Result<Terms<'a>, Rejection> {
+        let text = |name: &str, value: Option<&'a [u8]>| {
+            value
+                .map(|value| std::str::from_utf8(value).map(Cow::Borrowed))
+                .transpose()
+                .map_err(|_| Rejection::new(Message::MarkerHeaderNotUtf8 { name: name.to_owned() }))
+        };
+        Ok(Terms {
+            rows: text("ss-rows", headers.rows)?,
+            sha256: text("ss-sha256-rows", headers.sha256)?,
+            attempt: text("ss-attempt", headers.attempt)?,
+            name: text("ss-name", headers.name)?,
+            crs: text("ss-crs", headers.crs)?,
+            partitions: text("ss-partitions", headers.partitions)?,
+            columns: None,
+        })
+    }
+
+    /// Reads what stands behind the word of a text marker: ` key=value` pairs, values with blanks in double quotes, and for `#HEADER` the
+    /// names: on the lines below, or behind ` columns=`, or behind `attempt=`, or just so. Returns the names.
+    pub(super) fn read(&mut self, kind: Kind, rest: &'a [u8]) -> Result<&'a [u8], Rejection> {
+        let rest = std::str::from_utf8(rest).map_err(|_| Rejection::new(Message::MarkerNotUtf8 {}))?;
+        let (mut line, below) = match rest.find(['\r', '\n']) {
+            Some(end) => (&rest[..end], rest[end..].trim_matches(['\r', '\n', ' ', '\t'])),
+            None => (rest, ""),
+        };
+        if kind != Kind::Header && !below.is_empty() {
+            return Err(Rejection::new(Message::TextBelowMarker {}));
+        }
+        loop {
+            line = line.trim_start_matches([' ', '\t']);
+            if line.is_empty() {
+                return Ok(below.as_bytes());
+            }
+            if kind == Kind::Header && below.is_empty() {
+                if let Some(names) = line.strip_prefix("columns=") {
+                    return Ok(names.as_bytes());
+                }
+                if !line.starts_with("attempt=") {
+                    return Ok(line.as_bytes());
+                }
+            }
+            line = self.read_pair(line)?;
+        }
+    }
+
+    /// Reads the marker `{"$ss": "eof", "rows": 20000}`; `None` for a value that is none.
+    pub(super) fn read_json(&mut self, text: &[u8]) -> Result<Option<Kind>, Rejection> {
+        const NAME: &[u8] = b"\"$ss\"";
+        if !text.trim_ascii_start().starts_with(b"{") || memchr::memmem::find(text, NAME).is_none() {
+            return Ok(None);
+        }
+        let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(text) else { return Ok(None) };
+        let Some(word) = members.remove("$ss") else { return Ok(None) };
+        let refused = |name: &str, value: &Value| {
+            let value = value.to_string();
+            Rejection::new(Message::JsonMarker { name: name.to_owned(), value })
+        };
+        let kind = match word.as_str() {
+            Some("begin") => Kind::Begin,
+            Some("header") => Kind::Header,
+            Some("eof") => Kind::Eof,
+            Some("abort") => Kind::Abort,
+            Some(_) | None => return Err(refused("$ss", &word)),
+        };
+        for (name, value) in members {
+            if name == "columns" {
+                let names = serde_json::from_value(value.clone()).map_err(|_| refused(&name, &value))?;
+                self.columns = Some(names);
+                continue;
+            }
+            let Some(slot) = self.slot(&name) else { continue };
+            *slot = match value {
+                Value::String(text) => Some(text.into()),
+                Value::Number(number) => Some(number.to_string().into()),
+                Value::Null => None,
+                other => return Err(refused(&name, &other)),
+            };
+        }
+        Ok(Some(kind))
+    }
+
+    /// Reads one pair and returns what follows.
+    fn read_pair(&mut self, line: &'a str) -> Result<&'a str, Rejection> {
+        let not_a_pair = || Rejection::new(Message::NotAPair { text: line.escape_debug().to_string() });
+        let (key, rest) = line.split_once('=').ok_or_else(not_a_pair)?;
+        if key.is_empty() || key.contains([' ', '\t', '"']) {
+            return Err(not_a_pair());
+        }
+        let (value, rest) = read_value(rest).ok_or_else(not_a_pair)?;
+        if let Some(slot) = self.slot(key) {
+            *slot = Some(value);
+        }
+        Ok(rest)
+    }
+
+    /// What a term is called in text.
+    fn slot(&mut self, key: &str) -> Option<&mut Option<Cow<'a, str>>> {
+        match key {
+            "rows" => Some(&mut self.rows),
+            "sha256" => Some(&mut self.sha256),
+            "attempt" => Some(&mut self.attempt),
+            "name" => Some(&mut self.name),
+            "crs" => Some(&mut self.crs),
+            "partitions" => Some(&mut self.partitions),
+            _ => None,
+        }
+    }
+
+    pub(super) fn announcement(&self) -> Result<Announcement, Rejection> {
+        let crs = self.crs.as_deref().map(str::trim).filter(|crs| !crs.is_empty());
+        Ok(Announcement {
+            name: self.name.as_deref().map(|name| name[..name.floor_char_boundary(NAME_BYTES_MAX)].into()),
+            rows: number("rows", &self.rows)?,
+            crs: crs.map(Into::into),
+        })
+    }
+
+    pub(super) fn eof(&self) -> Result<Marker, Rejection> {
+        Ok(Marker::Eof {
+            rows: number("rows", &self.rows)?,
+            sha256: self.sha256.as_deref().map(sha256).transpose()?,
+            partitions: number("partitions", &self.partitions)?,
+        })
+    }
+}
+
+fn number<N: std::str::FromStr>(name: &str, text: &Option<Cow<'_, str>>) -> Result<Option<N>, Rejection> {
+    let Some(text) = text else { return Ok(None) };
+    let wrong = || Rejection::new(Message::MarkerNumber { name: name.to_owned(), text: text.to_string() });
+    text.trim().parse().map(Some).map_err(|_| wrong())
+}
+
+/// A value up to the next blank, or in double quotes (a doubled quote inside stands for one), and what follows.
+fn read_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let end = text.find([' ', '\t']).unwrap_or(text.len());
+        return Some((text[..end].into(), &text[end..]));
+    };
+    let mut value = String::new();
+    loop {
+        let (inside, behind) = rest.split_once('"')?;
+        value.push_str(inside);
+        match behind.strip_prefix('"') {
+            Some(more) => {
+                value.push('"');
+                rest = more;
+            }
+            None => return Some((value.into(), behind)),
+        }
+    }
+}
+
+/// 64 hexadecimal digits.
+fn sha256(text: &str) -> Result<[u8; 32], Rejection> {
+    let digits = text.trim().as_bytes();
+    let mut sum = [0; 32];
+    let mut well_formed = digits.len() == 64;
+    for (byte, pair) in sum.iter_mut().zip(digits.chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'));
+        match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(value) => *byte = value,
+            None => well_formed = false,
+        }
+    }
+    well_formed.then_some(sum).ok_or_else(|| Rejection::new(Message::MarkerSha256 { text: text.to_owned() }))
+}

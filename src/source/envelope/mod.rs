@@ -1,0 +1,227 @@
+//! Whose record it is and what it is: upload ids and markers (contract 1 and 6). Knows nothing of columns.
+//!
+//! Of a header that is there several times the last one that is not null counts; headers with other names are no business of ours.
+
+mod connect;
+mod headers;
+mod marker;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::record::{IdPlace, Marker, Message, Reason, Record, Rejection, UploadId};
+use crate::source::charset::Charset;
+use crate::source::csv::BOM;
+use crate::source::delimiter::parse_delimiter;
+use crate::source::header_row::{check_names, marker_names};
+use crate::source::row_format::RowFormat;
+use crate::source::{Format, Markers, SourceConfig, UploadFrom};
+use headers::ControlHeaders;
+use marker::{Kind, Terms};
+
+pub use marker::NAME_BYTES_MAX;
+
+/// Longest upload id, in bytes: it is key and content of status records, which have to fit their topic.
+pub const ID_BYTES_MAX: usize = 16 << 10;
+/// Longest `ss-attempt`, in bytes.
+const ATTEMPT_BYTES_MAX: usize = 1_024;
+/// Longest `traceparent`; the W3C's have 55 characters.
+const TRACEPARENT_BYTES_MAX: usize = 512;
+
+/// A record, understood.
+#[derive(Debug, PartialEq)]
+pub(super) struct Envelope<'a> {
+    pub(super) upload: &'a str,
+    pub(super) attempt: Option<Cow<'a, str>>,
+    pub(super) content: Content<'a>,
+}
+
+/// What a record is.
+#[derive(Debug, PartialEq)]
+pub(super) enum Content<'a> {
+    Rows {
+        /// CSV or JSON, without byte order mark.
+        text: &'a [u8],
+        /// `ss-row` of the first row; the rows that follow it in the record count on.
+        first_row: Option<u64>,
+        traceparent: Option<&'a str>,
+        /// What the fields are separated by: `ss-delimiter`, else what the topology says.
+        delimiter: u8,
+    },
+    Marker(Marker, RowFormat),
+    /// A header marker with a cell that cannot name a column.
+    UnfitHeader(Rejection),
+}
+
+/// A record that cannot be understood.
+#[derive(Debug, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) upload: Option<UploadId>,
+    pub(super) rejection: Rejection,
+}
+
+/// A record whose value is UTF-8, and no envelope any more.
+pub(super) struct Plain<'a> {
+    pub(super) record: Cow<'a, Record>,
+    /// How its rows are written, if that is known.
+    pub(super) format: Format,
+}
+
+/// The record with its value in UTF-8 (header `ss-encoding`, else what the topology says), taken out of Connect's envelope. A marker in plain
+/// text is one in every charset.
+pub(super) fn plain<'a>(config: &SourceConfig, record: &'a Record) -> Result<Plain<'a>, Rejection> {
+    let named = |name| {
+        let headers = record.headers.iter().rev().filter(|header| &*header.name == name);
+        headers.filter_map(|header| header.value.as_deref()).next()
+    };
+    let charset = match named("ss-encoding") {
+        Some(name) => {
+            let name = String::from_utf8_lossy(name);
+            Some(name.parse().map_err(|_| Rejection::new(Message::EncodingHeader { value: shown(name.as_bytes()) }))?)
+        }
+        None => config.encoding,
+    };
+    let format = match named("ss-format") {
+        None => config.format,
+        Some(b"csv") => Format::Csv,
+        Some(b"json") => Format::Json,
+        Some(other) => return Err(Rejection::new(Message::FormatHeader { value: shown(other) })),
+    };
+    let mut plain = Plain { record: Cow::Borrowed(record), format };
+    let Some(value) = &record.value else { return Ok(plain) };
+    let decoded = charset.filter(|charset| *charset != Charset::UTF_8 && Kind::of_text(value).is_none());
+    let decoded = decoded.map(|charset| Bytes::from(charset.decode(value).into_owned()));
+    let payload = match format {
+        Format::Csv => None,
+        Format::Auto | Format::Json => connect::payload(decoded.as_ref().unwrap_or(value), format),
+    };
+    if payload.is_some() {
+        // A line of a file or a row, whatever is around it.
+        plain.format = Format::Auto;
+    }
+    if let Some(value) = payload.or(decoded) {
+        plain.record.to_mut().value = Some(value);
+    }
+    Ok(plain)
+}
+
+/// Reads the headers, the key and the beginning of the value. `None` is a null value that has nothing to abort.
+pub(super) fn open<'a>(config: &SourceConfig, plain: &'a Plain<'_>) -> Result<Option<Envelope<'a>>, Refusal> {
+    let record = &*plain.record;
+    let headers = ControlHeaders::among(&record.headers, config);
+    let tombstone = record.value.is_none() && headers.kind.is_none();
+    // A null value means the upload of its key; without a key, or where keys mean nothing, it means none.
+    if tombstone && (config.upload == UploadFrom::Partition || (record.key.is_none() && headers.upload.is_none())) {
+        return Ok(None);
+    }
+    let upload = upload_of(config, record, &headers).map_err(|rejection| Refusal { upload: None, rejection })?;
+    content_of(config, record, plain.format, &headers)
+        .map(|(content, attempt)| Some(Envelope { upload, attempt, content }))
+        .map_err(|rejection| Refusal { upload: Some(UploadId::new(upload)), rejection })
+}
+
+/// Contract 1.
+fn upload_of<'a>(
+    config: &SourceConfig,
+    record: &'a Record,
+    headers: &ControlHeaders<'a>,
+) -> Result<&'a str, Rejection> {
+    let text = |id: &'a [u8], place: IdPlace| {
+        if id.len() > ID_BYTES_MAX {
+            return Err(Rejection::new(Message::IdTooLong { place, bytes: id.len(), limit: ID_BYTES_MAX }));
+        }
+        let bytes = || id.escape_ascii().to_string();
+        std::str::from_utf8(id).map_err(|_| Rejection::new(Message::IdNotUtf8 { place, bytes: bytes() }))
+    };
+    let key = record.key.as_deref().map(|key| text(key, IdPlace::Key {}));
+    match &config.upload {
+        UploadFrom::Auto => match headers.upload {
+            Some((name, id)) => text(id, IdPlace::Header { name: name.to_owned() }),
+            None => key.unwrap_or(Ok("")),
+        },
+        UploadFrom::Key => key.unwrap_or_else(|| Err(Rejection::new(Message::KeyMissing {}))),
+        UploadFrom::Header(name) => match headers.upload {
+            Some((_, id)) => text(id, IdPlace::Header { name: name.to_string() }),
+            None => Err(Rejection::new(Message::IdHeaderMissing { name: name.to_string() })),
+        },
+        UploadFrom::Partition => Ok(""),
+    }
+}
+
+fn content_of<'a>(
+    config: &SourceConfig,
+    record: &'a Record,
+    format: Format,
+    headers: &ControlHeaders<'a>,
+) -> Result<(Content<'a>, Option<Cow<'a, str>>), Rejection> {
+    let value = record.value.as_deref();
+    let text = value.map_or(&[][..], |value| value.strip_prefix(BOM).unwrap_or(value));
+    let mut terms = Terms::from_headers(headers)?;
+    let (kind, names) = match headers.kind {
+        Some(kind) => (Kind::of_header(kind)?, text),
+        None if value.is_none() => (Some(Kind::Abort), text),
+        None if config.markers == Markers::Headers => (None, text),
+        None => match Kind::of_text(text) {
+            Some((kind, rest)) => (Some(kind), terms.read(kind, rest)?),
+            None if format == Format::Csv => (None, text),
+            None => (terms.read_json(text)?, &[][..]),
+        },
+    };
+    let attempt = terms.attempt.take();
+    if let Some(bytes) = attempt.as_ref().map(|attempt| attempt.len()).filter(|bytes| *bytes > ATTEMPT_BYTES_MAX) {
+        return Err(Rejection::new(Message::AttemptTooLong { bytes, limit: ATTEMPT_BYTES_MAX }));
+    }
+    let delimiter = delimiter(config, headers)?;
+    let written = RowFormat::Csv(delimiter);
+    let content = match kind {
+        Some(Kind::Begin) => Content::Marker(Marker::Begin(terms.announcement()?), written),
+        Some(Kind::Header) => {
+            let listed = terms.columns.take().or_else(|| list_of_names(names).filter(|_| format != Format::Csv));
+            let (names, written) = match listed {
+                Some(listed) => (check_names(config, &listed), RowFormat::Json),
+                None => (marker_names(config, delimiter, names), written),
+            };
+            match names {
+                Ok(names) => Content::Marker(Marker::Header(names.into()), written),
+                Err(rejection) if rejection.reason == Reason::MarkerFormat => return Err(rejection),
+                Err(rejection) => Content::UnfitHeader(rejection),
+            }
+        }
+        Some(Kind::Eof) => Content::Marker(terms.eof()?, written),
+        Some(Kind::Abort) => Content::Marker(Marker::Abort, written),
+        None => Content::Rows { text, first_row: first_row(headers)?, traceparent: traceparent(headers), delimiter },
+    };
+    Ok((content, attempt))
+}
+
+/// Names of columns as a JSON array of texts.
+fn list_of_names(text: &[u8]) -> Option<Vec<String>> {
+    text.trim_ascii_start().starts_with(b"[").then(|| serde_json::from_slice(text).ok()).flatten()
+}
+
+fn delimiter(config: &SourceConfig, headers: &ControlHeaders<'_>) -> Result<u8, Rejection> {
+    let Some(written) = headers.delimiter else { return Ok(config.topic_delimiter()) };
+    let delimiter = utf8_or_none(Some(written)).and_then(parse_delimiter);
+    delimiter.ok_or_else(|| Rejection::new(Message::DelimiterHeader { value: shown(written) }))
+}
+
+fn first_row(headers: &ControlHeaders<'_>) -> Result<Option<u64>, Rejection> {
+    let Some(row) = headers.row else { return Ok(None) };
+    let number = utf8_or_none(Some(row)).and_then(|row| row.trim().parse().ok()).filter(|row| *row > 0);
+    number.map(Some).ok_or_else(|| Rejection::new(Message::RowNumberFormat { value: shown(row) }))
+}
+
+fn traceparent<'a>(headers: &ControlHeaders<'a>) -> Option<&'a str> {
+    utf8_or_none(headers.traceparent).filter(|text| text.len() <= TRACEPARENT_BYTES_MAX)
+}
+
+fn shown(value: &[u8]) -> String {
+    value.escape_ascii().to_string()
+}
+
+fn utf8_or_none(bytes: Option<&[u8]>) -> Option<&str> {
+    std::str::from_utf8(bytes?).ok()
+}

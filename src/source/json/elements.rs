@@ -1,0 +1,186 @@
+//! The rows of a JSON text: objects and arrays one behind the other (NDJSON, pretty-printed or not), or in one array around them.
+//!
+//! **A broken row never swallows a row that can be read.** It ends before the next line that is not indented further than the line it begins
+//! on, and from which a whole object or array can be read. Only when there is no such line it keeps all that follows.
+
+use super::scan::{Fault, behind_blanks, value};
+use crate::record::JsonFault;
+use crate::source::csv::BOM;
+
+/// One row, as positions in its text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Element {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) kind: ElementKind,
+}
+
+/// What a row is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ElementKind {
+    Object,
+    Array,
+    /// No JSON, or no row.
+    Broken(Fault),
+    /// Null in all places, or empty: no row.
+    Blank,
+}
+
+impl Element {
+    /// Its bytes.
+    pub fn bytes<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        if self.start == self.end { b"[" } else { &text[self.start..self.end] }
+    }
+    /// True for a row that is none: it is neither counted nor refused.
+    pub fn is_blank(&self) -> bool {
+        self.kind == ElementKind::Blank
+    }
+    /// True for a row that is an object, with a name for each cell.
+    pub fn is_object(&self) -> bool {
+        self.kind == ElementKind::Object
+    }
+    /// True for a row that is an array of cells.
+    pub fn is_array(&self) -> bool {
+        self.kind == ElementKind::Array
+    }
+    /// True for a row that cannot be read.
+    pub fn is_broken(&self) -> bool {
+        matches!(self.kind, ElementKind::Broken(_))
+    }
+}
+
+/// Where in the structure of a text its reader is, so that another one can go on with the text behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nesting {
+    /// Within the array around the rows.
+    in_array: bool,
+    /// Behind a row there, so that a comma comes next.
+    behind_row: bool,
+}
+
+/// Reads the rows of a text one after the other.
+#[derive(Debug)]
+pub struct Elements<'a> {
+    text: &'a [u8],
+    at: usize,
+    nesting: Nesting,
+    /// More text follows: what ends with it could go on.
+    is_cut: bool,
+}
+
+impl<'a> Elements<'a> {
+    /// The rows of a text that is there as a whole.
+    pub fn new(text: &'a [u8]) -> Elements<'a> {
+        Elements::resume(text, Nesting::default(), false)
+    }
+
+    /// The rows of a piece of text. While it `is_cut`, a row that more text could change is not given.
+    pub fn resume(text: &'a [u8], nesting: Nesting, is_cut: bool) -> Elements<'a> {
+        Elements { text, at: 0, nesting, is_cut }
+    }
+
+    /// How far the text was read, and where in its structure that is.
+    pub fn position(&self) -> (usize, Nesting) {
+        (self.at, self.nesting)
+    }
+
+    fn broken(&mut self, start: usize, fault: Fault) -> Option<Element> {
+        let next = self.next_that_reads(start);
+        if next.is_none() && self.is_cut {
+            return None;
+        }
+        let until = next.unwrap_or(self.text.len());
+        let end = start + self.text[start..until].trim_ascii_end().len();
+        self.at = until;
+        self.nesting = Nesting { in_array: self.nesting.in_array && next.is_some(), behind_row: false };
+        Some(Element { start, end, kind: ElementKind::Broken(fault) })
+    }
+
+    /// The next line from which a row can be read, see above.
+    fn next_that_reads(&self, start: usize) -> Option<usize> {
+        let text = self.text;
+        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let begin = |at: usize| text[..at].iter().rposition(is_end).map_or(0, |end| end + 1);
+        let indent = start - begin(start);
+        let mut at = start;
+        loop {
+            at += text[at..].iter().position(is_end)? + 1;
+            let first = at + text[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+            if first - at > indent || !matches!(text.get(first), Some(b'{' | b'[')) {
+                continue;
+            }
+            let Ok(row) = value(text, first) else { continue };
+            let behind = text[row.end..].iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+            if behind.is_none_or(|byte| is_end(byte) || matches!(byte, b',' | b']')) {
+                return Some(first);
+            }
+        }
+    }
+
+    /// An array around rows begins with one.
+    fn is_around_rows(&self, at: usize) -> bool {
+        matches!(self.text.get(behind_blanks(self.text, at + 1)), Some(b'{' | b'['))
+    }
+}
+
+impl Iterator for Elements<'_> {
+    type Item = Element;
+
+    fn next(&mut self) -> Option<Element> {
+        loop {
+            let start = behind_blanks(self.text, self.at);
+            let Some(first) = self.text.get(start) else {
+                if self.is_cut || !self.nesting.in_array {
+                    return None;
+                }
+                // The rest of the array is missing, and so may be rows.
+                (self.at, self.nesting) = (start, Nesting::default());
+                let kind = ElementKind::Broken(Fault::new(start, JsonFault::TextEnds {}));
+                return Some(Element { start, end: start, kind });
+            };
+            match first {
+                b',' if self.nesting.behind_row => {
+                    self.nesting.behind_row = false;
+                    self.at = start + 1;
+                    continue;
+                }
+                b']' if self.nesting.in_array => {
+                    self.nesting = Nesting::default();
+                    self.at = start + 1;
+                    continue;
+                }
+                b'[' if !self.nesting.in_array && self.is_around_rows(start) => {
+                    self.nesting.in_array = true;
+                    self.at = start + 1;
+                    continue;
+                }
+                _ if self.text[start..].starts_with(BOM) && !self.nesting.in_array => {
+                    self.at = start + BOM.len();
+                    continue;
+                }
+                _ => {}
+            }
+            if self.nesting.behind_row {
+                return self.broken(start, Fault::new(start, JsonFault::CommaExpected {}));
+            }
+            let row = match first {
+                b'{' | b'[' => value(self.text, start),
+                _ => Err(Fault::new(start, JsonFault::NoRow {})),
+            };
+            return match row {
+                Ok(extent) => {
+                    self.at = extent.end;
+                    self.nesting.behind_row = self.nesting.in_array;
+                    let kind = match first {
+                        _ if extent.is_blank => ElementKind::Blank,
+                        b'{' => ElementKind::Object,
+                        _ => ElementKind::Array,
+                    };
+                    Some(Element { start, end: extent.end, kind })
+                }
+                Err(fault) if self.is_cut && fault.why == (JsonFault::TextEnds {}) => None,
+                Err(fault) => self.broken(start, fault),
+            };
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! JSON values into rows (RFC 8259): objects, arrays of objects or of arrays, and any number of them one behind the other. Knows nothing of
+//! uploads, nor of what a cell may hold.
+
+mod cells;
+mod elements;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub use cells::{CellReader, Escapes, names_of};
+pub use elements::{Element, Elements, Nesting};
+
+use elements::ElementKind;
+use scan::{Fault, behind_blanks, value};
+
+use crate::record::{Message, Rejection};
+
+/// Whether a value of unknown form is JSON: an object, an array of objects or arrays, or several of these. A row of CSV hardly ever is.
+/// Where some of them are broken, the others decide.
+pub fn is_json(text: &[u8]) -> bool {
+    if !begins_like_json(text) {
+        return false;
+    }
+    let mut has_row = false;
+    for row in Elements::new(text) {
+        match row.kind {
+            ElementKind::Broken(_) if !row.bytes(text).starts_with(b"{") && !row.bytes(text).starts_with(b"[") => {
+                return false;
+            }
+            ElementKind::Broken(_) => {}
+            ElementKind::Object | ElementKind::Array | ElementKind::Blank => has_row = true,
+        }
+    }
+    has_row
+}
+
+/// Whether a text begins as objects do, or arrays of objects or of arrays.
+pub fn begins_like_json(text: &[u8]) -> bool {
+    let first = behind_blanks(text, 0);
+    match text.get(first) {
+        Some(b'{') => true,
+        Some(b'[') => matches!(text.get(behind_blanks(text, first + 1)), Some(b'{' | b'[')),
+        Some(_) | None => false,
+    }
+}
+
+/// Why text that was taken for CSV and is none is no JSON either, if it looks like JSON: an object or an array, and a quote soon after.
+pub(super) fn fault_instead_of_csv(text: &[u8]) -> Option<Rejection> {
+    let looks_like_it = begins_like_json(text) && {
+        let mut letters = text.iter().filter(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'{' | b'['));
+        matches!(letters.next(), Some(b'"') | None)
+    };
+    let broken = Elements::new(text).next().filter(|_| looks_like_it)?;
+    fault_of(text, &broken)
+}
+
+/// What is wrong with a row that is broken, and where.
+pub fn fault_of(text: &[u8], row: &Element) -> Option<Rejection> {
+    let ElementKind::Broken(Fault { at, why }) = &row.kind else { return None };
+    let before = String::from_utf8_lossy(&text[row.start..(*at).max(row.start)]);
+    let line = before.matches('\n').count() + 1;
+    let character = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Some(Rejection::new(Message::JsonSyntax { line, character, why: why.clone() }))
+}
+
+/// The text of a value that is one JSON string.
+pub(super) fn text_of_string(text: &[u8]) -> Option<Vec<u8>> {
+    let at = behind_blanks(text, 0);
+    let extent = value(text, at).ok().filter(|_| text.get(at) == Some(&b'"'))?;
+    if behind_blanks(text, extent.end) < text.len() {
+        return None;
+    }
+    let mut unescaped = Vec::with_capacity(extent.end - at);
+    scan::unescape(&text[at + 1..extent.end - 1], &mut unescaped);
+    Some(unescaped)
+}
+
+/// The members of a value that is one object: each key as it is written, and where its value is.
+pub(super) fn members(text: &[u8]) -> Option<Vec<(&[u8], std::ops::Range<usize>)>> {
+    let start = behind_blanks(text, 0);
+    let extent = value(text, start).ok().filter(|_| text.get(start) == Some(&b'{'))?;
+    if behind_blanks(text, extent.end) < text.len() {
+        return None;
+    }
+    let mut members = Vec::new();
+    let mut at = behind_blanks(text, start + 1);
+    while let Ok((key_end, value_at)) = scan::value_of_key(text, at) {
+        let end = value(text, value_at).ok()?.end;
+        members.push((&text[at + 1..key_end - 1], value_at..end));
+        at = behind_blanks(text, end);
+        match text.get(at) {
+            Some(b',') => at = behind_blanks(text, at + 1),
+            Some(_) | None => break,
+        }
+    }
+    Some(members)
+}
