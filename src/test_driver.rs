@@ -294,6 +294,7 @@ impl TopologyTestDriver {
         let start = TaskStart {
             committed: self.broker.0.lock().expect("see Broker::call").committed.clone(),
             log_start: self.log_start,
+            log_end: self.end(),
             partition_count: Some(self.partition_count),
             fence: Fence::default(),
             ..TaskStart::default()

@@ -86,24 +86,27 @@ pub struct Progress {
     pub log: Option<LogId>,
     /// Leader epoch of the record before `next`, if it is known.
     pub leader_epoch: Option<i32>,
+    /// First rows of an upload that begins below may have been gone from the log before it was read.
+    pub whole_from: Offset,
 }
 
 impl Progress {
-    /// The metadata string of the commit: `ss2:<replay offset>:<topic id>:<leader epoch>`, with `-` for what is not known.
+    /// The metadata string of the commit: `ss3:<replay offset>:<topic id>:<leader epoch>:<whole from>`, with `-` for what is not known.
     pub fn metadata(&self) -> String {
         let log = self.log.map_or("-".to_owned(), |log| log.to_string());
         let epoch = self.leader_epoch.map_or("-".to_owned(), |epoch| epoch.to_string());
-        format!("ss2:{}:{log}:{epoch}", self.replay_from)
+        format!("ss3:{}:{log}:{epoch}:{}", self.replay_from, self.whole_from)
     }
     /// Reads a commit back; `None` for a metadata string that is not ours (somebody reset the offset).
     pub fn parse(next: Offset, metadata: &str) -> Option<Progress> {
-        let mut parts = metadata.strip_prefix("ss2:")?.split(':');
-        let (replay_from, log, epoch) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut parts = metadata.strip_prefix("ss3:")?.split(':');
+        let (replay_from, log, epoch, whole_from) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let whole_from = Offset(whole_from.parse().ok()?);
         let replay_from = Offset(replay_from.parse().ok()?);
         let log = if log == "-" { None } else { Some(LogId::parse(log)?) };
         let leader_epoch = if epoch == "-" { None } else { Some(epoch.parse().ok()?) };
         let is_ours = parts.next().is_none() && 0 <= replay_from.0 && replay_from <= next;
-        is_ours.then_some(Progress { next, replay_from, log, leader_epoch })
+        is_ours.then_some(Progress { next, replay_from, log, leader_epoch, whole_from })
     }
 }
 
@@ -233,12 +236,23 @@ mod tests {
             replay_from: Offset(3),
             log: Some(LogId(*b"sixteen bytes id")),
             leader_epoch: Some(4),
+            whole_from: Offset(5),
         };
-        assert_eq!(progress.metadata(), "ss2:3:73697874-6565-6e20-6279-746573206964:4");
+        assert_eq!(progress.metadata(), "ss3:3:73697874-6565-6e20-6279-746573206964:4:5");
         assert_eq!(Progress::parse(Offset(7), &progress.metadata()), Some(progress));
         let unknown = Progress { log: None, leader_epoch: None, ..progress };
         assert_eq!(Progress::parse(Offset(7), &unknown.metadata()), Some(unknown));
-        for other in ["", "ss1:3", "ss2:3", "ss2:8:-:-", "ss2:-1:-:-", "ss2:3:nil:-", "ss2:3:-:-:-", "ss2:3:-:x"] {
+        for other in [
+            "",
+            "ss2:3:-:-",
+            "ss3:3",
+            "ss3:8:-:-:0",
+            "ss3:-1:-:-:0",
+            "ss3:3:nil:-:0",
+            "ss3:3:-:-:0:0",
+            "ss3:3:-:x:0",
+            "ss3:3:-:-:x",
+        ] {
             assert_eq!(Progress::parse(Offset(7), other), None, "{other:?}");
         }
     }

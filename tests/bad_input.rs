@@ -299,7 +299,7 @@ fn the_life_of_an_upload_ends_as_the_contract_says() {
 #[test]
 fn an_unknown_end_goes_to_the_dead_letters_with_a_hint() {
     let mut driver = driver(COLUMNS);
-    driver.pipe("b.csv", "#EOF rows=7");
+    driver.pipe("b.csv", "#EOF");
     assert_eq!(reasons(&driver), ["eof.unknown"]);
     let letter = driver.dead_letters().pop().expect("a dead letter");
     assert!(header(&letter, "__streams.errors.message").is_some_and(|text| text.contains("partition")));
@@ -631,13 +631,13 @@ fn a_thousand_uploads_at_once_are_a_thousand_workbooks() {
     assert_eq!(driver.records("t.workbooks").len(), ids.len());
 }
 
-/// It has no upload of its own to stand in, so it is told in the log.
+/// In the log, once, and in the status of the upload at which it was noticed.
 #[test]
 fn a_key_per_row_is_told() {
     let told = tempfile::NamedTempFile::new().expect("a temporary file");
     let log = std::sync::Arc::new(told.reopen().expect("the file"));
     let mut driver = driver(COLUMNS);
-    for n in 0..10_000 {
+    for n in 0..150 {
         driver.append(Record {
             key: Some(n.to_string().into_bytes().into()),
             value: Some(GOOD.into()),
@@ -645,9 +645,14 @@ fn a_key_per_row_is_told() {
         });
     }
     let subscriber = tracing_subscriber::fmt().with_writer(log).finish();
-    tracing::subscriber::with_default(subscriber, || driver.run(1_000)).expect("the driver's own world");
+    tracing::subscriber::with_default(subscriber, || {
+        driver.run(1_000).expect("the driver's own world");
+        driver.advance_wall_clock_time(std::time::Duration::from_secs(1));
+    });
     let told = std::fs::read_to_string(told.path()).expect("the log");
     let warnings: Vec<_> = told.lines().filter(|line| line.contains("upload.too_many")).collect();
     assert_eq!(warnings.len(), 1, "{told}");
     assert!(warnings[0].contains("upload = \"partition\""), "it says what to do: {}", warnings[0]);
+    assert_eq!(driver.statuses().len(), 1);
+    assert_eq!(statuses(&driver, "149"), ["Receiving upload.too_many"]);
 }

@@ -9,7 +9,7 @@ use super::errors::ErrorRows;
 use super::reorder::ReorderBuffer;
 use super::restored_rows::RestoredRows;
 use super::sheets::Sheets;
-use crate::record::{Announcement, ColumnType, Offset, Rejection, UploadHash};
+use crate::record::{Announcement, ColumnType, Message, Offset, Rejection, UploadHash};
 use crate::state::WriteBatch;
 
 /// An attempt from its first record on.
@@ -30,6 +30,10 @@ pub(super) struct Attempt {
     pub(super) columns: Option<Arc<[(String, ColumnType)]>>,
     /// True when rows carry `ss-row`.
     pub(super) numbered: bool,
+    /// Every record with rows has the upload id as its key, so that all of them are in one partition.
+    pub(super) keyed: bool,
+    /// Why its first rows may be missing.
+    pub(super) doubt: Option<Message>,
     /// Numbered: lowest index that is not accounted for, from 1. Else the number that the next row gets.
     pub(super) next_index: u64,
     pub(super) checksum: RowsChecksum,
@@ -67,6 +71,8 @@ impl Attempt {
             header: None,
             columns: None,
             numbered: false,
+            keyed: true,
+            doubt: None,
             next_index: 1,
             checksum: RowsChecksum::default(),
             sheets: Sheets::default(),

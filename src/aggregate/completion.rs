@@ -6,7 +6,7 @@ use super::halt::Halt;
 use super::sheets::Pager;
 use super::upload::OpenUpload;
 use super::upload_context::UploadContext;
-use crate::record::{ColumnType, Message, MissingRows, Offset, Rejection};
+use crate::record::{ColumnType, Message, MissingRows, Offset, Parts, Rejection};
 use crate::sink::CompleteUpload;
 use crate::sink::digest::Digest;
 use crate::state::StateError;
@@ -36,18 +36,28 @@ impl OpenUpload {
     /// Holds the upload against an end-of-file marker. When its rows are there they are all written, in order.
     pub(super) fn judge(&mut self, eof: &EndOfFile, context: &mut UploadContext) -> Result<Verdict, Halt> {
         let incomplete = |message, hopeful| Ok(Verdict::Incomplete { rejection: Rejection::new(message), hopeful });
-        let is_split = context.settings.partition_count.is_some_and(|count| count > 1) && !eof.one_partition;
-        if self.id.as_str().is_empty() && is_split {
-            return incomplete(Message::Split {}, false);
-        }
+        let is_spread = context.settings.partition_count.is_some_and(|count| count > 1) && !eof.one_partition;
+        let parts = match is_spread {
+            true => context.settings.siblings.elsewhere(&self.id, context.settings.task.partition),
+            false => Parts::default(),
+        };
         let have = self.accounting.distinct();
         match eof.rows {
+            Some(want) if have < want && !parts.is_empty() => {
+                return incomplete(Message::SplitRows { have, want, parts }, true);
+            }
+            Some(want) if have == 0 && want > 0 => return incomplete(Message::NoRowsYet { want }, true),
             Some(want) if have < want => {
                 return incomplete(Message::RowsMissing { have, want, missing: self.missing(want) }, true);
             }
             Some(want) if have > want => {
                 return incomplete(Message::TooManyRows { have, want }, false);
             }
+            None if is_spread && self.id.as_str().is_empty() => return incomplete(Message::Split {}, false),
+            None if !parts.is_empty() => return incomplete(Message::SplitParts { parts }, false),
+            None if is_spread && !self.attempt.keyed => return incomplete(Message::SplitKeys {}, false),
+            // Numbers show what is missing.
+            None if !self.attempt.numbered && self.attempt.doubt.is_some() => return self.judge_doubt(),
             None if !self.attempt.waiting.is_empty() => {
                 return incomplete(Message::RowsMissingBetween { missing: self.missing(0) }, true);
             }
@@ -60,6 +70,15 @@ impl OpenUpload {
                 incomplete(Message::OtherChecksum { rows: self.accounting.distinct(), have, want }, false)
             }
             Some(_) | None => Ok(Verdict::Whole),
+        }
+    }
+
+    /// Lost rows do not come any more; the rest of an expired upload may be vouched for.
+    fn judge_doubt(&self) -> Result<Verdict, Halt> {
+        match self.attempt.doubt.clone() {
+            Some(lost @ Message::FirstRowsLost { .. }) => Err(Halt::Upload(Rejection::new(lost))),
+            Some(doubt) => Ok(Verdict::Incomplete { rejection: Rejection::new(doubt), hopeful: false }),
+            None => Ok(Verdict::Whole),
         }
     }
 

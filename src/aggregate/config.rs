@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::siblings::Siblings;
 use crate::page::Styles;
 use crate::record::TaskId;
 use crate::source::SourceConfig;
@@ -73,6 +74,8 @@ pub struct AggregateSettings {
     pub topology_hash: Arc<str>,
     /// Partitions of the source topic; `None` where there are none, as for a file.
     pub partition_count: Option<i32>,
+    /// What the tasks of the other partitions say.
+    pub siblings: Siblings,
     /// Where cell styles stand in the workbook.
     pub styles: Styles,
     /// Whether cells carry their reference.

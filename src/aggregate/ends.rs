@@ -175,7 +175,8 @@ impl Aggregate {
             ctx.status(self.status(upload, UploadState::Stalled, None), ctx.position)?;
         }
         over.sort();
-        over.iter().try_for_each(|(_, id)| self.expire(id, ctx))
+        over.iter().try_for_each(|(_, id)| self.expire(id, ctx))?;
+        self.watch_keys(true, ctx)
     }
 
     /// An upload that is open has been silent for too long, or the ledger knows that it had been.

@@ -8,9 +8,10 @@ use super::context::AggregateContext;
 use super::phase::Phase;
 use super::upload::OpenUpload;
 use super::{Aggregate, Finished, ledger};
-use crate::record::{Message, Offset, Rejection, UploadId};
+use crate::record::{Message, Offset, Outcome, Rejection, UploadId};
 use crate::sink::output::OutputError;
-use crate::source::{Admission, Applicant};
+use crate::sink::status::UploadState;
+use crate::source::{Admission, Applicant, HeaderFrom};
 
 /// The upload that something at an offset belongs to.
 pub(super) enum Lookup {
@@ -73,18 +74,34 @@ impl Aggregate {
         offset: Offset,
         ctx: &mut AggregateContext,
     ) -> Box<OpenUpload> {
-        self.key_per_row.opened();
-        if let Some(suspicion) = self.key_per_row.suspicion().filter(|_| ctx.emits()) {
-            warn!(task = %self.settings.task, reason = %suspicion.reason, "{}", suspicion.message);
-        }
         let mut upload = Box::new(OpenUpload::begin(id.clone(), revision, offset));
         upload.known_end = self.ledger.known_end(id.hash(), offset);
+        self.place(&mut upload);
         upload.touch(ctx.now_ms);
         upload
     }
 
+    /// Says, once, when nearly every row opens an upload: in the log, and in the status of the one that received rows last.
+    pub(super) fn watch_keys(&self, is_idle: bool, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        let Some(upload) = self.receiving_upload().filter(|_| ctx.emits()) else { return Ok(()) };
+        let suspicion = self.settings.siblings.key_per_row().suspicion(is_idle);
+        let Some(suspicion) = suspicion else { return Ok(()) };
+        warn!(task = %self.settings.task, reason = %suspicion.reason, "{}", suspicion.message);
+        ctx.status(self.status(upload, UploadState::Receiving, Some(&suspicion)), upload.first_offset)
+    }
+
+    /// Makes known to the tasks of other partitions that an upload is open here.
+    pub(super) fn place(&self, upload: &mut OpenUpload) {
+        if self.settings.partition_count.is_some_and(|count| count > 1) {
+            let partition = self.settings.task.partition;
+            let placed = self.settings.siblings.place(&upload.id, partition, upload.first_offset);
+            placed.rows(upload.accounting.distinct());
+            upload.placed = Some(placed);
+        }
+    }
+
     /// Begins an upload with a record that need not be its first: the upload may have been open at the last commit, and the log may have lost
-    /// records of it since.
+    /// records of it since; the log may have lost them before it was read; or it may be the rest of an upload that has expired.
     pub(super) fn begin_unannounced(
         &mut self,
         id: &UploadId,
@@ -97,6 +114,16 @@ impl Aggregate {
         if let Some(lost) = self.lost.clone().filter(|_| offset < emit_from) {
             self.fail_for_lost_records(&mut upload, rows_lost(&lost), offset, ctx)?;
         }
+        let before = self.ledger.before(id.hash(), offset);
+        let expired = before.filter(|before| before.outcome == Outcome::Expired);
+        upload.attempt.doubt = match expired {
+            _ if offset < self.whole_from => Some(Message::FirstRowsLost { first: offset }),
+            // A file that begins with its header shows by it that it is not the rest of one.
+            Some(before) if self.settings.source.header != HeaderFrom::First => {
+                Some(Message::Remainder { end: before.completion_offset })
+            }
+            Some(_) | None => None,
+        };
         Ok(upload)
     }
 
@@ -111,6 +138,9 @@ impl Aggregate {
     pub(super) fn keep(&mut self, upload: Box<OpenUpload>) {
         let [open, waiting] = upload.attempt.bytes_in_memory();
         (self.open_bytes, self.waiting_bytes) = (self.open_bytes + open, self.waiting_bytes + waiting);
+        if let Some(placed) = &upload.placed {
+            placed.rows(upload.accounting.distinct());
+        }
         self.open.insert(upload.id.clone(), upload);
     }
 }

@@ -5,7 +5,7 @@ use super::upload::OpenUpload;
 use super::{Aggregate, AggregateContext, Lookup};
 use tracing::info;
 
-use crate::record::{LedgerEntry, Marker, MarkerRecord, Message, Outcome, Rejection};
+use crate::record::{LedgerEntry, Marker, MarkerRecord, Message, Outcome, Parts, Rejection};
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::output::OutputError;
 
@@ -16,13 +16,27 @@ impl Aggregate {
             return Ok(()); // the state has what it did
         }
         if matches!(record.marker, Marker::Eof { .. }) {
-            self.key_per_row.ended();
+            self.settings.siblings.key_per_row().ended();
         }
         match self.find(&record.upload, record.offset, ctx) {
             Lookup::Open(upload) => self.marker_of_open(upload, record, ctx),
+            Lookup::New(revision) if self.announces_rows(&record) => {
+                let upload = self.begin(&record.upload, revision, record.offset, ctx);
+                self.marker_of_open(upload, record, ctx)
+            }
             Lookup::New(revision) | Lookup::Ended(revision) => self.marker_of_closed(record, revision, ctx),
             Lookup::Past => Ok(()),
         }
+    }
+
+    /// Whether a marker is the end of rows that are still to come here: producers reorder records over connections.
+    fn announces_rows(&self, record: &MarkerRecord) -> bool {
+        matches!(record.marker, Marker::Eof { rows: Some(1..), .. }) && self.parts(record).is_empty()
+    }
+
+    /// Where the upload of a marker is open besides this partition.
+    fn parts(&self, record: &MarkerRecord) -> Parts {
+        self.settings.siblings.elsewhere(&record.upload, self.settings.task.partition)
     }
 
     fn marker_of_open(
@@ -100,7 +114,10 @@ impl Aggregate {
                     stray_eof(record, Message::EofAfterExpiry {}, ctx)?;
                 }
                 Some(_) | None => {
-                    stray_eof(record, Message::EofOfNothing {}, ctx)?;
+                    let parts = self.parts(&record);
+                    let is_known = !parts.is_empty();
+                    let message = if is_known { Message::EofElsewhere { parts } } else { Message::EofOfNothing {} };
+                    stray_eof(record, message, ctx)?;
                 }
             },
             Marker::Abort => {}

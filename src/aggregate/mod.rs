@@ -27,6 +27,7 @@ mod restored_rows;
 mod rows;
 mod segment;
 mod sheets;
+mod siblings;
 mod upload;
 mod upload_context;
 
@@ -34,6 +35,7 @@ mod upload_context;
 mod tests;
 
 use std::collections::HashMap;
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -41,6 +43,7 @@ pub use config::{AggregateConfig, AggregateSettings, SheetKey, SheetOrder, Templ
 pub use context::AggregateContext;
 pub use phase::Phase;
 pub use preview::UploadPreview;
+pub use siblings::Siblings;
 
 use crate::page::PageWriter;
 use crate::record::{ColumnType, LedgerEntry, Message, Offset, Rejection, RowBatch, UploadHash, UploadId};
@@ -48,7 +51,6 @@ use crate::sink::output::OutputError;
 use crate::sink::status::{StatusRecord, UploadState};
 use crate::state::{Entry, StateError, StateStore, WriteBatch};
 use intake::Taken;
-use key_per_row::KeyPerRow;
 use ledger::Ledger;
 use lookup::{Lookup, rows_lost};
 use page_queue::PageQueue;
@@ -71,7 +73,6 @@ pub struct Aggregate {
     ledger: Ledger,
     finished: Vec<Finished>,
     closed: Vec<ClosedUpload>,
-    key_per_row: KeyPerRow,
     limits: MemoryLimits,
     /// Bytes of waiting rows in memory, over all uploads.
     waiting_bytes: usize,
@@ -83,6 +84,8 @@ pub struct Aggregate {
     latest: Option<UploadId>,
     /// The last offsets that were found missing.
     lost: Option<Range<Offset>>,
+    /// First rows of an upload that begins below, without an announcement, may be gone from the log.
+    whole_from: Offset,
 }
 
 /// An upload that was open when the state was written.
@@ -152,13 +155,13 @@ impl Aggregate {
             ledger: Ledger::default(),
             finished: Vec::new(),
             closed: Vec::new(),
-            key_per_row: KeyPerRow::default(),
             limits: MemoryLimits::default(),
             waiting_bytes: 0,
             open_bytes: 0,
             columns: Arc::new([]),
             latest: None,
             lost: None,
+            whole_from: Offset(0),
         }
     }
 
@@ -183,6 +186,7 @@ impl Aggregate {
                 begun_at: upload.attempt.begun_at,
                 expects_rows: upload.attempt.eof.is_some(),
             });
+            self.place(&mut upload);
             self.open.insert(upload.id.clone(), Box::new(upload));
         }
         Ok(restored)
@@ -222,12 +226,13 @@ impl Aggregate {
         if batch.is_empty() {
             self.learn_columns(&batch);
         }
-        self.key_per_row.rows(batch.len());
+        self.settings.siblings.key_per_row().rows(batch.len());
         let mut at = 0;
         while at < batch.len() {
             at = self.process_from(at, &batch, &rows, ctx)?;
         }
         self.latest = Some(batch.upload.clone());
+        self.watch_keys(false, ctx)?;
         Ok(self.make_room(ctx)?)
     }
 
@@ -247,11 +252,12 @@ impl Aggregate {
                 self.late_row(batch, at, ctx)?;
                 return Ok(at + 1);
             }
-            Lookup::New(revision) | Lookup::Ended(revision) if batch.numbered => {
-                self.begin(&batch.upload, revision, offset, ctx)
-            }
             Lookup::New(revision) | Lookup::Ended(revision) => {
-                self.begin_unannounced(&batch.upload, revision, offset, ctx)?
+                self.settings.siblings.key_per_row().opened();
+                match batch.numbered {
+                    true => self.begin(&batch.upload, revision, offset, ctx),
+                    false => self.begin_unannounced(&batch.upload, revision, offset, ctx)?,
+                }
             }
         };
         upload.touch(ctx.now_ms);
@@ -308,8 +314,10 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Records were removed from the log: every upload that began before their end may have lost rows, and fails.
-    pub fn log_gap(&mut self, lost: Range<Offset>, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+    /// Records were removed from the log, which now ends at `end`: every upload that began before their end may have lost rows, and fails. One
+    /// that begins behind them may have lost its first rows, unless it was published later.
+    pub fn log_gap(&mut self, lost: Range<Offset>, end: Offset, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        self.doubt_below(end);
         let is_hit = |upload: &OpenUpload| upload.first_offset < lost.end && upload.attempt.failed.is_none();
         let mut hit: Vec<_> = self.open.values().filter(|upload| is_hit(upload)).collect();
         hit.sort_by_key(|upload| upload.first_offset);
@@ -321,6 +329,29 @@ impl Aggregate {
         }
         self.lost = Some(lost);
         Ok(())
+    }
+
+    /// Uploads that begin below `offset` without an announcement may have lost their first rows: the log had been cut before it was read.
+    pub fn doubt_below(&mut self, offset: Offset) {
+        self.whole_from = self.whole_from.max(offset);
+    }
+
+    /// Uploads that begin from here on have lost no first rows.
+    pub fn whole_from(&self) -> Offset {
+        self.whole_from
+    }
+
+    /// The source topic has so many partitions from now on.
+    pub fn set_partition_count(&mut self, count: i32) {
+        self.settings.partition_count = Some(count);
+        let mut open = mem::take(&mut self.open);
+        open.values_mut().filter(|upload| upload.placed.is_none()).for_each(|upload| self.place(upload));
+        self.open = open;
+    }
+
+    /// Whether an upload has an end-of-file marker, and waits for rows.
+    pub fn expects_rows(&self, id: &UploadId) -> bool {
+        self.open.get(id).is_some_and(|upload| upload.attempt.eof.is_some())
     }
 
     /// All rows of [`Phase::Restoring`] were given: the open pages must be as the state says.

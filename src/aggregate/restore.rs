@@ -118,6 +118,8 @@ impl Parts {
             header: state.header.map(Into::into),
             columns: state.columns.map(Into::into),
             numbered: state.numbered,
+            keyed: state.keyed,
+            doubt: state.doubt,
             next_index: state.next_index,
             checksum: RowsChecksum::restore(&state.sha256).ok_or("its checksum cannot be read")?,
             sheets,

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::attempt::Attempt;
 use super::segment::{scratch_segment, upload_hash};
+use super::siblings::Placed;
 use crate::record::{
     Accounting, Announcement, ColumnType, LedgerEntry, MarkerRecord, Message, Offset, OpenAttempt, Outcome, Rejection,
     RowBatch, UploadHash, UploadId,
@@ -27,6 +28,8 @@ pub(super) struct OpenUpload {
     /// The open attempt: a new one replaces it as a whole.
     pub(super) attempt: Attempt,
     pub(super) idle: Idle,
+    /// Known to the tasks of other partitions, if there are any.
+    pub(super) placed: Option<Placed>,
     /// Monotonic milliseconds when this process first saw the upload; `None` before.
     pub(super) begun_ms: Option<u64>,
     changed: bool,
@@ -57,6 +60,7 @@ impl OpenUpload {
             accounting: Accounting::default(),
             attempt: Attempt::begin(first_offset, None, Announcement::default()),
             idle: Idle::default(),
+            placed: None,
             begun_ms: None,
             changed: true,
             stale_keys: Vec::new(),
@@ -104,6 +108,8 @@ impl OpenUpload {
             return Err(Rejection::new(Message::SomeRowsNumbered {}));
         }
         self.attempt.numbered = batch.numbered;
+        let is_keyed = |(_, key): &(u32, Option<Bytes>)| key.as_deref() == Some(self.id.as_str().as_bytes());
+        self.attempt.keyed &= batch.record_keys.iter().all(is_keyed);
         if has_rows && !self.attempt.columns.as_deref().is_some_and(|columns| is_same(columns, batch)) {
             return Err(Rejection::new(Message::OtherColumns {}));
         }
@@ -217,6 +223,8 @@ impl OpenUpload {
             header: attempt.header.as_ref().map(|header| header.to_vec()),
             columns: attempt.columns.as_ref().map(|columns| columns.to_vec()),
             numbered: attempt.numbered,
+            keyed: attempt.keyed,
+            doubt: attempt.doubt.clone(),
             next_index: attempt.next_index,
             accounting: self.accounting,
             sha256: attempt.checksum.save(),

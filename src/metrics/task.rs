@@ -14,20 +14,10 @@ use crate::record::{Accounting, Offset, Reason, Rejection, TaskId, TopicPartitio
 const ROW_FATES: [&str; 6] = ["written", "rejected", "duplicate", "late", "filtered", "voided"];
 const LATE: usize = 3;
 /// Words of `reason` for what is tried again.
+#[rustfmt::skip]
 pub const PAUSES: [&str; 13] = [
-    "clock",
-    "damaged",
-    "disk_full",
-    "failed",
-    "fenced",
-    "log.truncated",
-    "node",
-    "out_of_range",
-    "too_large",
-    "topic",
-    "topic.recreated",
-    "unauthorised",
-    "unavailable",
+    "clock", "damaged", "disk_full", "failed", "fenced", "log.truncated", "node", "out_of_range", "too_large", "topic",
+    "topic.recreated", "unauthorised", "unavailable",
 ];
 /// Words of `reason` in `sheetstream_rebuilds_total`.
 const REBUILDS: [&str; 6] = ["lost", "topology", "overtaken", "reset", "recreated", "truncated"];

@@ -117,7 +117,7 @@ macro_rules! shown_as_they_are {
         }
     })* };
 }
-shown_as_they_are!(usize, u64, u32, i64, f64, String, Offset);
+shown_as_they_are!(usize, u64, u32, i32, i64, f64, String, Offset);
 
 /// Korean particles, which depend on whether the last sound before them is a consonant.
 pub mod particle {

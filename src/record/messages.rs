@@ -9,7 +9,7 @@ use super::{Lang, Offset, Reason};
 
 pub use values::{
     AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, MissingRows, Names, Nearest, OpenAttempt,
-    Place, Quoted,
+    Part, Parts, Place, Quoted,
 };
 
 /// Declares [`Message`]: the reason, then the texts that have it, in the form of [`texts!`].
@@ -349,6 +349,11 @@ messages! {
         EofAfterExpiry {}
             en "the upload expired before its end came: publish it again"
             ko "끝 표식이 오기 전에 업로드가 시간 초과로 끝났습니다. 다시 올리세요";
+        EofElsewhere { parts: Parts }
+            en "the rows of this upload are in {parts}, and its end is not: give all of its records one key, the upload id, by one partitioner; \
+                Java clients place a key by murmur2, librdkafka (kcat, Python, Go, C) by CRC32 unless partitioner=murmur2_random is set"
+            ko "이 업로드의 행은 {parts}에 있는데 끝 표식은 그곳에 있지 않습니다. 모든 레코드에 업로드 아이디를 키로 붙이고 같은 파티셔너를 쓰세요. 키의 파티션을 \
+                Java 클라이언트는 murmur2로, librdkafka(kcat, Python, Go, C)는 partitioner=murmur2_random이 아니면 CRC32로 정합니다";
         EofOfNothing {}
             en "no upload with this id is open in this partition; its rows may be in another one: Java clients place a key by murmur2, \
                 librdkafka (kcat, Python, Go, C) by CRC32 unless partitioner=murmur2_random is set"
@@ -359,6 +364,12 @@ messages! {
         RowsMissing { have: u64, want: u64, missing: Option<MissingRows> }
             en "{have} of {want} rows are here{missing}: publish the missing ones, or all again"
             ko "{want}행 가운데 {have}행이 왔습니다{missing}. 빠진 행이나 전체를 다시 올리세요";
+        NoRowsYet { want: u64 }
+            en "its end came and none of its {want} rows: they are waited for in this partition; if they are in another one, the records were \
+                placed by two partitioners: Java clients use murmur2, librdkafka (kcat, Python, Go, C) CRC32 unless \
+                partitioner=murmur2_random is set"
+            ko "끝 표식이 먼저 왔고 {want}행은 아직 하나도 오지 않아 이 파티션에서 기다립니다. 행이 다른 파티션에 있다면 파티셔너가 서로 다른 것입니다. Java \
+                클라이언트는 murmur2를, librdkafka(kcat, Python, Go, C)는 partitioner=murmur2_random이 아니면 CRC32를 씁니다";
         TooManyRows { have: u64, want: u64 }
             en "{have} rows are here and the end-of-file marker announces {want}: publish it again"
             ko "끝 표식은 {want}행이라고 알렸는데 {have}행이 왔습니다. 다시 올리세요";
@@ -394,8 +405,8 @@ messages! {
     }
     Reason::UploadExpired => {
         Expired { seconds: u64 }
-            en "nothing came for {seconds} s and it has no end: publish it again"
-            ko "{seconds}초 동안 아무것도 오지 않았고 끝 표식도 없었습니다. 다시 올리세요";
+            en "nothing came for {seconds} s and it has no end: publish all of it again, #BEGIN first"
+            ko "{seconds}초 동안 아무것도 오지 않았고 끝 표식도 없었습니다. #BEGIN부터 전체를 다시 올리세요";
     }
     Reason::UploadAborted => {
         Aborted {}
@@ -403,11 +414,33 @@ messages! {
             ko "보내는 쪽에서 업로드를 중단했습니다. 준비되면 다시 올리세요";
     }
     Reason::UploadSplit => {
+        SplitKeys {}
+            en "not all of its records have the upload id as their key, so rows may be in other partitions: set the key of every record to the \
+                upload id; or say how many rows there are with rows= on the end-of-file marker, or vouch for one partition with partitions=1"
+            ko "업로드 아이디를 키로 쓰지 않은 레코드가 있어 다른 파티션에도 행이 있을 수 있습니다. 모든 레코드의 키를 업로드 아이디로 하세요. 또는 끝 표식에 \
+                rows=로 행 수를 알리거나, 모두 한 파티션에 있다면 partitions=1을 쓰세요";
+        SplitParts { parts: Parts }
+            en "other rows of the upload are in {parts}: set the key of every record to the upload id, and publish all of it again beginning with \
+                #BEGIN; keys move to other partitions when partitions are added"
+            ko "이 업로드의 다른 행이 {parts}에 있습니다. 모든 레코드의 키를 업로드 아이디로 하고, #BEGIN으로 시작하여 전체를 다시 올리세요. 파티션을 늘리면 키의 \
+                파티션이 바뀝니다";
+        SplitRows { have: u64, want: u64, parts: Parts }
+            en "{have} of {want} rows are here, and others are in {parts}: set the key of every record to the upload id, and publish all of it again \
+                beginning with #BEGIN"
+            ko "{want}행 가운데 {have}행이 이곳에 있고, 나머지는 {parts}에 있습니다. 모든 레코드의 키를 업로드 아이디로 하고, #BEGIN으로 시작하여 전체를 다시 \
+                올리세요";
         Split {}
             en "an upload without an id on a topic with several partitions may have rows in the others: give its records a key, or vouch for \
                 one partition with partitions=1 on the end-of-file marker"
             ko "파티션이 여럿인 토픽에 아이디 없이 온 업로드는 다른 파티션에도 행이 있을 수 있습니다. 레코드에 키를 붙이거나, 모두 한 파티션에 있다면 \
                 끝 표식에 partitions=1을 쓰세요";
+    }
+    Reason::UploadRemainder => {
+        Remainder { end: Offset }
+            en "an upload with this id expired at offset {end}, and these rows may be the rest of it: publish all rows beginning with #BEGIN, or vouch \
+                for them with rows= on the end-of-file marker"
+            ko "이 아이디의 업로드가 오프셋 {end}에서 시간 초과로 끝났고, 이 행들은 그 나머지일 수 있습니다. #BEGIN으로 시작하여 전체를 다시 올리거나, 끝 표식에 \
+                rows=로 행 수를 알리세요";
     }
     Reason::UploadTooMany => {
         KeyPerRow { uploads: u64, rows: u64 }
@@ -417,6 +450,11 @@ messages! {
                 upload = \"partition\"이나 upload = \"header:NAME\"을 설정하세요";
     }
     Reason::LogGap => {
+        FirstRowsLost { first: Offset }
+            en "records before offset {first} are gone from the log, and first rows of this upload may have been among them: publish it again; #BEGIN \
+                before the rows, ss-row on them or rows= on the end-of-file marker would show that none is missing"
+            ko "오프셋 {first} 앞의 레코드가 로그에서 사라졌고, 이 업로드의 첫 행들이 그 가운데 있었을 수 있습니다. 다시 올리세요. 행 앞에 #BEGIN을 보내거나 행에 \
+                ss-row를 붙이거나 끝 표식에 rows=를 쓰면 빠진 행이 없음을 알 수 있습니다";
         RowsLost { first: Offset, last: Offset }
             en "offsets {first} to {last} are gone from the log (retention or compaction), and rows of this upload may have been among them: \
                 publish it again, and keep the topic's retention above the time that an upload takes"
@@ -464,60 +502,4 @@ impl Message {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_keeps_its_values_in_every_language() {
-        let hint = Some(Hint::WithDelimiter { delimiter: Delimiter(b';'), fields: 5 });
-        let message = Message::FieldCount { have: 1, want: 5, hint };
-        assert_eq!(
-            message.say(Lang::En),
-            "the row has 1 fields, the header has 5; with semicolon as the delimiter it would have 5"
-        );
-        assert_eq!(
-            message.say(Lang::Ko),
-            "제목 행은 5칸인데 이 행은 1칸입니다. 구분 문자를 세미콜론으로 보면 5칸입니다"
-        );
-        let message = Message::OutsideArea {
-            x: 127.1,
-            y: 37.5,
-            place: Place::At { longitude: 1.0, latitude: 2.0 },
-            crs: "EPSG:5179".to_owned(),
-            area: Area::Bounds { west: 122.71, south: 28.6, east: 134.28, north: 40.27 },
-            hint: Some(Hint::Degrees {}),
-        };
-        assert_eq!(
-            message.say(Lang::Ko),
-            "(127.1, 37.5)는 경도 1.0000, 위도 2.0000으로, EPSG:5179의 사용 범위(경도 122.71~134.28, 위도 28.6~40.27) 밖입니다. \
-             미터가 아니라 도(°) 단위 값으로 보입니다"
-        );
-    }
-
-    #[test]
-    fn messages_hold_messages_and_have_their_reason() {
-        let why = Message::NotANumber { value: Quoted::new("확인중"), hint: None };
-        let message = Message::RowFailsUpload { row: 3, why: Box::new(why) };
-        assert_eq!(message.reason(), Reason::NumberFormat);
-        assert_eq!(message.to_string(), "row 3 was rejected and on_error = \"fail\": \"확인중\" is not a number");
-        assert_eq!(message.say(Lang::Ko), "on_error = \"fail\"인데 3행이 제외되었습니다: \"확인중\"은 숫자가 아닙니다");
-    }
-
-    #[test]
-    fn a_message_is_read_back_from_json_and_one_of_a_later_release_is_none() {
-        let header = Names::of(["가", "나"].into_iter());
-        let message = Message::ColumnMissing { candidates: AnyOf(vec!["x".to_owned(), "X좌표".to_owned()]), header };
-        assert_eq!(Message::from_json(&message.to_json()), Some(message));
-        assert_eq!(
-            Message::FieldCount { have: 3, want: 5, hint: None }.to_json(),
-            r#"{"field_count":{"have":3,"want":5,"hint":null}}"#
-        );
-        assert_eq!(Message::from_json(r#"{"of_a_later_release":{}}"#), None);
-    }
-
-    #[test]
-    fn values_are_quoted_short_and_without_control_characters() {
-        assert_eq!(Quoted::new(&"x".repeat(61)).to_string(), format!("\"{}…\"", "x".repeat(60)));
-        assert_eq!(Quoted::new("\u{1b}[31m").to_string(), "\"\\u{1b}[31m\"");
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ pub use lang::Lang;
 pub use marker::{Announcement, Marker, MarkerRecord, StreamElement};
 pub use messages::{
     AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, Message, MissingRows, Names, Nearest,
-    OpenAttempt, Place, Quoted,
+    OpenAttempt, Part, Parts, Place, Quoted,
 };
 pub use reason::{Concern, Reason, reasons_markdown};
 pub use record::{Header, Record};

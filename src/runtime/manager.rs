@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
+use crate::aggregate::Siblings;
 use crate::kafka::KafkaClient;
 use crate::kafka::group::{Group, GroupMember, Instance};
 use crate::metrics;
@@ -29,6 +30,8 @@ use crate::transport::{Fence, GroupEvent, Membership, TransportError};
 
 /// How often the manager looks at memberships, reports and the stop flag.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
+/// How often the partitions of the sources are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// What a broker that does not answer may cost when we are told to stop; service managers kill after 10 s and more.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(6);
 
@@ -39,6 +42,7 @@ struct Application {
     member: GroupMember,
     fence: Fence,
     partition_count: i32,
+    siblings: Siblings,
     /// Tasks that are ours.
     tasks: BTreeSet<TaskId>,
     /// Revoked tasks that a thread has yet to let go.
@@ -54,8 +58,13 @@ struct Waiting {
     failures: u32,
 }
 
-/// What a look at the topics of a waiting topology found.
-type Checked = (Waiting, Result<i32, TransportError>);
+/// What a look at topics found, which a thread of its own waits for.
+enum Look {
+    /// Whether the topics of a waiting topology can serve by now, and the partitions of its source.
+    Topics(Waiting, Result<i32, TransportError>),
+    /// Partitions of the source of a topology that runs.
+    Partitions(Arc<str>, i32),
+}
 
 pub(super) struct Manager {
     client: KafkaClient,
@@ -66,7 +75,9 @@ pub(super) struct Manager {
     instance: Option<Instance>,
     applications: Vec<Application>,
     waiting: Vec<Waiting>,
-    checked: (Sender<Checked>, Receiver<Checked>),
+    looks: (Sender<Look>, Receiver<Look>),
+    /// When partitions are counted next.
+    count_at: Instant,
     /// A thread a task, while the task is ours and until it is let go.
     threads: BTreeMap<TaskId, StreamThread>,
     /// Tasks to be started again.
@@ -95,7 +106,8 @@ impl Manager {
             instance: None,
             applications: Vec::new(),
             waiting: Vec::new(),
-            checked: channel(),
+            looks: channel(),
+            count_at: Instant::now() + COUNT_EVERY,
             threads: BTreeMap::new(),
             retries: Vec::new(),
             reading: BTreeSet::new(),
@@ -136,6 +148,7 @@ impl Manager {
             group,
             fence: Fence::default(),
             partition_count,
+            siblings: Siblings::default(),
             tasks: BTreeSet::new(),
             revoking: BTreeSet::new(),
             failing: BTreeMap::new(),
@@ -178,19 +191,49 @@ impl Manager {
             }
         }
         for waiting in self.waiting.extract_if(.., |waiting| waiting.at <= now).collect::<Vec<_>>() {
-            let (client, found) = (self.client.clone(), self.checked.0.clone());
-            self.client.handle.spawn_blocking(move || {
-                let checked = check_topics(&client, &waiting.topology);
-                let _ = found.send((waiting, checked)); // the manager may have ended
+            self.look(move |client| {
+                let checked = check_topics(client, &waiting.topology);
+                Some(Look::Topics(waiting, checked))
             });
         }
-        while let Ok((waiting, checked)) = self.checked.1.try_recv() {
-            match checked {
-                Ok(partition_count) => self.join_group(waiting.topology, partition_count),
-                Err(error) => self.wait(waiting.topology, waiting.failures + 1, error)?,
+        if self.count_at <= now {
+            self.count_at = now + COUNT_EVERY;
+            for topology in self.applications.iter().map(|app| app.topology.clone()) {
+                self.look(move |client| {
+                    let count = client.partitions(&topology.source.topic).ok()?; // its tasks find out what is wrong
+                    Some(Look::Partitions(topology.name.clone(), count))
+                });
+            }
+        }
+        while let Ok(look) = self.looks.1.try_recv() {
+            match look {
+                Look::Topics(waiting, Ok(partition_count)) => self.join_group(waiting.topology, partition_count),
+                Look::Topics(waiting, Err(error)) => self.wait(waiting.topology, waiting.failures + 1, error)?,
+                Look::Partitions(topology, count) => self.count_partitions(&topology, count),
             }
         }
         Ok(())
+    }
+
+    /// Asks the brokers without waiting for them.
+    fn look(&self, look: impl FnOnce(&KafkaClient) -> Option<Look> + Send + 'static) {
+        let (client, found) = (self.client.clone(), self.looks.0.clone());
+        self.client.handle.spawn_blocking(move || {
+            if let Some(look) = look(&client) {
+                let _ = found.send(look); // the manager may have ended
+            }
+        });
+    }
+
+    /// Rows of one upload may be in more partitions from now on.
+    fn count_partitions(&mut self, topology: &str, count: i32) {
+        let Some(app) = self.applications.iter_mut().find(|app| *app.topology.name == *topology) else { return };
+        if app.partition_count != count {
+            info!(topology, before = app.partition_count, partitions = count, "the source has other partitions");
+            app.partition_count = count;
+            let threads = app.tasks.iter().filter_map(|id| self.threads.get(id));
+            threads.for_each(|thread| thread.partitions(count));
+        }
     }
 
     fn report_health(&mut self) {
@@ -233,6 +276,11 @@ impl Manager {
             GroupEvent::Assigned(partitions, fence) => {
                 app.fence = fence;
                 info!(topology = %name, partitions = partitions.len(), "assigned");
+                let highest = partitions.iter().map(|partition| partition.partition + 1).max().unwrap_or(0);
+                if highest > app.partition_count {
+                    self.count_partitions(&name, highest); // others may have been added, too
+                    self.count_at = Instant::now();
+                }
                 for id in partitions.iter().map(id) {
                     self.applications[at].tasks.insert(id.clone());
                     self.start(at, &id)?;
@@ -356,6 +404,7 @@ impl Manager {
             group: app.group.clone(),
             fence: app.fence.clone(),
             partition_count: app.partition_count,
+            siblings: app.siblings.clone(),
             client: self.client.clone(),
             state: self.state.clone(),
             guarantee: self.config.guarantee,

@@ -39,6 +39,8 @@ pub type Query = Box<dyn FnOnce(Option<&mut StreamTask>) + Send>;
 enum Command {
     Start(TaskMaker),
     Fence(Fence),
+    /// The source topic has so many partitions.
+    Partitions(i32),
     /// Drain, commit, drop; then say so.
     Revoke,
     /// Drop without a commit; then say so.
@@ -130,6 +132,10 @@ impl StreamThread {
     /// The task commits under another membership from now on.
     pub fn fence(&self, fence: Fence) {
         self.send(Command::Fence(fence));
+    }
+    /// The source topic has so many partitions from now on.
+    pub fn partitions(&self, count: i32) {
+        self.send(Command::Partitions(count));
     }
     /// Drains, commits and drops the task; [`TaskReport::LetGo`] says when.
     pub fn revoke(&self) {
@@ -227,6 +233,11 @@ impl RunLoop {
             Command::Fence(fence) => {
                 if let Some(slot) = &mut self.slot {
                     slot.running.task.set_fence(fence);
+                }
+            }
+            Command::Partitions(count) => {
+                if let Some(slot) = &mut self.slot {
+                    slot.running.task.set_partition_count(count);
                 }
             }
             Command::Revoke => {

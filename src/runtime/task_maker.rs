@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::aggregate::Siblings;
 use crate::kafka::group::Group;
 use crate::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
 use crate::kafka::{KafkaClient, ingest};
@@ -22,6 +23,7 @@ pub(super) struct MakerParts {
     pub(super) fence: Fence,
     /// Of the source topic.
     pub(super) partition_count: i32,
+    pub(super) siblings: Siblings,
     pub(super) client: KafkaClient,
     pub(super) state: Arc<StateDir>,
     pub(super) guarantee: Guarantee,
@@ -47,7 +49,7 @@ fn cut_at(
 
 /// Makes task `id`.
 pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
-    let MakerParts { topology, group, fence, partition_count, client, state, guarantee } = parts;
+    let MakerParts { topology, group, fence, partition_count, siblings, client, state, guarantee } = parts;
     let partition = TopicPartition { topic: topology.source.topic.clone(), partition: id.partition };
     Box::new(move |turn: &Arc<Turn>, waker: Waker| {
         let outbox: Box<dyn Outbox> = match guarantee {
@@ -61,14 +63,14 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
         let log = client.log(&partition.topic)?;
         let committed = group.fetch_committed([partition.clone()])?.remove(&partition).unwrap_or(Committed::None);
         let bounds = client.bounds(&partition)?;
-        let (log_start, cut_at) = (bounds.start, cut_at(&client, &partition, &committed, log)?);
+        let (log_start, log_end, cut_at) = (bounds.start, bounds.end, cut_at(&client, &partition, &committed, log)?);
         let last_epoch = match &committed {
             Committed::Ours(progress) if cut_at.is_none() => Some((progress.next, progress.leader_epoch)),
             _ => None,
         };
         let store = Box::new(state.task(&id, &topology.hash)?);
         let partition_count = Some(partition_count);
-        let start = TaskStart { committed, log_start, partition_count, fence, log, cut_at };
+        let start = TaskStart { committed, log_start, log_end, siblings, partition_count, fence, log, cut_at };
         let outbox = Box::new(PassingOutbox { outbox, turn: turn.clone() });
         let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
         let mut read_ledger = || ledger::read(&client, &status, log);

@@ -287,6 +287,11 @@ impl Source {
         Ok(())
     }
 
+    /// The topic has so many partitions from now on.
+    pub fn set_partition_count(&mut self, count: i32) {
+        self.partition_count = Some(count);
+    }
+
     /// An anonymous upload stands in one partition when there is no other, and when the topology says that partitions are uploads.
     fn vouch(&self, upload: &UploadId, mut marker: Marker) -> Marker {
         if let Marker::Eof { partitions, .. } = &mut marker

@@ -181,6 +181,8 @@ pub struct TaskState {
     pub waiting: Vec<(String, Offset)>,
     /// The log that the offsets are of, if it has an id.
     pub log: Option<LogId>,
+    /// First rows of an upload that begins below may be gone from the log.
+    pub whole_from: Offset,
 }
 
 /// An open upload.
@@ -212,6 +214,10 @@ pub struct OpenUploadState {
     pub columns: Option<Vec<(String, ColumnType)>>,
     /// True when its rows carry `ss-row`.
     pub numbered: bool,
+    /// Every record with rows has the id as its key.
+    pub keyed: bool,
+    /// Why its first rows may be missing.
+    pub doubt: Option<Message>,
     /// Numbered: lowest index that is not accounted for (from 1). Else: number of rows so far, plus 1.
     pub next_index: u64,
     /// Counts.

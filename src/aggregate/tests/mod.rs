@@ -158,6 +158,7 @@ pub(super) fn settings() -> AggregateSettings {
         task: TaskId { topology: "test".into(), partition: 0 },
         topology_hash: "0123456789abcdef".into(),
         partition_count: Some(3),
+        siblings: Siblings::default(),
         styles: Styles::new(std::array::from_fn(|index| index as u16)),
         cell_refs: false,
     }

@@ -1,13 +1,15 @@
 //! The topics of a topology: there, led, allowed, set up so that they lose and refuse nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Findings, Subject};
 use crate::kafka::KafkaClient;
 use crate::kafka::inspect::TopicInspection;
-use crate::record::TopicPartition;
+use crate::record::{Reason, TopicPartition};
 use crate::sink::dead_letter::CLIP_BYTES;
+use crate::sink::status::StatusRecord;
 use crate::topology::Topology;
 use crate::transport::TransportError;
 
@@ -61,7 +63,10 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
                 partitions = Some(topic.partitions);
                 check_clock(client, name, findings);
             }
-            Role::Status => check_partitions(name, topic.partitions, partitions, findings),
+            Role::Status => {
+                check_partitions(name, topic.partitions, partitions, findings);
+                check_keys(client, name, topic.partitions, findings);
+            }
             Role::Workbooks | Role::DeadLetters => {}
         }
     }
@@ -80,6 +85,30 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
             }
         }
         Err(error) => tell_error(&topology.name, &error, findings),
+    }
+}
+
+/// Open uploads at which a process noticed that nearly every row opens one.
+fn check_keys(client: &KafkaClient, name: &Arc<str>, partitions: i32, findings: &mut Findings) {
+    let read = || {
+        let mut standing = BTreeMap::new();
+        for partition in 0..partitions {
+            let at = TopicPartition { topic: name.clone(), partition };
+            client.read_all(&at, &mut |record| {
+                if let Some(status) = record.value.as_deref().and_then(StatusRecord::parse) {
+                    standing.insert((partition, status.upload), status.failure);
+                }
+            })?;
+        }
+        Ok::<_, TransportError>(standing)
+    };
+    let standing = match read() {
+        Ok(standing) => standing,
+        Err(error) => return tell_error(name, &error, findings),
+    };
+    let mut failures = standing.into_values().flatten();
+    if let Some(failure) = failures.find(|failure| failure.reason == Reason::UploadTooMany.code()) {
+        findings.warn(Subject::Topic, "keys", failure.message, "set `upload` on the source of the topology");
     }
 }
 

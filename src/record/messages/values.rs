@@ -228,6 +228,33 @@ impl Shown for AnyOf {
     }
 }
 
+texts! {
+    /// A part of an upload that is open in another partition.
+    pub enum Part {
+        At { partition: i32, first: Offset, rows: u64 }
+            en "partition {partition} from offset {first} ({rows} rows)"
+            ko "파티션 {partition}의 오프셋 {first}부터({rows}행)";
+    }
+}
+
+/// Where an upload is open besides the partition that is talked about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Parts(pub Vec<Part>);
+
+impl Parts {
+    /// It is open nowhere else, as far as this process knows.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Shown for Parts {
+    fn shown(&self, lang: Lang) -> impl Display + Debug {
+        let parts: Vec<String> = self.0.iter().map(|part| part.shown(lang).to_string()).collect();
+        parts.join(", ")
+    }
+}
+
 /// Names of a header, the first of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {

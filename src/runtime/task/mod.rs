@@ -123,13 +123,14 @@ impl StreamTask {
         if let Some(cut) = self.cut_at.take_if(|cut| *cut <= fetched.next) {
             fetched.lost.insert(fetched.lost.partition_point(|lost| lost.start < cut), cut..cut);
         }
+        let end = fetched.high_watermark.max(fetched.next);
         let last_ms = fetched.records.last().map(|record| record.timestamp_ms);
         self.outputs.metrics.fetch_begins(fetched.records.len(), last_ms, fetched.log_start);
         let mut lost = fetched.lost.into_iter().peekable();
         let mut poisoned = fetched.poisoned.into_iter().peekable();
         for record in fetched.records {
             while let Some(gap) = lost.next_if(|gap| gap.start <= record.offset) {
-                self.on_gap(gap, now_ms)?;
+                self.on_gap(gap, end, now_ms)?;
             }
             while let Some((offset, rejection)) = poisoned.next_if(|(offset, _)| *offset < record.offset) {
                 self.before_record(offset, now_ms)?;
@@ -145,7 +146,7 @@ impl StreamTask {
             self.source.poisoned(offset, rejection);
         }
         for gap in lost {
-            self.on_gap(gap, now_ms)?;
+            self.on_gap(gap, end, now_ms)?;
         }
         self.finish_batch(fetched.next, now_ms)?;
         self.leader_epoch = fetched.leader_epoch;
@@ -214,11 +215,11 @@ impl StreamTask {
         Ok(())
     }
 
-    fn on_gap(&mut self, lost: Range<Offset>, now_ms: u64) -> Result<(), TaskError> {
+    fn on_gap(&mut self, lost: Range<Offset>, end: Offset, now_ms: u64) -> Result<(), TaskError> {
         self.finish_batch(lost.start, now_ms)?;
         warn!(task = %self.id, from = %lost.start, to = %lost.end, "records are missing from the log");
         self.outputs.metrics.unusable(Unusable::Missing, (lost.end.0 - lost.start.0) as u64);
-        self.call_aggregate(now_ms, |aggregate, ctx| aggregate.log_gap(lost, ctx))?;
+        self.call_aggregate(now_ms, |aggregate, ctx| aggregate.log_gap(lost, end, ctx))?;
         self.forget_closed();
         Ok(())
     }
@@ -239,6 +240,9 @@ impl StreamTask {
                     let unusable = self.check_crs(&mut marker).err();
                     let (upload, offset) = (marker.upload.clone(), marker.offset);
                     self.call_aggregate(now_ms, |aggregate, ctx| aggregate.on_marker(marker, ctx))?;
+                    if self.aggregate.expects_rows(&upload) {
+                        self.source.expect_rows(&upload);
+                    }
                     if let Some(rejection) = unusable {
                         self.call_aggregate(now_ms, |aggregate, ctx| aggregate.fail(&upload, offset, rejection, ctx))?;
                     }
@@ -363,6 +367,7 @@ impl StreamTask {
             topology: self.topology.hash.to_string(),
             waiting: self.source.waiting_uploads().map(|(id, from)| (id.as_str().to_owned(), from)).collect(),
             log: self.log,
+            whole_from: progress.whole_from,
         };
         // Once a commit, in release builds too: a state that could not be restored must not be written.
         assert!(
@@ -394,7 +399,14 @@ impl StreamTask {
             replay_from: open.unwrap_or(self.position).min(self.position),
             log: self.log,
             leader_epoch: self.leader_epoch,
+            whole_from: self.aggregate.whole_from(),
         }
+    }
+
+    /// The source topic has so many partitions from now on.
+    pub fn set_partition_count(&mut self, count: i32) {
+        self.source.set_partition_count(count);
+        self.aggregate.set_partition_count(count);
     }
 
     /// Reports the state of the task to the metrics. `end` is the end of its partition, if it is known; `buffered_bytes` wait to be

@@ -83,6 +83,8 @@ pub struct LogFacts {
     pub id: Option<LogId>,
     /// Its first offset.
     pub start: Offset,
+    /// Its end.
+    pub end: Offset,
     /// Where it was cut below the committed offset, if it was.
     pub cut_at: Option<Offset>,
 }
@@ -90,6 +92,18 @@ pub struct LogFacts {
 /// Whether offsets of the one log are offsets of the other. A log without an id may be any.
 pub(super) fn is_same_log(one: Option<LogId>, other: Option<LogId>) -> bool {
     one.is_none() || other.is_none() || one == other
+}
+
+/// From which offset on uploads are known to have lost no first rows: what state or commit say of this log, or, when it is read for the first
+/// time, its end if anything of it is gone already.
+pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFacts) -> Offset {
+    let local = local.filter(|state| is_same_log(state.log, log.id)).map(|state| state.whole_from);
+    let committed = match committed {
+        Committed::Ours(progress) if is_same_log(progress.log, log.id) => Some(progress.whole_from),
+        Committed::Ours(_) | Committed::Reset(_) | Committed::None => None,
+    };
+    let known = local.into_iter().chain(committed).max();
+    known.unwrap_or(if log.start > Offset(0) { log.end } else { Offset(0) })
 }
 
 /// Decides how a task starts.
@@ -165,7 +179,15 @@ mod tests {
 
     fn state(offset: i64, restore_from: i64) -> TaskState {
         let [offset, restore_from] = [Offset(offset), Offset(restore_from)];
-        TaskState { offset, restore_from, replay_from: restore_from, topology: "t".into(), waiting: vec![], log: None }
+        TaskState {
+            offset,
+            restore_from,
+            replay_from: restore_from,
+            topology: "t".into(),
+            waiting: vec![],
+            log: None,
+            whole_from: Offset(0),
+        }
     }
     fn log() -> LogFacts {
         LogFacts { start: Offset(5), ..LogFacts::default() }
@@ -242,6 +264,18 @@ mod tests {
             panic!("state of records that are gone")
         };
         assert_eq!((replay_from, emit_from, reason), (Offset(20), Offset(60), Some(ReplayReason::Truncated)));
+    }
+
+    #[test]
+    fn what_a_log_lost_before_it_was_read_is_remembered() {
+        let cut = LogFacts { start: Offset(5), end: Offset(80), ..LogFacts::default() };
+        assert_eq!(whole_from(None, &Committed::None, &cut), Offset(80));
+        assert_eq!(whole_from(None, &Committed::None, &LogFacts { start: Offset(0), ..cut }), Offset(0));
+        let Committed::Ours(progress) = ours(100, 20) else { unreachable!("as made") };
+        let committed = Committed::Ours(Progress { whole_from: Offset(60), ..progress });
+        assert_eq!(whole_from(None, &committed, &cut), Offset(60));
+        let local = TaskState { whole_from: Offset(70), ..state(100, 90) };
+        assert_eq!(whole_from(Some(&local), &committed, &cut), Offset(70));
     }
 
     #[test]

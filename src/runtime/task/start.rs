@@ -9,7 +9,7 @@ use super::metrics as task_metrics;
 use super::outputs::Outputs;
 use super::recovery::{self, LogFacts, RecoveryPlan, ReplayReason};
 use super::{StreamTask, TaskError};
-use crate::aggregate::{Aggregate, AggregateSettings, Phase};
+use crate::aggregate::{Aggregate, AggregateSettings, Phase, Siblings};
 use crate::map;
 use crate::map::NodeError;
 use crate::metrics;
@@ -28,6 +28,10 @@ pub struct TaskStart {
     pub committed: Committed,
     /// First offset of the log.
     pub log_start: Offset,
+    /// Its end.
+    pub log_end: Offset,
+    /// What the tasks of the topology's other partitions say.
+    pub siblings: Siblings,
     /// Partitions of the source topic.
     pub partition_count: Option<i32>,
     /// The membership under which the task is ours.
@@ -63,11 +67,15 @@ impl StreamTask {
             .is_some_and(|state| *state.topology == *topology.hash && is_of_log(state) && remembers(state))
             && start.cut_at.is_none();
         let ledger = if usable { vec![] } else { read_ledger()? };
-        let facts = LogFacts { id: start.log, start: start.log_start, cut_at: start.cut_at };
+        let (log_start, log_end) = (start.log_start, start.log_end);
+        let facts = LogFacts { id: start.log, start: log_start, end: log_end, cut_at: start.cut_at };
         let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &facts, &ledger);
 
+        let whole_from =
+            recovery::whole_from(local.as_ref().filter(|state| is_of_log(state)), &start.committed, &facts);
         let mut task = Self::assemble(id, topology, store, outbox, &start)?;
         task.outputs.set_log(start.log);
+        task.aggregate.doubt_below(whole_from);
         match plan {
             RecoveryPlan::Resume { restore_from, position, emit_from } => {
                 info!(task = %task.id, %restore_from, %position, "resuming from local state");
@@ -97,7 +105,7 @@ impl StreamTask {
             }
         }
         if task.read_from < start.log_start {
-            task.survive_retention(task.read_from..start.log_start)?;
+            task.survive_retention(task.read_from..start.log_start, start.log_end)?;
         }
         task.aggregate.forget_ledger_below(start.log_start);
         task.finish_read(task.read_from.max(start.log_start))?;
@@ -123,10 +131,10 @@ impl StreamTask {
     }
 
     /// Retention removed records that were still needed: uploads that may have lost rows fail.
-    fn survive_retention(&mut self, lost: Range<Offset>) -> Result<(), TaskError> {
+    fn survive_retention(&mut self, lost: Range<Offset>, end: Offset) -> Result<(), TaskError> {
         warn!(task = %self.id, from = %lost.start, to = %lost.end, "retention removed records of open uploads; raise retention.ms or retention.bytes");
         self.position = self.position.max(lost.end);
-        self.call_aggregate(0, |aggregate, ctx| aggregate.log_gap(lost, ctx))
+        self.call_aggregate(0, |aggregate, ctx| aggregate.log_gap(lost, end, ctx))
     }
 
     fn assemble(
@@ -145,6 +153,7 @@ impl StreamTask {
             task: id.clone(),
             topology_hash: topology.hash.clone(),
             partition_count: start.partition_count,
+            siblings: start.siblings.clone(),
             styles: maker.styles().clone(),
             cell_refs: topology.sink.workbook.cell_refs,
         });
