@@ -1,6 +1,6 @@
 //! The rejected rows of one upload as its *Errors* sheet will show them: the first 10,000 in row order, in the state rather than in memory.
 
-use crate::record::{Rejection, UploadHash};
+use crate::record::{Reason, Rejection, UploadHash};
 use crate::sink::RejectedRow;
 use crate::source::csv::{Fields, Rows};
 use crate::state::keys::{ErrorState, StateKey, decode, encode};
@@ -76,10 +76,16 @@ impl ErrorRows {
 impl From<ErrorState> for RejectedRow {
     fn from(error: ErrorState) -> RejectedRow {
         let ErrorState { row, column, message, raw, delimiter } = error;
-        let mut fields = Fields::default();
-        let text = raw.as_bytes();
-        Rows::new(text, delimiter, None).next_row(&mut fields);
-        let mut cells: Vec<String> = fields.iter(text).map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+        let mut cells: Vec<String> = match message.reason() {
+            // JSON that cannot be read has no cells.
+            Reason::JsonFormat | Reason::JsonDuplicateKey | Reason::JsonUnknownKey => vec![raw.clone()],
+            _ => {
+                let mut fields = Fields::default();
+                let text = raw.as_bytes();
+                Rows::new(text, delimiter, None).next_row(&mut fields);
+                fields.iter(text).map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
+            }
+        };
         if let Some(last) = cells.last_mut().filter(|_| raw.chars().count() >= RAW_CHARS_MAX) {
             last.push('…');
         }

@@ -23,11 +23,11 @@ const EXAMPLES: &str = "Examples:
   unzip -p markets.zip | sheetstream convert - -t topology/seoul-markets.toml -o - > markets.xlsx
 ";
 
-/// Convert CSV files to one workbook without Kafka: the same topology, the same bytes
+/// Convert files of CSV or JSON to one workbook without Kafka: the same topology, the same bytes
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Convert {
-    /// CSV files with the same columns; - is standard input
+    /// CSV or JSON files with the same columns; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Topology file

@@ -1,4 +1,4 @@
-//! Options of the commands that read CSV files, and the bar that shows how far they are.
+//! Options of the commands that read files of rows, and the bar that shows how far they are.
 
 use std::io;
 use std::path::Path;
@@ -10,17 +10,20 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sheetstream::file::Options;
 use sheetstream::file::reader::CsvFile;
 use sheetstream::map::OwnCrs;
-use sheetstream::source::SourceConfig;
 use sheetstream::source::charset::Charset;
 use sheetstream::source::delimiter::parse_delimiter;
+use sheetstream::source::{Format, SourceConfig};
 use sheetstream::topology::Topology;
 
 use super::colours;
 use super::shown::shown;
 
-/// How to read CSV files.
+/// How to read files of rows.
 #[derive(Args, Debug)]
 pub struct Input {
+    /// What the files are: csv or json (NDJSON, arrays, pretty-printed) [default: the topology's format, else found in the file]
+    #[arg(long, value_parser = format, value_name = "FORMAT")]
+    format: Option<Format>,
     /// Charset, by any name: utf-8, cp949, utf-16le, windows-1252, shift_jis, gbk and so on [default: found in the file]
     #[arg(long, value_name = "CHARSET")]
     charset: Option<Charset>,
@@ -36,6 +39,14 @@ pub struct Input {
     /// CRS of these coordinates, such as EPSG:5181 [default: the topology's]
     #[arg(long, value_name = "CRS")]
     crs: Option<String>,
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    match text {
+        "csv" => Ok(Format::Csv),
+        "json" | "ndjson" => Ok(Format::Json),
+        _ => Err("csv or json".to_owned()),
+    }
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {
@@ -59,6 +70,7 @@ impl Input {
         }
         let read_as = source.map_or_else(|| Options::for_topic(""), Options::for_source);
         let options = Options {
+            format: self.format,
             charset: self.charset,
             delimiter: self.delimiter,
             no_header: self.no_header,

@@ -1,4 +1,4 @@
-//! `publish`: CSV files onto the topic, one upload each.
+//! `publish`: files of CSV or JSON onto the topic, one upload each.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -25,11 +25,11 @@ const EXAMPLES: &str = "Examples:
   unzip -p markets.zip | sheetstream publish - -t topology/seoul-markets.toml --id markets-2026
 ";
 
-/// Publish CSV files, one upload each; the key is the file's name
+/// Publish files of CSV or JSON, one upload each; the key is the file's name
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Publish {
-    /// CSV files; - is standard input
+    /// CSV or JSON files; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Topology whose source topic to write to

@@ -1,10 +1,12 @@
-//! The same transport over files: reads CSV files as values that are ready to be records.
+//! The same transport over files: reads files of rows as values that are ready to be records.
 
 mod header;
+mod json;
 pub mod log;
 mod notes;
 mod options;
 pub mod reader;
+mod ready;
 mod transcode;
 pub mod upload;
 

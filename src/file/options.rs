@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::source::SourceConfig;
 use crate::source::charset::Charset;
+use crate::source::{Format, SourceConfig};
 
 /// How to read a file. What neither a person nor the topology says is found out.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The source that the rows are for.
     pub source: Arc<SourceConfig>,
+    /// Whether it is CSV or JSON.
+    pub format: Option<Format>,
     /// Its charset.
     pub charset: Option<Charset>,
     /// Its delimiter, an ASCII byte.
@@ -27,6 +29,7 @@ impl Options {
     pub fn for_source(source: &SourceConfig) -> Options {
         Options {
             source: Arc::new(source.clone()),
+            format: None,
             charset: None,
             delimiter: None,
             no_header: false,

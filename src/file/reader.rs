@@ -1,7 +1,8 @@
-//! A CSV file as blocks of whole rows, in UTF-8, with LF between rows and nothing blank: what `publish` sends and `convert` reads, so that both
-//! make the same workbook. Holds little more than [`ROW_BYTES_MAX`] in memory, however long the file and its rows are.
+//! A file of rows as blocks of whole rows, in UTF-8, with LF between rows and nothing blank: what `publish` sends and `convert` reads, so that
+//! both make the same workbook. Holds little more than [`ROW_BYTES_MAX`] in memory, however long the file and its rows are.
 //!
-//! Rows are passed on byte for byte, with the delimiter of the file: what is wrong with one is for the source to say.
+//! Rows of CSV are passed on byte for byte, with the delimiter of the file: what is wrong with one is for the source to say. Rows of JSON become
+//! rows of CSV.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,11 +12,13 @@ use bytes::Bytes;
 use memchr::memchr2;
 
 use super::header::{self, Beginning};
+use super::json::{self, JsonBeginning, JsonRows};
 use super::notes::unused_types;
+use super::ready::Ready;
 use super::transcode::Transcoder;
 use super::{FileError, Options};
 use crate::source::charset::Charset;
-use crate::source::csv::{Fields, ROW_BYTES_MAX, Row, Rows, write_quoted};
+use crate::source::csv::{Fields, ROW_BYTES_MAX, Rows};
 use crate::source::delimiter::delimiter_name;
 use crate::source::{column_names, text_kind};
 
@@ -33,13 +36,17 @@ pub struct Block {
     pub rows: u32,
     /// The rows, each followed by LF. UTF-8, except in rows that are broken.
     pub text: Bytes,
+    /// Whether it is one row of JSON that cannot be read, and no CSV.
+    pub is_json: bool,
 }
 
-/// A CSV file that is being read.
+/// A file of rows, CSV or JSON, that is being read.
 pub struct CsvFile {
     input: Transcoder,
     options: Options,
     delimiter: u8,
+    /// What reads the rows of a file of JSON.
+    json: Option<Box<JsonRows>>,
     header: Vec<String>,
     has_declared_columns: bool,
     notes: Vec<String>,
@@ -49,15 +56,6 @@ pub struct CsvFile {
     skips_row: bool,
     ready: Ready,
     rows: u64,
-}
-
-/// Rows as they will be published, and where each ends.
-#[derive(Default)]
-struct Ready {
-    text: Vec<u8>,
-    ends: Vec<usize>,
-    /// Rows that went into a block.
-    taken: usize,
 }
 
 impl CsvFile {
@@ -72,6 +70,7 @@ impl CsvFile {
             input: Transcoder::new(input, options.charset, options.source.encoding),
             options,
             delimiter: b',',
+            json: None,
             header: Vec::new(),
             has_declared_columns: false,
             notes: Vec::new(),
@@ -105,7 +104,7 @@ impl CsvFile {
         self.input.charset()
     }
 
-    /// The delimiter of the file, and of its blocks.
+    /// The delimiter of the file, and of its blocks; a comma where the file is JSON.
     pub fn delimiter(&self) -> u8 {
         self.delimiter
     }
@@ -114,7 +113,10 @@ impl CsvFile {
     pub fn description(&self) -> String {
         let charset = self.charset().map_or("ASCII".to_owned(), |charset| charset.to_string());
         let columns = self.header.len();
-        format!("{charset}, delimiter {}, {columns} columns", delimiter_name(self.delimiter))
+        match self.json {
+            Some(_) => format!("{charset}, JSON, {columns} columns"),
+            None => format!("{charset}, delimiter {}, {columns} columns", delimiter_name(self.delimiter)),
+        }
     }
 
     /// What else a person should know: lines left out, and settings that fit nothing in the file.
@@ -132,25 +134,35 @@ impl CsvFile {
         let mut text = Vec::new();
         let mut rows = 0;
         loop {
-            while let Some(row) = self.ready.peek() {
-                if rows > 0 && text.len() + row.len() > self.options.block_bytes {
-                    return Ok(Some(self.block(rows, text)));
+            while let Some((row, is_json)) = self.ready.peek() {
+                if rows > 0 && (is_json || text.len() + row.len() > self.options.block_bytes) {
+                    return Ok(Some(self.block(rows, text, false)));
                 }
                 text.extend_from_slice(row);
-                self.ready.taken += 1;
+                self.ready.take();
                 rows += 1;
+                if is_json {
+                    return Ok(Some(self.block(rows, text, true)));
+                }
             }
             if self.text.is_empty() && self.input.has_ended() {
-                return Ok((rows > 0).then(|| self.block(rows, text)));
+                return Ok((rows > 0).then(|| self.block(rows, text, false)));
             }
-            self.prepare_rows()?;
+            match self.json.take() {
+                Some(mut json) => {
+                    let prepared = self.prepare_json(&mut json);
+                    self.json = Some(json);
+                    prepared?;
+                }
+                None => self.prepare_rows()?,
+            }
         }
     }
 
-    fn block(&mut self, rows: u32, text: Vec<u8>) -> Block {
+    fn block(&mut self, rows: u32, text: Vec<u8>, is_json: bool) -> Block {
         let first_row = self.rows + 1;
         self.rows += u64::from(rows);
-        Block { first_row, rows, text: text.into() }
+        Block { first_row, rows, text: text.into(), is_json }
     }
 
     fn read_beginning(&mut self) -> Result<(), FileError> {
@@ -162,6 +174,14 @@ impl CsvFile {
         }
         loop {
             let cut = !self.input.has_ended() && self.text.len() < ROW_SEARCH_BYTES;
+            if let Some(beginning) = json::read_beginning(&self.text, cut, &self.options)? {
+                let JsonBeginning { names, is_declared, has_header_row, notes } = beginning;
+                (self.header, self.has_declared_columns, self.notes) = (names, is_declared, notes);
+                let columns = self.columns();
+                self.notes.extend(unused_types(&self.options.source, &columns));
+                self.json = Some(Box::new(JsonRows::new(&columns, &self.options.source, has_header_row)));
+                return Ok(());
+            }
             if let Some(beginning) = header::read(&self.text, cut, &self.options)? {
                 let Beginning { delimiter, names, is_declared, rows_from, notes } = beginning;
                 (self.delimiter, self.header, self.has_declared_columns, self.notes) =
@@ -185,14 +205,38 @@ impl CsvFile {
         }
     }
 
-    /// Makes rows of the text at hand, or reads more of it.
-    fn prepare_rows(&mut self) -> Result<(), FileError> {
-        self.ready.clear();
+    /// Leaves out what is left of a row that is too big.
+    fn skip_row(&mut self) {
         if self.skips_row {
             let end = memchr2(b'\n', b'\r', &self.text);
             self.skips_row = end.is_none();
             self.text.drain(..end.unwrap_or(self.text.len()));
         }
+    }
+
+    /// The same as [`CsvFile::prepare_rows`], of JSON.
+    fn prepare_json(&mut self, json: &mut JsonRows) -> Result<(), FileError> {
+        self.ready.clear();
+        self.skip_row();
+        let has_ended = self.input.has_ended();
+        let done = json.read(&self.text, !has_ended, &mut self.ready);
+        self.text.drain(..done);
+        if !self.ready.is_empty() || has_ended {
+            return Ok(());
+        }
+        if self.text.len() > ROW_SEARCH_BYTES {
+            self.ready.push_unread(self.text.trim_ascii_start());
+            self.text.clear();
+            self.skips_row = true;
+            return Ok(());
+        }
+        self.read_more()
+    }
+
+    /// Makes rows of the text at hand, or reads more of it.
+    fn prepare_rows(&mut self) -> Result<(), FileError> {
+        self.ready.clear();
+        self.skip_row();
         let has_ended = self.input.has_ended();
         let mut rows = Rows::new(&self.text, self.delimiter, Some(self.header.len()));
         let mut fields = Fields::default();
@@ -204,44 +248,12 @@ impl CsvFile {
             }
             done = rows.position();
             if !row.blank {
-                self.ready.push(&row);
+                self.ready.push(row.bytes);
             }
             self.skips_row = !row.ended && !has_ended && done == self.text.len();
         }
         self.text.drain(..done);
-        if self.ready.ends.is_empty() && !has_ended { self.read_more() } else { Ok(()) }
-    }
-}
-
-impl Ready {
-    fn clear(&mut self) {
-        self.text.clear();
-        self.ends.clear();
-        self.taken = 0;
-    }
-
-    fn peek(&self) -> Option<&[u8]> {
-        let end = *self.ends.get(self.taken)?;
-        let start = if self.taken == 0 { 0 } else { self.ends[self.taken - 1] };
-        Some(&self.text[start..end])
-    }
-
-    fn push(&mut self, row: &Row<'_>) {
-        if row.bytes.len() > ROW_BYTES_MAX {
-            self.write_too_big(&row.bytes[..=ROW_BYTES_MAX]);
-        } else {
-            self.text.extend_from_slice(row.bytes);
-        }
-        self.text.push(b'\n');
-        self.ends.push(self.text.len());
-    }
-
-    /// One line that is too big for every reader, from the beginning of a row that is.
-    fn write_too_big(&mut self, row: &[u8]) {
-        let start = self.text.len();
-        write_quoted(row, &mut self.text);
-        let line = &mut self.text[start..];
-        line.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        if self.ready.is_empty() && !has_ended { self.read_more() } else { Ok(()) }
     }
 }
 

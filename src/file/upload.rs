@@ -1,4 +1,4 @@
-//! CSV files as the records of one upload: a begin, the header, rows, an end (contract, "On the wire from our own publish"). What `publish` sends
+//! Files of rows as the records of one upload: a begin, the header, rows, an end (contract, "On the wire from our own publish"). What `publish` sends
 //! and what `convert` reads is made here, so that both give the same workbook.
 
 use std::collections::VecDeque;
@@ -118,7 +118,8 @@ impl UploadRecords {
                 let Some((names, delimiter)) = &self.header else { return self.next_record() };
                 let mut text = Vec::new();
                 write_row(names.iter().map(String::as_bytes), *delimiter, &mut text);
-                Some(self.record("header", text.into(), 0, [delimiter_header(*delimiter)]))
+                let headers = [delimiter_header(*delimiter), Header::new("ss-format", "csv")];
+                Some(self.record("header", text.into(), 0, headers))
             }
             Stage::Rows => match self.next_block()? {
                 Some((block, delimiter)) => {
@@ -127,7 +128,9 @@ impl UploadRecords {
                     if let Some(checksum) = &mut self.checksum {
                         checksum.update(&block.text);
                     }
-                    Some(self.record("row", block.text, block.rows, [first, delimiter_header(delimiter)]))
+                    let format = if block.is_json { "json" } else { "csv" };
+                    let headers = [first, delimiter_header(delimiter), Header::new("ss-format", format)];
+                    Some(self.record("row", block.text, block.rows, headers))
                 }
                 None => {
                     self.stage = Stage::Done;

@@ -56,7 +56,7 @@ pub fn is_known(config: &SourceConfig, name: &str) -> bool {
 }
 
 /// Names that did not come as CSV, each fit to name a column.
-pub(super) fn check_names(config: &SourceConfig, names: &[String]) -> Result<Vec<String>, Rejection> {
+pub fn check_names(config: &SourceConfig, names: &[String]) -> Result<Vec<String>, Rejection> {
     let mut row = Vec::new();
     write_row(names.iter().map(String::as_bytes), b',', &mut row);
     marker_names(config, b',', &row)

@@ -31,7 +31,7 @@ pub use columns::COLUMNS_MAX;
 pub use config::{Format, HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
 pub use envelope::NAME_BYTES_MAX;
 pub use fate::CELL_UNITS_MAX;
-pub use header_row::{is_known, read_names};
+pub use header_row::{check_names, is_known, read_names};
 pub use kind::{KIND_BYTES, binary_kind, text_kind};
 pub use names::{clean_name, column_names, list_names};
 

@@ -122,6 +122,9 @@ impl BatchRows<'_> {
                     continue;
                 }
             };
+            if fields.iter(text.bytes).all(<[u8]>::is_empty) {
+                continue; // it has keys, but none that is a column
+            }
             plain.clear();
             write_row(fields.iter(text.bytes), b',', plain);
             let row = Row { bytes, defect: None, blank: false, ended: true };

@@ -52,9 +52,9 @@ impl Element {
 /// Where in the structure of a text its reader is, so that another one can go on with the text behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Nesting {
-    /// Within the array around the rows.
-    in_array: bool,
-    /// Behind a row there, so that a comma comes next.
+    /// Arrays around the rows: one, more where they are broken.
+    depth: usize,
+    /// Behind a row there, where a comma may stand. Without it the next row is no other one.
     behind_row: bool,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Elements<'a> {
         let until = next.unwrap_or(self.text.len());
         let end = start + self.text[start..until].trim_ascii_end().len();
         self.at = until;
-        self.nesting = Nesting { in_array: self.nesting.in_array && next.is_some(), behind_row: false };
+        self.nesting = Nesting { depth: if next.is_some() { self.nesting.depth } else { 0 }, behind_row: false };
         Some(Element { start, end, kind: ElementKind::Broken(fault) })
     }
 
@@ -130,7 +130,7 @@ impl Iterator for Elements<'_> {
         loop {
             let start = behind_blanks(self.text, self.at);
             let Some(first) = self.text.get(start) else {
-                if self.is_cut || !self.nesting.in_array {
+                if self.is_cut || self.nesting.depth == 0 {
                     return None;
                 }
                 // The rest of the array is missing, and so may be rows.
@@ -144,24 +144,21 @@ impl Iterator for Elements<'_> {
                     self.at = start + 1;
                     continue;
                 }
-                b']' if self.nesting.in_array => {
-                    self.nesting = Nesting::default();
+                b']' if self.nesting.depth > 0 => {
+                    self.nesting = Nesting { depth: self.nesting.depth - 1, behind_row: self.nesting.depth > 1 };
                     self.at = start + 1;
                     continue;
                 }
-                b'[' if !self.nesting.in_array && self.is_around_rows(start) => {
-                    self.nesting.in_array = true;
+                b'[' if self.nesting.depth == 0 && self.is_around_rows(start) => {
+                    self.nesting = Nesting { depth: 1, behind_row: false };
                     self.at = start + 1;
                     continue;
                 }
-                _ if self.text[start..].starts_with(BOM) && !self.nesting.in_array => {
+                _ if self.text[start..].starts_with(BOM) => {
                     self.at = start + BOM.len();
                     continue;
                 }
                 _ => {}
-            }
-            if self.nesting.behind_row {
-                return self.broken(start, Fault::new(start, JsonFault::CommaExpected {}));
             }
             let row = match first {
                 b'{' | b'[' => value(self.text, start),
@@ -170,7 +167,7 @@ impl Iterator for Elements<'_> {
             return match row {
                 Ok(extent) => {
                     self.at = extent.end;
-                    self.nesting.behind_row = self.nesting.in_array;
+                    self.nesting.behind_row = self.nesting.depth > 0;
                     let kind = match first {
                         _ if extent.is_blank => ElementKind::Blank,
                         b'{' => ElementKind::Object,
@@ -179,6 +176,11 @@ impl Iterator for Elements<'_> {
                     Some(Element { start, end: extent.end, kind })
                 }
                 Err(fault) if self.is_cut && fault.why == (JsonFault::TextEnds {}) => None,
+                Err(_) if *first == b'[' && self.is_around_rows(start) => {
+                    self.nesting = Nesting { depth: self.nesting.depth + 1, behind_row: false };
+                    self.at = start + 1;
+                    continue;
+                }
                 Err(fault) => self.broken(start, fault),
             };
         }

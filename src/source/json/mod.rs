@@ -45,7 +45,7 @@ pub fn begins_like_json(text: &[u8]) -> bool {
 }
 
 /// Why text that was taken for CSV and is none is no JSON either, if it looks like JSON: an object or an array, and a quote soon after.
-pub(super) fn fault_instead_of_csv(text: &[u8]) -> Option<Rejection> {
+pub fn fault_instead_of_csv(text: &[u8]) -> Option<Rejection> {
     let looks_like_it = begins_like_json(text) && {
         let mut letters = text.iter().filter(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'{' | b'['));
         matches!(letters.next(), Some(b'"') | None)
@@ -57,7 +57,7 @@ pub(super) fn fault_instead_of_csv(text: &[u8]) -> Option<Rejection> {
 /// What is wrong with a row that is broken, and where.
 pub fn fault_of(text: &[u8], row: &Element) -> Option<Rejection> {
     let ElementKind::Broken(Fault { at, why }) = &row.kind else { return None };
-    let before = String::from_utf8_lossy(&text[row.start..(*at).max(row.start)]);
+    let before = String::from_utf8_lossy(&text[row.start..(*at).clamp(row.start, row.end.max(row.start))]);
     let line = before.matches('\n').count() + 1;
     let character = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     Some(Rejection::new(Message::JsonSyntax { line, character, why: why.clone() }))

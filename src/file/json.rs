@@ -1,0 +1,235 @@
+//! A file of JSON: NDJSON, an array of objects or of arrays, objects one behind the other, pretty-printed or not. Its rows become the rows of
+//! CSV with the same cells, so that nobody behind has to know; a row that cannot be read stays as it is, for the source to say why.
+
+use std::collections::HashSet;
+
+use super::ready::Ready;
+use super::{FileError, Options};
+use crate::source::csv::{Fields, write_row};
+use crate::source::json::{CellReader, Element, Elements, Nesting, begins_like_json, fault_instead_of_csv, names_of};
+use crate::source::{Format, HeaderFrom, SourceConfig, check_names, clean_name, column_names, is_known, list_names};
+
+/// What the beginning of a file of JSON says.
+pub(super) struct JsonBeginning {
+    /// Names of the columns.
+    pub(super) names: Vec<String>,
+    /// Whether they are the topology's own.
+    pub(super) is_declared: bool,
+    /// Whether the first row is the header.
+    pub(super) has_header_row: bool,
+    /// What a person should know.
+    pub(super) notes: Vec<String>,
+}
+
+/// Reads the beginning of a file, if it is JSON. `cut` says that more text follows. `None` for a file that is none.
+pub(super) fn read_beginning(text: &[u8], cut: bool, options: &Options) -> Result<Option<JsonBeginning>, FileError> {
+    let config = &*options.source;
+    let format = options.format.unwrap_or(config.format);
+    if format == Format::Csv || (format == Format::Auto && !begins_like_json(text)) {
+        return Ok(None);
+    }
+    let rows: Vec<Element> = Elements::resume(text, Nesting::default(), cut).filter(|row| !row.is_blank()).collect();
+    let Some(first) = rows.iter().find(|row| !row.is_broken()) else {
+        return match fault_instead_of_csv(text) {
+            Some(fault) => Err(FileError::Header(format!("{}; --format csv reads it as CSV", fault.message))),
+            None if format == Format::Json => Err(FileError::Header("the file holds no row of JSON".to_owned())),
+            None => Ok(None),
+        };
+    };
+    let declared = match &config.header {
+        HeaderFrom::First => None,
+        HeaderFrom::Declared(names) => Some(names.to_vec()),
+    };
+    let whole = |name: &str| is_known(config, name);
+    let own = if first.is_array() {
+        names_of(text, first, &whole)
+    } else {
+        let mut taken = HashSet::new();
+        let mut names: Vec<String> = rows.iter().flat_map(|row| names_of(text, row, &whole)).collect();
+        names.retain(|name| taken.insert(name.clone()));
+        names
+    };
+    let has_header_row = first.is_array()
+        && !options.no_header
+        && declared.as_ref().is_none_or(|declared| 2 * count_common(declared, &own, config) >= declared.len());
+    let mut notes = Vec::new();
+    let names = match &declared {
+        Some(declared) if !has_header_row => declared.clone(),
+        None if first.is_array() && options.no_header => {
+            notes.push("it has no header row: its columns are named column_1, column_2 and so on".to_owned());
+            (1..=own.len()).map(|column| format!("column_{column}")).collect()
+        }
+        _ => {
+            let names = check_names(config, &own);
+            names.map_err(|why| FileError::Header(format!("{}: {}", why.reason, why.message)))?
+        }
+    };
+    if let Some(note) = declared.as_ref().filter(|_| first.is_object()).and_then(|names| left_out(names, &own, config))
+    {
+        notes.push(note);
+    }
+    let is_declared = declared.is_some_and(|declared| declared == column_names(&names, config.exact_names));
+    Ok(Some(JsonBeginning { names, is_declared, has_header_row, notes }))
+}
+
+/// How many of the declared columns are among these names.
+fn count_common(declared: &[String], names: &[String], config: &SourceConfig) -> usize {
+    let names = column_names(names, config.exact_names);
+    declared.iter().filter(|name| names.contains(name)).count()
+}
+
+/// What a person should know of keys that are no columns.
+fn left_out(declared: &[String], names: &[String], config: &SourceConfig) -> Option<String> {
+    let is_column = |name: &&String| {
+        declared.contains(name) || (!config.exact_names && declared.iter().any(|known| *known == clean_name(name)))
+    };
+    let others: Vec<&String> = names.iter().filter(|name| !is_column(name)).collect();
+    (!others.is_empty() && config.ignores_unknown_keys)
+        .then(|| format!("keys that `header` of the topology does not list are left out: {}", list_names(others)))
+}
+
+/// Makes rows of the text of a file, piece by piece.
+pub(super) struct JsonRows {
+    cells: CellReader,
+    nesting: Nesting,
+    /// The next row is the header, and not data.
+    skips_header: bool,
+    fields: Fields,
+    row: Vec<u8>,
+}
+
+impl JsonRows {
+    /// Reads rows of these columns.
+    pub(super) fn new(columns: &[String], config: &SourceConfig, has_header_row: bool) -> JsonRows {
+        JsonRows {
+            cells: CellReader::new(columns, config.exact_names, config.ignores_unknown_keys),
+            nesting: Nesting::default(),
+            skips_header: has_header_row,
+            fields: Fields::default(),
+            row: Vec::new(),
+        }
+    }
+
+    /// Appends the rows of the text to `ready`, as far as more text could not change them, and returns how much of it they were.
+    pub(super) fn read(&mut self, text: &[u8], cut: bool, ready: &mut Ready) -> usize {
+        let mut rows = Elements::resume(text, self.nesting, cut);
+        for row in rows.by_ref().filter(|row| !row.is_blank()) {
+            if !row.is_broken() && std::mem::take(&mut self.skips_header) {
+                continue;
+            }
+            if row.is_broken() || self.cells.read(text, &row, &mut self.fields).is_err() {
+                ready.push_unread(row.bytes(text));
+                continue;
+            }
+            if self.fields.iter(text).any(|cell| !cell.is_empty()) {
+                self.row.clear();
+                write_row(self.fields.iter(text), b',', &mut self.row);
+                ready.push(&self.row);
+            }
+        }
+        let (done, nesting) = rows.position();
+        self.nesting = nesting;
+        if cut { done } else { text.len() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use crate::file::Options;
+    use crate::file::reader::CsvFile;
+    use crate::file::upload::UploadRecords;
+    use crate::record::{Offset, Record, StreamElement};
+    use crate::source::csv::ROW_BYTES_MAX;
+    use crate::source::tests::config;
+    use crate::source::{Admission, Format, Source};
+
+    fn open(bytes: &[u8], options: Options) -> CsvFile {
+        CsvFile::from_reader(Box::new(std::io::Cursor::new(bytes.to_vec())), options).expect("rows of JSON")
+    }
+
+    fn as_json(block_bytes: usize) -> Options {
+        Options { format: Some(Format::Json), block_bytes, ..Options::for_source(&config()) }
+    }
+
+    fn text(file: &mut CsvFile) -> String {
+        let blocks = std::iter::from_fn(|| file.next_block().expect("memory can be read"));
+        blocks.map(|block| String::from_utf8_lossy(&block.text).into_owned()).collect()
+    }
+
+    #[test]
+    fn rows_become_csv_and_the_sample_names_the_columns() {
+        let mut file = open(b"{\"a\":1}\n{\"b\":\"x, y\",\"a\":2}\n", Options::for_source(&config()));
+        assert_eq!((file.header().join("|").as_str(), file.description().as_str()), ("a|b", "ASCII, JSON, 2 columns"));
+        assert_eq!(text(&mut file), "1,\n2,\"x, y\"\n");
+        let korean = "[[\"이름\",\"x\"],[\"서울\",1]]";
+        let utf16 = korean.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        for bytes in [[b"\xef\xbb\xbf", korean.as_bytes()].concat(), [&b"\xff\xfe"[..], &utf16].concat()] {
+            let mut file = open(&bytes, Options::for_source(&config()));
+            assert_eq!(file.header(), ["이름", "x"]);
+            assert_eq!(text(&mut file), "서울,1\n");
+        }
+    }
+
+    #[test]
+    fn a_file_that_only_looks_like_json_is_csv() {
+        for (bytes, header) in [("{id},name\n1,2\n", "{id}|name"), ("[x],[y]\n1,2\n", "[x]|[y]")] {
+            let file = open(bytes.as_bytes(), Options::for_source(&config()));
+            assert_eq!(file.header().join("|"), header);
+        }
+        let csv = Options { format: Some(Format::Csv), ..Options::for_source(&config()) };
+        assert_eq!(open(b"{a}\n{}\n", csv).header(), ["{a}"]);
+    }
+
+    #[test]
+    fn a_row_that_never_ends_costs_little() {
+        let mut bytes = b"{\"a\":1}\n{\"a\":\"".to_vec();
+        bytes.resize(5 * ROW_BYTES_MAX, b'x');
+        bytes.extend_from_slice(b"\n{\"a\":3}\n");
+        let mut file = open(&bytes, as_json(64 << 10));
+        let read = text(&mut file);
+        assert_eq!((file.rows(), read.starts_with("1\n{"), read.ends_with("x\n3\n")), (3, true, true));
+        assert!(read.len() < 2 * ROW_BYTES_MAX);
+    }
+
+    proptest! {
+        /// What the reader counts and sums up is what the source finds in its blocks, whatever the file is and however it is cut.
+        #[test]
+        fn the_source_reads_the_rows_that_were_published(
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "{\"a\":1}", "{\"a\":\"x\",\"b\":2}\n", "{\"b\":null}", "{\"a\":\"\\u0041\\n\"}", "{\"c\":{\"a\":1}}", "[1,2]", "[\"#EOF\"]", "[", "]", ",",
+                "{", "}", "\n", "  ", "\"a\":", "{\"a\":1,\"a\":2}\n", "{\n  \"a\": 1,\n  \"b\": 2\n}\n", "{\n  \"a\": 1\n  \"b\": 2\n}\n", "nul", "가", "\u{feff}",
+            ]), 0..24),
+            block_bytes in 1_usize..60,
+        ) {
+            let bytes = format!("{{\"a\":0,\"b\":\"x\"}}\n{}", pieces.concat());
+            let file = open(bytes.as_bytes(), as_json(block_bytes));
+            let mut upload = UploadRecords::new(vec![file], "in.json", "1").expect("a header");
+            let mut source = Source::new(Arc::new(config()), None);
+            let (mut offset, mut announced) = (0, String::new());
+            while let Some(record) = upload.next_record().expect("memory can be read") {
+                if let Some(sum) = record.headers.iter().find(|header| &*header.name == "ss-sha256-rows") {
+                    announced = String::from_utf8_lossy(sum.value.as_deref().unwrap_or_default()).into_owned();
+                }
+                let record = Record { offset: Offset(offset), value: Some(record.value), headers: record.headers, ..Record::default() };
+                source.push(record, &mut |_| Admission::Read);
+                offset += 1;
+            }
+            source.flush();
+            let (mut rows, mut raw) = (0, Vec::new());
+            while let Some(element) = source.pop() {
+                if let StreamElement::Rows(batch) = element {
+                    rows += batch.len() as u64;
+                    raw.extend_from_slice(batch.raw.span(0..batch.len()));
+                }
+            }
+            prop_assert_eq!(rows, upload.rows());
+            use sha2::Digest as _;
+            let sum = crate::sink::digest::Digest(sha2::Sha256::digest(&raw).into()).to_string();
+            prop_assert_eq!(sum, announced, "{}", String::from_utf8_lossy(&raw));
+        }
+    }
+}
