@@ -1,8 +1,8 @@
 //! Values as Kafka Connect's `JsonConverter` writes them: `{"schema": ..., "payload": ...}`, where the payload is a line of a file
 //! (`FileStreamSource`) or an object (connectors that read the file's columns).
 //!
-//! Its headers name the file: `file.name` and `file.path` of the spooldir connectors, `connect.file.name` and `connect.file.path` of
-//! FilePulse. `file.offset` is no row number: it counts lines of the file, the header among them.
+//! Headers name the file: `file.name` and `file.path` of the spooldir connectors, `connect.file.name` and `connect.file.uri` of FilePulse.
+//! `file.offset` is no row number: it counts lines of the file, the header and the lines within quotes among them.
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use crate::source::csv::BOM;
 use crate::source::json::{members, text_of_string};
 
 /// The headers that name the file of a record, the best one first.
-pub(super) const FILE_HEADERS: [&str; 4] = ["connect.file.name", "file.name", "connect.file.path", "file.path"];
+pub(super) const FILE_HEADERS: [&str; 4] = ["connect.file.name", "file.name", "connect.file.uri", "file.path"];
 
 /// What is inside of the envelope, if the value is one. Where every value is JSON, a JSON string is the line that it holds, as without schemas.
 pub(super) fn payload(value: &Bytes, format: Format) -> Option<Bytes> {
