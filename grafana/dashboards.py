@@ -170,8 +170,8 @@ OVERVIEW = [
               "rowsps", (rows("topology"), "{{topology}}")),
         graph("Behind by topology", "How old the record processed last is while there are more: the worst partition. Growing: add threads or instances, up to one a partition.",
               "s", (f"max by (topology) (sheetstream_consumer_lag_seconds{{{OF}}})", "{{topology}}"), limits(60, 600)),
-        graph("Dead letters by reason", "What was refused each second, by the reason in ss-reason. Look the reason up in the documentation, mend the source, publish again.",
-              "recps", (f"sum by (reason) ({rate('sheetstream_dead_letters_total')})", "{{reason}}")),
+        graph("Dead letters by reason", "What was refused each second, by the reason in ss-reason. Look the reason up in the documentation, mend the source, publish again. dead_letter.refused: a topic takes no record even when it is clipped; raise its max.message.bytes.",
+              "recps", [(f"sum by (reason) ({rate('sheetstream_dead_letters_total')})", "{{reason}}"), (f"sum by (topic) ({rate('sheetstream_outputs_refused_total')})", "dead_letter.refused {{topic}}")]),
     ]),
     row("Uploads", [
         graph("Uploads that ended", "By outcome. Failed or expired: the status topic has the reason and the remedy. Incomplete: rows were missing at the marker.",

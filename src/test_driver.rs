@@ -277,6 +277,11 @@ impl TopologyTestDriver {
         self.broker.0.lock().expect("see Broker::call").refusal = error.map(|error| (topic.into(), error));
     }
 
+    /// The topology is another one from the next start on, as after an upgrade.
+    pub fn replace_topology(&mut self, topology: Topology) {
+        self.topology = Arc::new(topology);
+    }
+
     /// Somebody sets the group's offset.
     pub fn reset_offset(&mut self, offset: Offset) {
         self.broker.0.lock().expect("see Broker::call").committed = Committed::Reset(offset);

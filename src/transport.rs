@@ -75,6 +75,20 @@ pub struct OutRecord {
     pub headers: Vec<Header>,
 }
 
+/// Bytes of a batch besides its records, and at most those of a record besides its key, value and headers.
+const BATCH_COST: usize = 61 + 36;
+/// At most the bytes of a header besides its name and value.
+const HEADER_COST: usize = 10;
+
+impl OutRecord {
+    /// At most the bytes of a batch that holds nothing but this record: what `max.message.bytes` of its topic is about.
+    pub fn batch_bytes_max(&self) -> usize {
+        let size = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let headers = self.headers.iter().map(|header| HEADER_COST + header.name.len() + size(&header.value));
+        BATCH_COST + size(&self.key) + self.value.len() + headers.sum::<usize>()
+    }
+}
+
 /// How far a task has come: the Kafka commit (contract 16).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -88,25 +102,29 @@ pub struct Progress {
     pub leader_epoch: Option<i32>,
     /// First rows of an upload that begins below may have been gone from the log before it was read.
     pub whole_from: Offset,
+    /// Open uploads: as many as a replay has to find again.
+    pub open_uploads: u32,
 }
 
 impl Progress {
-    /// The metadata string of the commit: `ss3:<replay offset>:<topic id>:<leader epoch>:<whole from>`, with `-` for what is not known.
+    /// The metadata string of the commit: `ss3:<replay offset>:<topic id>:<leader epoch>:<whole from>:<open uploads>`, with `-` for
+    /// what is not known.
     pub fn metadata(&self) -> String {
         let log = self.log.map_or("-".to_owned(), |log| log.to_string());
         let epoch = self.leader_epoch.map_or("-".to_owned(), |epoch| epoch.to_string());
-        format!("ss3:{}:{log}:{epoch}:{}", self.replay_from, self.whole_from)
+        format!("ss3:{}:{log}:{epoch}:{}:{}", self.replay_from, self.whole_from, self.open_uploads)
     }
     /// Reads a commit back; `None` for a metadata string that is not ours (somebody reset the offset).
     pub fn parse(next: Offset, metadata: &str) -> Option<Progress> {
         let mut parts = metadata.strip_prefix("ss3:")?.split(':');
         let (replay_from, log, epoch, whole_from) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let whole_from = Offset(whole_from.parse().ok()?);
+        let open_uploads = parts.next()?.parse().ok()?;
         let replay_from = Offset(replay_from.parse().ok()?);
         let log = if log == "-" { None } else { Some(LogId::parse(log)?) };
         let leader_epoch = if epoch == "-" { None } else { Some(epoch.parse().ok()?) };
         let is_ours = parts.next().is_none() && 0 <= replay_from.0 && replay_from <= next;
-        is_ours.then_some(Progress { next, replay_from, log, leader_epoch, whole_from })
+        is_ours.then_some(Progress { next, replay_from, log, leader_epoch, whole_from, open_uploads })
     }
 }
 
@@ -138,6 +156,10 @@ pub trait Outbox: Send {
     fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError>;
     /// Writes a record that may be lost, before everything that is published later. Waits for no answer and never fails.
     fn send_best_effort(&mut self, record: OutRecord);
+    /// The largest batch that a topic takes, if it is known.
+    fn record_bytes_max(&mut self, _topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
+        Ok(None)
+    }
     /// Whether what is published counts only with the commit, and not at all without it.
     fn is_transactional(&self) -> bool {
         false
@@ -237,8 +259,9 @@ mod tests {
             log: Some(LogId(*b"sixteen bytes id")),
             leader_epoch: Some(4),
             whole_from: Offset(5),
+            open_uploads: 2,
         };
-        assert_eq!(progress.metadata(), "ss3:3:73697874-6565-6e20-6279-746573206964:4:5");
+        assert_eq!(progress.metadata(), "ss3:3:73697874-6565-6e20-6279-746573206964:4:5:2");
         assert_eq!(Progress::parse(Offset(7), &progress.metadata()), Some(progress));
         let unknown = Progress { log: None, leader_epoch: None, ..progress };
         assert_eq!(Progress::parse(Offset(7), &unknown.metadata()), Some(unknown));
@@ -246,12 +269,13 @@ mod tests {
             "",
             "ss2:3:-:-",
             "ss3:3",
-            "ss3:8:-:-:0",
-            "ss3:-1:-:-:0",
-            "ss3:3:nil:-:0",
-            "ss3:3:-:-:0:0",
-            "ss3:3:-:x:0",
-            "ss3:3:-:-:x",
+            "ss3:8:-:-:0:0",
+            "ss3:-1:-:-:0:0",
+            "ss3:3:nil:-:0:0",
+            "ss3:3:-:-:0",
+            "ss3:3:-:-:0:0:0",
+            "ss3:3:-:x:0:0",
+            "ss3:3:-:-:x:0",
         ] {
             assert_eq!(Progress::parse(Offset(7), other), None, "{other:?}");
         }

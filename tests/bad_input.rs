@@ -631,6 +631,16 @@ fn a_thousand_uploads_at_once_are_a_thousand_workbooks() {
     assert_eq!(driver.records("t.workbooks").len(), ids.len());
 }
 
+#[test]
+fn a_dead_letter_that_its_topic_does_not_take_stops_nobody() {
+    let mut driver = driver(COLUMNS);
+    let refusal = sheetstream::transport::TransportError::TooLarge("the test says so".into());
+    driver.fail_publish_with("t.dead-letters", Some(refusal));
+    ["one field", GOOD, "#EOF"].iter().for_each(|value| driver.pipe("a.csv", *value));
+    assert_eq!(statuses(&driver, "a.csv"), ["Published"]);
+    assert_eq!(driver.dead_letters().len(), 0);
+}
+
 /// In the log, once, and in the status of the upload at which it was noticed.
 #[test]
 fn a_key_per_row_is_told() {

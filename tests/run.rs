@@ -19,6 +19,7 @@ use kafka::Kafka;
 use sheetstream::kafka::KafkaConfig;
 use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::producer::ProducerConfig;
+use sheetstream::metrics;
 use sheetstream::record::{Offset, TopicPartition};
 use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::streams::{Streams, StreamsError};
@@ -254,6 +255,43 @@ fn a_workbook_that_its_topic_does_not_take_fails_its_upload_only() {
 }
 
 #[test]
+fn dead_letters_and_statuses_are_clipped_to_what_their_topics_take() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let too_many = format!("too,many,{}", "x".repeat(5_000));
+    for (letter_bytes, letters) in [("600", 1), ("150", 0)] {
+        let topology = topology("clipped");
+        let name = topology.name.to_string();
+        create_topics(kafka, &name, &["rows", "workbooks"]);
+        let topic = |of: &str, bytes: &str| NewTopic {
+            name: format!("{name}.{of}"),
+            partitions: 1,
+            replication: 1,
+            configs: vec![("max.message.bytes".to_owned(), bytes.to_owned())],
+        };
+        let topics = [topic("dead-letters", letter_bytes), topic("status", "900")];
+        kafka.client("test").create_topics(&topics).expect("topics");
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let running = Running::start(topology, patient(kafka, 60), &state);
+        publish(kafka, &name, "a.csv", &["Blue House,museum", &too_many, "#EOF"]);
+        let end = wait_for(kafka, &name, "a.csv", UploadState::Published);
+        assert_eq!((end.accounting.written, end.accounting.rejected), (1, 1));
+        // A long message: the names of 40 missing rows.
+        let rows: Vec<String> = (0..40).map(|row| format!("{row},museum")).collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).chain(["#EOF rows=3"]).collect();
+        publish(kafka, &name, "b.csv", &rows);
+        let held = wait_for(kafka, &name, "b.csv", UploadState::Incomplete).failure.expect("a reason");
+        assert_eq!(held.reason, "upload.incomplete");
+        let mut found = 0;
+        let partition = TopicPartition { topic: format!("{name}.dead-letters").into(), partition: 0 };
+        kafka.client("test").read_all(&partition, &mut |_| found += 1).expect("read");
+        assert_eq!(found, letters, "{letter_bytes}");
+        let refused = metrics::outputs_refused(&name, &partition.topic).get();
+        assert_eq!(refused, 1 - letters, "{letter_bytes}");
+        running.stop();
+    }
+}
+
+#[test]
 fn rows_deleted_during_a_stop_fail_their_upload_and_no_other() {
     let Some(kafka) = Kafka::shared() else { return };
     for keep_state in [true, false] {
@@ -345,6 +383,7 @@ on_the_in_process_broker! {
     partitions_that_are_added_while_it_runs_are_taken_up,
     uploads_of_a_topic_that_was_made_anew_are_published_once_and_whole,
     a_workbook_that_its_topic_does_not_take_fails_its_upload_only,
+    dead_letters_and_statuses_are_clipped_to_what_their_topics_take,
     rows_deleted_during_a_stop_fail_their_upload_and_no_other,
     three_topologies_share_a_process_and_the_state_of_two_goes_when_they_are_gone,
     uploads_of_no_row_one_row_five_and_2_000_sheets_are_what_convert_makes,

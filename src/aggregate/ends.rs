@@ -7,6 +7,8 @@ use super::context::AggregateContext;
 use super::halt::Halt;
 use super::upload::{Idle, OpenUpload};
 use super::{Aggregate, ClosedUpload, Finished};
+use tracing::info;
+
 use crate::record::{LedgerEntry, Message, Offset, Outcome, Rejection, RowBatch, UploadId};
 use crate::sink::output::{Delivery, OutputError};
 use crate::sink::status::UploadState;
@@ -93,8 +95,17 @@ impl Aggregate {
     ) -> Result<(), OutputError> {
         let mut entry = upload.ledger(Outcome::Published, offset, &self.settings.topology_hash);
         entry.rows_sha256 = flag.is_none().then(|| upload.attempt.checksum.digest());
-        let before = self.ledger.before(upload.id.hash(), upload.first_offset);
-        let known_revision = before.filter(|before| has_same_content(before, &entry)).map(|before| before.revision);
+        let hash = upload.id.hash();
+        let before = self.ledger.before(hash, upload.first_offset);
+        let itself = self.ledger.of(hash, upload.first_offset);
+        let is_out = itself.is_some_and(|itself| has_same_content(itself, &entry));
+        let same = if is_out { itself } else { before.filter(|before| has_same_content(before, &entry)) };
+        let known_revision = same.map(|same| same.revision);
+        if known_revision.is_none() && itself.is_some_and(|itself| itself.outcome == Outcome::Published) {
+            // Read again after a reset, under another topology: other bytes have another number.
+            upload.revision = self.ledger.highest_revision(hash) + 1;
+            entry.revision = upload.revision;
+        }
         let finished = Finished::of(&mut upload);
         let (mut workbook, mut failure) = (None, flag.cloned());
         if let Some(revision) = known_revision {
@@ -110,8 +121,13 @@ impl Aggregate {
                 }
             }
         }
-        let status = self.ended(&upload, &entry, workbook, failure.as_ref());
-        ctx.status(status, offset)?;
+        if !is_out {
+            let status = self.ended(&upload, &entry, workbook, failure.as_ref());
+            ctx.status(status, offset)?;
+        } else if ctx.emits() {
+            let (task, upload, revision) = (&self.settings.task, &upload.id, entry.revision);
+            info!(%task, %upload, %offset, revision, "published before the offset was reset, or before a crash: not sent again");
+        }
         self.close(&upload, finished, entry, ctx.now_ms);
         Ok(())
     }

@@ -85,6 +85,17 @@ impl Ledger {
         self.before(upload, offset).map_or(Admission::New(1), |last| Admission::After(last.revision + 1))
     }
 
+    /// The end of the upload that begins at `first_offset`, if it had ended before the replay that is under way.
+    pub(super) fn of(&self, upload: UploadHash, first_offset: Offset) -> Option<&LedgerEntry> {
+        let entries = self.entries.get(&upload)?;
+        entries.iter().find(|entry| entry.first_offset == first_offset && !entry.is_of_former_log())
+    }
+
+    /// The highest revision that an id has had.
+    pub(super) fn highest_revision(&self, upload: UploadHash) -> u32 {
+        self.entries.get(&upload).into_iter().flatten().map(|entry| entry.revision).max().unwrap_or(0)
+    }
+
     /// The last end before `offset`.
     pub(super) fn before(&self, upload: UploadHash, offset: Offset) -> Option<&LedgerEntry> {
         self.entries.get(&upload)?.iter().rev().find(|entry| entry.end() <= offset)

@@ -314,10 +314,8 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Records were removed from the log, which now ends at `end`: every upload that began before their end may have lost rows, and fails. One
-    /// that begins behind them may have lost its first rows, unless it was published later.
-    pub fn log_gap(&mut self, lost: Range<Offset>, end: Offset, ctx: &mut AggregateContext) -> Result<(), OutputError> {
-        self.doubt_below(end);
+    /// Records were removed from the log: every upload that began before their end may have lost rows, and fails.
+    pub fn log_gap(&mut self, lost: Range<Offset>, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         let is_hit = |upload: &OpenUpload| upload.first_offset < lost.end && upload.attempt.failed.is_none();
         let mut hit: Vec<_> = self.open.values().filter(|upload| is_hit(upload)).collect();
         hit.sort_by_key(|upload| upload.first_offset);
@@ -331,7 +329,7 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Uploads that begin below `offset` without an announcement may have lost their first rows: the log had been cut before it was read.
+    /// Uploads that begin below `offset` without an announcement may have lost their first rows: records were gone before they were read.
     pub fn doubt_below(&mut self, offset: Offset) {
         self.whole_from = self.whole_from.max(offset);
     }

@@ -193,7 +193,7 @@ mod tests {
             row: Some(12),
             rejection: &rejection,
         };
-        let record = letter.to_record(&"dead".into(), &partition);
+        let record = letter.to_record(&"dead".into(), &partition, usize::MAX).expect("it fits");
         Record { value: Some(record.value), headers: record.headers, ..Record::default() }
     }
 

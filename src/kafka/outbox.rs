@@ -41,6 +41,9 @@ impl Outbox for KafkaOutbox {
         }
         self.producer.flush()
     }
+    fn record_bytes_max(&mut self, topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
+        self.producer.record_bytes_max(topic)
+    }
     /// One is on its way at a time, by the producer of everything else: so it cannot come after the end of its upload. A process that was
     /// stopped meanwhile sends none: its successor may have ended the upload.
     fn send_best_effort(&mut self, record: OutRecord) {
@@ -86,6 +89,9 @@ impl Outbox for TransactionalOutbox {
             self.producer.send_record(&record)?;
         }
         self.producer.flush()
+    }
+    fn record_bytes_max(&mut self, topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
+        self.producer.record_bytes_max(topic)
     }
     /// Opens no transaction: it is written before what is published next, or with the commit.
     fn send_best_effort(&mut self, record: OutRecord) {

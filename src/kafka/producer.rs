@@ -103,6 +103,11 @@ impl Producer {
         self.deliveries.room.available_permits() == self.config.buffer_bytes as usize
     }
 
+    /// The largest batch that a topic takes; `None` without the right to see it.
+    pub fn record_bytes_max(&mut self, topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
+        Ok(self.topic(topic).map(|topic| topic.record_bytes_max)?)
+    }
+
     fn push(
         &mut self,
         topic: &Arc<str>,

@@ -22,14 +22,32 @@ pub struct TopicReader {
 impl KafkaClient {
     /// Reads `partition` from `from` on, under the client's isolation.
     pub fn reader(&self, partition: TopicPartition, from: Offset) -> TopicReader {
-        let isolation = self.config().isolation;
+        self.reader_under(self.config().isolation, partition, from)
+    }
+    fn reader_under(&self, isolation: Isolation, partition: TopicPartition, from: Offset) -> TopicReader {
         let reader = PartitionReader::new(self.cluster.clone(), partition.clone(), from, isolation);
         TopicReader { client: self.clone(), partition, reader, backoff: self.cluster.backoff("fetch") }
     }
-    /// Every record of `partition` from the log's start to its present end, which is returned. Blocking.
+    /// Every record of `partition` from the log's start to its present end, which is returned, under the client's isolation. Blocking.
     pub fn read_all(&self, partition: &TopicPartition, each: &mut dyn FnMut(Record)) -> Result<Offset, TransportError> {
-        let bounds = self.bounds(partition)?;
-        let mut reader = self.reader(partition.clone(), bounds.start);
+        self.read_under(self.config().isolation, partition, each)
+    }
+    /// The same of committed records, whatever the client's isolation: what was aborted never was.
+    pub fn read_committed(
+        &self,
+        partition: &TopicPartition,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<Offset, TransportError> {
+        self.read_under(Isolation::ReadCommitted, partition, each)
+    }
+    fn read_under(
+        &self,
+        isolation: Isolation,
+        partition: &TopicPartition,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<Offset, TransportError> {
+        let bounds = self.block_on(self.cluster.bounds(partition, isolation))?;
+        let mut reader = self.reader_under(isolation, partition.clone(), bounds.start);
         while reader.next() < bounds.end {
             let fetched = reader.fetch(WAIT)?;
             fetched.records.into_iter().filter(|record| record.offset < bounds.end).for_each(&mut *each);

@@ -92,6 +92,9 @@ catalog! {
     counter dead_letters(topology, node, reason) = "sheetstream_dead_letters_total",
         "Records written to the dead-letter topic, by the node and the reason code that stands in ss-reason. Look the reason up in the documentation, mend the source, and publish the rows again.";
 
+    counter outputs_refused(topology, topic) = "sheetstream_outputs_refused_total",
+        "Dead letters and statuses that their topic did not take even when they were clipped; the log has dead_letter.refused for each. Growing: raise max.message.bytes of the topic.";
+
     // Uploads and workbooks
     counter uploads(topology, outcome) = "sheetstream_uploads_total",
         "Uploads that ended: published, incomplete (published although count or checksum differ), republished (same content again), failed, aborted, expired. For failed and expired the status topic says why and what to do.";

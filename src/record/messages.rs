@@ -2,42 +2,17 @@
 //! something constructs the message; nobody else writes its words. What a reason code means in general is told by
 //! [`Reason::explain`](super::Reason::explain).
 
+mod declare;
 mod values;
 
 use super::lang::{Text, texts};
 use super::{Lang, Offset, Reason};
+use declare::messages;
 
 pub use values::{
     AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, MissingRows, Names, Nearest, OpenAttempt,
     Part, Parts, Place, Quoted,
 };
-
-/// Declares [`Message`]: the reason, then the texts that have it, in the form of [`texts!`].
-macro_rules! messages {
-    ($($reason:expr => { $(
-        $Variant:ident { $($field:ident: $kind:ty),* $(,)? }
-            en $en:literal
-            ko $ko:literal $([$($particle:ident($of:ident)),*])?;
-    )* })*) => {
-        texts! {
-            /// What was found and what to do; quotes the values that offended.
-            ///
-            /// In state, in the header `ss-message` and in the status a message is data, `{"field_count":{"have":3,"want":5}}`, so that it
-            /// can be read in any language.
-            pub enum Message { $($(
-                $Variant { $($field: $kind),* } en $en ko $ko $([$($particle($of)),*])?;
-            )*)* }
-        }
-
-        impl Message {
-            /// The code that it belongs to.
-            #[allow(unused_variables)] // few codes depend on a value
-            pub fn reason(&self) -> Reason {
-                match self { $($(Message::$Variant { $($field),* } => $reason,)*)* }
-            }
-        }
-    };
-}
 
 messages! {
     Reason::CsvUnclosedQuote => {
@@ -460,6 +435,11 @@ messages! {
                 publish it again, and keep the topic's retention above the time that an upload takes"
             ko "오프셋 {first}~{last}의 레코드가 로그에서 사라졌고(보존 기간이나 압축), 이 업로드의 행이 그 가운데 있었을 수 있습니다. 다시 올리고, \
                 토픽의 보존 기간을 업로드에 걸리는 시간보다 길게 하세요";
+    }
+    Reason::DeadLetterRefused => {
+        OutputRefused { topic: String, refusal: String }
+            en "{topic} does not take this record even when it is clipped, so it is not written: {refusal}"
+            ko "{topic} 토픽이 줄인 레코드도 받지 않아 쓰지 못했습니다({refusal})";
     }
     Reason::WorkbookTooLarge => {
         RecordTooLarge { refusal: String }

@@ -187,6 +187,9 @@ reasons! {
     LogGap = "log.gap" for Upload, None;
         en "Records of the upload are gone from the log." "Publish it again, and keep the topic for longer."
         ko "업로드의 레코드가 로그에서 사라졌습니다." "다시 올리고 토픽의 보존 기간을 늘리세요.";
+    DeadLetterRefused = "dead_letter.refused" for Record, None;
+        en "The topic of dead letters, or that of statuses, does not take a record even when it is clipped; the log has it." "Raise max.message.bytes of the topic."
+        ko "실패 레코드나 상태 토픽이 줄인 레코드도 받지 않았습니다. 로그에 남아 있습니다." "토픽의 max.message.bytes를 올리세요.";
     WorkbookTooLarge = "workbook.too_large" for Upload, Some("sink.record_bytes_max");
         en "The broker refuses records of this size." "Lower record_bytes_max, or raise max.message.bytes."
         ko "브로커가 이 크기의 레코드를 받지 않습니다." "record_bytes_max를 낮추거나 max.message.bytes를 올리세요.";

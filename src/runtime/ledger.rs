@@ -13,7 +13,7 @@ pub fn read(
     log: Option<LogId>,
 ) -> Result<Vec<LedgerEntry>, TransportError> {
     let mut ledger = Vec::new();
-    client.read_all(status, &mut |record| {
+    client.read_committed(status, &mut |record| {
         let Some(status) = record.value.as_deref().and_then(StatusRecord::parse) else { return };
         let Some(entry) = status.ledger() else { return };
         let of = status.topic_id.as_deref().and_then(LogId::parse);

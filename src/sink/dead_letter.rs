@@ -1,5 +1,6 @@
 //! Records that say which row was refused, and why (contract 14). Header names as in KIP-1034, then our own.
 
+use std::iter;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +10,8 @@ use crate::record::{Header, Offset, Rejection, TopicPartition, UploadId};
 use crate::sink::digest::Digest;
 use crate::transport::OutRecord;
 
-/// Bytes of a value, a key or an upload id that a dead letter carries; together they stay below what brokers take by default.
+/// Bytes of a value, a key or an upload id that a dead letter carries; together they stay below what brokers take by default. A topic that
+/// takes less gets less.
 pub const CLIP_BYTES: usize = 64 << 10;
 /// Bytes of a message, which may quote a value.
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
@@ -32,8 +34,17 @@ pub struct DeadLetter<'a> {
 }
 
 impl DeadLetter<'_> {
-    /// The record for the topic of dead letters, for a row of the partition `source`. It goes where its key leads, or to partition 0 without a key.
-    pub fn to_record(&self, topic: &Arc<str>, source: &TopicPartition) -> OutRecord {
+    /// The record for the topic of dead letters, for a row of the partition `source`. It goes where its key leads, or to partition 0 without a
+    /// key. It is clipped until its batch has at most `bytes_max`; `None` when even the least of it has more.
+    pub fn to_record(&self, topic: &Arc<str>, source: &TopicPartition, bytes_max: usize) -> Option<OutRecord> {
+        let clips = iter::successors(Some(CLIP_BYTES), |clip| (*clip > 0).then_some(clip / 2));
+        let mut records = clips.map(|clip| self.clipped(topic, source, clip));
+        records.find(|record| record.batch_bytes_max() <= bytes_max)
+    }
+
+    /// The record with at most `clip` bytes of each thing that may be long.
+    fn clipped(&self, topic: &Arc<str>, source: &TopicPartition, clip: usize) -> OutRecord {
+        let message_max = MESSAGE_BYTES_MAX.min(clip);
         let reason = self.rejection.reason.code();
         let message = self.rejection.message.to_string();
         let mut headers = vec![
@@ -41,24 +52,24 @@ impl DeadLetter<'_> {
             Header::new("__streams.errors.partition", source.partition.to_string()),
             Header::new("__streams.errors.offset", self.offset.to_string()),
             Header::new("__streams.errors.exception", reason),
-            Header::new("__streams.errors.message", clip_text(&message, MESSAGE_BYTES_MAX).to_owned()),
+            Header::new("__streams.errors.message", clip_text(&message, message_max).to_owned()),
             Header::new("ss-reason", reason),
         ];
         if let Some(upload) = self.upload {
-            headers.push(Header::new("ss-upload", clip_text(upload.as_str(), CLIP_BYTES).to_owned()));
+            headers.push(Header::new("ss-upload", clip_text(upload.as_str(), clip).to_owned()));
         }
         if let Some(row) = self.row {
             headers.push(Header::new("ss-row", row.to_string()));
         }
         if let Some(column) = &self.rejection.column {
-            headers.push(Header::new("ss-column", clip_text(column, MESSAGE_BYTES_MAX).to_owned()));
+            headers.push(Header::new("ss-column", clip_text(column, message_max).to_owned()));
         }
         let details = self.rejection.message.to_json();
-        if details.len() <= MESSAGE_BYTES_MAX {
+        if details.len() <= message_max {
             headers.push(Header::new("ss-message", details));
         }
         let whole = self.value.unwrap_or_default();
-        let value = clip(whole);
+        let value = &whole[..whole.len().min(clip)];
         if value.len() < whole.len() {
             headers.push(Header::new("ss-clipped", whole.len().to_string()));
             headers.push(Header::new("ss-sha256", Digest(Sha256::digest(whole).into()).to_string()));
@@ -66,15 +77,11 @@ impl DeadLetter<'_> {
         OutRecord {
             topic: Arc::clone(topic),
             partition: if self.key.is_none() { Some(0) } else { None },
-            key: self.key.map(|key| key.slice(..key.len().min(CLIP_BYTES))),
+            key: self.key.map(|key| key.slice(..key.len().min(clip))),
             value: Bytes::copy_from_slice(value),
             headers,
         }
     }
-}
-
-fn clip(bytes: &[u8]) -> &[u8] {
-    &bytes[..bytes.len().min(CLIP_BYTES)]
 }
 
 /// As many whole characters as fit.
@@ -110,7 +117,7 @@ mod tests {
             row: Some(12),
             rejection: &rejection,
         };
-        let record = letter.to_record(&"dead".into(), &partition);
+        let record = letter.to_record(&"dead".into(), &partition, usize::MAX).expect("it fits");
         let expected = [
             ("__streams.errors.topic", "rows"),
             ("__streams.errors.partition", "3"),
@@ -146,7 +153,7 @@ mod tests {
             row: None,
             rejection: &rejection,
         };
-        let record = letter.to_record(&"dead".into(), &partition);
+        let record = letter.to_record(&"dead".into(), &partition, usize::MAX).expect("it fits");
         assert_eq!(record.value.len(), CLIP_BYTES);
         assert_eq!(header(&record, "ss-clipped"), Some("1048576"));
         assert_eq!(header(&record, "ss-sha256"), Some(&*Digest(Sha256::digest(&value).into()).to_string()));
@@ -155,12 +162,40 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_is_clipped_to_what_its_topic_takes() {
+        let partition = partition();
+        let (value, key) = (vec![b'x'; 5_000], Bytes::from_static(b"seoul.csv"));
+        let rejection = Rejection::new(Message::NotANumber { value: Quoted::new("12 6.9"), hint: None });
+        let upload = UploadId::new("seoul.csv");
+        let letter = DeadLetter {
+            offset: Offset(77),
+            key: Some(&key),
+            value: Some(&value),
+            upload: Some(&upload),
+            row: Some(12),
+            rejection: &rejection,
+        };
+        let fitted = |bytes_max| letter.to_record(&"dead".into(), &partition, bytes_max);
+        for bytes_max in [6_000, 2_000, 900, 600] {
+            let record = fitted(bytes_max).expect("it is clipped");
+            assert!(record.batch_bytes_max() <= bytes_max, "{bytes_max}");
+            assert_eq!(header(&record, "ss-clipped").is_some(), bytes_max < 6_000, "{bytes_max}");
+            assert_eq!(
+                (header(&record, "ss-upload"), record.key.as_ref()),
+                (Some("seoul.csv"), Some(&key)),
+                "{bytes_max}"
+            );
+        }
+        assert!(fitted(200).is_none());
+    }
+
+    #[test]
     fn a_record_that_could_not_be_read_has_an_empty_value() {
         let partition = partition();
         let rejection = Rejection::new(Message::RecordCorrupt { why: "checksum".to_owned() });
         let letter =
             DeadLetter { offset: Offset(5), key: None, value: None, upload: None, row: None, rejection: &rejection };
-        let record = letter.to_record(&"dead".into(), &partition);
+        let record = letter.to_record(&"dead".into(), &partition, usize::MAX).expect("it fits");
         assert_eq!((record.partition, &record.key, record.value.len()), (Some(0), &None, 0));
         assert_eq!(header(&record, "ss-clipped"), None);
     }

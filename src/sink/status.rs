@@ -12,6 +12,8 @@ use crate::transport::OutRecord;
 
 /// Bytes of a message, which may quote a value.
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// Bytes of a message where there is little room.
+const SHORT_BYTES: usize = 200;
 
 /// Where an upload stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,6 +178,24 @@ impl StatusRecord {
         }
     }
 
+    /// The record with less of what may be long, until its batch has at most `bytes_max`: first the message as data, then most of its text, then
+    /// what the publisher said of the upload. `None` when even that has more.
+    pub fn to_record_within(&self, topic: &Arc<str>, bytes_max: usize) -> Option<OutRecord> {
+        let fits = |status: &StatusRecord| Some(status.to_record(topic)).filter(|r| r.batch_bytes_max() <= bytes_max);
+        let failure = |message_max: usize| {
+            let clip = |failure: &StatusFailure| StatusFailure {
+                message: clip_text(&failure.message, message_max).to_owned(),
+                details: None,
+                reason: failure.reason.clone(),
+            };
+            self.failure.as_ref().map(clip)
+        };
+        let without_details = || StatusRecord { failure: failure(MESSAGE_BYTES_MAX), ..self.clone() };
+        let short = || StatusRecord { failure: failure(SHORT_BYTES), ..self.clone() };
+        let bare = || StatusRecord { name: None, crs: None, traceparent: None, failure: failure(0), ..self.clone() };
+        fits(self).or_else(|| fits(&without_details())).or_else(|| fits(&short())).or_else(|| fits(&bare()))
+    }
+
     /// Reads a value of the status topic; `None` for anything that is not ours. Fields that are not known are passed over.
     pub fn parse(value: &[u8]) -> Option<StatusRecord> {
         serde_json::from_slice(value).ok()
@@ -275,6 +295,25 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&value).expect("JSON");
         assert_eq!(json["failure"]["reason"], "workbook.failed");
         assert_eq!(StatusRecord::parse(&value), Some(status));
+    }
+
+    #[test]
+    fn a_status_is_shortened_to_what_its_topic_takes() {
+        let rejection = Rejection::new(Message::WorkbookFailed { why: "값".repeat(10_000) });
+        let name = Some("n".repeat(1_000));
+        let status = StatusRecord { name, failure: Some((&rejection).into()), workbook: None, ..published() };
+        let within = |bytes_max| status.to_record_within(&"s".into(), bytes_max);
+        for bytes_max in [10_000, 5_800, 2_200, 1_000] {
+            let record = within(bytes_max).expect("it is shortened");
+            assert!(record.batch_bytes_max() <= bytes_max, "{bytes_max}");
+            let read = StatusRecord::parse(&record.value).expect("our own record");
+            assert_eq!(read.failure.map(|failure| failure.reason).as_deref(), Some("workbook.failed"));
+            assert_eq!(
+                (read.state, read.accounting, read.rows_sha256),
+                (status.state, status.accounting, status.rows_sha256)
+            );
+        }
+        assert!(within(300).is_none());
     }
 
     #[test]

@@ -258,7 +258,7 @@ fn a_gap_in_the_log_fails_the_uploads_that_began_before_it() {
     let log = [rows("a", 1..=1), rows("a", 2..=2), rows("b", 1..=1), eof("a"), eof("b")];
     task.run(&log, 1, 1).unwrap();
     let phase = Phase::Live { emit_from: Offset(0) };
-    task.call(1, phase, |aggregate, ctx| aggregate.log_gap(Offset(1)..Offset(2), Offset(2), ctx)).unwrap();
+    task.call(1, phase, |aggregate, ctx| aggregate.log_gap(Offset(1)..Offset(2), ctx)).unwrap();
     task.position = 2;
     task.run(&log, 5, 1).unwrap();
     assert_eq!(task.published.words[0], ("a".to_owned(), UploadState::Failed, Some(Reason::LogGap)));
@@ -273,7 +273,7 @@ fn an_upload_whose_beginning_the_log_has_lost_fails_when_the_state_is_lost_too()
     task.commit(3);
     task.kill(&log, true, 1);
     let phase = Phase::at(Offset(0), Offset(2));
-    task.call(0, phase, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(1), Offset(2), ctx)).unwrap();
+    task.call(0, phase, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(1), ctx)).unwrap();
     task.position = 1;
     task.run(&log, 5, 1).unwrap();
     assert_eq!(words(&task.published)[0], (UploadState::Failed, Some(Reason::LogGap)));
@@ -290,7 +290,7 @@ fn a_gap_in_what_a_restore_reads_fails_what_began_before_it_and_no_other() {
     task.aggregate = Aggregate::new(settings());
     task.aggregate.restore(&task.store.load().unwrap()).unwrap();
     let phase = Phase::Restoring { until: Offset(3), emit_from: Offset(3) };
-    task.call(1, phase, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(2), Offset(3), ctx)).unwrap();
+    task.call(1, phase, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(2), ctx)).unwrap();
     task.read(&log, 2, 3, phase).unwrap();
     task.aggregate.finish_restore().unwrap();
     task.run(&log, 5, 1).unwrap();

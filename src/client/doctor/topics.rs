@@ -178,7 +178,11 @@ fn check_size(role: Role, name: &str, topic: &TopicInspection, record_bytes_max:
         Role::DeadLetters => (DEAD_LETTER_BYTES, String::new()),
         Role::Source | Role::Status => return,
     };
-    if limit < needed {
+    if role == Role::DeadLetters && limit < needed {
+        let what =
+            format!("{name} takes {limit} bytes at once (max.message.bytes): longer dead letters are clipped to it");
+        findings.warn(Subject::Topic, "size", what, format!("{needed} are enough for all of them"));
+    } else if limit < needed {
         let what = format!("{name} takes {limit} bytes at once (max.message.bytes), and up to {needed} are sent");
         let advice = format!("kafka-configs --alter --topic {name} --add-config max.message.bytes={needed}{lower}");
         findings.fail(Subject::Topic, "size", what, advice);

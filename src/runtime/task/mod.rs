@@ -56,6 +56,8 @@ pub struct StreamTask {
     log: Option<LogId>,
     /// Leader epoch of the record before `position`, if it is known.
     leader_epoch: Option<i32>,
+    /// While state is built again: uploads that were open at the commit, and up to where one may begin whose first rows are gone.
+    to_be_found: Option<(u32, Offset)>,
     /// Where the log was cut below what had been processed: uploads that were open there may have lost rows.
     cut_at: Option<Offset>,
 }
@@ -212,14 +214,31 @@ impl StreamTask {
             self.source.end_refill();
         }
         self.phase = phase;
+        if phase.is_live()
+            && let Some((open, end)) = self.to_be_found.take()
+            && self.open_count() < open
+        {
+            self.aggregate.doubt_below(end);
+        }
         Ok(())
+    }
+
+    /// Records below `lost` are gone from a log that now ends at `end`. If they had not been read, first rows of any upload behind them may have
+    /// been among them; else only of those that were open at the commit and do not show up in the replay.
+    fn note_lost(&mut self, lost: Offset, end: Offset) {
+        match &mut self.to_be_found {
+            _ if self.phase.is_live() || self.phase.emit_from() < lost => self.aggregate.doubt_below(end),
+            Some((_, behind)) => *behind = end,
+            None => {}
+        }
     }
 
     fn on_gap(&mut self, lost: Range<Offset>, end: Offset, now_ms: u64) -> Result<(), TaskError> {
         self.finish_batch(lost.start, now_ms)?;
         warn!(task = %self.id, from = %lost.start, to = %lost.end, "records are missing from the log");
         self.outputs.metrics.unusable(Unusable::Missing, (lost.end.0 - lost.start.0) as u64);
-        self.call_aggregate(now_ms, |aggregate, ctx| aggregate.log_gap(lost, end, ctx))?;
+        self.note_lost(lost.end, end);
+        self.call_aggregate(now_ms, |aggregate, ctx| aggregate.log_gap(lost, ctx))?;
         self.forget_closed();
         Ok(())
     }
@@ -400,7 +419,14 @@ impl StreamTask {
             log: self.log,
             leader_epoch: self.leader_epoch,
             whole_from: self.aggregate.whole_from(),
+            open_uploads: self.open_count(),
         }
+    }
+
+    /// Open uploads, and those whose rows wait for a header.
+    fn open_count(&self) -> u32 {
+        let count = self.aggregate.open_uploads() + self.source.waiting_uploads().count();
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// The source topic has so many partitions from now on.

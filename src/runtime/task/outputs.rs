@@ -1,5 +1,6 @@
 //! All that leaves a task: records, log lines, counts. The aggregate reaches it as its [`Output`].
 
+use std::iter;
 use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +8,7 @@ use std::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::map::OwnCrs;
-use crate::metrics::TaskMetrics;
+use crate::metrics::{TaskMetrics, outputs_refused};
 use crate::record::{LogId, Message, Offset, Rejection, TaskId, TopicPartition};
 use crate::runtime::task::metrics;
 use crate::sink::chunk::{self, Chunks};
@@ -114,13 +115,26 @@ impl Outputs {
         self.send_letter(letter)
     }
 
-    /// Hands all buffered records to the outbox. They stay buffered until they are acknowledged.
+    /// Hands all buffered records to the outbox. They stay buffered until they are acknowledged. A record that its topic does not take, though
+    /// it was clipped to what the topic was known to take, is said and left out: nobody waits for it.
     pub(super) fn publish(&mut self) -> Result<(), TransportError> {
-        if !self.buffer.is_empty() {
-            self.outbox.publish(&mut self.buffer.iter().cloned())?;
-            self.buffer.clear();
-            self.buffer_bytes = 0;
+        if self.buffer.is_empty() {
+            return Ok(());
         }
+        match self.outbox.publish(&mut self.buffer.iter().cloned()) {
+            Err(TransportError::TooLarge(_)) => {
+                // Which of them, is not known.
+                for record in &self.buffer {
+                    match self.outbox.publish(&mut iter::once(record.clone())) {
+                        Err(TransportError::TooLarge(refusal)) => refused_output(&self.task, &record.topic, refusal),
+                        sent => sent?,
+                    }
+                }
+            }
+            sent => sent?,
+        }
+        self.buffer.clear();
+        self.buffer_bytes = 0;
         Ok(())
     }
 
@@ -141,12 +155,35 @@ impl Outputs {
             return;
         }
         let status = StatusRecord { topic_id: self.topic_id.clone(), ..status };
-        self.outbox.send_best_effort(status.to_record(&self.topology.sink.status_topic));
+        let topic = &self.topology.sink.status_topic;
+        let known_max = self.outbox.record_bytes_max(topic).ok().flatten(); // what is wrong, the next status finds out
+        if let Some(record) = status.to_record_within(topic, known_max.unwrap_or(usize::MAX)) {
+            self.outbox.send_best_effort(record);
+        }
         self.last = LastStatus { receiving_ms: Some(now_ms), ..LastStatus::of(status) };
     }
 
     fn send_letter(&mut self, letter: &DeadLetter<'_>) -> Result<(), TransportError> {
-        self.send(letter.to_record(&self.topology.sink.dead_letter_topic, &self.source))
+        let topic = self.topology.sink.dead_letter_topic.clone();
+        let source = self.source.clone();
+        self.send_clipped(&topic, |bytes_max| letter.to_record(&topic, &source, bytes_max))
+    }
+
+    /// Sends what `make` makes of as many bytes as the topic takes.
+    fn send_clipped(
+        &mut self,
+        topic: &Arc<str>,
+        make: impl FnOnce(usize) -> Option<OutRecord>,
+    ) -> Result<(), TransportError> {
+        let known_max = self.outbox.record_bytes_max(topic)?;
+        match make(known_max.unwrap_or(usize::MAX)) {
+            Some(record) => self.send(record),
+            None => {
+                let refusal = format!("it takes {} bytes (max.message.bytes)", known_max.unwrap_or_default());
+                refused_output(&self.task, topic, refusal);
+                Ok(())
+            }
+        }
     }
 
     fn send(&mut self, record: OutRecord) -> Result<(), TransportError> {
@@ -234,7 +271,8 @@ impl Output for Outputs {
         }
         self.commit_due = true;
         let status = StatusRecord { topic_id: self.topic_id.clone(), ..status };
-        self.send(status.to_record(&self.topology.sink.status_topic))?;
+        let topic = self.topology.sink.status_topic.clone();
+        self.send_clipped(&topic, |bytes_max| status.to_record_within(&topic, bytes_max))?;
         let receiving_ms = mem::take(&mut self.last.receiving_ms);
         self.last = LastStatus { receiving_ms, ..LastStatus::of(status) };
         Ok(())
@@ -244,6 +282,13 @@ impl Output for Outputs {
         self.metrics.dead_letter(letter.rejection);
         Ok(self.send_letter(letter)?)
     }
+}
+
+/// A dead letter or a status will not be written.
+fn refused_output(task: &TaskId, topic: &Arc<str>, refusal: String) {
+    let message = Message::OutputRefused { topic: topic.to_string(), refusal };
+    warn!(%task, %topic, reason = %message.reason(), "{message}");
+    outputs_refused(&task.topology, topic).inc();
 }
 
 impl LastStatus {

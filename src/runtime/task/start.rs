@@ -102,6 +102,9 @@ impl StreamTask {
                 task.position = replay_from;
                 task.read_from = replay_from;
                 task.phase = Phase::at(replay_from, emit_from);
+                if let Committed::Ours(progress) = &start.committed {
+                    task.to_be_found = Some((progress.open_uploads, Offset(0)));
+                }
             }
         }
         if task.read_from < start.log_start {
@@ -134,7 +137,13 @@ impl StreamTask {
     fn survive_retention(&mut self, lost: Range<Offset>, end: Offset) -> Result<(), TaskError> {
         warn!(task = %self.id, from = %lost.start, to = %lost.end, "retention removed records of open uploads; raise retention.ms or retention.bytes");
         self.position = self.position.max(lost.end);
-        self.call_aggregate(0, |aggregate, ctx| aggregate.log_gap(lost, end, ctx))
+        match self.phase {
+            // The state has what was open.
+            Phase::Restoring { until, .. } if lost.end <= until => {}
+            Phase::Restoring { .. } => self.aggregate.doubt_below(end),
+            Phase::Replaying { .. } | Phase::Live { .. } => self.note_lost(lost.end, end),
+        }
+        self.call_aggregate(0, |aggregate, ctx| aggregate.log_gap(lost, ctx))
     }
 
     fn assemble(
@@ -169,6 +178,7 @@ impl StreamTask {
             log: start.log,
             leader_epoch: None,
             cut_at: start.cut_at,
+            to_be_found: None,
             position: Offset(0),
             read_from: Offset(0),
             phase: Phase::Live { emit_from: Offset(0) },

@@ -1,0 +1,29 @@
+//! The form in which messages are declared.
+
+/// Declares [`Message`]: the reason, then the texts that have it, in the form of [`texts!`].
+macro_rules! messages {
+    ($($reason:expr => { $(
+        $Variant:ident { $($field:ident: $kind:ty),* $(,)? }
+            en $en:literal
+            ko $ko:literal $([$($particle:ident($of:ident)),*])?;
+    )* })*) => {
+        texts! {
+            /// What was found and what to do; quotes the values that offended.
+            ///
+            /// In state, in the header `ss-message` and in the status a message is data, `{"field_count":{"have":3,"want":5}}`, so that it
+            /// can be read in any language.
+            pub enum Message { $($(
+                $Variant { $($field: $kind),* } en $en ko $ko $([$($particle($of)),*])?;
+            )*)* }
+        }
+
+        impl Message {
+            /// The code that it belongs to.
+            #[allow(unused_variables)] // few codes depend on a value
+            pub fn reason(&self) -> Reason {
+                match self { $($(Message::$Variant { $($field),* } => $reason,)*)* }
+            }
+        }
+    };
+}
+pub(super) use messages;
