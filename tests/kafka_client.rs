@@ -10,14 +10,16 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
     ConsumerGroupHeartbeatRequest, EndTxnRequest, FindCoordinatorRequest, GroupId, InitProducerIdRequest,
-    ProduceRequest, ProducerId, TopicName, TransactionalId,
+    JoinGroupRequest, LeaveGroupRequest, ProduceRequest, ProducerId, TopicName, TransactionalId,
 };
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Request, StrBytes};
 use sheetstream::kafka::admin::{Creation, NewTopic};
-use sheetstream::kafka::group::{GroupMember, Instance};
+use sheetstream::kafka::group::{GroupMember, Instance, Protocol};
 use sheetstream::kafka::ingest::{self, BUFFER_BYTES_MAX, IngestHandle};
 use sheetstream::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
 use sheetstream::kafka::producer::ProducerConfig;
@@ -111,6 +113,18 @@ fn other() -> Instance {
     process(&Uuid::new_v4().to_string(), None)
 }
 
+/// A client whose groups have `protocol`.
+fn client_of(kafka: &Kafka, name: &str, protocol: Protocol) -> KafkaClient {
+    connect(KafkaConfig {
+        group_protocol: Some(protocol),
+        session_timeout: Duration::from_secs(6),
+        heartbeat_interval: Duration::from_millis(500),
+        ..kafka.config(name)
+    })
+}
+
+const BOTH: [Protocol; 2] = [Protocol::Consumer, Protocol::Classic];
+
 /// A heartbeat by hand, as a client that is none of ours sends it, or an operator's tool.
 fn heartbeat(kafka: &Kafka, group: &str, member: &str, epoch: i32, instance: Option<&str>, topic: Option<&str>) {
     let text = |text: &str| StrBytes::from_string(text.to_owned());
@@ -122,11 +136,16 @@ fn heartbeat(kafka: &Kafka, group: &str, member: &str, epoch: i32, instance: Opt
         .with_rebalance_timeout_ms(60_000)
         .with_subscribed_topic_names(topic.map(|topic| vec![TopicName(text(topic))]))
         .with_topic_partitions(topic.map(|_| Vec::new()));
+    assert_eq!(ask(kafka, group, &request).error_code, 0);
+}
+
+/// A request to the coordinator of `group`, as a client that is none of ours sends it.
+fn ask<R: Request>(kafka: &Kafka, group: &str, request: &R) -> R::Response {
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         let cluster = Cluster::new(kafka.config("console-consumer"));
         let coordinator = cluster.coordinator(group).await.expect("a coordinator");
-        assert_eq!(coordinator.call(&request, 1).await.expect("answered").error_code, 0);
-    });
+        coordinator.call(request, R::VERSIONS.max).await.expect("answered")
+    })
 }
 
 impl Obedient {
@@ -174,56 +193,62 @@ fn holds(counts: &[usize]) -> impl Fn(&[&mut Obedient]) -> bool + '_ {
 #[test]
 fn partitions_are_shared_given_up_and_taken_over() {
     let Some(kafka) = Kafka::shared() else { return };
-    let topic = kafka.topic("rows", 6, &[]);
-    let group = kafka.client("group").group(&group_name(&topic));
-    let join = || Obedient::new(group.join(other(), [topic.clone()]));
+    for protocol in BOTH {
+        let topic = kafka.topic("rows", 6, &[]);
+        let group = client_of(kafka, "group", protocol).group(&group_name(&topic));
+        let join = || Obedient::new(group.join(other(), [topic.clone()]));
 
-    let mut a = join();
-    serve(&mut [&mut a], holds(&[6]));
-    let mut b = join();
-    serve(&mut [&mut a, &mut b], holds(&[3, 3]));
-    b.member.leave();
-    serve(&mut [&mut a], holds(&[6]));
+        let mut a = join();
+        serve(&mut [&mut a], holds(&[6]));
+        let mut b = join();
+        serve(&mut [&mut a, &mut b], holds(&[3, 3]));
+        b.member.leave();
+        serve(&mut [&mut a], holds(&[6]));
 
-    let mut c = join();
-    serve(&mut [&mut a, &mut c], holds(&[3, 3]));
-    drop(c); // no leave: as after kill -9, the session has to expire
-    serve(&mut [&mut a], holds(&[6]));
+        let mut c = join();
+        serve(&mut [&mut a, &mut c], holds(&[3, 3]));
+        drop(c); // no leave: as after kill -9, the session has to expire
+        serve(&mut [&mut a], holds(&[6]));
+    }
 }
 
 #[test]
 fn a_restarted_member_is_given_its_partitions_back_without_a_rebalance() {
     let Some(kafka) = Kafka::shared() else { return };
-    let topic = kafka.topic("rows", 4, &[]);
-    let group = kafka.client("group").group(&group_name(&topic));
-    let name = Uuid::new_v4().to_string();
-    let killed = process(&name, None);
-    let mut first = Obedient::new(group.join(killed.clone(), [topic.clone()]));
-    serve(&mut [&mut first], holds(&[4]));
-    let fence = first.fence.clone();
-    drop(first);
-    let mut second = Obedient::new(group.join(process(&name, Some(killed.incarnation)), [topic.clone()]));
-    serve(&mut [&mut second], holds(&[4]));
-    assert_eq!(second.fence.epoch, fence.epoch, "same instance, same epoch");
-    assert_ne!(second.fence.member, fence.member, "what the former one still sends is refused");
-    let progress = Progress { next: Offset(0), replay_from: Offset(0), ..Progress::default() };
-    let refused = group.commit(&at(&topic, 0), progress, &fence);
-    assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
+    for protocol in BOTH {
+        let topic = kafka.topic("rows", 4, &[]);
+        let group = client_of(kafka, "group", protocol).group(&group_name(&topic));
+        let name = Uuid::new_v4().to_string();
+        let killed = process(&name, None);
+        let mut first = Obedient::new(group.join(killed.clone(), [topic.clone()]));
+        serve(&mut [&mut first], holds(&[4]));
+        let fence = first.fence.clone();
+        drop(first);
+        let mut second = Obedient::new(group.join(process(&name, Some(killed.incarnation)), [topic.clone()]));
+        serve(&mut [&mut second], holds(&[4]));
+        assert_eq!(second.fence.epoch, fence.epoch, "same instance, same epoch");
+        assert_ne!(second.fence.member, fence.member, "what the former one still sends is refused");
+        let progress = Progress { next: Offset(0), replay_from: Offset(0), ..Progress::default() };
+        let refused = group.commit(&at(&topic, 0), progress, &fence);
+        assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
+    }
 }
 
 #[test]
 fn the_newer_of_two_processes_with_one_instance_id_takes_the_place_of_the_older() {
     let Some(kafka) = Kafka::shared() else { return };
-    let topic = kafka.topic("rows", 4, &[]);
-    let client = kafka.client("group");
-    let mut others = Obedient::new(client.group(&group_name(&topic)).join(other(), [topic.clone()]));
-    let mut older = Obedient::new(client.group(&group_name(&topic)).join(process("twin", None), [topic.clone()]));
-    serve(&mut [&mut others, &mut older], holds(&[2, 2]));
-    let mut newer = Obedient::new(client.group(&group_name(&topic)).join(process("twin", None), [topic.clone()]));
-    serve(&mut [&mut others, &mut older, &mut newer], holds(&[2, 0, 2]));
-    let Some(TransportError::Replaced(why)) = &older.ended else { panic!("{:?}", older.ended) };
-    assert!(why.contains("\"twin\"") && why.contains("--instance-id"), "{why}");
-    assert!(others.ended.is_none() && newer.ended.is_none());
+    for protocol in BOTH {
+        let topic = kafka.topic("rows", 4, &[]);
+        let client = client_of(kafka, "group", protocol);
+        let mut others = Obedient::new(client.group(&group_name(&topic)).join(other(), [topic.clone()]));
+        let mut older = Obedient::new(client.group(&group_name(&topic)).join(process("twin", None), [topic.clone()]));
+        serve(&mut [&mut others, &mut older], holds(&[2, 2]));
+        let mut newer = Obedient::new(client.group(&group_name(&topic)).join(process("twin", None), [topic.clone()]));
+        serve(&mut [&mut others, &mut older, &mut newer], holds(&[2, 0, 2]));
+        let Some(TransportError::Replaced(why)) = &older.ended else { panic!("{:?}", older.ended) };
+        assert!(why.contains("\"twin\"") && why.contains("--instance-id"), "{why}");
+        assert!(others.ended.is_none() && newer.ended.is_none());
+    }
 }
 
 #[test]
@@ -258,6 +283,70 @@ fn a_member_that_was_put_out_loses_everything_and_comes_back() {
 }
 
 #[test]
+fn a_classic_member_that_was_put_out_loses_everything_and_comes_back() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 2, &[]);
+    let client = client_of(kafka, "group", Protocol::Classic);
+    let instance = other();
+    let mut member = Obedient::new(client.group(&group_name(&topic)).join(instance.clone(), [topic.clone()]));
+    serve(&mut [&mut member], holds(&[2]));
+    let text = |text: &str| StrBytes::from_string(text.to_owned());
+    let leaves = MemberIdentity::default().with_group_instance_id(Some(text(&instance.name)));
+    let leaves =
+        LeaveGroupRequest::default().with_group_id(GroupId(text(&group_name(&topic)))).with_members(vec![leaves]);
+    let answer = ask(kafka, &group_name(&topic), &leaves);
+    assert_eq!((answer.error_code, answer.members[0].error_code), (0, 0));
+    let lost = Cell::new(false);
+    serve(&mut [&mut member], |members| {
+        lost.set(lost.get() || members[0].held.is_empty());
+        lost.get() && members[0].held.len() == 2
+    });
+}
+
+#[test]
+fn a_consumer_in_a_classic_group_is_named_and_keeps_us_out_until_it_leaves() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topic = kafka.topic("rows", 2, &[]);
+    let name = group_name(&topic);
+    let text = |text: &str| StrBytes::from_string(text.to_owned());
+    let range = JoinGroupRequestProtocol::default().with_name(text("range"));
+    let joins = JoinGroupRequest::default()
+        .with_group_id(GroupId(text(&name)))
+        .with_session_timeout_ms(30_000)
+        .with_rebalance_timeout_ms(30_000)
+        .with_group_instance_id(Some(text("stranger")))
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![range]);
+    const STARTING: [i16; 3] = [14, 15, 16];
+    let mut joined = std::iter::repeat_with(|| ask(kafka, &name, &joins).error_code);
+    assert_eq!(joined.find(|code| !STARTING.contains(code)), Some(0));
+
+    let group = client_of(kafka, "group", Protocol::Classic).group(&name);
+    let mut member = Obedient::new(group.join(other(), [topic.clone()]));
+    serve(&mut [&mut member], |_| !group.foreign_members().is_empty());
+    assert_eq!(group.foreign_members()[0].client_id, "console-consumer");
+    assert!(member.held.is_empty() && !group.is_settled());
+
+    let leaves = MemberIdentity::default().with_group_instance_id(Some(text("stranger")));
+    let leaves = LeaveGroupRequest::default().with_group_id(GroupId(text(&name))).with_members(vec![leaves]);
+    assert_eq!(ask(kafka, &name, &leaves).error_code, 0);
+    serve(&mut [&mut member], holds(&[2]));
+    serve(&mut [&mut member], |_| group.foreign_members().is_empty());
+}
+
+#[test]
+fn partitions_that_are_added_are_taken_up_by_a_classic_group() {
+    let Some(broker) = Kafka::shared() else { return };
+    let topic = broker.topic("rows", 2, &[]);
+    let client = client_of(broker, "group", Protocol::Classic);
+    let join = || Obedient::new(client.group(&group_name(&topic)).join(other(), [topic.clone()]));
+    let (mut a, mut b) = (join(), join());
+    serve(&mut [&mut a, &mut b], holds(&[1, 1]));
+    kafka::add_partitions(&broker.bootstrap, &topic, 4);
+    serve(&mut [&mut a, &mut b], holds(&[2, 2]));
+}
+
+#[test]
 fn progress_comes_back_as_committed_and_a_reset_is_noticed() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 2, &[]);
@@ -289,22 +378,24 @@ fn progress_comes_back_as_committed_and_a_reset_is_noticed() {
 #[test]
 fn a_former_owners_commit_is_fenced() {
     let Some(kafka) = Kafka::shared() else { return };
-    let topic = kafka.topic("rows", 2, &[]);
-    let client = kafka.client("fence");
-    let group = client.group(&group_name(&topic));
-    let mut a = Obedient::new(group.join(other(), [topic.clone()]));
-    serve(&mut [&mut a], holds(&[2]));
-    let former = a.fence.clone();
-    // Another handle of the same group, as another process would have it.
-    let mut b = Obedient::new(client.group(&group_name(&topic)).join(other(), [topic.clone()]));
-    serve(&mut [&mut a, &mut b], holds(&[1, 1]));
-    let (kept, lost) = (a.held.first().expect("one"), b.held.first().expect("one"));
-    let progress = Progress { next: Offset(0), replay_from: Offset(0), ..Progress::default() };
-    group.commit(kept, progress, &former).expect("still ours");
-    let refused = group.commit(lost, progress, &former);
-    assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
-    let unknown = Fence { member: Uuid::new_v4().to_string(), epoch: 1 };
-    assert!(matches!(group.commit(kept, progress, &unknown), Err(TransportError::Fenced(_))));
+    for protocol in BOTH {
+        let topic = kafka.topic("rows", 2, &[]);
+        let client = client_of(kafka, "fence", protocol);
+        let group = client.group(&group_name(&topic));
+        let mut a = Obedient::new(group.join(other(), [topic.clone()]));
+        serve(&mut [&mut a], holds(&[2]));
+        let former = a.fence.clone();
+        // Another handle of the same group, as another process would have it.
+        let mut b = Obedient::new(client.group(&group_name(&topic)).join(other(), [topic.clone()]));
+        serve(&mut [&mut a, &mut b], holds(&[1, 1]));
+        let (kept, lost) = (a.held.first().expect("one"), b.held.first().expect("one"));
+        let progress = Progress { next: Offset(0), replay_from: Offset(0), ..Progress::default() };
+        group.commit(kept, progress, &former).expect("still ours");
+        let refused = group.commit(lost, progress, &former);
+        assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
+        let unknown = Fence { member: Uuid::new_v4().to_string(), epoch: 1 };
+        assert!(matches!(group.commit(kept, progress, &unknown), Err(TransportError::Fenced(_))));
+    }
 }
 
 #[test]
@@ -545,41 +636,45 @@ fn wait_for_values(client: &KafkaClient, topic: &Arc<str>, expected: &[&str]) {
 #[test]
 fn outputs_and_offset_of_a_transaction_count_together_or_not_at_all() {
     let Some(kafka) = Kafka::shared() else { return };
-    let (rows, out) = (kafka.topic("rows", 1, &[]), kafka.topic("out", 2, &[]));
-    let client = kafka.client("exactly-once");
-    let group = client.group(&group_name(&rows));
-    let mut member = Obedient::new(group.join(other(), [rows.clone()]));
-    serve(&mut [&mut member], holds(&[1]));
-    let committed = || group.fetch_committed([at(&rows, 0)]).expect("fetched")[&at(&rows, 0)].clone();
-    let id = format!("{rows}-0");
+    for protocol in BOTH {
+        let (rows, out) = (kafka.topic("rows", 1, &[]), kafka.topic("out", 2, &[]));
+        let client = client_of(kafka, "exactly-once", protocol);
+        let group = client.group(&group_name(&rows));
+        let mut member = Obedient::new(group.join(other(), [rows.clone()]));
+        serve(&mut [&mut member], holds(&[1]));
+        let committed = || group.fetch_committed([at(&rows, 0)]).expect("fetched")[&at(&rows, 0)].clone();
+        let id = format!("{rows}-0");
 
-    let mut outbox = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
-    let progress = |next| Progress { next: Offset(next), replay_from: Offset(0), ..Progress::default() };
-    outbox.commit(&at(&rows, 0), progress(1), &member.fence).expect("an offset alone");
-    assert_eq!(committed(), Committed::Ours(progress(1)));
-    let mut records = ["a", "b", "c"].iter().zip([0, 1, 0]).map(|(value, to)| out_record(&out, to, *value));
-    outbox.publish(&mut records).expect("acknowledged");
-    assert_eq!(committed_values(&client, &out), [""; 0], "not yet");
-    outbox.commit(&at(&rows, 0), progress(3), &member.fence).expect("committed");
-    assert_eq!(committed(), Committed::Ours(progress(3)));
-    wait_for_values(&client, &out, &["a", "c", "b"]);
+        let mut outbox = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
+        let progress = |next| Progress { next: Offset(next), replay_from: Offset(0), ..Progress::default() };
+        outbox.commit(&at(&rows, 0), progress(1), &member.fence).expect("an offset alone");
+        assert_eq!(committed(), Committed::Ours(progress(1)));
+        let mut records = ["a", "b", "c"].iter().zip([0, 1, 0]).map(|(value, to)| out_record(&out, to, *value));
+        outbox.publish(&mut records).expect("acknowledged");
+        assert_eq!(committed_values(&client, &out), [""; 0], "not yet");
+        outbox.commit(&at(&rows, 0), progress(3), &member.fence).expect("committed");
+        assert_eq!(committed(), Committed::Ours(progress(3)));
+        wait_for_values(&client, &out, &["a", "c", "b"]);
 
-    // A record that the topic does not take harms no other of its transaction.
-    outbox.publish(&mut [out_record(&out, 0, "d")].into_iter()).expect("acknowledged");
-    let large = outbox.publish(&mut [out_record(&out, 0, vec![7; 1_100_000])].into_iter());
-    assert!(matches!(large, Err(TransportError::TooLarge(_))), "{large:?}");
-    outbox.send_best_effort(out_record(&out, 0, "e"));
-    outbox.commit(&at(&rows, 0), progress(4), &member.fence).expect("committed");
-    wait_for_values(&client, &out, &["a", "c", "d", "e", "b"]);
+        // A record that the topic does not take harms no other of its transaction.
+        outbox.publish(&mut [out_record(&out, 0, "d")].into_iter()).expect("acknowledged");
+        let large = outbox.publish(&mut [out_record(&out, 0, vec![7; 1_100_000])].into_iter());
+        assert!(matches!(large, Err(TransportError::TooLarge(_))), "{large:?}");
+        outbox.send_best_effort(out_record(&out, 0, "e"));
+        outbox.commit(&at(&rows, 0), progress(4), &member.fence).expect("committed");
+        wait_for_values(&client, &out, &["a", "c", "d", "e", "b"]);
 
-    // Whoever dies in the middle has written nothing.
-    outbox.publish(&mut [out_record(&out, 0, "lost"), out_record(&out, 1, "lost")].into_iter()).expect("acknowledged");
-    drop(outbox);
-    let mut outbox = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
-    assert_eq!(committed(), Committed::Ours(progress(4)));
-    outbox.publish(&mut [out_record(&out, 1, "f")].into_iter()).expect("acknowledged");
-    outbox.commit(&at(&rows, 0), progress(5), &member.fence).expect("committed");
-    wait_for_values(&client, &out, &["a", "c", "d", "e", "b", "f"]);
+        // Whoever dies in the middle has written nothing.
+        outbox
+            .publish(&mut [out_record(&out, 0, "lost"), out_record(&out, 1, "lost")].into_iter())
+            .expect("acknowledged");
+        drop(outbox);
+        let mut outbox = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
+        assert_eq!(committed(), Committed::Ours(progress(4)));
+        outbox.publish(&mut [out_record(&out, 1, "f")].into_iter()).expect("acknowledged");
+        outbox.commit(&at(&rows, 0), progress(5), &member.fence).expect("committed");
+        wait_for_values(&client, &out, &["a", "c", "d", "e", "b", "f"]);
+    }
 }
 
 #[test]
@@ -828,6 +923,9 @@ on_the_in_process_broker! {
     the_newer_of_two_processes_with_one_instance_id_takes_the_place_of_the_older,
     a_member_that_is_none_of_ours_is_seen_and_named,
     a_member_that_was_put_out_loses_everything_and_comes_back,
+    a_classic_member_that_was_put_out_loses_everything_and_comes_back,
+    a_consumer_in_a_classic_group_is_named_and_keeps_us_out_until_it_leaves,
+    partitions_that_are_added_are_taken_up_by_a_classic_group,
     progress_comes_back_as_committed_and_a_reset_is_noticed,
     a_former_owners_commit_is_fenced,
     a_missing_topic_is_fatal_to_a_member_and_is_not_created,

@@ -193,7 +193,11 @@ fn versions(shared: &Shared, version: i16) -> ApiVersionsResponse {
         SupportedFeatureKey::default().with_name(text(name)).with_min_version(1).with_max_version(max)
     });
     let finalized = FEATURES.map(|(name, level)| {
-        let level = if name == "transaction.version" { shared.config.transaction_version } else { level };
+        let level = match name {
+            "transaction.version" => shared.config.transaction_version,
+            "group.version" => shared.config.group_version,
+            _ => level,
+        };
         FinalizedFeatureKey::default().with_name(text(name)).with_min_version_level(1).with_max_version_level(level)
     });
     response

@@ -1,7 +1,7 @@
 //! Groups of the classic protocol: members say which protocols they know, the first of them assigns for all, and every change makes all of
 //! them join again. Nobody is waited for who has not said he is coming: the first member of a group has its assignment at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -34,6 +34,8 @@ pub(super) struct ClassicGroup {
     protocol: StrBytes,
     leader: String,
     members: BTreeMap<String, Member>,
+    /// Ids of static members whose place another one has.
+    replaced: BTreeSet<String>,
     /// In [`Phase::Joining`]: who has not joined by then is out.
     join_by: Option<Instant>,
 }
@@ -89,6 +91,9 @@ impl ClassicGroup {
     /// Also the proof that the member lives.
     fn check(&mut self, id: &str, generation: i32, now: Instant) -> Result<&mut Member, ResponseError> {
         let current = self.generation;
+        if self.replaced.contains(id) {
+            return Err(ResponseError::FencedInstanceId);
+        }
         let member = self.members.get_mut(id).ok_or(ResponseError::UnknownMemberId)?;
         member.seen = now;
         if generation == current { Ok(member) } else { Err(ResponseError::IllegalGeneration) }
@@ -110,6 +115,7 @@ impl ClassicGroup {
         if self.members.is_empty() {
             self.phase = Phase::Empty;
             self.generation += 1;
+            self.replaced.clear();
             return;
         }
         if self.phase == Phase::Joining {
@@ -178,6 +184,26 @@ impl ClassicGroup {
             .with_protocol_name(Some(self.protocol.clone()))
     }
 
+    /// Gives the place of a static member to its next incarnation (KIP-345): in a stable group with its assignment, and without a rebalance.
+    fn replace(&mut self, request: &JoinGroupRequest, id: &str, now: Instant) -> Option<JoinGroupResponse> {
+        let held = |(_, member): &(&String, &Member)| member.instance == request.group_instance_id;
+        let former = self.members.iter().find(held).map(|(former, _)| former.clone())?;
+        let mut member = self.members.remove(&former)?;
+        self.replaced.insert(former.clone());
+        let knows = request.protocols.iter().any(|protocol| protocol.name == self.protocol);
+        if self.phase != Phase::Stable || !knows {
+            return None;
+        }
+        member.protocols = request.protocols.iter().map(|p| (p.name.clone(), p.metadata.clone())).collect();
+        member.seen = now;
+        self.members.insert(id.to_owned(), member);
+        let answer = self.joined(id, Vec::new()); // names the former leader, so that this one does not assign
+        if self.leader == former {
+            self.leader = id.to_owned();
+        }
+        Some(answer)
+    }
+
     /// An answer right away, or the promise of one.
     fn join(
         &mut self,
@@ -190,8 +216,12 @@ impl ClassicGroup {
         if id.is_empty() {
             id = format!("{client_id}-{}", Uuid::new_v4());
             match &request.group_instance_id {
-                // The instance came back without its id: the former one is out.
-                Some(_) => self.members.retain(|_, member| member.instance != request.group_instance_id),
+                // The instance came back without its id: the former one is out, and this one has its place.
+                Some(_) => {
+                    if let Some(joined) = self.replace(request, &id, now) {
+                        return Ok(joined);
+                    }
+                }
                 // From version 4 on a member joins with the id that it is given first, so that none is left behind by retries.
                 None if version >= 4 => return Err(Err((ResponseError::MemberIdRequired, id))),
                 None => (),

@@ -59,6 +59,8 @@ pub struct BrokerConfig {
     pub auto_create_topics: bool,
     /// Level of the feature `transaction.version`: 2 are the transactions of KIP-890, 0 those before.
     pub transaction_version: i16,
+    /// Level of the feature `group.version`: 1 are the groups of KIP-848 beside the classic ones, 0 those alone.
+    pub group_version: i16,
 }
 
 impl Default for BrokerConfig {
@@ -71,6 +73,7 @@ impl Default for BrokerConfig {
             heartbeat_interval: Duration::from_millis(500),
             auto_create_topics: true,
             transaction_version: 2,
+            group_version: 1,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::group::Protocol;
 use super::security::Security;
 use super::settings::{Settings, SettingsError};
 use super::wire::compression::Compression;
@@ -33,6 +34,12 @@ pub struct KafkaConfig {
     pub backoff_max: Duration,
     /// How long the leaders and partitions of a topic are believed.
     pub metadata_max_age: Duration,
+    /// Protocol of the consumer group; `None` for the newest that the cluster has.
+    pub group_protocol: Option<Protocol>,
+    /// In a classic group: after this long without a heartbeat a member is put out.
+    pub session_timeout: Duration,
+    /// In a classic group: between heartbeats.
+    pub heartbeat_interval: Duration,
     /// How rows are sent.
     pub compression: Compression,
     /// Bytes of rows that are sent at once.
@@ -71,6 +78,7 @@ impl KafkaConfig {
         let delivery_timeout = millis("delivery.timeout.ms");
         let (backoff, backoff_max) = (millis("reconnect.backoff.ms"), millis("reconnect.backoff.max.ms"));
         let metadata_max_age = millis("metadata.max.age.ms");
+        let (session_timeout, heartbeat_interval) = (millis("session.timeout.ms"), millis("heartbeat.interval.ms"));
         let batch_bytes = settings.number("batch.size").unwrap_or_else(|problem| {
             problems.push(problem);
             0
@@ -85,7 +93,12 @@ impl KafkaConfig {
             problems.push(problem);
             None
         });
-        problems.extend(settings.word("group.protocol", &[("consumer", ())]).err());
+        let protocols = [("auto", None), ("consumer", Some(Protocol::Consumer)), ("classic", Some(Protocol::Classic))];
+        let group_protocol = settings.word("group.protocol", &protocols).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let group_protocol = group_protocol.flatten();
         problems.extend(check_callback(settings).err());
         let bootstrap: Vec<String> =
             settings.get("bootstrap.servers").unwrap_or_default().split(',').map(broker).collect();
@@ -113,6 +126,9 @@ impl KafkaConfig {
             backoff,
             backoff_max: backoff_max.max(backoff),
             metadata_max_age,
+            group_protocol,
+            session_timeout,
+            heartbeat_interval,
             compression: compression.unwrap_or_default(),
             batch_bytes: batch_bytes as usize,
         })
@@ -188,14 +204,14 @@ mod tests {
         let problems = problems(&[
             ("request.timeout.ms", "10s"),
             ("isolation.level", "serializable"),
-            ("group.protocol", "classic"),
+            ("group.protocol", "streams"),
             ("security.protocol", "SASL_SSL"),
             ("ssl.truststore.location", "/nowhere"),
         ]);
         for expected in [
             "request.timeout.ms (test): \"10s\" is no whole number from 1 on",
             "isolation.level (test): \"serializable\" is none of read_uncommitted, read_committed",
-            "group.protocol (test): \"classic\" is none of consumer",
+            "group.protocol (test): \"streams\" is none of auto, consumer, classic",
             "ssl.truststore.location: /nowhere:",
             "sasl.mechanism: security.protocol=SASL_SSL needs one",
         ] {

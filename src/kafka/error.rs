@@ -21,6 +21,8 @@ impl Code {
     pub(crate) const MESSAGE_TOO_LARGE: Code = Code(10);
     pub(crate) const RECORD_LIST_TOO_LARGE: Code = Code(18);
     pub(crate) const ILLEGAL_GENERATION: Code = Code(22);
+    pub(crate) const INCONSISTENT_GROUP_PROTOCOL: Code = Code(23);
+    pub(crate) const REBALANCE_IN_PROGRESS: Code = Code(27);
     pub(crate) const UNSUPPORTED_SASL_MECHANISM: Code = Code(33);
     pub(crate) const ILLEGAL_SASL_STATE: Code = Code(34);
     pub(crate) const UNKNOWN_MEMBER_ID: Code = Code(25);
@@ -33,6 +35,7 @@ impl Code {
     pub(crate) const OUT_OF_ORDER_SEQUENCE: Code = Code(45);
     pub(crate) const DUPLICATE_SEQUENCE: Code = Code(46);
     pub(crate) const UNKNOWN_PRODUCER_ID: Code = Code(59);
+    pub(crate) const MEMBER_ID_REQUIRED: Code = Code(79);
     pub(crate) const FENCED_INSTANCE_ID: Code = Code(82);
     pub(crate) const INVALID_PRODUCER_EPOCH: Code = Code(47);
     pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = Code(49);
@@ -154,7 +157,9 @@ pub enum KafkaError {
         message: String,
     },
     /// Broker and client share no version of an API.
-    #[error("{address}: {api}: the broker serves versions {served}, this client {ours}; Kafka 4.0 or newer is needed")]
+    #[error(
+        "{address}: {api}: the broker serves versions {served}, this client {ours}; docs/kafka.md has the versions that serve all of them"
+    )]
     Version {
         /// Broker, `host:port`.
         address: String,

@@ -8,14 +8,15 @@ use kafka_protocol::messages::describe_quorum_request as quorum;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    BrokerId, ConsumerGroupHeartbeatRequest, DescribeConfigsRequest, DescribeQuorumRequest, FetchRequest,
-    FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetFetchRequest, ProduceRequest, TopicName,
+    BrokerId, DescribeConfigsRequest, DescribeQuorumRequest, FetchRequest, FindCoordinatorRequest,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest,
+    ProduceRequest, TopicName,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::admin::topic_configs;
+use super::group::Protocol;
 use super::wire::cluster::Lane;
 use super::wire::connection::Connection;
 use super::wire::rights::Resource;
@@ -31,8 +32,8 @@ pub struct Probe {
     pub advertised: Vec<String>,
     /// Requests that we need and it does not serve, each with what it serves and what we speak.
     pub unserved: Vec<String>,
-    /// Level of the feature `group.version`; from 1 on the cluster has groups of KIP-848.
-    pub group_version: i16,
+    /// The newest group protocol that its cluster has.
+    pub group_protocol: Protocol,
 }
 
 /// A topic, as far as it can be seen.
@@ -191,11 +192,10 @@ async fn probe(connection: &Connection) -> Result<Probe, KafkaError> {
         connection.version::<OffsetFetchRequest>(i16::MAX),
         connection.version::<InitProducerIdRequest>(i16::MAX),
         connection.version::<DescribeConfigsRequest>(i16::MAX),
-        connection.version::<ConsumerGroupHeartbeatRequest>(i16::MAX),
     ];
     let unserved = served.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
     let request = MetadataRequest::default().with_topics(Some(vec![]));
     let answer = connection.call(&request, METADATA_MAX).await?;
     let advertised = answer.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port)).collect();
-    Ok(Probe { advertised, unserved, group_version: connection.feature("group.version") })
+    Ok(Probe { advertised, unserved, group_protocol: connection.group_protocol() })
 }

@@ -3,8 +3,14 @@
 use std::collections::HashMap;
 
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetFetchRequest, TopicName};
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use kafka_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics,
+};
+use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetFetchRequest, OffsetFetchResponse, TopicName};
 
 use super::group::Group;
 use super::wire::backoff::Backoff;
@@ -45,10 +51,12 @@ impl Group {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if error.code() == Some(Code::STALE_MEMBER_EPOCH)
-                && let Some(renewed) = self.membership.renewed(partition, &fence)
-            {
-                fence = renewed; // brokers before 4.3 take the newest epoch only
+            if let Some(renewed) = self.membership.fence_after(&error, partition, &fence) {
+                fence = renewed; // brokers before 4.3 take the newest epoch only, as classic groups do
+                continue;
+            }
+            if self.membership.may_be_renewed(&error) {
+                backoff.wait_for_mending(error).await?;
                 continue;
             }
             self.forget_coordinator(&error);
@@ -105,10 +113,13 @@ impl Group {
             .with_group_id(GroupId(text(&self.id)))
             .with_member_epoch(-1)
             .with_topics(Some(partitions.iter().map(topic).collect()));
-        let request = OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(true);
+        let request = OffsetFetchRequest::default().with_require_stable(true);
         let coordinator = self.client.cluster.coordinator(&self.id).await?;
-        let answer = coordinator.call(&request, BY_NAME_MAX).await?;
-        let group = answer.groups.first();
+        // Brokers before 3.0 are asked for one group at a time.
+        let is_batched = coordinator.version::<OffsetFetchRequest>(BY_NAME_MAX)? >= 8;
+        let request = if is_batched { request.with_groups(vec![group]) } else { alone(request, group) };
+        let mut answer = coordinator.call(&request, BY_NAME_MAX).await?;
+        let group = if is_batched { answer.groups.pop() } else { Some(batched(answer)) };
         let group = group.ok_or_else(|| coordinator.malformed::<OffsetFetchRequest>("no group in the answer"))?;
         coordinator.check::<OffsetFetchRequest>(group.error_code, None, Resource::group(&self.id))?;
         for topic in &group.topics {
@@ -130,4 +141,32 @@ impl Group {
             self.client.cluster.forget_coordinator(&self.id);
         }
     }
+}
+
+/// The request in the form of brokers before 3.0: the group itself.
+fn alone(request: OffsetFetchRequest, group: OffsetFetchRequestGroup) -> OffsetFetchRequest {
+    let topic = |topic: OffsetFetchRequestTopics| {
+        OffsetFetchRequestTopic::default().with_name(topic.name).with_partition_indexes(topic.partition_indexes)
+    };
+    let topics = group.topics.map(|topics| topics.into_iter().map(topic).collect());
+    request.with_group_id(group.group_id).with_topics(topics)
+}
+
+/// The answer of brokers before 3.0 in the form of the newer ones.
+fn batched(answer: OffsetFetchResponse) -> OffsetFetchResponseGroup {
+    let partition = |partition: OffsetFetchResponsePartition| {
+        OffsetFetchResponsePartitions::default()
+            .with_partition_index(partition.partition_index)
+            .with_committed_offset(partition.committed_offset)
+            .with_metadata(partition.metadata)
+            .with_error_code(partition.error_code)
+    };
+    let topic = |topic: OffsetFetchResponseTopic| {
+        OffsetFetchResponseTopics::default()
+            .with_name(topic.name)
+            .with_partitions(topic.partitions.into_iter().map(partition).collect())
+    };
+    OffsetFetchResponseGroup::default()
+        .with_error_code(answer.error_code)
+        .with_topics(answer.topics.into_iter().map(topic).collect())
 }

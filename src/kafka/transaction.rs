@@ -189,10 +189,12 @@ impl Transaction {
                 self.try_commit_offset(group, partition, progress, &fence).await
             };
             let Err(error) = tried.await else { return Ok(()) };
-            if error.code() == Some(Code::ILLEGAL_GENERATION)
-                && let Some(renewed) = group.membership.renewed(partition, &fence)
-            {
-                fence = renewed; // brokers before 4.3 take the newest epoch only
+            if let Some(renewed) = group.membership.fence_after(&error, partition, &fence) {
+                fence = renewed; // brokers before 4.3 take the newest epoch only, as classic groups do
+                continue;
+            }
+            if group.membership.may_be_renewed(&error) {
+                backoff.wait_for_mending(error).await?;
                 continue;
             }
             if error.code().is_none_or(Code::is_wrong_broker) {

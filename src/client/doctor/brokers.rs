@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Findings, Subject};
 use crate::kafka::clock::now_ms;
+use crate::kafka::group::Protocol;
 use crate::kafka::{KafkaClient, KafkaError};
 
 /// Where to look when TLS or SASL fail.
@@ -35,11 +36,13 @@ fn judge_clocks(ours: i64, theirs: i64, findings: &mut Findings) {
 pub(super) fn check_addresses(client: &KafkaClient, findings: &mut Findings) {
     let (mut advertised, mut unserved) = (BTreeSet::new(), BTreeSet::new());
     let (mut answering, mut silent) = (Vec::new(), Vec::new());
-    let mut group_version = i16::MAX;
+    let mut protocol = Protocol::Consumer;
     for (address, probed) in client.probe(&client.config().bootstrap) {
         match probed {
             Ok(probe) => {
-                group_version = group_version.min(probe.group_version);
+                if probe.group_protocol == Protocol::Classic {
+                    protocol = Protocol::Classic;
+                }
                 advertised.extend(probe.advertised);
                 unserved.extend(probe.unserved);
                 findings.ok(Subject::Broker, "bootstrap", format!("{address} answers"));
@@ -81,17 +84,17 @@ pub(super) fn check_addresses(client: &KafkaClient, findings: &mut Findings) {
         }
     }
     for what in &unserved {
-        let advice = "upgrade the brokers to Apache Kafka 4.0 or newer: groups follow KIP-848";
-        findings.fail(Subject::Broker, "versions", what.clone(), advice);
+        findings.fail(Subject::Broker, "versions", what.clone(), "upgrade the brokers: docs/kafka.md has the versions");
     }
-    if unserved.is_empty() && group_version < 1 {
-        let what = "the feature group.version of the cluster is 0, so that it refuses groups of KIP-848";
-        let advice = format!(
-            "kafka-features.sh --bootstrap-server {told} upgrade --feature group.version=1; brokers older than 4.0 have to be upgraded first"
-        );
-        findings.fail(Subject::Broker, "versions", what, advice);
-    } else if unserved.is_empty() && !answering.is_empty() {
-        findings.ok(Subject::Broker, "versions", "every request that is needed is served, KIP-848 groups included");
+    if unserved.is_empty() && !answering.is_empty() {
+        let groups = match protocol {
+            Protocol::Consumer => "every request that is needed is served, KIP-848 groups included",
+            Protocol::Classic => {
+                "every request that is needed is served; groups have the classic protocol, for the cluster is older than \
+                 Kafka 4.0 or its feature group.version is 0"
+            }
+        };
+        findings.ok(Subject::Broker, "versions", groups);
     }
 }
 

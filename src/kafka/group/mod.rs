@@ -1,6 +1,13 @@
-//! A consumer group by the protocol of KIP-848: who we are in it, what commits have to prove, and who else is in it.
+//! A consumer group: who we are in it, what commits have to prove, and who else is in it. `consumer` is the protocol of KIP-848, `classic` the
+//! one of older clusters; both report to the same handle.
 
+mod assignor;
+mod classic;
+mod consumer;
+mod embedded;
+mod holdings;
 mod member;
+mod protocol;
 mod roster;
 
 use std::collections::HashMap;
@@ -12,13 +19,16 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::KafkaClient;
+use super::{Code, KafkaClient, KafkaError};
 use crate::record::TopicPartition;
-use crate::transport::Fence;
+use crate::transport::{Fence, GroupEvent};
 
 pub use member::GroupMember;
+pub use protocol::Protocol;
 pub use roster::ForeignMember;
 
+/// How long a revoked partition may take to be let go before the broker puts the member out.
+const REBALANCE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long after a change another one is likely.
 const UNSETTLED: Duration = Duration::from_secs(2);
 
@@ -61,11 +71,30 @@ struct Present {
     /// Epoch under which each partition became ours.
     since: HashMap<TopicPartition, i32>,
     foreign: Vec<ForeignMember>,
+    /// Whether we are on our way into the next generation of a classic group.
+    is_joining: bool,
 }
 
 impl SharedMembership {
+    /// We have asked for the next generation: commits under the present one may be refused, and are repeated under the next.
+    fn begins_to_join(&self) {
+        self.present().is_joining = true;
+    }
+    /// What to do about a commit that was refused with `error` under `fence`: `Some` with the fence to repeat it under.
+    pub(super) fn fence_after(&self, error: &KafkaError, partition: &TopicPartition, fence: &Fence) -> Option<Fence> {
+        let is_behind = matches!(error.code(), Some(Code::STALE_MEMBER_EPOCH | Code::ILLEGAL_GENERATION));
+        is_behind.then(|| self.renewed(partition, fence)).flatten()
+    }
+    /// Whether a commit that was refused with `error` may be taken once we are in the next generation.
+    pub(super) fn may_be_renewed(&self, error: &KafkaError) -> bool {
+        match error.code() {
+            Some(Code::REBALANCE_IN_PROGRESS) => true,
+            Some(Code::ILLEGAL_GENERATION) => self.present().is_joining,
+            _ => false,
+        }
+    }
     /// The fence of today for a partition that has been ours without a break since `former`.
-    pub(super) fn renewed(&self, partition: &TopicPartition, former: &Fence) -> Option<Fence> {
+    fn renewed(&self, partition: &TopicPartition, former: &Fence) -> Option<Fence> {
         let present = self.present();
         let since = *present.since.get(partition)?;
         let unbroken =
@@ -110,8 +139,32 @@ impl Group {
     pub fn join(&self, instance: Instance, topics: impl IntoIterator<Item = Arc<str>>) -> GroupMember {
         let (events, received) = channel();
         let (commands, queue) = unbounded_channel();
-        let actor = member::Actor::new(self.clone(), instance, topics.into_iter().collect(), events, queue);
-        self.client.handle.spawn(actor.run());
+        let (group, topics) = (self.clone(), topics.into_iter().collect());
+        self.client.handle.spawn(async move {
+            match group.protocol().await {
+                Ok(Protocol::Consumer) => consumer::Actor::new(group, instance, topics, events, queue).run().await,
+                Ok(Protocol::Classic) => classic::Actor::new(group, instance, topics, events, queue).run().await,
+                // A receiver that is gone has dropped the member.
+                Err(error) => drop(events.send(GroupEvent::Fatal(error.into()))),
+            }
+        });
         GroupMember::new(received, commands, self.client.clone())
+    }
+
+    /// The protocol that the settings ask for, else the newest that the cluster has.
+    async fn protocol(&self) -> Result<Protocol, KafkaError> {
+        if let Some(protocol) = self.client.config().group_protocol {
+            return Ok(protocol);
+        }
+        let mut backoff = self.client.cluster.backoff("find the group's coordinator");
+        loop {
+            match self.client.cluster.coordinator(&self.id).await {
+                Ok(coordinator) => return Ok(coordinator.group_protocol()),
+                Err(error) => {
+                    self.client.cluster.forget_coordinator(&self.id);
+                    backoff.wait(error).await?;
+                }
+            }
+        }
     }
 }

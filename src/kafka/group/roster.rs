@@ -1,16 +1,24 @@
-//! Who is in a group, by `ConsumerGroupDescribe`: who holds our name, and members that are none of ours.
+//! Who is in a group, by `ConsumerGroupDescribe` or, of the classic protocol, by `DescribeGroups`: who holds our name, and members that are
+//! none of ours.
 
 use std::fmt;
 
 use kafka_protocol::messages::consumer_group_describe_response::Member;
-use kafka_protocol::messages::{ConsumerGroupDescribeRequest, GroupId};
+use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::{
+    ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, DescribeGroupsRequest, GroupId,
+};
 
 use super::super::wire::cluster::Cluster;
 use super::super::wire::rights::Resource;
 use super::super::wire::text::text;
 use super::super::{KafkaClient, KafkaError};
+use super::Protocol;
+use super::embedded::{PROTOCOL, decode};
 use crate::transport::TransportError;
 
+/// `GROUP_ID_NOT_FOUND`.
+const NOT_FOUND: i16 = 69;
 /// How the ids of our members begin; a member of another name is foreign.
 const OURS: &str = "sheetstream-";
 
@@ -56,14 +64,26 @@ impl ForeignMember {
     }
 }
 
+impl ForeignMember {
+    fn of_classic(member: &DescribedGroupMember) -> ForeignMember {
+        let held = decode::<ConsumerProtocolAssignment>(&member.member_assignment).unwrap_or_default();
+        ForeignMember {
+            client_id: member.client_id.to_string(),
+            host: member.client_host.trim_start_matches('/').to_owned(),
+            member_id: member.member_id.to_string(),
+            partitions: held.assigned_partitions.iter().map(|topic| topic.partitions.len()).sum(),
+        }
+    }
+}
+
 impl KafkaClient {
     /// Members of the group `id` that are none of ours. A group that does not exist has none. Blocking.
     pub fn foreign_members(&self, id: &str) -> Result<Vec<ForeignMember>, TransportError> {
         Ok(self.block_on(async {
             let mut backoff = self.cluster.backoff("describe group");
             loop {
-                match members(&self.cluster, id).await {
-                    Ok(members) => return Ok(foreign(&members)),
+                match foreign(&self.cluster, id).await {
+                    Ok(foreign) => return Ok(foreign),
                     Err(error) => {
                         self.cluster.forget_coordinator(id);
                         backoff.wait(error).await?;
@@ -74,14 +94,38 @@ impl KafkaClient {
     }
 }
 
-pub(super) fn foreign(members: &[Member]) -> Vec<ForeignMember> {
-    members.iter().filter(|member| !member.member_id.starts_with(OURS)).map(ForeignMember::of).collect()
+/// Members of a group that are none of ours, whichever protocol it has.
+pub(super) async fn foreign(cluster: &Cluster, id: &str) -> Result<Vec<ForeignMember>, KafkaError> {
+    if cluster.coordinator(id).await?.group_protocol() == Protocol::Consumer {
+        let members = members(cluster, id).await?;
+        if !members.is_empty() {
+            let is_foreign = |member: &&Member| !member.member_id.starts_with(OURS);
+            return Ok(members.iter().filter(is_foreign).map(ForeignMember::of).collect());
+        }
+    }
+    let group = classic_group(cluster, id).await?;
+    if group.protocol_data.as_str() == PROTOCOL {
+        return Ok(Vec::new()); // all members of a classic group have one protocol: with ours, all are ours
+    }
+    Ok(group.members.iter().map(ForeignMember::of_classic).collect())
+}
+
+/// A group of the classic protocol, with what each member said when it joined; without members if it does not exist or is of KIP-848.
+pub(super) async fn classic_group(cluster: &Cluster, id: &str) -> Result<DescribedGroup, KafkaError> {
+    let coordinator = cluster.coordinator(id).await?;
+    let request = DescribeGroupsRequest::default().with_groups(vec![GroupId(text(id))]);
+    let answer = coordinator.call(&request, 6).await?;
+    let group = answer.groups.into_iter().next();
+    let group = group.ok_or_else(|| coordinator.malformed::<DescribeGroupsRequest>("no group in the answer"))?;
+    if group.error_code == NOT_FOUND {
+        return Ok(DescribedGroup::default());
+    }
+    coordinator.check::<DescribeGroupsRequest>(group.error_code, group.error_message.as_ref(), Resource::group(id))?;
+    Ok(group)
 }
 
 /// Members of a group; none of one that does not exist or is not of KIP-848.
 pub(super) async fn members(cluster: &Cluster, id: &str) -> Result<Vec<Member>, KafkaError> {
-    /// `GROUP_ID_NOT_FOUND`.
-    const NOT_FOUND: i16 = 69;
     let coordinator = cluster.coordinator(id).await?;
     let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![GroupId(text(id))]);
     let answer = coordinator.call(&request, 1).await?;

@@ -155,7 +155,19 @@ pub const KEYS: &[Key] = &[
         "read_committed",
         "Which records of transactions `run` reads: `read_uncommitted` or `read_committed`",
     ),
-    key("group.protocol", &[], "consumer", "Protocol of the consumer group: `consumer` (KIP-848)"),
+    key(
+        "group.protocol",
+        &[],
+        "auto",
+        "Protocol of the consumer group: `consumer` (KIP-848), `classic`, or `auto` for the newest that the cluster has",
+    ),
+    key(
+        "session.timeout.ms",
+        &[],
+        "45000",
+        "In a classic group: time without a heartbeat after which a member is put out; else the broker decides",
+    ),
+    key("heartbeat.interval.ms", &[], "3000", "In a classic group: time between heartbeats; else the broker decides"),
 ];
 
 /// A setting of other clients that has no effect here.
@@ -170,8 +182,6 @@ pub struct Unused {
 const JAVA: &str = "it names a Java class or provider, which is not loaded here";
 const TLS: &str = "TLS 1.3 and 1.2 are offered with the cipher suites of rustls";
 const GROUP: &str = "the group is the topology's name and its offsets are committed with the state";
-const BROKER_GROUP: &str =
-    "under KIP-848 the broker decides: group.consumer.session.timeout.ms and .heartbeat.interval.ms there";
 const SERDE: &str = "records are CSV text and workbooks";
 const PRODUCER: &str = "writes are idempotent and acknowledged by all in-sync replicas";
 const FETCH: &str = "reads are sized by the state of the partition's buffer";
@@ -210,7 +220,6 @@ pub const UNUSED: &[Unused] = &[
     unused("group.id", GROUP),
     unused("group.instance.id", "--instance-id names the instance"),
     unused("group.remote.assignor", "the broker's default assignor is used"),
-    unused("heartbeat.interval.ms", BROKER_GROUP),
     unused("interceptor.classes", JAVA),
     unused("internal.", JAVA),
     unused("key.deserializer", SERDE),
@@ -246,7 +255,6 @@ pub const UNUSED: &[Unused] = &[
     unused("sasl.oauthbearer.sub.claim.name", "the broker checks tokens"),
     unused("security.providers", JAVA),
     unused("send.buffer.bytes", SOCKET),
-    unused("session.timeout.ms", BROKER_GROUP),
     unused("socket.connection.setup.timeout.max.ms", "socket.connection.setup.timeout.ms is the limit of each try"),
     unused("socket.keepalive.enable", SOCKET),
     unused("socket.nagle.disable", "requests are sent at once"),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
@@ -34,6 +35,8 @@ pub enum Lane {
     Produce,
     /// The long polls of one reader.
     Fetch(u32),
+    /// One member of a classic group on its way into the next generation: the answer comes when all members have joined.
+    Join(u32),
 }
 
 /// A topic as the cluster describes it.
@@ -142,6 +145,10 @@ impl Cluster {
     /// A lane that no other reader has.
     pub fn reader_lane(&self) -> Lane {
         Lane::Fetch(self.readers.fetch_add(1, Ordering::Relaxed))
+    }
+    /// A lane that no other member has.
+    pub fn join_lane(&self) -> Lane {
+        Lane::Join(self.readers.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The connection to `address` on `lane`, opened if there is none.
@@ -355,18 +362,25 @@ impl Cluster {
     pub async fn coordinator(&self, group: &str) -> Result<Arc<Connection>, KafkaError> {
         self.coordinator_of(CoordinatorOf::Group(group)).await
     }
+    /// [`Cluster::coordinator`] on a connection of its own.
+    pub async fn coordinator_on(&self, group: &str, lane: Lane) -> Result<Arc<Connection>, KafkaError> {
+        self.connect_coordinator(CoordinatorOf::Group(group), lane).await
+    }
     /// The next [`Cluster::coordinator`] asks the cluster again.
     pub fn forget_coordinator(&self, group: &str) {
         self.forget_coordinator_of(CoordinatorOf::Group(group));
     }
     /// [`Cluster::coordinator`] of whatever has one.
     pub async fn coordinator_of(&self, of: CoordinatorOf<'_>) -> Result<Arc<Connection>, KafkaError> {
+        self.connect_coordinator(of, Lane::Group).await
+    }
+    async fn connect_coordinator(&self, of: CoordinatorOf<'_>, lane: Lane) -> Result<Arc<Connection>, KafkaError> {
         let known = lock(&self.coordinators).get(&of.key()).cloned();
         let address = match known {
             Some(address) => address,
             None => self.find_coordinator(of).await?,
         };
-        let connected = self.connect(&address, Lane::Group).await;
+        let connected = self.connect(&address, lane).await;
         if connected.is_err() {
             self.forget_coordinator_of(of);
         }
@@ -378,10 +392,19 @@ impl Cluster {
     }
     async fn find_coordinator(&self, of: CoordinatorOf<'_>) -> Result<String, KafkaError> {
         let (kind, id) = of.key();
-        let request = FindCoordinatorRequest::default().with_key_type(kind).with_coordinator_keys(vec![text(&id)]);
         let connection = self.any().await?;
+        let request = FindCoordinatorRequest::default().with_key_type(kind);
+        // Brokers before 3.0 are asked for one key at a time.
+        let is_batched = connection.version::<FindCoordinatorRequest>(6)? >= 4;
+        let request =
+            if is_batched { request.with_coordinator_keys(vec![text(&id)]) } else { request.with_key(text(&id)) };
         let answer = connection.call(&request, 6).await?;
-        let found = answer.coordinators.first();
+        let found = if is_batched {
+            answer.coordinators.first().cloned()
+        } else {
+            let coordinator = Coordinator::default().with_host(answer.host).with_port(answer.port);
+            Some(coordinator.with_error_code(answer.error_code).with_error_message(answer.error_message))
+        };
         let found =
             found.ok_or_else(|| connection.malformed::<FindCoordinatorRequest>("no coordinator in the answer"))?;
         let resource = match of {

@@ -20,6 +20,7 @@ use super::reach::Reach;
 use super::rights::Resource;
 use super::socket::Socket;
 use super::text::text;
+use crate::kafka::group::Protocol;
 use crate::kafka::security::Security;
 use crate::kafka::{Code, KafkaConfig, KafkaError};
 use crate::metrics;
@@ -163,6 +164,11 @@ impl Connection {
     /// refuses them.
     pub fn feature(&self, name: &str) -> i16 {
         self.features.get(name).copied().unwrap_or(0)
+    }
+
+    /// The newest protocol of consumer groups that the cluster has.
+    pub fn group_protocol(&self) -> Protocol {
+        if self.feature("group.version") > 0 { Protocol::Consumer } else { Protocol::Classic }
     }
 
     /// One request and its answer, in the highest version that both sides speak and that is not above `version_max`.

@@ -1,0 +1,10 @@
+//! The protocols that consumer groups have.
+
+/// How members and the coordinator agree on who owns what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// KIP-848: the broker assigns. From Kafka 4.0 on, where the feature `group.version` is on.
+    Consumer,
+    /// Members join, and one of them assigns: every other cluster.
+    Classic,
+}
