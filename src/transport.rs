@@ -149,6 +149,16 @@ pub struct Fence {
     pub epoch: i32,
 }
 
+/// How often an output may appear, by the names that Kafka Streams uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Once; after a crash or a change of owner perhaps again, with the same bytes.
+    #[default]
+    AtLeastOnce,
+    /// Once, for readers of committed records (`isolation.level=read_committed`).
+    ExactlyOnceV2,
+}
+
 /// Where outputs go and progress is recorded. At least once and exactly once are two implementations of it.
 pub trait Outbox: Send {
     /// Writes `records` in order. Returns when every one of them is acknowledged (or, exactly-once, part of the transaction

@@ -151,6 +151,32 @@ fn topics_that_lose_rows_or_refuse_workbooks_are_named() {
     assert!(copies["what"].as_str().is_some_and(|what| what.contains("dead-letters has 1 copies")), "{copies}");
 }
 
+/// Three copies of the log of transactions and one broker: a producer would wait for ever.
+#[test]
+fn a_cluster_that_cannot_keep_transactions_is_told_to_who_needs_them() {
+    let Some(kafka) = apache(&["transaction.state.log.replication.factor=3"]) else { return };
+    let kafka: &'static Kafka = Box::leak(Box::new(kafka));
+    let app = App::new(kafka, "no-transactions", 1);
+    let topology = app.topology();
+    let path = topology.to_str().expect("a path");
+    let report = doctor(&kafka.bootstrap, &["-t", path]);
+    assert_eq!(report.code, Some(0), "{:#?}", report.findings);
+    let trouble = report.trouble("transactions");
+    assert!(trouble.contains("transaction.state.log.replication.factor is 3 and there are 1 brokers"), "{trouble}");
+
+    // The process says so at once, and ends, for nothing else runs in it.
+    let mut running = app.run_with("state", &["--guarantee", "exactly_once_v2"], &[]);
+    assert_eq!(running.0.wait().expect("it ends").code(), Some(78), "{}", app.log("state"));
+    assert!(app.log("state").contains("transaction.state.log.replication.factor is 3"), "{}", app.log("state"));
+
+    let text = fs::read_to_string(&topology).expect("the topology");
+    let (name, rest) = text.split_once("\n[[").expect("a name, then tables");
+    fs::write(&topology, format!("{name}\nguarantee = \"exactly_once_v2\"\n[[{rest}")).expect("written");
+    let report = doctor(&kafka.bootstrap, &["-t", path]);
+    assert_eq!(report.code, Some(78), "{:#?}", report.findings);
+    assert!(report.trouble("transactions").contains("does not start"), "{:#?}", report.findings);
+}
+
 #[test]
 fn a_state_directory_that_cannot_serve_is_named() {
     let folder = tempfile::tempdir().expect("a folder");

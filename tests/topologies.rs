@@ -26,10 +26,16 @@ const OUTPUTS: [&str; 3] = ["workbooks", "status", "dead-letters"];
 
 /// A topology whose name is not used twice.
 fn topology(name: &str) -> Topology {
+    topology_with(name, "", "")
+}
+
+/// One with further keys at its top and in its sink.
+fn topology_with(name: &str, top: &str, sink: &str) -> Topology {
     let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
     let text = format!(
         r#"
 name = "{name}"
+{top}
 [[source]]
 name = "rows"
 header = ["name", "kind"]
@@ -38,6 +44,7 @@ name = "by-kind"
 sheet = "kind"
 [[sink]]
 name = "workbooks"
+{sink}
 "#
     );
     Topology::parse(&text, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
@@ -89,11 +96,11 @@ struct Running {
 }
 
 impl Running {
-    fn start(kafka: &Kafka, topologies: Vec<Topology>, guarantee: Guarantee) -> Running {
+    fn start(kafka: &Kafka, topologies: Vec<Topology>, guarantee: impl Into<Option<Guarantee>>) -> Running {
         let state = tempfile::tempdir().expect("a temporary folder");
         let kafka = KafkaConfig { delivery_timeout: Duration::from_secs(1), ..kafka.config("run") };
         let mut config = StreamsConfig::new(kafka, state.path().join("state"));
-        (config.commit_interval, config.threads, config.guarantee) = (Duration::from_millis(100), 1, guarantee);
+        (config.commit_interval, config.threads, config.guarantee) = (Duration::from_millis(100), 1, guarantee.into());
         let stop = Arc::new(AtomicBool::new(false));
         let streams = Streams::new(topologies, config);
         let (flag, health, queries) = (stop.clone(), streams.health(), streams.queries());
@@ -219,6 +226,51 @@ fn a_topology_without_its_topics_joins_when_they_are_there() {
     running.stop();
 }
 
+/// A transaction leaves its end on the log, where no reader is shown it.
+#[test]
+fn the_guarantee_is_what_the_topology_says_unless_the_process_was_told() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let once = || topology_with("once", "guarantee = \"exactly_once_v2\"", "");
+    for (topology, told, ends) in
+        [(topology("plain"), None, 0), (once(), None, 1), (once(), Some(Guarantee::AtLeastOnce), 0)]
+    {
+        let name = topology.name.to_string();
+        create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{name}.{topic}")));
+        let running = Running::start(kafka, vec![topology], told);
+        publish(kafka, &name, "a.csv");
+        wait_until("it does not start", || published(kafka, &name, "a.csv") == 1);
+        running.stop();
+        let workbooks = TopicPartition { topic: format!("{name}.workbooks").into(), partition: 0 };
+        let end = kafka.client("test").bounds(&workbooks).expect("the topic is there").end.0;
+        assert_eq!((end, read(kafka, workbooks.topic.to_string()).len()), (1 + ends, 1));
+    }
+}
+
+#[test]
+fn a_status_topic_belongs_to_one_topology() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let first = topology("first");
+    let (first_name, shared) = (first.name.to_string(), format!("{}.status", first.name));
+    create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{first_name}.{topic}")));
+    let running = Running::start(kafka, vec![first.clone()], None);
+    publish(kafka, &first_name, "a.csv");
+    wait_until("the first does not start", || published(kafka, &first_name, "a.csv") == 1);
+    running.stop();
+
+    let second = topology_with("second", "", &format!("status_topic = \"{shared}\""));
+    let second_name = second.name.to_string();
+    create(kafka, ["rows", "workbooks", "dead-letters"].map(|topic| format!("{second_name}.{topic}")));
+    let said = Running::start(kafka, vec![second.clone()], None).end().to_string();
+    assert!(said.contains(&shared) && said.contains(&first_name) && said.contains("status_topic"), "{said}");
+
+    // Beside one that is well it fails alone.
+    let running = Running::start(kafka, vec![first, second], None);
+    running.wait_for_failure(&second_name, "topic");
+    publish(kafka, &first_name, "b.csv");
+    wait_until("the first stands still", || published(kafka, &first_name, "b.csv") == 1);
+    running.stop();
+}
+
 #[test]
 fn a_thread_that_panics_ends_the_streams_and_names_its_task() {
     let Some(kafka) = Kafka::shared() else { return };
@@ -237,6 +289,8 @@ fn a_thread_that_panics_ends_the_streams_and_names_its_task() {
 
 on_the_in_process_broker! {
     a_thread_that_panics_ends_the_streams_and_names_its_task,
+    the_guarantee_is_what_the_topology_says_unless_the_process_was_told,
+    a_status_topic_belongs_to_one_topology,
     an_output_topic_that_is_deleted_stops_its_topology_until_it_is_there_again,
     outputs_that_are_deleted_stop_their_topology_in_transactions_too,
     a_topology_without_its_topics_joins_when_they_are_there,

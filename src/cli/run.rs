@@ -49,9 +49,10 @@ pub struct Run {
     /// read_committed]
     #[arg(long, env = ISOLATION, value_enum, value_name = "LEVEL")]
     isolation: Option<IsolationLevel>,
-    /// How often an output may appear: again after a crash, or once for readers of committed records
-    #[arg(long, env = "SHEETSTREAM_GUARANTEE", value_enum, default_value = "at_least_once", value_name = "GUARANTEE")]
-    guarantee: GuaranteeLevel,
+    /// How often an output may appear: again after a crash, or once for readers of committed records [default: what each topology says, else
+    /// at_least_once]
+    #[arg(long, env = "SHEETSTREAM_GUARANTEE", value_enum, value_name = "GUARANTEE")]
+    guarantee: Option<GuaranteeLevel>,
     /// Keep the state through power cuts too, at the price of syncing its file system with every commit
     #[arg(long, env = "SHEETSTREAM_POWER_SAFE")]
     power_safe: bool,
@@ -92,10 +93,10 @@ impl Run {
         config.threads = self.threads.unwrap_or(config.threads);
         config.commit_interval = Duration::from_millis(self.commit_interval_ms);
         config.instance_id.clone_from(&self.instance_id);
-        config.guarantee = match self.guarantee {
+        config.guarantee = self.guarantee.map(|level| match level {
             GuaranteeLevel::AtLeastOnce => Guarantee::AtLeastOnce,
             GuaranteeLevel::ExactlyOnceV2 => Guarantee::ExactlyOnceV2,
-        };
+        });
         config.power_safe = self.power_safe;
         config.state_cleanup_delay = Duration::from_millis(self.state_cleanup_delay_ms);
         let stop = stop_on_signal()?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::kafka::KafkaConfig;
+pub use crate::transport::Guarantee;
 
 /// Settings of one process.
 #[derive(Clone, Debug)]
@@ -14,8 +15,8 @@ pub struct StreamsConfig {
     pub state_dir: PathBuf,
     /// Tasks that work at the same time. Every task has a thread of its own, and one that waits for a broker does not count.
     pub threads: usize,
-    /// How often an output may appear.
-    pub guarantee: Guarantee,
+    /// How often an output may appear, whatever the topologies say; `None` leaves it to them.
+    pub guarantee: Option<Guarantee>,
     /// Longest time between two commits of a task.
     pub commit_interval: Duration,
     /// Stable name of this instance for its member id; by default machine id, host name and state directory.
@@ -26,16 +27,6 @@ pub struct StreamsConfig {
     pub state_cleanup_delay: Duration,
 }
 
-/// How often an output may appear, by the names that Kafka Streams uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Guarantee {
-    /// Once; after a crash or a change of owner perhaps again, with the same bytes.
-    #[default]
-    AtLeastOnce,
-    /// Once, for readers of committed records (`isolation.level=read_committed`).
-    ExactlyOnceV2,
-}
-
 impl StreamsConfig {
     /// The defaults for a cluster and a state directory: as many tasks at work as processors, a commit a second.
     pub fn new(kafka: KafkaConfig, state_dir: PathBuf) -> StreamsConfig {
@@ -43,7 +34,7 @@ impl StreamsConfig {
             kafka,
             state_dir,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-            guarantee: Guarantee::default(),
+            guarantee: None,
             commit_interval: Duration::from_millis(1_000),
             instance_id: None,
             power_safe: false,

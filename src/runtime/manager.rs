@@ -26,7 +26,7 @@ use crate::runtime::task_maker::{MakerParts, task_maker};
 use crate::runtime::topics::check_topics;
 use crate::state::{StateDir, StateError, member};
 use crate::topology::Topology;
-use crate::transport::{Fence, GroupEvent, Membership, TransportError};
+use crate::transport::{Fence, GroupEvent, Guarantee, Membership, TransportError};
 
 /// How often the manager looks at memberships, reports and the stop flag.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
@@ -127,7 +127,7 @@ impl Manager {
         });
         let mut failed = Vec::new();
         for topology in topologies.into_iter().map(Arc::new) {
-            match check_topics(&self.client, &topology) {
+            match check_topics(&self.client, &topology, self.guarantee(&topology)) {
                 Ok(partition_count) => self.join_group(topology, partition_count),
                 Err(error) => failed.push((topology, error)),
             }
@@ -136,6 +136,11 @@ impl Manager {
             self.wait(topology, 0, error)?;
         }
         Ok(())
+    }
+
+    /// What the process was told beats what the topology says.
+    fn guarantee(&self, topology: &Topology) -> Guarantee {
+        self.config.guarantee.unwrap_or(topology.guarantee)
     }
 
     fn join_group(&mut self, topology: Arc<Topology>, partition_count: i32) {
@@ -191,8 +196,9 @@ impl Manager {
             }
         }
         for waiting in self.waiting.extract_if(.., |waiting| waiting.at <= now).collect::<Vec<_>>() {
+            let guarantee = self.guarantee(&waiting.topology);
             self.look(move |client| {
-                let checked = check_topics(client, &waiting.topology);
+                let checked = check_topics(client, &waiting.topology, guarantee);
                 Some(Look::Topics(waiting, checked))
             });
         }
@@ -407,7 +413,7 @@ impl Manager {
             siblings: app.siblings.clone(),
             client: self.client.clone(),
             state: self.state.clone(),
-            guarantee: self.config.guarantee,
+            guarantee: self.guarantee(&app.topology),
         };
         if let Some(thread) = self.threads.get(id) {
             thread.start(task_maker(id.clone(), parts));

@@ -73,7 +73,8 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
         let start = TaskStart { committed, log_start, log_end, siblings, partition_count, fence, log, cut_at };
         let outbox = Box::new(PassingOutbox { outbox, turn: turn.clone() });
         let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
-        let mut read_ledger = || ledger::read(&client, &status, log);
+        let name = topology.name.clone();
+        let mut read_ledger = || ledger::read(&client, &status, &name, log);
         let (task, from) = StreamTask::start(id, topology, (store, outbox), start, &mut read_ledger)?;
         let leader_epoch = last_epoch.and_then(|(next, epoch)| epoch.filter(|_| next == from));
         let ingest = ingest::spawn(&client, partition, ReadFrom { next: from, log, leader_epoch }, waker);

@@ -1,11 +1,16 @@
 //! The topics of a topology, looked at before anything is read.
 
 use crate::kafka::KafkaClient;
+use crate::runtime::ledger;
 use crate::topology::Topology;
-use crate::transport::TransportError;
+use crate::transport::{Guarantee, TransportError};
 
 /// Refuses topics that cannot serve before anything is read; the answer is the number of source partitions.
-pub(super) fn check_topics(client: &KafkaClient, topology: &Topology) -> Result<i32, TransportError> {
+pub(super) fn check_topics(
+    client: &KafkaClient,
+    topology: &Topology,
+    guarantee: Guarantee,
+) -> Result<i32, TransportError> {
     let hint = |error| match error {
         TransportError::Topic(message) => {
             TransportError::Topic(format!("{message}; `sheetstream topics create` makes the topics of a topology"))
@@ -25,6 +30,12 @@ pub(super) fn check_topics(client: &KafkaClient, topology: &Topology) -> Result<
         return Err(TransportError::Topic(format!(
             "{what}: add partitions with kafka-topics --alter --partitions {wanted}"
         )));
+    }
+    ledger::check_owner(client, topology, status.partitions)?;
+    if guarantee == Guarantee::ExactlyOnceV2
+        && let Some(shortage) = client.transaction_log_shortage()?
+    {
+        return Err(TransportError::Topic(shortage));
     }
     Ok(input.partitions)
 }

@@ -42,8 +42,15 @@ pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<To
     }
     let mut maps = maps.into_iter().collect::<Option<Vec<MapConfig>>>()?;
     mark_source_crs(&mut maps);
-    let mut topology =
-        Topology { name: name.into(), hash: "".into(), source: source?, maps, aggregate: aggregate?, sink: sink? };
+    let mut topology = Topology {
+        name: name.into(),
+        hash: "".into(),
+        guarantee: spec.guarantee,
+        source: source?,
+        maps,
+        aggregate: aggregate?,
+        sink: sink?,
+    };
     if !topology.source.exact_names {
         needed::clean_names(&mut topology);
     }

@@ -13,6 +13,7 @@ use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
 use crate::sink::{Lang, SinkConfig};
 use crate::source::forms::{CellForm, Thousands};
 use crate::source::{Format, HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
+use crate::transport::Guarantee;
 
 /// A topology as people and their tools read it. Displays in the form of `Topology.describe()`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -126,8 +127,12 @@ impl Topology {
             Incomplete::Emit => "is published as it is, flagged as incomplete",
             Incomplete::Fail => "fails at once",
         };
+        let delivery = match self.guarantee {
+            Guarantee::AtLeastOnce => "at least once; a workbook that is sent twice is the same bytes",
+            Guarantee::ExactlyOnceV2 => "exactly once, for readers with isolation.level=read_committed",
+        };
         vec![
-            fact("delivery", "at least once; a workbook that is sent twice is the same bytes"),
+            fact("delivery", delivery),
             fact(
                 "accounting",
                 "rows in = written + rejected + duplicate + late + filtered + voided + waiting, at every moment",

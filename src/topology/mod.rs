@@ -35,6 +35,7 @@ use crate::aggregate::AggregateConfig;
 use crate::map::MapConfig;
 use crate::sink::{AboutFacts, SinkConfig};
 use crate::source::SourceConfig;
+use crate::transport::Guarantee;
 use problem::Findings;
 use reader::Reader;
 
@@ -49,6 +50,8 @@ pub struct Topology {
     /// 16 hex digits of SHA-256 over everything that shapes a workbook: page and state formats, product version, the name and all
     /// nodes, but neither the names of nodes and topics nor partition counts, record sizes and the idle timeout.
     pub hash: Arc<str>,
+    /// How often an output may appear.
+    pub guarantee: Guarantee,
     /// Where rows come from.
     pub source: SourceConfig,
     /// What happens to them, in order.

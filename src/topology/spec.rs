@@ -18,11 +18,14 @@ use crate::record::ColumnType;
 use crate::sink::WorkbookConfig;
 use crate::source::forms::{CellForm, Thousands, zone};
 use crate::source::{Format, Incomplete, Markers, OnError};
+use crate::transport::Guarantee;
 
 /// A topology file. What could not be read is `None` and has been found wrong already.
 pub(super) struct TopologySpec {
     /// Application id.
     pub name: Option<Spanned<String>>,
+    /// How often an output may appear.
+    pub guarantee: Guarantee,
     /// Nodes in the order of the file.
     pub nodes: Vec<NodeSpec>,
 }
@@ -108,6 +111,7 @@ pub(super) struct SinkSpec {
 pub(super) fn read<'t>(reader: &mut Reader<'_>, file: &'t DeTable<'t>) -> TopologySpec {
     reader.table(&keys::TOPOLOGY, 0..0, file, |reader, fields| {
         let name = fields.need_text(reader, "name");
+        let guarantee = fields.choice(reader, "guarantee", &words::GUARANTEE);
         let mut nodes = Vec::new();
         let mut read = |kind, keys, required, read: fn(&mut Reader<'_>, &mut Fields<'t>) -> NodeKind| {
             read_nodes(reader, fields, (kind, keys), required, &mut nodes, read);
@@ -126,7 +130,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'_>, file: &'t DeTable<'t>) -> Topolo
             reader.findings.add(node.span.clone(), what, format!("it has {NODES_MAX} at most"));
         }
         nodes.truncate(NODES_MAX);
-        TopologySpec { name, nodes }
+        TopologySpec { name, guarantee, nodes }
     })
 }
 

@@ -5,6 +5,7 @@ use crate::record::ColumnType;
 use crate::sink::Lang;
 use crate::source::forms::Thousands;
 use crate::source::{Format, Incomplete, Markers, OnError, UploadFrom};
+use crate::transport::Guarantee;
 
 /// The words of one choice, there and back.
 pub(super) struct Words<T: 'static> {
@@ -50,6 +51,9 @@ words! {
     };
     ANGLE: bool = { "decimal" = false, "dms" = true };
     MISSING: bool = { "blank" = true, "reject" = false };
+    GUARANTEE: Guarantee = {
+        "at_least_once" = Guarantee::AtLeastOnce, "exactly_once_v2" = Guarantee::ExactlyOnceV2
+    };
     SHEET_ORDER: SheetOrder = { "first" = SheetOrder::First, "name" = SheetOrder::Name };
     LANG: Lang = { "en" = Lang::En, "ko" = Lang::Ko };
 }

@@ -11,7 +11,7 @@ use crate::record::{Reason, TopicPartition};
 use crate::sink::dead_letter::CLIP_BYTES;
 use crate::sink::status::StatusRecord;
 use crate::topology::Topology;
-use crate::transport::TransportError;
+use crate::transport::{Guarantee, TransportError};
 
 /// Bytes of a batch around a workbook chunk: headers of the batch, of the record and ours.
 const BATCH_OVERHEAD: i64 = 4 << 10;
@@ -69,6 +69,18 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
             }
             Role::Workbooks | Role::DeadLetters => {}
         }
+    }
+    match client.transaction_log_shortage() {
+        Ok(None) => {}
+        Ok(Some(shortage)) => {
+            let (subject, check) = (Subject::Topic, "transactions");
+            let advice = "it matters to topologies with guarantee = \"exactly_once_v2\" only";
+            match topology.guarantee {
+                Guarantee::ExactlyOnceV2 => findings.fail(subject, check, shortage, "else the topology does not start"),
+                Guarantee::AtLeastOnce => findings.warn(subject, check, shortage, advice),
+            }
+        }
+        Err(error) => tell_error(&topology.name, &error, findings),
     }
     let group = client.group(&topology.name);
     let partition = TopicPartition { topic: topology.source.topic.clone(), partition: 0 };
