@@ -8,7 +8,7 @@ pub struct StateOptions {
     /// Every commit reaches the disk before it is acknowledged (`syncfs`), so that state survives a power cut; about a third slower. Without
     /// it a commit survives the process, and after a power cut the state is rebuilt.
     pub power_safe: bool,
-    /// Free space below which commits are refused with [`StateError::DiskFull`], in bytes.
+    /// Free space below which commits are refused with [`super::StateError::DiskFull`], in bytes.
     pub min_free_bytes: u64,
     /// Longest time to open the directory, to read a task's values and for one sync.
     pub open_limit: Duration,
