@@ -1,16 +1,9 @@
-//! What a scrape costs: 20 topologies and 200 partitions in all. With arguments `on|off CSV TOPOLOGY WORKBOOK`: a file is converted, with
-//! everything counted or nothing. `script/bench metrics` runs both.
+//! What a scrape of 20 topologies and 200 partitions costs, and what a task counts for one fetch.
 
-use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sheetstream::file::Options;
-use sheetstream::file::reader::CsvFile;
-use sheetstream::file::upload::UploadRecords;
 use sheetstream::metrics::{self, Outcome, TaskMetrics, TaskMoment, TaskNames};
 use sheetstream::record::{Accounting, Message, Offset, Rejection, TaskId, TopicPartition};
-use sheetstream::runtime::convert::convert;
-use sheetstream::topology::Topology;
 
 const TOPOLOGIES: usize = 20;
 const PARTITIONS: i32 = 10;
@@ -18,32 +11,6 @@ const SCRAPES: u32 = 100;
 const FETCHES: u32 = 100_000;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect(); // cargo's own
-    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => scrapes(),
-        [counting @ ("on" | "off"), csv, topology, out] => {
-            if *counting == "off" {
-                metrics::stop_counting();
-            }
-            converts(Path::new(csv), Path::new(topology), Path::new(out));
-        }
-        _ => panic!("cargo bench --bench metrics -- [on|off CSV TOPOLOGY WORKBOOK]"),
-    }
-}
-
-fn converts(csv: &Path, topology: &Path, out: &Path) {
-    let topology = Topology::load(topology).expect("a topology");
-    let file = CsvFile::open(csv, Options::for_source(&topology.source)).expect("a CSV file");
-    let upload = UploadRecords::new(vec![file], "bench", "bench").expect("records").unchecked();
-    let converted = convert(topology, "bench", upload, out, &mut |_| ()).expect("a workbook");
-    let scrape = metrics::render();
-    let told = scrape.lines().any(|line| line.starts_with("sheetstream_rows_total{") && !line.ends_with(" 0"));
-    let counted = scrape.lines().filter(|line| line.starts_with("sheetstream_node_duration_seconds_count"));
-    let batches = counted.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).max().unwrap_or(0);
-    println!("{} rows, {batches} batches, counted: {told}", converted.status.accounting.written);
-}
-
-fn scrapes() {
     let mut tasks = Vec::new();
     for topology in 0..TOPOLOGIES {
         let name = format!("markets-{topology:02}");
@@ -51,7 +18,7 @@ fn scrapes() {
         for partition in 0..PARTITIONS {
             let id = TaskId { topology: name.as_str().into(), partition };
             let at = TopicPartition { topic: format!("{name}.rows").into(), partition };
-            tasks.push(TaskMetrics::new(&id, &at, &names, Some(Offset(1_000_000))));
+            tasks.push(TaskMetrics::counted(&id, &at, &names, Some(Offset(1_000_000))));
         }
         metrics::fetched_bytes(&format!("{name}.rows")).inc_by(1 << 30);
     }
@@ -61,7 +28,7 @@ fn scrapes() {
         task.fetch_ends();
         task.dead_letter(&Rejection::new(Message::NullIsland { crs: String::new() }));
         task.ended(Outcome::Published, &Accounting { written: 1_234_567, rejected: 1_234, ..Accounting::default() });
-        task.delivered(std::time::Duration::from_millis(123), 1_234_567, 12_345_678, 14);
+        task.delivered(Duration::from_millis(123), 1_234_567, 12_345_678, 14);
         task.report(TaskMoment {
             committed: Some(Offset(1_234_567 + n)),
             position: Offset(1_234_567 + n),
@@ -74,7 +41,9 @@ fn scrapes() {
             ..TaskMoment::default()
         });
     }
-    counting(&mut tasks[0]);
+    println!("counting one fetch: {:.1?}", counting(&mut tasks[0]));
+    let names = TaskNames { source: "rows", maps: vec!["wgs84"], aggregate: "by-district", sink: "workbooks" };
+    println!("a fetch of a task that counts nothing: {:.1?}", counting(&mut TaskMetrics::uncounted(&names)));
     let size = metrics::render().len();
     let begun = Instant::now();
     for _ in 0..SCRAPES {
@@ -85,13 +54,13 @@ fn scrapes() {
 }
 
 /// What a task counts for one fetch: every call there is, though few fetches end an upload.
-fn counting(task: &mut TaskMetrics) {
-    let millisecond = std::time::Duration::from_millis(1);
+fn counting(task: &mut TaskMetrics) -> Duration {
+    let millisecond = Duration::from_millis(1);
     let begun = Instant::now();
     for _ in 0..FETCHES {
         task.fetch_begins(1_000, Some(1_795_648_228_000), Offset(0));
         for node in [&task.source, &task.maps[0], &task.aggregate] {
-            node.counted(1_000, 1);
+            node.took_in(1_000, 1);
             node.took(millisecond);
         }
         task.passed_on(millisecond);
@@ -100,5 +69,5 @@ fn counting(task: &mut TaskMetrics) {
         task.ended(Outcome::Published, &Accounting::default());
         task.report(TaskMoment::default());
     }
-    println!("counting one fetch: {:.1?}", begun.elapsed() / FETCHES);
+    begun.elapsed() / FETCHES
 }

@@ -27,7 +27,6 @@ use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::map::CoordinateInput;
 use crate::map::MapConfig;
-use crate::metrics;
 use crate::page::read::{CellKind, ShownCell};
 use crate::record::Reason;
 use crate::runtime::convert::{Converted, convert};
@@ -202,8 +201,8 @@ fn try_on(
     if !columns.signature().is_empty() {
         upload = upload.under_header(header.clone());
     }
-    // Neither the log nor the metrics are told of uploads that nobody made.
-    let mut trial = Topology { name: metrics::UNTOLD.into(), ..(**topology).clone() };
+    // The log does not mention uploads that nobody made.
+    let mut trial = Topology::clone(topology);
     let lang = lang.unwrap_or(topology.sink.workbook.lang);
     trial.sink.workbook.lang = lang;
     let errors = errors_sheet(lang);

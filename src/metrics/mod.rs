@@ -10,14 +10,11 @@ mod scrape;
 mod task;
 
 pub use catalog::*;
-pub use task::{
-    NodeMetrics, Outcome, PAUSES, TaskMetrics, TaskMoment, TaskNames, Unusable, forget_task, stop_counting,
-};
+pub use task::{NodeMetrics, Outcome, PAUSES, TaskMetrics, TaskMoment, TaskNames, Unusable, forget_task};
 
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::proto::Metric;
 use prometheus::{Encoder, Registry, TextEncoder};
 pub use prometheus::{Gauge, IntCounter as Counter};
 
@@ -54,16 +51,9 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     registry
 });
 
-/// Name of a topology that only tries something: what its tasks count is told to nobody.
-pub const UNTOLD: &str = "(trial)";
-
 /// All metrics in Prometheus' text format.
 pub fn render() -> String {
     let mut families = REGISTRY.gather();
-    for family in &mut families {
-        let is_untold = |metric: &Metric| metric.get_label().iter().any(|label| label.value() == UNTOLD);
-        family.mut_metric().retain(|metric| !is_untold(metric));
-    }
     families.retain(|family| !family.get_metric().is_empty());
     let mut text = Vec::new();
     let encoded = TextEncoder::new().encode(&families, &mut text);

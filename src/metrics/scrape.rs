@@ -215,7 +215,7 @@ mod tests {
         let id = TaskId { topology: topology.into(), partition };
         let at = TopicPartition { topic: "rows".into(), partition };
         let names = TaskNames { source: "rows", maps: vec!["wgs84"], aggregate: "sheets", sink: "workbooks" };
-        let metrics = TaskMetrics::new(&id, &at, &names, Some(Offset(10)));
+        let metrics = TaskMetrics::counted(&id, &at, &names, Some(Offset(10)));
         (id, metrics)
     }
 

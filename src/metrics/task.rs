@@ -1,7 +1,6 @@
 //! What one task counts: counters with their labels resolved when it starts, and how it stands, told once a commit.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,17 +22,6 @@ pub const PAUSES: [&str; 13] = [
 const REBUILDS: [&str; 6] = ["lost", "topology", "overtaken", "reset", "recreated", "truncated"];
 /// Words of `state` in `sheetstream_uploads_open`.
 pub(super) const OPEN_STATES: [&str; 4] = ["receiving", "incomplete", "stalled", "failed"];
-
-static COUNTS: AtomicBool = AtomicBool::new(true);
-
-/// Tasks of this process count nothing from now on: only to measure what counting costs (`script/bench metrics`).
-pub fn stop_counting() {
-    COUNTS.store(false, Ordering::Relaxed);
-}
-
-fn counts() -> bool {
-    COUNTS.load(Ordering::Relaxed)
-}
 
 /// How an upload ended: the words of `outcome` in `sheetstream_uploads_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,9 +98,13 @@ pub struct TaskNames<'a> {
     pub sink: &'a str,
 }
 
-/// Counters of one node.
+/// One node, and its counters if its task is counted.
 pub struct NodeMetrics {
     name: Arc<str>,
+    counters: Option<NodeCounters>,
+}
+
+struct NodeCounters {
     rows: IntCounter,
     /// Of nodes that look at rows one by one.
     rejected: Option<IntCounter>,
@@ -120,13 +112,16 @@ pub struct NodeMetrics {
 }
 
 impl NodeMetrics {
-    fn new(topology: &str, node: &str, rejects: bool) -> NodeMetrics {
-        NodeMetrics {
-            name: node.into(),
+    fn uncounted(node: &str) -> NodeMetrics {
+        NodeMetrics { name: node.into(), counters: None }
+    }
+    fn counted(topology: &str, node: &str, rejects: bool) -> NodeMetrics {
+        let counters = NodeCounters {
             rows: catalog::node_rows(topology, node),
             rejected: rejects.then(|| catalog::node_rows_rejected(topology, node)),
             duration: catalog::node_duration(topology, node),
-        }
+        };
+        NodeMetrics { name: node.into(), counters: Some(counters) }
     }
 
     /// The node's name.
@@ -136,27 +131,23 @@ impl NodeMetrics {
 
     /// A batch took this long.
     pub fn took(&self, duration: Duration) {
-        if !counts() {
-            return;
+        if let Some(counters) = &self.counters {
+            counters.duration.observe(duration.as_secs_f64());
         }
-        self.duration.observe(duration.as_secs_f64());
     }
 
     /// So many rows came in, and so many of them were rejected here.
-    pub fn counted(&self, rows: usize, rejected: usize) {
-        if !counts() {
-            return;
-        }
-        self.rows.inc_by(rows as u64);
-        if let Some(counter) = &self.rejected {
+    pub fn took_in(&self, rows: usize, rejected: usize) {
+        let Some(counters) = &self.counters else { return };
+        counters.rows.inc_by(rows as u64);
+        if let Some(counter) = &counters.rejected {
             counter.inc_by(rejected as u64);
         }
     }
 }
 
-/// The counters of one task.
+/// What one task counts. A task that only tries something counts nothing.
 pub struct TaskMetrics {
-    id: TaskId,
     /// The source: its batch is a fetch.
     pub source: NodeMetrics,
     /// The maps, in order.
@@ -165,14 +156,18 @@ pub struct TaskMetrics {
     pub aggregate: NodeMetrics,
     /// The sink: its batch is a workbook.
     pub sink: NodeMetrics,
-    /// Rows read again.
-    pub rows_replayed: IntCounter,
+    counters: Option<Box<TaskCounters>>,
+}
+
+struct TaskCounters {
+    id: TaskId,
+    rows_replayed: IntCounter,
     /// From an upload's first record to its end.
-    pub upload_duration: Histogram,
+    upload_duration: Histogram,
     fetch: Fetch,
     records: IntCounter,
     pages: IntCounter,
-    pages_told: u64,
+    pages_reported: u64,
     chunks: IntCounter,
     eof_to_workbook: Histogram,
     workbook_size: Histogram,
@@ -193,8 +188,19 @@ struct Fetch {
 }
 
 impl TaskMetrics {
+    /// Of a task that counts nothing.
+    pub fn uncounted(names: &TaskNames<'_>) -> TaskMetrics {
+        TaskMetrics {
+            source: NodeMetrics::uncounted(names.source),
+            maps: names.maps.iter().map(|name| NodeMetrics::uncounted(name)).collect(),
+            aggregate: NodeMetrics::uncounted(names.aggregate),
+            sink: NodeMetrics::uncounted(names.sink),
+            counters: None,
+        }
+    }
+
     /// Resolves the labels of a task that starts with `committed` as its group's offset. Its series stay until [`forget_task`].
-    pub fn new(
+    pub fn counted(
         id: &TaskId,
         partition: &TopicPartition,
         names: &TaskNames<'_>,
@@ -209,13 +215,125 @@ impl TaskMetrics {
             // Rows without coordinates are usual, and alerts leave them out: a series that begins at 0 shows the first of them.
             catalog::dead_letters(topology, map, Reason::CoordMissing.code());
         }
-        let node = |name: &str, rejects| NodeMetrics::new(topology, name, rejects);
+        let node = |name: &str, rejects| NodeMetrics::counted(topology, name, rejects);
         TaskMetrics {
-            id: id.clone(),
             source: node(names.source, true),
             maps: names.maps.iter().map(|name| node(name, true)).collect(),
             aggregate: node(names.aggregate, false),
             sink: node(names.sink, false),
+            counters: Some(Box::new(TaskCounters::new(id))),
+        }
+    }
+
+    /// A fetch is taken up: its records, the timestamp of the last of them, and the start of the log.
+    pub fn fetch_begins(&mut self, records: usize, last_ms: Option<i64>, log_start: Offset) {
+        let Some(counters) = &mut self.counters else { return };
+        counters.records.inc_by(records as u64);
+        counters.fetch.begun = Instant::now();
+        counters.fetch.behind_source = Duration::ZERO;
+        counters.fetch.record_ms = last_ms.unwrap_or(counters.fetch.record_ms);
+        counters.fetch.log_start = log_start;
+    }
+
+    /// What the source passed on kept the nodes behind it busy for so long.
+    pub fn passed_on(&mut self, duration: Duration) {
+        if let Some(counters) = &mut self.counters {
+            counters.fetch.behind_source += duration;
+        }
+    }
+
+    /// The fetch is processed.
+    pub fn fetch_ends(&mut self) {
+        let Some(counters) = &mut self.counters else { return };
+        self.source.took(counters.fetch.begun.elapsed().saturating_sub(counters.fetch.behind_source));
+        counters.fetch.ended_ms = now_ms();
+    }
+
+    /// Records that gave no row.
+    pub fn unusable(&self, result: Unusable, records: u64) {
+        if let Some(counters) = &self.counters {
+            counters.unusable[result as usize].inc_by(records);
+        }
+    }
+
+    /// Rows that are read again.
+    pub fn replayed(&self, rows: u64) {
+        if let Some(counters) = &self.counters {
+            counters.rows_replayed.inc_by(rows);
+        }
+    }
+
+    /// The source refused a record: a dead letter.
+    pub fn refused(&mut self, reason: Reason) {
+        let unreadable = matches!(reason, Reason::RecordMalformed | Reason::RecordCorrupt | Reason::RecordTooBig);
+        self.unusable(if unreadable { Unusable::Unreadable } else { Unusable::Refused }, 1);
+        if let Some(counters) = &mut self.counters {
+            counters.dead_letter(self.source.name.clone(), reason);
+        }
+    }
+
+    /// A row or a marker goes to the dead letters.
+    pub fn dead_letter(&mut self, rejection: &Rejection) {
+        let Some(counters) = &mut self.counters else { return };
+        if rejection.reason == Reason::RowLate {
+            counters.rows[LATE].inc(); // its upload has ended, so its fate is known
+        }
+        let node = rejection.node.clone().unwrap_or_else(|| self.aggregate.name.clone());
+        counters.dead_letter(node, rejection.reason);
+    }
+
+    /// An upload ended, and this became of its rows.
+    pub fn ended(&self, outcome: Outcome, rows: &Accounting) {
+        let Some(counters) = &self.counters else { return };
+        counters.outcomes[outcome as usize].inc();
+        let Accounting { rows_in: _, written, rejected, duplicate, late, filtered, voided, waiting: _ } = *rows;
+        for (counter, rows) in counters.rows.iter().zip([written, rejected, duplicate, late, filtered, voided]) {
+            counter.inc_by(rows);
+        }
+    }
+
+    /// An upload was closed so long after its first record.
+    pub fn closed(&self, open: Duration) {
+        if let Some(counters) = &self.counters {
+            counters.upload_duration.observe(open.as_secs_f64());
+        }
+    }
+
+    /// A workbook was assembled and acknowledged, which took `duration`: `rows` in `chunks` records of `bytes` bytes together.
+    pub fn delivered(&self, duration: Duration, rows: u64, bytes: u64, chunks: u64) {
+        let Some(counters) = &self.counters else { return };
+        self.sink.took(duration);
+        self.sink.took_in(rows as usize, 0);
+        counters.chunks.inc_by(chunks);
+        counters.workbook_size.observe(bytes as f64);
+        counters.eof_to_workbook.observe(counters.fetch.begun.elapsed().as_secs_f64());
+    }
+
+    /// Reports the state of the task.
+    pub fn report(&mut self, moment: TaskMoment) {
+        let Some(counters) = &mut self.counters else { return };
+        counters.pages.inc_by(moment.pages_cut - counters.pages_reported);
+        counters.pages_reported = moment.pages_cut;
+        let now_ms = now_ms();
+        if let Some(standing) = standings().get_mut(&counters.id) {
+            standing.committed = moment.committed.or(standing.committed);
+            if moment.end.is_some_and(|end| moment.position >= end) {
+                standing.caught_up_ms = now_ms;
+            }
+            standing.log_start = counters.fetch.log_start;
+            standing.record_ms = counters.fetch.record_ms;
+            standing.processed_ms = counters.fetch.ended_ms;
+            standing.oldest_upload_ms = moment.oldest_upload_age_ms.map(|age| now_ms - age as i64);
+            standing.moment = moment;
+        }
+    }
+}
+
+impl TaskCounters {
+    fn new(id: &TaskId) -> TaskCounters {
+        let topology: &str = &id.topology;
+        TaskCounters {
+            id: id.clone(),
             rows_replayed: catalog::rows_replayed(topology),
             upload_duration: catalog::upload_duration(topology),
             fetch: Fetch {
@@ -227,7 +345,7 @@ impl TaskMetrics {
             },
             records: catalog::records_consumed(topology),
             pages: catalog::pages_cut(topology),
-            pages_told: 0,
+            pages_reported: 0,
             chunks: catalog::chunks_published(topology),
             eof_to_workbook: catalog::eof_to_workbook(topology),
             workbook_size: catalog::workbook_size(),
@@ -238,113 +356,10 @@ impl TaskMetrics {
         }
     }
 
-    /// A fetch is taken up: its records, the timestamp of the last of them, and the start of the log.
-    pub fn fetch_begins(&mut self, records: usize, last_ms: Option<i64>, log_start: Offset) {
-        if !counts() {
-            return;
-        }
-        self.records.inc_by(records as u64);
-        self.fetch.begun = Instant::now();
-        self.fetch.behind_source = Duration::ZERO;
-        self.fetch.record_ms = last_ms.unwrap_or(self.fetch.record_ms);
-        self.fetch.log_start = log_start;
-    }
-
-    /// What the source passed on kept the nodes behind it busy for so long.
-    pub fn passed_on(&mut self, duration: Duration) {
-        if !counts() {
-            return;
-        }
-        self.fetch.behind_source += duration;
-    }
-
-    /// The fetch is processed.
-    pub fn fetch_ends(&mut self) {
-        if !counts() {
-            return;
-        }
-        self.source.took(self.fetch.begun.elapsed().saturating_sub(self.fetch.behind_source));
-        self.fetch.ended_ms = now_ms();
-    }
-
-    /// Records that gave no row.
-    pub fn unusable(&self, result: Unusable, records: u64) {
-        if !counts() {
-            return;
-        }
-        self.unusable[result as usize].inc_by(records);
-    }
-
-    /// The source refused a record: a dead letter.
-    pub fn refused(&mut self, reason: Reason) {
-        let unreadable = matches!(reason, Reason::RecordMalformed | Reason::RecordCorrupt | Reason::RecordTooBig);
-        self.unusable(if unreadable { Unusable::Unreadable } else { Unusable::Refused }, 1);
-        self.dead_letter_of(self.source.name.clone(), reason);
-    }
-
-    /// A row or a marker goes to the dead letters.
-    pub fn dead_letter(&mut self, rejection: &Rejection) {
-        if !counts() {
-            return;
-        }
-        if rejection.reason == Reason::RowLate {
-            self.rows[LATE].inc(); // its upload has ended, so its fate is known
-        }
-        self.dead_letter_of(rejection.node.clone().unwrap_or_else(|| self.aggregate.name.clone()), rejection.reason);
-    }
-
-    fn dead_letter_of(&mut self, node: Arc<str>, reason: Reason) {
-        if !counts() {
-            return;
-        }
+    fn dead_letter(&mut self, node: Arc<str>, reason: Reason) {
         let topology = &self.id.topology;
         let counter = |(node, reason): &(Arc<str>, Reason)| catalog::dead_letters(topology, node, reason.code());
         self.dead_letters.entry((node, reason)).or_insert_with_key(counter).inc();
-    }
-
-    /// An upload ended, and this became of its rows.
-    pub fn ended(&self, outcome: Outcome, rows: &Accounting) {
-        if !counts() {
-            return;
-        }
-        self.outcomes[outcome as usize].inc();
-        let Accounting { rows_in: _, written, rejected, duplicate, late, filtered, voided, waiting: _ } = *rows;
-        for (counter, rows) in self.rows.iter().zip([written, rejected, duplicate, late, filtered, voided]) {
-            counter.inc_by(rows);
-        }
-    }
-
-    /// A workbook was assembled and acknowledged, which took `duration`: `rows` in `chunks` records of `bytes` bytes together.
-    pub fn delivered(&self, duration: Duration, rows: u64, bytes: u64, chunks: u64) {
-        if !counts() {
-            return;
-        }
-        self.sink.took(duration);
-        self.sink.rows.inc_by(rows);
-        self.chunks.inc_by(chunks);
-        self.workbook_size.observe(bytes as f64);
-        self.eof_to_workbook.observe(self.fetch.begun.elapsed().as_secs_f64());
-    }
-
-    /// Reports the state of the task.
-    pub fn report(&mut self, moment: TaskMoment) {
-        if !counts() {
-            return;
-        }
-        self.pages.inc_by(moment.pages_cut - self.pages_told);
-        self.pages_told = moment.pages_cut;
-        let now_ms = now_ms();
-        if let Some(standing) = standings().get_mut(&self.id) {
-            standing.committed = moment.committed.or(standing.committed);
-            if moment.end.is_some_and(|end| moment.position >= end) {
-                standing.caught_up_ms = now_ms;
-            }
-            standing.log_start = self.fetch.log_start;
-            standing.record_ms = self.fetch.record_ms;
-            standing.processed_ms = self.fetch.ended_ms;
-            standing.oldest_upload_ms = moment.oldest_upload_age_ms.map(|age| now_ms - age as i64);
-            standing.moment = moment;
-        }
     }
 }
 

@@ -70,7 +70,17 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
         };
         let store = Box::new(state.task(&id, &topology.hash)?);
         let partition_count = Some(partition_count);
-        let start = TaskStart { committed, log_start, log_end, siblings, partition_count, fence, log, cut_at };
+        let start = TaskStart {
+            committed,
+            log_start,
+            log_end,
+            siblings,
+            partition_count,
+            fence,
+            log,
+            cut_at,
+            is_counted: true,
+        };
         let outbox = Box::new(PassingOutbox { outbox, turn: turn.clone() });
         let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
         let name = topology.name.clone();

@@ -7,20 +7,26 @@ use crate::sink::status::{StatusRecord, UploadState};
 use crate::topology::Topology;
 use crate::transport::Committed;
 
-/// The counters of a task.
-pub(super) fn of(id: &TaskId, partition: &TopicPartition, topology: &Topology, committed: &Committed) -> TaskMetrics {
+/// What a task counts that starts from `committed`; nothing without it.
+pub(super) fn of(
+    id: &TaskId,
+    partition: &TopicPartition,
+    topology: &Topology,
+    committed: Option<&Committed>,
+) -> TaskMetrics {
     let names = TaskNames {
         source: &topology.source.node,
         maps: topology.maps.iter().map(node).collect(),
         aggregate: &topology.aggregate.node,
         sink: &topology.sink.node,
     };
+    let Some(committed) = committed else { return TaskMetrics::uncounted(&names) };
     let committed = match committed {
         Committed::None => None,
         Committed::Ours(progress) => Some(progress.next),
         Committed::Reset(offset) => Some(*offset),
     };
-    TaskMetrics::new(id, partition, &names, committed)
+    TaskMetrics::counted(id, partition, &names, committed)
 }
 
 fn node(map: &MapConfig) -> &str {

@@ -305,7 +305,7 @@ impl StreamTask {
         let count = |node: &NodeMetrics, rows, batch: &mut RowBatch| {
             let rejected = batch.attribute_to(node.name());
             if live {
-                node.counted(rows, rejected);
+                node.took_in(rows, rejected);
             }
         };
         let rows = |batch: &RowBatch| batch.len() - batch.rejected.len();
@@ -317,9 +317,9 @@ impl StreamTask {
             count(node, given, batch);
         }
         if live {
-            metrics.aggregate.counted(rows(batch), 0);
+            metrics.aggregate.took_in(rows(batch), 0);
         } else {
-            metrics.rows_replayed.inc_by(batch.len() as u64);
+            metrics.replayed(batch.len() as u64);
         }
         Ok(())
     }

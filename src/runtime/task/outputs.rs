@@ -3,7 +3,7 @@
 use std::iter;
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
@@ -105,7 +105,7 @@ impl Outputs {
     pub(super) fn closed(&mut self, open_ms: Option<u64>) {
         self.commit_due = true;
         if let Some(open_ms) = open_ms {
-            self.metrics.upload_duration.observe(open_ms as f64 / 1_000.0);
+            self.metrics.closed(Duration::from_millis(open_ms));
         }
     }
 

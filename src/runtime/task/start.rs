@@ -40,6 +40,8 @@ pub struct TaskStart {
     pub log: Option<LogId>,
     /// Where the log was cut below the committed offset, if it was.
     pub cut_at: Option<Offset>,
+    /// Whether the metrics count its work: that of a service, and not a file that is converted or tried.
+    pub is_counted: bool,
 }
 
 impl StreamTask {
@@ -167,7 +169,7 @@ impl StreamTask {
             cell_refs: topology.sink.workbook.cell_refs,
         });
         let partition = TopicPartition { topic: topology.source.topic.clone(), partition: id.partition };
-        let metrics = task_metrics::of(&id, &partition, &topology, &start.committed);
+        let metrics = task_metrics::of(&id, &partition, &topology, start.is_counted.then_some(&start.committed));
         Ok(StreamTask {
             source: Source::new(Arc::new(topology.source.clone()), start.partition_count),
             maps: topology.maps.iter().map(map::build).collect::<Result<_, _>>()?,
