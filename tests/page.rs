@@ -321,7 +321,7 @@ fn what_is_wrong_with_a_file_is_said_before_it_is_sent() {
             path
         };
         visit.choose(&file("columns.csv", b"a,b,c\n1,2,3\n"));
-        browser.wait_for(".plan .error", "kind");
+        browser.wait_for(".plan .error", "no column \"x\"");
         assert_eq!(browser.run("return document.querySelector('.card button[type=submit]').disabled"), true);
         visit.choose(&file("book.csv", b"PK\x03\x04 this is a zip file"));
         browser.wait_for(".card .error", "unpack it");

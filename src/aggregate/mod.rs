@@ -46,7 +46,7 @@ pub use preview::UploadPreview;
 pub use siblings::Siblings;
 
 use crate::page::PageWriter;
-use crate::record::{ColumnType, LedgerEntry, Message, Offset, Rejection, RowBatch, UploadHash, UploadId};
+use crate::record::{ColumnType, Concern, LedgerEntry, Message, Offset, Rejection, RowBatch, UploadHash, UploadId};
 use crate::sink::output::OutputError;
 use crate::sink::status::{StatusRecord, UploadState};
 use crate::state::{Entry, StateError, StateStore, WriteBatch};
@@ -210,7 +210,12 @@ impl Aggregate {
     /// Takes rows that went through the maps. A batch without rows tells the columns of an upload that may have none.
     pub fn process(&mut self, batch: RowBatch, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         let config = Arc::clone(&self.settings.aggregate);
-        let rows = Rows::resolve(&batch, &config.sheet);
+        // What a map found wrong with the whole upload, a column that is not there, is none of its rows' fault.
+        let failure = batch.rejected.iter().find(|(_, rejection)| rejection.reason.concern() == Concern::Upload);
+        let rows = match failure {
+            Some((_, rejection)) => Err(rejection.clone()),
+            None => Rows::resolve(&batch, &config.sheet),
+        };
         if ctx.phase.is_restoring() {
             let Some(mut upload) = self.take(&batch.upload) else { return Ok(()) };
             let restored = match rows {

@@ -28,7 +28,6 @@ use crate::file::upload::UploadRecords;
 use crate::map::CoordinateInput;
 use crate::map::MapConfig;
 use crate::page::read::{CellKind, ShownCell};
-use crate::record::Reason;
 use crate::runtime::convert::{Converted, convert};
 use crate::sink::Lang;
 use crate::sink::preview::{ROWS_MAX, SHEETS_MAX, SheetPreview, errors_sheet, read_sheets};
@@ -220,7 +219,6 @@ fn try_on(
     trial.map = map;
     trial.columns = columns;
     trial.place_rejects(&header);
-    trial.fail_for_want_of_columns();
     Ok(trial)
 }
 
@@ -263,16 +261,6 @@ impl Trial {
             sheets_total,
             rejects: Vec::new(),
             map: None,
-        }
-    }
-
-    /// A file without the columns of the coordinates would be accepted, and every row of it rejected: that is told as one failure.
-    fn fail_for_want_of_columns(&mut self) {
-        let code = Reason::ColumnMissing.code();
-        let is_all = self.rejected > 0 && self.reasons.get(code) == Some(&self.rejected);
-        if let Some(reject) = self.rejects.first().filter(|_| is_all && self.failure.is_none()) {
-            self.failure =
-                Some(StatusFailure { reason: code.to_owned(), message: reject.message.clone(), details: None });
         }
     }
 
