@@ -266,6 +266,18 @@ fn a_gap_in_the_log_fails_the_uploads_that_began_before_it() {
 }
 
 #[test]
+fn a_workbook_that_was_flagged_keeps_its_revision_when_a_crash_makes_it_again() {
+    for state_is_lost in [false, true] {
+        let mut task = Task::new(with_source(|source| source.incomplete = Incomplete::Emit));
+        let log = [rows("a", 1..=3), eof_of("a", 2)];
+        task.run(&log, 2, 1).unwrap();
+        task.kill(&log, state_is_lost, 1);
+        task.run(&log, 2, 1).unwrap();
+        assert_eq!(task.published.books.keys().map(|(_, revision)| *revision).collect::<Vec<_>>(), [1]);
+    }
+}
+
+#[test]
 fn an_upload_whose_beginning_the_log_has_lost_fails_when_the_state_is_lost_too() {
     let mut task = Task::new(settings());
     let log = [rows("a", 1..=1), rows("a", 2..=2), rows("b", 1..=1), eof("a"), eof("b")];
