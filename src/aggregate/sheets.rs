@@ -10,6 +10,7 @@ use super::segment::scratch_segment;
 use crate::page::{OPEN_ROWS_MAX, OpenPage};
 use crate::record::{ColumnLook, Offset, RowKey, UploadHash};
 use crate::sink::{CompletePage, CompleteSheet, SHEET_ROWS_MAX};
+use crate::source::clean_name;
 use crate::state::keys::{PageState, SheetState, StateKey, encode};
 use crate::state::{PagePosition, StateError, StateStore, WriteBatch};
 
@@ -94,10 +95,10 @@ impl Sheets {
     pub(super) fn open_from(&self) -> Option<Offset> {
         self.sheets.iter().filter(|sheet| sheet.open.rows() > 0).map(|sheet| sheet.open_from).min()
     }
-    /// The sheet of a value, if there is one.
+    /// The sheet of a value, if there is one. Values that look alike are the same, see [`clean_name`].
     pub(super) fn find(&mut self, value: &str) -> Option<usize> {
         if self.sheets.get(self.last).is_none_or(|sheet| &*sheet.value != value) {
-            self.last = *self.by_value.get(value)?;
+            self.last = *self.by_value.get(&*clean_name(value))?;
         }
         Some(self.last)
     }
@@ -115,7 +116,7 @@ impl Sheets {
         if self.sheets.len() >= sheets_max as usize {
             return None;
         }
-        self.last = self.add(Sheet::new(value.into()));
+        self.last = self.add(Sheet::new((&*clean_name(value)).into()));
         Some(self.last)
     }
 

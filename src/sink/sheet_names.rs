@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use unicode_normalization::char::is_combining_mark;
+
 use crate::record::{Lang, SheetName};
 
 /// Gives every sheet of one workbook a name that Excel accepts and no other sheet has.
@@ -46,7 +48,7 @@ impl SheetNamer {
     }
 }
 
-/// `base` cut so that it fits with `suffix` behind it; characters stay whole, so no surrogate pair is split.
+/// `base` cut so that it fits with `suffix` behind it. What a reader takes for one character stays whole.
 fn fit(base: &str, suffix: &str) -> String {
     let room = SheetName::UNITS_MAX - suffix.len();
     let mut units = 0;
@@ -54,13 +56,26 @@ fn fit(base: &str, suffix: &str) -> String {
         units += c.len_utf16();
         units <= room
     };
-    let mut name: String = base.chars().take_while(fits).collect();
+    let kept: usize = base.chars().take_while(fits).map(char::len_utf8).sum();
+    let mut cut = kept;
+    while base[cut..].starts_with(continues_character) && cut > 0 {
+        cut -= base[..cut].chars().next_back().map_or(0, char::len_utf8);
+    }
+    // A character that alone is longer than a name is cut all the same.
+    let mut name = base[..if cut == 0 { kept } else { cut }].to_owned();
     name.push_str(suffix);
     if name.ends_with('\'') {
         name.pop();
         name.push('_');
     }
     name
+}
+
+/// True for what makes one character with the one before: accents and vowel signs, letters within a Hangul syllable, variants and skins of
+/// pictures (Unicode Standard Annex 29, without its tables).
+fn continues_character(c: char) -> bool {
+    is_combining_mark(c)
+        || matches!(c, '\u{1160}'..='\u{11FF}' | '\u{FE00}'..='\u{FE0F}' | '\u{1F3FB}'..='\u{1F3FF}' | '\u{E0020}'..='\u{E007F}')
 }
 
 /// Replaces what Excel, or XML, does not take in a sheet name.
@@ -130,10 +145,19 @@ mod tests {
             // 15 pairs of surrogates are 30 units; half of the next one would not do.
             ("😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀", "😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀"),
             ("123456789012345678901234567890'tail", "123456789012345678901234567890_"),
+            // An accent stays with its letter, a skin with its picture.
+            ("123456789012345678901234567890x\u{323}\u{302}", "123456789012345678901234567890"),
+            ("12345678901234567890123456789👍🏽", "12345678901234567890123456789"),
         ];
         for (value, name) in cases {
             assert_eq!(names(&[value]), [name], "{value:?}");
         }
+    }
+
+    #[test]
+    fn an_accent_that_never_ends_is_cut() {
+        let accents = "\u{301}".repeat(40);
+        assert_eq!(names(&[&accents]), [&accents[..31 * 2]]);
     }
 
     #[test]
