@@ -16,7 +16,8 @@
 //! # The layers
 //! A module imports from lower layers only, and never from a sibling in its layer; `tests/layers.rs` checks it.
 //! ```text
-//!  5  main  cli/  http/  test_driver                  the ways in
+//!  6  main  cli/  http/  test_driver                  the ways in
+//!  5  inspect/                                        asks what would become of a file
 //!  4  runtime/   client/   broker/                    start threads, read the clock
 //!  3  topology/   kafka/   file/                      name and validate, build the nodes of layer 2; implement the transport
 //!  2  source/    map/    aggregate/    sink/          do the work; synchronous
@@ -39,6 +40,7 @@ pub mod client;
 pub mod crs;
 pub mod file;
 pub mod http;
+pub mod inspect;
 pub mod kafka;
 pub mod map;
 pub mod metrics;

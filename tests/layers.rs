@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use sources::rust_files;
 
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &["record"],
     &["transport", "page", "crs", "state", "metrics"],
     &["source", "map", "aggregate", "sink"],
     &["topology", "kafka", "file"],
     &["runtime", "client", "broker"],
+    &["inspect"],
     &["test_driver", "http", "cli", "main", "lib"],
 ];
 

@@ -144,7 +144,13 @@ fn drive_every_operation() {
     drive.call("GET", "/crs", "/crs?q=lambert", b"", 200);
     drive.call("POST", "/inspect", "/inspect?name=places.csv&lang=ko&whole=true", &file, 200);
     drive.call("POST", "/inspect", "/inspect?x=nothing", &file, 400);
+    drive.call("POST", "/inspect", "/inspect?header_line=first", &file, 400);
     drive.call("POST", "/inspect", "/inspect?topology=nothing", &file, 404);
+    drive.call("POST", "/draft", "/draft?name=places.csv&whole=true", &file, 200);
+    drive.call("POST", "/draft", "/draft?x=nothing", &file, 400);
+    drive.call("POST", "/draft", "/draft?topology=nothing", &file, 404);
+    drive.call("POST", "/draft", "/draft?crs=nonsense", &file, 422);
+    drive.call("POST", "/draft", "/draft", b"PK\x03\x04 a zip archive", 415);
     drive.call("POST", "/inspect", "/inspect?crs=nonsense", &file, 422);
     drive.call("POST", "/inspect", "/inspect", b"PK\x03\x04 a zip archive", 415);
 
@@ -154,6 +160,8 @@ fn drive_every_operation() {
     drive.call("POST", "/uploads", "/uploads?crs=nonsense", &file, 422);
     drive.call("POST", "/uploads", "/uploads?topology=nothing", &file, 404);
     drive.call("POST", "/uploads", "/uploads?x=nothing", &file, 400);
+    drive.call("POST", "/uploads", "/uploads?corrections=%5B%5B1,%5B%5D%5D%5D", &file, 400);
+    drive.call("POST", "/uploads", "/uploads?revises=nothing", &file, 404);
     let begun = Instant::now();
     while drive.call("GET", "/uploads/{id}", &format!("/uploads/{id}?lang=ko"), b"", 200).json()["state"] != "PUBLISHED"
     {

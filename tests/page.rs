@@ -278,6 +278,76 @@ fn a_file_with_other_column_names_is_no_dead_end() {
 }
 
 #[test]
+fn a_table_below_titles_is_read_corrected_and_sent_again() {
+    kafka::in_process(|| {
+        let Some(visit) = Visit::begin("ko-KR,ko") else { return };
+        let Visit { app, browser, .. } = &visit;
+        let path = app.folder.path().join("현황.csv");
+        let mut text = "한빛구 시설 현황;;;;\n\n번호;이름;자치구;좌표 X;좌표 Y\n".to_owned();
+        for n in 0..30 {
+            let x = if n == 7 { "미상".to_owned() } else { (953_900 + n).to_string() };
+            text.push_str(&format!("{n};\"시설; {n}\";마포구;{x};{}\n", 1_952_030 + n));
+        }
+        fs::write(&path, encode(&text)).expect("a file");
+        visit.choose(&path);
+        browser.wait_for(".format", "제목 행은 3번째 줄");
+        browser.wait_for(".trial", "1행은 변환할 수 없어");
+        let set = |name: &str, value: &str| {
+            browser.run(&format!("const field = document.querySelector('[name={name}]'); field.value = '{value}'; field.dispatchEvent(new Event('change'))"))
+        };
+        // Another header and another delimiter are tried at once, and the first ones again.
+        set("header_line", "1");
+        browser.wait_for(".format", "열 5개");
+        set("delimiter", ",");
+        browser.wait_for(".format", "열 1개");
+        set("delimiter", ";");
+        set("header_line", "3");
+        browser.wait_for(".format", "제목 행은 3번째 줄");
+        browser.wait_for(".trial", "1행은 변환할 수 없어");
+        // A column that nobody needs is left out.
+        browser.click(".keep summary");
+        browser.click(".keep-list input[value=번호]");
+        browser.wait_for(".keep summary", "5개 중 4개");
+        browser.wait_for(".trial", "1행은 변환할 수 없어");
+
+        browser.click(".draft");
+        let draft = String::from_utf8(visit.downloaded("현황.toml")).expect("UTF-8");
+        assert!(draft.contains("delimiter = \";\"") && draft.contains("skip_lines = 2"), "{draft}");
+        assert!(draft.contains("x = \"좌표 X\"") && draft.contains("sheet = \"자치구\""), "{draft}");
+        assert!(draft.contains("select = [\"이름\", \"자치구\""), "{draft}");
+
+        browser.click(".card button[type=submit]");
+        browser.wait_for(".verdict", "완료: 29행을 담았고 1행은 오류로 제외했습니다");
+        open_rejects(browser);
+        browser.click(".resend");
+        browser.wait_for(".mend-error", "아직 고친 칸이 없습니다");
+        let correct = |value: &str| {
+            browser.run(&format!("document.querySelector('.rejects td.wrong input').value = '{value}'"));
+            browser.click(".resend");
+        };
+        correct("어딘가");
+        browser.wait_for(".mend-error", "자료 8행이 아직 잘못되었습니다");
+        correct("953907");
+        browser.wait_for(".verdict", "완료: 30행을 담았습니다");
+        browser.click(".download");
+        let sheets = workbook::sheets(&visit.downloaded("현황.xlsx"));
+        assert_eq!(sheets["마포구"][0][..4], ["이름", "kind", "x", "y"]);
+        assert_eq!(sheets["마포구"][8][..3], ["시설; 7", "마포구", "953907"]);
+        assert!(sheets["마포구"].len() == 1 + 30 && !sheets.contains_key("오류"));
+        let listed = http::get(app.http_address("state"), "/uploads").json();
+        assert_eq!(
+            (&listed["uploads"][0]["revision"], listed["uploads"].as_array().map(Vec::len)),
+            (&2.into(), Some(1))
+        );
+    });
+}
+
+/// CP949, as Korean spreadsheets write it.
+fn encode(text: &str) -> Vec<u8> {
+    encoding_rs::EUC_KR.encode(text).0.into_owned()
+}
+
+#[test]
 fn enter_in_the_field_of_another_crs_shows_and_does_not_send() {
     kafka::in_process(|| {
         let Some(visit) = Visit::begin("en-US,en") else { return };

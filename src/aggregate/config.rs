@@ -38,6 +38,7 @@ impl fmt::Display for SheetKey {
             SheetKey::Template(parts) => parts.iter().try_for_each(|part| match part {
                 TemplatePart::Literal(text) => f.write_str(text),
                 TemplatePart::Column(column) => write!(f, "{{{column}}}"),
+                TemplatePart::ColumnOr(column, text) => write!(f, "{{{column}|{text}}}"),
             }),
         }
     }
@@ -50,6 +51,18 @@ pub enum TemplatePart {
     Literal(String),
     /// The value of a column.
     Column(String),
+    /// The value of a column, or this text in uploads without such a column.
+    ColumnOr(String, String),
+}
+
+impl TemplatePart {
+    /// The column that it names.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            TemplatePart::Literal(_) => None,
+            TemplatePart::Column(column) | TemplatePart::ColumnOr(column, _) => Some(column),
+        }
+    }
 }
 
 /// Order of the sheets in the workbook.

@@ -41,6 +41,9 @@ impl<'a> Rows<'a> {
                 .map(|part| match part {
                     TemplatePart::Literal(text) => Ok(NamePart::Literal(text)),
                     TemplatePart::Column(name) => find(name).map(NamePart::Column),
+                    TemplatePart::ColumnOr(name, text) => {
+                        Ok(schema.index_of(name).map_or(NamePart::Literal(text), NamePart::Column))
+                    }
                 })
                 .collect::<Result<_, _>>()?,
         };

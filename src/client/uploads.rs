@@ -230,18 +230,21 @@ impl UploadIndex {
         self.change(key, record.timestamp_ms, |entry| entry.take(status, record.timestamp_ms));
     }
 
-    /// Begins a publication, unless the same content is there or under way already. [`UploadIndex::cancel`] sets `cancel`.
+    /// Begins a publication, unless the same content is there or under way already; `anew` publishes over what has ended. [`UploadIndex::cancel`]
+    /// sets `cancel`.
     pub fn claim(
         self: &Arc<UploadIndex>,
         key: UploadKey,
         name: &str,
         crs: Option<&str>,
         topology_hash: &str,
+        anew: bool,
         cancel: &Arc<AtomicBool>,
     ) -> Claim {
         let now = now_ms();
         let mut entries = self.lock();
-        if let Some(entry) = entries.by_key.get(&key).filter(|entry| entry.holds(topology_hash, now)) {
+        let holds = |entry: &&Entry| entry.holds(topology_hash, now) && !(anew && entry.show(&key).state.is_final());
+        if let Some(entry) = entries.by_key.get(&key).filter(holds) {
             return Claim::Known(Box::new(entry.show(&key)));
         }
         entries.change(key.clone(), now, |entry| {
@@ -477,7 +480,7 @@ mod tests {
         UploadKey { topology: "t".into(), id: "a".into() }
     }
     fn claim(index: &Arc<UploadIndex>) -> Option<Publishing> {
-        match index.claim(key(), "a.csv", None, "h", &Arc::default()) {
+        match index.claim(key(), "a.csv", None, "h", false, &Arc::default()) {
             Claim::New(publishing) => Some(publishing),
             Claim::Known(_) => None,
         }
@@ -530,8 +533,8 @@ mod tests {
     fn another_topology_under_the_same_name_makes_the_workbook_anew() {
         let index = Arc::new(UploadIndex::default());
         index.take(&record(&status(UploadState::Published, 1, 10), 1_000));
-        assert!(matches!(index.claim(key(), "a.csv", None, "h", &Arc::default()), Claim::Known(_)));
-        assert!(matches!(index.claim(key(), "a.csv", None, "other", &Arc::default()), Claim::New(_)));
+        assert!(matches!(index.claim(key(), "a.csv", None, "h", false, &Arc::default()), Claim::Known(_)));
+        assert!(matches!(index.claim(key(), "a.csv", None, "other", false, &Arc::default()), Claim::New(_)));
     }
 
     #[test]

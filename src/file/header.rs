@@ -12,6 +12,14 @@ use crate::source::{HeaderFrom, SourceConfig, clean_name, read_names};
 
 /// Rows among which the header is looked for when the first one names no column that the topology needs.
 const TITLE_ROWS_MAX: usize = 30;
+/// Part of the columns that have a name in a header, and that have a cell in a title line: tenths.
+const NAMED_MIN: usize = 7;
+const TITLED_MAX: usize = 4;
+/// Columns of a table that a title may stand above.
+const TITLED_COLUMNS_MIN: usize = 3;
+/// Lines that a header is chosen from, and characters of each.
+const FIRST_LINES: usize = 12;
+const FIRST_LINE_CHARS: usize = 100;
 /// Characters of a skipped line that a note quotes.
 const QUOTED_CHARS: usize = 40;
 
@@ -23,6 +31,8 @@ pub(super) struct Beginning {
     pub(super) names: Vec<String>,
     /// Whether the names are the topology's own, so that nobody needs to be told.
     pub(super) is_declared: bool,
+    /// Line of the header, from 1; 0 without one.
+    pub(super) header_line: u32,
     /// Where the first row of data begins.
     pub(super) rows_from: usize,
     /// What a person should know.
@@ -54,6 +64,7 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
     let told = options.delimiter.or(announced).or(config.delimiter);
     let mut delimiter = told.unwrap_or_else(|| find_delimiter(&text[at..], cut, &config.needed));
     if !options.no_header
+        && options.skip_lines.is_none()
         && let Some((found, row)) = row_below_titles(&text[at..], told, delimiter, config)
     {
         note_skipped(&text[at..at + row], &mut notes);
@@ -66,10 +77,13 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
     if cut && !ended {
         return Ok(None);
     }
+    let header_line = 1 + line_ends(&text[..at + extent.start]);
     let text = &text[at..];
     let (first, behind) = (at + extent.start, at + extent.end);
-    let beginning =
-        |names, is_declared, rows_from, notes| Beginning { delimiter, names, is_declared, rows_from, notes };
+    let beginning = |names, is_declared, rows_from, notes| {
+        let header_line = if rows_from == behind { header_line } else { 0 };
+        Beginning { delimiter, names, is_declared, header_line, rows_from, notes }
+    };
     let declared = match &config.header {
         HeaderFrom::First => None,
         HeaderFrom::Declared(names) => Some(names.to_vec()),
@@ -104,7 +118,7 @@ fn nothing(
 ) -> Result<Beginning, FileError> {
     match &config.header {
         HeaderFrom::Declared(names) if rows_from > 0 || options.no_header => {
-            Ok(Beginning { delimiter, names: names.to_vec(), is_declared: true, rows_from, notes })
+            Ok(Beginning { delimiter, names: names.to_vec(), is_declared: true, header_line: 0, rows_from, notes })
         }
         HeaderFrom::Declared(_) | HeaderFrom::First => Err(FileError::Header("the file is empty".to_owned())),
     }
@@ -153,7 +167,7 @@ fn row_below_titles(text: &[u8], told: Option<u8>, delimiter: u8, config: &Sourc
     }
     let all = DELIMITERS;
     let tried: Cow<'_, [u8]> = told.map_or(Cow::Borrowed(&all), |told| Cow::Owned(vec![told]));
-    tried.iter().find_map(|delimiter| {
+    let needed_row = tried.iter().find_map(|delimiter| {
         let mut rows = Rows::new(text, *delimiter, None);
         for _ in 0..TITLE_ROWS_MAX {
             let start = rows.position();
@@ -163,7 +177,58 @@ fn row_below_titles(text: &[u8], told: Option<u8>, delimiter: u8, config: &Sourc
             }
         }
         None
+    });
+    needed_row.or_else(|| {
+        let found = tried.iter().filter_map(|delimiter| wide_row_below_titles(text, *delimiter));
+        found.max_by_key(|(columns, ..)| *columns).map(|(_, delimiter, start)| (delimiter, start))
     })
+}
+
+/// The first row with a name for most columns, below lines that have a cell or two: how many columns, the delimiter, and where the row begins.
+/// Titles tell themselves so, whatever the columns are called.
+fn wide_row_below_titles(text: &[u8], delimiter: u8) -> Option<(usize, u8, usize)> {
+    let mut fields = Fields::default();
+    let mut rows = Rows::new(text, delimiter, None);
+    let (mut seen, mut columns) = (Vec::new(), 0);
+    while seen.len() < TITLE_ROWS_MAX {
+        let start = rows.position();
+        let Some(row) = rows.next_row(&mut fields).filter(|row| row.ended) else { break };
+        let filled: Vec<&[u8]> = fields.iter(text).filter(|cell| !cell.trim_ascii().is_empty()).collect();
+        let is_number = |cell: &&[u8]| std::str::from_utf8(cell).is_ok_and(|cell| cell.trim().parse::<f64>().is_ok());
+        columns = columns.max(filled.len());
+        if !row.blank {
+            seen.push((filled.len(), filled.iter().any(is_number), start));
+        }
+    }
+    let (titled, ..) = seen.first()?;
+    if columns < TITLED_COLUMNS_MIN || 10 * titled > TITLED_MAX * columns {
+        return None;
+    }
+    let is_header = |(filled, has_number, _): &&(usize, bool, usize)| 10 * filled >= NAMED_MIN * columns && !has_number;
+    let (.., start) = seen.iter().skip(1).find(is_header)?;
+    Some((columns, delimiter, *start))
+}
+
+/// The first lines of a text, cut short.
+pub(super) fn first_lines(text: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut at = 0;
+    while at < text.len() && lines.len() < FIRST_LINES {
+        let (found, next) = line(text, at);
+        lines.push(String::from_utf8_lossy(found).chars().take(FIRST_LINE_CHARS).collect());
+        at = next;
+    }
+    lines
+}
+
+/// Ends of lines in a text.
+fn line_ends(text: &[u8]) -> u32 {
+    let (mut at, mut ends) = (0, 0);
+    while at < text.len() {
+        at = line(text, at).1;
+        ends += 1;
+    }
+    ends
 }
 
 /// True when a row names half of the declared columns or more: it is a header line, and no data.

@@ -1,5 +1,6 @@
 //! The same transport over files: reads files of rows as values that are ready to be records.
 
+mod edits;
 mod header;
 mod json;
 pub mod log;

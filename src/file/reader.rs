@@ -49,6 +49,10 @@ pub struct CsvFile {
     json: Option<Box<JsonRows>>,
     header: Vec<String>,
     has_declared_columns: bool,
+    /// Line of the header, from 1; 0 without one.
+    header_line: u32,
+    /// The first lines, cut short.
+    first_lines: Vec<String>,
     notes: Vec<String>,
     /// Text that is not yet rows.
     text: Vec<u8>,
@@ -73,6 +77,8 @@ impl CsvFile {
             json: None,
             header: Vec::new(),
             has_declared_columns: false,
+            header_line: 0,
+            first_lines: Vec::new(),
             notes: Vec::new(),
             text: Vec::new(),
             skips_row: false,
@@ -97,6 +103,16 @@ impl CsvFile {
     /// True when the columns are those that the topology declares, so that no header has to be published.
     pub fn has_declared_columns(&self) -> bool {
         self.has_declared_columns
+    }
+
+    /// The line of its header, from 1; 0 without one.
+    pub fn header_line(&self) -> u32 {
+        self.header_line
+    }
+
+    /// Its first lines, cut short: what a person tells the header by.
+    pub fn first_lines(&self) -> &[String] {
+        &self.first_lines
     }
 
     /// The charset; `None` while all that was read is ASCII, which decides nothing.
@@ -183,7 +199,8 @@ impl CsvFile {
                 return Ok(());
             }
             if let Some(beginning) = header::read(&self.text, cut, &self.options)? {
-                let Beginning { delimiter, names, is_declared, rows_from, notes } = beginning;
+                let Beginning { delimiter, names, is_declared, header_line, rows_from, notes } = beginning;
+                (self.header_line, self.first_lines) = (header_line, header::first_lines(&self.text));
                 (self.delimiter, self.header, self.has_declared_columns, self.notes) =
                     (delimiter, names, is_declared, notes);
                 self.notes.extend(unused_types(&self.options.source, &self.columns()));

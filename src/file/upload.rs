@@ -1,12 +1,13 @@
 //! Files of rows as the records of one upload: a begin, the header, rows, an end (contract, "On the wire from our own publish"). What `publish` sends
 //! and what `convert` reads is made here, so that both give the same workbook.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::FileError;
+use super::edits::Edits;
 use super::reader::{Block, CsvFile};
 use crate::record::Header;
 use crate::sink::digest::Digest;
@@ -29,6 +30,7 @@ pub struct UploadRecords {
     files: VecDeque<CsvFile>,
     /// Names of the columns, unless the topology declares them, and the delimiter that they are written with.
     header: Option<(Vec<String>, u8)>,
+    edits: Edits,
     name: String,
     attempt: String,
     /// Further headers of the begin.
@@ -61,6 +63,7 @@ impl UploadRecords {
         Ok(UploadRecords {
             files: files.into(),
             header,
+            edits: Edits::default(),
             name: name.to_owned(),
             attempt: attempt.to_owned(),
             announced: Vec::new(),
@@ -84,13 +87,21 @@ impl UploadRecords {
         }
     }
 
-    /// Publishes the columns under these names, one for each, and not under those of the files.
-    pub fn under_header(self, header: Vec<String>) -> UploadRecords {
+    /// Publishes the columns under these names, one for each, and not under those of the files. With `kept`, only these columns of the files,
+    /// by their numbers from 0.
+    pub fn under_header(mut self, header: Vec<String>, kept: Option<Vec<usize>>) -> UploadRecords {
         let file = self.files.front();
-        let columns = file.map_or(0, |file| file.header().len());
+        let columns = kept.as_ref().map_or_else(|| file.map_or(0, |file| file.header().len()), Vec::len);
         assert_eq!(header.len(), columns, "a name for each column");
         let delimiter = file.map_or(b',', CsvFile::delimiter);
+        self.edits.kept = kept;
         UploadRecords { header: Some((header, delimiter)), ..self }
+    }
+
+    /// Publishes these fields for the rows of these numbers, from 1.
+    pub fn corrected(mut self, rows: BTreeMap<u64, Vec<String>>) -> UploadRecords {
+        self.edits.corrected = rows;
+        self
     }
 
     /// Leaves the checksum out of the end-of-file marker: nothing lies between the file and its reader.
@@ -149,7 +160,12 @@ impl UploadRecords {
     fn next_block(&mut self) -> Result<Option<(Block, u8)>, FileError> {
         while let Some(file) = self.files.front_mut() {
             if let Some(block) = file.next_block()? {
-                return Ok(Some((block, file.delimiter())));
+                let delimiter = file.delimiter();
+                let block = self.edits.apply(block, delimiter);
+                if block.rows > 0 {
+                    return Ok(Some((block, delimiter)));
+                }
+                continue;
             }
             self.files.pop_front();
         }

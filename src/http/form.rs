@@ -1,5 +1,6 @@
 //! What an upload's request says: a file and what goes with it, from a raw body with a query or from a multipart form.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,23 +11,39 @@ use axum::http::header::CONTENT_TYPE;
 use serde::Deserialize;
 
 use super::body::{self, PART_HEAD_BYTES_MAX, Watch};
-use super::columns::ChosenColumns;
 use super::problem::Problem;
 use super::spool::{Spool, SpoolRoom, Spooled};
+use crate::inspect::columns::ChosenColumns;
+use crate::inspect::reading::Reading;
+use crate::inspect::trial::Asked;
 use crate::source::NAME_BYTES_MAX;
 
-/// Parts of a form; ours has seven.
+/// Parts of a form; ours has fourteen.
 const PARTS_MAX: usize = 16;
 /// Bytes of a field that is no file; a CRS may be given as WKT.
 const FIELD_BYTES_MAX: usize = 16 << 10;
+/// Bytes of the corrected rows.
+const CORRECTIONS_BYTES_MAX: usize = 1 << 20;
+/// Names of the fields, beside the file.
+const NAMES: [&str; 13] = [
+    "topology",
+    "name",
+    "crs",
+    "x",
+    "y",
+    "sheet",
+    "one_sheet",
+    "keep",
+    "charset",
+    "delimiter",
+    "header_line",
+    "corrections",
+    "revises",
+];
 
-/// Everything but the file.
+/// How a file is read and what is taken from it, where a person says so. Empty text says nothing.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-pub(super) struct Fields {
-    /// Name of the topology.
-    pub topology: Option<String>,
-    /// Name of the file.
-    pub name: Option<String>,
+pub(super) struct Choices {
     /// CRS of its coordinates, where that is not the topology's.
     pub crs: Option<String>,
     /// Column of the file that holds x, where that is not the topology's.
@@ -35,6 +52,32 @@ pub(super) struct Fields {
     pub y: Option<String>,
     /// Column of the file that names sheets, where that is not the topology's.
     pub sheet: Option<String>,
+    /// `true`: no column names sheets.
+    pub one_sheet: Option<String>,
+    /// Columns that are kept, as a JSON array of their names.
+    pub keep: Option<String>,
+    /// Charset of the file.
+    pub charset: Option<String>,
+    /// Delimiter of the file.
+    pub delimiter: Option<String>,
+    /// Line of the header, from 1; 0 without one.
+    pub header_line: Option<String>,
+}
+
+/// Everything but the file.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(super) struct Fields {
+    /// Name of the topology.
+    pub topology: Option<String>,
+    /// Name of the file.
+    pub name: Option<String>,
+    /// How the file is read.
+    #[serde(flatten)]
+    pub choices: Choices,
+    /// Rows that were corrected, as a JSON array of `[number, [fields]]`.
+    pub corrections: Option<String>,
+    /// Id of the upload that this one corrects: it becomes its next revision.
+    pub revises: Option<String>,
 }
 
 /// A request to upload a file.
@@ -43,10 +86,37 @@ pub(super) struct Form {
     pub file: Spooled,
 }
 
+impl Choices {
+    /// The same as the question that it is.
+    pub fn asked(&self) -> Result<Asked, Problem> {
+        let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let keep = said(&self.keep).map(|names| serde_json::from_str::<Vec<String>>(&names)).transpose();
+        let keep = keep.map_err(|error| {
+            let detail = format!("`keep` is no JSON array of names: {error}");
+            Problem::bad_request("column", detail).in_field("keep")
+        })?;
+        let columns = ChosenColumns {
+            x: said(&self.x),
+            y: said(&self.y),
+            sheet: said(&self.sheet),
+            one_sheet: self.one_sheet.as_deref() == Some("true"),
+            keep,
+        };
+        let reading = Reading::parse(&text(&self.charset), &text(&self.delimiter), &text(&self.header_line))?;
+        Ok(Asked { reading, crs: said(&self.crs), columns, lang: None })
+    }
+}
+
 impl Fields {
-    /// The columns that were chosen.
-    pub fn columns(&self) -> ChosenColumns {
-        ChosenColumns { x: self.x.clone(), y: self.y.clone(), sheet: self.sheet.clone() }
+    /// The rows that were corrected, by number.
+    pub fn corrected(&self) -> Result<BTreeMap<u64, Vec<String>>, Problem> {
+        let Some(text) = &self.corrections else { return Ok(BTreeMap::new()) };
+        let rows = serde_json::from_str::<Vec<(u64, Vec<String>)>>(text).map_err(|error| {
+            let detail = format!("`corrections` is no JSON array of [number, [fields]]: {error}");
+            Problem::bad_request("corrections", detail).in_field("corrections")
+        })?;
+        Ok(rows.into_iter().collect())
     }
 
     /// The fields that stand in the query.
@@ -56,12 +126,35 @@ impl Fields {
         fields.check()
     }
 
+    /// The field of that name; `None` for one that there is not.
+    fn slot(&mut self, name: &str) -> Option<&mut Option<String>> {
+        let choices = &mut self.choices;
+        Some(match name {
+            "topology" => &mut self.topology,
+            "name" => &mut self.name,
+            "crs" => &mut choices.crs,
+            "x" => &mut choices.x,
+            "y" => &mut choices.y,
+            "sheet" => &mut choices.sheet,
+            "one_sheet" => &mut choices.one_sheet,
+            "keep" => &mut choices.keep,
+            "charset" => &mut choices.charset,
+            "delimiter" => &mut choices.delimiter,
+            "header_line" => &mut choices.header_line,
+            "corrections" => &mut self.corrections,
+            "revises" => &mut self.revises,
+            _ => return None,
+        })
+    }
+
     /// A name is data and never a path, so it may look like one; but it has an end, and shows.
     fn check(mut self) -> Result<Fields, Problem> {
-        let texts = [&mut self.topology, &mut self.name, &mut self.crs, &mut self.x, &mut self.y, &mut self.sheet];
-        for field in texts {
-            let trimmed = field.take().map(|text| text.trim().to_owned());
-            *field = trimmed.filter(|text| !text.is_empty());
+        for name in NAMES {
+            // A tab is a delimiter.
+            if let Some(field) = self.slot(name).filter(|_| name != "delimiter") {
+                let trimmed = field.take().map(|text| text.trim().to_owned());
+                *field = trimmed.filter(|text| !text.is_empty());
+            }
         }
         if let Some(name) = &self.name {
             let problem = |detail: &str| Err(Problem::bad_request("name", detail).in_field("name"));
@@ -120,7 +213,7 @@ async fn receive_parts(
         let Some(mut part) = parts.next_field().await.map_err(|error| broken(&error))? else { break };
         count += 1;
         if count > PARTS_MAX {
-            let detail = format!("the form has more than {PARTS_MAX} parts; send topology, name, crs and file");
+            let detail = format!("the form has more than {PARTS_MAX} parts; send fields and one file");
             return Err(Problem::bad_request("multipart", detail));
         }
         let target = match part.name() {
@@ -140,21 +233,17 @@ async fn receive_parts(
                 file = Some(spool.finish().await?);
                 continue;
             }
-            Some("topology") => &mut fields.topology,
-            Some("name") => &mut fields.name,
-            Some("crs") => &mut fields.crs,
-            Some("x") => &mut fields.x,
-            Some("y") => &mut fields.y,
-            Some("sheet") => &mut fields.sheet,
-            other => {
-                let detail = format!(
-                    "the form has a part \"{}\"; there are topology, name, crs, x, y, sheet and file",
-                    other.unwrap_or("")
-                );
-                return Err(Problem::bad_request("multipart", detail));
-            }
+            Some(name) => name.to_owned(),
+            None => String::new(),
         };
-        *target = Some(read_text(part).await.map_err(|error| error.unwrap_or_else(|error| broken(&error)))?);
+        let bytes_max = if target == "corrections" { CORRECTIONS_BYTES_MAX } else { FIELD_BYTES_MAX };
+        watch.allow(bytes_max as u64 + PART_HEAD_BYTES_MAX);
+        let text = read_text(part, bytes_max).await.map_err(|error| error.unwrap_or_else(|error| broken(&error)))?;
+        let Some(field) = fields.slot(&target) else {
+            let detail = format!("the form has a part \"{target}\"; there are {} and file", NAMES.join(", "));
+            return Err(Problem::bad_request("multipart", detail));
+        };
+        *field = Some(text);
     }
     let Some(file) = file else {
         return Err(Problem::bad_request("multipart", "the form has no part \"file\"").in_field("file"));
@@ -163,12 +252,16 @@ async fn receive_parts(
 }
 
 /// The text of a part; the error is ours, or the reader's.
-async fn read_text(mut part: Field<'_>) -> Result<String, Result<Problem, axum::extract::multipart::MultipartError>> {
+async fn read_text(
+    mut part: Field<'_>,
+    bytes_max: usize,
+) -> Result<String, Result<Problem, axum::extract::multipart::MultipartError>> {
     let mut bytes = Vec::new();
     while let Some(piece) = part.chunk().await.map_err(Err)? {
         bytes.extend_from_slice(&piece);
-        if bytes.len() > FIELD_BYTES_MAX {
-            return Err(Ok(Problem::bad_request("multipart", "a field of the form has more than 16 KiB")));
+        if bytes.len() > bytes_max {
+            let detail = format!("a field of the form has more than {bytes_max} bytes");
+            return Err(Ok(Problem::bad_request("multipart", detail)));
         }
     }
     String::from_utf8(bytes).map_err(|_| Ok(Problem::bad_request("multipart", "a field of the form is not UTF-8")))
@@ -220,7 +313,7 @@ mod tests {
                  content-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n--b--\r\n"
             );
             let form = receive_form(&runtime, &room, body.as_bytes(), piece).map_err(|problem| TestCaseError::fail(problem.detail))?;
-            prop_assert_eq!((form.fields.crs.as_deref(), form.fields.name.as_deref()), (Some(crs.trim()), Some(name.trim())));
+            prop_assert_eq!((form.fields.choices.crs.as_deref(), form.fields.name.as_deref()), (Some(crs.trim()), Some(name.trim())));
             prop_assert_eq!(form.file.sha256, <[u8; 32]>::from(Sha256::digest(&content)));
             prop_assert_eq!(form.file.bytes, content.len() as u64);
         }

@@ -9,7 +9,6 @@
 
 mod app_state;
 mod body;
-mod columns;
 mod crs;
 mod events;
 mod form;
@@ -24,7 +23,6 @@ mod points;
 pub mod problem;
 mod rate_limiter;
 mod spool;
-mod suggest;
 mod topologies;
 mod uploads;
 mod version;

@@ -30,10 +30,11 @@ const OPENAPI: &str = include_str!("../../docs/openapi.json");
 const LANGUAGE: &str = "<html lang=\"en\">";
 
 /// What the page loads: name, media type, content.
-const ASSETS: [(&str, &str, &str); 11] = [
+const ASSETS: [(&str, &str, &str); 12] = [
     ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
     ("card.js", "text/javascript; charset=utf-8", include_str!("page/card.js")),
+    ("choices.js", "text/javascript; charset=utf-8", include_str!("page/choices.js")),
     ("tables.js", "text/javascript; charset=utf-8", include_str!("page/tables.js")),
     ("api.js", "text/javascript; charset=utf-8", include_str!("page/api.js")),
     ("text.js", "text/javascript; charset=utf-8", include_str!("page/text.js")),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::SharedState;
 use super::uploads::check_topology;
-use crate::crs::CrsPair;
+use crate::inspect::trial::ShownCrs;
 use crate::sink::Lang;
 use crate::topology::Topology;
 
@@ -35,29 +35,6 @@ struct Shown {
 #[derive(Serialize)]
 struct ShownSource {
     topic: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct ShownCrs {
-    pub from: String,
-    from_name: String,
-    to: String,
-    to_name: String,
-    operation: String,
-    accuracy_m: Option<f64>,
-}
-
-impl From<&CrsPair> for ShownCrs {
-    fn from(pair: &CrsPair) -> ShownCrs {
-        ShownCrs {
-            from: pair.from.definition.clone(),
-            from_name: pair.from.name.clone(),
-            to: pair.to.definition.clone(),
-            to_name: pair.to.name.clone(),
-            operation: pair.operation.clone(),
-            accuracy_m: pair.accuracy_m,
-        }
-    }
 }
 
 impl Shown {

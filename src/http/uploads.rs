@@ -1,5 +1,6 @@
 //! Uploads: `POST /uploads` publishes one, the others tell what became of it.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +27,11 @@ use crate::client::uploads::{Claim, Publishing, Upload, UploadKey};
 use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::file::{FileError, Options};
+use crate::inspect::columns::Published;
+use crate::inspect::reading::FileFacts;
+use crate::inspect::{InspectError, own_crs};
 use crate::kafka::clock::now_ms;
-use crate::map::OwnCrs;
-use crate::record::{Lang, Rejection};
+use crate::record::Lang;
 use crate::sink::digest::Digest;
 use crate::sink::status::StatusFailure;
 use crate::source::UploadFrom;
@@ -47,26 +50,6 @@ const USER_AGENT_BYTES_MAX: usize = 256;
 
 pub(super) fn routes() -> Router<SharedState> {
     Router::new().route("/uploads", post(create).get(list)).route("/uploads/{id}", get(show).delete(give_up))
-}
-
-/// What was understood of a file.
-#[derive(Serialize)]
-pub(super) struct FileFacts {
-    charset: String,
-    delimiter: String,
-    columns: Vec<String>,
-    bytes: u64,
-}
-
-impl FileFacts {
-    pub(super) fn of(csv: &CsvFile, bytes: u64) -> FileFacts {
-        FileFacts {
-            charset: csv.charset().map_or("ASCII".to_owned(), |charset| charset.to_string()),
-            delimiter: char::from(csv.delimiter()).to_string(),
-            columns: csv.header().to_vec(),
-            bytes,
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -88,31 +71,38 @@ async fn create(State(app): State<SharedState>, request: Request) -> Result<Resp
     let Form { fields, file } = form::receive(&app.spool_room, app.config.upload_bytes_max, request).await?;
     let topology = app.topology_or_only(fields.topology.as_deref())?;
     check_topology(&topology)?;
+    let (asked, corrected) = (fields.choices.asked()?, fields.corrected()?);
     let cancel = Arc::new(AtomicBool::new(false));
     let opened = spawn_blocking({
-        let (topology, crs, cancel) = (topology.clone(), fields.crs.clone(), cancel.clone());
-        let chosen = fields.columns();
+        let (topology, cancel) = (topology.clone(), cancel.clone());
         move || {
-            let (crs, csv) = (own_crs(&topology, crs)?, open(&file, &topology, cancel)?);
-            let (header, columns) = chosen.apply(&topology, &csv.columns())?;
-            Ok::<_, Problem>((crs, csv, file, header, columns))
+            let crs = own_crs(&topology, asked.crs.as_deref())?;
+            let csv = open(&file, asked.reading.options(&topology.source), cancel)?;
+            let published = asked.columns.apply(&topology, &csv.columns())?;
+            let choice = asked.reading.signature() + &published.signature();
+            Ok::<_, Problem>((Content { csv, crs, published, corrected }, choice, file))
         }
     });
-    let (crs, csv, file, header, columns) = opened.await.map_err(stopped)??;
-    let header = (!columns.signature().is_empty()).then_some(header);
-    let id = content_id(&topology.name, crs.as_deref(), &columns.signature(), &file.sha256);
-    let understood = FileFacts::of(&csv, file.bytes);
+    let (content, choice, file) = opened.await.map_err(stopped)??;
+    let mut id = content_id(&topology.name, content.crs.as_deref(), &choice, &file.sha256);
+    let understood = FileFacts::of(&content.csv, file.bytes);
 
     catch_up(&app).await?;
+    if let Some(revises) = fields.revises {
+        id = find(&app, revises, UploadQuery { topology: Some(topology.name.to_string()), lang: None }).await?.id;
+    } else if !content.corrected.is_empty() {
+        let detail = "corrected rows are a revision of an upload: name it by `revises`";
+        return Err(Problem::bad_request("corrections", detail).in_field("revises"));
+    }
     let name = fields.name.unwrap_or_else(|| "upload.csv".to_owned());
     let key = UploadKey { topology: topology.name.to_string(), id };
-    let claim = app.uploads.claim(key.clone(), &name, crs.as_deref(), &topology.hash, &cancel);
+    let anew = !content.corrected.is_empty();
+    let claim = app.uploads.claim(key.clone(), &name, content.crs.as_deref(), &topology.hash, anew, &cancel);
     let (status, upload) = match claim {
         Claim::Known(upload) => (StatusCode::OK, *upload),
         Claim::New(publishing) => {
             // The task goes on when the client goes away now: all of the content is here.
-            let job =
-                Job { app: app.clone(), topology, key, name, crs, header, user_agent, csv, publishing, _file: file };
+            let job = Job { app: app.clone(), topology, key, name, content, user_agent, publishing, _file: file };
             let published = tokio::spawn(job.run());
             (StatusCode::CREATED, published.await.map_err(stopped)??)
         }
@@ -121,32 +111,37 @@ async fn create(State(app): State<SharedState>, request: Request) -> Result<Resp
     Ok((status, [(LOCATION, location)], Json(Created { upload, file: understood })).into_response())
 }
 
+/// What is published of a file.
+struct Content {
+    csv: CsvFile,
+    /// CRS of its own.
+    crs: Option<String>,
+    published: Published,
+    corrected: BTreeMap<u64, Vec<String>>,
+}
+
 /// A publication from its claim to its end.
 struct Job {
     app: SharedState,
     topology: Arc<Topology>,
     key: UploadKey,
     name: String,
-    crs: Option<String>,
-    /// Where columns are published under other names.
-    header: Option<Vec<String>>,
+    content: Content,
     user_agent: Option<String>,
-    csv: CsvFile,
     publishing: Publishing,
     _file: Spooled,
 }
 
 impl Job {
     async fn run(self) -> Result<Upload, Problem> {
-        let Job { app, topology, key, name, crs, header, user_agent, csv, publishing, _file } = self;
+        let Job { app, topology, key, name, content, user_agent, publishing, _file } = self;
         let _turn = app.publishers.acquire().await.map_err(stopped)?;
         let attempt = Uuid::new_v4().to_string();
         let failed = |error: FileError| file_problem(&error);
-        let mut records = UploadRecords::new(vec![csv], &name, &attempt).map_err(failed)?.with_crs(crs.as_deref());
-        if let Some(header) = header {
-            records = records.under_header(header);
-        }
-        records = records.announce("ss-received-ms", now_ms().to_string());
+        let Content { csv, crs, published, corrected } = content;
+        let records = UploadRecords::new(vec![csv], &name, &attempt).map_err(failed)?.with_crs(crs.as_deref());
+        let records = published.of(records).corrected(corrected);
+        let mut records = records.announce("ss-received-ms", now_ms().to_string());
         if let Some(user_agent) = user_agent {
             records = records.announce("ss-user-agent", user_agent);
         }
@@ -197,24 +192,10 @@ pub(super) fn check_topology(topology: &Topology) -> Result<(), Problem> {
     }
 }
 
-/// The CRS of this upload, if it is another one than the topology's.
-pub(super) fn own_crs(topology: &Topology, crs: Option<String>) -> Result<Option<String>, Problem> {
-    let mut known = OwnCrs::new(&topology.maps);
-    // A bare number is a code of EPSG.
-    let is_code = |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let crs = crs.map(|crs| if is_code(&crs) { format!("EPSG:{crs}") } else { crs });
-    let Some(crs) = crs.filter(|crs| !known.is_usual(crs)) else { return Ok(None) };
-    let refuse = |rejection: Rejection| {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "crs", rejection.message.to_string()).in_field("crs")
-    };
-    known.operations(&crs).map_err(refuse)?;
-    Ok(Some(crs))
-}
-
 /// Opens the file and reads its header.
-fn open(file: &Spooled, topology: &Topology, cancel: Arc<AtomicBool>) -> Result<CsvFile, Problem> {
+fn open(file: &Spooled, options: Options, cancel: Arc<AtomicBool>) -> Result<CsvFile, Problem> {
     let reader = file.reader().map_err(|error| file_problem(&error.into()))?;
-    let csv = CsvFile::from_reader(Box::new(Cancellable { reader, cancel }), Options::for_source(&topology.source));
+    let csv = CsvFile::from_reader(Box::new(Cancellable { reader, cancel }), options);
     csv.map_err(|error| file_problem(&error))
 }
 
@@ -247,6 +228,19 @@ pub(super) fn file_problem(error: &FileError) -> Problem {
             Problem::new(StatusCode::CONFLICT, "given-up", GIVEN_UP)
         }
         FileError::Io(error) => Problem::unavailable("spool", format!("the temporary file cannot be read: {error}")),
+    }
+}
+
+impl From<InspectError> for Problem {
+    fn from(error: InspectError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            InspectError::File(error) => file_problem(&error),
+            InspectError::Reading { field, .. } => Problem::bad_request("reading", detail).in_field(field),
+            InspectError::Column(_) => Problem::bad_request("column", detail).in_field("columns"),
+            InspectError::Crs(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "crs", detail).in_field("crs"),
+            InspectError::Trial(_) => Problem::unavailable("trial", detail),
+        }
     }
 }
 

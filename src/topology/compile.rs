@@ -204,7 +204,7 @@ fn compile_aggregate(
         SheetKey::Template(parts) => parts
             .iter()
             .filter_map(|part| match part {
-                TemplatePart::Literal(_) => None,
+                TemplatePart::Literal(_) | TemplatePart::ColumnOr(..) => None,
                 TemplatePart::Column(name) => Some(column(name)),
             })
             .collect(),

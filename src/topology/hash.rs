@@ -121,6 +121,7 @@ fn aggregate(config: &AggregateConfig) -> Value {
             .map(|part| match part {
                 TemplatePart::Literal(text) => json!(["literal", text]),
                 TemplatePart::Column(column) => json!(["column", column]),
+                TemplatePart::ColumnOr(column, text) => json!(["column_or", column, text]),
             })
             .collect(),
     };

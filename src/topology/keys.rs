@@ -395,8 +395,8 @@ pub(super) static AGGREGATE: Table = Table {
             Kind::Text,
             Default::Required,
             "\"{city} {kind}\"",
-            "What names the sheet of a row: a column, or a template with columns in braces. Names are made valid for Excel and kept \
-                    apart.",
+            "What names the sheet of a row: a column, or a template with columns in braces. `\"{city|all}\"` is the column `city`, and a \
+                    sheet `all` for uploads without that column. Names are made valid for Excel and kept apart.",
         ),
         key(
             "sheet_order",

@@ -35,7 +35,7 @@ pub(super) fn clean_names(topology: &mut Topology) {
     match &mut topology.aggregate.sheet {
         SheetKey::Column(name) => clean(name),
         SheetKey::Template(parts) => parts.iter_mut().for_each(|part| match part {
-            TemplatePart::Column(name) => clean(name),
+            TemplatePart::Column(name) | TemplatePart::ColumnOr(name, _) => clean(name),
             TemplatePart::Literal(_) => {}
         }),
     }
@@ -69,7 +69,7 @@ pub(super) fn needed_columns(maps: &[MapConfig], aggregate: &AggregateConfig) ->
         SheetKey::Column(name) => need(vec![name.clone()], &added),
         SheetKey::Template(parts) => parts.iter().for_each(|part| match part {
             TemplatePart::Column(name) => need(vec![name.clone()], &added),
-            TemplatePart::Literal(_) => {}
+            TemplatePart::Literal(_) | TemplatePart::ColumnOr(..) => {}
         }),
     }
     needed

@@ -44,7 +44,14 @@ fn split(text: &str) -> Result<Vec<TemplatePart>, SheetFault> {
         if !literal.is_empty() {
             parts.push(TemplatePart::Literal(literal.into()));
         }
-        parts.push(TemplatePart::Column(column[..close].into()));
+        parts.push(match column[..close].split_once('|') {
+            Some(("", _) | (_, "")) => {
+                let why = "a column, `|`, and the name of the sheet of uploads without that column";
+                return Err(("\"sheet\" has braces with a `|` and nothing beside it".into(), why.into()));
+            }
+            Some((column, text)) => TemplatePart::ColumnOr(column.into(), text.into()),
+            None => TemplatePart::Column(column[..close].into()),
+        });
         rest = &column[close + 1..];
     }
     if !rest.is_empty() {
@@ -56,7 +63,7 @@ fn split(text: &str) -> Result<Vec<TemplatePart>, SheetFault> {
 /// The fixed text must fit a sheet name and leave room for what the columns say.
 fn check_literals(parts: &[TemplatePart]) -> Result<(), SheetFault> {
     let literals = parts.iter().filter_map(|part| match part {
-        TemplatePart::Literal(text) => Some(text.as_str()),
+        TemplatePart::Literal(text) | TemplatePart::ColumnOr(_, text) => Some(text.as_str()),
         TemplatePart::Column(_) => None,
     });
     let fixed: String = literals.collect();
@@ -95,11 +102,16 @@ mod tests {
         assert_eq!(parse("{구}"), Ok(SheetKey::Column("구".into())));
         let parts = vec![literal("서울 "), column("구"), column("동"), literal(".")];
         assert_eq!(parse("서울 {구}{동}."), Ok(SheetKey::Template(parts)));
+        let optional = vec![TemplatePart::ColumnOr("구".into(), "자료".into())];
+        assert_eq!(parse("{구|자료}"), Ok(SheetKey::Template(optional)));
     }
 
     #[test]
     fn impossible_templates_are_refused() {
-        for text in ["", "{a", "a}", "{a}}", "{{a}", "{}", "{a} [b]", "a/{b}", "'{a}", "{a}'", "{a}\n"] {
+        for text in [
+            "", "{a", "a}", "{a}}", "{{a}", "{}", "{a} [b]", "a/{b}", "'{a}", "{a}'", "{a}\n", "{a|}", "{|a}",
+            "{a|b/c}",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
         let thirty = "x".repeat(30);

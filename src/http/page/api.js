@@ -86,18 +86,32 @@ export const workbookUrl = (id) => `/workbooks/${encodeURIComponent(id)}`;
 
 /** What would become of a file, told by its beginning. */
 const SAMPLE_BYTES = 256 * 1024;
+const sampled = (file, choice, lang) => [query({ ...choice, whole: file.size <= SAMPLE_BYTES ? "true" : "", name: file.name, lang }), file.slice(0, SAMPLE_BYTES)];
 export function inspect(file, choice, lang) {
-  const whole = file.size <= SAMPLE_BYTES ? "true" : "";
-  return call("POST", `/inspect${query({ ...choice, whole, name: file.name, lang })}`, file.slice(0, SAMPLE_BYTES));
+  const [asked, sample] = sampled(file, choice, lang);
+  return call("POST", `/inspect${asked}`, sample);
 }
 
-/** Sends a file; `progress` is told the bytes sent. `cancel` ends it, whichever try it is at: the answer is rejected with `null`. */
-export function send(file, choice, progress) {
+/** What was found and chosen, as the text of a topology file. */
+export async function draft(file, choice, lang) {
+  const [asked, sample] = sampled(file, choice, lang);
+  const answer = await fetch(`/draft${asked}`, { method: "POST", body: sample });
+  if (!answer.ok) throw await problemOf(answer);
+  return answer.text();
+}
+
+/** Sends a file, with the rows of it that were corrected; `progress` is told the bytes sent. `cancel` ends it, whichever try it is at: the answer is rejected with `null`. */
+export function send(file, choice, progress, corrected = null) {
   const request = new XMLHttpRequest();
   let cancelled = false;
   const once = () => new Promise((resolve, reject) => {
     if (cancelled) return reject(null);
-    request.open("POST", `/uploads${query({ ...choice, name: file.name })}`);
+    const form = corrected && new FormData();
+    if (form) {
+      for (const [name, value] of Object.entries({ ...choice, ...corrected, name: file.name })) if (value) form.append(name, value);
+      form.append("file", file);
+    }
+    request.open("POST", `/uploads${form ? "" : query({ ...choice, name: file.name })}`);
     request.responseType = "json";
     request.upload.onprogress = (event) => progress(event.loaded);
     request.onload = () => {
@@ -106,7 +120,7 @@ export function send(file, choice, progress) {
     };
     request.onerror = () => lostProblem(file, t("lost")).then(reject);
     request.onabort = () => reject(null);
-    request.send(file);
+    request.send(form ?? file);
   });
   const untilAllowed = () => once().catch(async (problem) => {
     if (problem?.status !== 401) throw problem;

@@ -3,8 +3,9 @@
 
 import { advise, label, showAdvice } from "./advice.js";
 import * as api from "./api.js";
+import { NOTHING_CHOSEN, NO_SHEET, offerColumns, offerSheets, showKept, showReading } from "./choices.js";
 import { PointMap } from "./map.js";
-import { byReason, el, rejectsCsv, showRejects, showSheets } from "./tables.js";
+import { byReason, cellsOf, editedRows, el, rejectsCsv, showRejects, showSheets, toCsv } from "./tables.js";
 import { currentLanguage, fill, size, t } from "./text.js";
 
 const OTHER = "other";
@@ -14,15 +15,22 @@ const PREVIEW_EVERY_MS = 2000;
 /** Rows of a sheet that are shown: enough to recognise it by. */
 const ROWS_SHOWN = 8;
 
+/** Saves a text as a file. */
+function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  el("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 /** Least time between two searches while somebody types. */
 const SEARCH_EVERY_MS = 250;
 
-/** CRSs that Korean files come in, with the names that PROJ has for them. */
+/** CRSs that Korean files come in, with the names that PROJ has for them; and answers to searches for others. */
 let usual = [];
 const asked = new Map();
 api.systems().then(({ systems }) => (usual = systems)).catch(() => {});
 
-/** The sentence of a problem in the reader's language, where the page has one for its kind. */
+/** A problem in the reader's language, where the page has a sentence for its kind. */
 const sentence = (problem) => t("problems")[problem.kind] ?? problem.message;
 
 /** Cards so far: what their ids are made of. */
@@ -33,7 +41,7 @@ export class Card {
   constructor({ file = null, upload = null, topologies, explain, announce, changed, closed }) {
     Object.assign(this, { file, upload, topologies, explain, announce, changed, closed });
     this.name = file?.name ?? upload.name ?? upload.id;
-    this.choice = { topology: "", crs: "", x: "", y: "", sheet: "" };
+    this.choice = { topology: "", ...NOTHING_CHOSEN };
     this.inspection = null;
     this.problem = null; // of the file and the choice
     this.failure = null; // of the last try to send it
@@ -63,12 +71,16 @@ export class Card {
     }
     other.setAttribute("aria-labelledby", `${crs.id}-label`);
     this.find('label[data-text="sourceCrs"]').id = `${crs.id}-label`;
-    topology.onchange = () => this.choose({ topology: topology.value, crs: "", x: "", y: "", sheet: "" });
-    for (const name of ["x", "y", "sheet"]) {
+    topology.onchange = () => this.choose({ ...NOTHING_CHOSEN, charset: this.choice.charset, delimiter: this.choice.delimiter, header_line: this.choice.header_line, topology: topology.value });
+    for (const name of ["x", "y", "sheet", "charset", "delimiter", "header_line"]) {
       const select = this.find(".plan").elements[name];
       select.id = `${this.id}-${name}`;
-      select.onchange = () => this.choose({ [name]: select.value });
+      // Another reading may have other columns.
+      const anew = ["x", "y", "sheet"].includes(name) ? {} : { x: "", y: "", sheet: "", one_sheet: "", keep: "" };
+      select.onchange = () => this.choose(select.value === NO_SHEET ? { sheet: "", one_sheet: "true" } : { ...anew, ...(name === "sheet" ? { one_sheet: "" } : {}), [name]: select.value });
     }
+    this.find(".draft").onclick = () => this.saveDraft();
+    this.find(".resend").onclick = () => this.resend();
     this.find('label[data-text="sheets"]').htmlFor = `${this.id}-sheet`;
     this.find(".swap").onclick = () => {
       const { x, y } = this.inspection.trial.columns;
@@ -99,10 +111,7 @@ export class Card {
     this.find(".cancel").onclick = () => this.cancel();
   }
 
-  choose(choice) {
-    Object.assign(this.choice, choice);
-    this.inspect();
-  }
+  choose = (choice) => this.inspect(Object.assign(this.choice, choice));
 
   /** Offers the CRSs of EPSG that a text may mean. */
   search(text, list) {
@@ -115,9 +124,7 @@ export class Card {
   }
 
   /** Whether it can be sent as it is. */
-  isReady() {
-    return !this.upload && this.sent === null && !this.pending && this.problem === null && this.inspection !== null && this.inspection.trial.failure === null;
-  }
+  isReady = () => !this.upload && this.sent === null && !this.pending && this.problem === null && this.inspection?.trial.failure === null;
 
   /** Tries again what the network kept from happening. */
   retry() {
@@ -145,14 +152,65 @@ export class Card {
     this.changed();
   }
 
-  async send() {
+  /** The choice with what the trial found for it, so that all of the file is read as its beginning was. */
+  settled() {
+    const { trial, file } = this.inspection;
+    const { x, y, sheet } = trial.columns;
+    const headerLine = this.choice.header_line || (file.header_line === 0 ? "0" : "");
+    return { ...this.choice, x: x ?? "", y: y ?? "", sheet: sheet ?? "", header_line: headerLine };
+  }
+
+  async saveDraft() {
+    try {
+      save(new Blob([await api.draft(this.file, this.choice, currentLanguage())], { type: "application/toml" }), `${this.name.replace(/\.[^.]*$/, "")}.toml`);
+    } catch (problem) {
+      this.say(this.find(".plan .error"), problem.kind ? sentence(problem) : t("offlineFile"));
+    }
+  }
+
+  /** Tries the rows that were corrected in the table; if all are fit, sends the file with them as the next revision. */
+  async resend() {
+    const changed = editedRows(this.find(".rejects tbody")).filter(([number, cells]) => cells.some((cell, at) => cell !== (this.fieldsOf(number)[at] ?? "")));
+    const say = (text) => this.say(this.find(".mend-error"), text);
+    if (changed.length === 0) return say(t("nothingCorrected"));
+    say(null);
+    const csv = new File([toCsv([this.kept(), ...changed.map(([, cells]) => cells)])], this.file.name);
+    const { x, y, sheet, topology, crs, one_sheet: oneSheet } = this.settled();
+    const tried = await api.inspect(csv, { x, y, sheet, topology, crs, one_sheet: oneSheet, charset: "UTF-8", delimiter: ",", header_line: "1" }, currentLanguage()).catch((problem) => problem);
+    if (tried instanceof Error) return say(sentence(tried));
+    const [still] = tried.trial.rejects;
+    if (still) return say(t("stillWrong", changed[still.row - 1]?.[0] ?? 0, still.message));
+    const revised = this.upload.id;
+    Object.assign(this, { upload: null, rejected: null, sheets: null, points: null });
+    await this.send({ revises: revised, corrections: JSON.stringify(changed) });
+  }
+
+  /** The columns that are published, by the names of the file. */
+  kept() {
+    const { file, trial } = this.inspection;
+    return file.columns.filter((name) => !trial.columns.left_out.includes(name));
+  }
+
+  /** Rejected rows, their columns by the names of the file. */
+  inOwnWords(rejects) {
+    const own = new Map((this.inspection?.trial.columns.renamed ?? []).map(([name, published]) => [published, name]));
+    return rejects.map((reject) => ({ ...reject, column: own.get(reject.column) ?? reject.column }));
+  }
+
+  /** The fields of a rejected row as they came. */
+  fieldsOf(number) {
+    const reject = (this.rejected ?? []).find(({ row }) => row === number);
+    return reject ? cellsOf(reject, this.inspection?.file.delimiter) : [];
+  }
+
+  async send(corrected = null) {
     this.failure = null;
     this.sent = 0;
-    const { x, y, sheet } = this.inspection.trial.columns;
-    this.sending = api.send(this.file, { ...this.choice, x: x ?? "", y: y ?? "", sheet: sheet ?? "" }, (bytes) => {
+    const progress = (bytes) => {
       this.sent = bytes;
       this.render();
-    });
+    };
+    this.sending = api.send(this.file, this.settled(), progress, corrected);
     this.announce(`${this.name}: ${t("sending", 0, this.file.size)}`);
     this.render();
     this.find(".stage").focus();
@@ -213,15 +271,12 @@ export class Card {
   /** The rejected rows with the file's own columns and their reasons, to be mended in a spreadsheet. */
   saveRejects() {
     const rows = this.rejected ?? this.inspection?.trial.rejects ?? [];
-    const url = URL.createObjectURL(rejectsCsv(this.inspection?.file.columns ?? [t("text")], rows, this.inspection?.file.delimiter));
-    el("a", { href: url, download: t("rejectsName", this.name.replace(/\.[^.]*$/, "")) }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    save(rejectsCsv(this.inspection?.file.columns ?? [t("text")], rows, this.inspection?.file.delimiter), t("rejectsName", this.name.replace(/\.[^.]*$/, "")));
   }
 
   /** Rejected rows, their messages in the reader's language. */
   async retell() {
-    const told = await api.rejects(this.upload.id, currentLanguage()).catch(() => null);
-    this.rejected = told?.rejects ?? this.rejected;
+    this.rejected = (await api.rejects(this.upload.id, currentLanguage()).catch(() => null))?.rejects ?? this.rejected;
     this.render();
   }
 
@@ -235,9 +290,7 @@ export class Card {
   async cancel() {
     this.sending?.cancel();
     if (this.upload && !ENDED.has(this.upload.state)) {
-      await api.giveUp(this.upload.id).catch((problem) => {
-        this.failure = problem;
-      });
+      await api.giveUp(this.upload.id).catch((problem) => (this.failure = problem));
     }
     this.render();
   }
@@ -285,7 +338,9 @@ export class Card {
     if (!inspection) return;
     const { file, trial, fits } = inspection;
     const delimiter = t("delimiters")[file.delimiter] ?? t("between", file.delimiter);
-    find(".format").textContent = t("format", file.charset, delimiter, file.columns.length);
+    find(".format").textContent = t("format", file.charset, delimiter, file.columns.length, file.header_line);
+    showReading(form, file);
+    showKept(find(".keep"), file, trial.columns, (keep) => this.choose({ keep }));
     const takesNone = this.topologies().filter((topology) => topology.no_files);
     form.topology.replaceChildren(
       ...fits.map((fit) => el("option", { value: fit.topology }, fit.topology)),
@@ -295,7 +350,7 @@ export class Card {
     this.renderCoordinates(form, topology, trial);
     const named = trial.sheets.slice(0, 6).map((sheet) => el("span", { className: "chip" }, sheet.name));
     const more = trial.sheets_total > 6 ? [t("more", trial.sheets_total - 6)] : [];
-    this.offerColumns(form.sheet, file.columns, trial.columns.sheet);
+    offerSheets(form.sheet, file.columns, trial.columns);
     form.sheet.hidden = trial.sheet_columns.length !== 1;
     find(".sheets").replaceChildren(...(form.sheet.hidden ? [t("by", topology?.sheet ?? ""), " "] : []), ...named, ...more);
     if (problem) return; // what is shown of the trial is of another choice
@@ -343,18 +398,11 @@ export class Card {
     find(".operation").title = crs.operation;
     const { x, y, renamed } = trial.columns;
     find(".pair").hidden = false;
-    this.offerColumns(form.x, inspection.file.columns, x);
-    this.offerColumns(form.y, inspection.file.columns, y);
+    offerColumns(form.x, inspection.file.columns, x);
+    offerColumns(form.y, inspection.file.columns, y);
     find(".swap").disabled = !x || !y;
     const names = renamed.map(([from, to]) => t("renamed", from, to)).join(" ");
     find(".into").textContent = `${t("into", trial.coordinates.into.join(", "))} ${names}`.trim();
-  }
-
-  /** The file's columns, the one in use chosen. */
-  offerColumns(select, columns, used) {
-    const none = used ? [] : [el("option", { value: "" }, t("chooseColumn"))];
-    select.replaceChildren(...none, ...columns.map((name) => el("option", { value: name }, name)));
-    select.value = used ?? "";
   }
 
   trialText() {
@@ -420,7 +468,10 @@ export class Card {
       link.textContent = t("download", upload.workbook.filename, upload.workbook.bytes);
     }
     const rows = this.rejected ?? [];
-    showRejects(find(".refused"), rows, upload.accounting.rejected, byReason(rows), this.explain);
+    // Whoever is typing is not disturbed.
+    if (find(".rejects").contains(document.activeElement) && document.activeElement.matches("input")) return;
+    const editing = this.file && this.inspection ? this.kept() : null;
+    showRejects(find(".refused"), this.inOwnWords(rows), upload.accounting.rejected, byReason(rows), this.explain, this.inspection?.file.delimiter, editing);
   }
 
   /** The trial's points, then those of the workbook. */
@@ -438,7 +489,7 @@ export class Card {
     const shown = JSON.stringify([title, sheets]);
     if (shown !== this.shown) showSheets(this.find(".preview"), title, sheets, marked, ROWS_SHOWN);
     this.shown = shown;
-    if (plans) showRejects(this.find(".refused"), trial?.rejects ?? [], (!this.problem && trial?.rejected) || 0, Object.entries(trial?.reasons ?? {}).sort(([, a], [, b]) => b - a), this.explain);
+    if (plans) showRejects(this.find(".refused"), this.inOwnWords(trial?.rejects ?? []), (!this.problem && trial?.rejected) || 0, Object.entries(trial?.reasons ?? {}).sort(([, a], [, b]) => b - a), this.explain);
   }
 
   say(element, text) {

@@ -72,7 +72,7 @@ export function byReason(rows) {
 }
 
 /** Shows rejected rows: their reasons with counts and what to do, then the rows, each with the server's own sentence. */
-export function showRejects(section, rows, total, groups, explain) {
+export function showRejects(section, rows, total, groups, explain, delimiter = ",", editing = null) {
   section.hidden = total === 0;
   if (section.hidden) return;
   section.querySelector("h3").textContent = t("rejects", total);
@@ -81,13 +81,31 @@ export function showRejects(section, rows, total, groups, explain) {
   const details = section.querySelector("details");
   details.hidden = rows.length === 0;
   const title = rows.length < total ? t("rejectRowsSome", rows.length) : t("rejectRows");
-  const head = ["row", "column", "reason", "text"].map((key) => el("th", { scope: "col", className: key === "row" ? "number" : "" }, t(key)));
-  const body = rows.map((reject) =>
-    el("tr", {},
+  // Rows of a file that is at hand can be corrected: each field under its column.
+  const editable = editing !== null && rows.length > 0;
+  details.querySelector(".mend").hidden = !editable;
+  const th = (text, className = "") => el("th", { scope: "col", className }, text);
+  // Columns at fault come first: they are what is to be corrected.
+  const faults = new Set(rows.map(({ column }) => column));
+  const order = (editing ?? []).map((name, at) => ({ name, at })).sort((a, b) => faults.has(b.name) - faults.has(a.name));
+  const head = [th(t("row"), "number"), th(t("column")), th(t("reason")), ...(editable ? order.map(({ name }) => th(name)) : [th(t("text"))])];
+  const body = rows.map((reject) => {
+    const cells = cellsOf(reject, delimiter);
+    const fields = editable
+      ? order.map(({ name, at }) => {
+          const input = el("input", { value: cells[at] ?? "", aria: { label: `${t("row")} ${reject.row}, ${name}` } });
+          input.dataset.at = at;
+          return el("td", { className: name === reject.column ? "wrong" : "" }, input);
+        })
+      : [el("td", { title: cells.join(" · ") }, cells.join(" · "))];
+    const row = el("tr", {},
       el("td", { className: "number" }, reject.row === null ? "" : count(reject.row)),
       el("td", {}, reject.column ?? ""),
       el("td", { className: "wrap" }, reject.message || explain(reject.reason), el("p", { className: "detail" }, el("code", {}, reject.reason))),
-      el("td", { title: cellsOf(reject).join(" · ") }, cellsOf(reject).join(" · "))));
+      ...fields);
+    row.dataset.row = reject.row;
+    return row;
+  });
   details.querySelector("summary").textContent = title;
   const scroll = details.querySelector(".scroll");
   scroll.setAttribute("aria-label", title);
@@ -117,9 +135,17 @@ export function splitRow(text, delimiter) {
   return fields;
 }
 
+/** Rows of fields as CSV. */
+export const toCsv = (rows) => rows.map((fields) => `${fields.map(field).join(",")}\r\n`).join("");
+
+/** What stands in the table of rejected rows now: `[number, fields]` of each. */
+export const editedRows = (body) => [...body.rows].map((row) => {
+  const inputs = [...row.querySelectorAll("input")].sort((a, b) => a.dataset.at - b.dataset.at);
+  return [Number(row.dataset.row), inputs.map((input) => input.value)];
+});
+
 /** Rejected rows as CSV: the file's own columns, then row, reason and message. A byte order mark lets spreadsheets read it as UTF-8. */
 export function rejectsCsv(columns, rows, delimiter) {
-  const head = [...columns, t("row"), t("code"), t("reason")].map(field).join(",");
-  const lines = rows.map((reject) => [...cellsOf(reject, delimiter).map(field), field(String(reject.row ?? "")), field(reject.reason), field(reject.message)].join(","));
-  return new Blob(["\ufeff", [head, ...lines, ""].join("\r\n")], { type: "text/csv;charset=utf-8" });
+  const lines = rows.map((reject) => [...cellsOf(reject, delimiter), String(reject.row ?? ""), reject.reason, reject.message]);
+  return new Blob(["\ufeff", toCsv([[...columns, t("row"), t("code"), t("reason")], ...lines])], { type: "text/csv;charset=utf-8" });
 }

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::problem::Problem;
-use super::uploads::file_problem;
+use super::InspectError;
 use crate::crs::columns::{CoordinateColumns, coordinate_columns, number};
 use crate::crs::places::atlas;
 use crate::crs::ranking::{RankedRow, Ranking, rank};
@@ -18,35 +17,41 @@ const NAMING_ROWS: usize = 60;
 const NAMING_COLUMNS: usize = 4;
 
 /// The rows of the beginning of a file.
-pub(super) struct Table {
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// Names of its columns.
     pub header: Vec<String>,
+    /// Sound rows, cell by cell.
     pub rows: Vec<Vec<String>>,
 }
 
 /// What the file seems to be.
-#[derive(Serialize)]
-pub(super) struct Suggestion {
+#[derive(Debug, Serialize)]
+pub struct Suggestion {
     /// The columns that hold coordinates.
-    columns: Option<ShownColumns>,
+    pub columns: Option<ShownColumns>,
     /// What speaks for which CRS; null without coordinates.
-    ranking: Option<Ranking>,
+    pub ranking: Option<Ranking>,
 }
 
-#[derive(Serialize)]
-struct ShownColumns {
-    x: String,
-    y: String,
+/// Columns that hold coordinates.
+#[derive(Debug, Serialize)]
+pub struct ShownColumns {
+    /// Of x (east).
+    pub x: String,
+    /// Of y (north).
+    pub y: String,
     /// Whether their names say so; else only their values do.
-    by_name: bool,
+    pub by_name: bool,
 }
 
 impl Table {
     /// Reads a file to its end, or as far as rows are looked at.
-    pub fn read(mut csv: CsvFile) -> Result<Table, Problem> {
+    pub fn read(mut csv: CsvFile) -> Result<Table, InspectError> {
         let (header, delimiter) = (csv.columns(), csv.delimiter());
         let (mut rows, mut fields) = (Vec::new(), Fields::default());
         while rows.len() < ROWS_MAX
-            && let Some(block) = csv.next_block().map_err(|error| file_problem(&error))?
+            && let Some(block) = csv.next_block()?
         {
             let mut read = Rows::new(&block.text, delimiter, Some(header.len()));
             while let Some(row) = read.next_row(&mut fields) {

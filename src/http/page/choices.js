@@ -1,0 +1,58 @@
+// What a person may choose of a file: how it is read, which columns are used for what, and which are kept. What was found is chosen first.
+
+import { el } from "./tables.js";
+import { currentLanguage, t } from "./text.js";
+
+/** What a person chooses of a file; empty is found. */
+export const NOTHING_CHOSEN = { crs: "", x: "", y: "", sheet: "", one_sheet: "", keep: "", charset: "", delimiter: "", header_line: "" };
+/** The value of "no column" in the list of columns that may name sheets: no column is called so. */
+export const NO_SHEET = "\u0000";
+const CHARSETS = ["UTF-8", "EUC-KR", "UTF-16LE", "windows-1252", "Shift_JIS", "GBK"];
+const DELIMITERS = [",", ";", "\t", "|"];
+
+/** How the file is read. */
+export function showReading(form, file) {
+  const offer = (select, values, name, used) => {
+    const all = values.includes(used) ? values : [used, ...values];
+    select.replaceChildren(...all.map((value) => el("option", { value }, name(value))));
+    select.value = used;
+  };
+  const known = file.charset.replace(/ .*/, "");
+  offer(form.charset, CHARSETS, (name) => (name === "EUC-KR" ? "EUC-KR (CP949)" : name), known === "ASCII" ? "UTF-8" : known);
+  offer(form.delimiter, DELIMITERS, (one) => t("delimiters")[one] ?? t("between", one), file.delimiter);
+  const line = (n) => (n === "0" ? t("noHeader") : t("headerAt", n, file.lines[n - 1] ?? ""));
+  offer(form.header_line, ["0", ...file.lines.map((_, at) => String(at + 1))], line, String(file.header_line));
+}
+
+/** Which columns are kept; those in use cannot be left out. `keep` is called with the others. */
+export function showKept(details, file, used, keep) {
+  const list = details.querySelector(".keep-list");
+  details.querySelector("summary").textContent = t("keptColumns", file.columns.length - used.left_out.length, file.columns.length);
+  const shown = JSON.stringify([file.columns, used, currentLanguage()]);
+  if (shown === list.dataset.shown) return;
+  list.dataset.shown = shown;
+  const needed = [used.x, used.y, used.sheet];
+  const boxes = file.columns.map((name) => {
+    const box = el("input", { type: "checkbox", checked: !used.left_out.includes(name), disabled: needed.includes(name), value: name });
+    box.onchange = () => keep(JSON.stringify([...list.querySelectorAll("input:checked")].map(({ value }) => value)));
+    return el("label", {}, box, ` ${name}`);
+  });
+  list.replaceChildren(...boxes);
+}
+
+/** The file's columns, the one in use chosen. */
+export function offerColumns(select, columns, used) {
+  const none = used ? [] : [el("option", { value: "" }, t("chooseColumn"))];
+  select.replaceChildren(...none, ...columns.map((name) => el("option", { value: name }, name)));
+  select.value = used ?? "";
+}
+
+/** The same for the column that names sheets, which some topologies do without. */
+export function offerSheets(select, columns, used) {
+  offerColumns(select, columns, used.sheet);
+  if (!used.sheet_is_optional) return;
+  select.prepend(el("option", { value: NO_SHEET }, t("oneSheet")));
+  if (used.sheet) return;
+  select.querySelector('option[value=""]')?.remove();
+  select.value = NO_SHEET;
+}

@@ -1,0 +1,272 @@
+//! A topology written down from what was found of a file and chosen for it: a file to begin with, whose comments say why.
+
+use std::fmt::Write as _;
+
+use super::columns::UsedColumns;
+use super::reading::{FileFacts, Reading};
+use super::table::{Suggestion, Table};
+use crate::crs::ranking::{Certainty, Ranking};
+use crate::page::cells::{parse_date, parse_datetime};
+use crate::record::Lang;
+
+/// Longest name of a topology.
+const NAME_CHARS_MAX: usize = 40;
+/// The CRS of the workbook: longitude and latitude.
+const TARGET: &str = "EPSG:4326";
+/// The only sheet of rows that no column sorts, in English and Korean.
+const SHEET: [&str; 2] = ["rows", "자료"];
+
+/// What a topology is written from.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft<'a> {
+    /// Name of the file.
+    pub file_name: &'a str,
+    /// What was found of it.
+    pub file: &'a FileFacts,
+    /// What a person said of how it is read.
+    pub reading: Reading,
+    /// Its first rows.
+    pub table: &'a Table,
+    /// Its columns in use, by the names of the file.
+    pub used: &'a UsedColumns,
+    /// CRS of its coordinates, if that is known.
+    pub crs: Option<&'a str>,
+    /// What it seems to be.
+    pub suggestion: &'a Suggestion,
+}
+
+impl Draft<'_> {
+    /// The text of a topology file.
+    pub fn to_toml(&self) -> String {
+        let lang = if self.is_korean() { Lang::Ko } else { Lang::En };
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "# Written from {}: {}, {} columns.",
+            comment(self.file_name),
+            self.file.charset,
+            self.file.columns.len()
+        );
+        let _ = writeln!(text, "# What else may be said here: sheetstream schema --markdown");
+        let _ = writeln!(text, "\nname = {}\n\n[[source]]\nname = \"rows\"", quoted(&self.name()));
+        self.write_reading(&mut text);
+        self.write_types(&mut text);
+        self.write_coordinates(lang, &mut text);
+        self.write_kept(&mut text);
+        let (sheet, why) = match self.used.sheet.as_ref().filter(|column| !column.contains(['{', '}'])) {
+            Some(column) => (column.clone(), format!("a sheet for each value of {}", comment(column))),
+            None => (
+                format!("{{{0}|{0}}}", SHEET[usize::from(lang == Lang::Ko)]),
+                "no column names sheets: one for all rows".to_owned(),
+            ),
+        };
+        let _ = writeln!(text, "\n# {why}\n[[aggregate]]\nname = \"sheets\"\nsheet = {}", quoted(&sheet));
+        let lang = if lang == Lang::Ko { "ko" } else { "en" };
+        let _ = writeln!(text, "\n[[sink]]\nname = \"workbooks\"\nworkbook = {{ lang = \"{lang}\" }}");
+        text
+    }
+
+    fn is_korean(&self) -> bool {
+        self.file.columns.iter().any(|name| name.chars().any(|c| ('가'..='힣').contains(&c)))
+    }
+
+    /// The name of the file as a topology may be called: letters, digits and hyphens.
+    fn name(&self) -> String {
+        let stem = self.file_name.rsplit_once('.').map_or(self.file_name, |(stem, _)| stem);
+        let plain: String =
+            stem.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let words: Vec<&str> = plain.split('-').filter(|word| !word.is_empty()).collect();
+        let name: String = words.join("-").chars().take(NAME_CHARS_MAX).collect();
+        let name = name.trim_end_matches('-');
+        if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            name.to_owned()
+        } else {
+            format!("file-{name}").trim_end_matches('-').to_owned()
+        }
+    }
+
+    fn write_reading(&self, text: &mut String) {
+        if let Some(charset) = self.reading.charset {
+            let _ = writeln!(text, "encoding = {}", quoted(charset.encoding().name()));
+        }
+        if self.reading.delimiter.is_some() || self.file.delimiter != "," {
+            let _ = writeln!(text, "delimiter = {}", quoted(&self.file.delimiter));
+        }
+        match self.file.header_line {
+            0 => {
+                let names: Vec<String> = self.file.columns.iter().map(|name| quoted(name)).collect();
+                let _ =
+                    writeln!(text, "header = [{}]   # the file has no header: name its columns here", names.join(", "));
+            }
+            1 => {}
+            line => {
+                let _ = writeln!(text, "skip_lines = {}   # lines above the header", line - 1);
+            }
+        }
+    }
+
+    /// Columns whose cells must not be taken for numbers, and days.
+    fn write_types(&self, text: &mut String) {
+        let typed = self.table.header.iter().enumerate().filter_map(|(column, name)| {
+            let cells: Vec<&str> =
+                self.table.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.trim()).collect();
+            let cells: Vec<&str> = cells.into_iter().filter(|cell| !cell.is_empty()).collect();
+            let is_code =
+                |cell: &&str| cell.len() > 1 && cell.starts_with('0') && cell.bytes().all(|byte| byte.is_ascii_digit());
+            let has_separator = |cell: &&str| cell.contains(['-', '.', '/']);
+            let kind = match &cells[..] {
+                [] => None,
+                cells if cells.iter().any(is_code) => Some("text"),
+                cells if cells.iter().all(|cell| parse_date(cell).is_some() && has_separator(cell)) => Some("date"),
+                cells if cells.iter().all(|cell| parse_datetime(cell).is_some()) => Some("datetime"),
+                _ => None,
+            };
+            kind.map(|kind| format!("{} = \"{kind}\"", quoted(name)))
+        });
+        let typed: Vec<String> = typed.collect();
+        if !typed.is_empty() {
+            let _ = writeln!(text, "columns = {{ {} }}", typed.join(", "));
+        }
+    }
+
+    fn write_coordinates(&self, lang: Lang, text: &mut String) {
+        let (Some(x), Some(y)) = (&self.used.x, &self.used.y) else { return };
+        let ranking = self.suggestion.ranking.as_ref();
+        let found = ranking.and_then(|ranking| ranking.families.first()).filter(|family| !family.is_swapped);
+        let named = ranking.and_then(|ranking| ranking.header.clone());
+        let first =
+            named.or_else(|| found.and_then(|family| family.systems.first()).map(|system| system.definition.clone()));
+        let from = self.crs.map(str::to_owned).or(first).unwrap_or_else(|| TARGET.to_owned());
+        let wanted = if lang == Lang::Ko { ["경도", "위도"] } else { ["lon", "lat"] };
+        let free = |name: &str| match self.table.header.iter().any(|column| column == name) {
+            true => format!("{name}_wgs84"),
+            false => name.to_owned(),
+        };
+        let into = wanted.map(|name| quoted(&free(name))).join(", ");
+        let _ = writeln!(text, "\n# {}", self.why(&from, ranking));
+        let _ = writeln!(text, "[[map]]\nname = \"wgs84\"");
+        let (from, x, y) = (quoted(&from), quoted(x), quoted(y));
+        let _ = writeln!(text, "reproject = {{ from = {from}, to = \"{TARGET}\", x = {x}, y = {y}, into = [{into}] }}");
+    }
+
+    /// Why this CRS.
+    fn why(&self, from: &str, ranking: Option<&Ranking>) -> String {
+        let Some(ranking) = ranking.filter(|ranking| ranking.points > 0) else {
+            return format!(
+                "{from}: nothing in the file tells the CRS of its coordinates; look at the points of a first workbook"
+            );
+        };
+        let evidence = match ranking.certainty {
+            Certainty::Places => "in it the points are where their rows say",
+            Certainty::Header => "the names of the columns say so, and its points are on land",
+            Certainty::Land => "no other system puts the points on land",
+            Certainty::Ambiguous => "others fit as well: look at the points of a first workbook",
+            Certainty::None => "no system puts the points on land: are these the coordinate columns?",
+        };
+        let alike: Vec<&str> = ranking
+            .families
+            .iter()
+            .take(1)
+            .flat_map(|family| &family.systems)
+            .map(|system| system.definition.as_str())
+            .filter(|other| *other != from && !other.starts_with('+'))
+            .take(3)
+            .collect();
+        let alike = if alike.is_empty() {
+            String::new()
+        } else {
+            format!("; {} differ by less than the evidence tells", alike.join(", "))
+        };
+        comment(&format!("{from}: {evidence}{alike}"))
+    }
+
+    fn write_kept(&self, text: &mut String) {
+        if self.used.left_out.is_empty() {
+            return;
+        }
+        let kept = self.file.columns.iter().filter(|name| !self.used.left_out.contains(name)).map(|name| quoted(name));
+        let mut kept: Vec<String> = kept.collect();
+        if self.used.x.is_some() && self.used.y.is_some() {
+            let wanted = if self.is_korean() { ["경도", "위도"] } else { ["lon", "lat"] };
+            kept.extend(
+                wanted
+                    .iter()
+                    .filter(|name| !self.table.header.iter().any(|column| column == **name))
+                    .map(|name| quoted(name)),
+            );
+        }
+        let _ = writeln!(text, "\n[[map]]\nname = \"columns\"\nselect = [{}]", kept.join(", "));
+    }
+}
+
+/// A TOML basic string: JSON's escapes are among its own.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// Text fit for a comment.
+fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::Topology;
+
+    fn table() -> Table {
+        let header = ["관리번호", "구", "개방일자", "x", "경도"].map(str::to_owned).to_vec();
+        let rows = (0..9).map(|n| {
+            vec![format!("00{n}"), "마포구".to_owned(), "2024-01-05".to_owned(), "1".to_owned(), "2".to_owned()]
+        });
+        Table { rows: rows.collect(), header }
+    }
+
+    #[test]
+    fn a_draft_is_a_topology() {
+        let table = table();
+        let file = FileFacts {
+            charset: "EUC-KR".to_owned(),
+            delimiter: ";".to_owned(),
+            header_line: 3,
+            columns: table.header.clone(),
+            bytes: 1,
+            lines: vec![],
+            notes: vec![],
+        };
+        let used = UsedColumns {
+            x: Some("x".to_owned()),
+            y: Some("경도".to_owned()),
+            sheet: Some("구".to_owned()),
+            ..UsedColumns::default()
+        };
+        let suggestion = Suggestion { columns: None, ranking: None };
+        let draft = Draft {
+            file_name: "서울 Parks (2024).csv",
+            file: &file,
+            reading: Reading::default(),
+            table: &table,
+            used: &used,
+            crs: Some("EPSG:5181"),
+            suggestion: &suggestion,
+        };
+        let text = draft.to_toml();
+        let topology =
+            Topology::parse(&text, "draft.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        assert_eq!(
+            (&*topology.name, topology.source.delimiter, topology.source.skip_lines),
+            ("parks-2024", Some(b';'), 2)
+        );
+        assert!(text.contains("\"관리번호\" = \"text\", \"개방일자\" = \"date\""), "{text}");
+        assert!(text.contains("into = [\"경도_wgs84\", \"위도\"]"), "{text}");
+        assert_eq!(topology.aggregate.sheet.to_string(), "구");
+
+        let used = UsedColumns { left_out: vec!["개방일자".to_owned()], ..UsedColumns::default() };
+        let file = FileFacts { header_line: 0, ..file.clone() };
+        let text = Draft { used: &used, file: &file, file_name: "2024.csv", ..draft }.to_toml();
+        let topology =
+            Topology::parse(&text, "draft.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        assert_eq!((&*topology.name, topology.aggregate.sheet.to_string().as_str()), ("file-2024", "{자료|자료}"));
+    }
+}

@@ -1,0 +1,62 @@
+//! What a file seems to be, and what would become of it under a topology. The page asks, and so do `inspect`, `new` and `plan` on the command
+//! line: one answer for all of them.
+//!
+//! Everything is told by the beginning of the file. How it is read ([`reading`]) gives rows ([`table`]); their columns are those of the
+//! topology, chosen, or found ([`columns`]); the rows go through the very task that all of them would go through ([`trial`]), and the points
+//! of its workbook are put on a map ([`points`]). What was found and chosen can be written down as a topology ([`draft`]).
+
+pub mod columns;
+pub mod draft;
+pub mod points;
+pub mod reading;
+pub mod table;
+pub mod trial;
+
+use crate::file::FileError;
+use crate::map::OwnCrs;
+use crate::record::{Lang, Rejection};
+use crate::topology::Topology;
+
+/// Why a question about a file has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A charset, a delimiter or a header row that there is none of; `field` names which.
+    #[error("{message}")]
+    Reading {
+        /// Name of the setting.
+        field: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A column that cannot be chosen.
+    #[error("{0}")]
+    Column(String),
+    /// A CRS that cannot be used.
+    #[error("{}", .0.message)]
+    Crs(Box<Rejection>),
+    /// The trial itself did not work.
+    #[error("the trial failed: {0}")]
+    Trial(String),
+}
+
+/// The CRS of an upload, if it is another one than the topology's. A bare number is a code of EPSG.
+///
+/// # Errors
+/// The CRS cannot be used with this topology.
+pub fn own_crs(topology: &Topology, crs: Option<&str>) -> Result<Option<String>, InspectError> {
+    let mut known = OwnCrs::new(&topology.maps);
+    let is_code = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let crs = crs.filter(|crs| !crs.is_empty());
+    let crs = crs.map(|crs| Some(crs).filter(is_code).map_or_else(|| crs.to_owned(), |code| format!("EPSG:{code}")));
+    let Some(crs) = crs.filter(|crs| !known.is_usual(crs)) else { return Ok(None) };
+    known.operations(&crs).map_err(|rejection| InspectError::Crs(Box::new(rejection)))?;
+    Ok(Some(crs))
+}
+
+/// The language of that tag; English for any but `ko`.
+pub fn lang(tag: &str) -> Lang {
+    if tag == "ko" { Lang::Ko } else { Lang::En }
+}

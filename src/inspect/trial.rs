@@ -1,0 +1,346 @@
+//! What would become of a file, told by what becomes of its beginning: the first rows go through the very task that all of them would go
+//! through, into a workbook that nobody keeps. Nothing is published.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tracing::subscriber::{NoSubscriber, with_default};
+
+use super::InspectError;
+use super::columns::{ChosenColumns, UsedColumns};
+use super::points::{PointMap, to_lon_lat};
+use super::reading::{FileFacts, Reading};
+use super::table::Table;
+use crate::aggregate::{SheetKey, TemplatePart};
+use crate::crs::CrsPair;
+use crate::crs::columns::number;
+use crate::file::reader::CsvFile;
+use crate::file::upload::UploadRecords;
+
+use crate::map::{CoordinateInput, MapConfig};
+use crate::page::read::{CellKind, ShownCell};
+use crate::record::Lang;
+use crate::runtime::convert::{Converted, convert};
+use crate::sink::preview::{ROWS_MAX, SHEETS_MAX, SheetPreview, errors_sheet, read_sheets};
+use crate::sink::status::StatusFailure;
+use crate::sink::words::EXPLAINING_COLUMNS;
+use crate::topology::Topology;
+
+/// Refused rows that are shown.
+const REJECTS_MAX: usize = 200;
+
+/// What is asked of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// How it is read.
+    pub reading: Reading,
+    /// CRS of its coordinates, where that is not the topology's.
+    pub crs: Option<String>,
+    /// Columns that take the place of the topology's.
+    pub columns: ChosenColumns,
+    /// Language of messages; without it the topology's.
+    pub lang: Option<Lang>,
+}
+
+/// A file that was tried on a topology.
+#[derive(Debug)]
+pub struct Tried {
+    /// What was found of it.
+    pub file: FileFacts,
+    /// Its first rows.
+    pub table: Table,
+    /// What became of them.
+    pub trial: Trial,
+}
+
+/// Coordinate system pair of a topology, as it is shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShownCrs {
+    /// Definition of the CRS of the file.
+    pub from: String,
+    /// Its name.
+    pub from_name: String,
+    /// Definition of the CRS of the workbook.
+    pub to: String,
+    /// Its name.
+    pub to_name: String,
+    /// PROJ's name for the transformation.
+    pub operation: String,
+    /// Its accuracy in metres, where it is known.
+    pub accuracy_m: Option<f64>,
+}
+
+impl From<&CrsPair> for ShownCrs {
+    fn from(pair: &CrsPair) -> ShownCrs {
+        ShownCrs {
+            from: pair.from.definition.clone(),
+            from_name: pair.from.name.clone(),
+            to: pair.to.definition.clone(),
+            to_name: pair.to.name.clone(),
+            operation: pair.operation.clone(),
+            accuracy_m: pair.accuracy_m,
+        }
+    }
+}
+
+/// What became of the beginning.
+#[derive(Debug, Serialize)]
+pub struct Trial {
+    /// Rows of the beginning.
+    pub rows: u64,
+    /// Of them in sheets.
+    pub written: u64,
+    /// Of them refused.
+    pub rejected: u64,
+    /// Refused rows by reason code.
+    pub reasons: BTreeMap<String, u64>,
+    /// Why the upload would fail.
+    pub failure: Option<StatusFailure>,
+    /// The transformation that was used.
+    pub crs: Option<ShownCrs>,
+    /// Columns with coordinates.
+    pub coordinates: Coordinates,
+    /// The columns of the file that are used for coordinates and sheets.
+    pub columns: UsedColumns,
+    /// Columns that name the sheet of a row.
+    pub sheet_columns: Vec<String>,
+    /// The first sheets.
+    pub sheets: Vec<SheetPreview>,
+    /// How many there are.
+    pub sheets_total: usize,
+    /// The first refused rows.
+    pub rejects: Vec<Reject>,
+    /// Where the points are; null where the topology adds none.
+    pub map: Option<PointMap>,
+}
+
+/// Columns with coordinates: those of the file, and those that are added.
+#[derive(Debug, Default, Serialize)]
+pub struct Coordinates {
+    /// Columns of the file, as they are published.
+    pub columns: Vec<String>,
+    /// Columns that are added.
+    pub into: Vec<String>,
+}
+
+/// A refused row, as the sheet of errors shows it.
+#[derive(Debug, Serialize)]
+pub struct Reject {
+    /// Number of the data row, from 1.
+    pub row: Option<u64>,
+    /// Column at fault.
+    pub column: Option<String>,
+    /// Reason code.
+    pub reason: String,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// Its fields.
+    pub cells: Vec<String>,
+    /// Longitude and latitude of its point, if it has two numbers for one.
+    pub at: Option<[f64; 2]>,
+}
+
+/// Tries the beginning of a file, or all of it, on a topology that takes files.
+///
+/// # Errors
+/// It cannot be read as it is asked for, or its CRS or columns cannot be used.
+pub fn try_file(sample: &Bytes, asked: &Asked, topology: &Arc<Topology>) -> Result<Tried, InspectError> {
+    let crs = super::own_crs(topology, asked.crs.as_deref())?;
+    let reading = asked.reading.or_found(&open(sample, asked.reading, topology)?, &topology.source);
+    let csv = open(sample, reading, topology)?;
+    let file = FileFacts::of(&csv, sample.len() as u64);
+    let table = Table::read(csv)?;
+    let chosen = asked.columns.or_found(topology, &table);
+    let trial = try_on(sample, reading, topology, crs, &chosen, asked.lang)?;
+    Ok(Tried { file, table, trial })
+}
+
+fn open(sample: &Bytes, reading: Reading, topology: &Topology) -> Result<CsvFile, InspectError> {
+    Ok(CsvFile::from_reader(Box::new(Cursor::new(sample.clone())), reading.options(&topology.source))?)
+}
+
+/// Takes the beginning all the way through one topology.
+fn try_on(
+    sample: &Bytes,
+    reading: Reading,
+    topology: &Arc<Topology>,
+    crs: Option<String>,
+    chosen: &ChosenColumns,
+    lang: Option<Lang>,
+) -> Result<Trial, InspectError> {
+    let failed = |error: &dyn std::fmt::Display| InspectError::Trial(error.to_string());
+    let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
+    let out = folder.path().join("trial.xlsx");
+    let csv = open(sample, reading, topology)?;
+    let published = chosen.apply(topology, &csv.columns())?;
+    let upload = UploadRecords::new(vec![csv], "trial", "trial")?.with_crs(crs.as_deref());
+    let upload = published.of(upload);
+    // The log does not mention uploads that nobody made.
+    let mut trial = Topology::clone(topology);
+    let lang = lang.unwrap_or(topology.sink.workbook.lang);
+    trial.sink.workbook.lang = lang;
+    let errors = errors_sheet(lang);
+    let converted = with_default(NoSubscriber::default(), || convert(trial, "trial", upload, &out, &mut |_| ()));
+    let converted = converted.map_err(|error| failed(&error))?;
+    let workbook = if converted.has_workbook { std::fs::read(&out).map_err(|error| failed(&error))? } else { vec![] };
+    let rows_max = |name: &str| if name == errors { REJECTS_MAX } else { ROWS_MAX };
+    let mut sheets = read_sheets(&workbook, usize::MAX, rows_max).unwrap_or_default();
+    let listed = sheets.iter().position(|sheet| sheet.name == errors).map(|at| sheets.remove(at));
+    let map = PointMap::of_workbook(&workbook, topology);
+    let mut trial = Trial::of(topology, &published.header, crs.as_deref(), &converted, sheets);
+    trial.failure = trial.failure.map(|failure| failure.translate(lang));
+    let rejects = listed.map(|sheet| sheet.head).unwrap_or_default();
+    trial.rejects = rejects.iter().map(|row| Reject::of(row)).filter(|reject| !reject.reason.is_empty()).collect();
+    trial.map = map;
+    trial.place_rejects(&published.header);
+    trial.columns = published.used;
+    Ok(trial)
+}
+
+impl Trial {
+    fn of(
+        topology: &Topology,
+        header: &[String],
+        crs: Option<&str>,
+        converted: &Converted,
+        mut sheets: Vec<SheetPreview>,
+    ) -> Trial {
+        let accounting = converted.status.accounting;
+        let sheets_total = sheets.len();
+        sheets.truncate(SHEETS_MAX);
+        Trial {
+            rows: accounting.rows_in,
+            written: accounting.written,
+            rejected: accounting.rejected,
+            reasons: converted.rejected.clone(),
+            failure: converted.status.failure.clone(),
+            crs: crs_of(topology, crs),
+            coordinates: Coordinates::of(topology, header),
+            columns: UsedColumns::default(),
+            sheet_columns: sheet_columns(&topology.aggregate.sheet),
+            sheets,
+            sheets_total,
+            rejects: Vec::new(),
+            map: None,
+        }
+    }
+
+    /// Puts refused rows on the map, where their numbers are somewhere on the earth.
+    fn place_rejects(&mut self, header: &[String]) {
+        let from = self.crs.as_ref().map(|crs| crs.from.as_str());
+        let proj = from.and_then(to_lon_lat).and_then(|pipeline| crate::crs::open(&pipeline).ok());
+        let place = |name: &String| header.iter().position(|column| column == name);
+        let columns = match &self.coordinates.columns[..] {
+            [x, y] => place(x).zip(place(y)),
+            _ => None,
+        };
+        let (Some(proj), Some((x, y))) = (proj, columns) else { return };
+        for reject in &mut self.rejects {
+            let cell = |column: usize| reject.cells.get(column).and_then(|cell| number(cell));
+            let point = cell(x).zip(cell(y)).filter(|point| *point != (0.0, 0.0));
+            let lon_lat = point.and_then(|point| proj.convert(point).ok()).map(|(lon, lat)| [lon, lat]);
+            reject.at = lon_lat.filter(|[lon, lat]| lon.abs() <= 180.0 && lat.abs() <= 90.0);
+        }
+    }
+
+    /// Part of the rows that fit, and have a point where the topology adds one: a file of blank coordinates fits nothing. A failure is worse
+    /// than any row.
+    pub fn share(&self) -> f64 {
+        if self.failure.is_some() {
+            return -1.0;
+        }
+        let fitting = match &self.map {
+            Some(map) => (map.points as u64).min(self.written),
+            None if self.coordinates.into.is_empty() => self.written,
+            None => 0,
+        };
+        fitting as f64 / (self.written + self.rejected).max(1) as f64
+    }
+}
+
+fn crs_of(topology: &Topology, crs: Option<&str>) -> Option<ShownCrs> {
+    let own = topology.about().crs.first()?.clone();
+    let pair = match crs {
+        Some(crs) => Arc::new(CrsPair::resolve(crs, &own.to.definition, own.ballpark).ok()?),
+        None => own,
+    };
+    Some(ShownCrs::from(&*pair))
+}
+
+impl Coordinates {
+    /// Of each list of candidates the first that the file has.
+    fn of(topology: &Topology, header: &[String]) -> Coordinates {
+        let mut found = Coordinates::default();
+        for map in &topology.maps {
+            let MapConfig::Reproject(reproject) = map else { continue };
+            let lists = match &reproject.input {
+                CoordinateInput::Columns { x, y } => vec![x, y],
+                CoordinateInput::Geometry(names) => vec![names],
+            };
+            let present = |names: &Vec<String>| names.iter().find(|name| header.contains(name)).cloned();
+            found.columns.extend(lists.into_iter().filter_map(present));
+            found.into.extend(reproject.into.iter().cloned());
+        }
+        found
+    }
+}
+
+fn sheet_columns(sheet: &SheetKey) -> Vec<String> {
+    match sheet {
+        SheetKey::Column(column) => vec![column.clone()],
+        SheetKey::Template(parts) => parts.iter().filter_map(TemplatePart::column).map(str::to_owned).collect(),
+    }
+}
+
+impl Reject {
+    /// A row of the sheet of errors: number, message, column, reason, then its fields.
+    fn of(row: &[ShownCell]) -> Reject {
+        let text = |at: usize| row.get(at).filter(|cell| cell.kind != CellKind::Blank).map(|cell| cell.text.clone());
+        Reject {
+            row: text(0).and_then(|number| number.parse().ok()),
+            message: text(1).unwrap_or_default(),
+            column: text(2),
+            reason: text(3).unwrap_or_default(),
+            cells: row.iter().skip(EXPLAINING_COLUMNS).map(|cell| cell.text.clone()).collect(),
+            at: None,
+        }
+    }
+}
+
+/// Bytes of the whole rows in the beginning of a file: up to the last line break outside of quotes. In UTF-16 every byte that matters has a
+/// zero beside it.
+pub fn whole_rows(sample: &[u8]) -> usize {
+    let width = if matches!(sample, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) { 2 } else { 1 };
+    let is = |unit: &[u8], ascii: u8| unit.contains(&ascii) && unit.iter().filter(|byte| **byte != 0).count() == 1;
+    let mut end = 0;
+    let mut quoted = false;
+    for (at, unit) in sample.chunks_exact(width).enumerate() {
+        quoted ^= is(unit, b'"');
+        if !quoted && is(unit, b'\n') {
+            end = (at + 1) * width;
+        }
+    }
+    if end == 0 { sample.len() } else { end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_ends_with_its_last_whole_row() {
+        let utf16 = |text: &str| [vec![0xff, 0xfe], text.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
+        for (sample, rows) in [
+            (b"a,b\n1,2\n3,".to_vec(), b"a,b\n1,2\n".to_vec()),
+            (b"a,b\n1,\"x\ny".to_vec(), b"a,b\n".to_vec()),
+            (b"a,b\n1,\"x\"\"\ny\"\nz".to_vec(), b"a,b\n1,\"x\"\"\ny\"\n".to_vec()),
+            (b"one long row".to_vec(), b"one long row".to_vec()),
+            (utf16("시,\u{4e0a}\n가,나"), utf16("시,\u{4e0a}\n")),
+        ] {
+            assert_eq!(sample[..whole_rows(&sample)], rows, "{sample:?}");
+        }
+    }
+}
