@@ -67,8 +67,11 @@ fn fetch_says_why_no_workbook_comes_and_waits_for_what_was_published_again() {
         let fetched = fetch.arg(app.topology()).arg("--out").arg(app.folder.path()).output().expect("fetch");
         (fetched.status.code(), String::from_utf8_lossy(&fetched.stderr).into_owned())
     };
+    // A fresh broker has no coordinator for a moment, which `--timeout 0` does not wait for.
+    app.publish(&[&app.csv("first.csv", 1)]);
+    app.wait_for(&["first.csv"], "state");
     let (code, why) = fetch("0");
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(1), "{why}");
     assert!(why.contains("nothing was heard of it"), "{why}");
     fs::write(&file, "no,such,columns\n1,2,3\n").expect("a file");
     app.publish(&[&file]);
