@@ -24,7 +24,7 @@ fn main() {
     }
     for (n, task) in tasks.iter_mut().enumerate() {
         let n = n as i64;
-        task.fetch_begins(12_345, Some(1_795_648_228_000), Offset(500_000));
+        task.fetch_begins(12_345, Some(1_795_648_228_000));
         task.fetch_ends();
         task.dead_letter(&Rejection::new(Message::NullIsland { crs: String::new() }));
         task.ended(Outcome::Published, &Accounting { written: 1_234_567, rejected: 1_234, ..Accounting::default() });
@@ -33,6 +33,7 @@ fn main() {
             committed: Some(Offset(1_234_567 + n)),
             position: Offset(1_234_567 + n),
             replay_from: Offset(1_230_000),
+            log_start: Offset(500_000),
             end: Some(Offset(1_239_999 + n)),
             state_bytes: 123_456_789,
             buffered_bytes: 8_388_608,
@@ -58,7 +59,7 @@ fn counting(task: &mut TaskMetrics) -> Duration {
     let millisecond = Duration::from_millis(1);
     let begun = Instant::now();
     for _ in 0..FETCHES {
-        task.fetch_begins(1_000, Some(1_795_648_228_000), Offset(0));
+        task.fetch_begins(1_000, Some(1_795_648_228_000));
         for node in [&task.source, &task.maps[0], &task.aggregate] {
             node.took_in(1_000, 1);
             node.took(millisecond);

@@ -222,7 +222,7 @@ pub enum TransportError {
     #[error("not authorised: {0}")]
     Unauthorised(String),
     /// A topic is missing or set up so that it cannot serve.
-    #[error("topic: {0}")]
+    #[error("topic {0}")]
     Topic(String),
     /// A record is larger than the topic takes.
     #[error("record too large: {0}")]

@@ -291,6 +291,32 @@ fn dead_letters_and_statuses_are_clipped_to_what_their_topics_take() {
     }
 }
 
+/// Nothing is fetched meanwhile: the upload waits, and so does its publisher.
+#[test]
+fn retention_that_reaches_an_open_upload_shows_within_seconds() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topology = topology("headroom");
+    let name = topology.name.to_string();
+    create_topics(kafka, &name, &["rows", "workbooks", "status", "dead-letters"]);
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let running = Running::start(topology, kafka.config("run"), &state);
+    publish(kafka, &name, "a.csv", &["Blue House,museum", "Red House,museum"]);
+    wait_for(kafka, &name, "a.csv", UploadState::Receiving);
+    let headroom = || {
+        let series = format!("sheetstream_retention_headroom_records{{topology=\"{name}\"}} ");
+        let rendered = metrics::render();
+        rendered.lines().find_map(|line| Some(line.strip_prefix(&series)?.to_owned()))
+    };
+    let rows = TopicPartition { topic: format!("{name}.rows").into(), partition: 0 };
+    kafka::delete_records(kafka, &rows, 1);
+    let begun = Instant::now();
+    while headroom().as_deref() != Some("0") {
+        assert!(begun.elapsed() < LIMIT, "{:?}", headroom());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running.stop();
+}
+
 #[test]
 fn rows_deleted_during_a_stop_fail_their_upload_and_no_other() {
     let Some(kafka) = Kafka::shared() else { return };
@@ -384,6 +410,7 @@ on_the_in_process_broker! {
     uploads_of_a_topic_that_was_made_anew_are_published_once_and_whole,
     a_workbook_that_its_topic_does_not_take_fails_its_upload_only,
     dead_letters_and_statuses_are_clipped_to_what_their_topics_take,
+    retention_that_reaches_an_open_upload_shows_within_seconds,
     rows_deleted_during_a_stop_fail_their_upload_and_no_other,
     three_topologies_share_a_process_and_the_state_of_two_goes_when_they_are_gone,
     uploads_of_no_row_one_row_five_and_2_000_sheets_are_what_convert_makes,

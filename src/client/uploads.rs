@@ -309,6 +309,14 @@ impl Entries {
 
 impl Entry {
     fn take(&mut self, mut status: StatusRecord, at_ms: i64) {
+        // What is missing in one partition is not hidden by rows that come in another.
+        let is_part =
+            |before: &StatusRecord| before.state == UploadState::Incomplete && before.partition != status.partition;
+        if matches!(status.state, UploadState::Receiving | UploadState::Stalled)
+            && self.status.as_ref().is_some_and(is_part)
+        {
+            return;
+        }
         let before = self.status.as_ref().filter(|before| before.revision == status.revision);
         if before.is_none_or(|before| status.accounting.rows_in < before.accounting.rows_in) {
             self.samples.clear();
@@ -487,6 +495,22 @@ mod tests {
     }
     fn state(index: &UploadIndex) -> UploadPhase {
         index.get(&key()).expect("known").state
+    }
+
+    #[test]
+    fn an_upload_in_parts_stays_incomplete_while_rows_come_in_another_partition() {
+        let index = Arc::new(UploadIndex::default());
+        let in_partition = |partition, state, rows_in| StatusRecord { partition, ..status(state, 1, rows_in) };
+        for (partition, state_heard) in [(0, UploadState::Receiving), (1, UploadState::Incomplete)] {
+            index.take(&record(&in_partition(partition, state_heard, 5), now_ms()));
+        }
+        for late in [UploadState::Receiving, UploadState::Stalled] {
+            index.take(&record(&in_partition(0, late, 9), now_ms()));
+            let known = index.get(&key()).expect("known");
+            assert_eq!((known.state, known.accounting.rows_in), (UploadPhase::Incomplete, 5));
+        }
+        index.take(&record(&in_partition(1, UploadState::Receiving, 6), now_ms()));
+        assert_eq!(state(&index), UploadPhase::Receiving, "its own partition goes on");
     }
 
     #[test]

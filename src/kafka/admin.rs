@@ -254,7 +254,7 @@ async fn transaction_log_shortage(cluster: &Cluster) -> Result<Option<String>, K
         let value = described.and_then(|described| described.configs.first()?.value.as_ref()?.parse::<usize>().ok());
         if let Some(copies) = value {
             let shortage = format!(
-                "the cluster cannot keep a log of transactions: {TRANSACTION_LOG_COPIES} is {copies} and there are {brokers} brokers; lower it on the brokers, start more of them, or run with the guarantee at_least_once"
+                "{TRANSACTION_LOG} cannot be created, so there are no transactions: {TRANSACTION_LOG_COPIES} is {copies} and there are {brokers} brokers; lower it on the brokers, start more of them, or run with the guarantee at_least_once"
             );
             return Ok((copies > brokers).then_some(shortage));
         }

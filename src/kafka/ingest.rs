@@ -29,7 +29,7 @@ const WAIT: Duration = Duration::from_millis(500);
 /// Bytes asked for at once; the broker sends a larger first batch whole.
 const FETCH_BYTES: i32 = 1 << 20;
 /// How often the start of the log is asked for; only a refresh, since a fetch below it fails.
-const LOG_START_EVERY: Duration = Duration::from_secs(30);
+const LOG_START_EVERY: Duration = Duration::from_secs(5);
 /// Empty answers below the high watermark before rskafka is believed to be stuck in front of something it skips.
 const STARVED_MAX: u32 = 3;
 

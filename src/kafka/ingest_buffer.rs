@@ -41,6 +41,10 @@ impl IngestHandle {
         let offset = self.buffer.high_watermark.load(Ordering::Relaxed);
         (offset >= 0).then_some(Offset(offset))
     }
+    /// Start of the partition as of the last read; 0 before.
+    pub fn log_start(&self) -> Offset {
+        Offset(self.buffer.log_start.load(Ordering::Relaxed))
+    }
     /// Stops reading; what waits can still be taken.
     pub fn stop(&self) {
         self.task.abort();
@@ -58,6 +62,7 @@ pub(super) struct IngestBuffer {
     space: Notify,
     waker: Waker,
     high_watermark: AtomicI64,
+    log_start: AtomicI64,
     fetched: Counter,
 }
 
@@ -70,7 +75,8 @@ struct Queue {
 impl IngestBuffer {
     pub(super) fn new(waker: Waker, fetched: Counter) -> Arc<IngestBuffer> {
         let (queue, space) = (Mutex::default(), Notify::new());
-        Arc::new(IngestBuffer { queue, space, waker, high_watermark: AtomicI64::new(-1), fetched })
+        let (high_watermark, log_start) = (AtomicI64::new(-1), AtomicI64::new(0));
+        Arc::new(IngestBuffer { queue, space, waker, high_watermark, log_start, fetched })
     }
     /// Waits until there is room.
     pub(super) async fn room(&self) {
@@ -78,10 +84,11 @@ impl IngestBuffer {
             self.space.notified().await; // a pop between the look and the wait leaves its permit
         }
     }
-    /// Hands a read over. One that brought nothing only moves the high watermark.
+    /// Hands a read over. One that brought nothing only moves the bounds of the log.
     pub(super) fn push(&self, read: Result<Fetched, TransportError>, moved: bool) {
         let mut first = false;
         if let Ok(fetched) = &read {
+            self.log_start.store(fetched.log_start.0, Ordering::Relaxed);
             first = self.high_watermark.swap(fetched.high_watermark.0, Ordering::Relaxed) < 0;
         }
         let bytes = read.as_ref().map_or(0, Fetched::bytes);

@@ -182,7 +182,6 @@ struct Fetch {
     begun: Instant,
     /// Time in it that was spent behind the source.
     behind_source: Duration,
-    log_start: Offset,
     record_ms: i64,
     ended_ms: i64,
 }
@@ -225,14 +224,13 @@ impl TaskMetrics {
         }
     }
 
-    /// A fetch is taken up: its records, the timestamp of the last of them, and the start of the log.
-    pub fn fetch_begins(&mut self, records: usize, last_ms: Option<i64>, log_start: Offset) {
+    /// A fetch is taken up: its records, and the timestamp of the last of them.
+    pub fn fetch_begins(&mut self, records: usize, last_ms: Option<i64>) {
         let Some(counters) = &mut self.counters else { return };
         counters.records.inc_by(records as u64);
         counters.fetch.begun = Instant::now();
         counters.fetch.behind_source = Duration::ZERO;
         counters.fetch.record_ms = last_ms.unwrap_or(counters.fetch.record_ms);
-        counters.fetch.log_start = log_start;
     }
 
     /// What the source passed on kept the nodes behind it busy for so long.
@@ -320,7 +318,6 @@ impl TaskMetrics {
             if moment.end.is_some_and(|end| moment.position >= end) {
                 standing.caught_up_ms = now_ms;
             }
-            standing.log_start = counters.fetch.log_start;
             standing.record_ms = counters.fetch.record_ms;
             standing.processed_ms = counters.fetch.ended_ms;
             standing.oldest_upload_ms = moment.oldest_upload_age_ms.map(|age| now_ms - age as i64);
@@ -336,13 +333,7 @@ impl TaskCounters {
             id: id.clone(),
             rows_replayed: catalog::rows_replayed(topology),
             upload_duration: catalog::upload_duration(topology),
-            fetch: Fetch {
-                begun: Instant::now(),
-                behind_source: Duration::ZERO,
-                log_start: Offset(0),
-                record_ms: 0,
-                ended_ms: 0,
-            },
+            fetch: Fetch { begun: Instant::now(), behind_source: Duration::ZERO, record_ms: 0, ended_ms: 0 },
             records: catalog::records_consumed(topology),
             pages: catalog::pages_cut(topology),
             pages_reported: 0,
@@ -377,6 +368,8 @@ pub struct TaskMoment {
     pub position: Offset,
     /// First record that a start without state would read.
     pub replay_from: Offset,
+    /// Start of the partition, as of the last read; 0 before.
+    pub log_start: Offset,
     /// End of the partition, once it is known.
     pub end: Option<Offset>,
     /// Bytes of pages in the state.
@@ -401,7 +394,6 @@ pub(super) struct TaskStanding {
     pub(super) processed_ms: i64,
     pub(super) oldest_upload_ms: Option<i64>,
     pub(super) moment: TaskMoment,
-    log_start: Offset,
     started_ms: i64,
     /// When nothing was left to process, for the last time.
     caught_up_ms: i64,
@@ -417,7 +409,6 @@ impl TaskStanding {
             processed_ms: 0,
             oldest_upload_ms: None,
             moment: TaskMoment::default(),
-            log_start: Offset(0),
             started_ms: now_ms(),
             caught_up_ms: 0,
             record_ms: 0,
@@ -442,10 +433,10 @@ impl TaskStanding {
 
     /// Records that retention can still delete before it reaches one that is needed; infinite while it has deleted none.
     pub(super) fn retention_headroom(&self) -> f64 {
-        if self.log_start <= Offset(0) {
+        if self.moment.log_start <= Offset(0) {
             return f64::INFINITY;
         }
-        (self.moment.replay_from.0 - self.log_start.0).max(0) as f64
+        (self.moment.replay_from.0 - self.moment.log_start.0).max(0) as f64
     }
 }
 
@@ -503,7 +494,7 @@ mod tests {
         let mut task = standing(7, 9, 0, 0);
         task.moment.replay_from = Offset(5);
         assert_eq!(task.retention_headroom(), f64::INFINITY);
-        task.log_start = Offset(2);
+        task.moment.log_start = Offset(2);
         assert_eq!(task.retention_headroom(), 3.0);
     }
 }

@@ -283,7 +283,8 @@ impl RunLoop {
         if task.commit_due() || now.duration_since(slot.committed_at) >= self.commit_interval {
             task.commit()?;
             slot.committed_at = Instant::now();
-            task.report_metrics(now_ms, ingest.high_watermark(), ingest.buffered_bytes());
+            let bounds = (ingest.log_start(), ingest.high_watermark());
+            task.report_metrics(now_ms, bounds, ingest.buffered_bytes());
             if self.behind.take_if(|behind| *behind <= task.position()).is_some() {
                 let _ = self.reports.send(TaskReport::Recovered(self.id.clone()));
             }

@@ -127,7 +127,7 @@ impl StreamTask {
         }
         let end = fetched.high_watermark.max(fetched.next);
         let last_ms = fetched.records.last().map(|record| record.timestamp_ms);
-        self.outputs.metrics.fetch_begins(fetched.records.len(), last_ms, fetched.log_start);
+        self.outputs.metrics.fetch_begins(fetched.records.len(), last_ms);
         let mut lost = fetched.lost.into_iter().peekable();
         let mut poisoned = fetched.poisoned.into_iter().peekable();
         for record in fetched.records {
@@ -435,15 +435,16 @@ impl StreamTask {
         self.aggregate.set_partition_count(count);
     }
 
-    /// Reports the state of the task to the metrics. `end` is the end of its partition, if it is known; `buffered_bytes` wait to be
-    /// processed.
-    pub fn report_metrics(&mut self, now_ms: u64, end: Option<Offset>, buffered_bytes: usize) {
+    /// Reports the state of the task to the metrics, and what its input says: where the partition begins and ends, if that is known, and how
+    /// much waits to be processed.
+    pub fn report_metrics(&mut self, now_ms: u64, (log_start, end): (Offset, Option<Offset>), buffered_bytes: usize) {
         let progress = self.progress();
         let counts = self.aggregate.counts();
         self.outputs.metrics.report(TaskMoment {
             committed: self.committed_progress.map(|committed| committed.next),
             position: self.position,
             replay_from: progress.replay_from,
+            log_start,
             end,
             state_bytes: self.store.bytes(),
             buffered_bytes: buffered_bytes as u64,
