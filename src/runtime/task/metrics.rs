@@ -1,7 +1,7 @@
 //! How a task's names and the ends of its uploads read in metrics.
 
 use crate::map::MapConfig;
-use crate::metrics::{Outcome, TaskMetrics, TaskNames};
+use crate::metrics::{Outcome, TaskMetrics, TaskNames, outputs_refused};
 use crate::record::{TaskId, TopicPartition};
 use crate::sink::status::{StatusRecord, UploadState};
 use crate::topology::Topology;
@@ -21,6 +21,9 @@ pub(super) fn of(
         sink: &topology.sink.node,
     };
     let Some(committed) = committed else { return TaskMetrics::uncounted(&names) };
+    for topic in [&topology.sink.status_topic, &topology.sink.dead_letter_topic] {
+        outputs_refused(&id.topology, topic); // a series that begins at 0 shows its first rise
+    }
     let committed = match committed {
         Committed::None => None,
         Committed::Ours(progress) => Some(progress.next),
