@@ -174,7 +174,7 @@ fn json_rows_in_any_order_of_keys_and_shape() {
         line("p", r#"{"sheet":"s","a":1,"b":"x"}"#),
         line("q", r#"{"sheet":"s","a":}"#),
         line("p", "{\"b\":\"y\",\"a\":2}\n{\"sheet\":\"t\",\"a\":3,\"a\":4}\n{\"sheet\":"),
-        line("q", r#"[{"b":1,"sheet":"s"},{"sheet":"t","b":2}]"#),
+        line("q", r#"[{"b":1,"sheet":"s","a":0},{"sheet":"t","b":2}]"#),
         record("r", "{\n \"a\": 1,\n \"sheet\": \"s\"\n}", &[("ss-row", "2")]),
         line("p", r#"{"schema":null,"payload":{"a":5,"sheet":"s"}}"#),
         record("r", r#"{"a":2,"sheet":"s"}"#, &[("ss-row", "1")]),
