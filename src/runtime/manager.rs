@@ -430,6 +430,11 @@ impl Manager {
             app.member.leave();
         }
         self.parts.health.forget("manager");
+        // A look that is under way uses the runtime, which ends with us: each holds a sender.
+        self.client.close_within(Duration::ZERO);
+        let (looks, under_way) = self.looks;
+        drop(looks);
+        while under_way.recv().is_ok() {}
     }
 }
 
