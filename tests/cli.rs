@@ -23,6 +23,53 @@ fn a_missing_file_is_named_once_with_its_reason() {
     assert!(message.contains("no-such-file.csv"), "{message}");
 }
 
+#[test]
+fn a_file_is_inspected_and_becomes_a_topology_that_converts_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = |name: &str| folder.path().join(name);
+    let mut text = "현황;;;;\n\n번호;자치구;좌표정보x(epsg5174);좌표정보y(epsg5174);개업일\n".to_owned();
+    for n in 0..40 {
+        text.push_str(&format!("00{n};마포구;{}.5;{}.25;2024-01-05\n", 192_500 + n * 10, 450_700 + n * 7));
+    }
+    std::fs::write(place("shops 2024.csv"), encoding_rs::EUC_KR.encode(&text).0).expect("a file");
+    let run = |arguments: &[&str]| {
+        let ended = sheetstream(arguments).current_dir(folder.path()).output().expect("the binary");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success(), "{arguments:?}: {said}");
+        String::from_utf8(ended.stdout).expect("UTF-8")
+    };
+    let said = run(&["inspect", "shops 2024.csv"]);
+    for fact in ["EUC-KR", "\";\"", "line 3", "x 좌표정보x(epsg5174)", "places:", "EPSG:5174", "Seoul 40"] {
+        assert!(said.contains(fact), "{fact}: {said}");
+    }
+    let found: serde_json::Value = serde_json::from_str(&run(&["inspect", "shops 2024.csv", "--json"])).expect("JSON");
+    assert_eq!((&found["file"]["header_line"], &found["columns"]["sheet"]), (&3.into(), &"자치구".into()));
+
+    run(&["new", "--from", "shops 2024.csv", "-o", "shops.toml"]);
+    let topology = std::fs::read_to_string(place("shops.toml")).expect("a topology");
+    assert!(topology.contains("# EPSG:5174: ") && topology.contains("\"개업일\" = \"date\""), "{topology}");
+    run(&["validate", "shops.toml"]);
+    run(&["convert", "shops 2024.csv", "-t", "shops.toml", "-o", "shops.xlsx", "--strict"]);
+    assert_eq!(run(&["new", "--from", "shops 2024.csv"]), topology, "standard output has the same");
+    let again =
+        sheetstream(&["new", "--from", "shops 2024.csv", "-o", "shops.toml"]).current_dir(folder.path()).output();
+    assert_eq!(again.expect("the binary").status.code(), Some(74), "nothing is replaced");
+    let other = run(&[
+        "new",
+        "--from",
+        "shops 2024.csv",
+        "--crs",
+        "EPSG:5181",
+        "--header-line",
+        "1",
+        "--delimiter",
+        ";",
+        "--charset",
+        "cp949",
+    ]);
+    assert!(other.contains("encoding = \"EUC-KR\"") && !other.contains("skip_lines"), "{other}");
+}
+
 /// The sample under a name that a terminal would obey, and its topology.
 fn sample(folder: &std::path::Path) -> std::path::PathBuf {
     let file = folder.join("a\u{1b}]0;pwned\u{7}\u{202e}.csv");

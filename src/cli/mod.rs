@@ -14,8 +14,10 @@ mod fetch;
 mod health;
 mod http;
 mod input;
+mod inspect;
 pub mod log;
 mod man;
+mod new;
 pub mod panic;
 mod patience;
 mod publish;
@@ -23,6 +25,7 @@ mod reasons;
 mod run;
 mod running;
 mod sample;
+mod sample_file;
 mod schema;
 mod shown;
 mod status;
@@ -47,6 +50,7 @@ const EXAMPLES: &str = "Examples:
   sheetstream demo                              a sample CSV becomes a workbook, with nothing installed
   sheetstream dev                               the same with a page to drop CSV files on
   sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
+  sheetstream new --from seoul.csv -o my.toml   a topology to begin with, written from the file
   sheetstream run topology/seoul-markets.toml   and, elsewhere, publish and fetch
   sheetstream validate topology                 find what is wrong before anything runs
   sheetstream describe topology/seoul-markets.toml
@@ -88,6 +92,8 @@ pub enum Command {
     Demo(demo::Demo),
     Dev(dev::Dev),
     Convert(convert::Convert),
+    Inspect(inspect::Inspect),
+    New(new::New),
     Run(run::Run),
     Publish(publish::Publish),
     Fetch(fetch::Fetch),
@@ -124,6 +130,8 @@ impl Command {
             Command::Demo(command) => command.run(global),
             Command::Dev(command) => command.run(global),
             Command::Convert(command) => command.run(global),
+            Command::Inspect(command) => command.run(global),
+            Command::New(command) => command.run(global),
             Command::Run(command) => command.run(global),
             Command::Publish(command) => command.run(global),
             Command::Fetch(command) => command.run(global),

@@ -1,0 +1,78 @@
+//! `inspect`: what a file seems to be, as the page says it.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use sheetstream::crs::ranking::{Certainty, Family};
+
+use super::sample_file::SampleFile;
+use super::shown::shown;
+use super::{EXAMPLES_FIRST, Exit, Global};
+
+const EXAMPLES: &str = "Examples:
+  sheetstream inspect export.csv                charset, delimiter, header, columns, and the CRSs that fit
+  sheetstream inspect export.csv --json | jq '.suggestion.ranking.families[0].systems[0]'
+";
+
+/// Say what a CSV file seems to be: how it is read, which columns hold coordinates, which CRSs fit them
+#[derive(Args, Debug)]
+#[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
+pub struct Inspect {
+    /// CSV file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    sample: SampleFile,
+}
+
+impl Inspect {
+    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let found = self.sample.look(&self.file)?;
+        let mut out = io::stdout().lock();
+        if global.json {
+            let all = json!({ "file": found.file, "columns": found.used, "suggestion": found.suggestion });
+            writeln!(out, "{all:#}")?;
+            return Ok(Exit::Ok);
+        }
+        let mut line = |label: &str, text: &str| writeln!(out, "{label:<12} {}", shown(text));
+        line("charset", &found.file.charset)?;
+        line("delimiter", &format!("{:?}", found.file.delimiter))?;
+        line(
+            "header",
+            &match found.file.header_line {
+                0 => "none".to_owned(),
+                number => format!("line {number}"),
+            },
+        )?;
+        line("columns", &found.file.columns.join(", "))?;
+        let name = |column: &Option<String>| column.clone().unwrap_or_else(|| "none found".to_owned());
+        line("coordinates", &format!("x {}, y {}", name(&found.used.x), name(&found.used.y)))?;
+        line("sheets", &name(&found.used.sheet))?;
+        let Some(ranking) = &found.suggestion.ranking else { return Ok(Exit::Ok) };
+        line(
+            "certainty",
+            match ranking.certainty {
+                Certainty::Places => "places: points lie where their rows say, in no other family",
+                Certainty::Header => "header: the header names the system, and its points lie on land",
+                Certainty::Land => "land: the first family alone puts the points on land",
+                Certainty::Ambiguous => "ambiguous: other families fit as well",
+                Certainty::None => "none: no system fits",
+            },
+        )?;
+        for (number, family) in (1..).zip(&ranking.families) {
+            line(&format!("CRS {number}"), &of_family(family))?;
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// `EPSG:5181, EPSG:5174 (310 m apart): Seoul 40, Gyeonggi 2`.
+fn of_family(family: &Family) -> String {
+    let systems: Vec<&str> = family.systems.iter().take(4).map(|system| system.definition.as_str()).collect();
+    let apart = if systems.len() > 1 { format!(" ({:.0} m apart)", family.spread_m) } else { String::new() };
+    let swapped = if family.is_swapped { ", x and y swapped" } else { "" };
+    let areas: Vec<String> = family.areas.iter().take(3).map(|area| format!("{} {}", area.en, area.points)).collect();
+    format!("{}{apart}{swapped}: {}", systems.join(", "), areas.join(", "))
+}

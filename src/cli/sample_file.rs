@@ -1,0 +1,65 @@
+//! The beginning of a file and how it is read: options of the commands that say what a file seems to be.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use sheetstream::inspect::columns::UsedColumns;
+use sheetstream::inspect::reading::{FileFacts, Reading};
+use sheetstream::inspect::table::{Suggestion, Table};
+use sheetstream::inspect::trial::{Asked, Tried, try_file, whole_rows};
+use sheetstream::topology::Topology;
+
+use super::input::upload_name;
+
+/// Bytes that are looked at.
+const SAMPLE_BYTES: u64 = 1 << 20;
+/// The topology whose columns have any name.
+const ANY_FILE: &str = include_str!("../../topology/any-file.toml");
+
+/// How the file is read.
+#[derive(Args, Debug)]
+pub struct SampleFile {
+    /// Charset, by any name [default: found in the file]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "CHARSET")]
+    charset: String,
+    /// Field delimiter: one character, or "tab" [default: found in the file]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "CHARACTER")]
+    delimiter: String,
+    /// Line of the header, from 1; 0 when the first line is data [default: found in the file]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "LINE")]
+    header_line: String,
+}
+
+/// What a file seems to be.
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    pub reading: Reading,
+    pub file: FileFacts,
+    pub table: Table,
+    pub used: UsedColumns,
+    pub suggestion: Suggestion,
+}
+
+impl SampleFile {
+    /// Looks at the beginning of the file.
+    pub fn look(&self, path: &Path) -> anyhow::Result<Found> {
+        let shown = || path.display().to_string();
+        let mut sample = Vec::new();
+        File::open(path).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut sample)).with_context(shown)?;
+        if sample.len() as u64 == SAMPLE_BYTES {
+            sample.truncate(whole_rows(&sample));
+        }
+        let reading = Reading::parse(&self.charset, &self.delimiter, &self.header_line)?;
+        let topology = Arc::new(Topology::parse(ANY_FILE, "any-file.toml", &|_| None)?);
+        let asked = Asked { reading, ..Asked::default() };
+        let Tried { file, table, trial } = try_file(&sample.into(), &asked, &topology).with_context(shown)?;
+        let name = upload_name(path);
+        let suggestion = Suggestion::of(&table, &trial.columns.coordinates(), &name);
+        Ok(Found { name, reading, file, table, used: trial.columns, suggestion })
+    }
+}
