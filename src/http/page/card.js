@@ -458,6 +458,7 @@ export class Card {
     find(".earlier").hidden = !earlier;
     find(".earlier").textContent = earlier ? t("earlier", upload.name) : "";
     find(".close").textContent = t("closeDone");
+    find(".close").setAttribute("aria-label", `${t("closeDone")}: ${this.name}`);
     const failure = upload.failure;
     this.say(find(".result .error"), failure && `${this.explain(failure.reason)} ${failure.message}`.trim());
     const link = find(".download");
