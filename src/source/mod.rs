@@ -254,22 +254,18 @@ impl Source {
                 let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
                 let format = RowFormat::Opaque;
                 let origin = Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0, format };
-                if let Some(kind) = binary_kind(text) {
+                // Whoever numbers rows has counted them, and they are told one by one what is wrong with them.
+                if let (None, Some(kind)) = (first_row, binary_kind(text)) {
                     let is_of_a_registry = kind.is_of_a_registry() && !is_late;
                     let rejection = Rejection::new(Message::NotText { kind });
                     let mut is_taken = false;
                     if is_of_a_registry {
                         self.attend(id, |upload, context| {
-                            is_taken = upload.take_opaque(context, origin, text, &rejection)
+                            is_taken = upload.take_opaque(context, origin, text, &rejection);
                         });
                     }
-                    if is_taken {
-                        return Ok(());
-                    }
-                    // Whoever numbers rows has counted them, and they are told one by one what is wrong with them.
-                    if first_row.is_none() {
-                        return Err(Refusal { upload: Some(UploadId::new(id)), rejection });
-                    }
+                    let upload = Some(UploadId::new(id));
+                    return if is_taken { Ok(()) } else { Err(Refusal { upload, rejection }) };
                 }
                 if text.is_empty() {
                     return Ok(());

@@ -16,22 +16,27 @@ use scan::{Fault, behind_blanks, value};
 use crate::record::{Message, Rejection};
 
 /// Whether a value of unknown form is JSON: an object, an array of objects or arrays, or several of these. A row of CSV hardly ever is.
-/// Where some of them are broken, the others decide.
+/// Where some of them are broken, each on lines of its own, the others decide.
 pub fn is_json(text: &[u8]) -> bool {
     if !begins_like_json(text) {
         return false;
     }
-    let mut has_row = false;
+    let (mut has_row, mut has_blank, mut has_broken) = (false, false, false);
     for row in Elements::new(text) {
         match row.kind {
-            ElementKind::Broken(_) if !row.bytes(text).starts_with(b"{") && !row.bytes(text).starts_with(b"[") => {
-                return false;
+            ElementKind::Broken(_) => {
+                let bytes = row.bytes(text);
+                let line = text[..row.start].rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+                if !(bytes.starts_with(b"{") || bytes.starts_with(b"[")) || !line.trim_ascii().is_empty() {
+                    return false;
+                }
+                has_broken = true;
             }
-            ElementKind::Broken(_) => {}
-            ElementKind::Object | ElementKind::Array | ElementKind::Blank => has_row = true,
+            ElementKind::Object | ElementKind::Array => has_row = true,
+            ElementKind::Blank => has_blank = true,
         }
     }
-    has_row
+    has_row || (has_blank && !has_broken)
 }
 
 /// Whether a text begins as objects do, or arrays of objects or of arrays.
