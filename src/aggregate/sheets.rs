@@ -98,7 +98,8 @@ impl Sheets {
     /// The sheet of a value, if there is one. Values that look alike are the same, see [`clean_name`].
     pub(super) fn find(&mut self, value: &str) -> Option<usize> {
         if self.sheets.get(self.last).is_none_or(|sheet| &*sheet.value != value) {
-            self.last = *self.by_value.get(&*clean_name(value))?;
+            let found = self.by_value.get(value); // most values are clean, and one that names a sheet is
+            self.last = *found.or_else(|| self.by_value.get(&*clean_name(value)))?;
         }
         Some(self.last)
     }
