@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
@@ -30,7 +29,7 @@ use super::holdings::Holdings;
 use super::member::Command;
 use super::{Group, Instance, REBALANCE_TIMEOUT, roster};
 use crate::record::TopicPartition;
-use crate::transport::{Fence, GroupEvent};
+use crate::transport::Fence;
 
 /// How often topics are looked at: the classic protocol does not report partitions that are added, nor a topic that is made anew.
 const TOPICS_EVERY: Duration = Duration::from_secs(5);
@@ -72,13 +71,13 @@ impl Actor {
         group: Group,
         instance: Instance,
         topics: Vec<Arc<str>>,
-        events: Sender<GroupEvent>,
+        holdings: Holdings,
         commands: UnboundedReceiver<Command>,
     ) -> Actor {
         Actor {
-            holdings: Holdings::new(group.clone(), events),
             instance,
             topics,
+            holdings,
             watched: BTreeMap::new(),
             watch_at: Instant::now(),
             member: StrBytes::default(),
@@ -91,20 +90,18 @@ impl Actor {
         }
     }
 
-    pub(super) async fn run(mut self) {
-        if let Err(error) = self.keep().await {
-            tracing::error!(group = %self.group.id, %error, "membership ended");
-            self.holdings.send(GroupEvent::Fatal(error.into()));
-        }
-        self.group.client.cluster.disconnect(self.lane);
-    }
-
     /// Keeps the membership until told to leave.
     /// 1. Look whether the topics are what they were.
     /// 2. Join if something changed, else send a heartbeat. Either may be told to join again.
     /// 3. Put out or fenced: everything is lost already; join anew, or end if our name is another's.
     /// 4. Wait for the next heartbeat, or until partitions are let go.
-    async fn keep(&mut self) -> Result<(), KafkaError> {
+    pub(super) async fn keep(mut self) -> Result<(), KafkaError> {
+        let kept = self.repeat().await;
+        self.group.client.cluster.disconnect(self.lane);
+        kept
+    }
+
+    async fn repeat(&mut self) -> Result<(), KafkaError> {
         let mut backoff = self.group.client.cluster.backoff("group membership");
         loop {
             match self.step().await {
@@ -114,8 +111,7 @@ impl Actor {
                     self.must_join |= self.generation < 0;
                     match error.code() {
                         Some(Code::FENCED_INSTANCE_ID) => {
-                            let (group, instance) = (self.group.id.to_string(), self.instance.name.clone());
-                            return Err(KafkaError::Replaced { group, instance });
+                            return Err(self.instance.replaced_in(&self.group.id));
                         }
                         Some(Code::REBALANCE_IN_PROGRESS) => self.must_join = true,
                         Some(Code::UNKNOWN_MEMBER_ID | Code::ILLEGAL_GENERATION) => {
@@ -123,7 +119,7 @@ impl Actor {
                             self.lose();
                         }
                         Some(Code::INCONSISTENT_GROUP_PROTOCOL) => {
-                            self.look_for_foreign().await;
+                            self.holdings.look_for_foreign().await;
                             backoff.wait_for_mending(self.explain(error)).await?;
                         }
                         Some(code) if code.is_unauthorised() && self.generation >= 0 => {
@@ -374,20 +370,10 @@ impl Actor {
         let Some(holder) = members.iter().find(|member| is_ours(&member.group_instance_id)) else { return Ok(()) };
         let said = decode::<ConsumerProtocolSubscription>(&holder.member_metadata).and_then(|said| said.user_data);
         let process = said.and_then(|bytes| Uuid::from_slice(&bytes).ok());
-        let is_dead = process.is_some() && [Some(self.instance.incarnation), self.instance.former].contains(&process);
-        if !is_dead {
-            let (group, instance) = (&self.group.id, &self.instance.name);
-            tracing::warn!(%group, instance, holder = %holder.member_id, host = %holder.client_host, "another process runs under our instance id, or died just now; it stops and this one takes its place");
-            self.holdings.displaces();
+        if !process.is_some_and(|process| self.instance.succeeds(process)) {
+            self.holdings.displaces(&self.instance, &holder.member_id, &holder.client_host);
         }
         Ok(())
-    }
-
-    async fn look_for_foreign(&mut self) {
-        match roster::foreign(&self.group.client.cluster, &self.group.id).await {
-            Ok(foreign) => self.holdings.note_foreign(foreign),
-            Err(error) => tracing::debug!(group = %self.group.id, %error, "members cannot be looked at"),
-        }
     }
 
     /// What an operator can do about a refusal that the code alone does not explain.

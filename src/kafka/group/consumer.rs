@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
@@ -18,7 +17,7 @@ use super::holdings::Holdings;
 use super::member::Command;
 use super::{Group, Instance, REBALANCE_TIMEOUT, roster};
 use crate::record::TopicPartition;
-use crate::transport::{Fence, GroupEvent};
+use crate::transport::Fence;
 
 /// Between heartbeats while an assignment is under way. The broker works assignments out on the side, so that the first answer is always
 /// empty; waiting for its own interval of 5 s would make that the time of every join.
@@ -53,16 +52,16 @@ impl Actor {
         group: Group,
         instance: Instance,
         topics: Vec<Arc<str>>,
-        events: Sender<GroupEvent>,
+        holdings: Holdings,
         commands: UnboundedReceiver<Command>,
     ) -> Actor {
         Actor {
-            holdings: Holdings::new(group.clone(), events),
             group,
             member: roster::member_id(instance.incarnation, 0),
             instance,
             joined: 0,
             topics,
+            holdings,
             names: HashMap::new(),
             epoch: JOIN,
             reported: None,
@@ -71,19 +70,12 @@ impl Actor {
         }
     }
 
-    pub(super) async fn run(mut self) {
-        if let Err(error) = self.keep().await {
-            tracing::error!(group = %self.group.id, %error, "membership ended");
-            self.holdings.send(GroupEvent::Fatal(error.into()));
-        }
-    }
-
     /// Heartbeats until told to leave.
     /// 1. Beat; an answer may revoke, assign or move the epoch.
     /// 2. Unknown or fenced: everything is lost already; drop it, join anew. Our name is another's: give up, or take it over.
     /// 3. Anything else that passes: wait, look for the coordinator again, repeat what we hold.
     /// 4. Wait for the next beat, sooner while things move, at once when something was let go.
-    async fn keep(&mut self) -> Result<(), KafkaError> {
+    pub(super) async fn keep(mut self) -> Result<(), KafkaError> {
         let mut backoff = self.group.client.cluster.backoff("heartbeat");
         loop {
             let beaten = match self.beat().await {
@@ -92,7 +84,9 @@ impl Actor {
             };
             match beaten {
                 Ok(()) => backoff.reset(),
-                Err(error) if error.code() == Some(Code::FENCED_INSTANCE_ID) => return Err(self.replaced()),
+                Err(error) if error.code() == Some(Code::FENCED_INSTANCE_ID) => {
+                    return Err(self.instance.replaced_in(&self.group.id));
+                }
                 Err(error) if is_put_out(&error) => {
                     tracing::warn!(group = %self.group.id, %error, "put out of the group; joining anew");
                     if self.epoch == JOIN {
@@ -205,16 +199,10 @@ impl Actor {
         let Some(holder) = members.into_iter().find(|member| holds(&member.instance_id)) else { return Err(refused) };
         let request = self.request(HAND_OVER).with_member_id(holder.member_id.clone());
         self.exchange(&request).await?;
-        let is_dead = [Some(self.instance.incarnation), self.instance.former].into_iter().flatten();
-        if !is_dead.into_iter().any(|process| roster::is_of(&holder.member_id, process)) {
-            let (group, instance) = (&self.group.id, &self.instance.name);
-            tracing::warn!(%group, instance, holder = %holder.member_id, host = %holder.client_host, "another process runs under our instance id, or died just now; it stops and this one takes its place");
-            self.holdings.displaces();
+        if !roster::process_of(&holder.member_id).is_some_and(|process| self.instance.succeeds(process)) {
+            self.holdings.displaces(&self.instance, &holder.member_id, &holder.client_host);
         }
         self.beat().await
-    }
-    fn replaced(&self) -> KafkaError {
-        KafkaError::Replaced { group: self.group.id.to_string(), instance: self.instance.name.clone() }
     }
 
     /// What an operator can do about a refusal that the code alone does not explain.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Group, UNSETTLED, roster};
+use super::{Group, Instance, UNSETTLED, roster};
 use crate::metrics;
 use crate::record::TopicPartition;
 use crate::transport::{Fence, GroupEvent};
@@ -124,8 +124,10 @@ impl Holdings {
         }
     }
 
-    /// Another process runs under our name, or died just now.
-    pub(super) fn displaces(&mut self) {
+    /// Another process runs under our name, or died just now: the member `holder` at `host`.
+    pub(super) fn displaces(&mut self, instance: &Instance, holder: &str, host: &str) {
+        let (group, instance) = (&self.group.id, &instance.name);
+        tracing::warn!(%group, instance, holder, host, "another process runs under our instance id, or died just now; it stops and this one takes its place");
         self.displaced_at = Some(Instant::now());
     }
     /// How long a former holder of our name may still not have noticed that it is replaced: it asks once in `interval`.
@@ -149,6 +151,11 @@ impl Holdings {
             return;
         }
         self.roster_at = Instant::now() + ROSTER_EVERY;
+        self.look_for_foreign().await;
+    }
+
+    /// Looks for members that are none of ours.
+    pub(super) async fn look_for_foreign(&self) {
         match roster::foreign(&self.group.client.cluster, &self.group.id).await {
             Ok(foreign) => self.note_foreign(foreign),
             Err(error) => tracing::debug!(group = %self.group.id, %error, "members cannot be looked at"),
@@ -156,7 +163,7 @@ impl Holdings {
     }
 
     /// Reports members that are none of ours, once each.
-    pub(super) fn note_foreign(&self, foreign: Vec<roster::ForeignMember>) {
+    fn note_foreign(&self, foreign: Vec<roster::ForeignMember>) {
         metrics::group_foreign_members(&self.group.id).set(foreign.len() as f64);
         let before = std::mem::replace(&mut self.group.membership.present().foreign, foreign.clone());
         for member in foreign.iter().filter(|member| !before.iter().any(|known| known.member_id == member.member_id)) {
@@ -168,7 +175,7 @@ impl Holdings {
     }
 
     /// Tells the tasks.
-    pub(super) fn send(&self, event: GroupEvent) {
+    fn send(&self, event: GroupEvent) {
         // A receiver that is gone has dropped the member; the command channel ends the membership.
         let _ = self.events.send(event);
     }

@@ -23,6 +23,7 @@ use super::{Code, KafkaClient, KafkaError};
 use crate::record::TopicPartition;
 use crate::transport::{Fence, GroupEvent};
 
+use holdings::Holdings;
 pub use member::GroupMember;
 pub use protocol::Protocol;
 pub use roster::ForeignMember;
@@ -42,6 +43,17 @@ pub struct Instance {
     pub incarnation: Uuid,
     /// The process that had the name before and is proven dead. Another one that holds it is given time to notice that it does no longer.
     pub former: Option<Uuid>,
+}
+
+impl Instance {
+    /// The end of a member whose name another process has taken in `group`.
+    fn replaced_in(&self, group: &str) -> KafkaError {
+        KafkaError::Replaced { group: group.to_owned(), instance: self.name.clone() }
+    }
+    /// Whether `process` is this one or is proven dead, so that it does nothing under our name any more.
+    fn succeeds(&self, process: Uuid) -> bool {
+        process == self.incarnation || Some(process) == self.former
+    }
 }
 
 /// A consumer group: its offsets, and our membership in it if there is one. Cheap to clone.
@@ -141,11 +153,17 @@ impl Group {
         let (commands, queue) = unbounded_channel();
         let (group, topics) = (self.clone(), topics.into_iter().collect());
         self.client.handle.spawn(async move {
-            match group.protocol().await {
-                Ok(Protocol::Consumer) => consumer::Actor::new(group, instance, topics, events, queue).run().await,
-                Ok(Protocol::Classic) => classic::Actor::new(group, instance, topics, events, queue).run().await,
+            let id = group.id.clone();
+            let holdings = Holdings::new(group.clone(), events.clone());
+            let kept = match group.protocol().await {
+                Ok(Protocol::Consumer) => consumer::Actor::new(group, instance, topics, holdings, queue).keep().await,
+                Ok(Protocol::Classic) => classic::Actor::new(group, instance, topics, holdings, queue).keep().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = kept {
+                tracing::error!(group = %id, %error, "membership ended");
                 // A receiver that is gone has dropped the member.
-                Err(error) => drop(events.send(GroupEvent::Fatal(error.into()))),
+                let _ = events.send(GroupEvent::Fatal(error.into()));
             }
         });
         GroupMember::new(received, commands, self.client.clone())

@@ -27,9 +27,10 @@ pub(super) fn member_id(incarnation: uuid::Uuid, joined: u32) -> String {
     format!("{OURS}{incarnation}-{joined}")
 }
 
-/// Whether `member` was made by that process.
-pub(super) fn is_of(member: &str, incarnation: uuid::Uuid) -> bool {
-    member.strip_prefix(OURS).is_some_and(|rest| rest.starts_with(&incarnation.to_string()))
+/// The process that made the id of a member of ours.
+pub(super) fn process_of(member: &str) -> Option<uuid::Uuid> {
+    let (process, _) = member.strip_prefix(OURS)?.rsplit_once('-')?;
+    process.parse().ok()
 }
 
 /// A member of a group that is no sheetstream: partitions that it is given are not processed.
