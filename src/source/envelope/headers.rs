@@ -18,6 +18,8 @@ pub(super) struct ControlHeaders<'a> {
     pub(super) crs: Option<&'a [u8]>,
     pub(super) partitions: Option<&'a [u8]>,
     pub(super) delimiter: Option<&'a [u8]>,
+    pub(super) encoding: Option<&'a [u8]>,
+    pub(super) format: Option<&'a [u8]>,
     pub(super) traceparent: Option<&'a [u8]>,
 }
 
@@ -45,6 +47,8 @@ impl<'a> ControlHeaders<'a> {
                 "ss-crs" => &mut found.crs,
                 "ss-partitions" => &mut found.partitions,
                 "ss-delimiter" => &mut found.delimiter,
+                "ss-encoding" => &mut found.encoding,
+                "ss-format" => &mut found.format,
                 "traceparent" => &mut found.traceparent,
                 name => {
                     let rank = FILE_HEADERS.iter().position(|known| *known == name);

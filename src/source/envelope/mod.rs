@@ -66,6 +66,7 @@ pub(super) struct Refusal {
 /// A record whose value is UTF-8, and no envelope any more.
 pub(super) struct Plain<'a> {
     pub(super) record: Cow<'a, Record>,
+    headers: ControlHeaders<'a>,
     /// How its rows are written, if that is known.
     pub(super) format: Format,
 }
@@ -73,24 +74,21 @@ pub(super) struct Plain<'a> {
 /// The record with its value in UTF-8 (header `ss-encoding`, else what the topology says), taken out of Connect's envelope. A marker in plain
 /// text is one in every charset.
 pub(super) fn plain<'a>(config: &SourceConfig, record: &'a Record) -> Result<Plain<'a>, Rejection> {
-    let named = |name| {
-        let headers = record.headers.iter().rev().filter(|header| &*header.name == name);
-        headers.filter_map(|header| header.value.as_deref()).next()
-    };
-    let charset = match named("ss-encoding") {
+    let headers = ControlHeaders::among(&record.headers, config);
+    let charset = match headers.encoding {
         Some(name) => {
             let name = String::from_utf8_lossy(name);
             Some(name.parse().map_err(|_| Rejection::new(Message::EncodingHeader { value: shown(name.as_bytes()) }))?)
         }
         None => config.encoding,
     };
-    let format = match named("ss-format") {
+    let format = match headers.format {
         None => config.format,
         Some(b"csv") => Format::Csv,
         Some(b"json") => Format::Json,
         Some(other) => return Err(Rejection::new(Message::FormatHeader { value: shown(other) })),
     };
-    let mut plain = Plain { record: Cow::Borrowed(record), format };
+    let mut plain = Plain { record: Cow::Borrowed(record), headers, format };
     let Some(value) = &record.value else { return Ok(plain) };
     let decoded = charset.filter(|charset| *charset != Charset::UTF_8 && Kind::of_text(value).is_none());
     let decoded = decoded.map(|charset| Bytes::from(charset.decode(value).into_owned()));
@@ -111,14 +109,14 @@ pub(super) fn plain<'a>(config: &SourceConfig, record: &'a Record) -> Result<Pla
 /// Reads the headers, the key and the beginning of the value. `None` is a null value that has nothing to abort.
 pub(super) fn open<'a>(config: &SourceConfig, plain: &'a Plain<'_>) -> Result<Option<Envelope<'a>>, Refusal> {
     let record = &*plain.record;
-    let headers = ControlHeaders::among(&record.headers, config);
+    let headers = &plain.headers;
     let tombstone = record.value.is_none() && headers.kind.is_none();
     // A null value means the upload of its key; without a key, or where keys mean nothing, it means none.
     if tombstone && (config.upload == UploadFrom::Partition || (record.key.is_none() && headers.upload.is_none())) {
         return Ok(None);
     }
-    let upload = upload_of(config, record, &headers).map_err(|rejection| Refusal { upload: None, rejection })?;
-    content_of(config, record, plain.format, &headers)
+    let upload = upload_of(config, record, headers).map_err(|rejection| Refusal { upload: None, rejection })?;
+    content_of(config, record, plain.format, headers)
         .map(|(content, attempt)| Some(Envelope { upload, attempt, content }))
         .map_err(|rejection| Refusal { upload: Some(UploadId::new(upload)), rejection })
 }
