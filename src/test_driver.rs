@@ -115,9 +115,6 @@ impl SharedStore {
 }
 
 impl StateStore for SharedStore {
-    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
-        self.lock().load()
-    }
     fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
         self.lock().scan(prefix)
     }

@@ -191,6 +191,37 @@ fn json_rows_in_any_order_of_keys_and_shape() {
     }
 }
 
+/// Only two uploads may be open: what is turned away stays so until its end, whatever has become of the others meanwhile.
+#[test]
+fn an_upload_that_is_turned_away_is_turned_away_from_every_restart_point() {
+    let log = [
+        line("a", "sheet,a,b\ns,1,2"),
+        line("b", "sheet,a,b\ns,1,2"),
+        line("p", "sheet,a,b\ns,1,2"),
+        line("p", "s,2,3"),
+        line("a", "#EOF"),
+        line("p", "s,3,4"),
+        row("p", 4, "1"),
+        line("p", "#EOF"),
+        line("p", "sheet,a,b\ns,5,6"),
+        line("q", "#BEGIN"),
+        line("q", "sheet,a,b\ns,1,2"),
+        line("p", "#EOF"),
+        line("q", "s,2,3"),
+        line("q", "#BEGIN"),
+        line("q", "sheet,a,b\ns,1,2"),
+        line("q", "#EOF"),
+        line("b", "#EOF"),
+    ];
+    let header = "\"first\"\nopen_uploads_max = 2";
+    same_from_every_restart_point(header, &log);
+    let published = run(topology(header), &log, None);
+    for (upload, books) in &published.books {
+        assert_eq!(books.len(), 1, "{upload}: {:?}", published.statuses);
+    }
+    assert_eq!(published.dead_letters.iter().filter(|letter| letter.contains("upload.too_many")).count(), 7);
+}
+
 /// One step of a publisher: `(upload, what, how much)`. Upload `q` numbers its rows, the others do not: an upload that does both is refused.
 fn any_log() -> impl Strategy<Value = Vec<Record>> {
     prop::collection::vec((0..3_usize, 0..30_u8, 1..5_u64), 4..22).prop_map(|steps| {
@@ -253,7 +284,8 @@ proptest! {
     #![proptest_config(seeded())]
 
     #[test]
-    fn any_log_gives_the_same_from_every_restart_point(log in any_log(), declared in any::<bool>()) {
-        same_from_every_restart_point(if declared { r#"["sheet", "a", "b"]"# } else { "\"first\"" }, &log);
+    fn any_log_gives_the_same_from_every_restart_point(log in any_log(), declared in any::<bool>(), open in 1..=3) {
+        let header = if declared { r#"["sheet", "a", "b"]"# } else { "\"first\"" };
+        same_from_every_restart_point(&format!("{header}\nopen_uploads_max = {open}"), &log);
     }
 }

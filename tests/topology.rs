@@ -213,6 +213,7 @@ fn what_does_not_shape_a_workbook_leaves_the_hash() {
         ("partitions = 3", "partitions = 12"),
         ("record_bytes_max = 921600", "record_bytes_max = 100_000"),
         ("idle_timeout = \"24h\"", "idle_timeout = \"500ms\""),
+        ("idle_timeout = \"24h\"", "open_uploads_max = 7"),
         ("name = \"wgs84\"", "name = \"degrees\"\ninput = \"rows\""),
         ("name = \"by-district\"", "name = \"sheets\""),
         ("header = \"first\"", ""),

@@ -96,6 +96,7 @@ impl Aggregate {
         let mut entry = upload.ledger(Outcome::Published, offset, &self.settings.topology_hash);
         entry.rows_sha256 = flag.is_none().then(|| upload.attempt.checksum.digest());
         let hash = upload.id.hash();
+        self.ledger.look_up(hash, ctx.store)?;
         let before = self.ledger.before(hash, upload.first_offset);
         let itself = self.ledger.of(hash, upload.first_offset);
         let is_out = itself.is_some_and(|itself| has_same_content(itself, &entry) || is_same_end(itself, &entry));

@@ -1,19 +1,34 @@
 //! How uploads ended (contract 13): what decides revisions, lateness, and what a replay need not do again. An entry that was read back from
 //! the status topic may lie in the future of a replay; it is obeyed when the replay gets there.
+//!
+//! The ledger is in the state. In memory are entries that the state does not have yet, those that lie ahead, and the last that were looked
+//! up, so that a million ended uploads cost a filter of about a byte each.
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::id_filter::IdFilter;
 use crate::record::{LedgerEntry, Offset, Outcome, UploadHash, UploadId};
-use crate::state::WriteBatch;
-use crate::state::keys::{StateKey, encode};
+use crate::state::keys::{StateKey, decode, encode};
+use crate::state::{StateError, StateStore, WriteBatch};
+
+/// Entries that were looked up and are kept at hand.
+const LOOKED_UP_MAX: usize = 1_024;
+/// Entries read back from the status topic that go to the state at once.
+const ADOPTED_AT_ONCE: usize = 4_096;
 
 /// The ends of uploads, by id.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Ascending by first offset. Mostly one; more while a replay goes through them.
-    entries: HashMap<UploadHash, Vec<LedgerEntry>>,
+    /// Entries at hand, ascending by first offset. Mostly one; more while a replay goes through them. What is said of an id holds once it
+    /// was [looked up](Ledger::look_up).
+    at_hand: HashMap<UploadHash, Vec<LedgerEntry>>,
+    /// Ids whose entry in the state is out of date.
     changed: BTreeSet<UploadHash>,
-    /// First offset behind every end that was read back.
+    /// Ids at hand only because they were looked up, unless they have changed since.
+    looked_up: Vec<UploadHash>,
+    /// Ids that the state has, and a few more.
+    stored: IdFilter,
+    /// First offset behind every end that was read back from the status topic.
     horizon: Offset,
 }
 
@@ -29,36 +44,115 @@ pub(super) enum Admission {
 }
 
 impl LedgerEntry {
+    /// Whether a log that begins at `log_start` reaches back to it, or its log is no more.
+    fn is_within(&self, log_start: Offset) -> bool {
+        self.end() > log_start || self.is_of_former_log()
+    }
+
     /// First offset that is behind it. An idle timeout comes before the record at its offset, every other end is a record.
     fn end(&self) -> Offset {
         match self.outcome {
             Outcome::Expired => self.completion_offset,
-            Outcome::Published | Outcome::Failed | Outcome::Aborted => self.completion_offset.next(),
+            Outcome::Published | Outcome::Failed | Outcome::Aborted | Outcome::TurnedAway => {
+                self.completion_offset.next()
+            }
         }
     }
 }
 
 impl Ledger {
+    /// Looks through the ledger in the state, for ids, and forgets ends that a log which begins at `log_start` no longer reaches back to.
+    pub(super) fn open(&mut self, store: &mut dyn StateStore, log_start: Offset) -> Result<(), StateError> {
+        for first in 0..=u8::MAX {
+            let mut stale = WriteBatch::default();
+            for (key, value) in store.scan(&[StateKey::LEDGER, first])? {
+                let id = StateKey::decode(&key).and_then(|key| key.upload());
+                let entry: Option<LedgerEntry> = decode(&value);
+                let (Some(id), Some(entry)) = (id, entry) else {
+                    return Err(StateError::Damaged(format!("entry {key:02x?} cannot be read")));
+                };
+                match entry.is_within(log_start) {
+                    true => self.stored.insert(id),
+                    false => stale.delete(key),
+                }
+            }
+            if !stale.entries.is_empty() {
+                store.commit(stale)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings what the state has of an id at hand.
+    pub(super) fn look_up(&mut self, id: UploadHash, store: &dyn StateStore) -> Result<(), StateError> {
+        if self.at_hand.contains_key(&id) || !self.stored.may_contain(id) {
+            return Ok(());
+        }
+        let key = StateKey::Ledger(id).encode();
+        let Some((_, value)) = store.scan(&key)?.pop() else { return Ok(()) };
+        let entry = decode(&value).ok_or_else(|| StateError::Damaged(format!("entry {key:02x?} cannot be read")))?;
+        if self.looked_up.len() >= LOOKED_UP_MAX {
+            for id in self.looked_up.drain(..).filter(|id| !self.changed.contains(id)) {
+                self.at_hand.remove(&id);
+            }
+        }
+        self.looked_up.push(id);
+        self.at_hand.insert(id, vec![entry]);
+        Ok(())
+    }
+
     /// Records an end.
     pub(super) fn put(&mut self, upload: UploadHash, end: LedgerEntry) {
-        let entries = self.entries.entry(upload).or_default();
+        let entries = self.at_hand.entry(upload).or_insert_with(|| Vec::with_capacity(1));
         entries.retain(|entry| entry.first_offset > end.first_offset);
         entries.insert(0, end);
         self.changed.insert(upload);
     }
 
-    /// Takes up an end that the state or, for a replay that begins at `replay_from`, the status topic remembers. Of those before the
-    /// replay only the last one counts.
-    pub(super) fn adopt(&mut self, end: LedgerEntry, replay_from: Offset) {
+    /// Takes up ends that the status topic remembers, for a replay that begins at `replay_from`. Of those before the replay only the last one
+    /// of an id counts, and none that lies before `log_start`.
+    pub(super) fn adopt(
+        &mut self,
+        ends: impl Iterator<Item = LedgerEntry>,
+        (log_start, replay_from): (Offset, Offset),
+        store: &mut dyn StateStore,
+    ) -> Result<(), StateError> {
+        for end in ends.filter(|end| end.is_within(log_start)) {
+            self.adopt_one(end, replay_from, store)?;
+            if self.changed.len() >= ADOPTED_AT_ONCE {
+                self.settle(replay_from, store)?;
+            }
+        }
+        self.settle(replay_from, store)
+    }
+
+    fn adopt_one(
+        &mut self,
+        mut end: LedgerEntry,
+        replay_from: Offset,
+        store: &dyn StateStore,
+    ) -> Result<(), StateError> {
+        if end.outcome == Outcome::TurnedAway && replay_from < end.end() {
+            end.completion_offset = end.first_offset; // the replay finds its end
+        }
         let upload = UploadId::new(end.id.as_str()).hash();
         self.horizon = self.horizon.max(end.end());
-        let entries = self.entries.entry(upload).or_default();
+        self.look_up(upload, store)?;
+        let entries = self.at_hand.entry(upload).or_insert_with(|| Vec::with_capacity(1));
         entries.retain(|entry| entry.first_offset != end.first_offset);
         entries.push(end);
         entries.sort_by_key(|entry| entry.first_offset);
         let before = entries.partition_point(|entry| entry.end() <= replay_from);
         entries.drain(..before.saturating_sub(1));
         self.changed.insert(upload);
+        Ok(())
+    }
+
+    /// Gives the state what lies before `position`.
+    fn settle(&mut self, position: Offset, store: &mut dyn StateStore) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        self.write(position, &mut batch);
+        if batch.entries.is_empty() { Ok(()) } else { store.commit(batch) }
     }
 
     /// First offset behind every end that was read back: from there on the ledger knows nothing that a replay does not find out.
@@ -68,7 +162,7 @@ impl Ledger {
 
     /// What something at `offset` means while `upload` is not open. Below `emit_from` everything was published before.
     pub(super) fn admit(&self, upload: UploadHash, offset: Offset, emit_from: Offset) -> Admission {
-        let entries = self.entries.get(&upload).map_or(&[][..], Vec::as_slice);
+        let entries = self.at_hand.get(&upload).map_or(&[][..], Vec::as_slice);
         for entry in entries {
             let covers = entry.first_offset <= offset && offset < entry.end();
             if covers && (entry.first_offset < offset || entry.end() <= emit_from) {
@@ -87,67 +181,58 @@ impl Ledger {
 
     /// The end of the upload that begins at `first_offset`, if it had ended before the replay that is under way.
     pub(super) fn of(&self, upload: UploadHash, first_offset: Offset) -> Option<&LedgerEntry> {
-        let entries = self.entries.get(&upload)?;
+        let entries = self.at_hand.get(&upload)?;
         entries.iter().find(|entry| entry.first_offset == first_offset && !entry.is_of_former_log())
     }
 
     /// The highest revision that an id has had.
     pub(super) fn highest_revision(&self, upload: UploadHash) -> u32 {
-        self.entries.get(&upload).into_iter().flatten().map(|entry| entry.revision).max().unwrap_or(0)
+        self.at_hand.get(&upload).into_iter().flatten().map(|entry| entry.revision).max().unwrap_or(0)
     }
 
     /// The last end before `offset`.
     pub(super) fn before(&self, upload: UploadHash, offset: Offset) -> Option<&LedgerEntry> {
-        self.entries.get(&upload)?.iter().rev().find(|entry| entry.end() <= offset)
+        self.at_hand.get(&upload)?.iter().rev().find(|entry| entry.end() <= offset)
     }
 
     /// The offset at which the ledger knows that an upload that began at `first_offset` was over, if a replay cannot find that out: it
     /// expired, or another one had begun.
     pub(super) fn known_end(&self, upload: UploadHash, first_offset: Offset) -> Option<Offset> {
-        let ends = self.entries.get(&upload)?.iter().filter_map(|entry| match entry.outcome {
+        let ends = self.at_hand.get(&upload)?.iter().filter_map(|entry| match entry.outcome {
             _ if entry.first_offset > first_offset => Some(entry.first_offset),
             Outcome::Expired if entry.first_offset == first_offset => Some(entry.completion_offset),
-            Outcome::Expired | Outcome::Published | Outcome::Failed | Outcome::Aborted => None,
+            Outcome::Expired | Outcome::Published | Outcome::Failed | Outcome::Aborted | Outcome::TurnedAway => None,
         });
         ends.min()
     }
 
     /// Whether an upload that began at `first_offset` has ended: it, or one that began later.
     pub(super) fn has_ended(&self, upload: UploadHash, first_offset: Offset) -> bool {
-        self.entries.get(&upload).is_some_and(|entries| entries.iter().any(|entry| entry.first_offset >= first_offset))
+        self.at_hand.get(&upload).is_some_and(|entries| entries.iter().any(|entry| entry.first_offset >= first_offset))
     }
 
     /// Counts a row that came after the last end before `offset`.
     pub(super) fn late_row(&mut self, upload: UploadHash, offset: Offset) {
-        let entries = self.entries.get_mut(&upload).map_or(&mut [][..], Vec::as_mut_slice);
+        let entries = self.at_hand.get_mut(&upload).map_or(&mut [][..], Vec::as_mut_slice);
         if let Some(last) = entries.iter_mut().rev().find(|entry| entry.end() <= offset) {
             last.accounting.late_row();
             self.changed.insert(upload);
         }
     }
 
-    /// Forgets ends that the log no longer reaches back to.
-    pub(super) fn forget_below(&mut self, log_start: Offset) {
-        for (upload, entries) in &mut self.entries {
-            let before = entries.len();
-            entries.retain(|entry| entry.end() > log_start || entry.is_of_former_log());
-            if entries.len() < before {
-                self.changed.insert(*upload);
-            }
-        }
-        self.entries.retain(|_, entries| !entries.is_empty());
-    }
-
-    /// Writes what changed for a state at `position`: of each id the last end before it. What lies ahead is written when it is reached.
+    /// Writes what changed for a state at `position`: of each id the last end before it. What lies ahead is written when it is reached; nothing
+    /// else stays at hand.
     pub(super) fn write(&mut self, position: Offset, into: &mut WriteBatch) {
+        let (at_hand, stored) = (&self.at_hand, &mut self.stored);
         self.changed.retain(|upload| {
-            let entries = self.entries.get(upload).map_or(&[][..], Vec::as_slice);
-            let key = StateKey::Ledger(*upload).encode();
-            match entries.iter().rev().find(|entry| entry.end() <= position) {
-                Some(entry) => into.put(key, encode(entry)),
-                None => into.delete(key),
+            let entries = at_hand.get(upload).map_or(&[][..], Vec::as_slice);
+            if let Some(entry) = entries.iter().rev().find(|entry| entry.end() <= position) {
+                into.put(StateKey::Ledger(*upload).encode(), encode(entry));
+                stored.insert(*upload);
             }
             entries.iter().any(|entry| position < entry.end())
         });
+        self.looked_up.clear();
+        self.at_hand.retain(|upload, _| self.changed.contains(upload));
     }
 }

@@ -1,5 +1,6 @@
 //! Which upload a record belongs to: one that is open, a new one, the next revision of one that has ended, or one whose end was published.
 
+use std::mem;
 use std::ops::Range;
 
 use tracing::warn;
@@ -8,10 +9,11 @@ use super::context::AggregateContext;
 use super::phase::Phase;
 use super::upload::OpenUpload;
 use super::{Aggregate, Finished, ledger};
-use crate::record::{Message, Offset, Outcome, Rejection, UploadId};
+use crate::record::{LedgerEntry, Message, Offset, Outcome, Rejection, UploadId};
 use crate::sink::output::OutputError;
 use crate::sink::status::UploadState;
-use crate::source::{Admission, Applicant, HeaderFrom};
+use crate::source::{Admission, Applicant, ApplicantKind, HeaderFrom};
+use crate::state::{StateError, StateStore};
 
 /// The upload that something at an offset belongs to.
 pub(super) enum Lookup {
@@ -28,43 +30,112 @@ pub(super) enum Lookup {
 impl Aggregate {
     /// What the history of an upload decides about a record that the source is about to read. An upload that is open, and is known to be
     /// over by then, is closed.
-    pub fn admit(&mut self, record: &Applicant, phase: Phase) -> Admission {
+    pub fn admit(&mut self, record: &Applicant, phase: Phase, store: &dyn StateStore) -> Result<Admission, StateError> {
         // What is open was admitted with its first record, unless the ledger knows of an end that lies ahead.
         let is_settled = phase.is_live() && record.is_known && record.offset >= self.ledger.horizon();
         if phase.is_restoring() || is_settled {
-            return Admission::Read;
+            return Ok(Admission::Read);
         }
         let id = UploadId::new(record.upload);
         if let Some(upload) = self.open.get(&id) {
             if upload.known_end.is_none_or(|end| record.offset < end) {
-                return Admission::Read;
+                return Ok(Admission::Read);
             }
             if let Some(mut upload) = self.take(&id) {
                 self.finished.push(Finished::of(&mut upload));
             }
-            return Admission::Over;
+            return Ok(Admission::Over);
         }
-        match self.ledger.admit(id.hash(), record.offset, phase.emit_from()) {
+        self.ledger.look_up(id.hash(), store)?;
+        Ok(match self.ledger.admit(id.hash(), record.offset, phase.emit_from()) {
             ledger::Admission::Past if record.is_known => Admission::Over,
             ledger::Admission::Past => Admission::PassOver,
-            ledger::Admission::After(_) if record.is_numbered && !record.is_known => Admission::Late,
-            ledger::Admission::After(_) | ledger::Admission::New(_) => Admission::Read,
+            ledger::Admission::After(_) | ledger::Admission::New(_) if record.is_known => Admission::Read,
+            ledger::Admission::New(_) => self.admit_another(record, phase),
+            ledger::Admission::After(_) => match (self.ledger.before(id.hash(), record.offset), record.kind) {
+                (_, ApplicantKind::End { .. }) => Admission::Read,
+                (_, ApplicantKind::Begin) => self.admit_another(record, phase),
+                (Some(before), _) if before.is_turned_away() => Admission::TurnedAway,
+                (_, ApplicantKind::Rows { is_numbered: true }) => Admission::Late,
+                (_, ApplicantKind::Rows { .. } | ApplicantKind::Header) => self.admit_another(record, phase),
+            },
+        })
+    }
+
+    /// Whether there is room for another upload. Below the committed offset there was, for all that the ledger does not know as turned away.
+    fn admit_another(&mut self, record: &Applicant, phase: Phase) -> Admission {
+        let limit = self.settings.source.open_uploads_max as usize;
+        self.is_crowded &= record.open >= limit / 2;
+        match record.kind {
+            ApplicantKind::End { announces_rows: false } => Admission::Read,
+            _ if phase.is_live() && record.open >= limit => Admission::TooMany,
+            _ => Admission::Read,
         }
     }
 
+    /// Turns an upload away whose first record is at `offset`: it has failed, and what comes of it until its end is not read. The ledger
+    /// remembers it, so that its last rows do not begin another one when there is room again.
+    pub fn turn_away(&mut self, id: &UploadId, offset: Offset, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        self.ledger.look_up(id.hash(), ctx.store)?;
+        let revision = match self.ledger.admit(id.hash(), offset, ctx.phase.emit_from()) {
+            ledger::Admission::New(revision) | ledger::Admission::After(revision) => revision,
+            ledger::Admission::Past => return Ok(()),
+        };
+        let limit = self.settings.source.open_uploads_max;
+        let rejection = Rejection::new(Message::TooManyOpen { limit });
+        if !mem::replace(&mut self.is_crowded, true) {
+            let (task, reason) = (&self.settings.task, rejection.reason);
+            warn!(%task, %offset, limit, %reason, "as many uploads are open as may be (open_uploads_max); others are turned away until some have ended");
+        }
+        let upload = OpenUpload::begin(id.clone(), revision, offset);
+        let entry = upload.ledger(Outcome::TurnedAway, offset, &self.settings.topology_hash);
+        self.end_turned_away(&upload, entry, &rejection, ctx)
+    }
+
+    /// The end of an upload that was turned away: another one may come under its id.
+    pub(super) fn turned_away_ends(
+        &mut self,
+        entry: LedgerEntry,
+        offset: Offset,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        let upload = OpenUpload::begin(UploadId::new(entry.id.as_str()), entry.revision, entry.first_offset);
+        let rejection = Rejection::new(Message::TooManyOpen { limit: self.settings.source.open_uploads_max });
+        self.end_turned_away(&upload, LedgerEntry { completion_offset: offset, ..entry }, &rejection, ctx)
+    }
+
+    fn end_turned_away(
+        &mut self,
+        upload: &OpenUpload,
+        entry: LedgerEntry,
+        rejection: &Rejection,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        let offset = entry.completion_offset;
+        ctx.status(self.ended(upload, &entry, None, Some(rejection)), offset)?;
+        self.ledger.put(upload.id.hash(), entry);
+        Ok(())
+    }
+
     /// Finds the upload that something at `offset` belongs to, and takes it out: the caller gives it back with [`Aggregate::keep`] or ends it.
-    pub(super) fn find(&mut self, id: &UploadId, offset: Offset, ctx: &mut AggregateContext) -> Lookup {
+    pub(super) fn find(
+        &mut self,
+        id: &UploadId,
+        offset: Offset,
+        ctx: &mut AggregateContext,
+    ) -> Result<Lookup, StateError> {
         if let Some(upload) = self.take(id) {
             if upload.known_end.is_none_or(|end| offset < end) {
-                return Lookup::Open(upload);
+                return Ok(Lookup::Open(upload));
             }
             self.obey_ledger(upload, ctx);
         }
-        match self.ledger.admit(id.hash(), offset, ctx.phase.emit_from()) {
+        self.ledger.look_up(id.hash(), ctx.store)?;
+        Ok(match self.ledger.admit(id.hash(), offset, ctx.phase.emit_from()) {
             ledger::Admission::New(revision) => Lookup::New(revision),
             ledger::Admission::After(revision) => Lookup::Ended(revision),
             ledger::Admission::Past => Lookup::Past,
-        }
+        })
     }
 
     pub(super) fn begin(

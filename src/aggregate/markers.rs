@@ -18,7 +18,7 @@ impl Aggregate {
         if matches!(record.marker, Marker::Eof { .. }) {
             self.settings.siblings.key_per_row().ended();
         }
-        match self.find(&record.upload, record.offset, ctx) {
+        match self.find(&record.upload, record.offset, ctx)? {
             Lookup::Open(upload) => self.marker_of_open(upload, record, ctx),
             Lookup::New(revision) if self.announces_rows(&record) => {
                 let upload = self.begin(&record.upload, revision, record.offset, ctx);
@@ -85,6 +85,12 @@ impl Aggregate {
         ctx: &mut AggregateContext,
     ) -> Result<(), OutputError> {
         let offset = record.offset;
+        let before = self.ledger.before(record.upload.hash(), offset);
+        if let (Some(before), Marker::Eof { .. } | Marker::Abort) = (before, &record.marker)
+            && before.is_turned_away()
+        {
+            return self.turned_away_ends(before.clone(), offset, ctx);
+        }
         match &record.marker {
             Marker::Begin(_) => {
                 let mut upload = self.begin(&record.upload, revision, offset, ctx);
@@ -133,7 +139,7 @@ fn ends_again(before: &LedgerEntry, rows: Option<u64>, sha256: Option<[u8; 32]>)
             rows.is_none_or(|rows| rows == before.accounting.distinct())
                 && (sha256.is_none() || before.rows_sha256.is_none() || sha256 == before.rows_sha256)
         }
-        Outcome::Failed | Outcome::Aborted => true,
+        Outcome::Failed | Outcome::Aborted | Outcome::TurnedAway => true,
         Outcome::Expired => false,
     }
 }

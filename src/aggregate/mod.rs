@@ -12,6 +12,7 @@ mod context;
 mod ends;
 mod errors;
 mod halt;
+mod id_filter;
 mod intake;
 mod key_per_row;
 mod ledger;
@@ -49,13 +50,13 @@ use crate::page::PageWriter;
 use crate::record::{ColumnType, Concern, LedgerEntry, Message, Offset, Rejection, RowBatch, UploadHash, UploadId};
 use crate::sink::output::OutputError;
 use crate::sink::status::{StatusRecord, UploadState};
-use crate::state::{Entry, StateError, StateStore, WriteBatch};
+use crate::state::{StateError, StateStore, WriteBatch};
 use intake::Taken;
 use ledger::Ledger;
 use lookup::{Lookup, rows_lost};
 use page_queue::PageQueue;
 use reorder::MemoryLimits;
-use restore::Saved;
+use restore::read_uploads;
 use rows::Rows;
 use segment::scratch_segment;
 use upload::OpenUpload;
@@ -80,6 +81,8 @@ pub struct Aggregate {
     open_bytes: usize,
     /// The last list of columns, shared by uploads that have the same.
     columns: Arc<[(String, ColumnType)]>,
+    /// It was said that uploads are turned away, and there has not been much room since.
+    is_crowded: bool,
     /// The upload that rows came for last.
     latest: Option<UploadId>,
     /// The last offsets that were found missing.
@@ -159,20 +162,24 @@ impl Aggregate {
             waiting_bytes: 0,
             open_bytes: 0,
             columns: Arc::new([]),
+            is_crowded: false,
             latest: None,
             lost: None,
             whole_from: Offset(0),
         }
     }
 
-    /// Takes up what [`StateStore::load`] gave. Returns the open uploads, for the source.
-    pub fn restore(&mut self, entries: &[Entry]) -> Result<Vec<RestoredUpload>, StateError> {
-        let saved = Saved::read(entries)?;
-        for entry in saved.ledger {
-            self.ledger.adopt(entry, Offset(i64::MAX));
-        }
+    /// Takes up what the state holds, and forgets ends of uploads that lie below the start of the log. Returns the open uploads, for the
+    /// source.
+    pub fn restore(
+        &mut self,
+        store: &mut dyn StateStore,
+        log_start: Offset,
+    ) -> Result<Vec<RestoredUpload>, StateError> {
+        self.ledger.open(store, log_start)?;
         let mut restored = Vec::new();
-        for mut upload in saved.uploads {
+        for mut upload in read_uploads(store)? {
+            self.ledger.look_up(upload.id.hash(), store)?;
             if self.ledger.has_ended(upload.id.hash(), upload.first_offset) {
                 // It had ended, and the process too before this was deleted.
                 self.finished.push(Finished::of(&mut upload));
@@ -192,19 +199,19 @@ impl Aggregate {
         Ok(restored)
     }
 
-    /// Takes up ends of uploads that were read from the status topic, all that it holds, for a replay that begins at `replay_from`.
-    pub fn adopt_ledger(&mut self, entries: Vec<LedgerEntry>, replay_from: Offset) {
-        for entry in entries {
-            self.ledger.adopt(entry, replay_from);
-        }
+    /// Takes up ends of uploads that were read from the status topic, all that it holds of a log that begins at the first offset, for a replay
+    /// that begins at the second.
+    pub fn adopt_ledger(
+        &mut self,
+        ends: impl Iterator<Item = LedgerEntry>,
+        (log_start, replay_from): (Offset, Offset),
+        store: &mut dyn StateStore,
+    ) -> Result<(), StateError> {
+        self.ledger.adopt(ends, (log_start, replay_from), store)?;
         for upload in self.open.values_mut() {
             upload.known_end = self.ledger.known_end(upload.id.hash(), upload.first_offset);
         }
-    }
-
-    /// Forgets ends of uploads that lie below the start of the log.
-    pub fn forget_ledger_below(&mut self, log_start: Offset) {
-        self.ledger.forget_below(log_start);
+        Ok(())
     }
 
     /// Takes rows that went through the maps. A batch without rows tells the columns of an upload that may have none.
@@ -250,7 +257,7 @@ impl Aggregate {
         ctx: &mut AggregateContext,
     ) -> Result<usize, OutputError> {
         let offset = batch.offsets[at];
-        let mut upload = match self.find(&batch.upload, offset, ctx) {
+        let mut upload = match self.find(&batch.upload, offset, ctx)? {
             Lookup::Open(upload) => upload,
             Lookup::Past => return Ok(at + 1),
             Lookup::Ended(_) if batch.numbered => {
@@ -306,7 +313,7 @@ impl Aggregate {
         if ctx.phase.is_restoring() {
             return Ok(());
         }
-        let mut upload = match self.find(id, offset, ctx) {
+        let mut upload = match self.find(id, offset, ctx)? {
             Lookup::Open(upload) => upload,
             Lookup::Past => return Ok(()),
             Lookup::New(revision) | Lookup::Ended(revision) => self.begin_unannounced(id, revision, offset, ctx)?,

@@ -13,16 +13,9 @@ use super::segment::upload_hash;
 use super::sheets::Sheets;
 use super::upload::OpenUpload;
 use super::upload_context::UploadContext;
-use crate::record::{Announcement, LedgerEntry, Rejection, RowKey, UploadHash, UploadId};
+use crate::record::{Announcement, Rejection, RowKey, UploadHash, UploadId};
 use crate::state::keys::{OpenUploadState, PageState, SheetState, StateKey, decode};
-use crate::state::{Entry, StateError};
-
-/// What the state holds.
-#[derive(Default)]
-pub(super) struct Saved {
-    pub(super) uploads: Vec<OpenUpload>,
-    pub(super) ledger: Vec<LedgerEntry>,
-}
+use crate::state::{Entry, StateError, StateStore};
 
 /// Parts of one upload, as they come out of a scan.
 #[derive(Default)]
@@ -37,48 +30,52 @@ fn damaged(what: impl Into<String>) -> StateError {
     StateError::Damaged(what.into())
 }
 
-impl Saved {
-    /// Reads `entries`, which are in key order, and checks that nothing is missing: sheets, pages and rejected rows count from 0 without
-    /// holes, and each count is what the next higher entry says.
-    pub(super) fn read(entries: &[Entry]) -> Result<Saved, StateError> {
-        let mut saved = Saved::default();
-        let mut parts: BTreeMap<UploadHash, Parts> = BTreeMap::new();
-        for (key, value) in entries {
-            let broken = || damaged(format!("entry {key:02x?} cannot be read"));
-            match StateKey::decode(key).ok_or_else(broken)? {
-                StateKey::Task => {}
-                StateKey::Upload(upload) => {
-                    parts.entry(upload).or_default().upload = Some(decode(value).ok_or_else(broken)?)
+/// Reads the open uploads that the state has and checks that nothing is missing: sheets, pages and rejected rows count from 0 without holes,
+/// and each count is what the next higher entry says.
+pub(super) fn read_uploads(store: &dyn StateStore) -> Result<Vec<OpenUpload>, StateError> {
+    let mut parts: BTreeMap<UploadHash, Parts> = BTreeMap::new();
+    for tag in StateKey::OPEN_UPLOADS {
+        sort(&store.scan(&[tag])?, &mut parts)?;
+    }
+    let restore = |(hash, parts): (UploadHash, Parts)| {
+        parts.restore(hash).map_err(|what| damaged(format!("upload {hash}: {what}")))
+    };
+    parts.into_iter().map(restore).collect()
+}
+
+/// Sorts `entries`, which are in key order, by upload.
+fn sort(entries: &[Entry], parts: &mut BTreeMap<UploadHash, Parts>) -> Result<(), StateError> {
+    for (key, value) in entries {
+        let broken = || damaged(format!("entry {key:02x?} cannot be read"));
+        match StateKey::decode(key).ok_or_else(broken)? {
+            StateKey::Task | StateKey::Ledger(_) => return Err(broken()),
+            StateKey::Upload(upload) => {
+                parts.entry(upload).or_default().upload = Some(decode(value).ok_or_else(broken)?)
+            }
+            StateKey::Sheet(upload, sheet) => {
+                let parts = parts.entry(upload).or_default();
+                if parts.sheets.len() != sheet as usize {
+                    return Err(damaged(format!("upload {upload} has no sheet {}", parts.sheets.len())));
                 }
-                StateKey::Sheet(upload, sheet) => {
-                    let parts = parts.entry(upload).or_default();
-                    if parts.sheets.len() != sheet as usize {
-                        return Err(damaged(format!("upload {upload} has no sheet {}", parts.sheets.len())));
-                    }
-                    parts.sheets.push(decode(value).ok_or_else(broken)?);
+                parts.sheets.push(decode(value).ok_or_else(broken)?);
+            }
+            StateKey::Page(upload, sheet, page) => {
+                let pages = parts.entry(upload).or_default().pages.entry(sheet).or_default();
+                if pages.len() != page as usize {
+                    return Err(damaged(format!("sheet {sheet} of upload {upload} has no page {}", pages.len())));
                 }
-                StateKey::Page(upload, sheet, page) => {
-                    let pages = parts.entry(upload).or_default().pages.entry(sheet).or_default();
-                    if pages.len() != page as usize {
-                        return Err(damaged(format!("sheet {sheet} of upload {upload} has no page {}", pages.len())));
-                    }
-                    pages.push(decode(value).ok_or_else(broken)?);
+                pages.push(decode(value).ok_or_else(broken)?);
+            }
+            StateKey::Error(upload, n) => {
+                let parts = parts.entry(upload).or_default();
+                if parts.errors != n {
+                    return Err(damaged(format!("upload {upload} has no rejected row {}", parts.errors)));
                 }
-                StateKey::Error(upload, n) => {
-                    let parts = parts.entry(upload).or_default();
-                    if parts.errors != n {
-                        return Err(damaged(format!("upload {upload} has no rejected row {}", parts.errors)));
-                    }
-                    parts.errors += 1;
-                }
-                StateKey::Ledger(_) => saved.ledger.push(decode(value).ok_or_else(broken)?),
+                parts.errors += 1;
             }
         }
-        for (hash, parts) in parts {
-            saved.uploads.push(parts.restore(hash).map_err(|what| damaged(format!("upload {hash}: {what}")))?);
-        }
-        Ok(saved)
     }
+    Ok(())
 }
 
 impl Parts {

@@ -74,6 +74,9 @@ pub enum Outcome {
     Aborted,
     /// It was idle for too long.
     Expired,
+    /// It was turned away, for too many were open. While its completion is its first record, its own end has not come, and whatever
+    /// comes of it is turned away too.
+    TurnedAway,
 }
 
 /// A finished upload, as the ledger remembers it (contract 13).
@@ -109,6 +112,10 @@ impl LedgerEntry {
     /// content.
     pub fn into_former_log(self) -> LedgerEntry {
         LedgerEntry { first_offset: FORMER_LOG, completion_offset: FORMER_LOG, rows_sha256: None, ..self }
+    }
+    /// Whether it was turned away, and its own end has not come yet.
+    pub fn is_turned_away(&self) -> bool {
+        self.outcome == Outcome::TurnedAway && self.completion_offset == self.first_offset
     }
     /// Whether its log is no more.
     pub fn is_of_former_log(&self) -> bool {

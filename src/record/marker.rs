@@ -28,6 +28,13 @@ pub enum StreamElement {
         /// The upload that ends, if it failed.
         upload: UploadId,
     },
+    /// An upload is turned away with its first record, for too many are open. The record follows, refused.
+    TooMany {
+        /// The upload that was to begin.
+        upload: UploadId,
+        /// Where.
+        offset: Offset,
+    },
     /// A record that belongs to no upload or cannot be read at all; it goes to the dead letters.
     Refused {
         /// The record, whatever could be read of it.

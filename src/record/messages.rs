@@ -383,6 +383,18 @@ messages! {
             en "nothing came for {seconds} s and it has no end: publish all of it again, #BEGIN first"
             ko "{seconds}초 동안 아무것도 오지 않았고 끝 표식도 없었습니다. #BEGIN부터 전체를 다시 올리세요";
     }
+    Reason::UploadTooMany => {
+        TooManyOpen { limit: u32 }
+            en "{limit} uploads of this partition are open, which is the limit (open_uploads_max): this one was turned away. End uploads with an \
+                end-of-file marker, or raise the limit, then publish it again, #BEGIN first"
+            ko "이 파티션에 열려 있는 업로드가 한도인 {limit}개(open_uploads_max)에 이르러 받지 않았습니다. 끝 표식으로 업로드를 끝내거나 한도를 늘린 뒤 \
+                #BEGIN부터 다시 올리세요";
+        KeyPerRow { uploads: u64, rows: u64 }
+            en "{uploads} uploads were opened by {rows} rows and none was ended: the records seem to have a key per row; if one file has many \
+                keys, set upload = \"partition\" or upload = \"header:NAME\" on the source"
+            ko "{rows}행이 업로드 {uploads}개를 열었고 하나도 끝나지 않았습니다. 행마다 키가 다른 것 같습니다. 한 파일에 여러 키를 쓴다면 소스에 \
+                upload = \"partition\"이나 upload = \"header:NAME\"을 설정하세요";
+    }
     Reason::UploadAborted => {
         Aborted {}
             en "its publisher aborted it: publish it again when it is ready"
@@ -416,13 +428,6 @@ messages! {
                 for them with rows= on the end-of-file marker"
             ko "이 아이디의 업로드가 오프셋 {end}에서 시간 초과로 끝났고, 이 행들은 그 나머지일 수 있습니다. #BEGIN으로 시작하여 전체를 다시 올리거나, 끝 표식에 \
                 rows=로 행 수를 알리세요";
-    }
-    Reason::UploadTooMany => {
-        KeyPerRow { uploads: u64, rows: u64 }
-            en "{uploads} uploads were opened by {rows} rows and none was ended: the records seem to have a key per row; if one file has many \
-                keys, set upload = \"partition\" or upload = \"header:NAME\" on the source"
-            ko "{rows}행이 업로드 {uploads}개를 열었고 하나도 끝나지 않았습니다. 행마다 키가 다른 것 같습니다. 한 파일에 여러 키를 쓴다면 소스에 \
-                upload = \"partition\"이나 upload = \"header:NAME\"을 설정하세요";
     }
     Reason::LogGap => {
         FirstRowsLost { first: Offset }

@@ -172,6 +172,9 @@ reasons! {
     UploadExpired = "upload.expired" for Upload, Some("source.idle_timeout");
         en "Nothing came for the idle timeout and no end either." "Publish it again."
         ko "제한 시간 동안 아무것도 오지 않았고 끝 표식도 없었습니다." "다시 올리세요.";
+    UploadTooMany = "upload.too_many" for Upload, Some("source.open_uploads_max");
+        en "As many uploads of the partition are open as may be, or nearly every row opens one, as with a key per row." "End uploads with an end-of-file marker, and publish again what was turned away. If every row has a key of its own, set upload on the source."
+        ko "이 파티션에 열려 있는 업로드가 한도에 이르렀거나, 거의 모든 행이 새 업로드를 엽니다(행마다 다른 키)." "끝 표식으로 업로드를 끝내고, 받지 않은 업로드는 다시 올리세요. 행마다 키가 다르다면 소스의 upload를 설정하세요.";
     UploadAborted = "upload.aborted" for Upload, None;
         en "Its publisher aborted it." "Publish it again when it is ready."
         ko "보내는 쪽에서 업로드를 중단했습니다." "준비되면 다시 올리세요.";
@@ -181,9 +184,6 @@ reasons! {
     UploadRemainder = "upload.remainder" for Upload, None;
         en "The id expired before, and these rows may be the rest of that upload." "Publish all rows again, #BEGIN first, or say rows= on the end-of-file marker."
         ko "이 아이디의 업로드가 시간 초과로 끝난 뒤여서, 그 나머지 행일 수 있습니다." "#BEGIN부터 모든 행을 다시 올리거나, 끝 표식에 rows=로 행 수를 알리세요.";
-    UploadTooMany = "upload.too_many" for Task, Some("source.upload");
-        en "Nearly every row opens an upload, as with a key per row." "Set upload on the source."
-        ko "거의 모든 행이 새 업로드를 엽니다(행마다 다른 키)." "소스의 upload를 설정하세요.";
     LogGap = "log.gap" for Upload, None;
         en "Records of the upload are gone from the log." "Publish it again, and keep the topic for longer."
         ko "업로드의 레코드가 로그에서 사라졌습니다." "다시 올리고 토픽의 보존 기간을 늘리세요.";

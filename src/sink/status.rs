@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Accounting, Header, Lang, LedgerEntry, Message, Offset, Outcome, Rejection};
+use crate::record::{Accounting, Header, Lang, LedgerEntry, Message, Offset, Outcome, Reason, Rejection};
 use crate::sink::dead_letter::clip_text;
 use crate::sink::digest::Digest;
 use crate::transport::OutRecord;
@@ -52,7 +52,7 @@ impl From<Outcome> for UploadState {
     fn from(outcome: Outcome) -> UploadState {
         match outcome {
             Outcome::Published => UploadState::Published,
-            Outcome::Failed => UploadState::Failed,
+            Outcome::Failed | Outcome::TurnedAway => UploadState::Failed,
             Outcome::Aborted => UploadState::Aborted,
             Outcome::Expired => UploadState::Expired,
         }
@@ -205,7 +205,10 @@ impl StatusRecord {
     pub fn ledger(&self) -> Option<LedgerEntry> {
         Some(LedgerEntry {
             id: self.upload.clone(),
-            outcome: self.state.outcome()?,
+            outcome: match &self.failure {
+                Some(failure) if failure.reason == Reason::UploadTooMany.code() => Outcome::TurnedAway,
+                _ => self.state.outcome()?,
+            },
             revision: self.revision,
             first_offset: self.offsets.first,
             completion_offset: self.offsets.completion?,

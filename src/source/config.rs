@@ -8,6 +8,9 @@ use crate::record::ColumnType;
 use crate::source::charset::Charset;
 use crate::source::forms::CellForm;
 
+/// Uploads of a partition that may be open at once where the topology says nothing else.
+pub const OPEN_UPLOADS_MAX: u32 = 10_000;
+
 /// What the topology says of its source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceConfig {
@@ -49,6 +52,8 @@ pub struct SourceConfig {
     pub on_error: OnError,
     /// Silence after which an open upload is given up.
     pub idle_timeout: Duration,
+    /// Uploads of a partition that may be open at once; another one is turned away.
+    pub open_uploads_max: u32,
     /// What an end of file does whose count or checksum is not met.
     pub incomplete: Incomplete,
     /// Columns that the nodes behind it cannot do without, each by all names it may have: what a header is known by.
@@ -78,6 +83,7 @@ impl SourceConfig {
             truncate_cells: false,
             on_error: OnError::Continue,
             idle_timeout: Duration::from_secs(24 * 3_600),
+            open_uploads_max: OPEN_UPLOADS_MAX,
             incomplete: Incomplete::Hold,
             needed: Arc::new([]),
         }

@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use columns::COLUMNS_MAX;
-pub use config::{Format, HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
+pub use config::{Format, HeaderFrom, Incomplete, Markers, OPEN_UPLOADS_MAX, OnError, SourceConfig, UploadFrom};
 pub use envelope::NAME_BYTES_MAX;
 pub use fate::CELL_UNITS_MAX;
 pub use header_row::{check_names, is_known, read_names};
@@ -80,7 +80,7 @@ impl WaitingUpload {
     }
 }
 
-/// What the history of an upload decides about a record before it is read.
+/// What the history of an upload, and the room for another one, decide about a record before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// The record is read.
@@ -91,6 +91,43 @@ pub enum Admission {
     Over,
     /// The upload has ended. Numbered rows come out unread, for they are late.
     Late,
+    /// The record would begin an upload, and as many are open as may be: the upload is turned away, with all that comes until its end.
+    TooMany,
+    /// The upload was turned away before.
+    TurnedAway,
+}
+
+/// What a record is, as far as admission goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplicantKind {
+    /// Rows; whether they carry `ss-row`.
+    Rows {
+        /// They do.
+        is_numbered: bool,
+    },
+    /// The beginning of an attempt.
+    Begin,
+    /// A header of its own.
+    Header,
+    /// The end, or the wish to have none; whether it says that rows are to come.
+    End {
+        /// It does.
+        announces_rows: bool,
+    },
+}
+
+impl ApplicantKind {
+    fn of(content: &Content<'_>) -> ApplicantKind {
+        match content {
+            Content::Rows { first_row, .. } => ApplicantKind::Rows { is_numbered: first_row.is_some() },
+            Content::Marker(Marker::Begin(_), _) => ApplicantKind::Begin,
+            Content::Marker(Marker::Header(_), _) | Content::UnfitHeader(_) => ApplicantKind::Header,
+            Content::Marker(Marker::Eof { rows, .. }, _) => {
+                ApplicantKind::End { announces_rows: rows.is_some_and(|rows| rows > 0) }
+            }
+            Content::Marker(Marker::Abort, _) => ApplicantKind::End { announces_rows: false },
+        }
+    }
 }
 
 /// A record that asks for [`Admission`].
@@ -102,8 +139,10 @@ pub struct Applicant<'a> {
     pub offset: Offset,
     /// Whether the source holds anything of the upload.
     pub is_known: bool,
-    /// Whether the record holds rows that carry `ss-row`.
-    pub is_numbered: bool,
+    /// What it is.
+    pub kind: ApplicantKind,
+    /// Uploads that the source holds: those that are open, and those whose rows wait for a header.
+    pub open: usize,
 }
 
 impl Source {
@@ -229,14 +268,20 @@ impl Source {
         {
             return Ok(());
         }
-        let is_numbered = matches!(envelope.content, Content::Rows { first_row: Some(_), .. });
+        let kind = ApplicantKind::of(&envelope.content);
         let is_late = loop {
-            let is_known = self.uploads.contains_key(id);
-            match admit(Applicant { upload: id, offset: record.offset, is_known, is_numbered }) {
+            let (is_known, open) = (self.uploads.contains_key(id), self.uploads.len());
+            match admit(Applicant { upload: id, offset: record.offset, is_known, kind, open }) {
                 Admission::Read => break false,
                 Admission::Late => break true,
                 Admission::PassOver => return Ok(()),
                 Admission::Over => self.forget(&UploadId::new(id)),
+                Admission::TooMany => {
+                    let (upload, offset) = (UploadId::new(id), record.offset);
+                    self.context.out.push_back(StreamElement::TooMany { upload, offset });
+                    return Err(self.turned_away(id));
+                }
+                Admission::TurnedAway => return Err(self.turned_away(id)),
             }
         };
         match envelope.content {
@@ -283,6 +328,11 @@ impl Source {
         Ok(())
     }
 
+    fn turned_away(&self, id: &str) -> Refusal {
+        let rejection = Rejection::new(Message::TooManyOpen { limit: self.context.config.open_uploads_max });
+        Refusal { upload: Some(UploadId::new(id)), rejection }
+    }
+
     /// The topic has so many partitions from now on.
     pub fn set_partition_count(&mut self, count: i32) {
         self.partition_count = Some(count);
@@ -315,6 +365,7 @@ impl Source {
 
     /// Works on one upload, which is opened if it is not, and keeps the lists in step.
     fn attend(&mut self, id: &str, work: impl FnOnce(&mut Upload, &mut SourceContext)) {
+        let (is_new, heard_of) = (!self.uploads.contains_key(id), self.context.out.len());
         let upload = match self.uploads.get_mut(id) {
             Some(upload) => upload,
             None => {
@@ -324,6 +375,10 @@ impl Source {
         };
         let (grew, since, bytes) = (upload.has_batch(), upload.waiting_since(), upload.waiting_bytes());
         work(upload, &mut self.context);
+        if is_new && self.context.out.len() == heard_of && !upload.is_under_way() {
+            self.uploads.remove(id); // lines without a row begin no upload
+            return;
+        }
         if !grew && upload.has_batch() {
             self.growing.push(upload.id().clone());
         }

@@ -71,6 +71,7 @@ fn tell(element: &StreamElement) -> Vec<String> {
             vec![format!("{upload} failed {} at {offset}", rejection.reason)]
         }
         StreamElement::Expired { upload } => vec![format!("{upload} expired")],
+        StreamElement::TooMany { upload, .. } => vec![format!("{upload} too many")],
         StreamElement::Refused { rejection, .. } => vec![format!("refused {}", rejection.reason)],
     }
 }
@@ -416,6 +417,7 @@ fn once_the_end_is_known_rows_come_record_by_record() {
         StreamElement::Marker(_)
         | StreamElement::Failed { .. }
         | StreamElement::Expired { .. }
+        | StreamElement::TooMany { .. }
         | StreamElement::Refused { .. } => None,
     });
     assert_eq!(batches.collect::<Vec<_>>(), [1, 2]);
@@ -531,7 +533,7 @@ proptest! {
             let elements: Vec<_> = std::iter::from_fn(|| source.pop()).collect();
             let rows: usize = elements.iter().map(|element| match element {
                 StreamElement::Rows(batch) => batch.len(),
-                StreamElement::Marker(_) | StreamElement::Failed { .. } | StreamElement::Expired { .. } | StreamElement::Refused { .. } => 0,
+                StreamElement::Marker(_) | StreamElement::Failed { .. } | StreamElement::Expired { .. } | StreamElement::TooMany { .. } | StreamElement::Refused { .. } => 0,
             }).sum();
             let has_content = value.iter().any(|byte| !b",\"\r\n\xef\xbb\xbf".contains(byte));
             prop_assert!(rows > 0 || !elements.is_empty() || !has_content);

@@ -193,6 +193,12 @@ impl Upload {
         self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
     }
 
+    /// Whether something is read of it, or awaited, that has not come out.
+    pub(super) fn is_under_way(&self) -> bool {
+        let has_rows = self.batch.as_ref().is_some_and(|batch| !batch.is_empty());
+        self.expects_rows || has_rows || self.waiting_since().is_some()
+    }
+
     pub(super) fn has_batch(&self) -> bool {
         self.batch.is_some()
     }

@@ -79,10 +79,6 @@ impl Pages {
 }
 
 impl StateStore for InMemoryStore {
-    fn load(&self) -> Result<Vec<Entry>, StateError> {
-        self.scan(&[])
-    }
-
     fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StateError> {
         let from = self.index.range(prefix.to_vec()..);
         Ok(from
@@ -182,7 +178,7 @@ mod tests {
         assert_eq!(page, b"kept");
         assert!(matches!(survivor.read(UPLOAD, lost, &mut page), Err(StateError::Damaged(_))));
         assert_eq!(survivor.bytes(), 4);
-        assert_eq!(survivor.load().unwrap(), [(b"a".to_vec(), b"1".to_vec())]);
+        assert_eq!(survivor.scan(&[]).unwrap(), [(b"a".to_vec(), b"1".to_vec())]);
     }
 
     #[test]
@@ -210,7 +206,7 @@ mod tests {
         let batch = WriteBatch { drop_segments: vec![UPLOAD], ..WriteBatch::default() };
         store.commit(batch).unwrap();
         assert_eq!(store.bytes(), 0);
-        assert_eq!(store.crash().load().unwrap(), []);
+        assert_eq!(store.crash().scan(&[]).unwrap(), []);
     }
 
     #[test]

@@ -29,6 +29,23 @@ pub enum StateKey {
 }
 
 impl StateKey {
+    /// First byte of the keys of open uploads, of their sheets, pages and rejected rows.
+    pub const OPEN_UPLOADS: [u8; 4] = [1, 2, 3, 4];
+    /// First byte of the keys of the ledger.
+    pub const LEDGER: u8 = 5;
+
+    /// The upload that the value belongs to.
+    pub fn upload(&self) -> Option<UploadHash> {
+        match self {
+            StateKey::Task => None,
+            StateKey::Upload(upload)
+            | StateKey::Sheet(upload, _)
+            | StateKey::Page(upload, _, _)
+            | StateKey::Error(upload, _)
+            | StateKey::Ledger(upload) => Some(*upload),
+        }
+    }
+
     /// The key as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut key = Vec::with_capacity(25);

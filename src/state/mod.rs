@@ -65,8 +65,6 @@ impl WriteBatch {
 
 /// The state of one task. Keys are those of [`keys::StateKey`], without the task: an implementation adds its own prefix.
 pub trait StateStore: Send {
-    /// Every small value of the task, in key order.
-    fn load(&self) -> Result<Vec<Entry>, StateError>;
     /// Small values whose key begins with `prefix`, in key order.
     fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StateError>;
     /// Appends a page to its upload's segment, which is made on first use. Readable at once; durable with the next

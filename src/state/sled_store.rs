@@ -88,10 +88,6 @@ impl SledStore {
 }
 
 impl StateStore for SledStore {
-    fn load(&self) -> Result<Vec<Entry>, StateError> {
-        self.scan(&[])
-    }
-
     fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StateError> {
         let (epoch, task, prefix) = (self.epoch, self.task, prefix.to_vec());
         self.noticed(self.held.thread.call(move |writer| writer.scan(epoch, task, &prefix)))

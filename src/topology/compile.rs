@@ -145,6 +145,7 @@ fn compile_source(
         truncate_cells: spec.truncate_cells,
         on_error: spec.on_error,
         idle_timeout: spec.idle_timeout?,
+        open_uploads_max: spec.open_uploads_max?,
         incomplete: spec.incomplete,
         needed: Arc::new([]), // follows from the nodes behind it
     })

@@ -142,6 +142,10 @@ impl Topology {
             fact("completion", "at the end-of-file marker, when all rows that it counts are there; never by time"),
             fact("incomplete", format!("an upload whose count or checksum is not met {incomplete}")),
             fact("idle", format!("an upload without news for {} expires", duration(self.source.idle_timeout))),
+            fact(
+                "open",
+                format!("{} uploads of a partition at once; another one is turned away", self.source.open_uploads_max),
+            ),
             fact("parallel", "one task for each partition of the source topic; an upload lives in one partition"),
             fact("recovery", "from the offset of the oldest open upload; local state is only a cache"),
         ]

@@ -51,7 +51,8 @@ fn source(config: &SourceConfig) -> Value {
         strip_control,
         truncate_cells,
         on_error,
-        idle_timeout: _, // it decides that there is no workbook, never what stands in one
+        idle_timeout: _,     // it decides that there is no workbook, never what stands in one
+        open_uploads_max: _, // as well
         incomplete,
         needed: _, // follows from the other nodes
     } = config;

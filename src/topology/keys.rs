@@ -4,6 +4,7 @@
 use super::table::{Default, Key, Kind, Table};
 use super::words;
 use crate::page::styles::DECIMALS_MAX;
+use crate::source::OPEN_UPLOADS_MAX;
 
 /// Most nodes of one topology.
 pub(super) const NODES_MAX: usize = 64;
@@ -209,6 +210,14 @@ pub(super) static SOURCE: Table = Table {
             "\"90m\"",
             "An upload for which no record comes for so long expires. A whole number above 0 with its unit `ms`, `s`, `m`, `h` or `d`; \
                     365 days at most.",
+        ),
+        key(
+            "open_uploads_max",
+            Kind::Integer { min: 1, max: 1_000_000, unit: "uploads" },
+            Default::Integer(OPEN_UPLOADS_MAX as u64),
+            "1000",
+            "Uploads that may be open in a partition at once. Another one is turned away: it fails as `upload.too_many`, and its records \
+                    go to the dead letters. Where every row has a key of its own, each row opens an upload.",
         ),
         key(
             "incomplete",

@@ -73,6 +73,7 @@ pub(super) struct SourceSpec {
     pub truncate_cells: bool,
     pub on_error: OnError,
     pub idle_timeout: Option<Duration>,
+    pub open_uploads_max: Option<u32>,
     pub incomplete: Incomplete,
 }
 
@@ -188,6 +189,7 @@ fn read_source(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SourceSpec {
         truncate_cells: fields.choice(reader, "long_cells", &words::TRUNCATE_CELLS),
         on_error: fields.choice(reader, "on_error", &words::ON_ERROR),
         idle_timeout: fields.duration(reader, "idle_timeout"),
+        open_uploads_max: fields.integer(reader, "open_uploads_max"),
         incomplete: fields.choice(reader, "incomplete", &words::INCOMPLETE),
     }
 }

@@ -50,7 +50,7 @@ fn recovered(dir: &Path, seed: u64) -> u64 {
         assert!(matches!(error, StateError::Damaged(_)), "{error}");
         assert!(dir.rebuilds().contains_key(&RebuildReason::Damaged));
         store.clear().unwrap();
-        assert_eq!((store.load().unwrap(), store.bytes()), (vec![], 0));
+        assert_eq!((store.scan(&[]).unwrap(), store.bytes()), (vec![], 0));
         (history, model) = History::replay(seed, 0);
     }
     let mut twin = history.clone();

@@ -21,7 +21,7 @@ fn put(key: &str, value: &str) -> WriteBatch {
 
 fn values(store: &SledStore) -> Vec<(String, String)> {
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    store.load().unwrap().into_iter().map(|(key, value)| (text(key), text(value))).collect()
+    store.scan(&[]).unwrap().into_iter().map(|(key, value)| (text(key), text(value))).collect()
 }
 
 #[test]

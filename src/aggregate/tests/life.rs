@@ -300,7 +300,7 @@ fn a_gap_in_what_a_restore_reads_fails_what_began_before_it_and_no_other() {
     task.commit(3);
     task.store = task.store.crash();
     task.aggregate = Aggregate::new(settings());
-    task.aggregate.restore(&task.store.load().unwrap()).unwrap();
+    task.aggregate.restore(&mut task.store, Offset(0)).unwrap();
     let phase = Phase::Restoring { until: Offset(3), emit_from: Offset(3) };
     task.call(1, phase, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(2), ctx)).unwrap();
     task.read(&log, 2, 3, phase).unwrap();
@@ -373,7 +373,7 @@ fn what_has_ended_is_deleted_after_the_commit() {
     assert!(task.store.bytes() > 0);
     task.commit(3);
     assert_eq!(task.store.bytes(), 0);
-    let keys: Vec<_> = task.store.load().unwrap().iter().map(|(key, _)| key[0]).collect();
+    let keys: Vec<_> = task.store.scan(&[]).unwrap().iter().map(|(key, _)| key[0]).collect();
     assert_eq!(keys, [1, 2, 5, 5], "the open upload with its sheet, and the ledger");
 }
 
@@ -383,15 +383,17 @@ fn state_that_contradicts_itself_is_damaged() {
     let log = [rows("a", 1..=5_000), rows("a", 17..=17)];
     task.run(&log, 2, 1).unwrap();
     task.commit(3);
-    let entries = task.store.load().unwrap();
+    let entries = task.store.scan(&[]).unwrap();
     assert!(entries.len() > 5);
-    for missing in 0..entries.len() {
-        let mut entries = entries.clone();
-        let (key, _) = entries.remove(missing);
-        let restored = Aggregate::new(settings()).restore(&entries);
+    for (key, _) in &entries {
+        let mut batch = WriteBatch::default();
+        batch.delete(key.clone());
+        let mut store = task.store.crash();
+        store.commit(batch).unwrap();
+        let restored = Aggregate::new(settings()).restore(&mut store, Offset(0));
         assert!(matches!(restored, Err(StateError::Damaged(_))), "without {key:02x?}");
     }
     let mut aggregate = Aggregate::new(settings());
-    assert_eq!(aggregate.restore(&entries).unwrap().len(), 1);
+    assert_eq!(aggregate.restore(&mut task.store, Offset(0)).unwrap().len(), 1);
     assert!(matches!(aggregate.finish_restore(), Err(StateError::Damaged(_))), "its open pages were not read again");
 }

@@ -412,13 +412,13 @@ impl Task {
         self.aggregate = aggregate(&self.settings);
         (self.emit_from, self.position) = self.committed;
         let ledger = self.published.ledger.clone();
-        self.aggregate.adopt_ledger(ledger, Offset(self.position));
+        self.adopt(ledger, self.position);
     }
 
     fn resume(&mut self, log: &[Line], fetch: usize) -> Result<(), StateError> {
         self.aggregate = aggregate(&self.settings);
         let (offset, restore_from) = self.saved.unwrap_or((0, 0));
-        self.aggregate.restore(&self.store.load()?)?;
+        self.aggregate.restore(&mut self.store, Offset(0))?;
         let phase = Phase::Restoring { until: Offset(offset), emit_from: Offset(self.committed.0) };
         let mut from = restore_from as usize;
         while from < offset as usize {
@@ -431,9 +431,14 @@ impl Task {
         self.emit_from = self.committed.0;
         if offset < self.committed.0 {
             let ledger = self.published.ledger.clone();
-            self.aggregate.adopt_ledger(ledger, Offset(offset));
+            self.adopt(ledger, offset);
         }
         Ok(())
+    }
+
+    fn adopt(&mut self, ledger: Vec<LedgerEntry>, replay_from: i64) {
+        let offsets = (Offset(0), Offset(replay_from));
+        self.aggregate.adopt_ledger(ledger.into_iter(), offsets, &mut self.store).expect("memory takes it");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::map::MapConfig;
 use crate::metrics::{Outcome, TaskMetrics, TaskNames, outputs_refused};
-use crate::record::{TaskId, TopicPartition};
+use crate::record::{self, TaskId, TopicPartition};
 use crate::sink::status::{StatusRecord, UploadState};
 use crate::topology::Topology;
 use crate::transport::Committed;
@@ -41,7 +41,10 @@ fn node(map: &MapConfig) -> &str {
 
 /// How an upload ended; `None` while it is open.
 pub(super) fn outcome(status: &StatusRecord) -> Option<Outcome> {
-    status.offsets.completion?;
+    let entry = status.ledger()?;
+    if entry.outcome == record::Outcome::TurnedAway && !entry.is_turned_away() {
+        return None; // it was counted with its first record
+    }
     match status.state {
         UploadState::Published if status.failure.is_some() => Some(Outcome::Incomplete),
         UploadState::Published if status.workbook.is_none() => Some(Outcome::Republished),

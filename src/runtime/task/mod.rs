@@ -23,7 +23,7 @@ use crate::sink::dead_letter::DeadLetter;
 use crate::sink::output::OutputError;
 use crate::sink::preview::{self, Preview, SheetPreview};
 use crate::sink::status::StatusRecord;
-use crate::source::Source;
+use crate::source::{Admission, Source};
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
@@ -139,8 +139,15 @@ impl StreamTask {
                 self.source.poisoned(offset, rejection);
             }
             self.before_record(record.offset, now_ms)?;
-            let (aggregate, phase) = (&mut self.aggregate, self.phase);
-            self.source.push(record, &mut |record| aggregate.admit(&record, phase));
+            let (aggregate, store, phase) = (&mut self.aggregate, &*self.store, self.phase);
+            let mut asked = Ok(());
+            self.source.push(record, &mut |record| {
+                aggregate.admit(&record, phase, store).unwrap_or_else(|error| {
+                    asked = Err(error);
+                    Admission::PassOver
+                })
+            });
+            asked?;
             self.drain(now_ms)?;
         }
         for (offset, rejection) in poisoned {
@@ -271,6 +278,9 @@ impl StreamTask {
                 }
                 StreamElement::Expired { upload } => {
                     self.call_aggregate(now_ms, |aggregate, ctx| aggregate.headerless_expired(&upload, ctx))?;
+                }
+                StreamElement::TooMany { upload, offset } => {
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.turn_away(&upload, offset, ctx))?;
                 }
                 StreamElement::Refused { record, upload, rejection } => {
                     if self.phase.is_live() {

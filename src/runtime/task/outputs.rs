@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use crate::map::OwnCrs;
 use crate::metrics::{TaskMetrics, outputs_refused};
-use crate::record::{LogId, Message, Offset, Rejection, TaskId, TopicPartition};
+use crate::record::{LogId, Message, Offset, Reason, Rejection, TaskId, TopicPartition};
 use crate::runtime::task::metrics;
 use crate::sink::chunk::{self, Chunks};
 use crate::sink::dead_letter::DeadLetter;
@@ -238,6 +238,10 @@ impl Outputs {
             }
             UploadState::Failed if self.last.is_about(status) && self.last.state == Some(UploadState::Failed) => {
                 debug!(%task, %upload, %offset, reason, traceparent, "a failed upload ended");
+            }
+            // Said once for all of them, by the aggregate.
+            UploadState::Failed if reason == Some(Reason::UploadTooMany.code()) => {
+                debug!(%task, %upload, %offset, reason, traceparent, "turned away");
             }
             UploadState::Aborted => info!(%task, %upload, %offset, traceparent, "aborted"),
             UploadState::Incomplete => warn!(%task, %upload, %offset, reason, traceparent, "incomplete"),

@@ -17,7 +17,7 @@ use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition, UploadId
 use crate::sink::workbook::WorkbookMaker;
 use crate::source::Source;
 use crate::state::keys::{self, StateKey, TaskState};
-use crate::state::{Entry, StateStore, WriteBatch};
+use crate::state::{StateStore, WriteBatch};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Outbox, TransportError};
 
@@ -54,9 +54,8 @@ impl StreamTask {
         start: TaskStart,
         read_ledger: &mut dyn FnMut() -> Result<Vec<LedgerEntry>, TransportError>,
     ) -> Result<(StreamTask, Offset), TaskError> {
-        let entries = store.load()?;
-        let local = entries.iter().find(|(key, _)| StateKey::decode(key) == Some(StateKey::Task));
-        let local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(value));
+        let local = store.scan(&StateKey::Task.encode())?.pop();
+        let local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(&value));
         // State that is as new as the commit remembers every end that matters.
         let remembers = |state: &TaskState| match &start.committed {
             Committed::None => true,
@@ -81,8 +80,8 @@ impl StreamTask {
         match plan {
             RecoveryPlan::Resume { restore_from, position, emit_from } => {
                 info!(task = %task.id, %restore_from, %position, "resuming from local state");
-                task.restore(&entries, local.map(|local| local.waiting).unwrap_or_default())?;
-                task.aggregate.adopt_ledger(ledger, position);
+                task.restore(log_start, local.map(|local| local.waiting).unwrap_or_default())?;
+                task.aggregate.adopt_ledger(ledger.into_iter(), (log_start, position), &mut *task.store)?;
                 fail::fail_point!("task-restored");
                 task.position = position;
                 task.read_from = restore_from;
@@ -97,10 +96,8 @@ impl StreamTask {
                         metrics::log_changes(&task.id.topology, reason.code()).inc();
                     }
                 }
-                if !entries.is_empty() {
-                    task.store.clear()?;
-                }
-                task.aggregate.adopt_ledger(ledger, replay_from);
+                task.store.clear()?;
+                task.aggregate.adopt_ledger(ledger.into_iter(), (log_start, replay_from), &mut *task.store)?;
                 task.position = replay_from;
                 task.read_from = replay_from;
                 task.phase = Phase::at(replay_from, emit_from);
@@ -112,15 +109,14 @@ impl StreamTask {
         if task.read_from < start.log_start {
             task.survive_retention(task.read_from..start.log_start, start.log_end)?;
         }
-        task.aggregate.forget_ledger_below(start.log_start);
         task.finish_read(task.read_from.max(start.log_start))?;
         let from = task.read_from;
         Ok((task, from))
     }
 
     /// Takes up the open uploads, and tells the source whose rows are read again.
-    fn restore(&mut self, entries: &[Entry], waiting: Vec<(String, Offset)>) -> Result<(), TaskError> {
-        let open = self.aggregate.restore(entries)?;
+    fn restore(&mut self, log_start: Offset, waiting: Vec<(String, Offset)>) -> Result<(), TaskError> {
+        let open = self.aggregate.restore(&mut *self.store, log_start)?;
         let waiting: Vec<_> = waiting.into_iter().map(|(id, from)| (UploadId::new(id), from)).collect();
         let begun = open.iter().map(|open| (open.upload.clone(), open.begun_at));
         self.source.begin_refill(begun.chain(waiting.iter().cloned()).collect());
