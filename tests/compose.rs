@@ -382,8 +382,11 @@ fn service(compose: &Value, name: &str, kafka: &Kafka, volume: &Path) -> Command
     command.args(texts(&service["command"]).into_iter().map(here)).stdin(Stdio::null());
     for (key, value) in service["environment"].as_object().expect("an environment") {
         // Interpolated from .env.
-        let value =
-            if text(value).starts_with("${SHEETSTREAM_HTTP_TOKEN:?") { "secret".into() } else { here(text(value)) };
+        let value = if text(value).starts_with("${SHEETSTREAM_HTTP_TOKEN:?") {
+            "a secret of the office".into()
+        } else {
+            here(text(value))
+        };
         command.env(key, value);
     }
     command
@@ -427,7 +430,7 @@ fn sheetstream_runs_by_the_lines_of_its_services() {
     assert_eq!(of("/metrics", "sheetstream:8080"), 200);
     assert_eq!(of("/metrics", "elsewhere:8080"), 421);
     assert_eq!(of("/topologies", "localhost:8000"), 401);
-    let answer = http::request(address, "GET", "/topologies", &[("authorization", "Bearer secret")]);
+    let answer = http::request(address, "GET", "/topologies", &[("authorization", "Bearer a secret of the office")]);
     let shipped = std::fs::read_dir(path("topology")).expect("topologies").map(|entry| entry.expect("an entry").path());
     let shipped = shipped.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
     assert_eq!(list(&answer.json()).len(), shipped.count());

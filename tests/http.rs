@@ -14,6 +14,9 @@ use sheetstream::runtime::health::Health;
 use sheetstream::runtime::queries::Queries;
 use sheetstream::topology::Topology;
 
+/// What a server on the network asks for.
+const TOKEN: &str = "a secret of the office";
+
 fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().expect("an address")
 }
@@ -84,6 +87,7 @@ fn heads_that_are_wrong_or_too_large_are_refused() {
     assert_eq!(status(&format!("GET /version HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(100_000))), 431);
     assert_eq!(status(&format!("GET /version HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(1_000))), 431);
     assert_eq!(status("GET /version HTTP/1.1\r\n\r\n"), 400);
+    assert_eq!(status("GET /version HTTP/1.1\r\nhost: localhost\r\nhost: localhost\r\n\r\n"), 400);
     assert_eq!(status("no request at all\r\n\r\n"), 400);
     assert_eq!(
         status("POST /session HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n"),
@@ -135,23 +139,32 @@ fn a_server_on_the_network_needs_a_token() {
     let config = HttpConfig::new("0.0.0.0:0".parse().expect("an address"));
     assert!(matches!(start(config.clone(), parts()), Err(HttpError::NoToken(_))));
 
-    let server = serve(HttpConfig { token: Some("secret".into()), ..config });
+    let server = serve(HttpConfig { token: Some(TOKEN.into()), ..config });
     let to = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
     let refused = get(to, "/nowhere");
     assert_eq!((refused.status, refused.problem()), (401, "token".into()));
     assert_eq!(get(to, "/version").status, 200);
-    assert_eq!(request(to, "GET", "/nowhere", &[("authorization", "Bearer secret")]).status, 404);
+    assert_eq!(request(to, "GET", "/nowhere", &[("authorization", &format!("Bearer {TOKEN}"))]).status, 404);
 
     assert_eq!(request(to, "POST", "/session", &[]).status, 401);
-    let session = request(to, "POST", "/session", &[("authorization", "Bearer secret")]);
+    let session = request(to, "POST", "/session", &[("authorization", &format!("Bearer {TOKEN}"))]);
     let cookie = session.header("set-cookie").expect("a cookie");
-    assert!(
-        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains("secret"),
-        "{cookie}"
-    );
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains(TOKEN), "{cookie}");
     let pair = cookie.split(';').next().unwrap_or_default();
     assert_eq!(request(to, "GET", "/nowhere", &[("cookie", pair)]).status, 404);
+    let other = request(to, "POST", "/session", &[("authorization", &format!("Bearer {TOKEN}"))]);
+    assert_ne!(other.header("set-cookie"), Some(cookie), "sessions are random");
+    assert_eq!(request(to, "DELETE", "/session", &[("cookie", pair)]).status, 204);
+    assert_eq!(request(to, "GET", "/nowhere", &[("cookie", pair)]).status, 401, "a copy of the cookie is of no use");
     server.stop();
+}
+
+#[test]
+fn a_token_that_can_be_guessed_is_refused() {
+    for token in ["x", "                        ", "fifteen letters"] {
+        let config = HttpConfig { token: Some(token.into()), ..HttpConfig::new(loopback()) };
+        assert!(matches!(start(config, parts()), Err(HttpError::ShortToken(0..=15))), "{token:?}");
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ use app::{App, LIMIT, Running};
 use browser::{Browser, OFFICE};
 use kafka::Kafka;
 
+/// What a page on the network asks for.
+const TOKEN: &str = "a secret of the office";
 const FILE: &str = "#file";
 
 /// A browser before the page of an application that runs.
@@ -65,7 +67,7 @@ impl Visit {
     fn enter_token(&self) {
         self.browser.wait_for("#token", "asks for its token");
         self.browser.run("document.querySelector('#token input').value = ''");
-        self.browser.type_into("#token input", "right");
+        self.browser.type_into("#token input", TOKEN);
         self.browser.click("#token button");
     }
 
@@ -418,7 +420,7 @@ fn what_is_wrong_with_a_file_is_said_before_it_is_sent() {
 #[test]
 fn over_an_offices_network_the_token_is_asked_for_once() {
     kafka::in_process(|| {
-        let Some(visit) = Visit::open("en-US,en", OFFICE, &[("SHEETSTREAM_HTTP_TOKEN", "right")]) else { return };
+        let Some(visit) = Visit::open("en-US,en", OFFICE, &[("SHEETSTREAM_HTTP_TOKEN", TOKEN)]) else { return };
         let browser = &visit.browser;
         assert_eq!(browser.run("return window.isSecureContext"), false, "as over plain HTTP in an office");
         browser.wait_for("#token", "asks for its token");
@@ -446,7 +448,7 @@ fn over_an_offices_network_the_token_is_asked_for_once() {
 #[test]
 fn a_cancel_reaches_the_try_after_the_token() {
     kafka::in_process(|| {
-        let Some(visit) = Visit::open("en-US,en", OFFICE, &[("SHEETSTREAM_HTTP_TOKEN", "right")]) else { return };
+        let Some(visit) = Visit::open("en-US,en", OFFICE, &[("SHEETSTREAM_HTTP_TOKEN", TOKEN)]) else { return };
         let browser = &visit.browser;
         visit.enter_token();
         browser.wait_for("#version", "sheetstream");

@@ -91,7 +91,7 @@ fn publish(error: &PublishError) -> Option<Exit> {
 
 fn http(error: &HttpError) -> Option<Exit> {
     match error {
-        HttpError::NoToken(_) => Some(Exit::Config),
+        HttpError::NoToken(_) | HttpError::ShortToken(_) => Some(Exit::Config),
         HttpError::Bind(..) | HttpError::Start(_) => Some(Exit::Io),
     }
 }

@@ -9,8 +9,8 @@ use sheetstream::http::HttpConfig;
 /// How HTTP is served.
 #[derive(Args, Debug)]
 pub struct Http {
-    /// Serve the page and the API on this address, as 127.0.0.1:8080; any other than loopback needs a token in SHEETSTREAM_HTTP_TOKEN
-    /// [default of run: not served]
+    /// Serve the page and the API on this address, as 127.0.0.1:8080; any other than loopback needs a token of 16 characters or more in
+    /// SHEETSTREAM_HTTP_TOKEN [default of run: not served]
     #[arg(long, env = "SHEETSTREAM_HTTP", value_name = "HOST:PORT", value_parser = address)]
     http: Option<SocketAddr>,
     /// Names that the server goes by, besides localhost and its addresses

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::problem::Problem;
 use super::rate_limiter::RateLimiter;
+use super::sessions::Sessions;
 use super::spool::SpoolRoom;
 use super::workbook_cache::WorkbookCache;
 use super::{HttpConfig, HttpParts};
@@ -37,6 +38,8 @@ pub struct AppState {
     pub(super) workbooks: WorkbookCache,
     /// Who asked how often.
     pub(super) rate_limiter: Mutex<RateLimiter>,
+    /// Who has shown the token.
+    pub(super) sessions: Sessions,
     /// Becomes true when the server stops; streams of events end then.
     pub stopping: watch::Receiver<bool>,
     /// How the process is.
@@ -63,6 +66,7 @@ impl AppState {
             publishers: Semaphore::new(PUBLISHERS),
             workbooks: WorkbookCache::default(),
             rate_limiter: Mutex::default(),
+            sessions: Sessions::default(),
             stopping,
             health: parts.health,
             queries: parts.queries,

@@ -4,8 +4,8 @@
 //!    rebinding). An address can not be rebound.
 //! 2. An address that asks too often waits.
 //! 3. A write that a browser sends for another site is refused (`Sec-Fetch-Site`, else `Origin`).
-//! 4. Where a token is set, all but the page's own files, the probes and the metrics ask for it: `Authorization: Bearer`, or the cookie that `POST /session`
-//!    gives in exchange, since links and event streams of a page carry no headers.
+//! 4. Where a token is set, all but the page's own files, the probes and the metrics ask for it: `Authorization: Bearer`, or the session that
+//!    `POST /session` gives in exchange, since links and event streams of a page carry no headers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -21,7 +21,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::SharedState;
 use super::problem::Problem;
-use crate::sink::digest::Digest;
 
 /// Longest time until an answer begins, except where a body is read.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,14 +72,25 @@ fn admit(app: &SharedState, request: &Request) -> Result<(), Problem> {
         check_origin(&host, request.headers())?;
     }
     match &app.config.token {
-        Some(token) if !is_open(request.uri().path()) => check_token(token, request.headers()),
+        Some(token) if !is_open(request.uri().path()) => {
+            let is_in_session = |secret: &str| app.sessions.is_open(secret, Instant::now());
+            match cookie(request.headers()).is_some_and(is_in_session) {
+                true => Ok(()),
+                false => check_token(token, request.headers()),
+            }
+        }
         _ => Ok(()),
     }
 }
 
 /// The authority that the request is for, if it is one of ours.
 fn check_host(allowed: &[String], request: &Request) -> Result<Authority, Problem> {
-    let header = request.headers().get(header::HOST).map(|host| Authority::try_from(host.as_bytes()));
+    let mut headers = request.headers().get_all(header::HOST).iter();
+    let header = headers.next().map(|host| Authority::try_from(host.as_bytes()));
+    if headers.next().is_some() {
+        // RFC 9112, 3.2: else whoever stands between us may have believed the other one.
+        return Err(Problem::bad_request("several-hosts", "the request names its host more than once"));
+    }
     let authority = match (request.uri().authority(), header) {
         (Some(authority), _) => authority.clone(),
         (None, Some(Ok(authority))) => authority,
@@ -121,9 +131,7 @@ fn is_open(path: &str) -> bool {
 }
 
 fn check_token(token: &str, headers: &HeaderMap) -> Result<(), Problem> {
-    let bearer = bearer(headers).is_some_and(|given| is_same(given, token));
-    let cookie = || cookie(headers).is_some_and(|given| is_same(given, &session(token)));
-    if bearer || cookie() {
+    if bearer(headers).is_some_and(|given| is_same(given, token)) {
         return Ok(());
     }
     let detail = "send the token of this server (SHEETSTREAM_HTTP_TOKEN) as Authorization: Bearer";
@@ -141,24 +149,22 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }
 
-/// What the cookie holds: not the token itself.
-fn session(token: &str) -> String {
-    Digest(Sha256::digest(format!("sheetstream session {token}")).into()).to_string()
-}
-
 /// Compares digests, so that the time taken tells nothing of the token.
 fn is_same(given: &str, expected: &str) -> bool {
     Sha256::digest(given) == Sha256::digest(expected)
 }
 
-/// `POST /session` with the token: a cookie for the page. `DELETE /session` takes it away.
+/// `POST /session` with the token: a session for the page, in a cookie. `DELETE /session` ends it, also for whoever has copied the cookie.
 pub(super) async fn session_begin(State(app): State<SharedState>, headers: HeaderMap) -> Result<Response, Problem> {
     let Some(token) = &app.config.token else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     check_token(token, &headers)?;
-    Ok(set_cookie(&session(token), ""))
+    Ok(set_cookie(&app.sessions.begin(Instant::now()), ""))
 }
 
-pub(super) async fn session_end() -> Response {
+pub(super) async fn session_end(State(app): State<SharedState>, headers: HeaderMap) -> Response {
+    if let Some(secret) = cookie(&headers) {
+        app.sessions.end(secret);
+    }
     set_cookie("", "; Max-Age=0")
 }
 
@@ -227,14 +233,20 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_taken_from_the_header_or_as_a_session() {
+    fn a_request_has_one_host() {
+        let twice = Request::builder().uri("/uploads").header("host", "localhost").header("host", "evil.example");
+        let problem = check_host(&[], &twice.body(Body::empty()).expect("a request")).expect_err("two hosts");
+        assert_eq!(problem.status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn the_token_is_taken_from_the_header() {
         let check = |name: &'static str, value: &str| {
             let value = HeaderValue::from_str(value).expect("a value");
             check_token("secret", &HeaderMap::from_iter([(HeaderName::from_static(name), value)])).is_ok()
         };
         assert!(check("authorization", "Bearer secret"));
         assert!(check("authorization", "bearer secret"));
-        assert!(check("cookie", &format!("a=b; {COOKIE}={}", session("secret"))));
         assert!(!check("authorization", "Bearer secret2"));
         assert!(!check("authorization", "Basic secret"));
         assert!(!check("cookie", &format!("{COOKIE}=secret")));

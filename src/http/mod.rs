@@ -22,6 +22,7 @@ mod places;
 mod points;
 pub mod problem;
 mod rate_limiter;
+mod sessions;
 mod spool;
 mod topologies;
 mod uploads;
@@ -65,6 +66,8 @@ const BROKER_PATIENCE: Duration = Duration::from_secs(20);
 const FILES_WANTED: u64 = 65_536;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1_024;
+/// Characters of a token that nobody guesses.
+const TOKEN_CHARS_MIN: usize = 16;
 /// Files that are read or published at a time; others wait for a thread.
 const BLOCKING_THREADS_MAX: usize = 32;
 
@@ -119,6 +122,11 @@ pub enum HttpError {
         "HTTP on {0} would be open to the network: set SHEETSTREAM_HTTP_TOKEN to a long random text (openssl rand -hex 32), or listen on 127.0.0.1"
     )]
     NoToken(SocketAddr),
+    /// Somebody could guess it.
+    #[error(
+        "SHEETSTREAM_HTTP_TOKEN has {0} characters and needs {TOKEN_CHARS_MIN} at least, blanks around it not counted: set it to a long random text (openssl rand -hex 32)"
+    )]
+    ShortToken(usize),
     /// Threads could not be started.
     #[error("HTTP cannot start: {0}")]
     Start(#[from] io::Error),
@@ -138,6 +146,11 @@ pub struct HttpServer {
 pub fn start(config: HttpConfig, parts: HttpParts) -> Result<HttpServer, HttpError> {
     if config.token.is_none() && !config.address.ip().is_loopback() {
         return Err(HttpError::NoToken(config.address));
+    }
+    if let Some(length) = config.token.as_ref().map(|token| token.trim().chars().count())
+        && length < TOKEN_CHARS_MIN
+    {
+        return Err(HttpError::ShortToken(length));
     }
     raise_file_limit();
     let runtime = Builder::new_multi_thread()

@@ -27,15 +27,16 @@ pub(super) fn routes() -> Router<SharedState> {
 fn healthz(health: &Health) -> Response {
     let hanging = health.hanging();
     let thread = |(name, silence): &(String, std::time::Duration)| json!({ "thread": name, "silent_seconds": silence.as_secs() });
-    let degraded = degraded(health);
-    let status = match (&hanging[..], &degraded[..]) {
-        ([], []) => "ok",
-        ([], _) => "degraded",
+    let (degraded, failed) = (degraded(health), failed(health));
+    let status = match (&hanging[..], degraded.is_empty() && failed.is_empty()) {
+        ([], true) => "ok",
+        ([], false) => "degraded",
         _ => "failing",
     };
     let code = if hanging.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let hanging: Vec<Value> = hanging.iter().map(thread).collect();
-    (code, Json(json!({ "status": status, "degraded": degraded, "hanging": hanging }))).into_response()
+    let body = json!({ "status": status, "degraded": degraded, "failed": failed, "hanging": hanging });
+    (code, Json(body)).into_response()
 }
 
 /// 200 when everything is there to process rows, 503 and what is missing before, and while no broker answers. Topologies that have failed are
@@ -45,11 +46,15 @@ fn readyz(health: &Health) -> Response {
     let advice = |condition: &Condition| json!({ "condition": condition.code(), "advice": condition.advice() });
     let code = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let missing: Vec<Value> = missing.iter().map(advice).collect();
-    let failed = |(topology, failure): &(Arc<str>, TopologyFailure)| json!({ "topology": **topology, "state": "FAILED", "reason": failure.reason, "since": rfc3339(failure.since), "why": failure.advice() });
-    let failed: Vec<Value> = health.failures().iter().map(failed).collect();
     let ready = missing.is_empty();
-    let body = json!({ "ready": ready, "missing": missing, "degraded": degraded(health), "failed": failed });
+    let body = json!({ "ready": ready, "missing": missing, "degraded": degraded(health), "failed": failed(health) });
     (code, Json(body)).into_response()
+}
+
+/// Topologies of which a partition cannot be read or written.
+fn failed(health: &Health) -> Vec<Value> {
+    let failed = |(topology, failure): &(Arc<str>, TopologyFailure)| json!({ "topology": **topology, "state": "FAILED", "reason": failure.reason, "since": rfc3339(failure.since), "why": failure.advice() });
+    health.failures().iter().map(failed).collect()
 }
 
 fn degraded(health: &Health) -> Vec<Value> {

@@ -115,7 +115,19 @@ impl Manifest {
                 let begun = [LOCK, MANIFEST_NEW, INCARNATION, "lost+found"];
                 return match stranger(dir, |name| begun.iter().any(|ours| name == *ours))? {
                     Some(name) => {
-                        Err(StateError::unusable(dir, format!("is not ours: it holds {name:?} and no {MANIFEST}")))
+                        let ours = |name: &OsString| {
+                            begun.iter().chain(&[INDEX, PAGES]).any(|ours| name == *ours) || is_bad(name)
+                        };
+                        let advice = match stranger(dir, ours)? {
+                            Some(_) => "give another --state-dir",
+                            None => {
+                                "it was deleted; delete the rest of the directory too, and the state is rebuilt from the log"
+                            }
+                        };
+                        Err(StateError::unusable(
+                            dir,
+                            format!("is not ours: it holds {name:?} and no {MANIFEST}: {advice}"),
+                        ))
                     }
                     None => Ok(Found::Nothing),
                 };
