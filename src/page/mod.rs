@@ -14,7 +14,7 @@ mod render;
 mod sequence;
 pub mod styles;
 mod text;
-mod width;
+pub mod width;
 pub mod xml;
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ pub fn width(style: StyleId, value: &[u8]) -> u16 {
     }
 }
 
+/// Columns of a terminal that a text takes.
+pub fn columns_of(text: &str) -> usize {
+    text.chars().map(|character| if is_wide(character) { 2 } else { 1 }).sum()
+}
+
 /// The blocks of East Asian wide and full-width characters (UAX #11) that are met in practice.
 fn is_wide(character: char) -> bool {
     matches!(character,

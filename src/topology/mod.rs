@@ -1,12 +1,13 @@
 //! What flows: a topology file, proven. Plain data; nothing here connects to anything.
 //!
 //! `keys.rs` lists every key, `reader.rs` reads TOML by such a table, `spec.rs` is what the file says, `compile.rs` what it means (`maps.rs` is
-//! both for `[[map]]`); `describe.rs` describes one topology to people, `reference.rs` all that a topology can say.
+//! both for `[[map]]`); `describe.rs` describes one topology to people, `graph.rs` draws it, `reference.rs` has all that a topology can say.
 
 mod chain;
 mod columns;
 mod compile;
 mod describe;
+mod graph;
 mod hash;
 mod interpolate;
 mod keys;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 pub use describe::{Description, Fact, NodeDescription, NodeKind};
+pub use graph::{Graph, GraphBox};
 pub use problem::{Position, Problem, Problems};
 pub use reference::{markdown, schema};
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::page::width::columns_of;
+
 /// One thing that is wrong with a topology file.
 ///
 /// Displays as `line:column: what; why; did you mean "nearest"?`, each part as far as it is known.
@@ -17,6 +19,52 @@ pub struct Problem {
     pub why: Option<String>,
     /// The valid name that is nearest to the wrong one.
     pub nearest: Option<String>,
+    /// The line of the text, and what of it is meant; `None` when the file could not be read at all.
+    #[serde(skip)]
+    pub excerpt: Option<Excerpt>,
+}
+
+/// A line of a text, a part of it marked. Displays in two lines, the second of which has a `^` below each character of the part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// Number of the line, from 1.
+    number: usize,
+    /// The line, a long one cut on either side.
+    line: String,
+    /// The marked part, in bytes of the line.
+    marked: Range<usize>,
+}
+
+/// Characters of a line that are shown before what is marked, and in all.
+const SHOWN_BEFORE: usize = 60;
+const SHOWN_CHARS: usize = 120;
+
+impl Excerpt {
+    fn of(number: usize, line: &str, marked: Range<usize>) -> Excerpt {
+        let before: usize = line[..marked.start].chars().count().saturating_sub(SHOWN_BEFORE);
+        let from = line.char_indices().nth(before).map_or(0, |(at, _)| at);
+        let rest = &line[from..];
+        let to = rest.char_indices().nth(SHOWN_CHARS).map_or(rest.len(), |(at, _)| at);
+        let [cut, more] = [before > 0, to < rest.len()].map(|is_cut| if is_cut { "…" } else { "" });
+        // One character each: a tab would be as wide as the terminal likes, and nothing in a file may steer it.
+        let shown: String = rest[..to].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let place = |at: usize| {
+            let at = at.clamp(from, from + to) - from;
+            cut.len() + rest[..at].chars().map(|c| if c.is_control() { 1 } else { c.len_utf8() }).sum::<usize>()
+        };
+        let marked = place(marked.start)..place(marked.end);
+        Excerpt { number, line: format!("{cut}{shown}{more}"), marked }
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let before = columns_of(&self.line[..self.marked.start]);
+        let marks = columns_of(&self.line[self.marked.clone()]).max(1);
+        let number = self.number.to_string();
+        writeln!(f, "  {number} | {}", self.line.trim_end())?;
+        write!(f, "  {:width$} | {:before$}{}", "", "", "^".repeat(marks), width = number.len())
+    }
 }
 
 /// A place in a text.
@@ -58,26 +106,42 @@ pub struct Problems {
 impl Problems {
     /// A file that could not even be read as text.
     pub(super) fn unreadable(file: &str, what: impl Into<String>, why: impl Into<String>) -> Problems {
-        let problem = Problem { at: None, what: what.into(), why: Some(why.into()), nearest: None };
+        let problem = Problem { at: None, what: what.into(), why: Some(why.into()), nearest: None, excerpt: None };
         Problems { file: file.into(), problems: vec![problem] }
     }
-}
 
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The same, each problem followed by the line that it is in.
+    pub fn with_excerpts(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| self.write(f, true))
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, with_excerpts: bool) -> fmt::Result {
         for (n, problem) in self.problems.iter().enumerate() {
             let line_feed = if n == 0 { "" } else { "\n" };
             let blank = if problem.at.is_none() { " " } else { "" };
             write!(f, "{line_feed}{}:{blank}{problem}", self.file)?;
+            // Of several problems of one place the last one shows it.
+            let is_shown_below = |excerpt: &&Excerpt| {
+                self.problems.get(n + 1).is_some_and(|next| next.excerpt.as_ref() == Some(*excerpt))
+            };
+            if let Some(excerpt) = problem.excerpt.as_ref().filter(|shown| with_excerpts && !is_shown_below(shown)) {
+                write!(f, "\n{excerpt}")?;
+            }
         }
         Ok(())
     }
 }
 
-/// The problems of one text so far, each at a byte offset.
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, false)
+    }
+}
+
+/// The problems of one text so far, each about some bytes of it.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    found: Vec<(usize, Problem)>,
+    found: Vec<(Range<usize>, Problem)>,
 }
 
 impl Findings {
@@ -94,14 +158,14 @@ impl Findings {
         nearest: Option<&str>,
     ) {
         let why = Some(printable(&why.into())).filter(|why| !why.is_empty());
-        let problem = Problem { at: None, what: printable(&what.into()), why, nearest: nearest.map(printable) };
-        self.found.push((span.start, problem));
+        let (what, nearest) = (printable(&what.into()), nearest.map(printable));
+        self.found.push((span, Problem { at: None, what, why, nearest, excerpt: None }));
     }
     /// Drops what stands behind another problem of its line, and most likely follows from it.
     pub fn keep_first_of_each_line(&mut self, text: &str) {
-        self.found.sort_by_key(|(offset, _)| *offset);
+        self.found.sort_by_key(|(span, _)| span.start);
         let lines = Lines::of(text);
-        self.found.dedup_by_key(|(offset, _)| lines.line(*offset));
+        self.found.dedup_by_key(|(span, _)| lines.line(span.start));
     }
     /// True when nothing is wrong so far.
     pub fn is_empty(&self) -> bool {
@@ -109,9 +173,13 @@ impl Findings {
     }
     /// The problems in the order of the text, offsets turned into lines and columns.
     pub fn into_problems(mut self, file: &str, text: &str) -> Problems {
-        self.found.sort_by_key(|(offset, _)| *offset);
+        self.found.sort_by_key(|(span, _)| span.start);
         let lines = Lines::of(text);
-        let place = |(offset, problem)| Problem { at: Some(lines.position(offset)), ..problem };
+        let place = |(span, problem): (Range<usize>, Problem)| Problem {
+            at: Some(lines.position(span.start)),
+            excerpt: Some(lines.excerpt(span)),
+            ..problem
+        };
         Problems { file: file.into(), problems: self.found.into_iter().map(place).collect() }
     }
 }
@@ -141,6 +209,16 @@ impl<'t> Lines<'t> {
     /// Line of a byte offset, from 1.
     fn line(&self, offset: usize) -> usize {
         self.starts.partition_point(|start| *start <= offset)
+    }
+    /// The line in which a part of the text begins, the part marked as far as it is in that line.
+    fn excerpt(&self, part: Range<usize>) -> Excerpt {
+        let start = self.text.floor_char_boundary(part.start);
+        let number = self.line(start);
+        let from = self.starts[number - 1];
+        let line = self.text[from..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
+        let end = self.text.ceil_char_boundary(part.end).clamp(start, (from + line.len()).max(start));
+        let within = |at: usize| (at - from).min(line.len());
+        Excerpt::of(number, line, within(start)..within(end))
     }
     fn position(&self, offset: usize) -> Position {
         let offset = self.text.floor_char_boundary(offset);
@@ -204,5 +282,24 @@ mod tests {
         findings.add_nearest(0..1, "first", "because", Some("frist"));
         let shown = findings.into_problems("t.toml", "a = 1\nb = 2\n").to_string();
         assert_eq!(shown, "t.toml:1:1: first; because; did you mean \"frist\"?\nt.toml:2:2: second");
+    }
+
+    #[test]
+    fn an_excerpt_marks_what_is_meant_below_its_line() {
+        let text = "a = 1\r\n\t위도 = \"x\"\nlast = [\n 1 ]";
+        let excerpt = |part: &str| {
+            let at = text.find(part).expect("it is there");
+            Lines::of(text).excerpt(at..at + part.len()).to_string()
+        };
+        assert_eq!(excerpt("1"), "  1 | a = 1\n    |     ^");
+        assert_eq!(excerpt("위도"), "  2 |  위도 = \"x\"\n    |  ^^^^");
+        assert_eq!(excerpt("[\n 1 ]"), "  3 | last = [\n    |        ^");
+        assert_eq!(Lines::of(text).excerpt(99..99).to_string(), "  4 |  1 ]\n    |     ^");
+        let long = format!("k = [{}]", "12345, ".repeat(100));
+        let shown = Lines::of(&long).excerpt(404..409).to_string();
+        let (line, marks) = shown.split_once('\n').expect("two lines");
+        assert!(line.chars().count() < 130 && line.starts_with("  1 | …") && line.ends_with('…'), "{line}");
+        let at = marks.find('^').expect("a mark");
+        assert_eq!(line.chars().skip(at).take(5).collect::<String>(), long[404..409]);
     }
 }
