@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use bytes::Bytes;
 use clap::Args;
 use sheetstream::inspect::columns::UsedColumns;
 use sheetstream::inspect::reading::{FileFacts, Reading};
@@ -24,13 +25,31 @@ const ANY_FILE: &str = include_str!("../../topology/any-file.toml");
 #[derive(Args, Debug)]
 pub struct SampleFile {
     /// Charset, by any name [default: found in the file]
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "CHARSET")]
+    #[arg(
+        help_heading = "How the file is read",
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "CHARSET"
+    )]
     charset: String,
     /// Field delimiter: one character, or "tab" [default: found in the file]
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "CHARACTER")]
+    #[arg(
+        help_heading = "How the file is read",
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "CHARACTER"
+    )]
     delimiter: String,
     /// Line of the header, from 1; 0 when the first line is data [default: found in the file]
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "LINE")]
+    #[arg(
+        help_heading = "How the file is read",
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "LINE"
+    )]
     header_line: String,
 }
 
@@ -48,18 +67,25 @@ pub struct Found {
 impl SampleFile {
     /// Looks at the beginning of the file.
     pub fn look(&self, path: &Path) -> anyhow::Result<Found> {
-        let shown = || path.display().to_string();
-        let mut sample = Vec::new();
-        File::open(path).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut sample)).with_context(shown)?;
-        if sample.len() as u64 == SAMPLE_BYTES {
-            sample.truncate(whole_rows(&sample));
-        }
+        let sample = read_beginning(path)?;
         let reading = Reading::parse(&self.charset, &self.delimiter, &self.header_line)?;
         let topology = Arc::new(Topology::parse(ANY_FILE, "any-file.toml", &|_| None)?);
         let asked = Asked { reading, ..Asked::default() };
-        let Tried { file, table, trial } = try_file(&sample.into(), &asked, &topology).with_context(shown)?;
+        let Tried { file, table, trial } =
+            try_file(&sample, &asked, &topology).with_context(|| path.display().to_string())?;
         let name = upload_name(path);
         let suggestion = Suggestion::of(&table, &trial.columns.coordinates(), &name);
         Ok(Found { name, reading, file, table, used: trial.columns, suggestion })
     }
+}
+
+/// The whole rows in the beginning of a file.
+pub fn read_beginning(path: &Path) -> anyhow::Result<Bytes> {
+    let mut sample = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut sample));
+    read.with_context(|| path.display().to_string())?;
+    if sample.len() as u64 == SAMPLE_BYTES {
+        sample.truncate(whole_rows(&sample));
+    }
+    Ok(sample.into())
 }

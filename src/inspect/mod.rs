@@ -2,11 +2,15 @@
 //! line: one answer for all of them.
 //!
 //! Everything is told by the beginning of the file. How it is read ([`reading`]) gives rows ([`table`]); their columns are those of the
-//! topology, chosen, or found ([`columns`]); the rows go through the very task that all of them would go through ([`trial`]), and the points
-//! of its workbook are put on a map ([`points`]). What was found and chosen can be written down as a topology ([`draft`]).
+//! topology, chosen, or found ([`columns`]); the rows go through the very task that all of them would go through ([`made`], [`trial`]), and the
+//! points of its workbook are put on a map ([`points`]). What was found and chosen can be written down as a topology ([`draft`]), and what became
+//! of a whole file as a text that later versions are compared with ([`outcome`]).
 
 pub mod columns;
 pub mod draft;
+pub mod fit;
+pub mod made;
+pub mod outcome;
 pub mod points;
 pub mod reading;
 pub mod table;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::InspectError;
 use super::columns::{ChosenColumns, UsedColumns};
+use super::made::Made;
 use super::points::{PointMap, to_lon_lat};
 use super::reading::{FileFacts, Reading};
 use super::table::Table;
@@ -19,12 +19,11 @@ use crate::crs::CrsPair;
 use crate::crs::columns::number;
 use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
-
 use crate::map::{CoordinateInput, MapConfig};
 use crate::page::read::{CellKind, ShownCell};
 use crate::record::Lang;
-use crate::runtime::convert::{Converted, convert};
-use crate::sink::preview::{ROWS_MAX, SHEETS_MAX, SheetPreview, errors_sheet, read_sheets};
+use crate::runtime::convert::Converted;
+use crate::sink::preview::{ROWS_MAX, SHEETS_MAX, SheetPreview};
 use crate::sink::status::StatusFailure;
 use crate::sink::words::EXPLAINING_COLUMNS;
 use crate::topology::Topology;
@@ -171,28 +170,19 @@ fn try_on(
     chosen: &ChosenColumns,
     lang: Option<Lang>,
 ) -> Result<Trial, InspectError> {
-    let failed = |error: &dyn std::fmt::Display| InspectError::Trial(error.to_string());
-    let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
-    let out = folder.path().join("trial.xlsx");
     let csv = open(sample, reading, topology)?;
     let published = chosen.apply(topology, &csv.columns())?;
     let upload = UploadRecords::new(vec![csv], "trial", "trial")?.with_crs(crs.as_deref());
-    let upload = published.of(upload);
-    // The log does not mention uploads that nobody made.
     let mut trial = Topology::clone(topology);
     let lang = lang.unwrap_or(topology.sink.workbook.lang);
     trial.sink.workbook.lang = lang;
-    let errors = errors_sheet(lang);
-    let converted = with_default(NoSubscriber::default(), || convert(trial, "trial", upload, &out, &mut |_| ()));
-    let converted = converted.map_err(|error| failed(&error))?;
-    let workbook = if converted.has_workbook { std::fs::read(&out).map_err(|error| failed(&error))? } else { vec![] };
-    let rows_max = |name: &str| if name == errors { REJECTS_MAX } else { ROWS_MAX };
-    let mut sheets = read_sheets(&workbook, usize::MAX, rows_max).unwrap_or_default();
-    let listed = sheets.iter().position(|sheet| sheet.name == errors).map(|at| sheets.remove(at));
+    let made = Made::of(trial, published.of(upload), &mut |_| ())?;
+    let (sheets, errors) = made.sheets(lang, ROWS_MAX, REJECTS_MAX);
+    let Made { converted, workbook } = made;
     let map = PointMap::of_workbook(&workbook, topology);
     let mut trial = Trial::of(topology, &published.header, crs.as_deref(), &converted, sheets);
     trial.failure = trial.failure.map(|failure| failure.translate(lang));
-    let rejects = listed.map(|sheet| sheet.head).unwrap_or_default();
+    let rejects = errors.map(|sheet| sheet.head).unwrap_or_default();
     trial.rejects = rejects.iter().map(|row| Reject::of(row)).filter(|reject| !reject.reason.is_empty()).collect();
     trial.map = map;
     trial.place_rejects(&published.header);
