@@ -1,97 +1,141 @@
-//! What the status topic says of uploads on their way, on stderr: a line that moves on a terminal, a line now and then elsewhere.
+//! `watch`: files that are put into a folder become uploads, and their workbooks come back beside them.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget};
+use clap::Args;
+use serde_json::json;
+use sheetstream::client::inbox::Inbox;
+use sheetstream::client::watch::{FolderWatch, WatchError, WatchEvent};
 use sheetstream::kafka::KafkaClient;
-use sheetstream::kafka::topic_reader::TopicReader;
-use sheetstream::record::TopicPartition;
-use sheetstream::sink::status::{StatusRecord, UploadState};
-use sheetstream::transport::{Fetcher, TransportError};
+use sheetstream::source::UploadFrom;
+use sheetstream::topology::Topology;
+use sheetstream::transport::TransportError;
 
-use super::colours;
+use super::broker::Broker;
+use super::exit::UsageError;
+use super::input::Input;
+use super::out::say;
+use super::run::stop_on_signal;
 use super::shown::shown;
+use super::{EXAMPLES_FIRST, Exit, Global, out};
 
-/// How long one look at a partition may take.
-const LOOK: Duration = Duration::from_millis(10);
-/// Between two lines of one upload where nothing can move.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+const EXAMPLES: &str = "Examples:
+  sheetstream watch inbox -t topology/facilities.toml              until Ctrl-C; the topology runs elsewhere
+  sheetstream watch inbox -t topology/facilities.toml --once       what is there now, for cron
+  cp export.csv inbox/.export.csv && mv inbox/.export.csv inbox/export.csv     never half a file
 
-/// Reads the status topic from its present end on.
+  inbox/export.csv           is published when it is whole
+  inbox/done/export.csv      and export.xlsx: it has its workbook
+  inbox/failed/export.csv    and export.csv.txt, which says why there is none
+";
+
+/// Between two looks at the folder.
+const LOOK: Duration = Duration::from_millis(500);
+/// Between two looks when the cluster does not answer.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Between two words about records that nobody processes.
+const REMIND: Duration = Duration::from_secs(60);
+
+/// Watch a folder: publish each file that is put there, once, and fetch its workbook; a restart continues where it was
+#[derive(Args, Debug)]
+#[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Watch {
-    partitions: Vec<TopicReader>,
-    bar: Option<ProgressBar>,
-    told: BTreeMap<String, Instant>,
+    /// Folder that files are put into
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Topology file; it runs elsewhere
+    #[arg(short, long, value_name = "TOPOLOGY")]
+    topology: PathBuf,
+    /// End when every file that is there has its workbook or failed; exits with 65 when one failed
+    #[arg(long)]
+    once: bool,
+    /// How long a file must stay as it is to count as whole, in milliseconds; a file that is renamed into the folder is whole at once
+    #[arg(long, default_value_t = 2_000, value_name = "MS")]
+    settle_ms: u64,
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    broker: Broker,
 }
 
 impl Watch {
-    pub fn open(client: &KafkaClient, topic: &str) -> Result<Watch, TransportError> {
-        let partitions = (0..client.partitions(topic)?).map(|partition| {
-            let partition = TopicPartition { topic: topic.into(), partition };
-            let end = client.bounds(&partition)?.end;
-            Ok(client.reader(partition, end))
-        });
-        let partitions = partitions.collect::<Result<_, TransportError>>()?;
-        let bar = colours(&io::stderr()).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            bar.set_style(indicatif::ProgressStyle::with_template("{spinner} {msg}").expect("a template"));
-            bar
-        });
-        Ok(Watch { partitions, bar, told: BTreeMap::new() })
+    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let stop = stop_on_signal()?;
+        let topology = Topology::load(&self.topology)?;
+        if let UploadFrom::Header(_) | UploadFrom::Partition = topology.source.upload {
+            let name = &topology.name;
+            let why =
+                format!("topology \"{name}\" takes no files: `upload` of its source is neither \"auto\" nor \"key\"");
+            return Err(UsageError(why).into());
+        }
+        let crs = self.input.crs(Some(&topology))?.map(str::to_owned);
+        let inbox = Inbox::open(&self.folder, Duration::from_millis(self.settle_ms)).map_err(WatchError::from)?;
+        let runtime = super::io_runtime()?;
+        let client = KafkaClient::new(runtime.handle().clone(), self.broker.config("sheetstream-watch")?);
+        let open = Box::new(|path: &std::path::Path| self.input.read(path, Some(&topology.source)));
+        let mut watch = FolderWatch::begin(&client, &topology, inbox, open, crs)?;
+        say!("watch: files put into {} are published to {}", self.folder.display(), topology.source.topic);
+        self.watch(global, &mut watch, &stop)
     }
 
-    /// Shows what is new of the uploads that are `wanted`.
-    pub fn look(&mut self, wanted: impl Fn(&str) -> bool) -> Result<(), TransportError> {
-        for partition in &mut self.partitions {
-            for record in partition.fetch(LOOK)?.records {
-                let status = record.value.as_deref().and_then(StatusRecord::parse);
-                if let Some(status) = status.filter(|status| wanted(&status.upload)) {
-                    show(self.bar.as_ref(), &mut self.told, &status);
+    fn watch(&self, global: &Global, watch: &mut FolderWatch<'_>, stop: &AtomicBool) -> anyhow::Result<Exit> {
+        let begun = Instant::now();
+        let (mut exit, mut reminded) = (Exit::Ok, Instant::now());
+        while !stop.load(Ordering::Relaxed) {
+            let mut pause = LOOK;
+            let looked = watch.look(&mut |event| {
+                if let WatchEvent::Failed { .. } = event {
+                    exit = Exit::DataRejected;
                 }
+                tell(global, &event);
+                reminded = Instant::now();
+            });
+            match looked {
+                Ok(()) => {}
+                Err(WatchError::Transport(error @ TransportError::Unavailable(_))) => {
+                    say!("warning: {error}; trying again");
+                    pause = PAUSE;
+                }
+                Err(error) => return Err(error.into()),
             }
+            let has_settled = begun.elapsed() > Duration::from_millis(self.settle_ms) + LOOK;
+            if self.once && watch.is_idle() && has_settled {
+                return Ok(exit);
+            }
+            if !watch.is_idle() && reminded.elapsed() > REMIND {
+                say!("watch: {} records are not processed yet: does the topology run?", watch.behind());
+                reminded = Instant::now();
+            }
+            std::thread::sleep(pause);
         }
-        Ok(())
-    }
-
-    /// Makes room for a line of its own.
-    pub fn pause<T>(&self, line: impl FnOnce() -> T) -> T {
-        match &self.bar {
-            Some(bar) => bar.suspend(line),
-            None => line(),
-        }
+        Ok(Exit::Ok)
     }
 }
 
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+fn tell(global: &Global, event: &WatchEvent) {
+    let (line, json) = match event {
+        WatchEvent::Published { name, rows: None } => {
+            (format!("{}: was published before", shown(name)), json!({ "file": name, "event": "published" }))
         }
-    }
-}
-
-fn show(bar: Option<&ProgressBar>, told: &mut BTreeMap<String, Instant>, status: &StatusRecord) {
-    let name = shown(status.name.as_deref().unwrap_or(&status.upload));
-    let rows = HumanCount(status.accounting.rows_in);
-    let of = status.rows_announced.map_or(String::new(), |rows| format!(" of {}", HumanCount(rows)));
-    let rejected = status.accounting.rejected;
-    let is_receiving = status.state == UploadState::Receiving;
-    let state = if is_receiving { String::new() } else { format!(", {:?}", status.state).to_lowercase() };
-    let line = format!("{name}: {rows}{of} rows, {rejected} rejected{state}");
-    match bar {
-        Some(bar) => {
-            bar.set_message(line);
-            bar.tick();
+        WatchEvent::Published { name, rows: Some(rows) } => (
+            format!("{}: {rows} rows published", shown(name)),
+            json!({ "file": name, "event": "published", "rows": rows }),
+        ),
+        WatchEvent::Done { name, workbook, accounting } => {
+            let path = workbook.display();
+            let (written, rejected) = (accounting.written, accounting.rejected);
+            let json = json!({ "file": name, "event": "done", "workbook": path.to_string(), "accounting": accounting });
+            (format!("{}: {written} rows written, {rejected} rejected: {path}", shown(name)), json)
         }
-        None if !is_receiving => eprintln!("{line}"),
-        None => {
-            let last = told.get(&status.upload);
-            if last.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
-                eprintln!("{line}");
-                told.insert(status.upload.clone(), Instant::now());
-            }
+        WatchEvent::Failed { name, why, moved } => {
+            let json = json!({ "file": name, "event": "failed", "why": why, "moved": moved.display().to_string() });
+            (format!("{}: no workbook: {}; see {}", shown(name), shown(why), moved.display()), json)
         }
-    }
+    };
+    let line = if global.json { json.to_string() } else { line };
+    // A reader that went away takes nothing from the work.
+    let _ = writeln!(out::stdout(), "{line}");
 }

@@ -1,5 +1,6 @@
 //! Uploads that somebody waits for: whether what was published is processed, and what came of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Waiting {
     source: Vec<(TopicPartition, Offset)>,
     /// Up to where each is processed.
     processed: Vec<Option<Offset>>,
+    /// Ends of the partitions of uploads that were published since, by id.
+    expected: HashMap<String, Offset>,
     status: Vec<TopicReader>,
     client: KafkaClient,
 }
@@ -62,10 +65,29 @@ impl Waiting {
             topology: topology.name.clone(),
             group: client.group(&topology.name),
             processed: vec![None; source.len()],
+            expected: HashMap::new(),
             source,
             status: status.collect::<Result<_, TransportError>>()?,
             client: client.clone(),
         })
+    }
+
+    /// What is asked of an upload from now on is about all that is published of it up to now.
+    pub fn expect(&mut self, id: &str) -> Result<(), TransportError> {
+        if let Some((partition, _)) = self.source.get(self.partition_of(id)) {
+            self.expected.insert(id.to_owned(), self.client.bounds(partition)?.end);
+        }
+        Ok(())
+    }
+
+    /// Nothing more is asked of an upload.
+    pub fn forget(&mut self, id: &str) {
+        self.expected.remove(id);
+    }
+
+    fn partition_of(&self, id: &str) -> usize {
+        let partition = partition_for_key(id.as_bytes(), i32::try_from(self.source.len()).unwrap_or(i32::MAX));
+        usize::try_from(partition).unwrap_or_default()
     }
 
     /// Looks at the group's progress first and at the status topic then: what is processed has its status there.
@@ -89,9 +111,12 @@ impl Waiting {
     /// How an upload stands as of the last look.
     pub fn upload(&self, id: &str) -> Awaited {
         let upload = self.index.get(&UploadKey { topology: self.topology.to_string(), id: id.to_owned() });
-        let by_key = partition_for_key(id.as_bytes(), i32::try_from(self.source.len()).unwrap_or(i32::MAX));
+        let by_key = self.partition_of(id);
         let by_status = upload.as_ref().and_then(|upload| upload.status.as_ref()).map(|status| status.partition);
-        if !self.is_processed(by_key) || !by_status.is_none_or(|partition| self.is_processed(partition)) {
+        let by_status = by_status.map(|partition| usize::try_from(partition).unwrap_or(usize::MAX));
+        let expected = self.expected.get(id).copied();
+        if !self.is_processed(by_key, expected) || !by_status.is_none_or(|partition| self.is_processed(partition, None))
+        {
             return Awaited::Pending(upload.map(Box::new));
         }
         let Some(upload) = upload.map(Box::new) else { return Awaited::Unheard };
@@ -106,18 +131,25 @@ impl Waiting {
         }
     }
 
-    /// Records that were in the topic at the beginning and are not processed yet.
+    /// Records that are waited for and not processed yet.
     pub fn behind(&self) -> i64 {
-        let behind = |((_, end), processed): (&(TopicPartition, Offset), &Option<Offset>)| {
+        let mut ends: Vec<Offset> = self.source.iter().map(|(_, end)| *end).collect();
+        for (id, expected) in &self.expected {
+            let at = self.partition_of(id);
+            ends[at] = ends[at].max(*expected);
+        }
+        let behind = |(end, processed): (Offset, &Option<Offset>)| {
             processed.map_or(end.0, |processed| (end.0 - processed.0).max(0))
         };
-        self.source.iter().zip(&self.processed).map(behind).sum()
+        ends.into_iter().zip(&self.processed).map(behind).sum()
     }
 
     /// A partition that was empty in the beginning has nothing to process.
-    fn is_processed(&self, partition: i32) -> bool {
-        let at = usize::try_from(partition).ok();
-        let known = at.and_then(|at| Some((self.source.get(at)?.1, *self.processed.get(at)?)));
-        known.is_some_and(|(end, processed)| end.0 == 0 || processed.is_some_and(|processed| processed >= end))
+    fn is_processed(&self, partition: usize, end: Option<Offset>) -> bool {
+        let known = self.source.get(partition).zip(self.processed.get(partition));
+        known.is_some_and(|((_, end_then), processed)| {
+            let end = end.unwrap_or(*end_then);
+            end.0 == 0 || processed.is_some_and(|processed| processed >= end)
+        })
     }
 }

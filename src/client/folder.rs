@@ -127,7 +127,8 @@ impl Folder {
     }
 }
 
-fn numbered(name: &str, number: u32) -> String {
+/// `name (2).xlsx` for the number 2; the name itself for 1.
+pub(super) fn numbered(name: &str, number: u32) -> String {
     if number == 1 {
         return name.to_owned();
     }

@@ -1,13 +1,20 @@
 //! A file onto the topic: one upload, in the one partition that its key leads to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::file::FileError;
 use crate::file::upload::UploadRecords;
+use crate::kafka::partitioner::partition_for_key;
 use crate::kafka::producer::ProducerConfig;
 use crate::kafka::{KafkaClient, KafkaConfig};
-use crate::record::Header;
-use crate::transport::TransportError;
+use crate::record::{Header, Record, TopicPartition};
+use crate::transport::{Fetcher, TransportError};
+
+/// Clocks of this machine and of brokers are apart by less than this.
+const EARLIER_MS: i64 = 10 * 60_000;
+/// Longest wait of one fetch.
+const WAIT: Duration = Duration::from_millis(500);
 
 /// Why an upload was not published. Without its end-of-file marker no workbook comes of it; publishing again voids what was sent.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +34,35 @@ pub fn abort(client: &KafkaClient, topic: &str, id: &str, attempt: Option<&str>)
     marker.extend(attempt.map(|attempt| Header::new("ss-attempt", attempt.to_owned())));
     producer.send(&topic.into(), None, Some(id.as_bytes()), Some(b""), &marker)?;
     producer.flush()
+}
+
+/// Whether all of a publication is in the topic: its end-of-file marker is the last record of it, and sent behind all others. It began at
+/// `begun_ms`, in milliseconds since 1970. Blocks.
+pub fn is_published(
+    client: &KafkaClient,
+    topic: &str,
+    id: &str,
+    attempt: &str,
+    begun_ms: i64,
+) -> Result<bool, TransportError> {
+    let partition = partition_for_key(id.as_bytes(), client.partitions(topic)?);
+    let partition = TopicPartition { topic: topic.into(), partition };
+    let bounds = client.bounds(&partition)?;
+    let Some(from) = client.offset_at(&partition, begun_ms - EARLIER_MS)? else { return Ok(false) };
+    let mut reader = client.reader(partition, from.max(bounds.start));
+    while reader.next() < bounds.end {
+        let is_end = |record: &Record| {
+            let has = |name: &str, value: &str| {
+                let mut headers = record.headers.iter().filter(|header| &*header.name == name);
+                headers.any(|header| header.value.as_deref() == Some(value.as_bytes()))
+            };
+            record.key.as_deref() == Some(id.as_bytes()) && has("ss-type", "eof") && has("ss-attempt", attempt)
+        };
+        if reader.fetch(WAIT)?.records.iter().any(is_end) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Sends all records of `upload` under `id` and waits until every one of them is acknowledged. `progress` is told the rows sent so far.

@@ -58,7 +58,7 @@ pub(super) fn check_addresses(client: &KafkaClient, findings: &mut Findings) {
         }
         let what = format!("cannot be reached: {error}");
         if answering.is_empty() {
-            let advice = "is the broker running, and is --brokers (SHEETSTREAM_BROKERS) its address as seen from this machine? `script/kafka start DIR` starts one";
+            let advice = "is the broker running, and is --brokers (SHEETSTREAM_BROKERS) its address as seen from this machine? `sheetstream broker` starts one for trying out";
             findings.fail(Subject::Broker, "bootstrap", what, advice);
         } else {
             findings.warn(Subject::Broker, "bootstrap", what, "mend it, or take it out of --brokers");
@@ -108,7 +108,7 @@ mod tests {
         for (ours, said) in [(7_300_000, "7200 s ahead of"), (-7_100_000, "7200 s behind")] {
             let mut findings = Findings::default();
             judge_clocks(ours, 100_000, &mut findings);
-            let [finding] = &findings.0[..] else { panic!("{findings:?}") };
+            let [finding] = &findings.found[..] else { panic!("{findings:?}") };
             assert!(finding.verdict == Verdict::Fail && finding.what.contains(said), "{finding:?}");
         }
         let mut findings = Findings::default();

@@ -61,28 +61,37 @@ pub struct Finding {
 
 /// What was found so far.
 #[derive(Debug, Default)]
-struct Findings(Vec<Finding>);
+struct Findings {
+    found: Vec<Finding>,
+    /// Where the cluster is, for the tools that mend it.
+    bootstrap: String,
+}
 
 impl Findings {
     fn ok(&mut self, subject: Subject, check: &'static str, what: impl Into<String>) {
-        self.0.push(Finding { verdict: Verdict::Ok, subject, check, what: what.into(), advice: None });
+        self.found.push(Finding { verdict: Verdict::Ok, subject, check, what: what.into(), advice: None });
     }
     fn warn(&mut self, subject: Subject, check: &'static str, what: impl Into<String>, advice: impl Into<String>) {
         let (what, advice) = (what.into(), Some(advice.into()));
-        self.0.push(Finding { verdict: Verdict::Warn, subject, check, what, advice });
+        self.found.push(Finding { verdict: Verdict::Warn, subject, check, what, advice });
     }
     fn fail(&mut self, subject: Subject, check: &'static str, what: impl Into<String>, advice: impl Into<String>) {
         let (what, advice) = (what.into(), Some(advice.into()));
-        self.0.push(Finding { verdict: Verdict::Fail, subject, check, what, advice });
+        self.found.push(Finding { verdict: Verdict::Fail, subject, check, what, advice });
+    }
+    /// The command that sets a setting of a topic.
+    fn set(&self, topic: &str, setting: impl std::fmt::Display) -> String {
+        let bootstrap = &self.bootstrap;
+        format!("kafka-configs --bootstrap-server {bootstrap} --alter --topic {topic} --add-config {setting}")
     }
     fn failed(&self) -> bool {
-        self.0.iter().any(|finding| finding.verdict == Verdict::Fail)
+        self.found.iter().any(|finding| finding.verdict == Verdict::Fail)
     }
 }
 
 /// Looks everything over. The client's time-outs are the caller's: [`ANSWER_LIMIT`] for a request and for an operation.
 pub fn examine(client: &KafkaClient, topologies: &[Topology], state_dir: Option<&Path>) -> Vec<Finding> {
-    let mut findings = Findings::default();
+    let mut findings = Findings { bootstrap: client.config().bootstrap.join(","), ..Findings::default() };
     brokers::check_addresses(client, &mut findings);
     // Where clients are sent to nowhere, every further question would only wait.
     if !findings.failed() {
@@ -94,5 +103,5 @@ pub fn examine(client: &KafkaClient, topologies: &[Topology], state_dir: Option<
     if let Some(dir) = state_dir {
         state_dir::check_state(dir, &mut findings);
     }
-    findings.0
+    findings.found
 }

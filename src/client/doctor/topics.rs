@@ -156,7 +156,10 @@ fn check_rights(role: Role, name: &str, topic: &TopicInspection, findings: &mut 
     for (operation, allowed) in needs {
         if *allowed == Some(false) {
             let what = format!("we have no right to {} {name}", operation.to_lowercase());
-            let advice = format!("kafka-acls --add --allow-principal USER --operation {operation} --topic {name}");
+            let advice = format!(
+                "kafka-acls --bootstrap-server {} --add --allow-principal USER --operation {operation} --topic {name}",
+                findings.bootstrap
+            );
             findings.fail(Subject::Rights, "rights", what, advice);
         }
     }
@@ -165,15 +168,14 @@ fn check_rights(role: Role, name: &str, topic: &TopicInspection, findings: &mut 
 fn check_cleanup(role: Role, name: &str, topic: &TopicInspection, findings: &mut Findings) {
     let Some(policy) = topic.configs.get("cleanup.policy") else { return };
     let is_compacted = policy.split(',').any(|word| word.trim() == "compact");
-    let set = |policy: &str| format!("kafka-configs --alter --topic {name} --add-config cleanup.policy=[{policy}]");
     match role {
         Role::Source | Role::Workbooks if is_compacted => {
             let what = format!("{name} has cleanup.policy={policy}, which deletes records whose key comes again");
-            findings.fail(Subject::Topic, "cleanup", what, set("delete"));
+            findings.fail(Subject::Topic, "cleanup", what, findings.set(name, "cleanup.policy=[delete]"));
         }
         Role::Status if !is_compacted => {
             let what = format!("{name} has cleanup.policy={policy}: how uploads ended is forgotten with retention");
-            findings.warn(Subject::Topic, "cleanup", what, set("compact,delete"));
+            findings.warn(Subject::Topic, "cleanup", what, findings.set(name, "cleanup.policy=[compact,delete]"));
         }
         _ => findings.ok(Subject::Topic, "cleanup", format!("{name} has cleanup.policy={policy}")),
     }
@@ -196,7 +198,7 @@ fn check_size(role: Role, name: &str, topic: &TopicInspection, record_bytes_max:
         findings.warn(Subject::Topic, "size", what, format!("{needed} are enough for all of them"));
     } else if limit < needed {
         let what = format!("{name} takes {limit} bytes at once (max.message.bytes), and up to {needed} are sent");
-        let advice = format!("kafka-configs --alter --topic {name} --add-config max.message.bytes={needed}{lower}");
+        let advice = findings.set(name, format!("max.message.bytes={needed}{lower}"));
         findings.fail(Subject::Topic, "size", what, advice);
     } else {
         findings.ok(Subject::Topic, "size", format!("{name} takes {limit} bytes at once, {needed} are needed"));
@@ -215,10 +217,8 @@ fn check_retention(role: Role, name: &str, topic: &TopicInspection, idle: Durati
                 ms / 1_000,
                 idle_ms / 1_000
             );
-            let advice = format!(
-                "kafka-configs --alter --topic {name} --add-config retention.ms={}, or lower idle_timeout",
-                idle_ms.saturating_mul(2)
-            );
+            let longer = idle_ms.saturating_mul(2);
+            let advice = findings.set(name, format!("retention.ms={longer}, or lower idle_timeout"));
             findings.warn(Subject::Topic, "retention", what, advice);
         }
         Some(_) => findings.ok(Subject::Topic, "retention", format!("{name} keeps rows for longer than idle_timeout")),
@@ -238,7 +238,7 @@ fn check_copies(name: &str, topic: &TopicInspection, findings: &mut Findings) {
     if needed > copies {
         let what =
             format!("{name} has {copies} copies and min.insync.replicas={needed}: no write is ever acknowledged");
-        let advice = format!("kafka-configs --alter --topic {name} --add-config min.insync.replicas={copies}");
+        let advice = findings.set(name, format!("min.insync.replicas={copies}"));
         findings.fail(Subject::Topic, "copies", what, advice);
     } else if copies == 1 {
         let what = format!("{name} has one copy: with the disk of its broker its records are gone");
@@ -247,7 +247,7 @@ fn check_copies(name: &str, topic: &TopicInspection, findings: &mut Findings) {
     } else if copies >= 3 && needed == 1 {
         let what =
             format!("{name} has {copies} copies and min.insync.replicas=1: one is enough to acknowledge a write");
-        let advice = format!("kafka-configs --alter --topic {name} --add-config min.insync.replicas=2");
+        let advice = findings.set(name, "min.insync.replicas=2");
         findings.warn(Subject::Topic, "copies", what, advice);
     } else {
         findings.ok(Subject::Topic, "copies", format!("{name} has {copies} copies, {needed} acknowledge a write"));
@@ -258,7 +258,9 @@ fn check_partitions(status: &str, found: i32, source: Option<i32>, findings: &mu
     let Some(wanted) = source else { return };
     if found < wanted {
         let what = format!("{status} has {found} partitions and the source {wanted}; task k writes its partition k");
-        let advice = format!("kafka-topics --alter --topic {status} --partitions {wanted}");
+        let bootstrap = &findings.bootstrap;
+        let advice =
+            format!("kafka-topics --bootstrap-server {bootstrap} --alter --topic {status} --partitions {wanted}");
         findings.fail(Subject::Topic, "partitions", what, advice);
     } else {
         findings.ok(
