@@ -52,7 +52,7 @@ fn topics_are_made_once_and_keep_their_partitions() {
     assert_eq!((code, said.matches(": exists (3 partitions").count()), (Some(0), 4), "{said}");
     let (code, _, fix) = create(&["--partitions", "6"]);
     assert_eq!(code, Some(78));
-    assert!(fix.contains(&format!("kafka-topics --alter --topic {}.rows --partitions 6", app.name)), "{fix}");
+    assert!(fix.contains(&format!("--alter --topic {}.rows --partitions 6", app.name)), "{fix}");
     assert_eq!(create(&["--partitions", "2"]).0, Some(78));
 }
 

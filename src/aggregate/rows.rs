@@ -126,8 +126,15 @@ impl<'a> Column<'a> {
     }
 }
 
+/// Similarity of the name of a column to the one that is missing, below which it is no hint, and characters of a name that is one.
+const NEAR_MIN: f64 = 0.7;
+const NEAR_CHARS_MAX: usize = 60;
+
 fn missing<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> Rejection {
-    let nearest = names.max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+    // A header that was read with another delimiter is one long name, and near to nothing.
+    let near = names.map(|column| (strsim::jaro_winkler(column, name), column)).filter(|(near, _)| *near >= NEAR_MIN);
+    let nearest = near.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let nearest = nearest.map(|(_, name)| name).filter(|column| column.chars().count() <= NEAR_CHARS_MAX);
     let nearest = nearest.map(|name| Nearest::Column { name: name.clone() });
     Rejection::new(Message::SheetColumnMissing { column: name.to_owned(), nearest }).in_column(name)
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::json;
 use sheetstream::broker::{Broker, BrokerConfig};
 
+use super::out::say;
 use super::run::stop_on_signal;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
@@ -55,7 +56,7 @@ impl BrokerCommand {
         } else {
             writeln!(io::stdout(), "{address}")?;
         }
-        eprintln!(
+        say!(
             "broker: one node, in memory of this process and its temporary files: for trying out, never for data that matters"
         );
         let stop = stop_on_signal()?;

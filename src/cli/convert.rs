@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use sheetstream::file::upload::UploadRecords;
@@ -12,8 +13,10 @@ use sheetstream::runtime::convert::convert;
 use sheetstream::topology::Topology;
 use tracing::subscriber::{NoSubscriber, with_default};
 
+use super::exit::{Rejected, UsageError};
 use super::input::{Input, Progress, upload_name};
-use super::{EXAMPLES_FIRST, Exit, Global};
+use super::out::say;
+use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
   sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
@@ -31,7 +34,7 @@ pub struct Convert {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Topology file
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "TOPOLOGY")]
     topology: PathBuf,
     /// Workbook to write; - is standard output
     #[arg(short, long, value_name = "BOOK.xlsx")]
@@ -50,14 +53,8 @@ impl Convert {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topology = Topology::load(&self.topology)?;
         let is_piped = self.out.as_os_str() == "-";
-        if let Some(found) = fs::metadata(&self.out).ok().filter(|_| !is_piped) {
-            let out = self.out.display();
-            if !found.is_file() {
-                anyhow::bail!("{out} is no regular file, and is not replaced by one; -o - writes to standard output");
-            }
-            if !self.force {
-                anyhow::bail!("{out} exists; --force replaces it");
-            }
+        if !is_piped {
+            self.check_out()?;
         }
         // Standard output gets the workbook when it is whole, or nothing.
         let folder = is_piped.then(tempfile::tempdir).transpose()?;
@@ -79,29 +76,55 @@ impl Convert {
         let rows = converted.status.accounting;
         let out = self.out.display();
         if is_piped && converted.has_workbook {
-            io::copy(&mut fs::File::open(&path)?, &mut io::stdout())?;
+            io::copy(&mut fs::File::open(&path)?, &mut out::stdout())?;
         } else if global.json {
             let workbook = converted.has_workbook.then(|| out.to_string());
-            writeln!(io::stdout(), "{:#}", json!({ "workbook": workbook, "status": converted.status }))?;
+            writeln!(out::stdout(), "{:#}", json!({ "workbook": workbook, "status": converted.status }))?;
         }
         if let (false, Some(failure)) = (converted.has_workbook, &converted.status.failure) {
-            anyhow::bail!("no workbook: {}: {}", failure.reason, failure.message);
+            return Err(Rejected(format!("no workbook: {}: {}", failure.reason, failure.message)).into());
         }
-        eprintln!("{} rows written, {} rejected, {seconds:.2} s", rows.written, rows.rejected);
+        say!("{} rows written, {} rejected, {seconds:.2} s", rows.written, rows.rejected);
         for (reason, count) in &converted.rejected {
             let explained = Reason::of_code(reason).map_or(String::new(), |reason| reason.explain(Lang::En));
-            eprintln!("  {count} {reason}: {explained}");
+            say!("  {count} {reason}: {explained}");
         }
         if rows.rejected > 0 {
-            eprintln!("  the sheet of errors lists the first 10,000 rejected rows");
+            say!("  the sheet of errors lists the first 10,000 rejected rows");
         }
         let all_rejected = rows.written == 0 && rows.rejected > 0;
         if all_rejected {
-            eprintln!("warning: no row was written, all {} were rejected", rows.rejected);
+            say!("warning: no row was written, all {} were rejected", rows.rejected);
         }
         if !global.json && !is_piped {
-            writeln!(io::stdout(), "{out}")?;
+            writeln!(out::stdout(), "{out}")?;
         }
         Ok(if all_rejected || (self.strict && rows.rejected > 0) { Exit::DataRejected } else { Exit::Ok })
+    }
+
+    /// Whether the workbook may be written where it is wanted.
+    fn check_out(&self) -> anyhow::Result<()> {
+        let out = self.out.display();
+        let is_xlsx = self.out.extension().is_some_and(|it| it.eq_ignore_ascii_case("xlsx"));
+        // Excel warns of a file whose ending is not what it is, and so does whoever mistakes an option for a file.
+        if self.out.extension().is_some() && !is_xlsx {
+            return Err(UsageError(format!(
+                "{out} does not end with .xlsx, and a workbook is written; -o - writes to standard output"
+            ))
+            .into());
+        }
+        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            fs::read_dir(folder).with_context(|| format!("folder {}", folder.display()))?;
+        }
+        let refused = match fs::metadata(&self.out) {
+            Err(_) => return Ok(()),
+            Ok(found) if !found.is_file() => {
+                "is no regular file, and is not replaced by one; -o - writes to standard output"
+            }
+            Ok(_) if !self.force => "exists; --force replaces it",
+            Ok(_) => return Ok(()),
+        };
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{out} {refused}")).into())
     }
 }

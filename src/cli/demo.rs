@@ -25,6 +25,7 @@ use sheetstream::transport::Fetcher;
 use uuid::Uuid;
 
 use super::input::Progress;
+use super::out::say;
 use super::running::Running;
 use super::{EXAMPLES_FIRST, Exit, Global, sample, topics};
 
@@ -135,23 +136,24 @@ fn receive(
 fn tell(rows: u64, topology: &Topology, status: &StatusRecord, workbook: &FetchedWorkbook, took: Duration) {
     let bytes: usize = workbook.chunks.iter().map(|chunk| chunk.len()).sum();
     let accounting = &status.accounting;
-    eprintln!(
+    say!(
         "demo: {rows} made-up places in CP949 went row by row over the topic {}, on a Kafka inside this process.",
         topology.source.topic
     );
-    eprintln!(
+    say!(
         "demo: {} of them were reprojected from EPSG:5179 to longitude and latitude and sorted into a sheet for each city; {} were refused.",
-        accounting.written, accounting.rejected
+        accounting.written,
+        accounting.rejected
     );
-    eprintln!(
+    say!(
         "demo: the workbook ({} KiB) came back after {:.1} s. Look at its sheets 오류 (errors: who was refused, and why) and 정보 (about: where the rest comes from).",
         bytes >> 10,
         took.as_secs_f64()
     );
-    eprintln!(
+    say!(
         "demo: next: sheetstream dev                   the same with a page to drop a CSV on, and topologies that reload"
     );
-    eprintln!(
+    say!(
         "demo: next: sheetstream convert FILE.csv -t {} -o BOOK.xlsx, and then with your own Kafka: sheetstream run",
         sample::TOPOLOGY_FILE
     );

@@ -1,12 +1,12 @@
 //! `describe`: what a topology does, node by node, and what it promises.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::Write;
 
 use clap::Args;
 use sheetstream::topology::Topology;
 
-use super::{EXAMPLES_FIRST, Exit, Global};
+use super::topologies::OneTopology;
+use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
   sheetstream describe topology/seoul-markets.toml
@@ -17,15 +17,14 @@ const EXAMPLES: &str = "Examples:
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Describe {
-    /// Topology file
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[command(flatten)]
+    topology: OneTopology,
 }
 
 impl Describe {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let description = Topology::load(&self.file)?.describe();
-        let mut stdout = io::stdout().lock();
+        let description = Topology::load(self.topology.path())?.describe();
+        let mut stdout = out::stdout();
         if global.json {
             writeln!(stdout, "{:#}", serde_json::json!(description))?;
         } else {

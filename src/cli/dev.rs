@@ -22,9 +22,11 @@ use sheetstream::topology::{Problems, Topology};
 
 use super::broker_command::BrokerSize;
 use super::http::Http;
+use super::out::say;
 use super::run::stop_on_signal;
 use super::running::Running;
-use super::{EXAMPLES_FIRST, Exit, Global, complain, sample, topics, topologies};
+use super::topologies::OptionalTopologies;
+use super::{EXAMPLES_FIRST, Exit, Global, complain, sample, topics};
 
 const EXAMPLES: &str = "Examples:
   sheetstream dev                                 a sample topology, and a page to drop CSV files on
@@ -41,13 +43,13 @@ const LOOK_AT_FILES: Duration = Duration::from_millis(200);
 /// A commit shows on the page; here it costs next to nothing.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Run a Kafka, topologies and the page in this process, for trying out: nothing is left when it ends
+/// Run a Kafka, topologies (or a sample) and the page in this process, for trying out: nothing is left when it ends. A topology is taken up
+/// again whenever it is saved
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Dev {
-    /// Topology files, or folders of them; they are taken up whenever they are saved [default: a sample]
-    #[arg(value_name = "TOPOLOGY")]
-    topologies: Vec<PathBuf>,
+    #[command(flatten)]
+    topologies: OptionalTopologies,
     /// Where the broker listens [default: 127.0.0.1:9092, or a free port where that is taken]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -61,7 +63,7 @@ impl Dev {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let begun = Instant::now();
         let stop = stop_on_signal()?;
-        let mut files = Files::new(topologies::files(&self.topologies)?);
+        let mut files = Files::new(self.topologies.files()?);
         let topologies = files.load().map_err(|(_, problems)| problems)?;
 
         let runtime = super::io_runtime()?;
@@ -87,7 +89,7 @@ impl Dev {
         } else {
             writeln!(io::stdout(), "{page}")?;
         }
-        eprintln!(
+        say!(
             "dev: the page is {page} and the broker {}; both end with this process, and so do their data",
             broker.address()
         );
@@ -165,7 +167,7 @@ impl Bench {
                 running.check()?;
                 if !told && self.health.missing().is_empty() {
                     told = true;
-                    eprintln!("dev: {} (ready after {:.1} s)", names.join("; "), since.elapsed().as_secs_f64());
+                    say!("dev: {} (ready after {:.1} s)", names.join("; "), since.elapsed().as_secs_f64());
                 }
                 if let Some(loaded) = files.changed() {
                     match loaded.map_err(|(file, problems)| (file, anyhow::Error::from(problems))) {
@@ -175,7 +177,7 @@ impl Bench {
                         },
                         Err((file, problems)) => {
                             complain(&problems);
-                            eprintln!("dev: {} is broken; it goes on running as it was", file.display());
+                            say!("dev: {} is broken; it goes on running as it was", file.display());
                             if let Some(name) = files.name_of(&file) {
                                 server.show_problems(name, Some(problems.to_string()));
                             }

@@ -7,12 +7,13 @@ use clap::Args;
 use clap::builder::styling::{AnsiColor, Style};
 use serde_json::json;
 use sheetstream::client::doctor::rights::{Purpose, rights};
-use sheetstream::client::doctor::{self, ANSWER_LIMIT, Finding, Subject, Verdict};
-use sheetstream::kafka::KafkaClient;
+use sheetstream::client::doctor::{self, Finding, Subject, Verdict};
 use sheetstream::topology::Topology;
 
 use super::broker::Broker;
-use super::{EXAMPLES_FIRST, Exit, Global, colours, io_runtime};
+use super::patience::quick_client;
+use super::topologies::OptionalTopologies;
+use super::{EXAMPLES_FIRST, Exit, Global, colours, io_runtime, out};
 
 const EXAMPLES: &str = "Examples:
   sheetstream doctor --brokers kafka-1:9092
@@ -24,16 +25,15 @@ const EXAMPLES: &str = "Examples:
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Doctor {
-    /// Topology files whose topics and group are looked over
-    #[arg(short, long, value_name = "FILE")]
-    topology: Vec<PathBuf>,
+    #[command(flatten)]
+    topologies: OptionalTopologies,
     #[command(flatten)]
     broker: Broker,
     /// State directory to look over
     #[arg(long, env = "SHEETSTREAM_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Print the kafka-acls commands that give PRINCIPAL, as User:NAME, the least rights on the topologies, and look nothing over
-    #[arg(long, value_name = "PRINCIPAL", requires = "topology", value_parser = principal)]
+    #[arg(long, value_name = "PRINCIPAL", requires = "topologies", value_parser = principal)]
     acls: Option<String>,
 }
 
@@ -44,18 +44,15 @@ fn principal(text: &str) -> Result<String, String> {
 
 impl Doctor {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let topologies = self.topology.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
+        let topologies = self.topologies.load()?;
         if let Some(principal) = &self.acls {
             return self.print_rights(global, &topologies, principal);
         }
         let runtime = io_runtime()?;
-        let mut kafka = self.broker.config("sheetstream-doctor")?;
-        (kafka.connect_timeout, kafka.request_timeout, kafka.retry_deadline) =
-            (ANSWER_LIMIT, ANSWER_LIMIT, ANSWER_LIMIT);
-        let client = KafkaClient::new(runtime.handle().clone(), kafka);
+        let client = quick_client(runtime.handle(), self.broker.config("sheetstream-doctor")?);
         let findings = doctor::examine(&client, &topologies, self.state_dir.as_deref());
         let exit = exit(&findings);
-        let mut out = std::io::stdout().lock();
+        let mut out = out::stdout();
         if global.json {
             writeln!(out, "{}", json!({ "exit": exit as u8, "findings": findings }))?;
         } else {
@@ -69,7 +66,7 @@ impl Doctor {
     /// The commands for each purpose; each part is complete by itself.
     fn print_rights(&self, global: &Global, topologies: &[Topology], principal: &str) -> anyhow::Result<Exit> {
         let bootstrap = self.broker.config("sheetstream-doctor")?.bootstrap.join(",");
-        let mut out = std::io::stdout().lock();
+        let mut out = out::stdout();
         let mut listed = Vec::new();
         for topology in topologies {
             for purpose in Purpose::ALL {
@@ -91,7 +88,7 @@ impl Doctor {
 }
 
 /// The exit code of the first failure.
-fn exit(findings: &[Finding]) -> Exit {
+pub(super) fn exit(findings: &[Finding]) -> Exit {
     let failure = findings.iter().find(|finding| finding.verdict == Verdict::Fail);
     failure.map_or(Exit::Ok, |finding| match finding.subject {
         Subject::Broker => Exit::Unavailable,
@@ -102,7 +99,7 @@ fn exit(findings: &[Finding]) -> Exit {
     })
 }
 
-fn line(finding: &Finding, colours: bool) -> String {
+pub(super) fn line(finding: &Finding, colours: bool) -> String {
     let (word, colour) = match finding.verdict {
         Verdict::Ok => ("ok", AnsiColor::Green),
         Verdict::Warn => ("warn", AnsiColor::Yellow),

@@ -3,8 +3,12 @@
 use std::io;
 use std::process::ExitCode;
 
+use sheetstream::client::inbox::InboxError;
 use sheetstream::client::publish::PublishError;
+use sheetstream::client::watch::WatchError;
+use sheetstream::file::FileError;
 use sheetstream::http::HttpError;
+use sheetstream::inspect::InspectError;
 use sheetstream::kafka::settings::SettingsError;
 use sheetstream::runtime::streams::StreamsError;
 use sheetstream::runtime::task::TaskError;
@@ -20,6 +24,8 @@ pub enum Exit {
     Ok = 0,
     /// It did not work.
     Failure = 1,
+    /// The command line asks for what cannot be; as clap's own errors.
+    Usage = 2,
     /// More of the data was rejected than allowed (`EX_DATAERR`).
     DataRejected = 65,
     /// The broker cannot be reached (`EX_UNAVAILABLE`).
@@ -35,6 +41,16 @@ pub enum Exit {
     /// A topology, or what it needs, is wrong (`EX_CONFIG`).
     Config = 78,
 }
+
+/// Options that contradict each other, or a value that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// Data of which no workbook can be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Rejected(pub String);
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
@@ -58,7 +74,13 @@ impl From<&anyhow::Error> for Exit {
             let task = cause.downcast_ref().and_then(task);
             let publish = cause.downcast_ref().and_then(publish);
             let http = cause.downcast_ref().and_then(http);
-            topology.or(settings).or(transport).or(state).or(io).or(streams).or(task).or(publish).or(http)
+            let usage = cause.downcast_ref::<UsageError>().map(|_| Exit::Usage);
+            let rejected = cause.downcast_ref::<Rejected>().map(|_| Exit::DataRejected);
+            let inspect = cause.downcast_ref().and_then(inspect);
+            let file = cause.downcast_ref().map(file);
+            let watch = cause.downcast_ref().and_then(watch);
+            let ours = watch.or(usage).or(rejected).or(inspect).or(file);
+            topology.or(settings).or(transport).or(state).or(io).or(streams).or(task).or(publish).or(http).or(ours)
         };
         error.chain().find_map(known).unwrap_or(Exit::Failure)
     }
@@ -85,7 +107,30 @@ fn task(error: &TaskError) -> Option<Exit> {
 fn publish(error: &PublishError) -> Option<Exit> {
     match error {
         PublishError::Transport(error) => transport(error),
-        PublishError::File(_) => Some(Exit::Io),
+        PublishError::File(error) => Some(file(error)),
+    }
+}
+
+fn watch(error: &WatchError) -> Option<Exit> {
+    match error {
+        WatchError::Inbox(InboxError::Locked { .. }) => Some(Exit::State),
+        WatchError::Inbox(InboxError::Io { .. }) | WatchError::Io(_) => Some(Exit::Io),
+        WatchError::Transport(error) => transport(error),
+    }
+}
+
+fn file(error: &FileError) -> Exit {
+    match error {
+        FileError::Io(_) => Exit::Io,
+        FileError::NotText(_) | FileError::Charset(_) | FileError::Header(_) => Exit::DataRejected,
+    }
+}
+
+fn inspect(error: &InspectError) -> Option<Exit> {
+    match error {
+        InspectError::File(error) => Some(file(error)),
+        InspectError::Reading { .. } | InspectError::Column(_) | InspectError::Crs(_) => Some(Exit::Usage),
+        InspectError::Trial(_) => None,
     }
 }
 
@@ -142,5 +187,9 @@ mod tests {
         assert_eq!(exit_of(io::Error::other("broken")), Exit::Io);
         assert_eq!(exit_of(io::Error::from(io::ErrorKind::BrokenPipe)), Exit::Ok);
         assert_eq!(exit_of(anyhow::anyhow!("no idea")), Exit::Failure);
+        assert_eq!(exit_of(UsageError("both".into())), Exit::Usage);
+        assert_eq!(exit_of(FileError::Header("the file is empty".into())), Exit::DataRejected);
+        assert_eq!(exit_of(InspectError::File(FileError::Header("the file is empty".into()))), Exit::DataRejected);
+        assert_eq!(exit_of(FileError::Io(io::Error::other("broken"))), Exit::Io);
     }
 }

@@ -23,8 +23,8 @@ use sheetstream::transport::{Fetcher, TransportError};
 use super::broker::Broker;
 use super::patience::run_within;
 use super::shown::shown;
-use super::watch::Watch;
-use super::{EXAMPLES_FIRST, Exit, Global};
+use super::upload_progress::UploadProgress;
+use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
   sheetstream fetch -t topology/places-5179.toml --out books             all that are there
@@ -48,7 +48,7 @@ pub struct Fetch {
     #[arg(value_name = "ID")]
     uploads: Vec<String>,
     /// Topology whose workbooks to fetch
-    #[arg(short, long, value_name = "FILE", required_unless_present = "topic")]
+    #[arg(short, long, value_name = "TOPOLOGY", required_unless_present = "topic")]
     topology: Option<PathBuf>,
     /// Workbook topic, instead of a topology: whether something newer is on its way is not known then
     #[arg(long, value_name = "TOPIC", conflicts_with = "topology")]
@@ -115,7 +115,7 @@ impl Fetch {
     fn fetch_awaited(&self, client: &KafkaClient, topology: &Topology, saving: &mut Saving) -> anyhow::Result<Exit> {
         let deadline = Instant::now() + Duration::from_secs(self.timeout);
         let mut waiting = Waiting::begin(client, topology)?;
-        let mut watch = Watch::open(client, &topology.sink.status_topic)?;
+        let mut watch = UploadProgress::open(client, &topology.sink.status_topic)?;
         let mut missing: BTreeSet<&str> = self.uploads.iter().map(String::as_str).collect();
         let mut exit = Exit::Ok;
         loop {
@@ -215,7 +215,8 @@ impl Fetch {
         saving: &mut Saving,
     ) -> anyhow::Result<Exit> {
         let followed = topology.filter(|_| self.follow);
-        let mut watch = followed.map(|topology| Watch::open(client, &topology.sink.status_topic)).transpose()?;
+        let mut watch =
+            followed.map(|topology| UploadProgress::open(client, &topology.sink.status_topic)).transpose()?;
         let mut partitions = (0..client.partitions(topic)?)
             .map(|partition| {
                 let partition = TopicPartition { topic: topic.into(), partition };
@@ -254,7 +255,7 @@ impl Fetch {
         joiner: &mut ChunkJoiner,
         wait: Duration,
         saving: &mut Saving,
-        watch: Option<&Watch>,
+        watch: Option<&UploadProgress>,
     ) -> anyhow::Result<()> {
         for record in reader.fetch(wait)?.records {
             match joiner.join(&record) {
@@ -348,9 +349,9 @@ impl Saving<'_> {
         if self.global.json {
             let (upload, revision, sha256) = (&label.upload, label.revision, &label.sha256);
             let line = json!({ "upload": upload, "revision": revision, "sha256": sha256, "path": path });
-            writeln!(io::stdout(), "{line}")?;
+            writeln!(out::stdout(), "{line}")?;
         } else {
-            writeln!(io::stdout(), "{path}")?;
+            writeln!(out::stdout(), "{path}")?;
         }
         Ok(())
     }

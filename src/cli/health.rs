@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{EXAMPLES_FIRST, Exit, Global};
+use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
   sheetstream health                                        of a run with --http 127.0.0.1:8080
@@ -32,7 +32,7 @@ impl Health {
     pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         match get(&self.url).with_context(|| self.url.clone()) {
             Ok((status, body)) => {
-                writeln!(std::io::stdout(), "{}", body.trim_end())?;
+                writeln!(out::stdout(), "{}", body.trim_end())?;
                 Ok(if status == 200 { Exit::Ok } else { Exit::Failure })
             }
             // Whatever it is, the answer to the question is "not well", and container engines know 0 and 1 only.

@@ -11,16 +11,22 @@ use sheetstream::http::HttpConfig;
 pub struct Http {
     /// Serve the page and the API on this address, as 127.0.0.1:8080; any other than loopback needs a token of 16 characters or more in
     /// SHEETSTREAM_HTTP_TOKEN [default of run: not served]
-    #[arg(long, env = "SHEETSTREAM_HTTP", value_name = "HOST:PORT", value_parser = address)]
+    #[arg(help_heading = "Page and API", long, env = "SHEETSTREAM_HTTP", value_name = "HOST:PORT", value_parser = address)]
     http: Option<SocketAddr>,
     /// Names that the server goes by, besides localhost and its addresses
-    #[arg(long, env = "SHEETSTREAM_HTTP_HOSTS", value_delimiter = ',', value_name = "NAME,...")]
+    #[arg(
+        help_heading = "Page and API",
+        long,
+        env = "SHEETSTREAM_HTTP_HOSTS",
+        value_delimiter = ',',
+        value_name = "NAME,..."
+    )]
     http_hosts: Vec<String>,
     /// Largest upload over HTTP, in bytes
-    #[arg(long, env = "SHEETSTREAM_UPLOAD_BYTES_MAX", default_value_t = 2 << 30, value_name = "BYTES")]
+    #[arg(help_heading = "Page and API", long, env = "SHEETSTREAM_UPLOAD_BYTES_MAX", default_value_t = 2 << 30, value_name = "BYTES")]
     upload_bytes_max: u64,
     /// Folder of the temporary files of HTTP uploads and downloads; they have no names there [default: the system's]
-    #[arg(long, env = "SHEETSTREAM_SPOOL_DIR", value_name = "DIR")]
+    #[arg(help_heading = "Page and API", long, env = "SHEETSTREAM_SPOOL_DIR", value_name = "DIR")]
     spool_dir: Option<PathBuf>,
 }
 

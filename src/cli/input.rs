@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sheetstream::file::Options;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sheetstream::file::reader::CsvFile;
+use sheetstream::file::{FileError, Options};
 use sheetstream::map::OwnCrs;
 use sheetstream::source::charset::Charset;
 use sheetstream::source::delimiter::parse_delimiter;
@@ -16,28 +16,30 @@ use sheetstream::source::{Format, SourceConfig};
 use sheetstream::topology::Topology;
 
 use super::colours;
+use super::exit::UsageError;
+use super::out::say;
 use super::shown::shown;
 
 /// How to read files of rows.
 #[derive(Args, Debug)]
 pub struct Input {
     /// What the files are: csv or json (NDJSON, arrays, pretty-printed) [default: the topology's format, else found in the file]
-    #[arg(long, value_parser = format, value_name = "FORMAT")]
+    #[arg(help_heading = "How files are read", long, value_parser = format, value_name = "FORMAT")]
     format: Option<Format>,
     /// Charset, by any name: utf-8, cp949, utf-16le, windows-1252, shift_jis, gbk and so on [default: found in the file]
-    #[arg(long, value_name = "CHARSET")]
+    #[arg(help_heading = "How files are read", long, value_name = "CHARSET")]
     charset: Option<Charset>,
     /// Field delimiter: one character, or "tab" [default: the topology's, else found in the file]
-    #[arg(long, value_parser = delimiter, value_name = "CHARACTER")]
+    #[arg(help_heading = "How files are read", long, value_parser = delimiter, value_name = "CHARACTER")]
     delimiter: Option<u8>,
     /// The first row is data: the columns are those that the topology declares, else column_1, column_2 and so on
-    #[arg(long)]
+    #[arg(help_heading = "How files are read", long)]
     no_header: bool,
     /// Lines above the header to leave out [default: the topology's skip_lines, else found by the columns that it needs]
-    #[arg(long, value_name = "LINES")]
+    #[arg(help_heading = "How files are read", long, value_name = "LINES")]
     skip_lines: Option<u32>,
     /// CRS of these coordinates, such as EPSG:5181 [default: the topology's]
-    #[arg(long, value_name = "CRS")]
+    #[arg(help_heading = "How files are read", long, value_name = "CRS")]
     crs: Option<String>,
 }
 
@@ -58,7 +60,7 @@ impl Input {
     pub fn crs(&self, topology: Option<&Topology>) -> anyhow::Result<Option<&str>> {
         if let (Some(crs), Some(topology)) = (&self.crs, topology) {
             let found = OwnCrs::new(&topology.maps).operations(crs);
-            found.map_err(|rejection| anyhow::anyhow!("--crs {crs}: {}", rejection.message))?;
+            found.map_err(|rejection| UsageError(format!("--crs {crs}: {}", rejection.message)))?;
         }
         Ok(self.crs.as_deref())
     }
@@ -66,8 +68,17 @@ impl Input {
     /// Opens a file, `-` for standard input, as `source` wants it read, and says what was found in it.
     pub fn open(&self, path: &Path, source: Option<&SourceConfig>) -> anyhow::Result<CsvFile> {
         if source.is_none() && self.no_header {
-            anyhow::bail!("--no-header needs --topology, which says what the columns are");
+            return Err(UsageError("--no-header needs --topology, which says what the columns are".to_owned()).into());
         }
+        let file = self.read(path, source).with_context(|| path.display().to_string())?;
+        let name = path.display().to_string();
+        say!("{}: {}", shown(&name), file.description());
+        file.notes().iter().for_each(|note| say!("{}: {note}", shown(&name)));
+        Ok(file)
+    }
+
+    /// The same without a word.
+    pub fn read(&self, path: &Path, source: Option<&SourceConfig>) -> Result<CsvFile, FileError> {
         let read_as = source.map_or_else(|| Options::for_topic(""), Options::for_source);
         let options = Options {
             format: self.format,
@@ -77,15 +88,10 @@ impl Input {
             skip_lines: self.skip_lines,
             ..read_as
         };
-        let file = match path.to_str() {
+        match path.to_str() {
             Some("-") => CsvFile::from_reader(Box::new(io::stdin()), options),
             _ => CsvFile::open(path, options),
-        };
-        let file = file.with_context(|| path.display().to_string())?;
-        let name = path.display().to_string();
-        eprintln!("{}: {}", shown(&name), file.description());
-        file.notes().iter().for_each(|note| eprintln!("{}: {note}", shown(&name)));
-        Ok(file)
+        }
     }
 }
 
@@ -113,8 +119,12 @@ impl Progress {
             None,
             if is_terminal { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() },
         );
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {human_pos} rows, {per_sec:.0}, {elapsed}") {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {human_pos} rows, {rate}, {elapsed}") {
+            let rate = |state: &ProgressState, into: &mut dyn std::fmt::Write| {
+                // A string takes everything.
+                let _ = write!(into, "{:.0} rows/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         bar.set_message(shown(what));
         let now = Instant::now();
@@ -126,7 +136,7 @@ impl Progress {
         self.bar.set_position(self.rows);
         if !self.is_terminal && self.told.elapsed() >= Duration::from_secs(5) {
             self.told = Instant::now();
-            eprintln!("{}: {} rows", self.bar.message(), self.rows);
+            say!("{}: {} rows", self.bar.message(), self.rows);
         }
     }
 

@@ -1,6 +1,6 @@
 //! `inspect`: what a file seems to be, as the page says it.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,7 +9,7 @@ use sheetstream::crs::ranking::{Certainty, Family};
 
 use super::sample_file::SampleFile;
 use super::shown::shown;
-use super::{EXAMPLES_FIRST, Exit, Global};
+use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
   sheetstream inspect export.csv                charset, delimiter, header, columns, and the CRSs that fit
@@ -30,7 +30,7 @@ pub struct Inspect {
 impl Inspect {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let found = self.sample.look(&self.file)?;
-        let mut out = io::stdout().lock();
+        let mut out = out::stdout();
         if global.json {
             let all = json!({ "file": found.file, "columns": found.used, "suggestion": found.suggestion });
             writeln!(out, "{all:#}")?;

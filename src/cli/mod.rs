@@ -11,6 +11,7 @@ mod dev;
 mod doctor;
 mod exit;
 mod fetch;
+mod graph;
 mod health;
 mod http;
 mod input;
@@ -18,8 +19,10 @@ mod inspect;
 pub mod log;
 mod man;
 mod new;
+mod out;
 pub mod panic;
 mod patience;
+mod plan;
 mod publish;
 mod reasons;
 mod run;
@@ -29,8 +32,10 @@ mod sample_file;
 mod schema;
 mod shown;
 mod status;
+mod test;
 mod topics;
 mod topologies;
+mod upload_progress;
 mod validate;
 mod watch;
 
@@ -53,6 +58,8 @@ const EXAMPLES: &str = "Examples:
   sheetstream new --from seoul.csv -o my.toml   a topology to begin with, written from the file
   sheetstream run topology/seoul-markets.toml   and, elsewhere, publish and fetch
   sheetstream validate topology                 find what is wrong before anything runs
+  sheetstream plan seoul.csv -t my.toml         what would become of a file: sheets, rows, rejects by reason
+  sheetstream watch inbox -t my.toml            a folder: what is put there is published, its workbook comes back
   sheetstream describe topology/seoul-markets.toml
 ";
 
@@ -72,10 +79,11 @@ pub struct Arguments {
 #[derive(Args, Debug)]
 pub struct Global {
     /// Results as JSON, for programs
-    #[arg(long, global = true)]
+    #[arg(help_heading = "For every command", long, global = true)]
     pub json: bool,
     /// Form of the log on stderr
     #[arg(
+        help_heading = "For every command",
         long,
         global = true,
         value_enum,
@@ -94,12 +102,16 @@ pub enum Command {
     Convert(convert::Convert),
     Inspect(inspect::Inspect),
     New(new::New),
+    Plan(plan::Plan),
+    Test(test::Test),
     Run(run::Run),
     Publish(publish::Publish),
     Fetch(fetch::Fetch),
+    Watch(watch::Watch),
     Topics(topics::Topics),
     Validate(validate::Validate),
     Describe(describe::Describe),
+    Graph(graph::Graph),
     Schema(schema::Schema),
     Reasons(reasons::Reasons),
     Status(status::Status),
@@ -132,12 +144,16 @@ impl Command {
             Command::Convert(command) => command.run(global),
             Command::Inspect(command) => command.run(global),
             Command::New(command) => command.run(global),
+            Command::Plan(command) => command.run(global),
+            Command::Test(command) => command.run(global),
             Command::Run(command) => command.run(global),
             Command::Publish(command) => command.run(global),
             Command::Fetch(command) => command.run(global),
+            Command::Watch(command) => command.run(global),
             Command::Topics(command) => command.run(global),
             Command::Validate(command) => command.run(global),
             Command::Describe(command) => command.run(global),
+            Command::Graph(command) => command.run(global),
             Command::Schema(command) => command.run(global),
             Command::Reasons(command) => command.run(global),
             Command::Status(command) => command.run(global),
@@ -166,7 +182,7 @@ pub fn complain(error: &anyhow::Error) {
     let red = if colours(&io::stderr()) { AnsiColor::Red.on_default().bold() } else { Style::new() };
     // Where stderr is closed there is nobody left to tell.
     let _ = match error.downcast_ref::<Problems>() {
-        Some(problems) => writeln!(io::stderr(), "{problems}"),
+        Some(problems) => writeln!(io::stderr(), "{}", problems.with_excerpts()),
         None => writeln!(io::stderr(), "{red}error:{red:#} {}", shown::escaped(&sentence(error))),
     };
 }

@@ -7,6 +7,7 @@ use std::panic::PanicHookInfo;
 use sheetstream::state;
 
 use super::Exit;
+use super::out::say;
 
 /// From now on a panic ends the process with [`Exit::Software`]. sled's are the state's to survive.
 pub fn ends_the_process() {
@@ -21,7 +22,7 @@ pub fn ends_the_process() {
         tracing::error!(thread, place, said, "a panic: this is a fault of sheetstream, please report it with the log");
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
-            eprintln!("{backtrace}");
+            say!("{backtrace}");
         }
         std::process::exit(Exit::Software as i32);
     }));

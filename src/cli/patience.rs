@@ -16,7 +16,7 @@ const REQUEST_MIN: Duration = Duration::from_secs(1);
 #[derive(Args, Debug)]
 pub struct Patience {
     /// How long to wait for brokers that do not answer, in seconds
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    #[arg(help_heading = "Kafka", long, default_value_t = 10, value_name = "SECONDS")]
     timeout: u64,
 }
 
@@ -44,14 +44,15 @@ pub fn run_within(
     let runtime = super::io_runtime()?;
     let outcome = command(&KafkaClient::new(runtime.handle().clone(), kafka.clone()));
     outcome.map_err(|error| match Exit::from(&error) {
-        Exit::Unavailable => {
-            (kafka.connect_timeout, kafka.request_timeout, kafka.retry_deadline) =
-                (ANSWER_LIMIT, ANSWER_LIMIT, ANSWER_LIMIT);
-            let client = KafkaClient::new(runtime.handle().clone(), kafka);
-            diagnosed(error, &client)
-        }
+        Exit::Unavailable => diagnosed(error, &quick_client(runtime.handle(), kafka)),
         _ => error,
     })
+}
+
+/// A client that gives each answer a few seconds, as looking things over wants it.
+pub fn quick_client(runtime: &tokio::runtime::Handle, mut kafka: KafkaConfig) -> KafkaClient {
+    (kafka.connect_timeout, kafka.request_timeout, kafka.retry_deadline) = (ANSWER_LIMIT, ANSWER_LIMIT, ANSWER_LIMIT);
+    KafkaClient::new(runtime.clone(), kafka)
 }
 
 /// The error with what `doctor` finds wrong with the brokers.

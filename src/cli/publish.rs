@@ -1,6 +1,6 @@
 //! `publish`: files of CSV or JSON onto the topic, one upload each.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -13,10 +13,12 @@ use sheetstream::topology::Topology;
 use uuid::Uuid;
 
 use super::broker::Broker;
+use super::exit::UsageError;
 use super::input::{Input, Progress, upload_name};
+use super::out::say;
 use super::patience::Patience;
 use super::shown::shown;
-use super::{EXAMPLES_FIRST, Exit, Global};
+use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
   sheetstream publish seoul.csv -t topology/seoul-markets.toml
@@ -33,7 +35,7 @@ pub struct Publish {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Topology whose source topic to write to
-    #[arg(short, long, value_name = "FILE", required_unless_present = "topic")]
+    #[arg(short, long, value_name = "TOPOLOGY", required_unless_present = "topic")]
     topology: Option<PathBuf>,
     /// Topic, instead of a topology
     #[arg(long, value_name = "TOPIC", conflicts_with = "topology")]
@@ -52,7 +54,11 @@ pub struct Publish {
 impl Publish {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         if self.id.is_some() && self.files.len() > 1 {
-            anyhow::bail!("--id names one upload, and there are {} files; publish them one by one", self.files.len());
+            let files = self.files.len();
+            return Err(UsageError(format!(
+                "--id names one upload, and there are {files} files; publish them one by one"
+            ))
+            .into());
         }
         let topology = self.topology.as_deref().map(Topology::load).transpose()?;
         let crs = self.input.crs(topology.as_ref())?;
@@ -83,10 +89,10 @@ impl Publish {
             let seconds = progress.finish().as_secs_f64();
             let rate = rows as f64 / seconds.max(1e-3);
             if global.json {
-                writeln!(io::stdout(), "{}", json!({ "upload": id, "topic": topic, "rows": rows }))?;
+                writeln!(out::stdout(), "{}", json!({ "upload": id, "topic": topic, "rows": rows }))?;
             }
             let (name, id) = (shown(&name), shown(id));
-            eprintln!("{name}: {rows} rows to {topic} as \"{id}\", {seconds:.2} s, {rate:.0} rows/s");
+            say!("{name}: {rows} rows to {topic} as \"{id}\", {seconds:.2} s, {rate:.0} rows/s");
         }
         Ok(Exit::Ok)
     }

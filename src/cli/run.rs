@@ -9,12 +9,12 @@ use clap::{Args, ValueEnum};
 use sheetstream::http::{self, HttpParts};
 use sheetstream::runtime::config::{Guarantee, StreamsConfig};
 use sheetstream::runtime::streams::Streams;
-use sheetstream::topology::Topology;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::broker::{self, Broker};
 use super::http::Http;
-use super::{EXAMPLES_FIRST, Exit, Global, topologies};
+use super::topologies::Topologies;
+use super::{EXAMPLES_FIRST, Exit, Global};
 
 const EXAMPLES: &str = "Examples:
   sheetstream run topology/places-5179.toml
@@ -24,13 +24,12 @@ const EXAMPLES: &str = "Examples:
 
 const ISOLATION: &str = "SHEETSTREAM_ISOLATION";
 
-/// Run topologies until SIGTERM or Ctrl-C, which commit and leave in order
+/// Run topologies until SIGTERM or Ctrl-C, which commit and leave in order; all share the threads and the state directory
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Run {
-    /// Topology files, or folders of them; all of them share the threads and the state directory
-    #[arg(required = true, value_name = "TOPOLOGY")]
-    topologies: Vec<PathBuf>,
+    #[command(flatten)]
+    topologies: Topologies,
     #[command(flatten)]
     broker: Broker,
     /// Local state: a cache that may be deleted while nothing runs, one process at a time
@@ -82,8 +81,7 @@ enum GuaranteeLevel {
 
 impl Run {
     pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
-        let files = topologies::files(&self.topologies)?;
-        let topologies = files.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
+        let topologies = self.topologies.load()?;
         let isolation = self.isolation.and_then(|level| level.to_possible_value()).map(|level| {
             let level = level.get_name();
             ("isolation.level", broker::origin(ISOLATION, "--isolation", level), level.to_owned())

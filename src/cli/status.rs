@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use serde::Serialize;
 use sheetstream::client::uploads::{Upload, UploadIndex};
 use sheetstream::kafka::KafkaClient;
 use sheetstream::kafka::group::ForeignMember;
+use sheetstream::page::width::columns_of;
 use sheetstream::record::TopicPartition;
 use sheetstream::topology::Topology;
 use sheetstream::transport::{Committed, TransportError};
@@ -19,6 +19,7 @@ use sheetstream::transport::{Committed, TransportError};
 use super::broker::Broker;
 use super::patience::Patience;
 use super::shown::shown;
+use super::topologies::Topologies;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
 const EXAMPLES: &str = "Examples:
@@ -36,9 +37,8 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Status {
-    /// Topology files
-    #[arg(required = true, value_name = "TOPOLOGY")]
-    topologies: Vec<PathBuf>,
+    #[command(flatten)]
+    topologies: Topologies,
     /// Look again every second, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
@@ -82,7 +82,7 @@ struct Partition {
 
 impl Status {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let topologies = self.topologies.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
+        let topologies = self.topologies.load()?;
         self.patience.run(self.broker.config("sheetstream-status")?, |client| self.look(global, client, &topologies))
     }
 
@@ -194,18 +194,22 @@ fn table(look: &Look) -> Result<String, std::fmt::Error> {
             writeln!(text, "{name}: {member} and is no sheetstream: give it a group of its own")?;
         }
     }
-    let mut rows = vec![["STATE", "ROWS", "OF", "REJECTED", "ROWS/S", "LEFT", "UPLOAD", "NAME"].map(str::to_owned)];
+    let mut rows = vec![
+        ["STATE", "REVISION", "ROWS", "OF", "REJECTED", "ROWS/S", "LEFT", "CRS", "UPLOAD", "NAME"].map(str::to_owned),
+    ];
     let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
     for upload in &look.uploads {
         let state = serde_json::to_value(upload.state).ok();
         let left = upload.estimated_end_ms.map(|end| (end - upload.updated_at_ms).max(0) as u64 / 1_000);
         rows.push([
             state.as_ref().and_then(|state| state.as_str()).unwrap_or("-").to_owned(),
+            number(upload.revision.map(u64::from)),
             upload.accounting.rows_in.to_string(),
             number(upload.rows_announced),
             upload.accounting.rejected.to_string(),
             number(upload.rows_per_second.map(|rate| rate as u64)),
             left.map_or("-".to_owned(), |seconds| format!("{seconds} s")),
+            shown(upload.crs.as_deref().unwrap_or("-")),
             shown(&upload.id),
             shown(upload.name.as_deref().unwrap_or("-")),
         ]);
@@ -221,10 +225,11 @@ fn table(look: &Look) -> Result<String, std::fmt::Error> {
 }
 
 fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().map(|row| columns_of(&row[column])).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let line = |row: &[String; N]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| cell.clone() + &" ".repeat(width - columns_of(cell))).collect();
         cells.join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
@@ -237,6 +242,6 @@ mod tests {
     #[test]
     fn columns_line_up_and_end_without_blanks() {
         let rows = [["A", "B"], ["서울", "1"]].map(|row| row.map(str::to_owned));
-        assert_eq!(columns(&rows), "A   B\n서울  1\n");
+        assert_eq!(columns(&rows), "A     B\n서울  1\n");
     }
 }

@@ -1,7 +1,6 @@
 //! `topics`: the topics of a topology, made where they are missing.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -12,7 +11,8 @@ use sheetstream::transport::TransportError;
 
 use super::broker::Broker;
 use super::patience::Patience;
-use super::{EXAMPLES_FIRST, Exit, Global, topologies};
+use super::topologies::Topologies;
+use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
   sheetstream topics create -t topology/places-5179.toml --dry-run
@@ -54,9 +54,8 @@ enum Action {
 
 #[derive(Args, Debug)]
 struct Of {
-    /// Topology file, or a folder of them
-    #[arg(short, long, required = true, value_name = "FILE")]
-    topology: Vec<PathBuf>,
+    #[command(flatten)]
+    topologies: Topologies,
     #[command(flatten)]
     broker: Broker,
     #[command(flatten)]
@@ -66,8 +65,7 @@ struct Of {
 impl Topics {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let (Action::Create { of, .. } | Action::List { of }) = &self.action;
-        let files = topologies::files(&of.topology)?;
-        let topologies = files.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?;
+        let topologies = of.topologies.load()?;
         of.patience.run(of.broker.config("sheetstream-topics")?, |client| self.act(global, client, &topologies))
     }
 
@@ -90,7 +88,7 @@ impl Topics {
             });
         }
         if global.json {
-            writeln!(io::stdout(), "{:#}", json!(results))?;
+            writeln!(out::stdout(), "{:#}", json!(results))?;
         }
         let is_missing = results.iter().any(|topic| topic["missing"] == true);
         Ok(if is_missing { Exit::Config } else { Exit::Ok })
@@ -185,7 +183,7 @@ fn create(global: &Global, client: &KafkaClient, topics: Vec<NewTopic>, dry_run:
         if !global.json {
             let configs: Vec<String> = topic.configs.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let (name, partitions) = (&topic.name, topic.partitions);
-            writeln!(io::stdout(), "{name}: {result} ({partitions} partitions, {})", configs.join(", "))?;
+            writeln!(out::stdout(), "{name}: {result} ({partitions} partitions, {})", configs.join(", "))?;
         }
         results.push(json!({ "topic": topic.name, "partitions": topic.partitions, "result": result }));
     }
@@ -199,13 +197,18 @@ fn list(global: &Global, client: &KafkaClient, topology: &Topology) -> anyhow::R
             Ok(found) => {
                 let policy = found.cleanup_policy.as_deref().unwrap_or("unknown");
                 if !global.json {
-                    writeln!(io::stdout(), "{}: {} partitions, cleanup.policy={policy}", found.name, found.partitions)?;
+                    writeln!(
+                        out::stdout(),
+                        "{}: {} partitions, cleanup.policy={policy}",
+                        found.name,
+                        found.partitions
+                    )?;
                 }
                 results.push(json!({ "topic": found.name, "partitions": found.partitions, "cleanup_policy": policy }));
             }
             Err(TransportError::Topic(_)) => {
                 if !global.json {
-                    writeln!(io::stdout(), "{}: missing; sheetstream topics create makes it", topic.name)?;
+                    writeln!(out::stdout(), "{}: missing; sheetstream topics create makes it", topic.name)?;
                 }
                 results.push(json!({ "topic": topic.name, "missing": true }));
             }

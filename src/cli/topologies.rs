@@ -1,11 +1,77 @@
-//! Topology files on a command line: named one by one, or by the folder that they are in.
+//! Topology files on a command line. `-t` names them in every command; in one that is about nothing else `-t` may be left out. They are named
+//! one by one, or by the folder that they are in.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Args;
+use sheetstream::topology::Topology;
+
+/// The topologies of a command that is about them alone.
+#[derive(Args, Debug)]
+pub struct Topologies {
+    /// Topology files, or folders of them
+    #[arg(value_name = "TOPOLOGY", required_unless_present = "topology")]
+    bare: Vec<PathBuf>,
+    /// The same by an option, as other commands take them
+    #[arg(short, long, value_name = "TOPOLOGY")]
+    topology: Vec<PathBuf>,
+}
+
+/// The same for a command that can do without.
+#[derive(Args, Debug)]
+#[group(id = "topologies", multiple = true)]
+pub struct OptionalTopologies {
+    /// Topology files, or folders of them
+    #[arg(value_name = "TOPOLOGY")]
+    bare: Vec<PathBuf>,
+    /// The same by an option, as other commands take them
+    #[arg(short, long, value_name = "TOPOLOGY")]
+    topology: Vec<PathBuf>,
+}
+
+/// The topology of a command that is about it alone.
+#[derive(Args, Debug)]
+pub struct OneTopology {
+    /// Topology file
+    #[arg(value_name = "TOPOLOGY", required_unless_present = "topology", conflicts_with = "topology")]
+    bare: Option<PathBuf>,
+    /// The same by an option, as other commands take it
+    #[arg(short, long, value_name = "TOPOLOGY")]
+    topology: Option<PathBuf>,
+}
+
+impl Topologies {
+    /// The files.
+    pub fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        files(self.bare.iter().chain(&self.topology))
+    }
+    /// The topologies.
+    pub fn load(&self) -> anyhow::Result<Vec<Topology>> {
+        load(&self.files()?)
+    }
+}
+
+impl OptionalTopologies {
+    /// The files.
+    pub fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        files(self.bare.iter().chain(&self.topology))
+    }
+    /// The topologies.
+    pub fn load(&self) -> anyhow::Result<Vec<Topology>> {
+        load(&self.files()?)
+    }
+}
+
+impl OneTopology {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.bare.as_deref().or(self.topology.as_deref()).unwrap_or(Path::new(""))
+    }
+}
 
 /// The files that `named` stand for: of a folder, its `*.toml` in the order of their names.
-pub fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+fn files<'a>(named: impl IntoIterator<Item = &'a PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {
         match path.is_dir() {
@@ -14,6 +80,10 @@ pub fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+fn load(files: &[PathBuf]) -> anyhow::Result<Vec<Topology>> {
+    Ok(files.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?)
 }
 
 fn folder(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -33,7 +103,7 @@ mod tests {
     fn a_folder_stands_for_its_topologies() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let place = |name: &str| dir.path().join(name);
-        assert!(files(&[dir.path().to_owned()]).is_err());
+        assert!(files([&dir.path().to_owned()]).is_err());
         for name in ["b.toml", "a.toml", "notes.txt"] {
             std::fs::write(place(name), "").expect("it takes a file");
         }

@@ -1,50 +1,114 @@
-//! `validate`: everything that is wrong with topology files, found without a broker.
+//! `validate`: everything that is wrong with topology files, found without a broker; and, where that is asked for, whether a file and the cluster
+//! fit them.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
+use sheetstream::client::doctor;
+use sheetstream::inspect::fit::Fit;
 use sheetstream::topology::Topology;
 
-use super::{EXAMPLES_FIRST, Exit, Global, topologies};
+use super::broker::Broker;
+use super::doctor::{exit as exit_of, line};
+use super::input::upload_name;
+use super::out::say;
+use super::patience::quick_client;
+use super::sample_file::read_beginning;
+use super::shown::shown;
+use super::topologies::Topologies;
+use super::{EXAMPLES_FIRST, Exit, Global, colours, out};
 
 const EXAMPLES: &str = "Examples:
   sheetstream validate topology
-  sheetstream validate --json topology/seoul-markets.toml | jq '.[].problems'
+  sheetstream validate topology/facilities.toml --against export.csv     does this file fit?
+  sheetstream validate topology --online --brokers kafka-1:9092          topics, settings, sizes and rights, too
+  sheetstream validate --json topology/facilities.toml | jq '.[].problems'
 ";
 
 /// Check topology files; exits with 78 when one is wrong
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub struct Validate {
-    /// Topology files, or folders of them
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    topologies: Topologies,
+    /// Data file that must fit each topology, by its first MiB: columns, coordinates, CRS; exits with 65 when it does not
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Look at the cluster, too: topics, their settings and sizes, our rights; exits as doctor does
+    #[arg(long)]
+    online: bool,
+    #[command(flatten)]
+    broker: Broker,
 }
 
 impl Validate {
     pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let mut exit = Exit::Ok;
         let mut verdicts = Vec::new();
-        for path in &topologies::files(&self.files)? {
-            let file = path.display();
-            let verdict = Topology::load(path);
-            if verdict.is_err() {
-                exit = Exit::Config;
-            }
-            match verdict {
-                Ok(Topology { name, hash, .. }) if global.json => {
-                    verdicts.push(json!({ "file": file.to_string(), "name": &*name, "hash": &*hash, "problems": [] }));
+        for path in &self.topologies.files()? {
+            let file = path.display().to_string();
+            match Topology::load(path) {
+                Ok(topology) => {
+                    let (name, hash) = (topology.name.clone(), topology.hash.clone());
+                    if !global.json {
+                        writeln!(out::stdout(), "{file}: ok, topology {name} {hash}")?;
+                    }
+                    let mut verdict = json!({ "file": file, "name": &*name, "hash": &*hash, "problems": [] });
+                    if let Some(data) = &self.against {
+                        exit = exit.max(self.fit(global, &topology, data, &mut verdict)?);
+                    }
+                    if self.online {
+                        exit = exit.max(self.look_at_cluster(global, topology, &mut verdict)?);
+                    }
+                    verdicts.push(verdict);
                 }
-                Err(problems) if global.json => verdicts.push(json!(problems)),
-                Ok(Topology { name, hash, .. }) => writeln!(io::stdout(), "{file}: ok, topology {name} {hash}")?,
-                Err(problems) => writeln!(io::stderr(), "{problems}")?,
+                Err(problems) => {
+                    exit = Exit::Config;
+                    if !global.json {
+                        say!("{}", problems.with_excerpts());
+                    }
+                    verdicts.push(json!(problems));
+                }
             }
         }
         if global.json {
-            writeln!(io::stdout(), "{:#}", json!(verdicts))?;
+            writeln!(out::stdout(), "{:#}", json!(verdicts))?;
         }
         Ok(exit)
+    }
+
+    fn fit(&self, global: &Global, topology: &Topology, data: &Path, verdict: &mut Value) -> anyhow::Result<Exit> {
+        let sample = read_beginning(data)?;
+        let name = upload_name(data);
+        let fit = Fit::of(&sample, &name, topology).with_context(|| data.display().to_string())?;
+        if !global.json {
+            let mut out = out::stdout();
+            let refused: u64 = fit.rejected.values().sum();
+            let name = shown(&name);
+            writeln!(out, "  {name}: of its first {} rows {} fit and {refused} are rejected", fit.rows, fit.written)?;
+            fit.rejected.iter().try_for_each(|(reason, count)| writeln!(out, "    {count} {reason}"))?;
+            fit.notes.iter().try_for_each(|note| writeln!(out, "    note: {}", shown(note)))?;
+            if let Some(failure) = &fit.failure {
+                say!("  error: {name} would fail: {}: {}", failure.reason, shown(&failure.message));
+            }
+        }
+        let fits = fit.failure.is_none() && (fit.written > 0 || fit.rejected.is_empty());
+        verdict["against"] = json!(fit);
+        Ok(if fits { Exit::Ok } else { Exit::DataRejected })
+    }
+
+    fn look_at_cluster(&self, global: &Global, topology: Topology, verdict: &mut Value) -> anyhow::Result<Exit> {
+        let runtime = super::io_runtime()?;
+        let client = quick_client(runtime.handle(), self.broker.config("sheetstream-validate")?);
+        let findings = doctor::examine(&client, &[topology], None);
+        if !global.json {
+            let colours = colours(&std::io::stdout());
+            findings.iter().try_for_each(|finding| writeln!(out::stdout(), "  {}", line(finding, colours)))?;
+        }
+        verdict["online"] = json!(findings);
+        Ok(exit_of(&findings))
     }
 }

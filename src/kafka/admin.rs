@@ -161,8 +161,11 @@ async fn create_topic(cluster: &Cluster, wanted: &NewTopic) -> Result<Creation, 
     let found = cluster.topic(&wanted.name).await?.partitions;
     if found != wanted.partitions {
         let (name, asked) = (&wanted.name, wanted.partitions);
+        let bootstrap = cluster.config.bootstrap.join(",");
         let fix = if found < asked {
-            format!("kafka-topics --alter --topic {name} --partitions {asked} adds the others")
+            format!(
+                "`kafka-topics --bootstrap-server {bootstrap} --alter --topic {name} --partitions {asked}` adds the others"
+            )
         } else {
             format!("a topic never loses partitions: ask for {found}, or use another topic")
         };
