@@ -190,6 +190,11 @@ fn drive_every_operation() {
     drive.call_with("GET", template, &path, &[("range", "bytes=999999999-")], b"", 416);
     drive.call_with("GET", template, &path, &[("if-none-match", &tag)], b"", 304);
     drive.call("GET", template, "/workbooks/nothing", b"", 404);
+    for what in ["pause", "resume"] {
+        let template = format!("/topologies/{{name}}/{what}");
+        drive.call("POST", &template, &format!("/topologies/{}/{what}", app.name), b"", 204);
+        drive.call("POST", &template, &format!("/topologies/nothing/{what}"), b"", 404);
+    }
     drive.call("DELETE", "/session", "/session", b"", 204);
     drive.call("POST", "/session", "/session", b"", 204);
 

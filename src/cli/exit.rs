@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use sheetstream::client::inbox::InboxError;
 use sheetstream::client::publish::PublishError;
+use sheetstream::client::replay::ReplayError;
 use sheetstream::client::watch::WatchError;
 use sheetstream::file::FileError;
 use sheetstream::http::HttpError;
@@ -80,6 +81,8 @@ impl From<&anyhow::Error> for Exit {
             let file = cause.downcast_ref().map(file);
             let watch = cause.downcast_ref().and_then(watch);
             let ours = watch.or(usage).or(rejected).or(inspect).or(file);
+            let replay = cause.downcast_ref().and_then(replay);
+            let ours = ours.or(replay);
             topology.or(settings).or(transport).or(state).or(io).or(streams).or(task).or(publish).or(http).or(ours)
         };
         error.chain().find_map(known).unwrap_or(Exit::Failure)
@@ -131,6 +134,16 @@ fn inspect(error: &InspectError) -> Option<Exit> {
         InspectError::File(error) => Some(file(error)),
         InspectError::Reading { .. } | InspectError::Column(_) | InspectError::Crs(_) => Some(Exit::Usage),
         InspectError::Trial(_) => None,
+    }
+}
+
+fn replay(error: &ReplayError) -> Option<Exit> {
+    match error {
+        ReplayError::Transport(error) => transport(error),
+        ReplayError::Unknown { .. }
+        | ReplayError::Open { .. }
+        | ReplayError::Endless { .. }
+        | ReplayError::Gone { .. } => None,
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod broker;
 mod broker_command;
+mod bundle;
 mod completions;
 mod config;
 mod convert;
 mod demo;
 mod describe;
 mod dev;
+mod dlq;
 mod doctor;
 mod exit;
 mod fetch;
@@ -22,17 +24,22 @@ mod new;
 mod out;
 pub mod panic;
 mod patience;
+mod pause;
 mod plan;
 mod publish;
 mod reasons;
+mod replay;
+mod reset;
 mod run;
 mod running;
 mod sample;
 mod sample_file;
 mod schema;
+mod server;
 mod shown;
 mod status;
 mod test;
+mod top;
 mod topics;
 mod topologies;
 mod upload_progress;
@@ -115,9 +122,16 @@ pub enum Command {
     Schema(schema::Schema),
     Reasons(reasons::Reasons),
     Status(status::Status),
+    Top(top::Top),
     Doctor(doctor::Doctor),
     Health(health::Health),
     Config(config::Config),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Replay(replay::Replay),
+    Dlq(dlq::Dlq),
+    Reset(reset::Reset),
+    Bundle(bundle::Bundle),
     #[command(name = "broker")]
     Broker(broker_command::BrokerCommand),
     Completions(completions::Completions),
@@ -157,9 +171,16 @@ impl Command {
             Command::Schema(command) => command.run(global),
             Command::Reasons(command) => command.run(global),
             Command::Status(command) => command.run(global),
+            Command::Top(command) => command.run(global),
             Command::Doctor(command) => command.run(global),
             Command::Health(command) => command.run(global),
             Command::Config(command) => command.run(global),
+            Command::Pause(command) => command.run(global),
+            Command::Resume(command) => command.run(global),
+            Command::Replay(command) => command.run(global),
+            Command::Dlq(command) => command.run(global),
+            Command::Reset(command) => command.run(global),
+            Command::Bundle(command) => command.run(global),
             Command::Broker(command) => command.run(global),
             Command::Completions(command) => command.run(global),
             Command::Man(command) => command.run(global),

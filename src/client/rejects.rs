@@ -153,13 +153,13 @@ fn read(refused: &Refused, record: &Record) -> Option<((i64, Option<u64>), Rejec
     Some(((offset, reject.row), reject))
 }
 
-fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
     let header = record.headers.iter().find(|header| &*header.name == name)?;
     std::str::from_utf8(header.value.as_deref()?).ok()
 }
 
 /// What a dead letter tells.
-fn letter(record: &Record) -> Option<Reject> {
+pub(super) fn letter(record: &Record) -> Option<Reject> {
     let text = |name| header(record, name);
     let row = text("ss-row").and_then(|row| row.parse().ok());
     let raw = record.value.as_deref().unwrap_or_default();

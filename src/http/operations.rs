@@ -47,7 +47,8 @@ fn readyz(health: &Health) -> Response {
     let code = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let missing: Vec<Value> = missing.iter().map(advice).collect();
     let ready = missing.is_empty();
-    let body = json!({ "ready": ready, "missing": missing, "degraded": degraded(health), "failed": failed(health) });
+    let (degraded, failed, paused) = (degraded(health), failed(health), health.pauses.paused());
+    let body = json!({ "ready": ready, "missing": missing, "degraded": degraded, "failed": failed, "paused": paused });
     (code, Json(body)).into_response()
 }
 

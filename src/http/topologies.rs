@@ -1,18 +1,25 @@
-//! `GET /topologies`: what uploads can become.
+//! `/topologies`: what uploads can become, and whether it is processed.
 
-use axum::extract::State;
-use axum::routing::get;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
 use super::SharedState;
+use super::problem::Problem;
 use super::uploads::check_topology;
 use crate::inspect::trial::ShownCrs;
 use crate::sink::Lang;
 use crate::topology::Topology;
 
 pub(super) fn routes() -> Router<SharedState> {
-    Router::new().route("/topologies", get(list))
+    Router::new()
+        .route("/topologies", get(list))
+        .route("/topologies/{name}/pause", post(async |app, name| set(app, name, true).await))
+        .route("/topologies/{name}/resume", post(async |app, name| set(app, name, false).await))
 }
 
 #[derive(Serialize)]
@@ -25,6 +32,8 @@ struct Shown {
     /// Column or template that names the sheet of a row.
     sheet: String,
     lang: &'static str,
+    /// Whether somebody has paused it in this process.
+    paused: bool,
     /// Why it takes no files; null when it does.
     no_files: Option<String>,
     /// What is wrong with its file, which was saved since; it goes on running as it was.
@@ -38,8 +47,9 @@ struct ShownSource {
 }
 
 impl Shown {
-    fn new(topology: &Topology, problems: Option<String>) -> Shown {
+    fn new(topology: &Topology, paused: bool, problems: Option<String>) -> Shown {
         Shown {
+            paused,
             problems,
             no_files: check_topology(topology).err().map(|problem| problem.detail),
             name: topology.name.to_string(),
@@ -56,5 +66,18 @@ impl Shown {
 }
 
 async fn list(State(app): State<SharedState>) -> Json<Vec<Shown>> {
-    Json(app.topologies().iter().map(|topology| Shown::new(topology, app.problems_of(&topology.name))).collect())
+    let paused = app.health.pauses.paused();
+    let shown = |topology: &Arc<Topology>| {
+        let name: &str = &topology.name;
+        Shown::new(topology, paused.iter().any(|paused| paused == name), app.problems_of(name))
+    };
+    Json(app.topologies().iter().map(shown).collect())
+}
+
+/// Pauses a topology in this process, or resumes it.
+async fn set(State(app): State<SharedState>, Path(name): Path<String>, is_paused: bool) -> Result<StatusCode, Problem> {
+    let topology = app.topology(&name)?;
+    let noted = app.health.pauses.set(&topology.name, is_paused);
+    noted.map_err(|error| Problem::unavailable("state", format!("the state directory does not take it: {error}")))?;
+    Ok(StatusCode::NO_CONTENT)
 }

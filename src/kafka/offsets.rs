@@ -23,6 +23,13 @@ use crate::transport::{Committed, Fence, Progress, TransportError};
 /// The last versions that name topics; the next ones want ids.
 const BY_NAME_MAX: i16 = 9;
 
+/// What is committed for a partition.
+struct Commitment {
+    offset: Offset,
+    leader_epoch: Option<i32>,
+    metadata: String,
+}
+
 impl Group {
     /// What the coordinator holds for each of `partitions`; offsets of transactions under way are waited for. Blocking.
     pub fn fetch_committed(
@@ -37,6 +44,24 @@ impl Group {
         Ok(self.client.block_on(self.commit_retrying(partition, progress, fence))?)
     }
 
+    /// Commits `offset` as somebody who is no member, and without our metadata: the next owner begins there. Refused while the group has
+    /// members. Blocking.
+    pub fn reset(&self, partition: &TopicPartition, offset: Offset) -> Result<(), TransportError> {
+        let at = Commitment { offset, leader_epoch: None, metadata: String::new() };
+        Ok(self.client.block_on(async {
+            let mut backoff = self.client.cluster.backoff("reset offsets");
+            loop {
+                match self.try_commit(partition, &at, &Fence { member: String::new(), epoch: -1 }).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => {
+                        self.forget_coordinator(&error);
+                        backoff.wait(error).await?;
+                    }
+                }
+            }
+        })?)
+    }
+
     async fn commit_retrying(
         &self,
         partition: &TopicPartition,
@@ -46,8 +71,10 @@ impl Group {
         let config = &self.client.cluster.config;
         let mut backoff = Backoff::new("commit", config.retry_deadline.min(config.delivery_timeout));
         let mut fence = fence.clone();
+        let at =
+            Commitment { offset: progress.next, leader_epoch: progress.leader_epoch, metadata: progress.metadata() };
         loop {
-            let error = match self.try_commit(partition, progress, &fence).await {
+            let error = match self.try_commit(partition, &at, &fence).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -63,13 +90,13 @@ impl Group {
             backoff.wait(error).await?;
         }
     }
-    async fn try_commit(&self, at: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), KafkaError> {
+    async fn try_commit(&self, at: &TopicPartition, commit: &Commitment, fence: &Fence) -> Result<(), KafkaError> {
         let coordinator = self.client.cluster.coordinator(&self.id).await?;
         let partition = OffsetCommitRequestPartition::default()
             .with_partition_index(at.partition)
-            .with_committed_offset(progress.next.0)
-            .with_committed_leader_epoch(progress.leader_epoch.unwrap_or(-1))
-            .with_committed_metadata(Some(text(&progress.metadata())));
+            .with_committed_offset(commit.offset.0)
+            .with_committed_leader_epoch(commit.leader_epoch.unwrap_or(-1))
+            .with_committed_metadata(Some(text(&commit.metadata)));
         let topic =
             OffsetCommitRequestTopic::default().with_name(TopicName(text(&at.topic))).with_partitions(vec![partition]);
         let request = OffsetCommitRequest::default()

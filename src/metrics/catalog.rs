@@ -171,6 +171,8 @@ catalog! {
         "1 while the process lives with something missing: broker (it does not answer) or disk (the state's disk is short). Nothing is lost, and nothing goes on: mend what the reason names.";
     gauge topology_failed(topology, reason) = "sheetstream_topology_failed",
         "1 while a topology has stopped alone, by reason; the others of the process run. At 1: the log and /readyz name the cause; mend its topics, rights or file, and it starts again.";
+    gauge topology_paused(topology) = "sheetstream_topology_paused",
+        "1 while somebody has paused a topology in this process. At 1 for longer than was meant: sheetstream resume.";
     counter log_events_suppressed() = "sheetstream_log_events_suppressed_total",
         "Log lines left out because the same line had just been written many times. Growing: read the line that tells how many more there were.";
 }

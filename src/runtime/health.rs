@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::metrics;
+use crate::runtime::pauses::Pauses;
 
 /// A thread that was not seen for so long hangs. The longest call to the state's disk is given up before.
 const SILENT_MAX: Duration = Duration::from_secs(60);
@@ -158,6 +159,8 @@ pub struct Health {
     degraded: [AtomicI64; 2],
     /// By topology.
     failures: Mutex<BTreeMap<Arc<str>, TopologyFailure>>,
+    /// What is not processed because somebody said so.
+    pub pauses: Pauses,
 }
 
 impl Default for Health {
@@ -169,6 +172,7 @@ impl Default for Health {
             conditions: Default::default(),
             degraded: Default::default(),
             failures: Mutex::default(),
+            pauses: Pauses::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ mod error;
 pub mod health;
 pub mod ledger;
 mod manager;
+pub mod pauses;
 pub mod queries;
 mod retry;
 mod state_cleanup;

@@ -2,6 +2,7 @@
 //! waits for a broker holds up its own partition and nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -107,10 +108,11 @@ impl StreamThread {
         let ThreadParts { commit_interval, reports, health, turns } = parts.clone();
         let name = id.to_string();
         let turn = turns.of(health.pulse(&name));
+        let is_paused = health.pauses.flag(&id.topology);
         let join = std::thread::Builder::new().name(name.clone()).spawn(move || {
-            let started = Instant::now();
-            let (reached, behind) = (Offset(0), None);
-            RunLoop { id, inbox, reports, turn, commit_interval, slot: None, reached, behind, started }.run();
+            let (slot, reached, behind) = (None, Offset(0), None);
+            RunLoop { id, inbox, reports, turn, commit_interval, slot, reached, behind, clock: Clock::new(is_paused) }
+                .run();
         })?;
         Ok(StreamThread { commands, thread: join.thread().clone(), join, name, health })
     }
@@ -181,7 +183,30 @@ struct RunLoop {
     reached: Offset,
     /// The task has failed, and has not committed up to here since.
     behind: Option<Offset>,
-    started: Instant,
+    clock: Clock,
+}
+
+/// The task's clock, which stands still while its topology is paused: an upload does not expire by that.
+struct Clock {
+    is_paused: Arc<AtomicBool>,
+    now: Duration,
+    looked_at: Instant,
+}
+
+impl Clock {
+    fn new(is_paused: Arc<AtomicBool>) -> Clock {
+        Clock { is_paused, now: Duration::ZERO, looked_at: Instant::now() }
+    }
+
+    /// Milliseconds so far, and whether the topology is paused.
+    fn look(&mut self) -> (u64, bool) {
+        let (now, is_paused) = (Instant::now(), self.is_paused.load(Ordering::Relaxed));
+        if !is_paused {
+            self.now += now.duration_since(self.looked_at);
+        }
+        self.looked_at = now;
+        (u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX), is_paused)
+    }
 }
 
 impl RunLoop {
@@ -259,10 +284,10 @@ impl RunLoop {
 
     /// One fetch; true when there was something to do.
     fn run_once(&mut self) -> Result<bool, TaskError> {
-        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (now_ms, is_paused) = self.clock.look();
         let Some(slot) = &mut self.slot else { return Ok(false) };
         let RunningTask { task, ingest } = &mut slot.running;
-        let worked = match ingest.try_next() {
+        let worked = match if is_paused { None } else { ingest.try_next() } {
             Some(fetched) => {
                 let fetched = fetched?;
                 self.reached = fetched.next;
@@ -276,7 +301,7 @@ impl RunLoop {
             let _ = self.reports.send(TaskReport::Reads(self.id.clone()));
         }
         let now = Instant::now();
-        if !worked && now >= slot.next_tick {
+        if !worked && !is_paused && now >= slot.next_tick {
             task.tick(now_ms)?;
             slot.next_tick = now + self.commit_interval;
         }

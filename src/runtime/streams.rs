@@ -13,7 +13,7 @@ use crate::runtime::queries::Queries;
 use crate::runtime::stream_thread::ThreadParts;
 use crate::runtime::turn::Turns;
 use crate::runtime::watch;
-use crate::state::{StateDir, StateOptions};
+use crate::state::{StateDir, StateError, StateOptions};
 use crate::topology::Topology;
 use crate::transport::TransportError;
 
@@ -57,6 +57,7 @@ impl Streams {
         let client = KafkaClient::new(tokio.handle().clone(), config.kafka.clone());
         let options = StateOptions { power_safe: config.power_safe, ..StateOptions::default() };
         let state = Arc::new(StateDir::open(&config.state_dir, options)?);
+        health.pauses.keep_in(&config.state_dir).map_err(StateError::Io)?;
         health.set(Condition::State, true);
         tokio.spawn(watch::run(health.clone(), client.clone(), state.clone()));
 

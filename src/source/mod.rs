@@ -41,6 +41,12 @@ use headerless::Origin;
 use row_format::RowFormat;
 use upload::{SourceContext, Upload};
 
+/// The upload that a record belongs to; `None` for a record that belongs to none.
+pub fn upload_of(config: &SourceConfig, record: &Record) -> Option<String> {
+    let plain = envelope::plain(config, record).ok()?;
+    Some(envelope::open(config, &plain).ok()??.upload.to_owned())
+}
+
 /// Makes the elements of one partition.
 pub struct Source {
     context: SourceContext,

@@ -21,6 +21,8 @@ pub(super) const PAGES: &str = "pages";
 const BAD: &str = "bad-";
 const MANIFEST: &str = "MANIFEST";
 const MANIFEST_NEW: &str = "MANIFEST.new";
+/// Names the topologies that somebody has paused. It outlives state that is thrown away.
+pub const PAUSED: &str = "PAUSED";
 const PRODUCT: &str = "sheetstream";
 /// Starts that may end before the index is open; the next one begins with an empty index.
 const FAILED_OPENS_MAX: u32 = 2;
@@ -112,7 +114,7 @@ impl Manifest {
         let bytes = match std::fs::read(dir.join(MANIFEST)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let begun = [LOCK, MANIFEST_NEW, INCARNATION, "lost+found"];
+                let begun = [LOCK, MANIFEST_NEW, INCARNATION, PAUSED, "lost+found"];
                 return match stranger(dir, |name| begun.iter().any(|ours| name == *ours))? {
                     Some(name) => {
                         let ours = |name: &OsString| {
@@ -135,7 +137,7 @@ impl Manifest {
             Err(error) => return Err(StateError::unusable(dir, format!("{MANIFEST} cannot be read: {error}"))),
         };
         let Some(json) = intact(&bytes) else {
-            let ours = [LOCK, MANIFEST, MANIFEST_NEW, INCARNATION, INDEX, PAGES, "lost+found"];
+            let ours = [LOCK, MANIFEST, MANIFEST_NEW, INCARNATION, PAUSED, INDEX, PAGES, "lost+found"];
             let known = |name: &OsString| ours.iter().any(|ours| name == *ours) || is_bad(name);
             return match stranger(dir, known)? {
                 Some(name) => Err(StateError::unusable(

@@ -21,7 +21,7 @@ pub use contained::panics_are_contained;
 pub use directory::{Space, StateDir, free_bytes};
 pub use in_memory::InMemoryStore;
 pub use lock::holder;
-pub use manifest::RebuildReason;
+pub use manifest::{PAUSED, RebuildReason};
 pub use options::StateOptions;
 pub use sled_store::SledStore;
 

@@ -1,0 +1,74 @@
+//! `pause` and `resume`: a topology stops processing and keeps its partitions, and goes on.
+
+use clap::Args;
+
+use super::out::say;
+use super::server::Server;
+use super::shown::shown;
+use super::{EXAMPLES_FIRST, Exit, Global};
+
+const PAUSE: &str = "Examples:
+  sheetstream pause seoul-markets
+  sheetstream pause seoul-markets --server http://10.0.0.7:8080
+
+Each instance is paused by itself, and stays paused when it is restarted with its state directory.
+Rows wait on the topic meanwhile, and an upload does not expire.
+";
+
+const RESUME: &str = "Examples:
+  sheetstream resume seoul-markets
+";
+
+/// Stop processing a topology in a running process until `resume`; it keeps its partitions
+#[derive(Args, Debug)]
+#[command(help_template = EXAMPLES_FIRST, before_help = PAUSE)]
+pub struct Pause {
+    #[command(flatten)]
+    of: Of,
+}
+
+/// Continue to process a topology that was paused
+#[derive(Args, Debug)]
+#[command(help_template = EXAMPLES_FIRST, before_help = RESUME)]
+pub struct Resume {
+    #[command(flatten)]
+    of: Of,
+}
+
+#[derive(Args, Debug)]
+struct Of {
+    /// Name of the topology
+    #[arg(value_name = "NAME")]
+    topology: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Of {
+    fn tell(&self, what: &str) -> anyhow::Result<Exit> {
+        let name: String = self.topology.bytes().map(encoded).collect();
+        self.server.ask("POST", &format!("/topologies/{name}/{what}"))?;
+        say!("{}: {what}d", shown(&self.topology));
+        Ok(Exit::Ok)
+    }
+}
+
+/// A byte of a path segment (RFC 3986, 2.1).
+fn encoded(byte: u8) -> String {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    }
+}
+
+impl Pause {
+    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+        self.of.tell("pause")
+    }
+}
+
+impl Resume {
+    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+        self.of.tell("resume")
+    }
+}

@@ -1,0 +1,85 @@
+//! Where a group begins again, as Kafka's own `kafka-streams-application-reset` sets it: an offset without our metadata, which beats the local
+//! state.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::kafka::KafkaClient;
+use crate::record::{Offset, TopicPartition};
+use crate::topology::Topology;
+use crate::transport::{Committed, TransportError};
+
+/// Where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The start of the log.
+    Earliest,
+    /// Its end.
+    Latest,
+    /// An offset.
+    Offset(i64),
+    /// By so many records from where it is.
+    ShiftBy(i64),
+    /// The first record from this moment on, in milliseconds since 1970.
+    Moment(i64),
+    /// The first record of the last so long.
+    Ago(Duration),
+}
+
+/// A partition that is set.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reset {
+    /// Its number.
+    pub partition: i32,
+    /// What was committed; `None` for nothing.
+    pub from: Option<i64>,
+    /// What is committed from then on.
+    pub to: i64,
+    /// First offset of the log.
+    pub log_start: i64,
+    /// Its end.
+    pub log_end: i64,
+}
+
+/// Where each partition of the source would be set. Changes nothing. Blocks.
+pub fn plan(client: &KafkaClient, topology: &Topology, target: Target) -> Result<Vec<Reset>, TransportError> {
+    let topic = &topology.source.topic;
+    let all: Vec<_> =
+        (0..client.partitions(topic)?).map(|partition| TopicPartition { topic: topic.clone(), partition }).collect();
+    let committed = client.group(&topology.name).fetch_committed(all.iter().cloned())?;
+    let mut resets = Vec::new();
+    for at in all {
+        let bounds = client.bounds(&at)?;
+        let from = match committed.get(&at) {
+            Some(Committed::Ours(progress)) => Some(progress.next),
+            Some(Committed::Reset(offset)) => Some(*offset),
+            Some(Committed::None) | None => None,
+        };
+        let since = |ms| Ok::<_, TransportError>(client.offset_at(&at, ms)?.unwrap_or(bounds.end));
+        let to = match target {
+            Target::Earliest => bounds.start,
+            Target::Latest => bounds.end,
+            Target::Offset(offset) => Offset(offset),
+            Target::ShiftBy(by) => Offset(from.unwrap_or(bounds.start).0.saturating_add(by)),
+            Target::Moment(ms) => since(ms)?,
+            Target::Ago(duration) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                since(i64::try_from(now.saturating_sub(duration).as_millis()).unwrap_or(i64::MAX))?
+            }
+        };
+        let to = to.clamp(bounds.start, bounds.end);
+        let (from, to) = (from.map(|offset| offset.0), to.0);
+        resets.push(Reset { partition: at.partition, from, to, log_start: bounds.start.0, log_end: bounds.end.0 });
+    }
+    Ok(resets)
+}
+
+/// Sets them. The group must have no member. Blocks.
+pub fn apply(client: &KafkaClient, topology: &Topology, resets: &[Reset]) -> Result<(), TransportError> {
+    let group = client.group(&topology.name);
+    resets.iter().try_for_each(|reset| {
+        let at = TopicPartition { topic: topology.source.topic.clone(), partition: reset.partition };
+        group.reset(&at, Offset(reset.to))
+    })
+}
