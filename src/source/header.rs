@@ -73,6 +73,8 @@ impl Upload {
         behind: Origin<'_>,
         text: &[u8],
     ) -> bool {
+        let is_known = self.header.is_some();
+        self.header_follows = false;
         let accepted = names.and_then(|names| {
             let marker = MarkerRecord {
                 upload: self.id.clone(),
@@ -82,13 +84,23 @@ impl Upload {
                 key: origin.key.cloned(),
                 value: None,
             };
-            self.accept_header(context, origin.format, marker)
+            match is_known {
+                true => Ok(self.take_header(context, origin.format, marker)),
+                false => self.accept_header(context, origin.format, marker),
+            }
         });
         match accepted {
-            Ok(()) => {
-                self.read_waiting(context, origin.offset);
-                true
-            }
+            Ok(()) => match self.failed.clone() {
+                // It was named otherwise before.
+                Some(reason) => {
+                    self.pass_unread(context, behind, text, &reason);
+                    false
+                }
+                None => {
+                    self.read_waiting(context, origin.offset);
+                    true
+                }
+            },
             Err(rejection) => {
                 let rejection = rejection.because(|why| Message::FirstRowIsNoHeader { why });
                 self.fail(context, origin.offset, rejection.clone());
@@ -144,6 +156,18 @@ impl Upload {
         } else if header.doubted.is_none() {
             context.out.push_back(StreamElement::Marker(marker));
         }
+    }
+
+    /// `#HEADER` as a line of its own. It waits for the row that names the columns, so that a restart reads it again.
+    pub(super) fn expect_header(&mut self, context: &mut SourceContext, marker: Origin<'_>) {
+        self.flush(context);
+        let is_foreign = self.is_of_another_attempt(marker.attempt);
+        if is_foreign || self.failed.is_some() {
+            return;
+        }
+        self.adopt_attempt(marker.attempt);
+        self.header_follows = true;
+        self.waiting.get_or_insert_default().push(marker, &[], 0);
     }
 
     /// A header marker that cannot be read: no other will do, so that the upload fails, and by the true reason.

@@ -27,6 +27,8 @@ mod upload;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 pub use columns::COLUMNS_MAX;
 pub use config::{Format, HeaderFrom, Incomplete, Markers, OPEN_UPLOADS_MAX, OnError, SourceConfig, UploadFrom};
 pub use envelope::NAME_BYTES_MAX;
@@ -166,9 +168,15 @@ impl Source {
 
     /// Takes the next record of the partition. Elements come out of [`Source::pop`]. `admit` knows how uploads ended, so that what a record
     /// means follows from the log alone, and not from what this process happens to remember.
-    pub fn push(&mut self, record: Record, admit: &mut dyn FnMut(Applicant) -> Admission) {
-        if let Err(Refusal { upload, rejection }) = self.take(&record, admit) {
-            self.context.out.push_back(StreamElement::Refused { record, upload, rejection });
+    pub fn push(&mut self, mut record: Record, admit: &mut dyn FnMut(Applicant) -> Admission) {
+        loop {
+            match self.take(&record, admit) {
+                Ok(None) => return,
+                Ok(below) => record.value = below,
+                Err(Refusal { upload, rejection }) => {
+                    return self.context.out.push_back(StreamElement::Refused { record, upload, rejection });
+                }
+            }
         }
     }
 
@@ -263,16 +271,21 @@ impl Source {
         self.waiting.iter().map(|(offset, waiting)| (&waiting.id, *offset))
     }
 
-    fn take(&mut self, record: &Record, admit: &mut dyn FnMut(Applicant) -> Admission) -> Result<(), Refusal> {
+    /// Takes a record. What stands below a marker in it comes back, and is to be taken as if it were the next one.
+    fn take(
+        &mut self,
+        record: &Record,
+        admit: &mut dyn FnMut(Applicant) -> Admission,
+    ) -> Result<Option<Bytes>, Refusal> {
         let plain = envelope::plain(&self.context.config, record);
         let plain = plain.map_err(|rejection| Refusal { upload: None, rejection })?;
         let record = &*plain.record;
-        let Some(envelope) = envelope::open(&self.context.config, &plain)? else { return Ok(()) };
+        let Some(envelope) = envelope::open(&self.context.config, &plain)? else { return Ok(None) };
         let id = envelope.upload;
         if let Some(refill) = &self.refill
             && refill.get(id).is_none_or(|from| record.offset < *from)
         {
-            return Ok(());
+            return Ok(None);
         }
         let kind = ApplicantKind::of(&envelope.content);
         let is_late = loop {
@@ -280,7 +293,7 @@ impl Source {
             match admit(Applicant { upload: id, offset: record.offset, is_known, kind, open }) {
                 Admission::Read => break false,
                 Admission::Late => break true,
-                Admission::PassOver => return Ok(()),
+                Admission::PassOver => return Ok(None),
                 Admission::Over => self.forget(&UploadId::new(id)),
                 Admission::TooMany => {
                     let (upload, offset) = (UploadId::new(id), record.offset);
@@ -290,7 +303,20 @@ impl Source {
                 Admission::TurnedAway => return Err(self.turned_away(id)),
             }
         };
+        let below = record.value.as_ref().filter(|_| !envelope.below.is_empty());
+        let below = below.map(|value| value.slice_ref(envelope.below));
         match envelope.content {
+            Content::HeaderFollows => {
+                let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
+                let (offset, format) = (record.offset, RowFormat::Csv(self.context.config.topic_delimiter()));
+                let origin = Origin { offset, key, attempt, traceparent: None, first_row: None, line: 0, format };
+                let is_read_again = self.refill.is_some();
+                self.attend(id, |upload, context| {
+                    if !(is_read_again && upload.is_restored()) {
+                        upload.expect_header(context, origin);
+                    }
+                });
+            }
             Content::Marker(marker, format) => {
                 let upload = UploadId::new(id);
                 let attempt = envelope.attempt.map(Into::into);
@@ -316,22 +342,22 @@ impl Source {
                         });
                     }
                     let upload = Some(UploadId::new(id));
-                    return if is_taken { Ok(()) } else { Err(Refusal { upload, rejection }) };
+                    return if is_taken { Ok(None) } else { Err(Refusal { upload, rejection }) };
                 }
                 if text.is_empty() {
-                    return Ok(());
+                    return Ok(None);
                 }
                 let origin = Origin { format: RowFormat::of(plain.format, delimiter, text), ..origin };
                 if is_late {
                     // Whoever comes late leaves nothing to remember.
                     let late = Rejection::new(Message::RowLate {});
                     Upload::new(UploadId::new(id)).pass_unread_at_once(&mut self.context, origin, text, &late);
-                    return Ok(());
+                    return Ok(None);
                 }
                 self.attend(id, |upload, context| upload.take_rows(context, origin, text));
             }
         }
-        Ok(())
+        Ok(below)
     }
 
     fn turned_away(&self, id: &str) -> Refusal {

@@ -194,6 +194,43 @@ fn a_header_marker_beats_the_first_row_and_the_topology() {
 }
 
 #[test]
+fn a_header_marker_without_names_is_followed_by_them() {
+    let expected = ["k header a,b", "k 2.0 1|2"];
+    for config in [config(), declared(&["x"])] {
+        assert_eq!(run(config, [row("#HEADER"), row("a,b"), row("1,2")]), expected);
+    }
+    let again = [row("a,b\n1,2"), row("#HEADER"), row("a,b"), row("3,4")];
+    assert_eq!(run(config(), again), ["k header a,b", "k 0.1 1|2", "k header a,b", "k 3.0 3|4"]);
+    let other = [row("a,b\n1,2"), row("#HEADER"), row("a,c\n3,4")];
+    assert_eq!(run(config(), other)[2..], ["k failed header.conflict at 1", "k 2.1 header.conflict"]);
+    assert_eq!(run(declared(&["x"]), [row("#HEADER"), row("#EOF")])[..1], ["k failed csv.no_header at 0"]);
+}
+
+#[test]
+fn a_restart_reads_a_header_marker_without_names_again() {
+    let mut source = Source::new(Arc::new(declared(&["x"])), Some(1));
+    assert_eq!(feed(&mut source, 0, [row("#BEGIN"), row("#HEADER")]), ["k begin"]);
+    assert_eq!(source.oldest_waiting(), Some(Offset(1)));
+    let mut source = Source::new(Arc::new(declared(&["x"])), Some(1));
+    source.begin_refill(vec![(UploadId::new("k"), Offset(0)), (UploadId::new("k"), Offset(1))]);
+    source.restore(UploadId::new("k"), None, None, None);
+    assert_eq!(feed(&mut source, 1, [row("#HEADER")]), Vec::<String>::new());
+    source.end_refill();
+    assert_eq!(feed(&mut source, 2, [row("a,b"), row("1,2")]), ["k header a,b", "k 3.0 1|2"]);
+}
+
+#[test]
+fn rows_below_a_marker_are_rows() {
+    let expected = ["k begin", "k header a,b", "k 0.0 1|2", "k 0.1 3|4", "k eof None"];
+    assert_eq!(run(config(), [row("#BEGIN name=a.csv\n#HEADER\na,b\n1,2\n3,4"), row("#EOF")]), expected);
+    assert_eq!(run(config(), [row("#BEGIN\n#HEADER a,b\n1,2\n3,4\n"), row("#EOF")]), expected);
+    let first = ["k begin", "k header a,b", "k 0.1 1|2"];
+    assert_eq!(run(config(), [row("#BEGIN\na,b\n1,2")]), first);
+    let deep = "#BEGIN\n".repeat(100_000);
+    assert_eq!(run(config(), [row(deep)]).len(), 100_000);
+}
+
+#[test]
 fn duplicate_and_empty_names_are_changed() {
     let names = |names: &[&str]| unique_names(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
     assert_eq!(names(&["x", "", "x", "x_2", "x", ""]), ["x", "column_2", "x_2", "x_2_2", "x_3", "column_6"]);

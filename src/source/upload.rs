@@ -88,6 +88,8 @@ pub(super) struct Upload {
     /// Of the `begin` of this attempt.
     pub(super) crs: Option<Arc<str>>,
     pub(super) header: Option<HeaderRead>,
+    /// `#HEADER` came as a line of its own: the next row names the columns.
+    pub(super) header_follows: bool,
     /// The EOF came and rows are missing: the next one could be the last, so rows are handed over record by record.
     expects_rows: bool,
     /// Whether rows were read in this attempt; after a restart that is not known.
@@ -128,6 +130,7 @@ impl Upload {
             attempt: None,
             crs: None,
             header: None,
+            header_follows: false,
             expects_rows: false,
             has_read_rows: Some(false),
             is_restored: false,
@@ -212,9 +215,7 @@ impl Upload {
 
     /// Takes the rows of one record.
     pub(super) fn take_rows(&mut self, context: &mut SourceContext, origin: Origin<'_>, text: &[u8]) {
-        if self.attempt.is_none() {
-            self.attempt = origin.attempt.map(Arc::from);
-        }
+        self.adopt_attempt(origin.attempt);
         self.route_rows(context, origin, text);
         if self.expects_rows {
             self.settle_doubt(context, origin.offset);
@@ -226,15 +227,15 @@ impl Upload {
         if let Some(reason) = self.failed.clone() {
             return self.pass_unread(context, origin, text, &reason);
         }
-        if self.header.is_none() {
-            match context.declared.clone() {
+        if self.header.is_none() || self.header_follows {
+            match context.declared.clone().filter(|_| !self.header_follows) {
                 Some(Ok(layout)) => self.header = Some(HeaderRead { layout, offset: None, doubted: None }),
                 Some(Err(rejection)) => {
                     self.fail(context, origin.offset, rejection.clone());
                     return self.pass_unread(context, origin, text, &rejection);
                 }
                 None => match origin.format {
-                    RowFormat::Json => {
+                    RowFormat::Json if self.header.is_none() => {
                         let Some(rows) = self.take_keys(context, origin, text) else { return };
                         origin.line += rows;
                     }
@@ -243,7 +244,7 @@ impl Upload {
                         text = behind;
                         origin.line += 1;
                     }
-                    RowFormat::Csv(_) | RowFormat::Opaque => {}
+                    RowFormat::Json | RowFormat::Csv(_) | RowFormat::Opaque => {}
                 },
             }
         }
@@ -272,9 +273,7 @@ impl Upload {
             // The aggregate answers it; it is no header and no end of the open attempt.
             Marker::Header(_) | Marker::Eof { .. } | Marker::Abort if self.is_foreign(&marker) => {}
             Marker::Header(_) if self.failed.is_none() => {
-                if self.attempt.is_none() {
-                    self.attempt.clone_from(&marker.attempt);
-                }
+                self.adopt_attempt(marker.attempt.as_deref());
                 return self.take_header(context, format, marker);
             }
             Marker::Header(_) => {}
@@ -292,7 +291,19 @@ impl Upload {
 
     /// Whether a marker belongs to another attempt than the open one.
     fn is_foreign(&self, marker: &MarkerRecord) -> bool {
-        matches!((&self.attempt, &marker.attempt), (Some(open), Some(theirs)) if open != theirs)
+        self.is_of_another_attempt(marker.attempt.as_deref())
+    }
+
+    /// Whether `attempt` is another one than the open one.
+    pub(super) fn is_of_another_attempt(&self, attempt: Option<&str>) -> bool {
+        matches!((&self.attempt, attempt), (Some(open), Some(theirs)) if **open != *theirs)
+    }
+
+    /// `attempt` is the open one if there was none.
+    pub(super) fn adopt_attempt(&mut self, attempt: Option<&str>) {
+        if self.attempt.is_none() {
+            self.attempt = attempt.map(Arc::from);
+        }
     }
 
     /// An upload without rows has columns too: a batch without rows tells those who follow.

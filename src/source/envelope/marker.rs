@@ -75,27 +75,28 @@ impl<'a> Terms<'a> {
     }
 
     /// Reads what stands behind the word of a text marker: ` key=value` pairs, values with blanks in double quotes, and for `#HEADER` the
-    /// names: on the lines below, or behind ` columns=`, or behind `attempt=`, or just so. Returns the names.
-    pub(super) fn read(&mut self, kind: Kind, rest: &'a [u8]) -> Result<&'a [u8], Rejection> {
-        let rest = std::str::from_utf8(rest).map_err(|_| Rejection::new(Message::MarkerNotUtf8 {}))?;
-        let (mut line, below) = match rest.find(['\r', '\n']) {
-            Some(end) => (&rest[..end], rest[end..].trim_matches(['\r', '\n', ' ', '\t'])),
-            None => (rest, ""),
-        };
-        if kind != Kind::Header && !below.is_empty() {
+    /// names, behind ` columns=`, or behind `attempt=`, or just so. Returns the names on its line, and what stands on the lines below.
+    pub(super) fn read(&mut self, kind: Kind, rest: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Rejection> {
+        let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+        let (line, below) = rest.split_at(end);
+        let lines = below.iter().take_while(|byte| matches!(**byte, b'\r' | b'\n')).count();
+        let below = if below.trim_ascii().is_empty() { &[][..] } else { &below[lines..] };
+        if matches!(kind, Kind::Eof | Kind::Abort) && !below.is_empty() {
             return Err(Rejection::new(Message::TextBelowMarker {}));
         }
+        let mut line = std::str::from_utf8(line).map_err(|_| Rejection::new(Message::MarkerNotUtf8 {}))?;
         loop {
             line = line.trim_start_matches([' ', '\t']);
             if line.is_empty() {
-                return Ok(below.as_bytes());
+                return Ok((&[], below));
             }
-            if kind == Kind::Header && below.is_empty() {
+            if kind == Kind::Header {
                 if let Some(names) = line.strip_prefix("columns=") {
-                    return Ok(names.as_bytes());
+                    return Ok((names.as_bytes(), below));
                 }
-                if !line.starts_with("attempt=") {
-                    return Ok(line.as_bytes());
+                // A name may hold an equals sign; where names stand below, none stand here.
+                if !line.starts_with("attempt=") && (below.is_empty() || !line.contains('=')) {
+                    return Ok((line.as_bytes(), below));
                 }
             }
             line = self.read_pair(line)?;

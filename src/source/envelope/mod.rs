@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::record::{IdPlace, Marker, Message, Reason, Record, Rejection, UploadId};
 use crate::source::charset::Charset;
-use crate::source::csv::BOM;
+use crate::source::csv::{BOM, Fields, Rows};
 use crate::source::delimiter::parse_delimiter;
 use crate::source::header_row::{check_names, marker_names};
 use crate::source::row_format::RowFormat;
@@ -37,6 +37,8 @@ pub(super) struct Envelope<'a> {
     pub(super) upload: &'a str,
     pub(super) attempt: Option<Cow<'a, str>>,
     pub(super) content: Content<'a>,
+    /// What stands on the lines below a marker: as if it were the next record. Empty where nothing does.
+    pub(super) below: &'a [u8],
 }
 
 /// What a record is.
@@ -52,6 +54,8 @@ pub(super) enum Content<'a> {
         delimiter: u8,
     },
     Marker(Marker, RowFormat),
+    /// `#HEADER` as a line of its own: the next row names the columns.
+    HeaderFollows,
     /// A header marker with a cell that cannot name a column.
     UnfitHeader(Rejection),
 }
@@ -117,7 +121,7 @@ pub(super) fn open<'a>(config: &SourceConfig, plain: &'a Plain<'_>) -> Result<Op
     }
     let upload = upload_of(config, record, headers).map_err(|rejection| Refusal { upload: None, rejection })?;
     content_of(config, record, plain.format, headers)
-        .map(|(content, attempt)| Some(Envelope { upload, attempt, content }))
+        .map(|(content, attempt, below)| Some(Envelope { upload, attempt, content, below }))
         .map_err(|rejection| Refusal { upload: Some(UploadId::new(upload)), rejection })
 }
 
@@ -154,16 +158,29 @@ fn content_of<'a>(
     record: &'a Record,
     format: Format,
     headers: &ControlHeaders<'a>,
-) -> Result<(Content<'a>, Option<Cow<'a, str>>), Rejection> {
+) -> Result<(Content<'a>, Option<Cow<'a, str>>, &'a [u8]), Rejection> {
     let value = record.value.as_deref();
     let text = value.map_or(&[][..], |value| value.strip_prefix(BOM).unwrap_or(value));
     let mut terms = Terms::from_headers(headers)?;
+    let delimiter = delimiter(config, headers)?;
+    let mut below = &[][..];
     let (kind, names) = match headers.kind {
         Some(kind) => (Kind::of_header(kind)?, text),
         None if value.is_none() => (Some(Kind::Abort), text),
         None if config.markers == Markers::Headers => (None, text),
         None => match Kind::of_text(text) {
-            Some((kind, rest)) => (Some(kind), terms.read(kind, rest)?),
+            Some((kind, rest)) => {
+                let (mut names, lines) = terms.read(kind, rest)?;
+                below = lines;
+                if kind == Kind::Header && names.is_empty() && terms.columns.is_none() {
+                    (names, below) = first_row_of(lines, delimiter, format);
+                    if names.is_empty() {
+                        let attempt = terms.attempt.take();
+                        return Ok((Content::HeaderFollows, attempt, below));
+                    }
+                }
+                (Some(kind), names)
+            }
             None if format == Format::Csv => (None, text),
             None => (terms.read_json(text)?, &[][..]),
         },
@@ -172,7 +189,6 @@ fn content_of<'a>(
     if let Some(bytes) = attempt.as_ref().map(|attempt| attempt.len()).filter(|bytes| *bytes > ATTEMPT_BYTES_MAX) {
         return Err(Rejection::new(Message::AttemptTooLong { bytes, limit: ATTEMPT_BYTES_MAX }));
     }
-    let delimiter = delimiter(config, headers)?;
     let written = RowFormat::Csv(delimiter);
     let content = match kind {
         Some(Kind::Begin) => Content::Marker(Marker::Begin(terms.announcement()?), written),
@@ -192,7 +208,22 @@ fn content_of<'a>(
         Some(Kind::Abort) => Content::Marker(Marker::Abort, written),
         None => Content::Rows { text, first_row: first_row(headers)?, traceparent: traceparent(headers), delimiter },
     };
-    Ok((content, attempt))
+    Ok((content, attempt, below))
+}
+
+/// The first row of the lines below `#HEADER`, which names the columns, and what stands behind it.
+fn first_row_of(lines: &[u8], delimiter: u8, format: Format) -> (&[u8], &[u8]) {
+    if format != Format::Csv && list_of_names(lines).is_some() {
+        return (lines, &[]);
+    }
+    let (mut rows, mut fields) = (Rows::new(lines, delimiter, None), Fields::default());
+    while let Some(row) = rows.next_row(&mut fields) {
+        if !row.blank {
+            let behind = &lines[rows.position()..];
+            return (row.bytes, if behind.trim_ascii().is_empty() { &[] } else { behind });
+        }
+    }
+    (&[], &[])
 }
 
 /// Names of columns as a JSON array of texts.

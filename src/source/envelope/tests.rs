@@ -18,11 +18,12 @@ fn opened(config: &SourceConfig, record: &Record) -> String {
     let plain = plain(config, record).expect("a charset and a format");
     match open(config, &plain) {
         Ok(None) => "nothing".to_owned(),
-        Ok(Some(Envelope { upload, attempt, content })) => {
+        Ok(Some(Envelope { upload, attempt, content, .. })) => {
             let attempt = attempt.map_or(String::new(), |attempt| format!(" attempt {attempt}"));
             match content {
                 Content::Marker(marker, _) => format!("{upload}: {marker:?}{attempt}"),
                 Content::Rows { first_row, .. } => format!("{upload}: rows {first_row:?}{attempt}"),
+                Content::HeaderFollows => format!("{upload}: header follows{attempt}"),
                 Content::UnfitHeader(rejection) => format!("{upload}: unfit header {}", rejection.reason),
             }
         }
@@ -140,13 +141,33 @@ fn malformed_markers_are_refused() {
         "#EOF\n1,2",
         "#BEGIN name=\"open",
         "#BEGIN rows=many",
-        "#HEADER",
-        "#HEADER\na,b\nc,d",
     ] {
         assert_eq!(opened(&config(), &record(&[], Some("k"), Some(value))), "marker.format", "{value}");
     }
+    let two_rows = record(&[("ss-type", "header")], Some("k"), Some("a,b\nc,d"));
+    assert_eq!(opened(&config(), &two_rows), "marker.format");
     for headers in [("ss-type", "end"), ("ss-row", "0"), ("ss-row", "x"), ("ss-delimiter", "||")] {
         assert_eq!(opened(&config(), &record(&[headers], Some("k"), Some("1"))), "marker.format", "{headers:?}");
+    }
+}
+
+#[test]
+fn what_stands_below_a_marker_is_the_next_record() {
+    for (value, content, below) in [
+        ("#BEGIN name=a\r\n1,2\n3,4", "Begin", "1,2\n3,4"),
+        ("#BEGIN\n\n", "Begin", ""),
+        ("#HEADER a,b\n1,2", r#"Header(["a", "b"])"#, "1,2"),
+        ("#HEADER\n\na,\"b\nc\"\n1,2", r#"Header(["a", "b\nc"])"#, "1,2"),
+        ("#HEADER attempt=7\na,b\n", r#"Header(["a", "b"])"#, ""),
+        ("#HEADER", "HeaderFollows", ""),
+        ("#HEADER attempt=7\n", "HeaderFollows", ""),
+    ] {
+        let record = record(&[], Some("k"), Some(value));
+        let config = config();
+        let plain = plain(&config, &record).expect("a charset and a format");
+        let envelope = open(&config, &plain).expect("it is understood").expect("it is something");
+        assert!(format!("{:?}", envelope.content).contains(content), "{value}: {:?}", envelope.content);
+        assert_eq!(envelope.below, below.as_bytes(), "{value}");
     }
 }
 
