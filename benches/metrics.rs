@@ -16,7 +16,7 @@ fn main() {
         let name = format!("markets-{topology:02}");
         let names = TaskNames { source: "rows", maps: vec!["wgs84"], aggregate: "by-district", sink: "workbooks" };
         for partition in 0..PARTITIONS {
-            let id = TaskId { topology: name.as_str().into(), partition };
+            let id = TaskId { topology: name.as_str().into(), source: None, partition };
             let at = TopicPartition { topic: format!("{name}.rows").into(), partition };
             tasks.push(TaskMetrics::counted(&id, &at, &names, Some(Offset(1_000_000))));
         }

@@ -298,10 +298,11 @@ impl TopologyTestDriver {
             log_start: self.log_start,
             log_end: self.end(),
             partition_count: Some(self.partition_count),
+            gathers: self.topology.source.upload_topic() != &self.topology.source.topic,
             fence: Fence::default(),
             ..TaskStart::default()
         };
-        let id = TaskId { topology: self.topology.name.clone(), partition: 0 };
+        let id = TaskId { topology: self.topology.name.clone(), source: None, partition: 0 };
         let ledger: Vec<LedgerEntry> = self.statuses().iter().filter_map(StatusRecord::ledger).collect();
         let ends: (Box<dyn StateStore>, Box<dyn Outbox>) =
             (Box::new(self.store.clone()), Box::new(self.broker.clone()));

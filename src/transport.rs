@@ -104,27 +104,30 @@ pub struct Progress {
     pub whole_from: Offset,
     /// Open uploads: as many as a replay has to find again.
     pub open_uploads: u32,
+    /// Of a task that passes records on: which reading of the partition it is, see [`Cut`](crate::record::Cut).
+    pub era: i64,
 }
 
 impl Progress {
-    /// The metadata string of the commit: `ss3:<replay offset>:<topic id>:<leader epoch>:<whole from>:<open uploads>`, with `-` for
+    /// The metadata string of the commit: `ss4:<replay offset>:<topic id>:<leader epoch>:<whole from>:<open uploads>:<era>`, with `-` for
     /// what is not known.
     pub fn metadata(&self) -> String {
         let log = self.log.map_or("-".to_owned(), |log| log.to_string());
         let epoch = self.leader_epoch.map_or("-".to_owned(), |epoch| epoch.to_string());
-        format!("ss3:{}:{log}:{epoch}:{}:{}", self.replay_from, self.whole_from, self.open_uploads)
+        format!("ss4:{}:{log}:{epoch}:{}:{}:{}", self.replay_from, self.whole_from, self.open_uploads, self.era)
     }
     /// Reads a commit back; `None` for a metadata string that is not ours (somebody reset the offset).
     pub fn parse(next: Offset, metadata: &str) -> Option<Progress> {
-        let mut parts = metadata.strip_prefix("ss3:")?.split(':');
+        let mut parts = metadata.strip_prefix("ss4:")?.split(':');
         let (replay_from, log, epoch, whole_from) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let whole_from = Offset(whole_from.parse().ok()?);
         let open_uploads = parts.next()?.parse().ok()?;
+        let era = parts.next()?.parse().ok()?;
         let replay_from = Offset(replay_from.parse().ok()?);
         let log = if log == "-" { None } else { Some(LogId::parse(log)?) };
         let leader_epoch = if epoch == "-" { None } else { Some(epoch.parse().ok()?) };
         let is_ours = parts.next().is_none() && 0 <= replay_from.0 && replay_from <= next;
-        is_ours.then_some(Progress { next, replay_from, log, leader_epoch, whole_from, open_uploads })
+        is_ours.then_some(Progress { next, replay_from, log, leader_epoch, whole_from, open_uploads, era })
     }
 }
 
@@ -270,22 +273,23 @@ mod tests {
             leader_epoch: Some(4),
             whole_from: Offset(5),
             open_uploads: 2,
+            era: 9,
         };
-        assert_eq!(progress.metadata(), "ss3:3:73697874-6565-6e20-6279-746573206964:4:5:2");
+        assert_eq!(progress.metadata(), "ss4:3:73697874-6565-6e20-6279-746573206964:4:5:2:9");
         assert_eq!(Progress::parse(Offset(7), &progress.metadata()), Some(progress));
         let unknown = Progress { log: None, leader_epoch: None, ..progress };
         assert_eq!(Progress::parse(Offset(7), &unknown.metadata()), Some(unknown));
         for other in [
             "",
-            "ss2:3:-:-",
-            "ss3:3",
-            "ss3:8:-:-:0:0",
-            "ss3:-1:-:-:0:0",
-            "ss3:3:nil:-:0:0",
-            "ss3:3:-:-:0",
-            "ss3:3:-:-:0:0:0",
-            "ss3:3:-:x:0:0",
-            "ss3:3:-:-:x:0",
+            "ss3:3:-:-:0:0",
+            "ss4:3",
+            "ss4:8:-:-:0:0:0",
+            "ss4:-1:-:-:0:0:0",
+            "ss4:3:nil:-:0:0:0",
+            "ss4:3:-:-:0:0",
+            "ss4:3:-:-:0:0:0:0",
+            "ss4:3:-:x:0:0:0",
+            "ss4:3:-:-:x:0:0",
         ] {
             assert_eq!(Progress::parse(Offset(7), other), None, "{other:?}");
         }

@@ -24,6 +24,8 @@ pub struct AggregateConfig {
 /// What names a row's sheet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SheetKey {
+    /// The topic that the row came from.
+    Topic,
     /// The value of a column.
     Column(String),
     /// A template: literal text and columns by turns, `"{city} {kind}"`.
@@ -34,6 +36,7 @@ impl fmt::Display for SheetKey {
     /// As the topology file has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            SheetKey::Topic => f.write_str("topic"),
             SheetKey::Column(column) => f.write_str(column),
             SheetKey::Template(parts) => parts.iter().try_for_each(|part| match part {
                 TemplatePart::Literal(text) => f.write_str(text),

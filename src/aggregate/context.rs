@@ -17,6 +17,8 @@ pub struct AggregateContext<'a> {
     pub now_ms: u64,
     /// First offset of the batch of records that the call belongs to; for a tick, the next record to be processed.
     pub position: Offset,
+    /// Topic that the rows came from.
+    pub topic: &'a str,
     /// Where outputs go.
     pub output: &'a mut dyn Output,
 }

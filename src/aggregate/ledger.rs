@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::id_filter::IdFilter;
-use crate::record::{LedgerEntry, Offset, Outcome, UploadHash, UploadId};
+use crate::record::{Cuts, LedgerEntry, Offset, Outcome, UploadHash, UploadId};
 use crate::state::keys::{StateKey, decode, encode};
 use crate::state::{StateError, StateStore, WriteBatch};
 
@@ -49,9 +49,11 @@ impl LedgerEntry {
         self.end() > log_start || self.is_of_former_log()
     }
 
-    /// First offset that is behind it. An idle timeout comes before the record at its offset, every other end is a record.
+    /// First offset that is behind it. An idle timeout comes before the record at its offset, every other end is a record. Where cuts tell
+    /// which records are its own, several revisions may end with one record.
     fn end(&self) -> Offset {
         match self.outcome {
+            _ if self.cuts.is_some() => self.completion_offset,
             Outcome::Expired => self.completion_offset,
             Outcome::Published | Outcome::Failed | Outcome::Aborted | Outcome::TurnedAway => {
                 self.completion_offset.next()
@@ -188,6 +190,12 @@ impl Ledger {
     /// The highest revision that an id has had.
     pub(super) fn highest_revision(&self, upload: UploadHash) -> u32 {
         self.at_hand.get(&upload).into_iter().flatten().map(|entry| entry.revision).max().unwrap_or(0)
+    }
+
+    /// Up to where the source partitions were the own ones of the upload that ended last.
+    pub(super) fn cuts(&self, upload: UploadHash) -> Option<&Cuts> {
+        let entries = self.at_hand.get(&upload)?;
+        entries.iter().rev().filter(|entry| !entry.is_of_former_log()).find_map(|entry| entry.cuts.as_ref())
     }
 
     /// The last end before `offset`.

@@ -29,6 +29,7 @@ mod rows;
 mod segment;
 mod sheets;
 mod siblings;
+mod spread;
 mod upload;
 mod upload_context;
 
@@ -221,7 +222,7 @@ impl Aggregate {
         let failure = batch.rejected.iter().find(|(_, rejection)| rejection.reason.concern() == Concern::Upload);
         let rows = match failure {
             Some((_, rejection)) => Err(rejection.clone()),
-            None => Rows::resolve(&batch, &config.sheet),
+            None => Rows::resolve(&batch, &config.sheet, ctx.topic),
         };
         if ctx.phase.is_restoring() {
             let Some(mut upload) = self.take(&batch.upload) else { return Ok(()) };

@@ -47,6 +47,7 @@ impl Aggregate {
             state,
             offsets: StatusOffsets { first: upload.first_offset, completion: None },
             header: None,
+            cuts: None,
             ..self.ended(upload, &entry, None, failure)
         }
     }
@@ -77,6 +78,7 @@ impl Aggregate {
             accounting: entry.accounting,
             header: entry.header.clone(),
             rows_sha256: entry.rows_sha256.map(Digest),
+            cuts: entry.cuts.clone(),
             workbook,
             failure: failure.map(StatusFailure::from),
         }

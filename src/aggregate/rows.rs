@@ -29,12 +29,13 @@ enum NamePart<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Finds the columns that name the sheet. Fails if one of them is missing, which is the upload's fault.
-    pub(super) fn resolve(batch: &'a RowBatch, key: &'a SheetKey) -> Result<Rows<'a>, Rejection> {
+    /// Finds the columns that name the sheet of rows that came from `topic`. Fails if one of them is missing, which is the upload's fault.
+    pub(super) fn resolve(batch: &'a RowBatch, key: &'a SheetKey, topic: &'a str) -> Result<Rows<'a>, Rejection> {
         let schema = batch.columns.schema_ref();
         let find =
             |name: &str| schema.index_of(name).map_err(|_| missing(name, schema.fields().iter().map(|f| f.name())));
         let sheet = match key {
+            SheetKey::Topic => vec![NamePart::Literal(topic)],
             SheetKey::Column(name) => vec![NamePart::Column(find(name)?)],
             SheetKey::Template(parts) => parts
                 .iter()

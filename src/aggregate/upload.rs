@@ -9,8 +9,8 @@ use super::attempt::Attempt;
 use super::segment::{scratch_segment, upload_hash};
 use super::siblings::Placed;
 use crate::record::{
-    Accounting, Announcement, ColumnType, LedgerEntry, MarkerRecord, Message, Offset, OpenAttempt, Outcome, Rejection,
-    RowBatch, UploadHash, UploadId,
+    Accounting, Announcement, ColumnType, Cuts, LedgerEntry, MarkerRecord, Message, Offset, OpenAttempt, Outcome,
+    Rejection, RowBatch, UploadHash, UploadId,
 };
 use crate::state::WriteBatch;
 use crate::state::keys::{OpenUploadState, StateKey, encode};
@@ -28,6 +28,8 @@ pub(super) struct OpenUpload {
     /// The open attempt: a new one replaces it as a whole.
     pub(super) attempt: Attempt,
     pub(super) idle: Idle,
+    /// Up to where the source partitions are its own, if its rows may stand in several.
+    pub(super) cuts: Option<Cuts>,
     /// Known to the tasks of other partitions, if there are any.
     pub(super) placed: Option<Placed>,
     /// Monotonic milliseconds when this process first saw the upload; `None` before.
@@ -60,6 +62,7 @@ impl OpenUpload {
             accounting: Accounting::default(),
             attempt: Attempt::begin(first_offset, None, Announcement::default()),
             idle: Idle::default(),
+            cuts: None,
             placed: None,
             begun_ms: None,
             changed: true,
@@ -176,6 +179,7 @@ impl OpenUpload {
             header: self.attempt.header.as_deref().map(header_hash),
             crs: self.attempt.announced.crs.as_deref().map(str::to_owned),
             topology: topology.to_owned(),
+            cuts: self.cuts.clone(),
             accounting: self.accounting,
         }
     }

@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn json_lines_name_topology_partition_and_offset() {
-        let task = TaskId { topology: "seoul".into(), partition: 3 };
+        let task = TaskId { topology: "seoul".into(), source: None, partition: 3 };
         let text = logged(LogFormat::Json, || {
             info!(%task, upload = %UploadId::new("2024"), offset = %Offset(7), traceparent = Some("00-ab-cd-01"), rows = 5_u64, "published");
         });

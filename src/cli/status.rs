@@ -73,6 +73,9 @@ struct Standing {
 
 #[derive(Serialize)]
 struct Partition {
+    /// Of several topics that are read, which one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<String>,
     partition: i32,
     /// First record that is not processed; `None` before the first commit.
     committed: Option<i64>,
@@ -143,9 +146,12 @@ fn wait_for(index: &UploadIndex) -> anyhow::Result<()> {
 }
 
 fn standing(client: &KafkaClient, topology: &Topology) -> Result<Standing, TransportError> {
-    let topic = &topology.source.topic;
-    let all: Vec<TopicPartition> =
-        (0..client.partitions(topic)?).map(|partition| TopicPartition { topic: topic.clone(), partition }).collect();
+    let topics = topology.read_topics();
+    let mut all = Vec::new();
+    for topic in &topics {
+        let partitions = 0..client.partitions(topic)?;
+        all.extend(partitions.map(|partition| TopicPartition { topic: topic.clone(), partition }));
+    }
     let mut committed = client.group(&topology.name).fetch_committed(all.iter().cloned())?;
     let mut partitions = Vec::new();
     for at in all {
@@ -157,7 +163,8 @@ fn standing(client: &KafkaClient, topology: &Topology) -> Result<Standing, Trans
         };
         let lag = (bounds.end.0 - committed.unwrap_or(bounds.start).0).max(0);
         let committed = committed.map(|offset| offset.0);
-        partitions.push(Partition { partition: at.partition, committed, end: bounds.end.0, lag });
+        let topic = (topics.len() > 1).then(|| at.topic.to_string());
+        partitions.push(Partition { topic, partition: at.partition, committed, end: bounds.end.0, lag });
     }
     let lag = partitions.iter().map(|partition| partition.lag).sum();
     let foreign_members = client.foreign_members(&topology.name)?;
@@ -179,7 +186,11 @@ fn table(look: &Look) -> Result<String, std::fmt::Error> {
     for standing in &look.topologies {
         for at in &standing.partitions {
             let committed = at.committed.map_or("-".to_owned(), |offset| offset.to_string());
-            let numbers = [at.partition.to_string(), committed, at.end.to_string(), at.lag.to_string()];
+            let partition = match &at.topic {
+                Some(topic) => format!("{topic}-{}", at.partition),
+                None => at.partition.to_string(),
+            };
+            let numbers = [partition, committed, at.end.to_string(), at.lag.to_string()];
             let [partition, committed, end, lag] = numbers;
             rows.push([standing.name.clone(), partition, committed, end, lag]);
         }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use sheetstream::kafka::KafkaClient;
 use sheetstream::kafka::admin::{Creation, NewTopic};
+use sheetstream::source::Placement;
 use sheetstream::topology::Topology;
 use sheetstream::transport::TransportError;
 
@@ -123,12 +124,18 @@ pub(super) fn wanted(topology: &Topology, partitions: i32, replication: i16) -> 
         configs: configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
     };
     let delete = [("cleanup.policy", "delete")];
-    vec![
-        topic(&topology.source.topic, partitions, &delete),
+    let mut topics: Vec<_> = topology.source.topics().iter().map(|source| topic(source, partitions, &delete)).collect();
+    if let Placement::Spread(spread) = &topology.source.placement {
+        // As Kafka Streams has its repartition topics: records stay until they are deleted, which their reader does.
+        let configs = [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("max.message.bytes", "16777216")];
+        topics.push(topic(&spread.repartition_topic, partitions, &configs));
+    }
+    topics.extend([
         topic(&sink.topic, sink.partitions.unwrap_or(partitions), &delete),
         topic(&sink.status_topic, partitions, &[("cleanup.policy", "compact,delete"), ("retention.ms", "2592000000")]),
         topic(&sink.dead_letter_topic, partitions, &delete),
-    ]
+    ]);
+    topics
 }
 
 /// Nobody said how many partitions: topics keep what they have, and new ones get what the source topic has.
@@ -143,7 +150,10 @@ fn keep_partitions(client: &KafkaClient, topology: &Topology, topics: &mut [NewT
         let declared = topology.sink.partitions.filter(|_| topic.name == *topology.sink.topic);
         topic.partitions = match declared {
             Some(declared) => declared,
-            None if topic.name == *topology.sink.status_topic => source,
+            // Task k writes partition k.
+            None if topic.name == *topology.sink.status_topic => {
+                existing(topology.source.upload_topic())?.unwrap_or(source)
+            }
             None => existing(&topic.name)?.unwrap_or(source),
         };
     }

@@ -40,8 +40,19 @@ pub struct Waiting {
     processed: Vec<Option<Offset>>,
     /// Ends of the partitions of uploads that were published since, by id.
     expected: HashMap<String, Offset>,
+    /// Where rows stand anywhere: what brings them together.
+    repartition: Option<Repartition>,
     status: Vec<TopicReader>,
     client: KafkaClient,
+}
+
+/// The topic that brings the rows of an upload together.
+struct Repartition {
+    partitions: Vec<TopicPartition>,
+    /// Their ends when all of the source was passed on.
+    ends: Option<Vec<Offset>>,
+    /// All of that is processed.
+    is_processed: bool,
 }
 
 impl Waiting {
@@ -51,11 +62,19 @@ impl Waiting {
             let count = client.partitions(topic)?;
             Ok((0..count).map(|partition| TopicPartition { topic: topic.clone(), partition }).collect())
         };
-        let source = partitions(&topology.source.topic)?.into_iter().map(|partition| {
+        let mut source = Vec::new();
+        for partition in topology.source.topics().iter().map(partitions).collect::<Result<Vec<_>, _>>()?.concat() {
             let end = client.bounds(&partition)?.end;
-            Ok((partition, end))
-        });
-        let source = source.collect::<Result<Vec<_>, TransportError>>()?;
+            source.push((partition, end));
+        }
+        let upload_topic = topology.source.upload_topic();
+        let repartition = match *upload_topic == topology.source.topic {
+            true => None,
+            false => {
+                let partitions = partitions(upload_topic)?;
+                Some(Repartition { partitions, ends: None, is_processed: false })
+            }
+        };
         let status = partitions(&topology.sink.status_topic)?.into_iter().map(|partition| {
             let start = client.bounds(&partition)?.start;
             Ok(client.reader(partition, start))
@@ -67,6 +86,7 @@ impl Waiting {
             processed: vec![None; source.len()],
             expected: HashMap::new(),
             source,
+            repartition,
             status: status.collect::<Result<_, TransportError>>()?,
             client: client.clone(),
         })
@@ -99,6 +119,7 @@ impl Waiting {
                 Some(Committed::Reset(_) | Committed::None) | None => None,
             };
         }
+        self.look_behind()?;
         for reader in &mut self.status {
             let end = self.client.bounds(reader.partition())?.end;
             while reader.next() < end {
@@ -108,15 +129,39 @@ impl Waiting {
         Ok(())
     }
 
+    /// What was passed on is processed when the group has come to where it ended then.
+    fn look_behind(&mut self) -> Result<(), TransportError> {
+        let is_passed_on = (0..self.source.len()).all(|at| self.is_processed(at, None));
+        let Some(repartition) = self.repartition.as_mut().filter(|_| is_passed_on) else { return Ok(()) };
+        if repartition.ends.is_none() {
+            let end = |partition| Ok(self.client.bounds(partition)?.end);
+            repartition.ends = Some(repartition.partitions.iter().map(end).collect::<Result<_, TransportError>>()?);
+        }
+        let committed = self.group.fetch_committed(repartition.partitions.iter().cloned())?;
+        let mut ends = repartition.partitions.iter().zip(repartition.ends.iter().flatten());
+        repartition.is_processed = ends.all(|(partition, end)| match committed.get(partition) {
+            Some(Committed::Ours(progress)) => progress.next >= *end,
+            Some(Committed::Reset(_) | Committed::None) | None => *end == Offset(0),
+        });
+        Ok(())
+    }
+
     /// How an upload stands as of the last look.
     pub fn upload(&self, id: &str) -> Awaited {
         let upload = self.index.get(&UploadKey { topology: self.topology.to_string(), id: id.to_owned() });
-        let by_key = self.partition_of(id);
-        let by_status = upload.as_ref().and_then(|upload| upload.status.as_ref()).map(|status| status.partition);
-        let by_status = by_status.map(|partition| usize::try_from(partition).unwrap_or(usize::MAX));
-        let expected = self.expected.get(id).copied();
-        if !self.is_processed(by_key, expected) || !by_status.is_none_or(|partition| self.is_processed(partition, None))
-        {
+        let is_processed = match &self.repartition {
+            Some(repartition) => repartition.is_processed,
+            None => {
+                let by_key = self.partition_of(id);
+                let by_status =
+                    upload.as_ref().and_then(|upload| upload.status.as_ref()).map(|status| status.partition);
+                let by_status = by_status.map(|partition| usize::try_from(partition).unwrap_or(usize::MAX));
+                let expected = self.expected.get(id).copied();
+                self.is_processed(by_key, expected)
+                    && by_status.is_none_or(|partition| self.is_processed(partition, None))
+            }
+        };
+        if !is_processed {
             return Awaited::Pending(upload.map(Box::new));
         }
         let Some(upload) = upload.map(Box::new) else { return Awaited::Unheard };

@@ -477,6 +477,7 @@ mod tests {
             accounting: Accounting { rows_in, written: rows_in, ..Accounting::default() },
             header: None,
             rows_sha256: None,
+            cuts: None,
             workbook: None,
             failure: None,
         }

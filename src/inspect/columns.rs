@@ -165,6 +165,7 @@ impl ChosenColumns {
             Some(CoordinateInput::Geometry(_)) | None => (vec![], vec![]),
         };
         let sheet = match &topology.aggregate.sheet {
+            SheetKey::Topic => vec![],
             SheetKey::Column(column) => vec![column.clone()],
             SheetKey::Template(parts) => match &parts.iter().filter_map(TemplatePart::column).collect::<Vec<_>>()[..] {
                 [only] => vec![(*only).to_owned()],

@@ -280,6 +280,7 @@ impl Coordinates {
 
 fn sheet_columns(sheet: &SheetKey) -> Vec<String> {
     match sheet {
+        SheetKey::Topic => vec![],
         SheetKey::Column(column) => vec![column.clone()],
         SheetKey::Template(parts) => parts.iter().filter_map(TemplatePart::column).map(str::to_owned).collect(),
     }

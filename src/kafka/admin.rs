@@ -1,15 +1,17 @@
 //! Topics: made when missing, described, and refused where they cannot serve.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::{CreateTopicsRequest, DescribeConfigsRequest, TopicName};
+use kafka_protocol::messages::{CreateTopicsRequest, DeleteRecordsRequest, DescribeConfigsRequest, TopicName};
 
-use super::wire::cluster::{Bounds, Cluster};
+use super::wire::cluster::{Bounds, Cluster, Lane};
 use super::wire::rights::Resource;
 use super::wire::text::text;
-use super::{Code, KafkaClient, KafkaError};
+use super::{Code, Isolation, KafkaClient, KafkaError};
 use crate::record::{LogId, Offset, TopicPartition};
 use crate::transport::TransportError;
 
@@ -100,6 +102,30 @@ impl KafkaClient {
             find_topic(&self.cluster, topic).await?;
             Ok::<_, KafkaError>(self.cluster.topic(topic).await?.log())
         })?)
+    }
+    /// Where the partitions of a topic end now, records of open transactions included.
+    pub fn ends(&self, topic: &Arc<str>) -> Result<Vec<i64>, TransportError> {
+        Ok(self.block_on(async {
+            let mut ends = Vec::new();
+            for partition in 0..find_topic(&self.cluster, topic).await? {
+                let partition = TopicPartition { topic: topic.clone(), partition };
+                ends.push(self.cluster.bounds(&partition, Isolation::ReadUncommitted).await?.end.0);
+            }
+            Ok::<_, KafkaError>(ends)
+        })?)
+    }
+    /// Deletes the records of a partition below an offset.
+    pub(crate) async fn delete_records(&self, partition: &TopicPartition, below: Offset) -> Result<(), KafkaError> {
+        let mut backoff = self.cluster.backoff("delete records");
+        loop {
+            match delete_records(&self.cluster, partition, below).await {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    self.cluster.forget_topic(&partition.topic);
+                    backoff.wait(error).await?;
+                }
+            }
+        }
     }
     /// Why the cluster cannot keep a log of transactions, and what to do; `None` when it can, or does not let us see whether.
     pub fn transaction_log_shortage(&self) -> Result<Option<String>, TransportError> {
@@ -198,6 +224,18 @@ async fn try_create_topic(cluster: &Cluster, wanted: &NewTopic) -> Result<Creati
     broker.check::<CreateTopicsRequest>(created.error_code, created.error_message.as_ref(), resource)?;
     tracing::info!(topic = wanted.name, partitions = wanted.partitions, "topic created");
     Ok(Creation::Created)
+}
+
+async fn delete_records(cluster: &Cluster, partition: &TopicPartition, below: Offset) -> Result<(), KafkaError> {
+    let (leader, _) = cluster.leader(partition, Lane::Control).await?;
+    let asked = DeleteRecordsPartition::default().with_partition_index(partition.partition).with_offset(below.0);
+    let topic = DeleteRecordsTopic::default().with_name(TopicName(text(&partition.topic))).with_partitions(vec![asked]);
+    let limit = i32::try_from(cluster.config.request_timeout.as_millis()).unwrap_or(i32::MAX);
+    let request = DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(limit);
+    let answer = leader.call(&request, 2).await?;
+    let deleted = answer.topics.first().and_then(|topic| topic.partitions.first());
+    let deleted = deleted.ok_or_else(|| leader.malformed::<DeleteRecordsRequest>("no partition in the answer"))?;
+    leader.check::<DeleteRecordsRequest>(deleted.error_code, None, Resource::topic(&partition.topic))
 }
 
 async fn ready(cluster: &Cluster, partition: &TopicPartition) -> Result<(), KafkaError> {

@@ -212,7 +212,7 @@ mod tests {
     use crate::record::{Offset, TopicPartition};
 
     fn task(topology: &str, partition: i32) -> (TaskId, TaskMetrics) {
-        let id = TaskId { topology: topology.into(), partition };
+        let id = TaskId { topology: topology.into(), source: None, partition };
         let at = TopicPartition { topic: "rows".into(), partition };
         let names = TaskNames { source: "rows", maps: vec!["wgs84"], aggregate: "sheets", sink: "workbooks" };
         let metrics = TaskMetrics::counted(&id, &at, &names, Some(Offset(10)));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Offset;
+use super::{Cuts, Offset};
 
 /// Row counts of an upload. rows in = written + rejected + duplicate + late + filtered + voided + waiting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,8 @@ pub struct LedgerEntry {
     pub crs: Option<String>,
     /// Hash of the topology.
     pub topology: String,
+    /// Up to where the source partitions were its own, if its rows could stand in several.
+    pub cuts: Option<Cuts>,
     /// Rows written, for the answer to the same content.
     pub accounting: Accounting,
 }

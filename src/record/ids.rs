@@ -55,18 +55,23 @@ impl fmt::Display for TopicPartition {
     }
 }
 
-/// One partition of one topology: the unit of work, of state and of recovery.
+/// One partition of a topic that a topology reads: the unit of work, of state and of recovery.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId {
     /// Name of the topology, which is the application id.
     pub topology: Arc<str>,
-    /// Partition of its source topic.
+    /// The source topic, of a task that only passes records on (`placement = "spread"`).
+    pub source: Option<Arc<str>>,
+    /// Partition of the topic that it reads.
     pub partition: i32,
 }
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.topology, self.partition)
+        match &self.source {
+            Some(source) => write!(f, "{}/{source}-{}", self.topology, self.partition),
+            None => write!(f, "{}/{}", self.topology, self.partition),
+        }
     }
 }
 

@@ -63,6 +63,10 @@ messages! {
         EndedWithoutHeader {}
             en "the upload ended before a header came: send a header marker first, or declare the columns"
             ko "제목 행이 오기 전에 업로드가 끝났습니다. 제목 행 표식을 먼저 보내거나 열을 선언하세요";
+        HeaderNotFirst {}
+            en "which row is the header is not known, for rows of several partitions have the time of the first one: send a header marker, \
+                or declare the columns"
+            ko "여러 파티션의 행이 같은 시각이라 어느 것이 제목 행인지 알 수 없습니다. 제목 행 표식을 보내거나 열을 선언하세요";
         RestartedWithoutHeader {}
             en "another attempt began before the header of this one was known"
             ko "제목 행이 오기 전에 업로드가 새로 시작되었습니다";
@@ -339,6 +343,15 @@ messages! {
         RowsMissing { have: u64, want: u64, missing: Option<MissingRows> }
             en "{have} of {want} rows are here{missing}: publish the missing ones, or all again"
             ko "{want}행 가운데 {have}행이 왔습니다{missing}. 빠진 행이나 전체를 다시 올리세요";
+        TopicsNotEnded { topics: String }
+            en "no end-of-file marker came in {topics}: publish one in each topic"
+            ko "{topics}에 끝 표식이 오지 않았습니다. 토픽마다 끝 표식을 하나씩 보내세요";
+        CountOfSomeTopics {}
+            en "the end-of-file markers of some topics say how many rows they end, and those of others do not: say it in all, or in none"
+            ko "어떤 토픽의 끝 표식에는 행 수가 있고 어떤 것에는 없습니다. 모두 쓰거나 모두 빼세요";
+        ChecksumOfTopics {}
+            en "a checksum is of all rows of an upload, and these come from several topics: leave it out, and say the number of rows"
+            ko "체크섬은 업로드의 모든 행에 대한 것인데 행이 여러 토픽에서 옵니다. 체크섬을 빼고 행 수를 쓰세요";
         NoRowsYet { want: u64 }
             en "its end came and none of its {want} rows: they are waited for in this partition; if they are in another one, the records were \
                 placed by two partitioners: Java clients use murmur2, librdkafka (kcat, Python, Go, C) CRC32 unless \
@@ -403,23 +416,23 @@ messages! {
     Reason::UploadSplit => {
         SplitKeys {}
             en "not all of its records have the upload id as their key, so rows may be in other partitions: set the key of every record to the \
-                upload id; or say how many rows there are with rows= on the end-of-file marker, or vouch for one partition with partitions=1"
-            ko "업로드 아이디를 키로 쓰지 않은 레코드가 있어 다른 파티션에도 행이 있을 수 있습니다. 모든 레코드의 키를 업로드 아이디로 하세요. 또는 끝 표식에 \
-                rows=로 행 수를 알리거나, 모두 한 파티션에 있다면 partitions=1을 쓰세요";
+                upload id, or placement = \"spread\" in the source; or say how many rows there are with rows= on the end-of-file marker, or vouch for one partition with partitions=1"
+            ko "업로드 아이디를 키로 쓰지 않은 레코드가 있어 다른 파티션에도 행이 있을 수 있습니다. 모든 레코드의 키를 업로드 아이디로 하거나 \
+                소스에 placement = \"spread\"를 쓰세요. 또는 끝 표식에 rows=로 행 수를 알리거나, 모두 한 파티션에 있다면 partitions=1을 쓰세요";
         SplitParts { parts: Parts }
-            en "other rows of the upload are in {parts}: set the key of every record to the upload id, and publish all of it again beginning with \
-                #BEGIN; keys move to other partitions when partitions are added"
-            ko "이 업로드의 다른 행이 {parts}에 있습니다. 모든 레코드의 키를 업로드 아이디로 하고, #BEGIN으로 시작하여 전체를 다시 올리세요. 파티션을 늘리면 키의 \
+            en "other rows of the upload are in {parts}: set the key of every record to the upload id, or placement = \"spread\" in the source, \
+                and publish all of it again beginning with #BEGIN; keys move to other partitions when partitions are added"
+            ko "이 업로드의 다른 행이 {parts}에 있습니다. 모든 레코드의 키를 업로드 아이디로 하거나 소스에 placement = \"spread\"를 쓰고, #BEGIN으로 시작하여 전체를 다시 올리세요. 파티션을 늘리면 키의 \
                 파티션이 바뀝니다";
         SplitRows { have: u64, want: u64, parts: Parts }
-            en "{have} of {want} rows are here, and others are in {parts}: set the key of every record to the upload id, and publish all of it again \
-                beginning with #BEGIN"
-            ko "{want}행 가운데 {have}행이 이곳에 있고, 나머지는 {parts}에 있습니다. 모든 레코드의 키를 업로드 아이디로 하고, #BEGIN으로 시작하여 전체를 다시 \
+            en "{have} of {want} rows are here, and others are in {parts}: set the key of every record to the upload id, or placement = \"spread\" \
+                in the source, and publish all of it again beginning with #BEGIN"
+            ko "{want}행 가운데 {have}행이 이곳에 있고, 나머지는 {parts}에 있습니다. 모든 레코드의 키를 업로드 아이디로 하거나 소스에 placement = \"spread\"를 쓰고, #BEGIN으로 시작하여 전체를 다시 \
                 올리세요";
         Split {}
-            en "an upload without an id on a topic with several partitions may have rows in the others: give its records a key, or vouch for \
-                one partition with partitions=1 on the end-of-file marker"
-            ko "파티션이 여럿인 토픽에 아이디 없이 온 업로드는 다른 파티션에도 행이 있을 수 있습니다. 레코드에 키를 붙이거나, 모두 한 파티션에 있다면 \
+            en "an upload without an id on a topic with several partitions may have rows in the others: give its records a key, set placement = \"spread\" \
+                in the source, or vouch for one partition with partitions=1 on the end-of-file marker"
+            ko "파티션이 여럿인 토픽에 아이디 없이 온 업로드는 다른 파티션에도 행이 있을 수 있습니다. 레코드에 키를 붙이거나, 소스에 placement = \"spread\"를 쓰거나, 모두 한 파티션에 있다면 \
                 끝 표식에 partitions=1을 쓰세요";
     }
     Reason::UploadRemainder => {

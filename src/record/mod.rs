@@ -1,6 +1,7 @@
 //! The nouns of the stream, a file each. Imports no sibling.
 
 mod accounting;
+mod cuts;
 mod ids;
 mod lang;
 mod marker;
@@ -12,6 +13,7 @@ mod rejection;
 mod row;
 
 pub use accounting::{Accounting, LedgerEntry, Outcome};
+pub use cuts::{Cut, Cuts};
 pub use ids::{LogId, Offset, SheetName, TaskId, TopicPartition, UploadHash, UploadId};
 pub use lang::Lang;
 pub use marker::{Announcement, Marker, MarkerRecord, StreamElement};

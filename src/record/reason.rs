@@ -179,8 +179,8 @@ reasons! {
         en "Its publisher aborted it." "Publish it again when it is ready."
         ko "보내는 쪽에서 업로드를 중단했습니다." "준비되면 다시 올리세요.";
     UploadSplit = "upload.split" for Upload, Some("source.upload");
-        en "Rows of the upload are, or may be, in several partitions, and each has a part of it only." "Set the key of every record to the upload id."
-        ko "업로드의 행이 여러 파티션에 있거나 있을 수 있어, 한 파티션에는 일부만 있습니다." "모든 레코드의 키를 업로드 아이디로 하세요.";
+        en "Rows of the upload are, or may be, in several partitions, and each has a part of it only." "Set the key of every record to the upload id, or placement = \"spread\"."
+        ko "업로드의 행이 여러 파티션에 있거나 있을 수 있어, 한 파티션에는 일부만 있습니다." "모든 레코드의 키를 업로드 아이디로 하거나 placement = \"spread\"를 쓰세요.";
     UploadRemainder = "upload.remainder" for Upload, None;
         en "The id expired before, and these rows may be the rest of that upload." "Publish all rows again, #BEGIN first, or say rows= on the end-of-file marker."
         ko "이 아이디의 업로드가 시간 초과로 끝난 뒤여서, 그 나머지 행일 수 있습니다." "#BEGIN부터 모든 행을 다시 올리거나, 끝 표식에 rows=로 행 수를 알리세요.";

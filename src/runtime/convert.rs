@@ -41,7 +41,7 @@ pub fn convert(
     let sink = &topology.sink;
     let outbox = SharedOutbox::new(FileOutbox::new(out, sink.topic.clone(), sink.dead_letter_topic.clone()));
     let mut log = FileLog::new(id, upload).map_err(failed)?;
-    let task = TaskId { topology: topology.name.clone(), partition: 0 };
+    let task = TaskId { topology: topology.name.clone(), source: None, partition: 0 };
     let ends: (Box<dyn StateStore>, Box<dyn Outbox>) =
         (Box::new(InMemoryStore::spooled(folder)), Box::new(outbox.clone()));
     let start = TaskStart { partition_count: Some(1), ..TaskStart::default() };

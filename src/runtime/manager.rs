@@ -24,6 +24,7 @@ use crate::runtime::stream_thread::{StreamThread, TaskReport, ThreadParts};
 use crate::runtime::task::TaskError;
 use crate::runtime::task_maker::{MakerParts, task_maker};
 use crate::runtime::topics::check_topics;
+use crate::source::Placement;
 use crate::state::{StateDir, StateError, member};
 use crate::topology::Topology;
 use crate::transport::{Fence, GroupEvent, Guarantee, Membership, TransportError};
@@ -148,7 +149,7 @@ impl Manager {
         let group = self.client.group(&topology.name);
         info!(topology = %topology.name, hash = %topology.hash, instance = instance.name, "joining");
         self.applications.push(Application {
-            member: group.join(instance, [topology.source.topic.clone()]),
+            member: group.join(instance, topology.read_topics()),
             topology,
             group,
             fence: Fence::default(),
@@ -204,7 +205,9 @@ impl Manager {
         }
         if self.count_at <= now {
             self.count_at = now + COUNT_EVERY;
-            for topology in self.applications.iter().map(|app| app.topology.clone()) {
+            // Where rows stand anywhere, nothing depends on the number of partitions.
+            let keyed = |app: &&Application| app.topology.source.placement == Placement::Keyed;
+            for topology in self.applications.iter().filter(keyed).map(|app| app.topology.clone()) {
                 self.look(move |client| {
                     let count = client.partitions(&topology.source.topic).ok()?; // its tasks find out what is wrong
                     Some(Look::Partitions(topology.name.clone(), count))
@@ -276,14 +279,14 @@ impl Manager {
 
     fn on_group(&mut self, at: usize, event: GroupEvent) -> Result<(), StreamsError> {
         let app = &mut self.applications[at];
-        let name = app.topology.name.clone();
-        let id = |partition: &TopicPartition| TaskId { topology: name.clone(), partition: partition.partition };
+        let (name, topology) = (app.topology.name.clone(), app.topology.clone());
+        let id = |partition: &TopicPartition| topology.task_of(partition);
         match event {
             GroupEvent::Assigned(partitions, fence) => {
                 app.fence = fence;
                 info!(topology = %name, partitions = partitions.len(), "assigned");
                 let highest = partitions.iter().map(|partition| partition.partition + 1).max().unwrap_or(0);
-                if highest > app.partition_count {
+                if topology.source.placement == Placement::Keyed && highest > app.partition_count {
                     self.count_partitions(&name, highest); // others may have been added, too
                     self.count_at = Instant::now();
                 }
@@ -414,6 +417,7 @@ impl Manager {
             client: self.client.clone(),
             state: self.state.clone(),
             guarantee: self.guarantee(&app.topology),
+            commit_interval: self.config.commit_interval,
         };
         if let Some(thread) = self.threads.get(id) {
             thread.start(task_maker(id.clone(), parts));
@@ -448,6 +452,6 @@ fn lose(id: &TaskId, threads: &BTreeMap<TaskId, StreamThread>, reading: &mut BTr
 
 fn release(app: &mut Application, id: &TaskId) {
     metrics::forget_task(id);
-    let partition = TopicPartition { topic: app.topology.source.topic.clone(), partition: id.partition };
+    let partition = app.topology.partition_of(id);
     app.member.released(&BTreeSet::from([partition]));
 }

@@ -12,12 +12,16 @@ use tracing::{error, info, warn};
 use crate::kafka::ingest::IngestHandle;
 use crate::record::{Offset, TaskId};
 use crate::runtime::health::Health;
+use crate::runtime::pass_on::PassOn;
+use crate::runtime::purge::Purge;
 use crate::runtime::task::{StreamTask, TaskError};
 use crate::runtime::turn::{Turn, Turns};
-use crate::transport::Fence;
+use crate::transport::{Fence, Fetched};
 
 /// Longest sleep of a thread that nobody wakes.
 const SLEEP_MAX: Duration = Duration::from_millis(200);
+/// Longest time between two commits of a task that passes records on: a whole upload waits for its word.
+const PASS_ON_COMMIT_MAX: Duration = Duration::from_millis(100);
 
 /// Makes a task on its thread, and starts reading at the offset the task asks for.
 pub type TaskMaker = Box<dyn FnOnce(&Arc<Turn>, Waker) -> Result<RunningTask, TaskError> + Send>;
@@ -28,9 +32,75 @@ pub type Waker = Arc<dyn Fn() + Send + Sync>;
 /// A task together with its input.
 pub struct RunningTask {
     /// The task.
-    pub task: StreamTask,
+    pub task: Task,
     /// Records in.
     pub ingest: IngestHandle,
+}
+
+/// What a thread runs.
+pub enum Task {
+    /// Makes workbooks. With what deletes the records that it has consumed, if its input is its own.
+    Stream(Box<StreamTask>, Option<Purge>),
+    /// Passes records on.
+    PassOn(Box<PassOn>),
+}
+
+impl Task {
+    fn position(&self) -> Offset {
+        match self {
+            Task::Stream(task, _) => task.position(),
+            Task::PassOn(task) => task.position(),
+        }
+    }
+    fn set_fence(&mut self, fence: Fence) {
+        match self {
+            Task::Stream(task, _) => task.set_fence(fence),
+            Task::PassOn(task) => task.set_fence(fence),
+        }
+    }
+    fn process(&mut self, fetched: Fetched, now_ms: u64) -> Result<(), TaskError> {
+        match self {
+            Task::Stream(task, _) => task.process(fetched, now_ms),
+            Task::PassOn(task) => task.process(fetched),
+        }
+    }
+    fn tick(&mut self, now_ms: u64) -> Result<(), TaskError> {
+        match self {
+            Task::Stream(task, _) => task.tick(now_ms),
+            Task::PassOn(_) => Ok(()),
+        }
+    }
+    fn commit_due(&self) -> bool {
+        match self {
+            Task::Stream(task, _) => task.commit_due(),
+            Task::PassOn(_) => false,
+        }
+    }
+    fn commit(&mut self) -> Result<(), TaskError> {
+        match self {
+            Task::Stream(task, purge) => {
+                task.commit()?;
+                if let Some((purge, below)) = purge.as_mut().zip(task.committed_replay_from()) {
+                    purge.committed(below);
+                }
+                Ok(())
+            }
+            Task::PassOn(task) => task.commit(),
+        }
+    }
+    fn report_metrics(&mut self, now_ms: u64, bounds: (Offset, Option<Offset>), buffered_bytes: usize) {
+        match self {
+            Task::Stream(task, _) => task.report_metrics(now_ms, bounds, buffered_bytes),
+            Task::PassOn(task) => task.report_metrics(bounds, buffered_bytes),
+        }
+    }
+    /// The task that answers queries about uploads.
+    fn stream(&mut self) -> Option<&mut StreamTask> {
+        match self {
+            Task::Stream(task, _) => Some(task),
+            Task::PassOn(_) => None,
+        }
+    }
 }
 
 /// What is asked of a task; `None` when it is not running.
@@ -109,6 +179,10 @@ impl StreamThread {
         let name = id.to_string();
         let turn = turns.of(health.pulse(&name));
         let is_paused = health.pauses.flag(&id.topology);
+        let commit_interval = match id.source {
+            Some(_) => commit_interval.min(PASS_ON_COMMIT_MAX),
+            None => commit_interval,
+        };
         let join = std::thread::Builder::new().name(name.clone()).spawn(move || {
             let (slot, reached, behind) = (None, Offset(0), None);
             RunLoop { id, inbox, reports, turn, commit_interval, slot, reached, behind, clock: Clock::new(is_paused) }
@@ -261,8 +335,8 @@ impl RunLoop {
                 }
             }
             Command::Partitions(count) => {
-                if let Some(slot) = &mut self.slot {
-                    slot.running.task.set_partition_count(count);
+                if let Some(task) = self.slot.as_mut().and_then(|slot| slot.running.task.stream()) {
+                    task.set_partition_count(count);
                 }
             }
             Command::Revoke => {
@@ -276,7 +350,7 @@ impl RunLoop {
                 }
                 self.report(TaskReport::LetGo(self.id.clone()));
             }
-            Command::Ask(query) => query(self.slot.as_mut().map(|slot| &mut slot.running.task)),
+            Command::Ask(query) => query(self.slot.as_mut().and_then(|slot| slot.running.task.stream())),
             Command::Stop => unreachable!("handled by the loop"),
         }
         self.turn.pass(); // what was done may have waited for a broker, and taken the turn again

@@ -1,15 +1,19 @@
 //! What a thread does to make a task: ask where to start, restore, begin to read. Blocks; each step may wait for a broker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::aggregate::Siblings;
+use crate::kafka::clock::now_ms;
 use crate::kafka::group::Group;
 use crate::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
 use crate::kafka::{KafkaClient, ingest};
 use crate::record::{LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::config::Guarantee;
 use crate::runtime::ledger;
-use crate::runtime::stream_thread::{RunningTask, TaskMaker, Waker};
+use crate::runtime::pass_on::{PassOn, PassOnStart};
+use crate::runtime::purge::Purge;
+use crate::runtime::stream_thread::{RunningTask, Task, TaskMaker, Waker};
 use crate::runtime::task::{StreamTask, TaskStart};
 use crate::runtime::turn::{PassingOutbox, Turn};
 use crate::state::StateDir;
@@ -27,6 +31,7 @@ pub(super) struct MakerParts {
     pub(super) client: KafkaClient,
     pub(super) state: Arc<StateDir>,
     pub(super) guarantee: Guarantee,
+    pub(super) commit_interval: Duration,
 }
 
 /// Where the log was cut below the committed offset, if it was: by its leader epochs, or because it ends before (KIP-320).
@@ -49,14 +54,18 @@ fn cut_at(
 
 /// Makes task `id`.
 pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
-    let MakerParts { topology, group, fence, partition_count, siblings, client, state, guarantee } = parts;
-    let partition = TopicPartition { topic: topology.source.topic.clone(), partition: id.partition };
+    let MakerParts { topology, group, fence, partition_count, siblings, client, state, guarantee, commit_interval } =
+        parts;
+    let partition = topology.partition_of(&id);
     Box::new(move |turn: &Arc<Turn>, waker: Waker| {
         let outbox: Box<dyn Outbox> = match guarantee {
             Guarantee::AtLeastOnce => Box::new(KafkaOutbox::new(&client, &group)),
             // First of all: it settles what a former owner left open, which decides what is committed.
             Guarantee::ExactlyOnceV2 => {
-                let transactional_id = format!("{}-{}", id.topology, id.partition);
+                let transactional_id = match &id.source {
+                    Some(source) => format!("{}-{source}-{}", id.topology, id.partition),
+                    None => format!("{}-{}", id.topology, id.partition),
+                };
                 Box::new(TransactionalOutbox::begin(&client, &group, &transactional_id)?)
             }
         };
@@ -68,6 +77,20 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
             Committed::Ours(progress) if cut_at.is_none() => Some((progress.next, progress.leader_epoch)),
             _ => None,
         };
+        let outbox = Box::new(PassingOutbox { outbox, turn: turn.clone() });
+        if id.source.is_some() {
+            let partitions = client.partitions(topology.source.upload_topic())?;
+            let (bounds, now_ms) = ((log_start, log_end), now_ms());
+            let start = PassOnStart { committed, bounds, log, cut_at, partitions, fence, now_ms };
+            let (topic, asked, turn) = (partition.topic.clone(), client.clone(), turn.clone());
+            let ends = Box::new(move || turn.passed(|| asked.ends(&topic)));
+            let task = PassOn::start(id, partition.clone(), topology, (outbox, ends), start);
+            let next = task.position();
+            let leader_epoch = last_epoch.and_then(|(at, epoch)| epoch.filter(|_| at == next));
+            let ingest = ingest::spawn(&client, partition, ReadFrom { next, log, leader_epoch }, waker);
+            return Ok(RunningTask { task: Task::PassOn(Box::new(task)), ingest });
+        }
+        let gathers = topology.source.upload_topic() != &topology.source.topic;
         let store = Box::new(state.task(&id, &topology.hash)?);
         let partition_count = Some(partition_count);
         let start = TaskStart {
@@ -79,15 +102,16 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
             fence,
             log,
             cut_at,
+            gathers,
             is_counted: true,
         };
-        let outbox = Box::new(PassingOutbox { outbox, turn: turn.clone() });
         let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
         let name = topology.name.clone();
         let mut read_ledger = || ledger::read(&client, &status, &name, log);
         let (task, from) = StreamTask::start(id, topology, (store, outbox), start, &mut read_ledger)?;
         let leader_epoch = last_epoch.and_then(|(next, epoch)| epoch.filter(|_| next == from));
+        let purge = gathers.then(|| Purge::new(&client, partition.clone(), commit_interval));
         let ingest = ingest::spawn(&client, partition, ReadFrom { next: from, log, leader_epoch }, waker);
-        Ok(RunningTask { task, ingest })
+        Ok(RunningTask { task: Task::Stream(Box::new(task), purge), ingest })
     })
 }

@@ -2,10 +2,11 @@
 
 use crate::kafka::KafkaClient;
 use crate::runtime::ledger;
+use crate::source::Placement;
 use crate::topology::Topology;
 use crate::transport::{Guarantee, TransportError};
 
-/// Refuses topics that cannot serve before anything is read; the answer is the number of source partitions.
+/// Refuses topics that cannot serve before anything is read; the answer is the number of partitions that rows of one upload may stand in.
 pub(super) fn check_topics(
     client: &KafkaClient,
     topology: &Topology,
@@ -18,15 +19,20 @@ pub(super) fn check_topics(
         other => other,
     };
     let sink = &topology.sink;
-    let input = client.describe_topic(&topology.source.topic).map_err(hint)?;
+    for topic in topology.source.topics() {
+        client.describe_topic(topic).map_err(hint)?.check_uncompacted()?;
+    }
+    let input = client.describe_topic(topology.source.upload_topic()).map_err(hint)?;
     input.check_uncompacted()?;
     client.describe_topic(&sink.topic).map_err(hint)?.check_uncompacted()?;
     client.describe_topic(&sink.dead_letter_topic).map_err(hint)?;
     let status = client.describe_topic(&sink.status_topic).map_err(hint)?;
     if status.partitions < input.partitions {
         let (found, wanted) = (status.partitions, input.partitions);
-        let what =
-            format!("{} has {found} partitions and the source {wanted}; task k writes its partition k", status.name);
+        let what = format!(
+            "{} has {found} partitions and {} {wanted}; task k writes its partition k",
+            status.name, input.name
+        );
         return Err(TransportError::Topic(format!(
             "{what}: add partitions with kafka-topics --alter --partitions {wanted}"
         )));
@@ -37,5 +43,6 @@ pub(super) fn check_topics(
     {
         return Err(TransportError::Topic(shortage));
     }
-    Ok(input.partitions)
+    // What brings the rows of an upload together has them in one.
+    Ok(if topology.source.placement == Placement::Keyed { input.partitions } else { 1 })
 }

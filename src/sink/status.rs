@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Accounting, Header, Lang, LedgerEntry, Message, Offset, Outcome, Reason, Rejection};
+use crate::record::{Accounting, Cuts, Header, Lang, LedgerEntry, Message, Offset, Outcome, Reason, Rejection};
 use crate::sink::dead_letter::clip_text;
 use crate::sink::digest::Digest;
 use crate::transport::OutRecord;
@@ -99,6 +99,9 @@ pub struct StatusRecord {
     /// SHA-256 of its rows, once they are complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_sha256: Option<Digest>,
+    /// Up to where the source partitions are its own, if its rows could stand in several of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cuts: Option<Cuts>,
     /// Its workbook, once that is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workbook: Option<StatusWorkbook>,
@@ -216,6 +219,7 @@ impl StatusRecord {
             topology: self.topology_hash.clone(),
             header: self.header.clone(),
             crs: self.crs.clone(),
+            cuts: self.cuts.clone(),
             accounting: self.accounting,
         })
     }
@@ -242,6 +246,7 @@ mod tests {
             accounting: Accounting { rows_in: 20_000, written: 19_990, rejected: 10, ..Accounting::default() },
             header: Some("fedcba9876543210".into()),
             rows_sha256: Some(Digest([7; 32])),
+            cuts: None,
             workbook: Some(StatusWorkbook {
                 topic: "seoul-markets.workbooks".into(),
                 bytes: 1_500_000,

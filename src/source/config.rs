@@ -16,8 +16,10 @@ pub const OPEN_UPLOADS_MAX: u32 = 10_000;
 pub struct SourceConfig {
     /// Name of the node.
     pub node: Arc<str>,
-    /// Topic.
+    /// Topic; the first one where there are several.
     pub topic: Arc<str>,
+    /// Where the rows of an upload may stand.
+    pub placement: Placement,
     /// Where column names come from; a header marker beats both.
     pub header: HeaderFrom,
     /// Column types by name; a column that is not named is [`ColumnType::Auto`].
@@ -66,6 +68,7 @@ impl SourceConfig {
         SourceConfig {
             node: "rows".into(),
             topic: topic.into(),
+            placement: Placement::Keyed,
             header: HeaderFrom::First,
             columns: BTreeMap::new(),
             forms: BTreeMap::new(),
@@ -89,10 +92,49 @@ impl SourceConfig {
         }
     }
 
+    /// All topics that rows come from.
+    pub fn topics(&self) -> &[Arc<str>] {
+        match &self.placement {
+            Placement::Keyed => std::slice::from_ref(&self.topic),
+            Placement::Spread(spread) => &spread.topics,
+        }
+    }
+
+    /// The topic that uploads are read from: that of the rows, or the one that brings them together.
+    pub fn upload_topic(&self) -> &Arc<str> {
+        match &self.placement {
+            Placement::Keyed => &self.topic,
+            Placement::Spread(spread) => &spread.repartition_topic,
+        }
+    }
+
+    /// Whether an upload without a header marker begins with the names of its columns.
+    pub(super) fn takes_first_row(&self) -> bool {
+        self.header == HeaderFrom::First
+    }
+
     /// The delimiter of rows that come without word of another one.
     pub fn topic_delimiter(&self) -> u8 {
         self.delimiter.unwrap_or(b',')
     }
+}
+
+/// Where the rows of an upload may stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In one partition, as a record key has it.
+    Keyed,
+    /// In any partition of the topics.
+    Spread(Spread),
+}
+
+/// Topics of rows that stand anywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// Where rows come from.
+    pub topics: Arc<[Arc<str>]>,
+    /// What brings the rows of an upload together.
+    pub repartition_topic: Arc<str>,
 }
 
 /// Where column names come from.

@@ -6,7 +6,7 @@ use crate::source::csv::{Fields, Row, Rows, write_row};
 use crate::source::delimiter::separator_line;
 use crate::source::fate::{Text, check_cells, check_form};
 use crate::source::json::{Element, names_of};
-use crate::source::names::clean_name;
+use crate::source::names::{clean_name, column_names};
 
 /// Column names out of a header row, as published.
 pub fn read_names(
@@ -25,6 +25,13 @@ pub fn read_names(
         fault.rejection.because(|why| Message::HeaderCell { cell: field + 1, value, why })
     })?;
     Ok(fields.iter(text.bytes).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+}
+
+/// Whether a row names every column that the topology needs: it is the header, and no data.
+pub(super) fn names_what_is_needed(config: &SourceConfig, row: &Row<'_>, text: &[u8], fields: &mut Fields) -> bool {
+    let Ok(names) = read_names(config, row, text, fields) else { return false };
+    let names = column_names(&names, config.exact_names);
+    !config.needed.is_empty() && config.needed.iter().all(|needed| needed.iter().any(|name| names.contains(name)))
 }
 
 /// The names of a header marker. What is wrong with the marker, and not with a name, is [`Reason::MarkerFormat`](crate::record::Reason::MarkerFormat).

@@ -20,6 +20,7 @@ mod kind;
 mod names;
 mod read_rows;
 mod row_format;
+pub mod spread;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upload;
@@ -30,7 +31,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use columns::COLUMNS_MAX;
-pub use config::{Format, HeaderFrom, Incomplete, Markers, OPEN_UPLOADS_MAX, OnError, SourceConfig, UploadFrom};
+pub use config::{
+    Format, HeaderFrom, Incomplete, Markers, OPEN_UPLOADS_MAX, OnError, Placement, SourceConfig, Spread, UploadFrom,
+};
 pub use envelope::NAME_BYTES_MAX;
 pub use fate::CELL_UNITS_MAX;
 pub use header_row::{check_names, is_known, read_names};
@@ -129,7 +132,9 @@ impl ApplicantKind {
         match content {
             Content::Rows { first_row, .. } => ApplicantKind::Rows { is_numbered: first_row.is_some() },
             Content::Marker(Marker::Begin(_), _) => ApplicantKind::Begin,
-            Content::Marker(Marker::Header(_), _) | Content::UnfitHeader(_) => ApplicantKind::Header,
+            Content::Marker(Marker::Header(_), _) | Content::HeaderFollows | Content::UnfitHeader(_) => {
+                ApplicantKind::Header
+            }
             Content::Marker(Marker::Eof { rows, .. }, _) => {
                 ApplicantKind::End { announces_rows: rows.is_some_and(|rows| rows > 0) }
             }
@@ -246,6 +251,13 @@ impl Source {
         // A header that was read once is no wider than a worksheet.
         let layout = header.and_then(|names| self.context.layout(&names).ok());
         self.uploads.insert(upload.clone(), Upload::restored(upload, layout, crs, attempt));
+    }
+
+    /// The rows of an open upload that follow have a header of their own: they are of another topic.
+    pub fn begin_topic(&mut self, upload: &UploadId) {
+        if self.uploads.contains_key(upload) {
+            self.attend(upload.as_str(), Upload::forget_header);
+        }
     }
 
     /// The records that follow are new.

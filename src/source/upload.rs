@@ -342,6 +342,14 @@ impl Upload {
         self.flush(context);
     }
 
+    /// The rows that follow are read with another header.
+    pub(super) fn forget_header(&mut self, context: &mut SourceContext) {
+        self.flush(context);
+        if self.waiting.is_none() {
+            self.header = None;
+        }
+    }
+
     /// The upload is closed: rows that wait came too late for it.
     pub(super) fn close(&mut self, context: &mut SourceContext) {
         self.flush(context);

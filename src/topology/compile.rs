@@ -15,7 +15,7 @@ use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
 use crate::map::MapConfig;
 use crate::sink::SinkConfig;
 use crate::source::charset::Charset;
-use crate::source::{HeaderFrom, SourceConfig, UploadFrom};
+use crate::source::{HeaderFrom, Placement, SourceConfig, Spread, UploadFrom};
 
 /// Longest topic name that Kafka takes.
 const TOPIC_LENGTH_MAX: usize = 249;
@@ -31,12 +31,19 @@ pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<To
     let name = spec.name.as_ref().map_or("", |name| name.get_ref());
     let (mut source, mut maps, mut aggregate, mut sink) = (None, Vec::new(), None, None);
     let mut columns = Columns::Open(Vec::new());
+    let mut has_topics = false;
+    let aggregate_name = spec.nodes.iter().find(|node| matches!(node.kind, NodeKind::Aggregate(_)));
+    let aggregate_name =
+        aggregate_name.and_then(|node| node.name.as_ref()).map_or("", |name| name.get_ref()).to_owned();
     for node in &spec.nodes {
         let node_name: Arc<str> = node.name.as_ref().map_or("", |name| name.get_ref()).into();
         match &node.kind {
-            NodeKind::Source(spec) => source = compile_source(node_name, name, spec, &mut columns, findings),
+            NodeKind::Source(spec) => {
+                source = compile_source(node_name, (name, &aggregate_name), spec, &mut columns, findings);
+                has_topics = spec.topics.is_some();
+            }
             NodeKind::Map(spec) => maps.push(spec.compile(node_name, &mut columns, findings)),
-            NodeKind::Aggregate(spec) => aggregate = compile_aggregate(node_name, spec, &columns, findings),
+            NodeKind::Aggregate(spec) => aggregate = compile_aggregate(node_name, spec, has_topics, &columns, findings),
             NodeKind::Sink(spec) => sink = compile_sink(node_name, name, spec),
         }
     }
@@ -71,8 +78,14 @@ fn check_topics(spec: &TopologySpec, findings: &mut Findings) {
         _ => None,
     });
     let mut topics = Vec::new();
+    let several: Vec<Option<Spanned<String>>> = source
+        .and_then(|(_, source)| source.topics.as_ref())
+        .map_or_else(Vec::new, |topics| topics.get_ref().iter().cloned().map(Some).collect());
     if let Some((node, source)) = source {
-        topics.push(("\"topic\" of the source", node, &source.topic, "rows"));
+        if several.is_empty() {
+            topics.push(("\"topic\" of the source", node, &source.topic, "rows"));
+        }
+        topics.extend(several.iter().map(|topic| ("\"topics\" of the source", node, topic, "rows")));
     }
     if let Some((node, sink)) = sink {
         topics.push(("\"topic\" of the sink", node, &sink.topic, "workbooks"));
@@ -98,9 +111,34 @@ fn topic(written: &Option<Spanned<String>>, app: &str, suffix: &str) -> Arc<str>
     written.as_ref().map_or_else(|| format!("{app}.{suffix}").into(), |topic| topic.get_ref().as_str().into())
 }
 
+/// Where rows come from, and where they may stand.
+fn compile_placement(app: &str, aggregate: &str, spec: &SourceSpec, findings: &mut Findings) -> (Arc<str>, Placement) {
+    let first = topic(&spec.topic, app, "rows");
+    let topics: Vec<Arc<str>> = match &spec.topics {
+        None => vec![first],
+        Some(topics) => {
+            let span = topics.span();
+            if spec.topic.is_some() {
+                findings.add(span.clone(), "\"topic\" and \"topics\" stand side by side", "leave one of them out");
+            }
+            if !spec.is_spread {
+                let why = "the rows of an upload are in several of them; set placement = \"spread\" beside it";
+                findings.add(span, "\"topics\" needs another placement", why);
+            }
+            topics.get_ref().iter().map(|topic| topic.get_ref().as_str().into()).collect()
+        }
+    };
+    let Some(first) = topics.first().cloned() else { return ("".into(), Placement::Keyed) };
+    if !spec.is_spread {
+        return (first, Placement::Keyed);
+    }
+    let repartition_topic = format!("{app}-{aggregate}-repartition").into();
+    (first, Placement::Spread(Spread { topics: topics.into(), repartition_topic }))
+}
+
 fn compile_source(
     node: Arc<str>,
-    app: &str,
+    (app, aggregate): (&str, &str),
     spec: &SourceSpec,
     columns: &mut Columns,
     findings: &mut Findings,
@@ -118,9 +156,11 @@ fn compile_source(
         columns.check("columns", std::slice::from_ref(&column.name), findings);
     }
     let name_of = |column: &ColumnSpec| column.name.get_ref().clone();
+    let (topic, placement) = compile_placement(app, aggregate, spec, findings);
     Some(SourceConfig {
         node,
-        topic: topic(&spec.topic, app, "rows"),
+        topic,
+        placement,
         columns: spec.columns.iter().map(|column| (name_of(column), column.kind)).collect(),
         forms: spec.columns.iter().filter_map(|column| Some((name_of(column), column.form.clone()?))).collect(),
         upload: compile_upload(spec.upload.as_ref()?, findings)?,
@@ -188,11 +228,13 @@ fn compile_delimiter(text: &Spanned<String>, findings: &mut Findings) -> Option<
 fn compile_aggregate(
     node: Arc<str>,
     spec: &AggregateSpec,
+    has_topics: bool,
     columns: &Columns,
     findings: &mut Findings,
 ) -> Option<AggregateConfig> {
     let written = spec.sheet.as_ref()?;
     let sheet = match sheet::parse(written.get_ref()) {
+        Ok(SheetKey::Column(word)) if has_topics && word == "topic" && written.get_ref() == "topic" => SheetKey::Topic,
         Ok(sheet) => sheet,
         Err((what, why)) => {
             findings.add(written.span(), what, why);
@@ -201,6 +243,7 @@ fn compile_aggregate(
     };
     let column = |name: &String| Spanned::new(written.span(), name.clone());
     let named: Vec<Spanned<String>> = match &sheet {
+        SheetKey::Topic => vec![],
         SheetKey::Column(name) => vec![column(name)],
         SheetKey::Template(parts) => parts
             .iter()

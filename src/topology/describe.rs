@@ -12,7 +12,7 @@ use crate::map::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
 use crate::sink::{Lang, SinkConfig};
 use crate::source::forms::{CellForm, Thousands};
-use crate::source::{Format, HeaderFrom, Incomplete, Markers, OnError, SourceConfig, UploadFrom};
+use crate::source::{Format, HeaderFrom, Incomplete, Markers, OnError, Placement, SourceConfig, UploadFrom};
 use crate::transport::Guarantee;
 
 /// A topology as people and their tools read it. Displays in the form of `Topology.describe()`.
@@ -94,8 +94,8 @@ fn duration(length: Duration) -> String {
 impl Topology {
     /// All that can be told of the topology without a broker.
     pub fn describe(&self) -> Description {
-        let source =
-            (NodeKind::Source { topic: self.source.topic.to_string() }, &self.source.node, self.source.facts());
+        let topics = self.source.topics().join(", ");
+        let source = (NodeKind::Source { topic: topics }, &self.source.node, self.source.facts());
         let maps = self.maps.iter().map(|map| match map {
             MapConfig::Reproject(config) => (NodeKind::Processor { store: None }, &config.node, config.facts()),
             MapConfig::Select(config) => (NodeKind::Processor { store: None }, &config.node, config.facts()),
@@ -137,7 +137,7 @@ impl Topology {
                 "accounting",
                 "rows in = written + rejected + duplicate + late + filtered + voided + waiting, at every moment",
             ),
-            fact("order", "rows stand in their sheet by ss-row, else by their place in the log"),
+            fact("order", self.source.order()),
             fact("duplicates", "the first row of an index is written, others are counted"),
             fact("completion", "at the end-of-file marker, when all rows that it counts are there; never by time"),
             fact("incomplete", format!("an upload whose count or checksum is not met {incomplete}")),
@@ -146,13 +146,31 @@ impl Topology {
                 "open",
                 format!("{} uploads of a partition at once; another one is turned away", self.source.open_uploads_max),
             ),
-            fact("parallel", "one task for each partition of the source topic; an upload lives in one partition"),
+            fact("parallel", self.source.parallel()),
             fact("recovery", "from the offset of the oldest open upload; local state is only a cache"),
         ]
     }
 }
 
 impl SourceConfig {
+    fn order(&self) -> &'static str {
+        match self.placement {
+            Placement::Keyed => "rows stand in their sheet by ss-row, else by their place in the log",
+            Placement::Spread(_) => {
+                "rows stand in their sheet by ss-row; else those of a partition in its order, and between partitions by timestamp, then by partition"
+            }
+        }
+    }
+
+    fn parallel(&self) -> &'static str {
+        match self.placement {
+            Placement::Keyed => "one task for each partition of the source topic; an upload lives in one partition",
+            Placement::Spread(_) => {
+                "one task for each partition of the source topics, which passes records on, and one for each of the repartition topic, in one of which an upload lives"
+            }
+        }
+    }
+
     fn facts(&self) -> Vec<Fact> {
         let header = match &self.header {
             HeaderFrom::First => "the first row of each upload".to_owned(),
@@ -201,7 +219,14 @@ impl SourceConfig {
             OnError::Continue => "goes to the dead letters, the upload goes on",
             OnError::Fail => "fails its upload",
         };
-        vec![
+        let mut facts = match &self.placement {
+            Placement::Keyed => vec![],
+            Placement::Spread(spread) => {
+                let through = format!("rows anywhere; through the topic {}, by upload id", spread.repartition_topic);
+                vec![fact("placement", through)]
+            }
+        };
+        facts.extend([
             fact("header", header),
             fact("column types", typed),
             fact("upload id", upload),
@@ -209,7 +234,8 @@ impl SourceConfig {
             fact("format", written),
             fact("csv", form),
             fact("a bad row", on_error),
-        ]
+        ]);
+        facts
     }
 }
 
@@ -281,6 +307,7 @@ impl SelectConfig {
 impl AggregateConfig {
     fn facts(&self) -> Vec<Fact> {
         let sheet = match &self.sheet {
+            SheetKey::Topic => "one for each topic of the source".to_owned(),
             SheetKey::Column(column) => format!("one for each value of {column}"),
             template @ SheetKey::Template(_) => format!("one for each \"{template}\""),
         };

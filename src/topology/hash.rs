@@ -13,7 +13,7 @@ use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
 use crate::page::PAGE_FORMAT;
 use crate::sink::{SinkConfig, WorkbookConfig};
 use crate::source::forms::CellForm;
-use crate::source::{HeaderFrom, SourceConfig};
+use crate::source::{HeaderFrom, Placement, SourceConfig};
 use crate::state::keys::STATE_FORMAT;
 
 /// The first 16 hex digits.
@@ -35,6 +35,7 @@ fn source(config: &SourceConfig) -> Value {
     let SourceConfig {
         node: _,
         topic: _,
+        placement,
         header,
         columns,
         forms,
@@ -62,7 +63,13 @@ fn source(config: &SourceConfig) -> Value {
     };
     let forms: Vec<_> = forms.iter().map(form).collect();
     let columns: Vec<_> = columns.iter().map(|(name, kind)| json!([name, (words::COLUMN_TYPE.word)(kind)])).collect();
+    // Names of topics are those of sheets.
+    let placement = match placement {
+        Placement::Keyed => json!("keyed"),
+        Placement::Spread(spread) => json!(["spread", spread.topics.iter().map(AsRef::as_ref).collect::<Vec<&str>>()]),
+    };
     json!([
+        placement,
         header,
         columns,
         forms,
@@ -116,6 +123,7 @@ fn map(config: &MapConfig) -> Value {
 fn aggregate(config: &AggregateConfig) -> Value {
     let AggregateConfig { node: _, sheet, sheet_order, sheets_max } = config;
     let sheet = match sheet {
+        SheetKey::Topic => json!([["topic"]]),
         SheetKey::Column(column) => json!([["column", column]]),
         SheetKey::Template(parts) => parts
             .iter()

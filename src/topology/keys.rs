@@ -86,6 +86,23 @@ pub(super) static SOURCE: Table = Table {
             "Topic that rows are read from.",
         ),
         key(
+            "topics",
+            Kind::Topics,
+            Default::Derived("the one of `topic`"),
+            "[\"seoul.shops\", \"seoul.parks\"]",
+            "Topics that rows are read from, several in the place of `topic`. An upload has an end-of-file marker in each of them and one \
+                    workbook. Needs `placement = \"spread\"`; `sheet = \"topic\"` makes a sheet of each topic.",
+        ),
+        key(
+            "placement",
+            Kind::Choice(words::SPREAD.names),
+            Default::Text("keyed"),
+            "\"spread\"",
+            "Where the rows of an upload stand. `\"keyed\"`: in one partition, as the record key has it; `\"spread\"`: in any partition, \
+                    with or without keys. Then they go through the topic `<name of the topology>-<name of the aggregate>-repartition`, and an \
+                    upload is complete when all partitions are read up to where they ended when its end-of-file marker was read.",
+        ),
+        key(
             "header",
             Kind::Header,
             Default::Text("first"),
@@ -404,7 +421,7 @@ pub(super) static AGGREGATE: Table = Table {
             Kind::Text,
             Default::Required,
             "\"{city} {kind}\"",
-            "What names the sheet of a row: a column, or a template with columns in braces. `\"{city|all}\"` is the column `city`, and a \
+            "What names the sheet of a row: a column, or a template with columns in braces, or with several `topics` the word `topic`. `\"{city|all}\"` is the column `city`, and a \
                     sheet `all` for uploads without that column. Names are made valid for Excel and kept apart.",
         ),
         key(

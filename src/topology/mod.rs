@@ -35,6 +35,7 @@ pub use reference::{markdown, schema};
 
 use crate::aggregate::AggregateConfig;
 use crate::map::MapConfig;
+use crate::record::{TaskId, TopicPartition};
 use crate::sink::{AboutFacts, SinkConfig};
 use crate::source::SourceConfig;
 use crate::transport::Guarantee;
@@ -106,6 +107,27 @@ impl Topology {
 }
 
 impl Topology {
+    /// The partition that a task of this topology reads.
+    pub fn partition_of(&self, task: &TaskId) -> TopicPartition {
+        let topic = task.source.as_ref().unwrap_or(self.source.upload_topic());
+        TopicPartition { topic: topic.clone(), partition: task.partition }
+    }
+
+    /// The task of this topology that reads a partition.
+    pub fn task_of(&self, partition: &TopicPartition) -> TaskId {
+        let source = (partition.topic != *self.source.upload_topic()).then(|| partition.topic.clone());
+        TaskId { topology: self.name.clone(), source, partition: partition.partition }
+    }
+
+    /// All topics that are read: those of rows, and the one that brings the rows of an upload together where they stand anywhere.
+    pub fn read_topics(&self) -> Vec<Arc<str>> {
+        let mut topics = self.source.topics().to_vec();
+        if !topics.contains(self.source.upload_topic()) {
+            topics.push(self.source.upload_topic().clone());
+        }
+        topics
+    }
+
     /// What the *About* sheet of its workbooks says of it.
     pub fn about(&self) -> AboutFacts {
         let crs = self.maps.iter().filter_map(|map| match map {

@@ -33,6 +33,7 @@ pub(super) fn clean_names(topology: &mut Topology) {
         }
     }
     match &mut topology.aggregate.sheet {
+        SheetKey::Topic => {}
         SheetKey::Column(name) => clean(name),
         SheetKey::Template(parts) => parts.iter_mut().for_each(|part| match part {
             TemplatePart::Column(name) | TemplatePart::ColumnOr(name, _) => clean(name),
@@ -66,6 +67,7 @@ pub(super) fn needed_columns(maps: &[MapConfig], aggregate: &AggregateConfig) ->
         }
     }
     match &aggregate.sheet {
+        SheetKey::Topic => {}
         SheetKey::Column(name) => need(vec![name.clone()], &added),
         SheetKey::Template(parts) => parts.iter().for_each(|part| match part {
             TemplatePart::Column(name) => need(vec![name.clone()], &added),

@@ -60,6 +60,7 @@ fn values(kind: Kind) -> Value {
         Kind::Text => text(),
         Kind::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$|\\$\\{" }),
         Kind::Columns => json!({ "anyOf": [text(), texts()] }),
+        Kind::Topics => texts(),
         Kind::TwoColumns => json!({ "type": "array", "items": text(), "minItems": 2, "maxItems": 2 }),
         Kind::Choice(choices) => words(choices),
         Kind::Header => json!({ "anyOf": [words(&["first"]), texts()] }),
@@ -127,6 +128,7 @@ fn describe(key: &Key, page: &mut String) {
     let kind = match key.kind {
         Kind::Text => "text".to_owned(),
         Kind::Columns => "column, or list of columns".to_owned(),
+        Kind::Topics => "list of topics".to_owned(),
         Kind::TwoColumns => "two columns".to_owned(),
         Kind::Choice(words) => one_of(words),
         Kind::Header => "`\"first\"` or list of columns".to_owned(),

@@ -57,6 +57,8 @@ pub(super) enum NodeKind {
 /// `[[source]]`
 pub(super) struct SourceSpec {
     pub topic: Option<Spanned<String>>,
+    pub topics: Option<Spanned<Vec<Spanned<String>>>>,
+    pub is_spread: bool,
     pub header: Option<HeaderSpec>,
     pub columns: Vec<ColumnSpec>,
     pub upload: Option<Spanned<String>>,
@@ -173,6 +175,10 @@ fn read_nodes<'t>(
 fn read_source(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SourceSpec {
     SourceSpec {
         topic: fields.text(reader, "topic"),
+        topics: fields
+            .get("topics")
+            .and_then(|value| reader.texts("topics", value).map(|topics| Spanned::new(value.span(), topics))),
+        is_spread: fields.choice(reader, "placement", &words::SPREAD),
         header: fields.get("header").and_then(|value| read_header(reader, value)),
         columns: fields.get("columns").map_or_else(Vec::new, |value| read_column_types(reader, value)),
         upload: fields.text(reader, "upload"),

@@ -43,6 +43,8 @@ pub(super) enum Kind {
     Text,
     /// A column, or a list of columns of which the first that exists is taken.
     Columns,
+    /// A list of topics.
+    Topics,
     /// Two columns.
     TwoColumns,
     /// One of these words.

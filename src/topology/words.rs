@@ -34,6 +34,7 @@ words! {
         "datetime" = ColumnType::DateTime, "boolean" = ColumnType::Boolean, "text" = ColumnType::Text;
         ColumnType::Computed { .. } => "computed"
     };
+    SPREAD: bool = { "keyed" = false, "spread" = true };
     MARKERS: Markers = { "all" = Markers::All, "headers" = Markers::Headers };
     FORMAT: Format = { "auto" = Format::Auto, "csv" = Format::Csv, "json" = Format::Json };
     UNKNOWN_KEYS: bool = { "reject" = false, "ignore" = true };

@@ -213,7 +213,7 @@ fn nearly_full_disk_still_takes_the_commit_that_frees_space() {
 fn state_of_one_task_is_removed_and_that_of_others_stays() {
     let temp = tempfile::tempdir().unwrap();
     let dir = open(temp.path()).unwrap();
-    let tasks = [0, 1, 2].map(|partition| TaskId { topology: "t".into(), partition });
+    let tasks = [0, 1, 2].map(|partition| TaskId { topology: "t".into(), source: None, partition });
     for id in &tasks {
         let mut store = dir.task(id, "t").unwrap();
         store.append(upload(1), b"page").unwrap();

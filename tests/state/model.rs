@@ -6,7 +6,7 @@ use sheetstream::record::{TaskId, UploadHash};
 use sheetstream::state::{InMemoryStore, PagePosition, StateError, StateStore, WriteBatch};
 
 pub fn task(partition: i32) -> TaskId {
-    TaskId { topology: "stores".into(), partition }
+    TaskId { topology: "stores".into(), source: None, partition }
 }
 
 pub fn upload(n: u64) -> UploadHash {

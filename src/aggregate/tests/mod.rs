@@ -155,7 +155,7 @@ pub(super) fn settings() -> AggregateSettings {
     AggregateSettings {
         aggregate: Arc::new(aggregate),
         source: Arc::new(source),
-        task: TaskId { topology: "test".into(), partition: 0 },
+        task: TaskId { topology: "test".into(), source: None, partition: 0 },
         topology_hash: "0123456789abcdef".into(),
         partition_count: Some(3),
         siblings: Siblings::default(),
@@ -364,6 +364,7 @@ impl Task {
             phase,
             now_ms: self.now_ms,
             position: Offset(position as i64),
+            topic: "rows",
             output: &mut self.published,
         };
         call(&mut self.aggregate, &mut ctx).map_err(|error| match error {

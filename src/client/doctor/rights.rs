@@ -67,14 +67,19 @@ pub fn rights(topology: &Topology, purpose: Purpose) -> Vec<Right> {
     let group = |operations| Right { resource: "--group", name: topology.name.to_string(), operations };
     let (rows, workbooks, status, letters) =
         (&topology.source.topic, &sink.topic, &sink.status_topic, &sink.dead_letter_topic);
+    let repartition = Some(topology.source.upload_topic()).filter(|topic| *topic != rows);
     match purpose {
-        Purpose::Run => vec![
-            topic(rows, &["Read"]),
-            group(&["Read"]),
-            topic(workbooks, &["Write"]),
-            topic(letters, &["Write"]),
-            topic(status, &["Read", "Write"]),
-        ],
+        Purpose::Run => {
+            let mut rights: Vec<_> = topology.source.topics().iter().map(|rows| topic(rows, &["Read"])).collect();
+            rights.extend(repartition.map(|name| topic(name, &["Read", "Write", "Delete"])));
+            rights.extend([
+                group(&["Read"]),
+                topic(workbooks, &["Write"]),
+                topic(letters, &["Write"]),
+                topic(status, &["Read", "Write"]),
+            ]);
+            rights
+        }
         Purpose::Http => vec![topic(rows, &["Write"]), topic(workbooks, &["Read"]), topic(letters, &["Read"])],
         Purpose::Publish => vec![topic(rows, &["Write"])],
         Purpose::Fetch => vec![
@@ -92,7 +97,8 @@ pub fn rights(topology: &Topology, purpose: Purpose) -> Vec<Right> {
             group(&["Describe"]),
         ],
         Purpose::CreateTopics => {
-            [rows, workbooks, status, letters].map(|name| topic(name, &["Create", "Describe"])).into()
+            let names = topology.source.topics().iter().chain(repartition).chain([workbooks, status, letters]);
+            names.map(|name| topic(name, &["Create", "Describe"])).collect()
         }
     }
 }

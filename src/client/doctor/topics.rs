@@ -24,6 +24,8 @@ const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Source,
+    /// Brings the rows of an upload together.
+    Repartition,
     Workbooks,
     Status,
     DeadLetters,
@@ -31,12 +33,14 @@ enum Role {
 
 pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings: &mut Findings) {
     let sink = &topology.sink;
-    let topics: [(Role, &Arc<str>); 4] = [
-        (Role::Source, &topology.source.topic),
+    let rows = topology.source.topics().iter().map(|topic| (Role::Source, topic));
+    let upload_topic = topology.source.upload_topic();
+    let repartition = (*upload_topic != topology.source.topic).then_some((Role::Repartition, upload_topic));
+    let topics = rows.chain(repartition).chain([
         (Role::Workbooks, &sink.topic),
         (Role::Status, &sink.status_topic),
         (Role::DeadLetters, &sink.dead_letter_topic),
-    ];
+    ]);
     let mut partitions = None;
     for (role, name) in topics {
         let topic = match client.inspect_topic(name) {
@@ -67,6 +71,8 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
                 check_partitions(name, topic.partitions, partitions, findings);
                 check_keys(client, name, topic.partitions, findings);
             }
+            // Task k writes partition k of the status topic.
+            Role::Repartition => partitions = Some(topic.partitions),
             Role::Workbooks | Role::DeadLetters => {}
         }
     }
@@ -83,7 +89,7 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
         Err(error) => tell_error(&topology.name, &error, findings),
     }
     let group = client.group(&topology.name);
-    let partition = TopicPartition { topic: topology.source.topic.clone(), partition: 0 };
+    let partition = TopicPartition { topic: upload_topic.clone(), partition: 0 };
     match group.fetch_committed([partition]) {
         Ok(_) => findings.ok(Subject::Rights, "group", format!("group {} can be read", topology.name)),
         Err(error) => return tell_error(&topology.name, &error, findings),
@@ -150,6 +156,7 @@ fn check_leaders(name: &str, topic: &TopicInspection, findings: &mut Findings) {
 fn check_rights(role: Role, name: &str, topic: &TopicInspection, findings: &mut Findings) {
     let needs: &[(&str, Option<bool>)] = match role {
         Role::Source => &[("Read", topic.may_read)],
+        Role::Repartition => &[("Read", topic.may_read), ("Write", topic.may_write)],
         Role::Status => &[("Read", topic.may_read), ("Write", topic.may_write)],
         Role::Workbooks | Role::DeadLetters => &[("Write", topic.may_write)],
     };
@@ -169,7 +176,7 @@ fn check_cleanup(role: Role, name: &str, topic: &TopicInspection, findings: &mut
     let Some(policy) = topic.configs.get("cleanup.policy") else { return };
     let is_compacted = policy.split(',').any(|word| word.trim() == "compact");
     match role {
-        Role::Source | Role::Workbooks if is_compacted => {
+        Role::Source | Role::Repartition | Role::Workbooks if is_compacted => {
             let what = format!("{name} has cleanup.policy={policy}, which deletes records whose key comes again");
             findings.fail(Subject::Topic, "cleanup", what, findings.set(name, "cleanup.policy=[delete]"));
         }
@@ -190,7 +197,7 @@ fn check_size(role: Role, name: &str, topic: &TopicInspection, record_bytes_max:
             (record_bytes_max.saturating_add(BATCH_OVERHEAD), format!(", or lower record_bytes_max to {fits}"))
         }
         Role::DeadLetters => (DEAD_LETTER_BYTES, String::new()),
-        Role::Source | Role::Status => return,
+        Role::Source | Role::Repartition | Role::Status => return,
     };
     if role == Role::DeadLetters && limit < needed {
         let what =

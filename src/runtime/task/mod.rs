@@ -4,6 +4,7 @@ mod error;
 mod metrics;
 mod outputs;
 pub mod recovery;
+mod spread;
 mod start;
 
 use std::ops::Range;
@@ -23,7 +24,8 @@ use crate::sink::dead_letter::DeadLetter;
 use crate::sink::output::OutputError;
 use crate::sink::preview::{self, Preview, SheetPreview};
 use crate::sink::status::StatusRecord;
-use crate::source::{Admission, Source};
+use crate::source::Source;
+use crate::source::spread::Gather;
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
@@ -39,6 +41,12 @@ pub struct StreamTask {
     partition: TopicPartition,
     topology: Arc<Topology>,
     source: Source,
+    /// What stands in front of the source where rows of an upload may come from anywhere.
+    gather: Option<Gather>,
+    /// An upload that was held is being read: how it ends is no news.
+    is_releasing: bool,
+    /// Topic that the rows came from.
+    topic: Arc<str>,
     maps: Vec<Box<dyn Map>>,
     aggregate: Aggregate,
     outputs: Outputs,
@@ -139,16 +147,10 @@ impl StreamTask {
                 self.source.poisoned(offset, rejection);
             }
             self.before_record(record.offset, now_ms)?;
-            let (aggregate, store, phase) = (&mut self.aggregate, &*self.store, self.phase);
-            let mut asked = Ok(());
-            self.source.push(record, &mut |record| {
-                aggregate.admit(&record, phase, store).unwrap_or_else(|error| {
-                    asked = Err(error);
-                    Admission::PassOver
-                })
-            });
-            asked?;
-            self.drain(now_ms)?;
+            match self.gather {
+                Some(_) => self.take_run(record, now_ms)?,
+                None => self.read(record, now_ms)?,
+            }
         }
         for (offset, rejection) in poisoned {
             self.before_record(offset, now_ms)?;
@@ -306,6 +308,9 @@ impl StreamTask {
         for closed in self.aggregate.take_closed() {
             self.outputs.closed(self.phase.is_live().then_some(closed.open_ms));
             self.source.forget(&closed.upload);
+            if let Some(gather) = self.gather.as_mut().filter(|_| !self.is_releasing) {
+                gather.closed(&closed.upload, self.read_from);
+            }
         }
     }
 
@@ -348,6 +353,7 @@ impl StreamTask {
         if !self.phase.is_live() {
             return Ok(());
         }
+        self.tick_held(now_ms)?;
         self.call_aggregate(now_ms, |aggregate, ctx| aggregate.tick(ctx))?;
         self.forget_closed();
         self.source.tick(now_ms);
@@ -387,6 +393,7 @@ impl StreamTask {
     fn make_durable(&mut self, progress: Progress) -> Result<(), TaskError> {
         fail::fail_point!("task-before-state");
         let mut batch = std::mem::take(&mut self.finished);
+        batch.drop_segments.extend(self.gather.as_mut().map_or_else(Vec::new, Gather::take_dropped));
         self.aggregate.write_state(self.position, &mut *self.store, &mut batch)?;
         let unread = self.aggregate.restore_from().into_iter().chain(self.source.oldest_waiting()).min();
         let state = TaskState {
@@ -422,7 +429,8 @@ impl StreamTask {
 
     /// The commit as of now.
     pub fn progress(&self) -> Progress {
-        let open = self.aggregate.replay_from().into_iter().chain(self.source.oldest_waiting()).min();
+        let open = self.aggregate.replay_from().into_iter().chain(self.source.oldest_waiting());
+        let open = open.chain(self.gather.as_ref().and_then(Gather::replay_from)).min();
         Progress {
             next: self.position,
             replay_from: open.unwrap_or(self.position).min(self.position),
@@ -430,6 +438,7 @@ impl StreamTask {
             leader_epoch: self.leader_epoch,
             whole_from: self.aggregate.whole_from(),
             open_uploads: self.open_count(),
+            era: 0,
         }
     }
 
@@ -475,6 +484,7 @@ impl StreamTask {
             phase: self.phase,
             now_ms,
             position: self.read_from,
+            topic: &self.topic,
             output: &mut self.outputs,
         };
         Ok(call(&mut self.aggregate, &mut ctx)?)

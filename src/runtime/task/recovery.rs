@@ -296,6 +296,7 @@ mod tests {
             accounting: Accounting::default(),
             header: None,
             crs: None,
+            cuts: None,
         };
         let RecoveryPlan::Rebuild { replay_from, emit_from, .. } = plan(None, "t", &Committed::None, &log(), &[entry])
         else {

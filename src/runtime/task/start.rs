@@ -16,6 +16,7 @@ use crate::metrics;
 use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition, UploadId};
 use crate::sink::workbook::WorkbookMaker;
 use crate::source::Source;
+use crate::source::spread::Gather;
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{StateStore, WriteBatch};
 use crate::topology::Topology;
@@ -40,6 +41,8 @@ pub struct TaskStart {
     pub log: Option<LogId>,
     /// Where the log was cut below the committed offset, if it was.
     pub cut_at: Option<Offset>,
+    /// Whether it reads the topic that brings the rows of an upload together (`placement = "spread"`).
+    pub gathers: bool,
     /// Whether the metrics count its work: that of a service, and not a file that is converted or tried.
     pub is_counted: bool,
 }
@@ -55,6 +58,8 @@ impl StreamTask {
         read_ledger: &mut dyn FnMut() -> Result<Vec<LedgerEntry>, TransportError>,
     ) -> Result<(StreamTask, Offset), TaskError> {
         let local = store.scan(&StateKey::Task.encode())?.pop();
+        // What is held is read again from the topic that holds it, as a changelog is.
+        let local = local.filter(|_| !start.gathers);
         let local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(&value));
         // State that is as new as the commit remembers every end that matters.
         let remembers = |state: &TaskState| match &start.committed {
@@ -88,7 +93,11 @@ impl StreamTask {
                 task.phase = Phase::Restoring { until: position, emit_from };
             }
             RecoveryPlan::Rebuild { replay_from, emit_from, reason } => {
-                if let Some(reason) = reason {
+                if let Some(gather) = &mut task.gather {
+                    let ends = ledger.iter().filter(|end| end.completion_offset >= replay_from);
+                    ends.for_each(|end| gather.remember(end.completion_offset, end.cuts.clone().unwrap_or_default()));
+                }
+                if let Some(reason) = reason.filter(|reason| !(start.gathers && *reason == ReplayReason::Lost)) {
                     let records = emit_from.0 - replay_from.0;
                     warn!(task = %task.id, %reason, %replay_from, records, "rebuilding state from the log");
                     metrics::rebuilds(&task.id.topology, reason.code()).inc();
@@ -164,10 +173,14 @@ impl StreamTask {
             styles: maker.styles().clone(),
             cell_refs: topology.sink.workbook.cell_refs,
         });
-        let partition = TopicPartition { topic: topology.source.topic.clone(), partition: id.partition };
+        let topic = if start.gathers { topology.source.upload_topic() } else { &topology.source.topic };
+        let partition = TopicPartition { topic: topic.clone(), partition: id.partition };
         let metrics = task_metrics::of(&id, &partition, &topology, start.is_counted.then_some(&start.committed));
         Ok(StreamTask {
             source: Source::new(Arc::new(topology.source.clone()), start.partition_count),
+            gather: start.gathers.then(|| Gather::new(Arc::new(topology.source.clone()))),
+            is_releasing: false,
+            topic: topology.source.topic.clone(),
             maps: topology.maps.iter().map(map::build).collect::<Result<_, _>>()?,
             aggregate,
             outputs: Outputs::new((id.clone(), partition.clone()), topology.clone(), maker, metrics, outbox),

@@ -1,0 +1,78 @@
+//! What an upload needs whose rows stand anywhere: it is open from its first record on, though its rows come at its end.
+
+use super::lookup::Lookup;
+use super::{Aggregate, AggregateContext};
+use crate::record::{Cuts, Offset, Outcome, Rejection, UploadId};
+use crate::sink::output::OutputError;
+use crate::sink::status::UploadState;
+use crate::state::{StateError, StateStore};
+
+impl Aggregate {
+    /// Something came of an upload at `offset`, and is held: it opens the upload, unless it may be nothing but late rows. `is_own` says that it
+    /// is an upload of its own, whatever ended before; `is_doubtful` that its first rows may be gone.
+    pub fn announce(
+        &mut self,
+        id: &UploadId,
+        offset: Offset,
+        (is_own, is_doubtful): (bool, bool),
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        let mut upload = match self.find(id, offset, ctx)? {
+            Lookup::Open(upload) => upload,
+            Lookup::Past => return Ok(()),
+            Lookup::Ended(_) if !is_own => return Ok(()),
+            Lookup::New(revision) | Lookup::Ended(revision) => {
+                if is_doubtful {
+                    self.doubt_below(offset.next());
+                }
+                self.begin_unannounced(id, revision, offset, ctx)?
+            }
+        };
+        upload.touch(ctx.now_ms);
+        self.keep(upload);
+        Ok(())
+    }
+
+    /// What is known of the last end of an upload: up to where the source partitions were its own.
+    pub fn cuts_of(&mut self, id: &UploadId, store: &dyn StateStore) -> Result<Option<Cuts>, StateError> {
+        self.ledger.look_up(id.hash(), store)?;
+        Ok(self.ledger.cuts(id.hash()).cloned())
+    }
+
+    /// Up to where the source partitions are an open upload's own; its end remembers it.
+    pub fn set_cuts(&mut self, id: &UploadId, cuts: Cuts) {
+        if let Some(upload) = self.open.get_mut(id) {
+            upload.cuts = Some(cuts);
+        }
+    }
+
+    /// Whether an upload is open.
+    pub fn is_open(&self, id: &UploadId) -> bool {
+        self.open.contains_key(id)
+    }
+
+    /// Reports why an open upload is not complete yet.
+    pub fn report_incomplete(
+        &mut self,
+        id: &UploadId,
+        why: &Rejection,
+        offset: Offset,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        match self.open.get(id) {
+            Some(upload) => ctx.status(self.status(upload, UploadState::Incomplete, Some(why)), offset),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives up an upload for which nothing came for the idle timeout, and says why it was not complete.
+    pub fn give_up(&mut self, id: &UploadId, why: Rejection, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        match self.take(id) {
+            Some(upload) => {
+                let why = upload.attempt.failed.clone().unwrap_or(why);
+                self.end(upload, Outcome::Expired, ctx.position, Some(why), ctx)
+            }
+            None => Ok(()),
+        }
+    }
+}

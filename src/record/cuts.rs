@@ -1,0 +1,63 @@
+//! How far the partitions of a source go into an upload whose rows stand anywhere in them (`placement = "spread"`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Up to where the records of an upload are its own, by source topic and partition. What stands there and has come is counted, and is not
+/// counted again when it is passed on a second time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cuts(BTreeMap<String, BTreeMap<i32, Cut>>);
+
+/// A place in one reading of a source partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Which reading: another one begins when the topic is made anew, when its log is cut, and when its offset is reset.
+    pub era: i64,
+    /// First offset that is not the upload's.
+    pub next: i64,
+}
+
+impl Cuts {
+    /// Whether a record is below.
+    pub fn cover(&self, topic: &str, partition: i32, era: i64, offset: i64) -> bool {
+        self.of(topic, partition).is_some_and(|cut| cut.era == era && offset < cut.next)
+    }
+
+    /// Everything below `next` is the upload's, too.
+    pub fn raise(&mut self, topic: &str, partition: i32, era: i64, next: i64) {
+        let partitions = match self.0.get_mut(topic) {
+            Some(partitions) => partitions,
+            None => self.0.entry(topic.to_owned()).or_default(),
+        };
+        let cut = partitions.entry(partition).or_insert(Cut { era, next });
+        *cut = if cut.era == era { Cut { era, next: cut.next.max(next) } } else { Cut { era, next } };
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, i32, Cut)> {
+        self.0.iter().flat_map(|(topic, cuts)| cuts.iter().map(|(partition, cut)| (topic.as_str(), *partition, *cut)))
+    }
+
+    fn of(&self, topic: &str, partition: i32) -> Option<&Cut> {
+        self.0.get(topic)?.get(&partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_covers_what_is_below_in_its_own_era() {
+        let mut cuts = Cuts::default();
+        cuts.raise("rows", 1, 7, 10);
+        cuts.raise("rows", 1, 7, 4);
+        let covered = [("rows", 1, 7, 9), ("rows", 1, 7, 10), ("rows", 1, 8, 9), ("rows", 0, 7, 9), ("more", 1, 7, 9)];
+        let covered = covered.map(|(topic, partition, era, offset)| cuts.cover(topic, partition, era, offset));
+        assert_eq!(covered, [true, false, false, false, false]);
+        cuts.raise("rows", 1, 8, 2);
+        assert!(cuts.cover("rows", 1, 8, 1) && !cuts.cover("rows", 1, 7, 1));
+    }
+}

@@ -1,0 +1,266 @@
+//! One source partition of a topology whose rows stand anywhere: passes its records on to the repartition topic, and says how far it has come.
+//! It has no state but its offset.
+
+use std::sync::Arc;
+
+use crate::kafka::partitioner::partition_for_key;
+use crate::metrics::{TaskMetrics, TaskMoment, TaskNames, Unusable, commit_failures};
+use crate::record::{LogId, Offset, TaskId, TopicPartition};
+use crate::runtime::task::TaskError;
+use crate::sink::dead_letter::DeadLetter;
+use crate::source::spread::Router;
+use crate::topology::Topology;
+use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError};
+
+/// Where all partitions of the source topic end now.
+pub type Ends = Box<dyn FnMut() -> Result<Vec<i64>, TransportError> + Send>;
+
+/// What a task that passes on has to know before it reads.
+pub struct PassOnStart {
+    /// What the group's coordinator holds.
+    pub committed: Committed,
+    /// First offset of the log, and its end.
+    pub bounds: (Offset, Offset),
+    /// The log of today, if it has an id.
+    pub log: Option<LogId>,
+    /// Where the log was cut below the committed offset, if it was.
+    pub cut_at: Option<Offset>,
+    /// Partitions of the repartition topic.
+    pub partitions: i32,
+    /// The membership under which the task is ours.
+    pub fence: Fence,
+    /// Milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// Passes the records of one source partition on.
+pub struct PassOn {
+    id: TaskId,
+    source: TopicPartition,
+    topology: Arc<Topology>,
+    router: Router,
+    outbox: Box<dyn Outbox>,
+    ends: Ends,
+    fence: Fence,
+    /// First record that is not passed on.
+    position: Offset,
+    /// No record below is passed on again.
+    committed: Offset,
+    committed_progress: Option<Progress>,
+    log: Option<LogId>,
+    leader_epoch: Option<i32>,
+    era: i64,
+    metrics: TaskMetrics,
+}
+
+impl PassOn {
+    /// The task; it reads from [`PassOn::position`] on.
+    pub fn start(
+        id: TaskId,
+        source: TopicPartition,
+        topology: Arc<Topology>,
+        (outbox, ends): (Box<dyn Outbox>, Ends),
+        start: PassOnStart,
+    ) -> PassOn {
+        let (log_start, log_end) = start.bounds;
+        let era_of_log = start.log.map_or(0, |log| {
+            let head = log.0.first_chunk::<8>().map_or(0, |head| i64::from_be_bytes(*head));
+            head.unsigned_abs() as i64 & ((1 << 53) - 1)
+        });
+        // What was passed on of another log, or behind a cut, does not count any more; nor does it when somebody reset the offset.
+        let (next, era, lost) = match (&start.committed, start.cut_at) {
+            (Committed::None, _) => {
+                (log_start, era_of_log, (log_start > Offset(0)).then_some((Offset(0)..log_start, log_end)))
+            }
+            (Committed::Reset(offset), _) => ((*offset).max(log_start), start.now_ms, None),
+            (Committed::Ours(progress), _) if progress.log != start.log => {
+                (log_start, era_of_log, Some((Offset(0)..progress.next, Offset(0))))
+            }
+            (Committed::Ours(progress), Some(cut)) => (cut, start.now_ms, Some((cut..progress.next, cut))),
+            (Committed::Ours(progress), None) if progress.next < log_start => {
+                (log_start, progress.era, Some((progress.next..log_start, log_end)))
+            }
+            (Committed::Ours(progress), None) => (progress.next, progress.era, None),
+        };
+        let config = Arc::new(topology.source.clone());
+        let mut router = Router::new(config, source.clone(), era, start.partitions, partition_for_key);
+        if let Some((lost, end)) = lost {
+            router.lose(lost, end);
+        }
+        let names = TaskNames {
+            source: &topology.source.node,
+            maps: vec![],
+            aggregate: &topology.aggregate.node,
+            sink: &topology.sink.node,
+        };
+        PassOn {
+            metrics: TaskMetrics::counted(&id, &source, &names, Some(next)),
+            id,
+            source,
+            topology,
+            router,
+            outbox,
+            ends,
+            fence: start.fence,
+            position: next,
+            committed: next,
+            committed_progress: None,
+            log: start.log,
+            leader_epoch: None,
+            era,
+        }
+    }
+
+    /// The task's name.
+    pub fn id(&self) -> &TaskId {
+        &self.id
+    }
+
+    /// First record that is not passed on.
+    pub fn position(&self) -> Offset {
+        self.position
+    }
+
+    /// The task commits under this fence from now on.
+    pub fn set_fence(&mut self, fence: Fence) {
+        self.fence = fence;
+    }
+
+    /// Passes the records of one fetch on.
+    pub fn process(&mut self, fetched: Fetched) -> Result<(), TaskError> {
+        match (self.log, fetched.log) {
+            (Some(ours), Some(read)) if ours != read => {
+                let message = format!("{} was of topic id {ours} and is of {read}", self.source);
+                return Err(TransportError::AnotherLog(message).into());
+            }
+            (ours, read) => self.log = ours.or(read),
+        }
+        let end = fetched.high_watermark.max(fetched.next);
+        let last_ms = fetched.records.last().map(|record| record.timestamp_ms);
+        self.metrics.fetch_begins(fetched.records.len(), last_ms);
+        let mut out = Vec::new();
+        let mut ends = None;
+        let mut lost = fetched.lost.into_iter().peekable();
+        for record in fetched.records {
+            while let Some(lost) = lost.next_if(|lost| lost.start <= record.offset) {
+                self.lose(lost, end, &mut ends, &mut out)?;
+            }
+            let behind = record.offset.next();
+            if let Some(at) = self.router.push(record)
+                && self.router.is_full(at)
+            {
+                out.push(self.seal(at, behind, &mut ends)?);
+                if out.len() >= 8 {
+                    self.outbox.publish(&mut out.drain(..))?;
+                }
+            }
+        }
+        for lost in lost {
+            self.lose(lost, end, &mut ends, &mut out)?;
+        }
+        for (offset, rejection) in fetched.poisoned {
+            self.metrics.refused(rejection.reason);
+            let letter = DeadLetter { offset, key: None, value: None, upload: None, row: None, rejection: &rejection };
+            let topic = &self.topology.sink.dead_letter_topic;
+            let most = self.outbox.record_bytes_max(topic)?.unwrap_or(usize::MAX);
+            out.extend(letter.to_record(topic, &self.source, most));
+        }
+        self.position = self.position.max(fetched.next);
+        for at in (0..self.router.partitions()).filter(|at| self.router.is_filling(*at)).collect::<Vec<_>>() {
+            out.push(self.seal(at, self.position, &mut ends)?);
+        }
+        if !out.is_empty() {
+            self.outbox.publish(&mut out.into_iter())?;
+        }
+        self.leader_epoch = fetched.leader_epoch;
+        self.metrics.fetch_ends();
+        Ok(())
+    }
+
+    fn lose(
+        &mut self,
+        lost: std::ops::Range<Offset>,
+        end: Offset,
+        ends: &mut Option<Vec<i64>>,
+        out: &mut Vec<OutRecord>,
+    ) -> Result<(), TaskError> {
+        // Uploads that begin behind have lost nothing by it.
+        for at in (0..self.router.partitions()).filter(|at| self.router.is_filling(*at)).collect::<Vec<_>>() {
+            out.push(self.seal(at, lost.start, ends)?);
+        }
+        self.metrics.unusable(Unusable::Missing, (lost.end.0 - lost.start.0).unsigned_abs());
+        self.router.lose(lost, end);
+        Ok(())
+    }
+
+    /// The run for one partition. Where the topic ends is asked once a fetch, after all of its records were read.
+    fn seal(&mut self, at: usize, to: Offset, ends: &mut Option<Vec<i64>>) -> Result<OutRecord, TaskError> {
+        let barrier = match self.router.has_end(at) {
+            false => vec![],
+            true => match ends {
+                Some(ends) => ends.clone(),
+                None => ends.insert((self.ends)()?).clone(),
+            },
+        };
+        Ok(OutRecord {
+            topic: self.topology.source.upload_topic().clone(),
+            partition: i32::try_from(at).ok(),
+            key: None,
+            value: self.router.seal(at, to, self.committed, barrier),
+            headers: vec![],
+        })
+    }
+
+    /// Says how far it has come, and commits the offset.
+    pub fn commit(&mut self) -> Result<(), TaskError> {
+        let progress = Progress {
+            next: self.position,
+            replay_from: self.position,
+            log: self.log,
+            leader_epoch: self.leader_epoch,
+            whole_from: Offset(0),
+            open_uploads: 0,
+            era: self.era,
+        };
+        let owed: Vec<usize> =
+            (0..self.router.partitions()).filter(|at| self.router.owes(*at, self.position)).collect();
+        if owed.is_empty() && self.committed_progress == Some(progress) {
+            return Ok(());
+        }
+        let committed = self.say(owed).and_then(|()| {
+            fail::fail_point!("pass-on-before-offset");
+            Ok(self.outbox.commit(&self.source, progress, &self.fence)?)
+        });
+        if let Err(error) = &committed {
+            commit_failures(error.code()).inc();
+        }
+        committed?;
+        (self.committed, self.committed_progress) = (progress.next, Some(progress));
+        Ok(())
+    }
+
+    fn say(&mut self, owed: Vec<usize>) -> Result<(), TaskError> {
+        let mut out = Vec::new();
+        for at in owed {
+            out.push(self.seal(at, self.position, &mut None)?);
+        }
+        Ok(self.outbox.publish(&mut out.into_iter())?)
+    }
+
+    /// Reports the state of the task to the metrics.
+    pub fn report_metrics(&mut self, (log_start, end): (Offset, Option<Offset>), buffered_bytes: usize) {
+        self.metrics.report(TaskMoment {
+            committed: self.committed_progress.map(|committed| committed.next),
+            position: self.position,
+            replay_from: self.position,
+            log_start,
+            end,
+            state_bytes: 0,
+            buffered_bytes: buffered_bytes as u64,
+            pages_cut: 0,
+            rows_waiting: 0,
+            uploads: [0; 4],
+            oldest_upload_age_ms: None,
+        });
+    }
+}

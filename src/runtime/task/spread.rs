@@ -1,0 +1,125 @@
+//! Uploads whose rows stand anywhere: what the task does between the repartition topic and its source.
+
+use tracing::info;
+
+use super::{StreamTask, TaskError};
+use crate::record::{Message, Offset, Record, Rejection, UploadId};
+use crate::source::Admission;
+use crate::source::spread::{Gather, GatherError, Step};
+use crate::transport::TransportError;
+
+impl From<GatherError> for TaskError {
+    fn from(error: GatherError) -> TaskError {
+        match error {
+            GatherError::Foreign(_) => TransportError::Topic(error.to_string()).into(),
+            GatherError::State(error) => error.into(),
+        }
+    }
+}
+
+impl StreamTask {
+    /// First record that a restart reads, as of the last commit.
+    pub fn committed_replay_from(&self) -> Option<Offset> {
+        self.committed_progress.map(|progress| progress.replay_from)
+    }
+
+    /// Takes a record through the source, and what comes of it through the nodes behind.
+    pub(super) fn read(&mut self, record: Record, now_ms: u64) -> Result<(), TaskError> {
+        let (aggregate, store, phase) = (&mut self.aggregate, &*self.store, self.phase);
+        let mut asked = Ok(());
+        self.source.push(record, &mut |record| {
+            aggregate.admit(&record, phase, store).unwrap_or_else(|error| {
+                asked = Err(error);
+                Admission::PassOver
+            })
+        });
+        asked?;
+        self.drain(now_ms)
+    }
+
+    /// Takes a record of the repartition topic.
+    pub(super) fn take_run(&mut self, record: Record, now_ms: u64) -> Result<(), TaskError> {
+        let offset = record.offset;
+        let Some(gather) = &mut self.gather else { return Ok(()) };
+        let aggregate = &mut self.aggregate;
+        let arrivals = gather.take(record, now_ms, &mut |id, store| aggregate.cuts_of(id, store), &mut *self.store)?;
+        for (id, is_own, is_doubtful) in arrivals.touched {
+            let as_what = (is_own, is_doubtful);
+            self.call_aggregate(now_ms, |aggregate, ctx| aggregate.announce(&id, offset, as_what, ctx))?;
+            self.forget_closed();
+        }
+        for (id, topic, record) in arrivals.through {
+            let cuts = id.as_ref().and_then(|id| self.gather.as_ref()?.cuts(id).cloned());
+            if let (Some(id), Some(cuts)) = (&id, cuts) {
+                self.aggregate.set_cuts(id, cuts);
+            }
+            if topic != self.topic {
+                self.source.flush();
+                self.drain(now_ms)?;
+                self.topic = topic;
+            }
+            self.read(record, now_ms)?;
+        }
+        for (id, why) in arrivals.waiting {
+            self.call_aggregate(now_ms, |aggregate, ctx| aggregate.report_incomplete(&id, &why, offset, ctx))?;
+        }
+        while let Some(id) = self.gather.as_ref().and_then(Gather::due) {
+            self.release(&id, offset, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Takes an upload that is complete, or given up, through the topology.
+    fn release(&mut self, id: &UploadId, at: Offset, now_ms: u64) -> Result<(), TaskError> {
+        let Some(gather) = &mut self.gather else { return Ok(()) };
+        let Some(mut release) = gather.release(id, at, &*self.store)? else { return Ok(()) };
+        self.is_releasing = true;
+        while let Some(step) = release.merge.next(&*self.store)? {
+            if release.merge.is_at_end() {
+                // Its rows have opened it by now, and its end remembers where they stood.
+                self.source.flush();
+                self.drain(now_ms)?;
+                self.aggregate.set_cuts(id, release.cuts.clone());
+            }
+            match step {
+                Step::Topic(topic) => {
+                    self.source.begin_topic(id);
+                    self.drain(now_ms)?;
+                    self.topic = topic;
+                }
+                Step::Record(record) => self.read(record, now_ms)?,
+                Step::Fail(rejection) => {
+                    self.source.flush();
+                    self.drain(now_ms)?;
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.fail(id, at, rejection, ctx))?;
+                }
+            }
+        }
+        self.source.flush();
+        self.drain(now_ms)?;
+        self.is_releasing = false;
+        let is_open = self.aggregate.is_open(id);
+        self.aggregate.set_cuts(id, release.cuts.clone());
+        if let Some(gather) = &mut self.gather {
+            gather.released(id, at, release, is_open);
+        }
+        Ok(())
+    }
+
+    /// Looks at the clock: uploads for which nothing comes any more are given up, with all that came.
+    pub(super) fn tick_held(&mut self, now_ms: u64) -> Result<(), TaskError> {
+        let at = self.read_from;
+        let timeout = self.topology.source.idle_timeout;
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let idle = self.gather.as_ref().map_or_else(Vec::new, |gather| gather.idle(now_ms, timeout_ms));
+        for id in idle {
+            let why = self.gather.as_ref().and_then(|gather| gather.why_waiting(&id));
+            let why = why.unwrap_or_else(|| Rejection::new(Message::Expired { seconds: timeout.as_secs() }));
+            info!(task = %self.id, upload = %id, "nothing came for the idle timeout");
+            self.release(&id, Offset((at.0 - 1).max(0)), now_ms)?;
+            self.call_aggregate(now_ms, |aggregate, ctx| aggregate.give_up(&id, why, ctx))?;
+            self.forget_closed();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,337 @@
+//! Stage two: what has come of each upload, how far each source partition is passed on, and which upload is whole.
+//!
+//! All of it follows from the repartition topic, read from [`Gather::replay_from`] on; nothing of it is in the state.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+
+use super::gathered::{Arrival, End, Gathered, HeldMarker, Part, Passed, Place};
+use super::held::{Block, part_at};
+use super::run::{Run, RunRecord};
+use crate::record::{Cuts, Marker, Message, Offset, Record, Rejection, UploadHash, UploadId};
+use crate::source::envelope::{self, Content};
+use crate::source::{Placement, SourceConfig};
+use crate::state::{StateError, StateStore};
+
+/// Bytes that are held in memory, over all uploads.
+pub(super) const MEMORY_MAX: usize = 32 << 20;
+
+/// What is known of the last end of an upload: up to where the source partitions were its own.
+pub type CutsOf<'a> = &'a mut dyn FnMut(&UploadId, &dyn StateStore) -> Result<Option<Cuts>, StateError>;
+
+/// Holds the records of open uploads.
+pub struct Gather {
+    pub(super) config: Arc<SourceConfig>,
+    pub(super) topics: Arc<[Arc<str>]>,
+    pub(super) passed: BTreeMap<Place, Passed>,
+    pub(super) uploads: HashMap<UploadId, Gathered>,
+    /// Uploads that an end has come for.
+    pub(super) ending: BTreeSet<UploadId>,
+    /// Ends whose records may be passed on once more: a replay has to know of them.
+    pub(super) ended: Vec<(Offset, Cuts)>,
+    pub(super) bytes: usize,
+    pub(super) segments: u64,
+    /// Segments that nothing is in any more.
+    pub(super) dropped: Vec<UploadHash>,
+}
+
+/// What a run brings.
+#[derive(Default)]
+pub struct Arrivals {
+    /// Uploads that something came for; whether they are uploads of their own, whatever came before; whether first rows may be gone.
+    pub touched: Vec<(UploadId, bool, bool)>,
+    /// Records that go to the source at once.
+    pub through: Vec<(Option<UploadId>, Arc<str>, Record)>,
+    /// Uploads that ended in some topics and not in others, and why they wait.
+    pub waiting: Vec<(UploadId, Rejection)>,
+}
+
+/// Why a run cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// Nobody but sheetstream writes to the topic.
+    #[error("offset {0} of the repartition topic holds no run of ours: nothing else may write to it")]
+    Foreign(Offset),
+    /// The disk.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl Gather {
+    /// Nothing has come yet.
+    pub fn new(config: Arc<SourceConfig>) -> Gather {
+        let topics = match &config.placement {
+            Placement::Spread(spread) => spread.topics.clone(),
+            Placement::Keyed => Arc::new([config.topic.clone()]),
+        };
+        Gather {
+            config,
+            topics,
+            passed: BTreeMap::new(),
+            uploads: HashMap::new(),
+            ending: BTreeSet::new(),
+            ended: Vec::new(),
+            bytes: 0,
+            segments: 0,
+            dropped: Vec::new(),
+        }
+    }
+
+    /// An upload ended at `at`.
+    pub fn remember(&mut self, at: Offset, cuts: Cuts) {
+        // The ledger keeps ends behind the start of the log.
+        self.ended.push((Offset((at.0 - 1).max(0)), cuts));
+    }
+
+    /// First offset of the repartition topic that a restart has to read; `None` when nothing is held.
+    pub fn replay_from(&self) -> Option<Offset> {
+        let released = |upload: &Gathered| upload.released.as_ref().map(|released| released.first);
+        let open = self.uploads.values().flat_map(|upload| [Some(upload.first), released(upload)]).flatten();
+        open.chain(self.ended.iter().map(|(at, _)| *at)).min()
+    }
+
+    /// Forgets ends whose records are not passed on again: whoever passes them on has committed behind them.
+    fn forget_ended(&mut self) {
+        let (passed, topics) = (&self.passed, &self.topics);
+        self.ended.retain(|(_, cuts)| {
+            let mut cuts = cuts.iter().filter(|(topic, ..)| topics.iter().any(|known| **known == **topic));
+            cuts.any(|(topic, partition, cut)| {
+                let passed = passed.iter().find(|((of, at), _)| **of == *topic && *at == partition);
+                passed.is_none_or(|(_, passed)| passed.era == cut.era && passed.committed < cut.next)
+            })
+        });
+    }
+
+    /// Takes a record of the repartition topic. `counted` tells what is known of the last end of an upload.
+    pub fn take(
+        &mut self,
+        record: Record,
+        now_ms: u64,
+        counted: CutsOf<'_>,
+        store: &mut dyn StateStore,
+    ) -> Result<Arrivals, GatherError> {
+        let body = record.value.unwrap_or_default();
+        let run = Run::decode(&body).ok_or(GatherError::Foreign(record.offset))?;
+        let mut arrivals = Arrivals::default();
+        let place: Place = (self.name_of(run.topic), run.partition);
+        let known = self.passed.get(&place).copied();
+        let mut passed = known.unwrap_or(Passed { era: run.era, next: run.from, ..Passed::default() });
+        if passed.era != run.era {
+            self.void(&place, run.from, store)?;
+            passed = Passed { era: run.era, next: run.from, ..Passed::default() };
+        }
+        passed.committed = passed.committed.max(run.committed);
+        let skipped = (passed.next < run.from).then_some((passed.next, run.from, run.from));
+        let is_news = passed.next < run.to || known.is_none_or(|known| known.era != run.era);
+        if let Some((from, to, end)) = run.lost.filter(|_| is_news).or(skipped) {
+            passed.doubtful_below = passed.doubtful_below.max(end);
+            for upload in self.uploads.values_mut().filter(|upload| upload.has_records) {
+                upload.lost.get_or_insert((from, to));
+            }
+        }
+        let new = &run.records[run.records.partition_point(|record| record.offset < passed.next)..];
+        passed.next = passed.next.max(run.to);
+        self.passed.insert(place.clone(), passed);
+        let from = Arrival { at: record.offset, place: &place, run: &run, body: &body, passed, now_ms };
+        self.sort(new, &from, counted, &mut arrivals, store)?;
+        self.forget_ended();
+        Ok(arrivals)
+    }
+
+    /// An upload that is complete.
+    pub fn due(&self) -> Option<UploadId> {
+        self.ending.iter().find(|id| self.uploads.get(*id).is_some_and(|upload| self.is_due(upload))).cloned()
+    }
+
+    /// Gives each record to its upload.
+    fn sort(
+        &mut self,
+        records: &[RunRecord<'_>],
+        from: &Arrival<'_>,
+        counted: CutsOf<'_>,
+        arrivals: &mut Arrivals,
+        store: &mut dyn StateStore,
+    ) -> Result<(), StateError> {
+        let mut rows: BTreeMap<UploadId, Vec<RunRecord<'_>>> = BTreeMap::new();
+        // Records of one upload follow each other, mostly.
+        let mut latest: Option<(UploadId, Option<Cuts>)> = None;
+        let mut touched: BTreeSet<UploadId> = BTreeSet::new();
+        for record in records {
+            let whole = record.to_record(from.at, from.body);
+            let config = self.config.clone();
+            let plain = envelope::plain(&config, &whole);
+            let opened = plain.as_ref().ok().map(|plain| envelope::open(&config, plain));
+            let Some(Ok(Some(envelope))) = opened else {
+                // What it is, the source says.
+                arrivals.through.push((None, from.place.0.clone(), whole));
+                continue;
+            };
+            let (id, cuts) = match latest.take().filter(|(id, _)| id.as_str() == envelope.upload) {
+                Some(latest) => latest,
+                None => {
+                    let id = UploadId::new(envelope.upload);
+                    let cuts = counted(&id, store)?;
+                    (id, cuts)
+                }
+            };
+            let is_counted = cuts.as_ref().is_some_and(|cuts| from.is_below(cuts, record.offset));
+            latest = Some((id.clone(), cuts));
+            if is_counted {
+                continue;
+            }
+            let upload = self.uploads.entry(id.clone()).or_insert_with(|| Gathered::new(from.at));
+            if upload.passes_through(record, from) {
+                arrivals.through.push((Some(id), from.place.0.clone(), whole));
+                continue;
+            }
+            upload.is_doubtful |= record.offset < from.passed.doubtful_below;
+            touched.insert(id.clone());
+            let attempt = envelope.attempt.as_deref().map(str::to_owned);
+            match envelope.content {
+                Content::Marker(Marker::Eof { rows, sha256, .. }, _) => {
+                    let end = End::new(from, record, (rows, sha256.is_some()), false, whole.clone());
+                    upload.end(end);
+                    self.ending.insert(id);
+                }
+                Content::Marker(Marker::Abort, _) => {
+                    upload.end(End::new(from, record, (None, false), true, whole.clone()));
+                    self.ending.insert(id);
+                }
+                Content::Marker(ref marker, _) => {
+                    let is_begin = matches!(marker, Marker::Begin(_));
+                    upload.mark(from, HeldMarker { offset: record.offset, is_begin, attempt, record: whole.clone() });
+                }
+                Content::HeaderFollows | Content::UnfitHeader(_) => {
+                    let is_begin = false;
+                    upload.mark(from, HeldMarker { offset: record.offset, is_begin, attempt, record: whole.clone() });
+                }
+                Content::Rows { first_row, .. } => {
+                    upload.has_records = true;
+                    upload.is_own |= first_row.is_none();
+                    rows.entry(id).or_default().push(record.clone());
+                }
+            }
+        }
+        for (id, records) in rows {
+            let Some(upload) = self.uploads.get_mut(&id) else { continue };
+            let block = Block::new(from.at, &records);
+            self.bytes += block.bytes();
+            upload.part(from).blocks.push_back(block);
+            if self.bytes > MEMORY_MAX {
+                self.segments += 1;
+                let segment = *upload.segment.get_or_insert_with(|| segment(self.segments));
+                for block in upload.parts.values_mut().flat_map(|part| &mut part.blocks) {
+                    self.bytes -= block.bytes();
+                    block.spill(segment, store)?;
+                }
+            }
+        }
+        for id in touched {
+            let Some(upload) = self.uploads.get_mut(&id) else { continue };
+            upload.touched_ms = from.now_ms;
+            if upload.has_records {
+                arrivals.touched.push((id.clone(), upload.is_own, upload.is_doubtful));
+            }
+            if let Some(why) = self.why_waiting(&id).filter(|_| self.ending.contains(&id)) {
+                arrivals.waiting.push((id, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Why an upload that ended in some topics is not complete.
+    pub fn why_waiting(&self, id: &UploadId) -> Option<Rejection> {
+        let upload = self.uploads.get(id)?;
+        let has_end = |topic: &&Arc<str>| upload.ends.iter().any(|end| end.place.0 == **topic);
+        let missing: Vec<_> =
+            self.topics.iter().filter(|topic| !has_end(topic)).map(|topic| topic.to_string()).collect();
+        let is_begun = !upload.ends.is_empty() && !missing.is_empty();
+        is_begun.then(|| Rejection::new(Message::TopicsNotEnded { topics: missing.join(", ") }))
+    }
+
+    /// Every topic has an end, or one aborts, and all that stood before it has come.
+    pub(super) fn is_due(&self, upload: &Gathered) -> bool {
+        let first = |topic: &Arc<str>| upload.ends.iter().find(|end| end.place.0 == *topic);
+        let aborts = upload.ends.iter().find(|end| end.is_abort).is_some_and(|end| self.is_past(end));
+        aborts || self.topics.iter().all(|topic| first(topic).is_some_and(|end| self.is_past(end)))
+    }
+
+    /// Whether all partitions of the topic are passed on up to the barrier.
+    pub(super) fn is_past(&self, end: &End) -> bool {
+        let next = |partition: i32| self.passed.get(&(end.place.0.clone(), partition)).map_or(0, |passed| passed.next);
+        (0..).zip(&end.ends).all(|(partition, barrier)| next(partition) >= *barrier)
+    }
+
+    /// Uploads for which nothing has come for `timeout_ms`.
+    pub fn idle(&self, now_ms: u64, timeout_ms: u64) -> Vec<UploadId> {
+        let is_idle =
+            |upload: &Gathered| upload.released.is_none() && now_ms.saturating_sub(upload.touched_ms) >= timeout_ms;
+        let mut idle: Vec<_> = self.uploads.iter().filter(|(_, upload)| is_idle(upload)).collect();
+        idle.sort_by_key(|(id, upload)| (upload.first, (*id).clone()));
+        idle.into_iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// An upload is no longer open: the rows that it waited for have come, or it is known to have ended.
+    pub fn closed(&mut self, id: &UploadId, at: Offset) {
+        if let Some(upload) = self.uploads.get_mut(id)
+            && let Some(released) = upload.released.take()
+        {
+            self.ended.push((Offset((at.0 - 1).max(0)), released.cuts));
+            if !(upload.parts.is_empty() && upload.ends.is_empty()) {
+                return;
+            }
+        }
+        if let Some(upload) = self.uploads.remove(id) {
+            self.bytes -= upload.parts.values().flat_map(|part| &part.blocks).map(Block::bytes).sum::<usize>();
+            self.dropped.extend(upload.segment);
+        }
+        self.ending.remove(id);
+    }
+
+    /// Bytes that are held in memory.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Segments that nothing is in any more.
+    pub fn take_dropped(&mut self) -> Vec<UploadHash> {
+        mem::take(&mut self.dropped)
+    }
+
+    /// What was passed on of `place` from `from` on does not count: it is read again, or it is another log.
+    fn void(&mut self, place: &Place, from: i64, store: &dyn StateStore) -> Result<(), StateError> {
+        for (id, upload) in &mut self.uploads {
+            if let Some(part) = upload.parts.remove(place) {
+                let held: usize = part.blocks.iter().map(Block::bytes).sum();
+                let (mut blocks, _) = part_at(part.blocks, from, store)?;
+                blocks.iter_mut().try_for_each(|block| block.load(store))?;
+                self.bytes = self.bytes + blocks.iter().map(Block::bytes).sum::<usize>() - held;
+                let markers: VecDeque<_> = part.markers.into_iter().filter(|marker| marker.offset < from).collect();
+                if !(blocks.is_empty() && markers.is_empty()) {
+                    upload.parts.insert(place.clone(), Part { era: part.era, blocks: blocks.into(), markers });
+                }
+            }
+            upload.ends.retain(|end| end.place != *place || end.offset < from);
+            if upload.ends.is_empty() {
+                self.ending.remove(id);
+            }
+        }
+        let is_empty =
+            |upload: &Gathered| upload.parts.is_empty() && upload.ends.is_empty() && upload.released.is_none();
+        self.uploads.retain(|_, upload| !is_empty(upload));
+        Ok(())
+    }
+
+    fn name_of(&self, topic: &str) -> Arc<str> {
+        self.topics.iter().find(|known| ***known == *topic).cloned().unwrap_or_else(|| topic.into())
+    }
+}
+
+/// A name that no upload's own segment has.
+fn segment(number: u64) -> UploadHash {
+    let mut name = *b"gathered\0\0\0\0\0\0\0\0";
+    name[8..].copy_from_slice(&number.to_be_bytes());
+    UploadHash(name)
+}

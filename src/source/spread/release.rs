@@ -1,0 +1,132 @@
+//! A whole upload out of what is held, up to its ends; what is behind them stays for the next revision.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+
+use super::gather::Gather;
+use super::gathered::{End, Gathered, Part, Released};
+use super::held::{Block, part_at};
+use super::merge::{Merge, Parts};
+use crate::record::{Cuts, Offset, UploadId};
+use crate::state::{StateError, StateStore};
+
+/// An upload on its way to the source.
+pub struct Release {
+    /// Its records, in order.
+    pub merge: Merge,
+    /// Up to where they stand in the source.
+    pub cuts: Cuts,
+    first: Offset,
+    until_ms: i64,
+}
+
+impl Gather {
+    /// Takes an upload out, to be given to the source as of `at`: up to its ends, or all that has come when it has none. What is behind its
+    /// ends stays.
+    pub fn release(
+        &mut self,
+        id: &UploadId,
+        at: Offset,
+        store: &dyn StateStore,
+    ) -> Result<Option<Release>, StateError> {
+        let Some(mut upload) = self.uploads.remove(id) else { return Ok(None) };
+        let is_whole = self.is_due(&upload);
+        let abort = upload.ends.iter().position(|end| end.is_abort && self.is_past(end)).filter(|_| is_whole);
+        let chosen: Vec<End> = match abort {
+            _ if !is_whole => mem::take(&mut upload.ends),
+            Some(abort) => vec![upload.ends.remove(abort)],
+            None => {
+                let first = |topic: &Arc<str>| upload.ends.iter().position(|end| end.place.0 == *topic);
+                let topics = self.topics.clone();
+                let mut chosen: Vec<_> = topics.iter().filter_map(first).collect();
+                chosen.sort_unstable_by(|a, b| b.cmp(a));
+                chosen.into_iter().map(|end| upload.ends.remove(end)).collect()
+            }
+        };
+        let by_time = id.as_str().is_empty() || chosen.iter().any(|end| upload.goes_on_behind(end));
+        let mut release = Parts { at, lost: upload.lost, ..Parts::default() };
+        let (mut cuts, mut rest) = (Cuts::default(), BTreeMap::new());
+        for (place, part) in mem::take(&mut upload.parts) {
+            let end = chosen.iter().find(|end| end.place.0 == place.0).filter(|_| is_whole);
+            let cut = match end {
+                Some(end) => upload.cut(&place, &part, end, by_time, store)?,
+                None => i64::MAX,
+            };
+            let behind = part.blocks.back().map_or(0, |block| block.next);
+            let behind = part.markers.back().map_or(behind, |marker| behind.max(marker.offset + 1));
+            cuts.raise(&place.0, place.1, part.era, if cut == i64::MAX { behind } else { cut });
+            let held: usize = part.blocks.iter().map(Block::bytes).sum();
+            self.bytes -= held;
+            let (blocks, mut others) = part_at(part.blocks, cut, store)?;
+            others.iter_mut().try_for_each(|block| block.load(store))?;
+            self.bytes += others.iter().map(Block::bytes).sum::<usize>();
+            let (markers, later): (VecDeque<_>, VecDeque<_>) =
+                part.markers.into_iter().partition(|marker| marker.offset < cut);
+            release.markers.extend(markers.into_iter().map(|marker| (place.clone(), marker)));
+            if !blocks.is_empty() {
+                release.blocks.push((place.clone(), blocks));
+            }
+            if !(others.is_empty() && later.is_empty()) {
+                rest.insert(place, Part { era: part.era, blocks: others, markers: later });
+            }
+        }
+        for end in chosen.iter().filter(|_| is_whole) {
+            let era = self.passed.get(&end.place).map_or(0, |passed| passed.era);
+            cuts.raise(&end.place.0, end.place.1, era, end.offset + 1);
+            for (partition, barrier) in (0..).zip(&end.ends) {
+                let place = (end.place.0.clone(), partition);
+                let known = cuts.iter().any(|(topic, at, _)| *topic == *place.0 && at == partition);
+                if let Some(passed) = self.passed.get(&place).filter(|_| !known) {
+                    cuts.raise(&place.0, partition, passed.era, *barrier);
+                }
+            }
+        }
+        let until_ms = chosen.iter().map(|end| end.record.timestamp_ms).max().unwrap_or(i64::MAX);
+        // An end that was sent twice is one.
+        upload.ends.retain(|end| {
+            let era = self.passed.get(&end.place).map_or(0, |passed| passed.era);
+            !cuts.cover(&end.place.0, end.place.1, era, end.offset)
+        });
+        self.dropped.extend(upload.segment.take());
+        let first = upload.first;
+        release.ends = if is_whole { chosen } else { Vec::new() };
+        self.ending.remove(id);
+        let first_left = rest.values().flat_map(|part: &Part| part.blocks.iter().map(|block| block.at)).min();
+        if !(rest.is_empty() && upload.ends.is_empty()) {
+            let is_begin = |part: &Part| part.markers.iter().any(|marker| marker.is_begin);
+            let left = Gathered {
+                // Markers do not say in which run they came.
+                first: first_left.filter(|_| rest.values().all(|part| part.markers.is_empty())).unwrap_or(first),
+                has_records: !rest.is_empty(),
+                is_own: upload.is_own || rest.values().any(is_begin),
+                touched_ms: upload.touched_ms,
+                ends: upload.ends,
+                parts: rest,
+                ..Gathered::new(first)
+            };
+            if !left.ends.is_empty() {
+                self.ending.insert(id.clone());
+            }
+            self.uploads.insert(id.clone(), left);
+        }
+        let merge = Merge::new(self.config.clone(), self.topics.clone(), release);
+        Ok(Some(Release { merge, cuts, first, until_ms }))
+    }
+
+    /// The source has all of an upload. It is still open if it waits for rows.
+    pub fn released(&mut self, id: &UploadId, at: Offset, release: Release, is_open: bool) {
+        let Release { cuts, first, until_ms, .. } = release;
+        if is_open {
+            let upload = self.uploads.entry(id.clone()).or_insert_with(|| Gathered::new(first));
+            upload.released = Some(Released { first, cuts, until_ms });
+        } else {
+            self.remember(at, cuts);
+        }
+    }
+
+    /// Up to where the records of an upload that waits for rows stand.
+    pub fn cuts(&self, id: &UploadId) -> Option<&Cuts> {
+        Some(&self.uploads.get(id)?.released.as_ref()?.cuts)
+    }
+}

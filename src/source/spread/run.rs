@@ -1,0 +1,127 @@
+//! A value of the repartition topic: what one source partition holds, between two of its offsets, for one partition of the repartition
+//! topic. A run without records says that there is nothing.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Header, Offset, Record};
+
+/// Format of a run; the first byte of its value.
+const FORMAT: u8 = 1;
+
+/// Records of one source partition, in their order.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run<'a> {
+    /// Source topic.
+    pub topic: &'a str,
+    /// Source partition.
+    pub partition: i32,
+    /// Which reading of it, see [`Cut`](crate::record::Cut).
+    pub era: i64,
+    /// First offset that the run is about.
+    pub from: i64,
+    /// First offset behind it.
+    pub to: i64,
+    /// No record below is passed on again.
+    pub committed: i64,
+    /// Records that are gone: from, to, and the end of the partition when that was found.
+    pub lost: Option<(i64, i64, i64)>,
+    /// Where the partitions of the topic ended after the last marker among the records was read, by partition. Empty without one.
+    pub ends: Vec<i64>,
+    /// The records.
+    #[serde(borrow)]
+    pub records: Vec<RunRecord<'a>>,
+}
+
+/// A record, as it stands in its source partition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord<'a> {
+    /// Its offset there.
+    pub offset: i64,
+    /// Its timestamp.
+    pub timestamp_ms: i64,
+    /// Its key.
+    #[serde(borrow)]
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    #[serde(borrow)]
+    pub value: Option<&'a [u8]>,
+    /// Its headers.
+    #[serde(borrow)]
+    pub headers: Vec<(&'a str, Option<&'a [u8]>)>,
+}
+
+impl<'a> Run<'a> {
+    /// The value.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![FORMAT]).expect("plain data always encodes")
+    }
+
+    /// Reads a value; `None` if it is none of ours.
+    pub fn decode(value: &'a [u8]) -> Option<Run<'a>> {
+        let (FORMAT, run) = value.split_first().map(|(format, run)| (*format, run))? else { return None };
+        postcard::from_bytes(run).ok()
+    }
+}
+
+impl<'a> RunRecord<'a> {
+    /// A record on its way.
+    pub fn of(record: &'a Record) -> RunRecord<'a> {
+        RunRecord {
+            offset: record.offset.0,
+            timestamp_ms: record.timestamp_ms,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: record.headers.iter().map(|header| (&*header.name, header.value.as_deref())).collect(),
+        }
+    }
+
+    /// The record again, at `offset`; it shares the memory of `body`, in which it stands.
+    pub fn to_record(&self, offset: Offset, body: &Bytes) -> Record {
+        let share = |part: &&[u8]| body.slice_ref(part);
+        let header =
+            |(name, value): &(&str, Option<&[u8]>)| Header { name: (*name).into(), value: value.as_ref().map(share) };
+        Record {
+            offset,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key.as_ref().map(share),
+            value: self.value.as_ref().map(share),
+            headers: self.headers.iter().map(header).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_read_back_and_nothing_else_is_one() {
+        let record = Record {
+            offset: Offset(7),
+            timestamp_ms: -1,
+            key: Some(Bytes::from_static(b"a.csv")),
+            value: None,
+            headers: vec![Header::new("ss-type", "abort"), Header { name: "x".into(), value: None }],
+        };
+        let run = Run {
+            topic: "rows",
+            partition: 2,
+            era: 5,
+            from: 3,
+            to: 9,
+            committed: 3,
+            lost: Some((1, 3, 20)),
+            ends: vec![4, 0, 9],
+            records: vec![RunRecord::of(&record)],
+        };
+        let body = Bytes::from(run.encode());
+        let read = Run::decode(&body).expect("our own value");
+        assert_eq!(read, run);
+        let again = read.records[0].to_record(Offset(1), &body);
+        assert_eq!((again.key, again.value, again.headers), (record.key, record.value, record.headers));
+        for other in [&b""[..], b"\x01", b"\x02", b"1,2", &body[..body.len() - 1]] {
+            assert_eq!(Run::decode(other), None, "{other:?}");
+        }
+    }
+}
