@@ -85,7 +85,10 @@ impl Upload {
                 value: None,
             };
             match is_known {
-                true => Ok(self.take_header(context, origin.format, marker)),
+                true => {
+                    self.take_header(context, origin.format, marker);
+                    Ok(())
+                }
                 false => self.accept_header(context, origin.format, marker),
             }
         });

@@ -120,8 +120,8 @@ pub(super) fn open<'a>(config: &SourceConfig, plain: &'a Plain<'_>) -> Result<Op
         return Ok(None);
     }
     let upload = upload_of(config, record, headers).map_err(|rejection| Refusal { upload: None, rejection })?;
-    content_of(config, record, plain.format, headers)
-        .map(|(content, attempt, below)| Some(Envelope { upload, attempt, content, below }))
+    envelope_of(config, record, plain.format, headers, upload)
+        .map(Some)
         .map_err(|rejection| Refusal { upload: Some(UploadId::new(upload)), rejection })
 }
 
@@ -153,12 +153,13 @@ fn upload_of<'a>(
     }
 }
 
-fn content_of<'a>(
+fn envelope_of<'a>(
     config: &SourceConfig,
     record: &'a Record,
     format: Format,
     headers: &ControlHeaders<'a>,
-) -> Result<(Content<'a>, Option<Cow<'a, str>>, &'a [u8]), Rejection> {
+    upload: &'a str,
+) -> Result<Envelope<'a>, Rejection> {
     let value = record.value.as_deref();
     let text = value.map_or(&[][..], |value| value.strip_prefix(BOM).unwrap_or(value));
     let mut terms = Terms::from_headers(headers)?;
@@ -176,7 +177,7 @@ fn content_of<'a>(
                     (names, below) = first_row_of(lines, delimiter, format);
                     if names.is_empty() {
                         let attempt = terms.attempt.take();
-                        return Ok((Content::HeaderFollows, attempt, below));
+                        return Ok(Envelope { upload, attempt, content: Content::HeaderFollows, below });
                     }
                 }
                 (Some(kind), names)
@@ -208,7 +209,7 @@ fn content_of<'a>(
         Some(Kind::Abort) => Content::Marker(Marker::Abort, written),
         None => Content::Rows { text, first_row: first_row(headers)?, traceparent: traceparent(headers), delimiter },
     };
-    Ok((content, attempt, below))
+    Ok(Envelope { upload, attempt, content, below })
 }
 
 /// The first row of the lines below `#HEADER`, which names the columns, and what stands behind it.
