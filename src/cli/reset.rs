@@ -79,7 +79,7 @@ impl Reset {
                 })?;
                 if let Some(state) = state {
                     for reset in &resets {
-                        let task = TaskId { topology: topology.name.clone(), partition: reset.partition };
+                        let task = TaskId { topology: topology.name.clone(), source: None, partition: reset.partition };
                         state.remove(TaskHash::of(&task))?;
                     }
                     state.close()?;
@@ -115,7 +115,7 @@ impl Reset {
         for reset in resets {
             let from = reset.from.map_or("nothing".to_owned(), |from| from.to_string());
             let (partition, to, start, end) = (reset.partition, reset.to, reset.log_start, reset.log_end);
-            let topic = &topology.source.topic;
+            let topic = &reset.topic;
             writeln!(out, "{topic}-{partition}: {verb} from {from} to {to} (the log holds {start} to {end})")?;
         }
         Ok(Exit::Ok)

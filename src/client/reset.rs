@@ -30,6 +30,8 @@ pub enum Target {
 /// A partition that is set.
 #[derive(Clone, Debug, Serialize)]
 pub struct Reset {
+    /// Its topic.
+    pub topic: String,
     /// Its number.
     pub partition: i32,
     /// What was committed; `None` for nothing.
@@ -44,9 +46,11 @@ pub struct Reset {
 
 /// Where each partition of the source would be set. Changes nothing. Blocks.
 pub fn plan(client: &KafkaClient, topology: &Topology, target: Target) -> Result<Vec<Reset>, TransportError> {
-    let topic = &topology.source.topic;
-    let all: Vec<_> =
-        (0..client.partitions(topic)?).map(|partition| TopicPartition { topic: topic.clone(), partition }).collect();
+    let mut all = Vec::new();
+    for topic in topology.source.topics() {
+        let partitions = 0..client.partitions(topic)?;
+        all.extend(partitions.map(|partition| TopicPartition { topic: topic.clone(), partition }));
+    }
     let committed = client.group(&topology.name).fetch_committed(all.iter().cloned())?;
     let mut resets = Vec::new();
     for at in all {
@@ -70,7 +74,8 @@ pub fn plan(client: &KafkaClient, topology: &Topology, target: Target) -> Result
         };
         let to = to.clamp(bounds.start, bounds.end);
         let (from, to) = (from.map(|offset| offset.0), to.0);
-        resets.push(Reset { partition: at.partition, from, to, log_start: bounds.start.0, log_end: bounds.end.0 });
+        let (log_start, log_end) = (bounds.start.0, bounds.end.0);
+        resets.push(Reset { topic: at.topic.to_string(), partition: at.partition, from, to, log_start, log_end });
     }
     Ok(resets)
 }
@@ -79,7 +84,7 @@ pub fn plan(client: &KafkaClient, topology: &Topology, target: Target) -> Result
 pub fn apply(client: &KafkaClient, topology: &Topology, resets: &[Reset]) -> Result<(), TransportError> {
     let group = client.group(&topology.name);
     resets.iter().try_for_each(|reset| {
-        let at = TopicPartition { topic: topology.source.topic.clone(), partition: reset.partition };
+        let at = TopicPartition { topic: reset.topic.as_str().into(), partition: reset.partition };
         group.reset(&at, Offset(reset.to))
     })
 }
