@@ -6,7 +6,7 @@
 //! 2. [`runtime::stream_thread`] hands the records to the partition's [`runtime::task::StreamTask`].
 //! 3. [`source`] makes elements of them, rows grouped by upload: a [`record::RowBatch`] or a [`record::Marker`]. A row that fails keeps its
 //!    place; its fate travels with it.
-//! 4. [`map`] works on whole columns.
+//! 4. [`map`] works on whole columns. A row that a filter takes out keeps its place, too.
 //! 5. [`aggregate`] puts rows in order, counts them, and writes them to the page of their sheet.
 //! 6. [`page`] renders and compresses a page after 1,024 rows of its sheet, on whatever thread is free. A cut page never changes again.
 //! 7. When an upload is complete, the aggregate forwards it through its only way out, [`sink::output::Output`]: the workbook is put together

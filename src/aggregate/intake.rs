@@ -1,8 +1,8 @@
-//! Rows into an open upload: each one is written, rejected, a duplicate, or waits for a lower index (contract 5).
+//! Rows into an open upload: each one is written, rejected, filtered out, a duplicate, or waits for a lower index (contract 5).
 
 use super::config::AggregateSettings;
 use super::halt::Halt;
-use super::rows::{Rows, WaitingFate, WaitingRow};
+use super::rows::{Fate, Rows, WaitingFate, WaitingRow};
 use super::segment::scratch_segment;
 use super::sheets::Pager;
 use super::upload::OpenUpload;
@@ -87,16 +87,22 @@ impl OpenUpload {
         }
     }
 
-    /// Writes the next row in order, or lists it as rejected.
+    /// Writes the next row in order, lists it as rejected, or counts it as filtered.
     fn write_next(&mut self, rows: &Rows, row: usize, context: &mut UploadContext) -> Result<(), Halt> {
         let number = self.attempt.next_index;
         self.attempt.next_index += 1;
         self.accounting.rows_in += 1;
-        if let Some(rejection) = rows.rejection(row) {
-            self.attempt.errors.push(number, rejection.clone(), rows.batch.raw.get(row), rows.batch.delimiter);
-            return self.reject(rows, row, number, rejection, context);
+        match rows.fate(row) {
+            Fate::Rejected(rejection) => {
+                self.attempt.errors.push(number, rejection.clone(), rows.batch.raw.get(row), rows.batch.delimiter);
+                return self.reject(rows, row, number, rejection, context);
+            }
+            Fate::Filtered => {
+                self.accounting.filtered += 1;
+                return Ok(());
+            }
+            Fate::Live => self.accounting.written += 1,
         }
-        self.accounting.written += 1;
         let mut scratch = String::new();
         let sheet = self.sheet(rows.sheet(row, &mut scratch), context.settings)?;
         let (key, offset) = (rows.batch.keys[row], rows.batch.offsets[row]);
@@ -113,21 +119,20 @@ impl OpenUpload {
             self.accounting.duplicate += 1;
             return Ok(());
         }
-        let rejection = rows.rejection(row);
         self.wait(rows, row, context)?;
-        match rejection {
-            Some(rejection) => self.reject(rows, row, index, rejection, context),
-            None => {
-                self.accounting.waiting += 1;
-                Ok(())
-            }
+        match rows.fate(row) {
+            Fate::Rejected(rejection) => return self.reject(rows, row, index, rejection, context),
+            Fate::Filtered => self.accounting.filtered += 1,
+            Fate::Live => self.accounting.waiting += 1,
         }
+        Ok(())
     }
 
     /// Lets a row wait, on disk when there is no more room in memory.
     pub(super) fn wait(&mut self, rows: &Rows, row: usize, context: &mut UploadContext) -> Result<(), StateError> {
         let (index, offset) = (rows.batch.keys[row].index, rows.batch.offsets[row]);
-        self.attempt.waiting.insert(index, offset, rows.waiting(row), rows.rejection(row).is_some());
+        let is_settled = !matches!(rows.fate(row), Fate::Live);
+        self.attempt.waiting.insert(index, offset, rows.waiting(row), is_settled);
         let bytes = self.attempt.waiting.bytes();
         if bytes > context.limits.upload || bytes + context.waiting_elsewhere > context.limits.task {
             self.attempt.waiting.spill(scratch_segment(self.hash), context.ctx.store)?;
@@ -191,6 +196,7 @@ impl OpenUpload {
                 let rejection = Rejection { column, ..Rejection::new(message.into_owned()) };
                 self.attempt.errors.push(index, rejection, row.raw, delimiter);
             }
+            WaitingFate::Filtered => {}
             WaitingFate::Write { sheet, cells } => {
                 self.accounting.waiting -= 1;
                 self.accounting.written += 1;

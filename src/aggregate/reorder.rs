@@ -41,8 +41,8 @@ pub(super) struct ReorderBuffer {
     memory: BTreeMap<u64, Entry>,
     memory_bytes: usize,
     runs: Vec<Run>,
-    /// Those of them that failed already.
-    rejected: BTreeSet<u64>,
+    /// Those of them that are counted already: they failed, or a filter took them out.
+    settled: BTreeSet<u64>,
     len: u64,
 }
 
@@ -95,9 +95,9 @@ impl ReorderBuffer {
     pub(super) fn contains(&self, index: u64) -> bool {
         self.spans.range(..=index).next_back().is_some_and(|(_, last)| index <= *last)
     }
-    /// Indexes of rows that wait and failed.
-    pub(super) fn rejected(&self) -> &BTreeSet<u64> {
-        &self.rejected
+    /// Indexes of rows that wait and are counted already.
+    pub(super) fn settled(&self) -> &BTreeSet<u64> {
+        &self.settled
     }
     /// Lowest offset of a row that waits.
     pub(super) fn lowest_offset(&self) -> Option<Offset> {
@@ -117,12 +117,12 @@ impl ReorderBuffer {
     }
 
     /// Lets a row wait. `index` must not wait already.
-    pub(super) fn insert(&mut self, index: u64, offset: Offset, row: Vec<u8>, rejected: bool) {
+    pub(super) fn insert(&mut self, index: u64, offset: Offset, row: Vec<u8>, settled: bool) {
         debug_assert!(!self.contains(index));
         self.memory_bytes += row.len() + ENTRY_BYTES;
         self.memory.insert(index, Entry { offset, row: row.into() });
-        if rejected {
-            self.rejected.insert(index);
+        if settled {
+            self.settled.insert(index);
         }
         self.len += 1;
         let last = self.spans.remove(&(index + 1)).unwrap_or(index);
@@ -179,7 +179,7 @@ impl ReorderBuffer {
         if index < last {
             self.spans.insert(index + 1, last);
         }
-        self.rejected.remove(&index);
+        self.settled.remove(&index);
         self.len -= 1;
         Ok(Some((index, row)))
     }
@@ -252,11 +252,11 @@ mod tests {
             }
             (1..200).for_each(|index| assert_eq!(waiting.contains(index), given.contains(&index)));
             while let Some(expected) = given.pop_first() {
-                prop_assert_eq!(waiting.rejected().contains(&expected), expected % 3 == 0);
+                prop_assert_eq!(waiting.settled().contains(&expected), expected % 3 == 0);
                 let (index, bytes) = waiting.pop(SEGMENT, &store).unwrap().unwrap();
                 prop_assert_eq!((index, bytes.to_vec()), (expected, row(expected)));
             }
-            prop_assert!(waiting.is_empty() && waiting.rejected().is_empty() && waiting.bytes() == 0);
+            prop_assert!(waiting.is_empty() && waiting.settled().is_empty() && waiting.bytes() == 0);
         }
     }
 

@@ -8,7 +8,7 @@ use super::attempt::{Attempt, PendingEof};
 use super::checksum::RowsChecksum;
 use super::errors::ErrorRows;
 use super::restored_rows::RestoredRows;
-use super::rows::{Rows, WaitingFate, WaitingRow};
+use super::rows::{Fate, Rows, WaitingFate, WaitingRow};
 use super::segment::upload_hash;
 use super::sheets::Sheets;
 use super::upload::OpenUpload;
@@ -174,10 +174,11 @@ impl OpenUpload {
         Ok(())
     }
 
-    /// The sheet of a row, unless it failed or is in a cut page.
+    /// The sheet of a row, unless the row is in none or in a cut page.
     fn unpaged_sheet(&mut self, rows: &Rows, row: usize) -> Result<Option<usize>, StateError> {
-        if rows.rejection(row).is_some() {
-            return Ok(None);
+        match rows.fate(row) {
+            Fate::Rejected(_) | Fate::Filtered => return Ok(None),
+            Fate::Live => {}
         }
         let mut scratch = String::new();
         let sheet = self.attempt.sheets.find(rows.sheet(row, &mut scratch));
@@ -203,10 +204,10 @@ impl OpenUpload {
             }
         }
         let rows = self.attempt.sheets.paged_rows() + self.attempt.sheets.open_rows();
-        let rejected = self.attempt.waiting.rejected();
+        let settled = self.attempt.waiting.settled();
         if rows != self.accounting.written
-            || !rejected.iter().eq(&restored.settled)
-            || self.attempt.waiting.len() - rejected.len() as u64 != self.accounting.waiting
+            || !settled.iter().eq(&restored.settled)
+            || self.attempt.waiting.len() - settled.len() as u64 != self.accounting.waiting
         {
             let (hash, waiting, expected) = (self.hash, self.attempt.waiting.len(), self.accounting);
             return Err(damaged(format!(

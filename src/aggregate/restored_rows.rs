@@ -7,6 +7,6 @@ use std::collections::BTreeMap;
 pub(super) struct RestoredRows {
     /// By index, in the form in which rows wait.
     pub(super) rows: BTreeMap<u64, Vec<u8>>,
-    /// Indexes that waited and had failed.
+    /// Indexes that waited and were counted already: the rows had failed, or were filtered out.
     pub(super) settled: Vec<u64>,
 }

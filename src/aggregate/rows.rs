@@ -23,6 +23,14 @@ enum Column<'a> {
     Number(&'a Float64Array, u8),
 }
 
+/// What becomes of a row whose turn has come.
+pub(super) enum Fate<'a> {
+    /// It is written.
+    Live,
+    Rejected(&'a Rejection),
+    Filtered,
+}
+
 enum NamePart<'a> {
     Literal(&'a str),
     Column(usize),
@@ -87,22 +95,28 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Why `row` failed, if it did.
-    pub(super) fn rejection(&self, row: usize) -> Option<&'a Rejection> {
-        let rejected = &self.batch.rejected;
-        let at = rejected.binary_search_by_key(&row, |(row, _)| *row as usize).ok()?;
-        Some(&rejected[at].1)
+    /// What the maps decided about `row`.
+    pub(super) fn fate(&self, row: usize) -> Fate<'a> {
+        let RowBatch { rejected, filtered, .. } = self.batch;
+        if let Ok(at) = rejected.binary_search_by_key(&row, |(row, _)| *row as usize) {
+            return Fate::Rejected(&rejected[at].1);
+        }
+        match filtered.binary_search_by_key(&row, |row| *row as usize) {
+            Ok(_) => Fate::Filtered,
+            Err(_) => Fate::Live,
+        }
     }
 
     /// `row` as it waits for its turn.
     pub(super) fn waiting(&self, row: usize) -> Vec<u8> {
         let mut scratch = String::new();
-        let fate = match self.rejection(row) {
-            Some(Rejection { column, message, .. }) => {
+        let fate = match self.fate(row) {
+            Fate::Rejected(Rejection { column, message, .. }) => {
                 let delimiter = self.batch.delimiter;
                 WaitingFate::Rejected { column: column.as_deref(), message: Cow::Borrowed(&**message), delimiter }
             }
-            None => {
+            Fate::Filtered => WaitingFate::Filtered,
+            Fate::Live => {
                 let cells = self.columns.iter().map(|column| match column {
                     Column::Text(array, _) => WaitingCell::Text(array.value(row)),
                     Column::Number(array, _) => WaitingCell::Number(array.value(row)),
@@ -163,6 +177,7 @@ pub(super) enum WaitingFate<'a> {
         /// What separates the fields of its text.
         delimiter: u8,
     },
+    Filtered,
 }
 
 /// A cell of it, before it is rendered.

@@ -235,7 +235,7 @@ impl OpenUpload {
             sheets: attempt.sheets.len() as u32,
             errors: attempt.errors.len(),
             eof: attempt.eof.as_ref().map(|eof| (eof.offset, eof.rows, eof.sha256)),
-            settled: attempt.waiting.rejected().iter().copied().collect(),
+            settled: attempt.waiting.settled().iter().copied().collect(),
             failed: attempt
                 .failed
                 .as_ref()

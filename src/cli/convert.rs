@@ -84,7 +84,11 @@ impl Convert {
         if let (false, Some(failure)) = (converted.has_workbook, &converted.status.failure) {
             return Err(Rejected(format!("no workbook: {}: {}", failure.reason, failure.message)).into());
         }
-        say!("{} rows written, {} rejected, {seconds:.2} s", rows.written, rows.rejected);
+        let filtered = match rows.filtered {
+            0 => String::new(),
+            filtered => format!(", {filtered} left out by a filter"),
+        };
+        say!("{} rows written, {} rejected{filtered}, {seconds:.2} s", rows.written, rows.rejected);
         for (reason, count) in &converted.rejected {
             let explained = Reason::of_code(reason).map_or(String::new(), |reason| reason.explain(Lang::En));
             say!("  {count} {reason}: {explained}");
@@ -92,7 +96,7 @@ impl Convert {
         if rows.rejected > 0 {
             say!("  the sheet of errors lists the first 10,000 rejected rows");
         }
-        let all_rejected = rows.written == 0 && rows.rejected > 0;
+        let all_rejected = rows.written + rows.filtered == 0 && rows.rejected > 0;
         if all_rejected {
             say!("warning: no row was written, all {} were rejected", rows.rejected);
         }

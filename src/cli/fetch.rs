@@ -168,7 +168,7 @@ impl Fetch {
     /// A workbook without a row is no success for whoever is strict.
     fn judge(&self, upload: &Upload) -> io::Result<Exit> {
         let accounting = &upload.accounting;
-        if accounting.written > 0 || accounting.rejected == 0 {
+        if accounting.written + accounting.filtered > 0 || accounting.rejected == 0 {
             return Ok(Exit::Ok);
         }
         let id = shown(&upload.id);

@@ -156,10 +156,7 @@ impl ChosenColumns {
     }
 
     fn roles(&self, topology: &Topology) -> [Role; 3] {
-        let input = topology.maps.iter().find_map(|map| match map {
-            MapConfig::Reproject(map) => Some(&map.input),
-            MapConfig::Select(_) => None,
-        });
+        let input = topology.maps.iter().find_map(MapConfig::as_reproject).map(|map| &map.input);
         let (x, y) = match input {
             Some(CoordinateInput::Columns { x, y }) => (x.clone(), y.clone()),
             Some(CoordinateInput::Geometry(_)) | None => (vec![], vec![]),
@@ -172,7 +169,12 @@ impl ChosenColumns {
                 _ => vec![],
             },
         };
-        let role = |names, chosen: &Option<String>| Role { names, chosen: chosen.clone() };
+        // What a map makes is not looked for in the file.
+        let made: Vec<_> = topology.maps.iter().flat_map(MapConfig::makes).collect();
+        let role = |mut names: Vec<String>, chosen: &Option<String>| {
+            names.retain(|name| !made.contains(&name));
+            Role { names, chosen: chosen.clone() }
+        };
         let sheet_chosen = self.sheet.clone().filter(|_| !self.one_sheet);
         [role(x, &self.x), role(y, &self.y), role(sheet, &sheet_chosen)]
     }

@@ -82,10 +82,8 @@ impl PointMap {
 
 /// The columns with the coordinates of a workbook, and their CRS: those in degrees, if there are several.
 fn target(topology: &Topology) -> Option<([String; 2], crate::crs::CrsInfo)> {
-    let added = topology.maps.iter().filter_map(|map| match map {
-        MapConfig::Reproject(map) => Some((map.into.clone(), map.crs.to.clone())),
-        MapConfig::Select(_) => None,
-    });
+    let reprojects = topology.maps.iter().filter_map(MapConfig::as_reproject);
+    let added = reprojects.map(|map| (map.into.clone(), map.crs.to.clone()));
     let added: Vec<_> = added.collect();
     let in_degrees = added.iter().rfind(|(_, crs)| crs.kind == CrsKind::Geographic);
     in_degrees.or(added.last()).cloned()

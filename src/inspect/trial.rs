@@ -94,6 +94,8 @@ pub struct Trial {
     pub written: u64,
     /// Of them refused.
     pub rejected: u64,
+    /// Of them left out by a filter.
+    pub filtered: u64,
     /// Refused rows by reason code.
     pub reasons: BTreeMap<String, u64>,
     /// Why the upload would fail.
@@ -205,6 +207,7 @@ impl Trial {
             rows: accounting.rows_in,
             written: accounting.written,
             rejected: accounting.rejected,
+            filtered: accounting.filtered,
             reasons: converted.rejected.clone(),
             failure: converted.status.failure.clone(),
             crs: crs_of(topology, crs),
@@ -264,8 +267,7 @@ impl Coordinates {
     /// Of each list of candidates the first that the file has.
     fn of(topology: &Topology, header: &[String]) -> Coordinates {
         let mut found = Coordinates::default();
-        for map in &topology.maps {
-            let MapConfig::Reproject(reproject) = map else { continue };
+        for reproject in topology.maps.iter().filter_map(MapConfig::as_reproject) {
             let lists = match &reproject.input {
                 CoordinateInput::Columns { x, y } => vec![x, y],
                 CoordinateInput::Geometry(names) => vec![names],

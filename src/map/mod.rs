@@ -1,6 +1,10 @@
 //! Maps: one file an operator, each with its configuration, its code and its tests.
 
 mod area;
+pub mod cast;
+pub mod compute;
+pub mod expression;
+pub mod filter;
 pub mod geometry;
 mod number;
 mod own_crs;
@@ -11,18 +15,21 @@ pub mod select;
 
 use std::sync::Arc;
 
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 
 use crate::record::{AnyOf, ColumnType, Message, Names, Rejection, RowBatch};
 
+pub use cast::{Cast, CastColumn, CastConfig};
+pub use compute::{Compute, ComputeConfig};
+pub use filter::{Filter, FilterConfig};
 pub use own_crs::OwnCrs;
 pub use reproject::Reproject;
 pub use reproject_config::{CoordinateInput, ReprojectConfig};
-pub use select::{Select, SelectConfig};
+pub use select::{Select, SelectConfig, Selection};
 
 /// A map that works on whole columns of one batch, in place.
 ///
-/// A row that fails gets its fate through [`RowBatch::reject`] and stays in its place; an error means that no row could be mapped.
+/// It looks at live rows only. A row that fails, or is taken out, gets its fate through [`RowBatch`] and stays in its place; an error means that no row could be mapped.
 /// Not `Send`: a task builds its nodes on the stream thread that runs them, for PROJ's objects belong to one thread.
 pub trait Map {
     /// Name of the node in the topology.
@@ -46,8 +53,87 @@ pub struct NodeError {
 pub enum MapConfig {
     /// Coordinates from one CRS to another.
     Reproject(ReprojectConfig),
-    /// Choose, order and rename columns.
+    /// Choose, order, rename and drop columns.
     Select(SelectConfig),
+    /// Keep some of the rows.
+    Filter(FilterConfig),
+    /// Add columns.
+    Compute(ComputeConfig),
+    /// Give columns another type.
+    Cast(CastConfig),
+}
+
+impl MapConfig {
+    /// Name of the node.
+    pub fn node(&self) -> &Arc<str> {
+        match self {
+            MapConfig::Reproject(config) => &config.node,
+            MapConfig::Select(config) => &config.node,
+            MapConfig::Filter(config) => &config.node,
+            MapConfig::Compute(config) => &config.node,
+            MapConfig::Cast(config) => &config.node,
+        }
+    }
+
+    /// The `reproject` map that it is.
+    pub fn as_reproject(&self) -> Option<&ReprojectConfig> {
+        match self {
+            MapConfig::Reproject(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    /// Columns that it cannot do without, each by all names it may have.
+    pub fn reads(&self) -> Vec<Vec<String>> {
+        let one = |name: &String| vec![name.clone()];
+        match self {
+            MapConfig::Reproject(config) => match &config.input {
+                CoordinateInput::Columns { x, y } => vec![x.clone(), y.clone()],
+                CoordinateInput::Geometry(names) => vec![names.clone()],
+            },
+            MapConfig::Select(config) => config.selection.reads().map(one).collect(),
+            MapConfig::Filter(config) => config.condition.columns().map(one).collect(),
+            MapConfig::Compute(config) => {
+                config.columns.iter().flat_map(|(_, expression)| expression.columns()).map(one).collect()
+            }
+            MapConfig::Cast(config) => config.columns.iter().map(|column| one(&column.name)).collect(),
+        }
+    }
+
+    /// Names of the columns that are there because of it.
+    pub fn makes(&self) -> Vec<&String> {
+        match self {
+            MapConfig::Reproject(config) => config.into.iter().collect(),
+            MapConfig::Select(config) => config.selection.makes().collect(),
+            MapConfig::Compute(config) => config.columns.iter().map(|(name, _)| name).collect(),
+            MapConfig::Filter(_) | MapConfig::Cast(_) => Vec::new(),
+        }
+    }
+
+    /// Every name of a column in it, to be changed.
+    pub fn names_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            MapConfig::Reproject(config) => {
+                let mut names = match &mut config.input {
+                    CoordinateInput::Columns { x, y } => x.iter_mut().chain(y).collect(),
+                    CoordinateInput::Geometry(names) => names.iter_mut().collect::<Vec<_>>(),
+                };
+                names.extend(&mut config.into);
+                names
+            }
+            MapConfig::Select(config) => config.selection.names_mut(),
+            MapConfig::Filter(config) => config.condition.columns_mut().collect(),
+            MapConfig::Compute(config) => {
+                let mut names = Vec::new();
+                for (name, expression) in config.columns.iter_mut().map(|(name, expression)| (name, expression)) {
+                    names.push(name);
+                    names.extend(expression.columns_mut());
+                }
+                names
+            }
+            MapConfig::Cast(config) => config.columns.iter_mut().map(|column| &mut column.name).collect(),
+        }
+    }
 }
 
 /// The node that does what `config` says, for the thread that builds it.
@@ -55,6 +141,9 @@ pub fn build(config: &MapConfig) -> Result<Box<dyn Map>, NodeError> {
     Ok(match config {
         MapConfig::Reproject(config) => Box::new(Reproject::new(config)?),
         MapConfig::Select(config) => Box::new(Select::new(config)),
+        MapConfig::Filter(config) => Box::new(Filter::new(config)),
+        MapConfig::Compute(config) => Box::new(Compute::new(config)),
+        MapConfig::Cast(config) => Box::new(Cast::new(config)),
     })
 }
 
@@ -87,6 +176,25 @@ fn find(schema: &Schema, candidates: &[String]) -> Result<usize, Rejection> {
         Some(first) => rejection.in_column(first.as_str()),
         None => rejection,
     })
+}
+
+/// Where columns are that all have to be there.
+fn find_all<'n>(schema: &Schema, names: impl Iterator<Item = &'n String>) -> Result<Vec<usize>, Rejection> {
+    names.map(|name| find(schema, std::slice::from_ref(name))).collect()
+}
+
+/// A name for a further column: `name`, or `name_2` and so on where that is taken.
+fn free_name(fields: &[FieldRef], name: &str) -> String {
+    let is_taken = |name: &String| fields.iter().any(|field| field.name() == name);
+    let mut names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}_{n}")));
+    names.find(|name| !is_taken(name)).unwrap_or_default()
+}
+
+/// The live rows of a batch in blocks whose values stay in the caches of a processor.
+fn blocks(batch: &RowBatch) -> impl Iterator<Item = Vec<u32>> {
+    const ROWS: usize = 1_024;
+    let mut live = batch.live_rows();
+    std::iter::from_fn(move || Some(live.by_ref().take(ROWS).collect::<Vec<_>>()).filter(|rows| !rows.is_empty()))
 }
 
 /// Gives every row of the batch the same fate.

@@ -24,11 +24,7 @@ type Operations = Result<Vec<Arc<CrsPair>>, Rejection>;
 impl OwnCrs {
     /// For these maps.
     pub fn new(maps: &[MapConfig]) -> OwnCrs {
-        let reprojects = maps.iter().filter_map(|map| match map {
-            MapConfig::Reproject(reproject) => Some(reproject.clone()),
-            MapConfig::Select(_) => None,
-        });
-        OwnCrs { maps: reprojects.collect(), remembered: VecDeque::new() }
+        OwnCrs { maps: maps.iter().filter_map(MapConfig::as_reproject).cloned().collect(), remembered: VecDeque::new() }
     }
 
     /// Whether it is the topology's CRS after all, so that nothing is different.

@@ -10,13 +10,13 @@ use proj::Proj;
 use super::area::Area;
 use super::points::{Input, Point, Points};
 use super::reproject_config::{CoordinateInput, REMEMBERED_MAX, ReprojectConfig, refusal};
-use super::{Map, NodeError, Shape, find};
+use super::{Map, NodeError, Shape, find, free_name};
 use crate::crs::{self, CrsError, CrsKind, CrsPair};
 use crate::record::{ColumnType, Hint, Message, Place, Rejection, RowBatch};
 
 /// The `reproject` map: appends two Float64 columns, leaves the source columns as they are.
 ///
-/// A row that failed, here or before, or that has no coordinates, has NaN in them. A column whose name is taken already becomes `name_2`.
+/// A row that is not live, or that has no coordinates, has NaN in them. A column whose name is taken already becomes `name_2`.
 pub struct Reproject {
     config: ReprojectConfig,
     usual: Operation,
@@ -74,10 +74,7 @@ impl Reproject {
         };
         let mut fields = schema.fields().to_vec();
         for name in &self.config.into {
-            let taken = |name: &String| fields.iter().any(|field| field.name() == name);
-            let mut names = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}_{n}")));
-            let free = names.find(|name| !taken(name)).unwrap_or_default();
-            fields.push(Arc::new(Field::new(free, DataType::Float64, false)));
+            fields.push(Arc::new(Field::new(free_name(&fields, name), DataType::Float64, false)));
         }
         let computed = ColumnType::Computed { decimals: self.config.decimals };
         let types = batch.types.iter().copied().chain([computed; 2]).collect();
@@ -167,26 +164,20 @@ impl Map for Reproject {
         let fail = |message: String| NodeError { node: self.config.node.to_string(), message };
         let points = points.ok_or_else(|| fail("the coordinate columns are neither text nor Float64".into()))?;
 
-        let rows = batch.len();
-        let (mut xs, mut ys) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        let mut failed = batch.rejected.iter().map(|(row, _)| *row as usize).peekable();
+        let (mut xs, mut ys) = (vec![f64::NAN; batch.len()], vec![f64::NAN; batch.len()]);
         let mut found = Vec::new();
-        for row in 0..rows {
-            let mut target = (f64::NAN, f64::NAN);
-            if failed.next_if_eq(&row).is_none() {
-                let points = points.as_ref().map_err(|missing| (*missing).clone());
-                let transformed = points.and_then(|points| match points.point(row)? {
-                    None if self.config.blank_missing => Ok(target),
-                    None => Err(points.missing(row)),
-                    Some(point) => operation.map_err(Clone::clone)?.transform(point),
-                });
-                match transformed {
-                    Ok(point) => target = point,
-                    Err(rejection) => found.push((row as u32, rejection)),
-                }
+        for number in batch.live_rows() {
+            let row = number as usize;
+            let points = points.as_ref().map_err(|missing| (*missing).clone());
+            let transformed = points.and_then(|points| match points.point(row)? {
+                None if self.config.blank_missing => Ok((f64::NAN, f64::NAN)),
+                None => Err(points.missing(row)),
+                Some(point) => operation.map_err(Clone::clone)?.transform(point),
+            });
+            match transformed {
+                Ok(point) => (xs[row], ys[row]) = point,
+                Err(rejection) => found.push((number, rejection)),
             }
-            xs.push(target.0);
-            ys.push(target.1);
         }
 
         let added: [ArrayRef; 2] = [Arc::new(Float64Array::from(xs)), Arc::new(Float64Array::from(ys))];

@@ -1,23 +1,65 @@
-//! Chooses, orders and renames columns.
+//! Chooses, orders, renames and drops columns.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::{Map, NodeError, Shape, find, reject_all};
+use super::{Map, NodeError, Shape, find, find_all, free_name, reject_all};
 use crate::record::{ColumnType, Rejection, RowBatch};
 
-/// `select = ["name", { from = "x", as = "east" }]`
+/// A `select`, `rename` or `drop` map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SelectConfig {
     /// Name of the node.
     pub node: Arc<str>,
-    /// (source column, name it gets), in the order of the result.
-    pub columns: Vec<(String, String)>,
+    /// What it does.
+    pub selection: Selection,
 }
 
-/// The `select` map: moves columns, copies nothing.
+/// What becomes of the columns.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Selection {
+    /// `select = ["name", { from = "x", as = "east" }]`: these and no others; (source column, name it gets), in the order of the result.
+    Keep(Vec<(String, String)>),
+    /// `rename = { x = "east" }`: these get other names, and all stay in their place; (source column, name it gets).
+    Rename(Vec<(String, String)>),
+    /// `drop = ["phone"]`: all but these.
+    Drop(Vec<String>),
+}
+
+impl Selection {
+    /// Columns that have to be there.
+    pub(super) fn reads(&self) -> impl Iterator<Item = &String> {
+        let (pairs, names): (&[_], &[_]) = match self {
+            Selection::Keep(pairs) | Selection::Rename(pairs) => (pairs, &[]),
+            Selection::Drop(names) => (&[], names),
+        };
+        pairs.iter().map(|(from, _)| from).chain(names)
+    }
+
+    /// Names that columns get.
+    pub(super) fn makes(&self) -> impl Iterator<Item = &String> {
+        let pairs: &[_] = match self {
+            Selection::Keep(pairs) | Selection::Rename(pairs) => pairs,
+            Selection::Drop(_) => &[],
+        };
+        pairs.iter().map(|(_, name)| name)
+    }
+
+    /// Every name in it, to be changed.
+    pub(super) fn names_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Selection::Keep(pairs) | Selection::Rename(pairs) => {
+                pairs.iter_mut().flat_map(|(from, name)| [from, name]).collect()
+            }
+            Selection::Drop(names) => names.iter_mut().collect(),
+        }
+    }
+}
+
+/// The maps `select`, `rename` and `drop`: they move columns and copy nothing.
 pub struct Select {
     config: SelectConfig,
     plan: Option<(Shape, Plan)>,
@@ -41,19 +83,58 @@ impl Select {
 
     fn plan(&self, batch: &RowBatch) -> Plan {
         let input = batch.columns.schema_ref();
-        let mut missing = None;
-        let mut sources = Vec::with_capacity(self.config.columns.len());
-        let mut fields = Vec::with_capacity(self.config.columns.len());
-        let mut types = Vec::with_capacity(self.config.columns.len());
-        for (from, name) in &self.config.columns {
-            let source = find(input, std::slice::from_ref(from)).map_err(|why| missing.get_or_insert(why).reason).ok();
-            let absent = || Field::new(name, DataType::Utf8, false);
-            fields.push(source.map_or_else(absent, |index| input.field(index).clone().with_name(name)));
-            types.push(source.map_or(ColumnType::Text, |index| batch.types[index]));
-            sources.push(source);
+        match &self.config.selection {
+            Selection::Keep(columns) => keep(columns, batch),
+            Selection::Rename(columns) => {
+                let missing = find_all(input, columns.iter().map(|(from, _)| from)).err();
+                let renamed: HashMap<&String, &String> = columns.iter().map(|(from, name)| (from, name)).collect();
+                let mut taken: Vec<_> =
+                    input.fields().iter().filter(|field| !renamed.contains_key(field.name())).cloned().collect();
+                let fields: Vec<_> = input
+                    .fields()
+                    .iter()
+                    .map(|field| match renamed.get(field.name()) {
+                        Some(name) => {
+                            taken.push(Arc::new(Field::clone(field).with_name(free_name(&taken, name))));
+                            taken[taken.len() - 1].clone()
+                        }
+                        None => field.clone(),
+                    })
+                    .collect();
+                let sources = (0..fields.len()).map(Some).collect();
+                Plan { sources, schema: Arc::new(Schema::new(fields)), types: batch.types.clone(), missing }
+            }
+            Selection::Drop(names) => {
+                let missing = find_all(input, names.iter()).err();
+                let kept: Vec<_> =
+                    (0..input.fields().len()).filter(|place| !names.contains(input.field(*place).name())).collect();
+                Plan {
+                    schema: Arc::new(Schema::new(
+                        kept.iter().map(|place| input.fields()[*place].clone()).collect::<Vec<_>>(),
+                    )),
+                    types: kept.iter().map(|place| batch.types[*place]).collect(),
+                    sources: kept.into_iter().map(Some).collect(),
+                    missing,
+                }
+            }
         }
-        Plan { sources, schema: Arc::new(Schema::new(fields)), types: types.into(), missing }
     }
+}
+
+fn keep(columns: &[(String, String)], batch: &RowBatch) -> Plan {
+    let input = batch.columns.schema_ref();
+    let mut missing = None;
+    let mut sources = Vec::with_capacity(columns.len());
+    let mut fields = Vec::with_capacity(columns.len());
+    let mut types = Vec::with_capacity(columns.len());
+    for (from, name) in columns {
+        let source = find(input, std::slice::from_ref(from)).map_err(|why| missing.get_or_insert(why).reason).ok();
+        let absent = || Field::new(name, DataType::Utf8, false);
+        fields.push(source.map_or_else(absent, |index| input.field(index).clone().with_name(name)));
+        types.push(source.map_or(ColumnType::Text, |index| batch.types[index]));
+        sources.push(source);
+    }
+    Plan { sources, schema: Arc::new(Schema::new(fields)), types: types.into(), missing }
 }
 
 impl Map for Select {
@@ -88,7 +169,27 @@ mod tests {
 
     fn select(columns: &[(&str, &str)]) -> Select {
         let columns = columns.iter().map(|&(from, name)| (from.to_owned(), name.to_owned())).collect();
-        Select::new(&SelectConfig { node: "pick".into(), columns })
+        Select::new(&SelectConfig { node: "pick".into(), selection: Selection::Keep(columns) })
+    }
+
+    fn names(batch: &RowBatch) -> Vec<&str> {
+        batch.columns.schema_ref().fields().iter().map(|field| field.name().as_str()).collect()
+    }
+
+    #[test]
+    fn columns_are_renamed_in_their_place_and_dropped() {
+        let map = |selection| Select::new(&SelectConfig { node: "pick".into(), selection });
+        let pair = |from: &str, name: &str| (from.to_owned(), name.to_owned());
+        let mut batch = batch(&["a", "b", "c"], &[&["1", "2", "3"]]);
+        map(Selection::Rename(vec![pair("b", "비"), pair("a", "c")])).process(&mut batch).unwrap();
+        assert_eq!(names(&batch), ["c_2", "비", "c"], "a name that is taken is not taken twice");
+        map(Selection::Rename(vec![pair("c_2", "비"), pair("비", "c_2")])).process(&mut batch).unwrap();
+        assert_eq!(names(&batch), ["비", "c_2", "c"], "names may be exchanged");
+        map(Selection::Drop(vec!["비".into()])).process(&mut batch).unwrap();
+        assert_eq!((names(&batch), column(&batch, "c_2")), (vec!["c_2", "c"], vec!["2".to_owned()]));
+        map(Selection::Drop(vec!["phone".into()])).process(&mut batch).unwrap();
+        assert_eq!(reasons(&batch), [(0, Reason::ColumnMissing)]);
+        assert_eq!(batch.columns.num_columns(), 2);
     }
 
     #[test]

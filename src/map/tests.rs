@@ -35,6 +35,7 @@ pub(super) fn batch_of(schema: SchemaRef, rows: &[&[&str]]) -> RowBatch {
         delimiter: b',',
         published: None,
         rejected: Vec::new(),
+        filtered: Vec::new(),
         record_keys: Vec::new(),
     }
 }

@@ -3,6 +3,9 @@
 
 use super::styles::DECIMALS_MAX;
 
+/// Longest cell, in UTF-16 code units (Excel specifications and limits).
+pub const CELL_UNITS_MAX: usize = 32_767;
+
 /// Digits that survive a double, and that Excel keeps.
 const SIGNIFICANT_MAX: usize = 15;
 

@@ -98,7 +98,18 @@ messages! {
             ko "행의 첫 {characters}자 뒤는 읽은 문자 집합의 글이 아닙니다. 파일은 --charset으로, 토픽의 행은 소스의 encoding이나 헤더 \
                 ss-encoding으로 문자 집합을 지정하세요";
     }
+    Reason::ExpressionUndefined => {
+        DivisionByZero {}
+            en "the expression divides by zero; if(b = 0, 0, a / b) looks first"
+            ko "식에서 0으로 나눕니다. if(b = 0, 0, a / b)처럼 먼저 확인할 수 있습니다";
+        TooManyDigits {}
+            en "the number has more than 38 digits; round(n, 2) has fewer"
+            ko "숫자가 38자리를 넘습니다. round(n, 2)로 자릿수를 줄일 수 있습니다";
+    }
     Reason::CellTooLong => {
+        ComputedTooLong { limit: usize }
+            en "the expression makes a text of more than {limit} characters, which no cell holds; substring(text, 1, 100) cuts it"
+            ko "식으로 만든 글이 셀의 한도 {limit}자를 넘습니다. substring(text, 1, 100)처럼 자를 수 있습니다";
         CellTooLong { characters: usize, limit: usize }
             en "the cell has {characters} characters, a workbook keeps {limit}; long_cells = \"truncate\" in the source cuts it"
             ko "칸의 글자가 {characters}자로, 엑셀의 한도 {limit}자를 넘습니다. 소스에 long_cells = \"truncate\"를 쓰면 자릅니다";

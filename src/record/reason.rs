@@ -121,6 +121,9 @@ reasons! {
     GeometryFormat = "geometry.format" for Row, None;
         en "The geometry cannot be read as a point." "Write WKT, hexadecimal WKB or GeoJSON."
         ko "도형을 점으로 읽을 수 없습니다." "WKT, 16진수 WKB 또는 GeoJSON으로 쓰세요.";
+    ExpressionUndefined = "expression.undefined" for Row, Some("map.compute, map.filter");
+        en "An expression of the topology has no result for the row: it divides by zero, or needs more than 38 digits." "Correct the row, or let the expression look first: if(b = 0, 0, a / b)."
+        ko "토폴로지의 식을 이 행에서 계산할 수 없습니다. 0으로 나누거나 38자리를 넘습니다." "행을 고치거나 식에서 먼저 확인하세요. 예: if(b = 0, 0, a / b).";
     ColumnMissing = "column.missing" for Upload, Some("map.reproject.x, aggregate.sheet");
         en "A column that the topology needs is not in the header." "Rename the column, or name it in the topology."
         ko "토폴로지에 필요한 열이 제목 행에 없습니다." "열 이름을 바꾸거나 토폴로지에 그 이름을 적으세요.";

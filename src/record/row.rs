@@ -21,8 +21,8 @@ pub struct RowKey {
 
 /// Rows of one upload that arrived together: equally long columns plus what each row needs to be accounted for.
 ///
-/// A row that failed stays in its place (its cells are empty strings or NaN) and its fate stands in `rejected`: the aggregate needs every
-/// row for order, count and checksum.
+/// A row that failed or was filtered out stays in its place (its cells may be empty strings or NaN) and its fate is in `rejected` or
+/// `filtered`: the aggregate needs every row for order, count and checksum.
 #[derive(Debug)]
 pub struct RowBatch {
     /// Whose rows these are.
@@ -53,18 +53,31 @@ pub struct RowBatch {
     pub published: Option<RawRows>,
     /// Rows that failed so far: (row in this batch, why), ascending by row, at most one entry a row.
     pub rejected: Vec<(u32, Rejection)>,
+    /// Rows that a filter took out so far, ascending; none of them failed.
+    pub filtered: Vec<u32>,
     /// Record keys, run-length coded: (first row of the run, key).
     pub record_keys: Vec<(u32, Option<Bytes>)>,
 }
 
 impl RowBatch {
-    /// Number of rows, failed ones included.
+    /// Number of rows, whatever their fate.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
     /// True without rows.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+    /// Number of rows that neither failed nor were filtered out.
+    pub fn live_len(&self) -> usize {
+        self.len() - self.rejected.len() - self.filtered.len()
+    }
+    /// Rows that neither failed nor were filtered out, ascending: those that a map works on.
+    pub fn live_rows(&self) -> impl Iterator<Item = u32> {
+        let mut rejected = self.rejected.iter().map(|(row, _)| *row).peekable();
+        let mut filtered = self.filtered.iter().copied().peekable();
+        (0..self.len() as u32)
+            .filter(move |row| rejected.next_if_eq(row).is_none() && filtered.next_if_eq(row).is_none())
     }
     /// Row `row` as it was published.
     pub fn published(&self, row: usize) -> &[u8] {
@@ -79,6 +92,11 @@ impl RowBatch {
         self.rejected.extend(found);
         self.rejected.sort_by_key(|(row, _)| *row); // stable: the earlier node's reason stays in front
         self.rejected.dedup_by_key(|(row, _)| *row);
+    }
+    /// Takes rows out. `found` is ascending, and all of them are live.
+    pub fn filter_out(&mut self, found: Vec<u32>) {
+        self.filtered.extend(found);
+        self.filtered.sort_unstable(); // two ascending runs
     }
     /// Names the node behind the fates that have none yet, and counts them.
     pub fn attribute_to(&mut self, node: &Arc<str>) -> usize {

@@ -34,6 +34,9 @@ pub(super) fn write_about(
     if complete.accounting.rejected > 0 {
         page.sheet.write_url_with_format(page.next - 1, 2, link(words.errors), &formats.link)?;
     }
+    if complete.accounting.filtered > 0 {
+        page.number(words.rows_filtered, complete.accounting.filtered)?;
+    }
     if complete.incomplete {
         page.text(words.incomplete[0], words.incomplete[1])?;
     }

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
+use crate::page::cells::CELL_UNITS_MAX;
 use crate::sink::Lang;
 
 /// The columns of *Errors* before those of the file: row, reason, column, code.
 pub const EXPLAINING_COLUMNS: usize = 4;
-/// Longest cell text, in UTF-16 units.
-const CELL_UNITS_MAX: usize = 32_767;
 
 /// Every text of the two sheets.
 #[derive(Debug)]
@@ -21,6 +20,7 @@ pub(super) struct Words {
     pub source: &'static str,
     pub rows_written: &'static str,
     pub rows_rejected: &'static str,
+    pub rows_filtered: &'static str,
     pub incomplete: [&'static str; 2],
     pub coordinates: &'static str,
     pub from: &'static str,
@@ -45,6 +45,7 @@ const ENGLISH: Words = Words {
     source: "Made from",
     rows_written: "Rows in this workbook",
     rows_rejected: "Rows rejected",
+    rows_filtered: "Rows left out by a filter",
     incomplete: ["Incomplete", "The publisher's row count or checksum was not met: rows may be missing."],
     coordinates: "Coordinates",
     from: "From",
@@ -68,6 +69,7 @@ const KOREAN: Words = Words {
     source: "원본 파일",
     rows_written: "담긴 행",
     rows_rejected: "제외된 행",
+    rows_filtered: "조건에 맞지 않아 뺀 행",
     incomplete: ["불완전", "보낸 쪽이 알린 행 수 또는 검증값과 일치하지 않습니다. 빠진 행이 있을 수 있습니다."],
     coordinates: "좌표",
     from: "원본 좌표계",

@@ -7,10 +7,10 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 
+use crate::page::forms::CellForm;
 use crate::record::{ColumnType, Message, Offset, RawRows, Rejection, RowBatch, RowKey, UploadId};
 use crate::source::SourceConfig;
 use crate::source::csv::Fields;
-use crate::source::forms::CellForm;
 use crate::source::headerless::Origin;
 use crate::source::names::column_names;
 use crate::source::row_format::RowFormat;
@@ -215,6 +215,7 @@ impl Batch {
             delimiter: self.format.delimiter(),
             published: self.published,
             rejected: self.rejected,
+            filtered: Vec::new(),
             record_keys: self.record_keys,
         }
     }

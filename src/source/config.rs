@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::page::forms::CellForm;
 use crate::record::ColumnType;
 use crate::source::charset::Charset;
-use crate::source::forms::CellForm;
 
 /// Uploads of a partition that may be open at once where the topology says nothing else.
 pub const OPEN_UPLOADS_MAX: u32 = 10_000;

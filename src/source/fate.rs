@@ -5,15 +5,13 @@ use std::borrow::Cow;
 use encoding_rs::UTF_8;
 use memchr::memchr2;
 
-use crate::page::cells::{parse_boolean, parse_date, parse_datetime, parse_integer, parse_number};
-use crate::record::{ColumnType, Delimiter, Hint, Message, Quoted, Reason, Rejection};
+use crate::page::cells::CELL_UNITS_MAX;
+use crate::page::of_type;
+use crate::record::{Delimiter, Hint, Message, Reason, Rejection};
 use crate::source::SourceConfig;
 use crate::source::columns::Layout;
 use crate::source::csv::{Defect, Fields, ROW_BYTES_MAX, Row};
 use crate::source::json::{Escapes, fault_instead_of_csv, is_json};
-
-/// Longest cell, in UTF-16 code units (Excel specifications and limits).
-pub const CELL_UNITS_MAX: usize = 32_767;
 
 /// The text of a record, and what holds for all of it, so that its rows need not be asked one by one.
 #[derive(Clone, Copy, Debug)]
@@ -223,61 +221,13 @@ fn truncate(text: &str) -> &str {
 fn check_types(layout: &Layout, text: &[u8], fields: &mut Fields) -> Result<(), Rejection> {
     for (column, kind, form) in &layout.strict {
         let cell = std::str::from_utf8(fields.get(*column, text)).unwrap_or_default();
-        if cell.is_empty() {
-            continue;
-        }
-        let plain = form.as_ref().map(|form| form.plain(cell, *kind));
-        let reads = match &plain {
-            None => reads(*kind, cell),
-            Some(plain) => plain.as_ref().is_some_and(|plain| reads(*kind, plain)),
-        };
-        match plain.flatten() {
-            Some(plain) if reads => fields.replace(*column, plain.as_bytes()),
-            _ if reads => {}
-            _ => {
-                let message = not_of_type(*kind, cell, form.is_some());
-                return Err(Rejection::new(message).in_column(layout.header[*column].as_str()));
-            }
+        let plain = of_type::read(cell, *kind, form.as_ref());
+        let in_column = |message| Rejection::new(message).in_column(layout.header[*column].as_str());
+        if let Some(plain) = plain.map_err(in_column)? {
+            fields.replace(*column, plain.as_bytes());
         }
     }
     Ok(())
-}
-
-fn reads(kind: ColumnType, cell: &str) -> bool {
-    match kind {
-        ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => true,
-        ColumnType::Number => parse_number(cell).is_some(),
-        ColumnType::Integer => parse_integer(cell).is_some(),
-        ColumnType::Date => parse_date(cell).is_some(),
-        ColumnType::DateTime => parse_datetime(cell).is_some(),
-        ColumnType::Boolean => parse_boolean(cell).is_some(),
-    }
-}
-
-/// What is wrong with a cell. A column that does not say how its cells are written is told that it can.
-fn not_of_type(kind: ColumnType, cell: &str, has_form: bool) -> Message {
-    let value = Quoted::new(cell);
-    let hint = |fits: bool, hint| Some(hint).filter(|_| fits && !has_form);
-    match kind {
-        ColumnType::Number | ColumnType::Integer if is_not_finite(cell) => Message::NotFinite { value },
-        ColumnType::Integer => Message::NotAnInteger { value, hint: hint(cell.contains(','), Hint::NumberOptions {}) },
-        ColumnType::Date => Message::NotADate { value },
-        ColumnType::DateTime => {
-            let has_zone = parse_datetime(cell.split(['Z', '+']).next().unwrap_or_default()).is_some();
-            Message::NotADateTime { value, hint: hint(has_zone, Hint::ZoneOption {}) }
-        }
-        ColumnType::Boolean => Message::NotABoolean { value },
-        ColumnType::Number | ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => {
-            let is_angle = cell.contains(['°', '′', '도']) || cell.trim_end().ends_with(['N', 'S', 'E', 'W']);
-            let options = if is_angle { Hint::AngleOption {} } else { Hint::NumberOptions {} };
-            Message::NotANumber { value, hint: hint(is_angle || cell.contains(','), options) }
-        }
-    }
-}
-
-/// True for the spellings of NaN and infinity, and for numbers beyond a double.
-fn is_not_finite(cell: &str) -> bool {
-    cell.trim().parse::<f64>().is_ok_and(|number| !number.is_finite())
 }
 
 /// Why a first row with misplaced quotes is no header: it is JSON, or was meant to be.

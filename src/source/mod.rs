@@ -11,7 +11,6 @@ pub mod delimiter;
 pub mod detect;
 mod envelope;
 mod fate;
-pub mod forms;
 mod header;
 mod header_row;
 mod headerless;
@@ -35,7 +34,6 @@ pub use config::{
     Format, HeaderFrom, Incomplete, Markers, OPEN_UPLOADS_MAX, OnError, Placement, SourceConfig, Spread, UploadFrom,
 };
 pub use envelope::NAME_BYTES_MAX;
-pub use fate::CELL_UNITS_MAX;
 pub use header_row::{check_names, is_known, read_names};
 pub use kind::{KIND_BYTES, binary_kind, text_kind};
 pub use names::{clean_name, column_names, list_names};

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::csv::ROW_BYTES_MAX;
 use super::names::unique_names;
 use super::*;
+use crate::page::cells::CELL_UNITS_MAX;
 use crate::record::{ColumnType, Header, RowBatch};
 
 /// A topology's source that changes nothing about the defaults.

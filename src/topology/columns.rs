@@ -1,10 +1,11 @@
 //! Which columns rows have at a point of the chain, as far as the file tells, and whether what a node asks for can be there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use toml::Spanned;
 
 use super::problem::{Findings, list, nearest};
+use crate::record::ColumnType;
 
 /// Columns of an Excel sheet.
 const COLUMNS_MAX: usize = 16_384;
@@ -13,27 +14,71 @@ const COLUMNS_MAX: usize = 16_384;
 const NEAREST_AMONG_MAX: usize = 1_000;
 
 /// The columns at one point of the chain.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Columns {
-    /// These and no others.
-    Known(Vec<String>),
-    /// These, and those that the header of an upload will tell.
-    Open(Vec<String>),
+#[derive(Clone, Debug, Default)]
+pub(super) struct Columns {
+    /// Those that are certain to be there.
+    names: Vec<String>,
+    /// Whether there are others, which the header of an upload will tell.
+    is_open: bool,
+    /// Of those, columns that are no longer there.
+    gone: HashSet<String>,
+    /// Types that are not `auto`.
+    types: HashMap<String, ColumnType>,
+    /// Columns whose type is not known, for what makes them is wrong.
+    untyped: HashSet<String>,
+    /// Whether that is so of all of them.
+    is_untyped: bool,
 }
 
 impl Columns {
+    /// Whatever the header of an upload will tell.
+    pub fn open() -> Columns {
+        Columns { is_open: true, ..Columns::default() }
+    }
+    /// Whatever there is behind a map that could not be read.
+    pub fn unknown() -> Columns {
+        Columns { is_untyped: true, ..Columns::open() }
+    }
+    /// These and no others.
+    pub fn known(names: Vec<String>) -> Columns {
+        Columns { names, ..Columns::default() }
+    }
     /// True when a column of that name is certain to be there.
     pub fn has(&self, name: &str) -> bool {
-        self.names().iter().any(|known| known == name)
+        self.names.iter().any(|known| known == name)
     }
     /// True when a column of that name is certain not to be there.
     pub fn lacks(&self, name: &str) -> bool {
-        matches!(self, Columns::Known(_)) && !self.has(name)
+        (!self.is_open || self.gone.contains(name)) && !self.has(name)
     }
-    /// Adds columns at the end.
-    pub fn add(&mut self, names: impl IntoIterator<Item = String>) {
-        let (Columns::Known(known) | Columns::Open(known)) = self;
-        known.extend(names);
+    /// The type of a column.
+    pub fn column_type(&self, name: &str) -> ColumnType {
+        self.types.get(name).copied().unwrap_or(ColumnType::Auto)
+    }
+    /// Whether the type of a column is known.
+    pub fn is_typed(&self, name: &str) -> bool {
+        !self.is_untyped && !self.untyped.contains(name)
+    }
+    /// Gives a column a type.
+    pub fn set_type(&mut self, name: &str, kind: ColumnType) {
+        self.types.insert(name.to_owned(), kind);
+    }
+    /// Adds a column at the end.
+    pub fn add(&mut self, name: &str, kind: ColumnType) {
+        self.gone.remove(name);
+        self.names.push(name.to_owned());
+        self.set_type(name, kind);
+    }
+    /// Adds a column whose type is not known.
+    pub fn add_untyped(&mut self, name: &str) {
+        self.add(name, ColumnType::Auto);
+        self.untyped.insert(name.to_owned());
+    }
+    /// Takes a column out.
+    pub fn remove(&mut self, name: &str) {
+        self.names.retain(|known| known != name);
+        self.types.remove(name);
+        self.gone.insert(name.to_owned());
     }
     /// One of `candidates` must be there.
     pub fn check(&self, key: &str, candidates: &[Spanned<String>], findings: &mut Findings) {
@@ -45,14 +90,14 @@ impl Columns {
             [_] => format!("\"{key}\" names the column \"{}\", which is not there", first.get_ref()),
             _ => format!("\"{key}\" names {} columns, none of which is there", candidates.len()),
         };
-        let names = || self.names().iter().map(String::as_str);
-        let mut searched = candidates.iter().filter(|_| self.names().len() <= NEAREST_AMONG_MAX);
+        let names = || self.names.iter().map(String::as_str);
+        let mut searched = candidates.iter().filter(|_| self.names.len() <= NEAREST_AMONG_MAX);
         let near = searched.find_map(|candidate| nearest(candidate.get_ref(), names()));
-        findings.add_nearest(first.span(), what, format!("here the columns are {}", list(names())), near);
-    }
-    fn names(&self) -> &[String] {
-        let (Columns::Known(names) | Columns::Open(names)) = self;
-        names
+        let why = match self.is_open {
+            true => "a map before this one took it out".to_owned(),
+            false => format!("here the columns are {}", list(names())),
+        };
+        findings.add_nearest(first.span(), what, why, near);
     }
 }
 

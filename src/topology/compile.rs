@@ -6,10 +6,11 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::chain::{self, NAME_LENGTH_MAX, check_name};
+use super::column_types::ColumnSpec;
 use super::columns::{Columns, check_distinct};
 use super::maps::mark_source_crs;
 use super::problem::{Findings, list, nearest};
-use super::spec::{AggregateSpec, ColumnSpec, HeaderSpec, NodeKind, SinkSpec, SourceSpec, TopologySpec};
+use super::spec::{AggregateSpec, HeaderSpec, NodeKind, SinkSpec, SourceSpec, TopologySpec};
 use super::{Topology, hash, needed, sheet};
 use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
 use crate::map::MapConfig;
@@ -30,7 +31,7 @@ pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<To
 
     let name = spec.name.as_ref().map_or("", |name| name.get_ref());
     let (mut source, mut maps, mut aggregate, mut sink) = (None, Vec::new(), None, None);
-    let mut columns = Columns::Open(Vec::new());
+    let mut columns = Columns::open();
     let mut has_topics = false;
     let aggregate_name = spec.nodes.iter().find(|node| matches!(node.kind, NodeKind::Aggregate(_)));
     let aggregate_name =
@@ -148,12 +149,13 @@ fn compile_source(
         Some(HeaderSpec::Declared(names)) => {
             check_distinct("header", &names.iter().collect::<Vec<_>>(), findings);
             let names: Vec<String> = names.iter().map(|name| name.get_ref().clone()).collect();
-            *columns = Columns::Known(names.clone());
+            *columns = Columns::known(names.clone());
             HeaderFrom::Declared(names.into())
         }
     };
     for column in &spec.columns {
         columns.check("columns", std::slice::from_ref(&column.name), findings);
+        columns.set_type(column.name.get_ref(), column.kind);
     }
     let name_of = |column: &ColumnSpec| column.name.get_ref().clone();
     let (topic, placement) = compile_placement(app, aggregate, spec, findings);

@@ -9,9 +9,10 @@ use super::{Topology, words};
 use crate::aggregate::{AggregateConfig, SheetKey, SheetOrder};
 use crate::crs::CrsInfo;
 use crate::map::CoordinateInput;
-use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
+use crate::map::expression::Expression;
+use crate::map::{CastColumn, MapConfig, ReprojectConfig, Selection};
+use crate::page::forms::{CellForm, Thousands};
 use crate::sink::{Lang, SinkConfig};
-use crate::source::forms::{CellForm, Thousands};
 use crate::source::{Format, HeaderFrom, Incomplete, Markers, OnError, Placement, SourceConfig, UploadFrom};
 use crate::transport::Guarantee;
 
@@ -96,10 +97,7 @@ impl Topology {
     pub fn describe(&self) -> Description {
         let topics = self.source.topics().join(", ");
         let source = (NodeKind::Source { topic: topics }, &self.source.node, self.source.facts());
-        let maps = self.maps.iter().map(|map| match map {
-            MapConfig::Reproject(config) => (NodeKind::Processor { store: None }, &config.node, config.facts()),
-            MapConfig::Select(config) => (NodeKind::Processor { store: None }, &config.node, config.facts()),
-        });
+        let maps = self.maps.iter().map(|map| (NodeKind::Processor { store: None }, map.node(), map.facts()));
         let store = Some(self.aggregate.node.to_string());
         let aggregate = (NodeKind::Processor { store }, &self.aggregate.node, self.aggregate.facts());
         let sink = (NodeKind::Sink { topic: self.sink.topic.to_string() }, &self.sink.node, self.sink.facts());
@@ -257,6 +255,43 @@ impl fmt::Display for CellForm {
     }
 }
 
+impl MapConfig {
+    fn facts(&self) -> Vec<Fact> {
+        let pairs = |pairs: &[(String, String)]| {
+            let column = |(from, name): &(String, String)| match from == name {
+                true => name.clone(),
+                false => format!("{name} (was {from})"),
+            };
+            pairs.iter().map(column).collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            MapConfig::Reproject(config) => config.facts(),
+            MapConfig::Select(config) => vec![match &config.selection {
+                Selection::Keep(columns) => fact("select", pairs(columns)),
+                Selection::Rename(columns) => fact("rename", pairs(columns)),
+                Selection::Drop(names) => fact("drop", names.join(", ")),
+            }],
+            MapConfig::Filter(config) => vec![
+                fact("keeps rows with", config.condition.text()),
+                fact("other rows", "are counted as filtered; they are neither written nor rejected"),
+            ],
+            MapConfig::Compute(config) => {
+                let column = |(name, expression): &(String, Expression)| {
+                    fact("adds", format!("{name} = {} ({})", expression.text(), expression.kind().name()))
+                };
+                config.columns.iter().map(column).collect()
+            }
+            MapConfig::Cast(config) => {
+                let column = |CastColumn { name, kind, form }: &CastColumn| {
+                    let form = form.as_ref().map_or_else(String::new, CellForm::to_string);
+                    format!("{name} {}{form}", (words::COLUMN_TYPE.word)(kind))
+                };
+                vec![fact("column types", config.columns.iter().map(column).collect::<Vec<_>>().join(", "))]
+            }
+        }
+    }
+}
+
 impl ReprojectConfig {
     fn facts(&self) -> Vec<Fact> {
         let crs = |crs: &CrsInfo| format!("{} ({})", crs.label(), crs.name);
@@ -291,16 +326,6 @@ impl ReprojectConfig {
             ),
             fact("adds", format!("{} and {}, {} decimals", self.into[0], self.into[1], self.decimals)),
         ]
-    }
-}
-
-impl SelectConfig {
-    fn facts(&self) -> Vec<Fact> {
-        let column = |(from, name): &(String, String)| match from == name {
-            true => name.clone(),
-            false => format!("{name} (was {from})"),
-        };
-        vec![fact("select", self.columns.iter().map(column).collect::<Vec<_>>().join(", "))]
     }
 }
 

@@ -9,10 +9,13 @@ use sha2::{Digest, Sha256};
 use super::{Topology, words};
 use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
 use crate::map::CoordinateInput;
-use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
+use crate::map::expression::Expression;
+use crate::map::{
+    CastColumn, CastConfig, ComputeConfig, FilterConfig, MapConfig, ReprojectConfig, SelectConfig, Selection,
+};
 use crate::page::PAGE_FORMAT;
+use crate::page::forms::CellForm;
 use crate::sink::{SinkConfig, WorkbookConfig};
-use crate::source::forms::CellForm;
 use crate::source::{HeaderFrom, Placement, SourceConfig};
 use crate::state::keys::STATE_FORMAT;
 
@@ -116,8 +119,28 @@ fn map(config: &MapConfig) -> Value {
             let crs = json!([crs.from.definition, crs.to.definition, crs.operation, crs.pipeline]);
             json!(["reproject", crs, input, into, decimals, check_area, allow_ballpark, blank_missing, from_upload])
         }
-        MapConfig::Select(SelectConfig { node: _, columns }) => json!(["select", columns]),
+        MapConfig::Select(SelectConfig { node: _, selection }) => match selection {
+            Selection::Keep(columns) => json!(["select", columns]),
+            Selection::Rename(columns) => json!(["rename", columns]),
+            Selection::Drop(names) => json!(["drop", names]),
+        },
+        MapConfig::Filter(FilterConfig { node: _, condition }) => json!(["filter", expression(condition)]),
+        MapConfig::Compute(ComputeConfig { node: _, columns }) => {
+            let columns = columns.iter().map(|(name, computed)| json!([name, expression(computed)]));
+            json!(["compute", columns.collect::<Vec<_>>()])
+        }
+        MapConfig::Cast(CastConfig { node: _, columns }) => {
+            let column = |CastColumn { name, kind, form }: &CastColumn| {
+                json!([name, (words::COLUMN_TYPE.word)(kind), form.as_ref().map(|form| self::form((name, form)))])
+            };
+            json!(["cast", columns.iter().map(column).collect::<Vec<_>>()])
+        }
     }
+}
+
+/// Its text, and the columns as they are looked for; their types are those of the nodes before it.
+fn expression(expression: &Expression) -> Value {
+    json!([expression.text(), expression.columns().collect::<Vec<_>>()])
 }
 
 fn aggregate(config: &AggregateConfig) -> Value {

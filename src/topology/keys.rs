@@ -1,28 +1,14 @@
 //! Every key of a topology file: type, default, example, meaning. `spec.rs` reads files by these tables, `reference.rs` makes the reference
 //! and the JSON Schema of them, so that neither can say anything else.
 
-use super::table::{Default, Key, Kind, Table};
+use super::map_keys::MAP;
+use super::shared_keys::{COLUMN, INPUT, NAME, key};
+use super::table::{Default, Kind, Table};
 use super::words;
-use crate::page::styles::DECIMALS_MAX;
 use crate::source::OPEN_UPLOADS_MAX;
 
 /// Most nodes of one topology.
 pub(super) const NODES_MAX: usize = 64;
-
-/// A key that was there from the beginning.
-const fn key(name: &'static str, kind: Kind, default: Default, example: &'static str, about: &'static str) -> Key {
-    Key { name, kind, default, example, about, since: "0.1.0" }
-}
-
-const NAME: Key = key(
-    "name",
-    Kind::Text,
-    Default::Required,
-    "\"rows\"",
-    "Name of the node in errors, metrics and `describe`. Letters, digits, dot, underscore and hyphen; each node has its own.",
-);
-const INPUT: Key =
-    key("input", Kind::Text, Default::Derived("the node before this one"), "\"rows\"", "Name of the parent node.");
 
 pub(super) static TOPOLOGY: Table = Table {
     place: "the topology",
@@ -244,168 +230,6 @@ pub(super) static SOURCE: Table = Table {
             "An end-of-file marker whose row count or checksum is not met. `\"hold\"` waits for the missing rows until the idle \
                     timeout, `\"emit\"` publishes the workbook and flags it, `\"fail\"` fails the upload.",
         ),
-    ],
-    one_of: &[],
-};
-
-pub(super) static COLUMN: Table = Table {
-    place: "columns",
-    about: "A column and how its cells are written, where that is not the plain form of the type. Cells are read as their column says and \
-            never guessed; the row as published stays as it is in dead letters and on the *Errors* sheet.",
-    keys: &[
-        key(
-            "type",
-            Kind::Choice(words::COLUMN_TYPE.names),
-            Default::Text("auto"),
-            "\"number\"",
-            "Type of the column. A `date` is read from the year down (`2024-01-05`, `2024. 1. 5.`, `2024년 1월 5일`), a `boolean` from \
-             true/false, yes/no, y/n, t/f, 1/0, O/X, 예/아니오, 참/거짓 and 있음/없음.",
-        ),
-        key(
-            "decimal",
-            Kind::Choice(words::DECIMAL_COMMA.names),
-            Default::Text("point"),
-            "\"comma\"",
-            "Decimal separator of the numbers: `1234.5` or `1234,5`.",
-        ),
-        key(
-            "thousands",
-            Kind::Choice(words::THOUSANDS.names),
-            Default::Text("none"),
-            "\"comma\"",
-            "What separates groups of three digits: nothing, or a comma, point, blank or apostrophe as in `1,234,567`.",
-        ),
-        key(
-            "angle",
-            Kind::Choice(words::ANGLE.names),
-            Default::Text("decimal"),
-            "\"dms\"",
-            "Angles: decimal degrees, or degrees, minutes and seconds with a hemisphere or a sign, as in `37°33'59.2\"N`, `N 37 33 59.2`, \
-             `126도 58분 40초`. The cell becomes decimal degrees.",
-        ),
-        key(
-            "zone",
-            Kind::Text,
-            Default::Derived("a time that names a zone rejects its row"),
-            "\"+09:00\"",
-            "Zone that the times of a `datetime` column are shown in. A time that ends with `Z` or `+01:00` is converted to it, one without a \
-             zone is taken as it is.",
-        ),
-        key(
-            "excel_text",
-            Kind::Flag,
-            Default::Flag(false),
-            "true",
-            "Reads `=\"0012\"`, with which files make Excel keep leading zeros, as the text `0012`.",
-        ),
-    ],
-    one_of: &[],
-};
-
-pub(super) static MAP: Table = Table {
-    place: "[[map]]",
-    about: "One operator over rows.",
-    keys: &[
-        NAME,
-        INPUT,
-        key(
-            "reproject",
-            Kind::Table(&REPROJECT),
-            Default::Derived("none"),
-            "{ from = \"EPSG:5181\", to = \"EPSG:4326\", x = \"x\", y = \"y\", into = [\"lon\", \"lat\"] }",
-            "Transforms coordinates from one coordinate reference system to another and adds two columns.",
-        ),
-        key(
-            "select",
-            Kind::Selected(&SELECTED),
-            Default::Derived("none"),
-            "[\"name\", { from = \"x\", as = \"east\" }]",
-            "Chooses, orders and renames columns; the others are left out.",
-        ),
-    ],
-    one_of: &[&["reproject"], &["select"]],
-};
-
-pub(super) static REPROJECT: Table = Table {
-    place: "reproject",
-    about: "Coordinates from one CRS to another. x is always east (longitude, easting) and y north, whatever the axis order of the \
-            authority.",
-    keys: &[
-        key(
-            "from",
-            Kind::Text,
-            Default::Required,
-            "\"EPSG:5181\"",
-            "CRS of the coordinates: `AUTHORITY:CODE`, WKT, PROJJSON or a PROJ string.",
-        ),
-        key("to", Kind::Text, Default::Required, "\"EPSG:4326\"", "CRS of the added columns."),
-        key(
-            "x",
-            Kind::Columns,
-            Default::Derived("none"),
-            "[\"x\", \"X좌표\"]",
-            "Column of the x coordinate; of a list the first name that a file has.",
-        ),
-        key(
-            "y",
-            Kind::Columns,
-            Default::Derived("none"),
-            "[\"y\", \"Y좌표\"]",
-            "Column of the y coordinate; of a list the first name that a file has.",
-        ),
-        key(
-            "geometry",
-            Kind::Columns,
-            Default::Derived("none"),
-            "\"geom\"",
-            "Column of points as WKT, EWKT, hexadecimal WKB or EWKB, or GeoJSON, in the place of `x` and `y`.",
-        ),
-        key(
-            "into",
-            Kind::TwoColumns,
-            Default::Required,
-            "[\"lon\", \"lat\"]",
-            "Names of the two columns that are added: x (east) and y (north). A name that a file has already becomes `name_2`.",
-        ),
-        key(
-            "decimals",
-            Kind::Integer { min: 0, max: DECIMALS_MAX as u64, unit: "decimals" },
-            Default::Derived("9 for degrees, 6 for metres"),
-            "7",
-            "Decimals that the added columns keep.",
-        ),
-        key(
-            "allow_ballpark",
-            Kind::Flag,
-            Default::Flag(false),
-            "true",
-            "Takes an operation that ignores an unknown datum shift, which can be hundreds of metres off.",
-        ),
-        key(
-            "check_area",
-            Kind::Flag,
-            Default::Flag(true),
-            "false",
-            "Rejects a row whose point lies outside the area of use of its own CRS, or at (0, 0).",
-        ),
-        key(
-            "missing",
-            Kind::Choice(words::MISSING.names),
-            Default::Text("blank"),
-            "\"reject\"",
-            "Rows without any coordinates. `\"blank\"` keeps them in their sheet and leaves the added columns blank; `\"reject\"` rejects \
-             them as `coord.missing`. A row with one coordinate of two is always rejected.",
-        ),
-    ],
-    one_of: &[&["x", "y"], &["geometry"]],
-};
-
-pub(super) static SELECTED: Table = Table {
-    place: "select",
-    about: "A column under a new name.",
-    keys: &[
-        key("from", Kind::Text, Default::Required, "\"x\"", "Name of the column as it comes."),
-        key("as", Kind::Text, Default::Required, "\"east\"", "Name of the column from here on."),
     ],
     one_of: &[],
 };

@@ -1,4 +1,5 @@
-//! `[[map]]` tables: what they say, and what that means for the columns behind them. A new operator has its keys and its checks here.
+//! `[[map]]` tables: what they say, and what that means for the columns behind them. `reproject` is here, maps over columns are in
+//! `column_maps.rs`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,13 +7,15 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::column_maps::ColumnMapSpec;
 use super::columns::{Columns, check_distinct};
 use super::problem::Findings;
 use super::reader::{Fields, Reader};
-use super::{keys, words};
+use super::{map_keys, words};
 use crate::crs::{CrsKind, CrsPair, Side};
 use crate::map::CoordinateInput;
-use crate::map::{MapConfig, ReprojectConfig, SelectConfig};
+use crate::map::{MapConfig, ReprojectConfig};
+use crate::record::ColumnType;
 
 const DEGREE_DECIMALS: u8 = 9;
 const METRE_DECIMALS: u8 = 6;
@@ -21,8 +24,8 @@ const METRE_DECIMALS: u8 = 6;
 pub(super) enum MapSpec {
     /// `reproject = { .. }`
     Reproject(ReprojectSpec),
-    /// `select = [..]`
-    Select(Vec<SelectedColumn>),
+    /// Any other.
+    Columns(ColumnMapSpec),
     /// One that could not be read.
     Unknown,
 }
@@ -46,36 +49,37 @@ pub(super) enum CoordinateSpec {
     Geometry(Vec<Spanned<String>>),
 }
 
-/// One column of `select = [..]`
-pub(super) struct SelectedColumn {
-    pub from: Spanned<String>,
-    pub name: Spanned<String>,
-}
-
 impl MapSpec {
     /// Reads one table.
     pub fn read(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> MapSpec {
-        match (fields.get("reproject"), fields.get("select")) {
-            (Some(_), Some(select)) => {
-                reader.findings.add(select.span(), "a [[map]] does one thing", "give \"select\" a [[map]] of its own");
-                MapSpec::Unknown
-            }
-            (Some(reproject), None) => read_reproject(reader, reproject).map_or(MapSpec::Unknown, MapSpec::Reproject),
-            (None, Some(select)) => read_select(reader, select).map_or(MapSpec::Unknown, MapSpec::Select),
-            (None, None) => {
-                fields.need_because("reproject", "a [[map]] does either \"reproject\" or \"select\"");
-                MapSpec::Unknown
-            }
+        let keys = map_keys::OPERATORS.map(|key| (key, fields.get(key)));
+        let mut written = keys.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let Some((key, value)) = written.next() else {
+            fields.need_because(
+                "reproject",
+                "a [[map]] does one thing: reproject, select, rename, drop, cast, filter or compute",
+            );
+            return MapSpec::Unknown;
+        };
+        if let Some((other, value)) = written.next() {
+            let why = format!("give \"{other}\" a [[map]] of its own");
+            reader.findings.add(value.span(), "a [[map]] does one thing", why);
+            return MapSpec::Unknown;
         }
+        let spec = match key {
+            "reproject" => read_reproject(reader, value).map(MapSpec::Reproject),
+            _ => ColumnMapSpec::read(reader, key, value).map(MapSpec::Columns),
+        };
+        spec.unwrap_or(MapSpec::Unknown)
     }
 
     /// The map, if it could be made; `columns` becomes what rows have behind it.
     pub fn compile(&self, node: Arc<str>, columns: &mut Columns, findings: &mut Findings) -> Option<MapConfig> {
         match self {
             MapSpec::Reproject(spec) => compile_reproject(node, spec, columns, findings),
-            MapSpec::Select(spec) => Some(compile_select(node, spec, columns, findings)),
+            MapSpec::Columns(spec) => spec.compile(node, columns, findings),
             MapSpec::Unknown => {
-                *columns = Columns::Open(Vec::new());
+                *columns = Columns::unknown();
                 None
             }
         }
@@ -87,7 +91,7 @@ fn read_reproject(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Opti
         reader.wrong_type("reproject", "a table, such as { from = \"EPSG:5181\", .. }", value);
         return None;
     };
-    Some(reader.table(&keys::REPROJECT, value.span(), table, |reader, fields| ReprojectSpec {
+    Some(reader.table(&map_keys::REPROJECT, value.span(), table, |reader, fields| ReprojectSpec {
         span: value.span(),
         from: fields.need_text(reader, "from"),
         to: fields.need_text(reader, "to"),
@@ -120,33 +124,6 @@ fn read_coordinates(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<
     }
 }
 
-fn read_select(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Vec<SelectedColumn>> {
-    let Some(items) = value.get_ref().as_array() else {
-        reader.wrong_type("select", "a list of columns, such as [\"name\", { from = \"x\", as = \"east\" }]", value);
-        return None;
-    };
-    if items.is_empty() {
-        reader.findings.add(value.span(), "\"select\" is an empty list", "a workbook needs at least one column");
-    }
-    let columns: Vec<_> = items.iter().map(|item| read_selected(reader, item)).collect();
-    columns.into_iter().collect::<Option<Vec<_>>>().filter(|columns| !columns.is_empty())
-}
-
-fn read_selected(reader: &mut Reader<'_>, item: &Spanned<DeValue<'_>>) -> Option<SelectedColumn> {
-    if let Some(table) = item.get_ref().as_table() {
-        let (from, name) = reader.table(&keys::SELECTED, item.span(), table, |reader, fields| {
-            (fields.need_text(reader, "from"), fields.need_text(reader, "as"))
-        });
-        return Some(SelectedColumn { from: from?, name: name? });
-    }
-    if item.get_ref().is_str() {
-        let from = reader.text("select", item)?;
-        return Some(SelectedColumn { name: from.clone(), from });
-    }
-    reader.wrong_type("select", "a list of names and of { from = .., as = .. }", item);
-    None
-}
-
 fn compile_reproject(
     node: Arc<str>,
     spec: &ReprojectSpec,
@@ -157,10 +134,13 @@ fn compile_reproject(
         check_coordinates(input, columns, findings);
     }
     let into = check_into(spec, columns, findings);
-    match &into {
-        Some(into) => columns.add(into.iter().cloned()),
-        None => *columns = Columns::Open(Vec::new()),
-    }
+    let Some(into) = into else {
+        *columns = Columns::unknown();
+        check_crs(spec, findings);
+        return None;
+    };
+    // No check depends on the decimals.
+    into.iter().for_each(|name| columns.add(name, ColumnType::Computed { decimals: 0 }));
     let crs = Arc::new(check_crs(spec, findings)?);
     let names = |candidates: &[Spanned<String>]| candidates.iter().map(|name| name.get_ref().clone()).collect();
     let input = match spec.input.as_ref()? {
@@ -175,7 +155,7 @@ fn compile_reproject(
         node,
         crs,
         input,
-        into: into?,
+        into,
         decimals,
         check_area: spec.check_area,
         allow_ballpark: spec.allow_ballpark,
@@ -253,19 +233,4 @@ fn check_crs(spec: &ReprojectSpec, findings: &mut Findings) -> Option<CrsPair> {
         findings.add(to.span(), error.to_string(), "");
     }
     None
-}
-
-fn compile_select(
-    node: Arc<str>,
-    spec: &[SelectedColumn],
-    columns: &mut Columns,
-    findings: &mut Findings,
-) -> MapConfig {
-    for column in spec {
-        columns.check("select", std::slice::from_ref(&column.from), findings);
-    }
-    check_distinct("select", &spec.iter().map(|column| &column.name).collect::<Vec<_>>(), findings);
-    *columns = Columns::Known(spec.iter().map(|column| column.name.get_ref().clone()).collect());
-    let pair = |column: &SelectedColumn| (column.from.get_ref().clone(), column.name.get_ref().clone());
-    MapConfig::Select(SelectConfig { node, columns: spec.iter().map(pair).collect() })
 }

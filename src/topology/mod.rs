@@ -1,21 +1,27 @@
 //! What flows: a topology file, proven. Plain data; nothing here connects to anything.
 //!
-//! `keys.rs` lists every key, `reader.rs` reads TOML by such a table, `spec.rs` is what the file says, `compile.rs` what it means (`maps.rs` is
-//! both for `[[map]]`); `describe.rs` describes one topology to people, `graph.rs` draws it, `reference.rs` has all that a topology can say.
+//! `keys.rs` and `map_keys.rs` list every key, `reader.rs` reads TOML by such a table, `spec.rs` is what the file says, `compile.rs` what it
+//! means (`maps.rs` and `column_maps.rs` are both for `[[map]]`); `describe.rs` describes one topology to people, `graph.rs` draws it,
+//! `reference.rs` has all that a topology can say.
 
 mod chain;
+mod column_maps;
+mod column_types;
 mod columns;
 mod compile;
 mod describe;
+mod expressions;
 mod graph;
 mod hash;
 mod interpolate;
 mod keys;
+mod map_keys;
 mod maps;
 mod needed;
 mod problem;
 mod reader;
 mod reference;
+mod shared_keys;
 mod sheet;
 mod spec;
 mod table;
@@ -130,10 +136,7 @@ impl Topology {
 
     /// What the *About* sheet of its workbooks says of it.
     pub fn about(&self) -> AboutFacts {
-        let crs = self.maps.iter().filter_map(|map| match map {
-            MapConfig::Reproject(reproject) => Some(reproject.crs.clone()),
-            MapConfig::Select(_) => None,
-        });
+        let crs = self.maps.iter().filter_map(MapConfig::as_reproject).map(|reproject| reproject.crs.clone());
         AboutFacts { topology: self.name.clone(), topology_hash: self.hash.clone(), crs: crs.collect() }
     }
 }

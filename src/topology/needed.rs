@@ -2,7 +2,6 @@
 
 use super::Topology;
 use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
-use crate::map::CoordinateInput;
 use crate::map::MapConfig;
 use crate::source::{HeaderFrom, clean_name};
 
@@ -17,21 +16,7 @@ pub(super) fn clean_names(topology: &mut Topology) {
     source.columns = columns.into_iter().map(|(name, kind)| (clean_name(&name).into_owned(), kind)).collect();
     let forms = std::mem::take(&mut source.forms);
     source.forms = forms.into_iter().map(|(name, form)| (clean_name(&name).into_owned(), form)).collect();
-    for map in &mut topology.maps {
-        match map {
-            MapConfig::Reproject(map) => {
-                match &mut map.input {
-                    CoordinateInput::Columns { x, y } => x.iter_mut().chain(y).for_each(clean),
-                    CoordinateInput::Geometry(names) => names.iter_mut().for_each(clean),
-                }
-                map.into.iter_mut().for_each(clean);
-            }
-            MapConfig::Select(map) => map.columns.iter_mut().for_each(|(from, name)| {
-                clean(from);
-                clean(name);
-            }),
-        }
-    }
+    topology.maps.iter_mut().flat_map(MapConfig::names_mut).for_each(clean);
     match &mut topology.aggregate.sheet {
         SheetKey::Topic => {}
         SheetKey::Column(name) => clean(name),
@@ -52,19 +37,8 @@ pub(super) fn needed_columns(maps: &[MapConfig], aggregate: &AggregateConfig) ->
         }
     };
     for map in maps {
-        match map {
-            MapConfig::Reproject(map) => {
-                match &map.input {
-                    CoordinateInput::Columns { x, y } => [x, y].into_iter().for_each(|c| need(c.clone(), &added)),
-                    CoordinateInput::Geometry(names) => need(names.clone(), &added),
-                }
-                added.extend(&map.into);
-            }
-            MapConfig::Select(map) => {
-                map.columns.iter().for_each(|(from, _)| need(vec![from.clone()], &added));
-                added.extend(map.columns.iter().map(|(_, name)| name));
-            }
-        }
+        map.reads().into_iter().for_each(|names| need(names, &added));
+        added.extend(map.makes());
     }
     match &aggregate.sheet {
         SheetKey::Topic => {}

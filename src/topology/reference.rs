@@ -5,8 +5,9 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::keys;
 use super::table::{Default, Key, Kind, Table};
+use super::{expressions, keys, map_keys, shared_keys};
+use crate::map::expression::functions;
 
 /// The JSON Schema (draft 7) of a topology file, which editors check and complete TOML with.
 pub fn schema() -> Value {
@@ -57,7 +58,10 @@ fn values(kind: Kind) -> Value {
     // A variable may stand for any word.
     let words = |words: &[&str]| json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": "\\$\\{" }] });
     match kind {
-        Kind::Text => text(),
+        Kind::Text | Kind::Expression => text(),
+        Kind::Names | Kind::Expressions => {
+            json!({ "type": "object", "minProperties": 1, "additionalProperties": text() })
+        }
         Kind::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$|\\$\\{" }),
         Kind::Columns => json!({ "anyOf": [text(), texts()] }),
         Kind::Topics => texts(),
@@ -102,10 +106,10 @@ pub fn markdown() -> String {
     for table in [
         &keys::TOPOLOGY,
         &keys::SOURCE,
-        &keys::COLUMN,
-        &keys::MAP,
-        &keys::REPROJECT,
-        &keys::SELECTED,
+        &shared_keys::COLUMN,
+        &map_keys::MAP,
+        &map_keys::REPROJECT,
+        &map_keys::SELECTED,
         &keys::AGGREGATE,
         &keys::SINK,
         &keys::WORKBOOK,
@@ -113,6 +117,10 @@ pub fn markdown() -> String {
         let heading = table.place.strip_prefix("the ").map_or_else(|| format!("`{}`", table.place), capital);
         push(&mut page, format_args!("\n## {heading}\n\n{}", wrap(table.about)));
         table.keys.iter().for_each(|key| describe(key, &mut page));
+    }
+    page.push_str(expressions::SECTION);
+    for (usage, gives, about) in functions() {
+        page.push_str(&wrap(&format!("- `{usage}`: {gives}. {about}")));
     }
     page
 }
@@ -136,6 +144,9 @@ fn describe(key: &Key, page: &mut String) {
             format!("table from column to {}, or to a table, see [{1}](#{1})", one_of(words), table.place)
         }
         Kind::Selected(_) => "list of columns and of tables `{ from, as }`".to_owned(),
+        Kind::Names => "table from column to name".to_owned(),
+        Kind::Expression => "expression in quotes".to_owned(),
+        Kind::Expressions => "table from column to expression".to_owned(),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Integer { min, max, unit } => format!("number of {unit}, {min} to {max}"),
         Kind::Duration => "length of time".to_owned(),

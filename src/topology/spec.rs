@@ -7,16 +7,15 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::column_types::{ColumnSpec, read_column_types};
 use super::keys::NODES_MAX;
 use super::maps::MapSpec;
 use super::problem::nearest;
 use super::reader::{Fields, Reader};
 use super::table::Table;
-use super::{keys, words};
+use super::{keys, map_keys, words};
 use crate::aggregate::SheetOrder;
-use crate::record::ColumnType;
 use crate::sink::WorkbookConfig;
-use crate::source::forms::{CellForm, Thousands, zone};
 use crate::source::{Format, Incomplete, Markers, OnError};
 use crate::transport::Guarantee;
 
@@ -79,14 +78,6 @@ pub(super) struct SourceSpec {
     pub incomplete: Incomplete,
 }
 
-/// One column of `columns = { .. }`
-pub(super) struct ColumnSpec {
-    pub name: Spanned<String>,
-    pub kind: ColumnType,
-    /// How its cells are written, where the file says so.
-    pub form: Option<CellForm>,
-}
-
 /// `header = "first"` or `header = ["a", "b"]`
 pub(super) enum HeaderSpec {
     First,
@@ -122,7 +113,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'_>, file: &'t DeTable<'t>) -> Topolo
         read("source", &keys::SOURCE, Some("[[source]] says where rows come from"), |r, f| {
             NodeKind::Source(read_source(r, f))
         });
-        read("map", &keys::MAP, None, |r, f| NodeKind::Map(MapSpec::read(r, f)));
+        read("map", &map_keys::MAP, None, |r, f| NodeKind::Map(MapSpec::read(r, f)));
         read("aggregate", &keys::AGGREGATE, Some("[[aggregate]] gathers rows in sheets"), |r, f| {
             NodeKind::Aggregate(read_aggregate(r, f))
         });
@@ -180,7 +171,7 @@ fn read_source(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SourceSpec {
             .and_then(|value| reader.texts("topics", value).map(|topics| Spanned::new(value.span(), topics))),
         is_spread: fields.choice(reader, "placement", &words::SPREAD),
         header: fields.get("header").and_then(|value| read_header(reader, value)),
-        columns: fields.get("columns").map_or_else(Vec::new, |value| read_column_types(reader, value)),
+        columns: fields.get("columns").map_or_else(Vec::new, |value| read_column_types(reader, "columns", value)),
         upload: fields.text(reader, "upload"),
         markers: fields.choice(reader, "markers", &words::MARKERS),
         format: fields.choice(reader, "format", &words::FORMAT),
@@ -216,62 +207,6 @@ fn read_header(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<
         return None;
     }
     Some(HeaderSpec::First)
-}
-
-fn read_column_types(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Vec<ColumnSpec> {
-    let Some(table) = value.get_ref().as_table() else {
-        reader.wrong_type("columns", "a table, such as { zip = \"text\" }", value);
-        return Vec::new();
-    };
-    let read = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-        let name = Spanned::new(key.span(), AsRef::<str>::as_ref(key.get_ref()).to_owned());
-        let (kind, form) = match value.get_ref().as_table() {
-            Some(table) => read_column(reader, value.span(), table),
-            None => (reader.choice(&format!("columns.{}", name.get_ref()), value, &words::COLUMN_TYPE)?, None),
-        };
-        Some(ColumnSpec { name, kind, form })
-    };
-    table.iter().filter_map(read).collect()
-}
-
-/// `{ type = "number", decimal = "comma" }`
-fn read_column(reader: &mut Reader<'_>, span: Range<usize>, table: &DeTable<'_>) -> (ColumnType, Option<CellForm>) {
-    let (kind, form) = reader.table(&keys::COLUMN, span.clone(), table, |reader, fields| {
-        let kind = fields.choice(reader, "type", &words::COLUMN_TYPE);
-        let form = CellForm {
-            decimal_comma: fields.choice(reader, "decimal", &words::DECIMAL_COMMA),
-            thousands: fields.choice(reader, "thousands", &words::THOUSANDS),
-            angle: fields.choice(reader, "angle", &words::ANGLE),
-            zone_minutes: fields.text(reader, "zone").and_then(|text| read_zone(reader, &text)),
-            excel_text: fields.boolean(reader, "excel_text"),
-        };
-        (kind, form)
-    });
-    let is_number = matches!(kind, ColumnType::Number | ColumnType::Integer);
-    let separators = form.decimal_comma || form.thousands != Thousands::None;
-    if (separators || form.angle) && !is_number {
-        let why = "set type = \"number\" beside them";
-        reader.findings.add(span.clone(), "\"decimal\", \"thousands\" and \"angle\" are about numbers", why);
-    } else if separators && form.angle {
-        reader.findings.add(span.clone(), "\"angle\" excludes \"decimal\" and \"thousands\"", "choose one of them");
-    }
-    if form.thousands.separator() == Some(if form.decimal_comma { ',' } else { '.' }) {
-        let why = "a number could be read in two ways; \"decimal\" and \"thousands\" must differ";
-        reader.findings.add(span.clone(), "\"thousands\" is the decimal separator", why);
-    }
-    if form.zone_minutes.is_some() && kind != ColumnType::DateTime {
-        reader.findings.add(span, "\"zone\" is about times", "set type = \"datetime\" beside it");
-    }
-    (kind, Some(form).filter(|form| *form != CellForm::default()))
-}
-
-fn read_zone(reader: &mut Reader<'_>, text: &Spanned<String>) -> Option<i32> {
-    let minutes = zone(text.get_ref());
-    if minutes.is_none() {
-        let why = "it is \"Z\" or hours and minutes east of UTC, such as \"+09:00\"";
-        reader.findings.add(text.span(), format!("\"zone\" cannot be \"{}\"", text.get_ref()), why);
-    }
-    minutes
 }
 
 fn read_aggregate(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> AggregateSpec {

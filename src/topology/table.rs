@@ -55,6 +55,12 @@ pub(super) enum Kind {
     ColumnTypes(&'static [&'static str], &'static Table),
     /// Columns to keep: names, or tables.
     Selected(&'static Table),
+    /// A table from column names to other names.
+    Names,
+    /// An expression.
+    Expression,
+    /// A table from column names to expressions.
+    Expressions,
     /// `true` or `false`.
     Flag,
     /// A whole number within bounds, and its unit.

@@ -1,9 +1,9 @@
 //! Every choice of a topology file: the words the file uses and what they stand for. Reading, describing and hashing share these tables.
 
 use crate::aggregate::SheetOrder;
+use crate::page::forms::Thousands;
 use crate::record::ColumnType;
 use crate::sink::Lang;
-use crate::source::forms::Thousands;
 use crate::source::{Format, Incomplete, Markers, OnError, UploadFrom};
 use crate::transport::Guarantee;
 

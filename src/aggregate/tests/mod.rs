@@ -84,6 +84,10 @@ impl Line {
 pub(super) fn is_bad(seed: u64) -> bool {
     seed.is_multiple_of(17)
 }
+/// A filter took the row out.
+fn is_filtered(seed: u64) -> bool {
+    seed > 50 && seed % 7 == 3 && !is_bad(seed)
+}
 pub(super) fn raw(seed: u64) -> String {
     format!("s{},value {seed}", seed % 3)
 }
@@ -140,6 +144,7 @@ fn batch(upload: &str, attempt: Option<&str>, rows: &[Row]) -> RowBatch {
         delimiter: b',',
         published: None,
         rejected: rejected.collect(),
+        filtered: rows.iter().zip(0..).filter(|(row, _)| is_filtered(row.3)).map(|(_, n)| n).collect(),
         record_keys: vec![(0, Some(Bytes::copy_from_slice(upload.as_bytes())))],
     }
 }

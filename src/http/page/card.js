@@ -406,10 +406,15 @@ export class Card {
   }
 
   trialText() {
+    const { filtered } = this.inspection.trial;
+    return this.triedText() + (filtered > 0 ? ` ${t("filtered", filtered)}` : "");
+  }
+
+  triedText() {
     const { trial, is_whole: isWhole } = this.inspection;
     if (trial.failure) return trial.failure.message;
     if (trial.rows === 0) return t("triedNone");
-    if (trial.written === 0) return t("triedNoneFits", trial.rows);
+    if (trial.written + trial.filtered === 0) return t("triedNoneFits", trial.rows);
     if (trial.rejected > 0) return t("triedSome", trial.rows, trial.rejected);
     return t(isWhole ? "triedAll" : "tried", trial.rows);
   }
@@ -443,8 +448,9 @@ export class Card {
   verdict() {
     const { state, accounting } = this.upload;
     if (state === "PUBLISHED") {
-      if (accounting.written === 0 && accounting.rejected > 0) return t("doneNone", accounting.rejected);
-      return accounting.rejected > 0 ? t("doneRejected", accounting.written, accounting.rejected) : t("done", accounting.written);
+      if (accounting.written + accounting.filtered === 0 && accounting.rejected > 0) return t("doneNone", accounting.rejected);
+      const done = accounting.rejected > 0 ? t("doneRejected", accounting.written, accounting.rejected) : t("done", accounting.written);
+      return accounting.filtered > 0 ? `${done} ${t("filtered", accounting.filtered)}` : done;
     }
     return t({ ABORTED: "aborted", EXPIRED: "expired" }[state] ?? "failed");
   }
@@ -452,7 +458,7 @@ export class Card {
   renderResult() {
     const { find, upload } = this;
     find(".verdict").textContent = this.verdict();
-    const isEmpty = upload.accounting.written === 0 && upload.accounting.rejected > 0;
+    const isEmpty = upload.accounting.written + upload.accounting.filtered === 0 && upload.accounting.rejected > 0;
     find(".verdict").classList.toggle("some-rejected", isEmpty);
     const earlier = this.file && upload.name && upload.name !== this.file.name;
     find(".earlier").hidden = !earlier;

@@ -1,6 +1,5 @@
 //! How a task's names and the ends of its uploads read in metrics.
 
-use crate::map::MapConfig;
 use crate::metrics::{Outcome, TaskMetrics, TaskNames, outputs_refused};
 use crate::record::{self, TaskId, TopicPartition};
 use crate::sink::status::{StatusRecord, UploadState};
@@ -16,7 +15,7 @@ pub(super) fn of(
 ) -> TaskMetrics {
     let names = TaskNames {
         source: &topology.source.node,
-        maps: topology.maps.iter().map(node).collect(),
+        maps: topology.maps.iter().map(|map| &**map.node()).collect(),
         aggregate: &topology.aggregate.node,
         sink: &topology.sink.node,
     };
@@ -30,13 +29,6 @@ pub(super) fn of(
         Committed::Reset(offset) => Some(*offset),
     };
     TaskMetrics::counted(id, partition, &names, committed)
-}
-
-fn node(map: &MapConfig) -> &str {
-    match map {
-        MapConfig::Reproject(config) => &config.node,
-        MapConfig::Select(config) => &config.node,
-    }
 }
 
 /// How an upload ended; `None` while it is open.

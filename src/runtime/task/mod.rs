@@ -323,16 +323,15 @@ impl StreamTask {
                 node.took_in(rows, rejected);
             }
         };
-        let rows = |batch: &RowBatch| batch.len() - batch.rejected.len();
         count(&metrics.source, batch.len(), batch);
         for (map, node) in self.maps.iter_mut().zip(&metrics.maps) {
-            let (begun, given) = (Instant::now(), rows(batch));
+            let (begun, given) = (Instant::now(), batch.live_len());
             map.process(batch)?;
             node.took(begun.elapsed());
             count(node, given, batch);
         }
         if live {
-            metrics.aggregate.took_in(rows(batch), 0);
+            metrics.aggregate.took_in(batch.live_len(), 0);
         } else {
             metrics.replayed(batch.len() as u64);
         }

@@ -1,0 +1,132 @@
+//! Gives columns another type, and checks their cells against it.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+use super::{Map, NodeError, Shape, find_all, reject_all};
+use crate::page::forms::CellForm;
+use crate::page::of_type;
+use crate::record::{ColumnType, Rejection, RowBatch};
+
+/// `cast = { area = "number" }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct CastConfig {
+    /// Name of the node.
+    pub node: Arc<str>,
+    /// Columns, and how their cells are read from here on.
+    pub columns: Vec<CastColumn>,
+}
+
+/// One column of a `cast`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CastColumn {
+    /// Its name.
+    pub name: String,
+    /// Its new type.
+    pub kind: ColumnType,
+    /// How its cells are written, where that is not the plain form of the type.
+    pub form: Option<CellForm>,
+}
+
+/// The `cast` map. A cell that is not of the new type rejects its row, as it does in the source.
+pub struct Cast {
+    config: CastConfig,
+    plan: Option<(Shape, Result<Plan, Rejection>)>,
+}
+
+/// What a `cast` does to batches of one shape.
+struct Plan {
+    places: Vec<usize>,
+    schema: SchemaRef,
+    types: Arc<[ColumnType]>,
+}
+
+impl Cast {
+    /// The map that `config` describes.
+    pub fn new(config: &CastConfig) -> Cast {
+        Cast { config: config.clone(), plan: None }
+    }
+
+    fn plan(&self, batch: &RowBatch) -> Result<Plan, Rejection> {
+        let input = batch.columns.schema_ref();
+        let places = find_all(input, self.config.columns.iter().map(|column| &column.name))?;
+        let (mut fields, mut types) = (input.fields().to_vec(), batch.types.to_vec());
+        for (column, place) in self.config.columns.iter().zip(&places) {
+            fields[*place] = Arc::new(Field::new(fields[*place].name(), DataType::Utf8, false));
+            types[*place] = column.kind;
+        }
+        Ok(Plan { places, schema: Arc::new(Schema::new(fields)), types: types.into() })
+    }
+}
+
+impl Map for Cast {
+    fn name(&self) -> &str {
+        &self.config.node
+    }
+
+    fn process(&mut self, batch: &mut RowBatch) -> Result<(), NodeError> {
+        let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
+        let planned = kept.unwrap_or_else(|| (Shape::of(batch), self.plan(batch)));
+        let (_, plan) = self.plan.insert(planned);
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(missing) => {
+                reject_all(batch, missing);
+                return Ok(());
+            }
+        };
+        let mut columns = batch.columns.columns().to_vec();
+        let mut found = Vec::new();
+        for (column, place) in self.config.columns.iter().zip(&plan.places) {
+            let cells = texts(batch, *place);
+            columns[*place] = read_cells(batch, cells, column, &mut found);
+        }
+        found.sort_by_key(|(row, _)| *row);
+        found.dedup_by_key(|(row, _)| *row);
+        batch.columns = RecordBatch::try_new(plan.schema.clone(), columns)
+            .map_err(|error| NodeError { node: self.config.node.to_string(), message: error.to_string() })?;
+        batch.types = plan.types.clone();
+        batch.reject(found);
+        Ok(())
+    }
+}
+
+/// The cells of a column as texts; computed numbers as they would be shown.
+fn texts(batch: &RowBatch, place: usize) -> ArrayRef {
+    let column = batch.columns.column(place);
+    let (Some(numbers), ColumnType::Computed { decimals }) =
+        (column.as_any().downcast_ref::<Float64Array>(), batch.types[place])
+    else {
+        return Arc::clone(column);
+    };
+    let text = |number: &f64| match number.is_nan() {
+        true => String::new(),
+        false => format!("{number:.*}", usize::from(decimals)),
+    };
+    Arc::new(StringArray::from_iter_values(numbers.values().iter().map(text)))
+}
+
+/// Reads the cells of the live rows as the column says. Cells that are written in the plain form already stay where they are.
+fn read_cells(batch: &RowBatch, cells: ArrayRef, column: &CastColumn, found: &mut Vec<(u32, Rejection)>) -> ArrayRef {
+    let texts = cells.as_string::<i32>();
+    let mut rewritten: Vec<(usize, String)> = Vec::new();
+    for row in batch.live_rows() {
+        match of_type::read(texts.value(row as usize), column.kind, column.form.as_ref()) {
+            Ok(None) => {}
+            Ok(Some(plain)) => rewritten.push((row as usize, plain)),
+            Err(message) => found.push((row, Rejection::new(message).in_column(column.name.as_str()))),
+        }
+    }
+    if rewritten.is_empty() {
+        return cells;
+    }
+    let mut rewritten = rewritten.into_iter().peekable();
+    let cell = |row: usize| match rewritten.next_if(|(rewritten, _)| *rewritten == row) {
+        Some((_, plain)) => std::borrow::Cow::Owned(plain),
+        None => std::borrow::Cow::Borrowed(texts.value(row)),
+    };
+    Arc::new(StringArray::from_iter_values((0..texts.len()).map(cell)))
+}

@@ -1,0 +1,156 @@
+//! The keys of `[[map]]` tables, as `keys.rs` has those of the others.
+
+use super::shared_keys::{COLUMN, INPUT, NAME, key};
+use super::table::{Default, Kind, Table};
+use super::words;
+use crate::page::styles::DECIMALS_MAX;
+
+pub(super) static MAP: Table = Table {
+    place: "[[map]]",
+    about: "One operator over rows.",
+    keys: &[
+        NAME,
+        INPUT,
+        key(
+            "reproject",
+            Kind::Table(&REPROJECT),
+            Default::Derived("none"),
+            "{ from = \"EPSG:5181\", to = \"EPSG:4326\", x = \"x\", y = \"y\", into = [\"lon\", \"lat\"] }",
+            "Transforms coordinates from one coordinate reference system to another and adds two columns.",
+        ),
+        key(
+            "select",
+            Kind::Selected(&SELECTED),
+            Default::Derived("none"),
+            "[\"name\", { from = \"x\", as = \"east\" }]",
+            "Chooses, orders and renames columns; the others are left out.",
+        ),
+        key(
+            "rename",
+            Kind::Names,
+            Default::Derived("none"),
+            "{ x = \"east\", y = \"north\" }",
+            "Gives columns other names, from the old one to the new one; all columns stay, in their order. A name that another column has \
+             becomes `name_2`.",
+        ),
+        key(
+            "drop",
+            Kind::Columns,
+            Default::Derived("none"),
+            "[\"phone\", \"fax\"]",
+            "Leaves columns out; all others stay.",
+        ),
+        key(
+            "cast",
+            Kind::ColumnTypes(words::COLUMN_TYPE.names, &COLUMN),
+            Default::Derived("none"),
+            "{ area = \"number\", price = { type = \"number\", decimal = \"comma\" } }",
+            "Gives columns another type, as `columns` of the source does, but behind the maps before it. A cell that is not of the type \
+             rejects its row.",
+        ),
+        key(
+            "filter",
+            Kind::Expression,
+            Default::Derived("none"),
+            "\"kind in ('cafe', 'bakery') and number(area) >= 33.5\"",
+            "Keeps the rows for which an [expression](#expressions) is true. The others are in no sheet and are counted as `filtered`; they \
+             are not rejected.",
+        ),
+        key(
+            "compute",
+            Kind::Expressions,
+            Default::Derived("none"),
+            "{ density = \"round(number(people) / number(area), 2)\", label = \"name || ', ' || kind\" }",
+            "Adds columns, each computed by an [expression](#expressions) over the columns before this map, in the order of the table. A name \
+             that a file has already becomes `name_2`.",
+        ),
+    ],
+    one_of: &[&["reproject"], &["select"], &["rename"], &["drop"], &["cast"], &["filter"], &["compute"]],
+};
+
+/// The keys of [`MAP`] of which a table has one.
+pub(super) const OPERATORS: [&str; 7] = ["reproject", "select", "rename", "drop", "cast", "filter", "compute"];
+
+pub(super) static REPROJECT: Table = Table {
+    place: "reproject",
+    about: "Coordinates from one CRS to another. x is always east (longitude, easting) and y north, whatever the axis order of the \
+            authority.",
+    keys: &[
+        key(
+            "from",
+            Kind::Text,
+            Default::Required,
+            "\"EPSG:5181\"",
+            "CRS of the coordinates: `AUTHORITY:CODE`, WKT, PROJJSON or a PROJ string.",
+        ),
+        key("to", Kind::Text, Default::Required, "\"EPSG:4326\"", "CRS of the added columns."),
+        key(
+            "x",
+            Kind::Columns,
+            Default::Derived("none"),
+            "[\"x\", \"X좌표\"]",
+            "Column of the x coordinate; of a list the first name that a file has.",
+        ),
+        key(
+            "y",
+            Kind::Columns,
+            Default::Derived("none"),
+            "[\"y\", \"Y좌표\"]",
+            "Column of the y coordinate; of a list the first name that a file has.",
+        ),
+        key(
+            "geometry",
+            Kind::Columns,
+            Default::Derived("none"),
+            "\"geom\"",
+            "Column of points as WKT, EWKT, hexadecimal WKB or EWKB, or GeoJSON, in the place of `x` and `y`.",
+        ),
+        key(
+            "into",
+            Kind::TwoColumns,
+            Default::Required,
+            "[\"lon\", \"lat\"]",
+            "Names of the two columns that are added: x (east) and y (north). A name that a file has already becomes `name_2`.",
+        ),
+        key(
+            "decimals",
+            Kind::Integer { min: 0, max: DECIMALS_MAX as u64, unit: "decimals" },
+            Default::Derived("9 for degrees, 6 for metres"),
+            "7",
+            "Decimals that the added columns keep.",
+        ),
+        key(
+            "allow_ballpark",
+            Kind::Flag,
+            Default::Flag(false),
+            "true",
+            "Takes an operation that ignores an unknown datum shift, which can be hundreds of metres off.",
+        ),
+        key(
+            "check_area",
+            Kind::Flag,
+            Default::Flag(true),
+            "false",
+            "Rejects a row whose point lies outside the area of use of its own CRS, or at (0, 0).",
+        ),
+        key(
+            "missing",
+            Kind::Choice(words::MISSING.names),
+            Default::Text("blank"),
+            "\"reject\"",
+            "Rows without any coordinates. `\"blank\"` keeps them in their sheet and leaves the added columns blank; `\"reject\"` rejects \
+             them as `coord.missing`. A row with one coordinate of two is always rejected.",
+        ),
+    ],
+    one_of: &[&["x", "y"], &["geometry"]],
+};
+
+pub(super) static SELECTED: Table = Table {
+    place: "select",
+    about: "A column under a new name.",
+    keys: &[
+        key("from", Kind::Text, Default::Required, "\"x\"", "Name of the column as it comes."),
+        key("as", Kind::Text, Default::Required, "\"east\"", "Name of the column from here on."),
+    ],
+    one_of: &[],
+};
