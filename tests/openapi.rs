@@ -10,6 +10,7 @@ mod kafka;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
@@ -195,6 +196,14 @@ fn drive_every_operation() {
         drive.call("POST", &template, &format!("/topologies/{}/{what}", app.name), b"", 204);
         drive.call("POST", &template, &format!("/topologies/nothing/{what}"), b"", 404);
     }
+    let archive = drive.call("GET", "/workbooks.zip", &format!("/workbooks.zip?ids={id},{id}"), b"", 200);
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(archive.body.clone())).expect("an archive");
+    let names: Vec<String> = zip.file_names().map(str::to_owned).collect();
+    let mut unpacked = Vec::new();
+    zip.by_index(1).expect("a workbook").read_to_end(&mut unpacked).expect("its checksum is right");
+    assert!(names.len() == 2 && names[1].ends_with(" (2).xlsx") && unpacked == workbook.body, "{names:?}");
+    drive.call("GET", "/workbooks.zip", "/workbooks.zip?ids=", b"", 400);
+    drive.call("GET", "/workbooks.zip", &format!("/workbooks.zip?ids={id},nothing"), b"", 404);
     drive.call("DELETE", "/session", "/session", b"", 204);
     drive.call("POST", "/session", "/session", b"", 204);
 

@@ -125,7 +125,9 @@ fn watch(error: &WatchError) -> Option<Exit> {
 fn file(error: &FileError) -> Exit {
     match error {
         FileError::Io(_) => Exit::Io,
-        FileError::NotText(_) | FileError::Charset(_) | FileError::Header(_) => Exit::DataRejected,
+        FileError::NotText(_) | FileError::Charset(_) | FileError::Header(_) | FileError::Packed(_) => {
+            Exit::DataRejected
+        }
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Input {
     /// Lines above the header to leave out [default: the topology's skip_lines, else found by the columns that it needs]
     #[arg(help_heading = "How files are read", long, value_name = "LINES")]
     skip_lines: Option<u32>,
+    /// Sheet of a workbook (.xlsx, .xls) whose rows are taken [default: its first]
+    #[arg(help_heading = "How files are read", long, value_name = "NAME")]
+    worksheet: Option<String>,
     /// CRS of these coordinates, such as EPSG:5181 [default: the topology's]
     #[arg(help_heading = "How files are read", long, value_name = "CRS")]
     crs: Option<String>,
@@ -86,6 +89,7 @@ impl Input {
             delimiter: self.delimiter,
             no_header: self.no_header,
             skip_lines: self.skip_lines,
+            worksheet: self.worksheet.clone(),
             ..read_as
         };
         match path.to_str() {

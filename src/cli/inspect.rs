@@ -37,8 +37,13 @@ impl Inspect {
             return Ok(Exit::Ok);
         }
         let mut line = |label: &str, text: &str| writeln!(out, "{label:<12} {}", shown(text));
-        line("charset", &found.file.charset)?;
-        line("delimiter", &format!("{:?}", found.file.delimiter))?;
+        match &found.file.book {
+            Some(book) => line("sheet", &format!("{} (sheets: {})", book.sheet, book.sheets.join(", ")))?,
+            None => {
+                line("charset", &found.file.charset)?;
+                line("delimiter", &format!("{:?}", found.file.delimiter))?;
+            }
+        }
         line(
             "header",
             &match found.file.header_line {

@@ -1,17 +1,16 @@
 //! The beginning of a file and how it is read: options of the commands that say what a file seems to be.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bytes::Bytes;
 use clap::Args;
 use sheetstream::inspect::columns::UsedColumns;
 use sheetstream::inspect::reading::{FileFacts, Reading};
+use sheetstream::inspect::sample::Sample;
 use sheetstream::inspect::table::{Suggestion, Table};
-use sheetstream::inspect::trial::{Asked, Tried, try_file, whole_rows};
+use sheetstream::inspect::trial::{Asked, Tried, try_file};
 use sheetstream::topology::Topology;
 
 use super::input::upload_name;
@@ -51,6 +50,9 @@ pub struct SampleFile {
         value_name = "LINE"
     )]
     header_line: String,
+    /// Sheet of a workbook (.xlsx, .xls) that is looked at [default: its first]
+    #[arg(help_heading = "How the file is read", long, value_name = "NAME")]
+    worksheet: Option<String>,
 }
 
 /// What a file seems to be.
@@ -67,12 +69,13 @@ pub struct Found {
 impl SampleFile {
     /// Looks at the beginning of the file.
     pub fn look(&self, path: &Path) -> anyhow::Result<Found> {
-        let sample = read_beginning(path)?;
-        let reading = Reading::parse(&self.charset, &self.delimiter, &self.header_line)?;
+        let sample = read_beginning(path, self.worksheet.as_deref())?;
+        let reading = sample.reading(Reading::parse(&self.charset, &self.delimiter, &self.header_line)?);
         let topology = Arc::new(Topology::parse(ANY_FILE, "any-file.toml", &|_| None)?);
         let asked = Asked { reading, ..Asked::default() };
-        let Tried { file, table, trial } =
-            try_file(&sample, &asked, &topology).with_context(|| path.display().to_string())?;
+        let Tried { mut file, table, trial } =
+            try_file(&sample.bytes, &asked, &topology).with_context(|| path.display().to_string())?;
+        file.book = sample.book;
         let name = upload_name(path);
         let suggestion = Suggestion::of(&table, &trial.columns.coordinates(), &name);
         Ok(Found { name, reading, file, table, used: trial.columns, suggestion })
@@ -80,12 +83,8 @@ impl SampleFile {
 }
 
 /// The whole rows in the beginning of a file.
-pub fn read_beginning(path: &Path) -> anyhow::Result<Bytes> {
-    let mut sample = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut sample));
-    read.with_context(|| path.display().to_string())?;
-    if sample.len() as u64 == SAMPLE_BYTES {
-        sample.truncate(whole_rows(&sample));
-    }
-    Ok(sample.into())
+pub fn read_beginning(path: &Path, worksheet: Option<&str>) -> anyhow::Result<Sample> {
+    let shown = || path.display().to_string();
+    let file = File::open(path).with_context(shown)?;
+    Sample::read(Box::new(file), false, worksheet, SAMPLE_BYTES).with_context(shown)
 }

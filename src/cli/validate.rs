@@ -81,7 +81,7 @@ impl Validate {
     }
 
     fn fit(&self, global: &Global, topology: &Topology, data: &Path, verdict: &mut Value) -> anyhow::Result<Exit> {
-        let sample = read_beginning(data)?;
+        let sample = read_beginning(data, None)?;
         let name = upload_name(data);
         let fit = Fit::of(&sample, &name, topology).with_context(|| data.display().to_string())?;
         if !global.json {

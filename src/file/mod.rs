@@ -6,12 +6,15 @@ mod json;
 pub mod log;
 mod notes;
 mod options;
+pub mod packed;
 pub mod reader;
 mod ready;
 mod transcode;
 pub mod upload;
 
 pub use options::Options;
+
+use std::io::ErrorKind;
 
 use crate::record::Binary;
 
@@ -20,14 +23,29 @@ use crate::record::Binary;
 pub enum FileError {
     /// The operating system says no.
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
     /// It holds no rows of text.
     #[error("it is {0}")]
     NotText(Binary),
     /// Its charset is not told by its bytes.
     #[error("{0}")]
     Charset(String),
+    /// What it is packed in cannot be unpacked, or is a workbook that no rows can be read from.
+    #[error("it cannot be unpacked: {0}")]
+    Packed(String),
     /// There is no header row, or it cannot be read.
     #[error("the header cannot be read: {0}")]
     Header(String),
+}
+
+impl From<std::io::Error> for FileError {
+    /// What a decoder says of its input is no fault of the operating system.
+    fn from(error: std::io::Error) -> FileError {
+        match error.kind() {
+            ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof => {
+                FileError::Packed(error.to_string())
+            }
+            _ => FileError::Io(error),
+        }
+    }
 }

@@ -20,6 +20,8 @@ pub struct Options {
     pub no_header: bool,
     /// Lines above its header.
     pub skip_lines: Option<u32>,
+    /// The sheet of a workbook whose rows are taken; without it the first one.
+    pub worksheet: Option<String>,
     /// Size of a block; a larger row is a block by itself.
     pub block_bytes: usize,
 }
@@ -34,6 +36,7 @@ impl Options {
             delimiter: None,
             no_header: false,
             skip_lines: None,
+            worksheet: None,
             block_bytes: 64 << 10,
         }
     }

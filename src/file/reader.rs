@@ -14,13 +14,14 @@ use memchr::memchr2;
 use super::header::{self, Beginning};
 use super::json::{self, JsonBeginning, JsonRows};
 use super::notes::unused_types;
+use super::packed::{Book, Unpacked, unpack};
 use super::ready::Ready;
 use super::transcode::Transcoder;
 use super::{FileError, Options};
 use crate::source::charset::Charset;
 use crate::source::csv::{Fields, ROW_BYTES_MAX, Rows};
 use crate::source::delimiter::delimiter_name;
-use crate::source::{column_names, text_kind};
+use crate::source::{Format, column_names, text_kind};
 
 /// Text that decides the delimiter and the header.
 const SAMPLE_BYTES: usize = 64 << 10;
@@ -44,6 +45,8 @@ pub struct Block {
 pub struct CsvFile {
     input: Transcoder,
     options: Options,
+    /// The workbook that the rows are from.
+    book: Option<Book>,
     delimiter: u8,
     /// What reads the rows of a file of JSON.
     json: Option<Box<JsonRows>>,
@@ -70,9 +73,16 @@ impl CsvFile {
 
     /// Takes anything that can be read, standard input for one, and reads its header.
     pub fn from_reader(input: Box<dyn Read + Send>, options: Options) -> Result<CsvFile, FileError> {
+        let Unpacked { rows: input, book } = unpack(input, options.worksheet.as_deref())?;
+        let mut options = options;
+        if book.is_some() {
+            let as_csv = (Some(Format::Csv), Some(Charset::UTF_8), Some(b','));
+            (options.format, options.charset, options.delimiter) = as_csv;
+        }
         let mut file = CsvFile {
             input: Transcoder::new(input, options.charset, options.source.encoding),
             options,
+            book,
             delimiter: b',',
             json: None,
             header: Vec::new(),
@@ -125,10 +135,18 @@ impl CsvFile {
         self.delimiter
     }
 
+    /// The workbook that its rows are from, if it is one.
+    pub fn book(&self) -> Option<&Book> {
+        self.book.as_ref()
+    }
+
     /// What the file was found to be, for the person who gave it: `EUC-KR (windows-949), semicolons, 7 columns`.
     pub fn description(&self) -> String {
         let charset = self.charset().map_or("ASCII".to_owned(), |charset| charset.to_string());
         let columns = self.header.len();
+        if let Some(Book { sheet, sheets }) = &self.book {
+            return format!("sheet \"{sheet}\" of {} in a workbook, {columns} columns", sheets.len());
+        }
         match self.json {
             Some(_) => format!("{charset}, JSON, {columns} columns"),
             None => format!("{charset}, delimiter {}, {columns} columns", delimiter_name(self.delimiter)),

@@ -18,14 +18,14 @@ use crate::inspect::reading::Reading;
 use crate::inspect::trial::Asked;
 use crate::source::NAME_BYTES_MAX;
 
-/// Parts of a form; ours has fourteen.
-const PARTS_MAX: usize = 16;
+/// Parts of a form; ours has fifteen.
+const PARTS_MAX: usize = 17;
 /// Bytes of a field that is no file; a CRS may be given as WKT.
 const FIELD_BYTES_MAX: usize = 16 << 10;
 /// Bytes of the corrected rows.
 const CORRECTIONS_BYTES_MAX: usize = 1 << 20;
 /// Names of the fields, beside the file.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "topology",
     "name",
     "crs",
@@ -37,6 +37,7 @@ const NAMES: [&str; 13] = [
     "charset",
     "delimiter",
     "header_line",
+    "worksheet",
     "corrections",
     "revises",
 ];
@@ -62,6 +63,8 @@ pub(super) struct Choices {
     pub delimiter: Option<String>,
     /// Line of the header, from 1; 0 without one.
     pub header_line: Option<String>,
+    /// Sheet of a workbook whose rows are taken.
+    pub worksheet: Option<String>,
 }
 
 /// Everything but the file.
@@ -141,6 +144,7 @@ impl Fields {
             "charset" => &mut choices.charset,
             "delimiter" => &mut choices.delimiter,
             "header_line" => &mut choices.header_line,
+            "worksheet" => &mut choices.worksheet,
             "corrections" => &mut self.corrections,
             "revises" => &mut self.revises,
             _ => return None,

@@ -1,5 +1,6 @@
 //! `POST /inspect`: what a file seems to be, and what would become of it, told by its beginning. Nothing is published.
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use axum::body::{Bytes, to_bytes};
@@ -18,12 +19,15 @@ use super::{SharedState, body};
 use crate::inspect::draft::Draft;
 use crate::inspect::lang;
 use crate::inspect::reading::FileFacts;
+use crate::inspect::sample::Sample;
 use crate::inspect::table::{Suggestion, Table};
-use crate::inspect::trial::{Asked, Trial, Tried, try_file, whole_rows};
+use crate::inspect::trial::{Asked, Trial, Tried, try_file};
 use crate::topology::Topology;
 
 /// Bytes of a file that are looked at, at most.
 const SAMPLE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of a workbook that is looked at: it cannot be read by its beginning.
+const WORKBOOK_BYTES_MAX: u64 = 32 << 20;
 /// Topologies that a file is tried on to find the one that fits.
 const TRIED_MAX: usize = 20;
 
@@ -106,19 +110,23 @@ async fn look_at(
     query: InspectQuery,
     request: Request,
 ) -> Result<(Inspection, Table, Asked), Problem> {
-    let (request, watch) = body::limit(request, SAMPLE_BYTES_MAX)?;
+    let is_book = [".xlsx", ".xlsm", ".xls"].iter().any(|ending| query.name.to_ascii_lowercase().ends_with(ending));
+    let (request, watch) = body::limit(request, if is_book { WORKBOOK_BYTES_MAX } else { SAMPLE_BYTES_MAX })?;
     let ended = |_| watch.problem_or(|| Problem::bad_request("body", "the body ended early").in_field("file"));
-    let sample = to_bytes(request.into_body(), usize::MAX).await.map_err(ended)?;
-    let is_whole = query.whole.as_deref() == Some("true");
-    let sample = if is_whole { sample } else { sample.slice(..whole_rows(&sample)) };
+    let body = to_bytes(request.into_body(), usize::MAX).await.map_err(ended)?;
+    let is_cut = query.whole.as_deref() != Some("true");
     let named = query.topology.as_deref().filter(|name| !name.is_empty());
     let named = named.map(|name| app.topology(name)).transpose()?;
     let mut takes_files = app.topologies();
     takes_files.retain(|topology| check_topology(topology).is_ok());
     let asked = Asked { lang: query.lang.as_deref().map(lang), ..query.choices.asked()? };
     let looking = spawn_blocking(move || {
-        let (inspection, table) = look(&sample, &asked, named.as_ref(), &takes_files, &query.name)?;
-        Ok((Inspection { is_whole, ..inspection }, table, asked))
+        let worksheet = query.choices.worksheet.as_deref();
+        let sample = Sample::read(Box::new(Cursor::new(body)), is_cut, worksheet, SAMPLE_BYTES_MAX)?;
+        let asked = Asked { reading: sample.reading(asked.reading), ..asked };
+        let (inspection, table) = look(&sample.bytes, &asked, named.as_ref(), &takes_files, &query.name)?;
+        let file = FileFacts { book: sample.book, ..inspection.file };
+        Ok((Inspection { is_whole: sample.is_whole, file, ..inspection }, table, asked))
     });
     looking.await.map_err(stopped)?
 }

@@ -8,6 +8,7 @@
 //! times are milliseconds since 1970 and end in `_ms`.
 
 mod app_state;
+mod archive;
 mod body;
 mod crs;
 mod events;
@@ -231,6 +232,7 @@ fn router(app: SharedState) -> Router {
         .merge(uploads::routes())
         .merge(events::routes())
         .merge(workbooks::routes())
+        .merge(archive::routes())
         .merge(points::routes())
         .merge(inspect::routes())
         .merge(crs::routes())

@@ -1,4 +1,4 @@
-//! `GET /uploads/{id}/points`: the points of a workbook, for a map.
+//! `GET /uploads/{id}/points`: the points of a workbook, or of the first rows of an upload that is open, for a map.
 
 use std::os::unix::fs::FileExt;
 
@@ -26,6 +26,15 @@ async fn points(
 ) -> Result<Json<PointMap>, Problem> {
     let upload = find(&app, id, of).await?;
     let topology = app.topology(&upload.topology)?;
+    if !upload.state.is_final() {
+        let (queries, id) = (app.queries.clone(), upload.id.clone());
+        let asking = spawn_blocking(move || {
+            let preview = queries.preview(&topology.name, &id).ok().flatten()?;
+            PointMap::of_preview(&preview.sheets, &topology)
+        });
+        let none = || Problem::not_found("no-points", "there are no points to show here yet");
+        return asking.await.map_err(stopped)?.map(Json).ok_or_else(none);
+    }
     let (cached, _, _) = workbooks::fetch(&app, &upload).await?;
     if cached.bytes > WORKBOOK_BYTES_MAX {
         return Err(Problem::not_found("no-points", "the workbook is too large for a map; download it"));

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use sha2::{Digest as _, Sha256};
 
 use super::problem::Problem;
+use crate::file::packed;
 use crate::source::charset::Charset;
 use crate::source::detect::detect_utf16;
 use crate::source::{KIND_BYTES, binary_kind};
@@ -141,10 +142,11 @@ impl Spooled {
     }
 }
 
-/// 415 for what its first bytes say to be no text, whatever its media type says.
+/// 415 for what its first bytes say to be no text and nothing that is unpacked, whatever its media type says.
 pub(super) fn check_text(beginning: &[u8]) -> Result<(), Problem> {
     let is_utf16 = Charset::of_bom(beginning).is_some() || detect_utf16(beginning).is_some();
-    let Some(kind) = binary_kind(beginning).filter(|_| !is_utf16) else { return Ok(()) };
+    let is_packed = packed::is_packed(beginning);
+    let Some(kind) = binary_kind(beginning).filter(|_| !is_utf16 && !is_packed) else { return Ok(()) };
     let looks = if beginning.starts_with(b"PK") { "zip, " } else { "" };
     let detail = format!("the file looks like {looks}{kind}");
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-text", detail).in_field("file"))

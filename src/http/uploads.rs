@@ -72,14 +72,17 @@ async fn create(State(app): State<SharedState>, request: Request) -> Result<Resp
     let topology = app.topology_or_only(fields.topology.as_deref())?;
     check_topology(&topology)?;
     let (asked, corrected) = (fields.choices.asked()?, fields.corrected()?);
+    let worksheet = fields.choices.worksheet.clone();
     let cancel = Arc::new(AtomicBool::new(false));
     let opened = spawn_blocking({
         let (topology, cancel) = (topology.clone(), cancel.clone());
         move || {
             let crs = own_crs(&topology, asked.crs.as_deref())?;
-            let csv = open(&file, asked.reading.options(&topology.source), cancel)?;
+            let options = Options { worksheet: worksheet.clone(), ..asked.reading.options(&topology.source) };
+            let csv = open(&file, options, cancel)?;
             let published = asked.columns.apply(&topology, &csv.columns())?;
-            let choice = asked.reading.signature() + &published.signature();
+            let sheet = worksheet.map_or(String::new(), |name| format!("worksheet {name}\0"));
+            let choice = sheet + &asked.reading.signature() + &published.signature();
             Ok::<_, Problem>((Content { csv, crs, published, corrected }, choice, file))
         }
     });
@@ -224,6 +227,9 @@ pub(super) fn file_problem(error: &FileError) -> Problem {
         }
         FileError::Charset(_) => Problem::bad_request("charset", error.to_string()).in_field("file"),
         FileError::Header(_) => Problem::bad_request("header", error.to_string()).in_field("file"),
+        FileError::Packed(_) => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "packed", format!("the file: {error}")).in_field("file")
+        }
         FileError::Io(error) if error.to_string() == GIVEN_UP => {
             Problem::new(StatusCode::CONFLICT, "given-up", GIVEN_UP)
         }

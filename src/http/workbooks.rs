@@ -126,7 +126,7 @@ async fn workbook(
     finish(response.body(read(cached, range)))
 }
 
-fn finish(response: Result<Response, axum::http::Error>) -> Result<Response, Problem> {
+pub(super) fn finish(response: Result<Response, axum::http::Error>) -> Result<Response, Problem> {
     response.map_err(|error| no_answer(&error))
 }
 
@@ -174,7 +174,7 @@ fn disposition(filename: &str) -> String {
 }
 
 /// A part of a file as a body, a piece at a time.
-fn read(cached: Arc<Cached>, range: Range<u64>) -> Body {
+pub(super) fn read(cached: Arc<Cached>, range: Range<u64>) -> Body {
     let pieces = unfold((cached, range), async |(cached, range)| {
         if range.is_empty() {
             return None;

@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::InspectError;
 use super::table::Table;
 use crate::aggregate::{SheetKey, TemplatePart};
-use crate::crs::columns::coordinate_columns;
+use crate::crs::columns::{coordinate_columns, number};
 use crate::file::upload::UploadRecords;
-
 use crate::map::{CoordinateInput, MapConfig};
+use crate::page::cells::parse_date;
 use crate::topology::Topology;
 
 /// Different values that a column has at most to be a sheet for each.
@@ -223,11 +223,14 @@ fn sheet_column(table: &Table, free: impl Fn(&usize) -> bool) -> Option<usize> {
         let rows = values.len();
         values.sort_unstable();
         values.dedup();
-        let is_text = values.iter().all(|value| crate::crs::columns::number(value).is_none());
-        is_text && values.len() <= SHEET_VALUES_MAX && 2 * values.len() <= rows.max(2)
+        let is_name = |value: &&str| number(value).is_none() && parse_date(value).is_none();
+        let is_text = values.iter().filter(|value| !value.is_empty()).all(is_name);
+        (is_text && values.len() <= SHEET_VALUES_MAX && 2 * values.len() <= rows.max(2)).then_some(values.len())
     };
-    let naming = table.naming_columns().into_iter().find(|column| free(column) && few(column));
-    naming.or_else(|| (0..table.header.len()).find(|column| free(column) && few(column)))
+    let naming = table.naming_columns().into_iter().find(|column| free(column) && few(column).is_some());
+    // One value for all rows sorts nothing.
+    let sorts = |column: &usize| free(column) && few(column).is_some_and(|values| values > 1);
+    naming.or_else(|| (0..table.header.len()).find(sorts))
 }
 
 #[cfg(test)]
@@ -321,6 +324,14 @@ name = "workbooks"
         let table = Table { header: names(&["번호", "시도명", "엑스좌표_값", "와이좌표_값"]), rows };
         let found = ChosenColumns::default().or_found(&topology(), &table);
         assert_eq!(found, choose("엑스좌표_값", "와이좌표_값", "시도명"));
+        let dated: Vec<Vec<String>> = (0..20)
+            .map(|n| names(&["2024-01-05", "영업", if n % 2 == 0 { "동" } else { "서" }, "192500.5", "450700.25"]))
+            .collect();
+        let table = Table {
+            header: names(&["인허가일자", "상태", "구역", "좌표정보(X)", "좌표정보(Y)"]), rows: dated
+        };
+        let found = ChosenColumns::default().or_found(&topology(), &table);
+        assert_eq!(found.sheet.as_deref(), Some("구역"), "neither days nor one value for all rows");
         let known = Table { header: names(&["시군", "x", "y"]), rows: vec![] };
         assert_eq!(ChosenColumns::default().or_found(&topology(), &known), ChosenColumns::default());
     }

@@ -231,6 +231,7 @@ mod tests {
             delimiter: ";".to_owned(),
             header_line: 3,
             columns: table.header.clone(),
+            book: None,
             bytes: 1,
             lines: vec![],
             notes: vec![],

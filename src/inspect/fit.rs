@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use super::InspectError;
 use super::columns::ChosenColumns;
 use super::made::Made;
+use super::reading::Reading;
+use super::sample::Sample;
 use super::table::{Suggestion, Table};
 use crate::crs::ranking::{Certainty, Ranking};
-use crate::file::Options;
 use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::sink::status::StatusFailure;
@@ -37,9 +37,9 @@ impl Fit {
     ///
     /// # Errors
     /// The file cannot be read as the topology wants it read.
-    pub fn of(sample: &Bytes, name: &str, topology: &Topology) -> Result<Fit, InspectError> {
-        let open =
-            || CsvFile::from_reader(Box::new(Cursor::new(sample.clone())), Options::for_source(&topology.source));
+    pub fn of(sample: &Sample, name: &str, topology: &Topology) -> Result<Fit, InspectError> {
+        let options = sample.reading(Reading::default()).options(&topology.source);
+        let open = || CsvFile::from_reader(Box::new(Cursor::new(sample.bytes.clone())), options.clone());
         let file = open()?;
         let mut notes = file.notes().to_vec();
         let used = ChosenColumns::default().apply(topology, &file.columns())?.used;
@@ -99,7 +99,8 @@ name = "workbooks"
         let topology = Topology::parse(TOPOLOGY, "t.toml", &|_| None).expect("a topology");
         let row = |n: i32| format!("마포구,{}.5,{}.25\n", 192_500 + n * 10, 450_700 + n * 7);
         let text = format!("{header}\n{}", (0..40).map(row).collect::<String>());
-        Fit::of(&Bytes::from(text), "a.csv", &topology).expect("a file")
+        let sample = Sample { bytes: text.into(), book: None, is_whole: true };
+        Fit::of(&sample, "a.csv", &topology).expect("a file")
     }
 
     #[test]

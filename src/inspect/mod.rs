@@ -1,7 +1,7 @@
 //! What a file seems to be, and what would become of it under a topology. The page asks, and so do `inspect`, `new` and `plan` on the command
 //! line: one answer for all of them.
 //!
-//! Everything is told by the beginning of the file. How it is read ([`reading`]) gives rows ([`table`]); their columns are those of the
+//! Everything is told by the beginning of the file. Its beginning ([`sample`]) and how it is read ([`reading`]) give rows ([`table`]); their columns are those of the
 //! topology, chosen, or found ([`columns`]); the rows go through the very task that all of them would go through ([`made`], [`trial`]), and the
 //! points of its workbook are put on a map ([`points`]). What was found and chosen can be written down as a topology ([`draft`]), and what became
 //! of a whole file as a text that later versions are compared with ([`outcome`]).
@@ -13,6 +13,7 @@ pub mod made;
 pub mod outcome;
 pub mod points;
 pub mod reading;
+pub mod sample;
 pub mod table;
 pub mod trial;
 

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::crs::columns::number;
 use crate::crs::places::{Atlas, atlas};
 use crate::crs::ranking::AreaShare;
 use crate::crs::{CrsKind, CrsPair, LonLat, open};
 use crate::map::MapConfig;
+use crate::page::read::ShownCell;
 use crate::sink::points::{SheetPoints, read_points};
+use crate::sink::preview::SheetPreview;
 use crate::topology::Topology;
 
 /// Points up to which each is shown for itself.
@@ -55,6 +58,24 @@ impl PointMap {
             SheetPoints { name, points: points.collect() }
         });
         Some(PointMap::new(sheets.collect(), atlas()))
+    }
+
+    /// The points of the first rows of an open upload; `None` where its topology adds no coordinates. A grid is not needed for them.
+    pub fn of_preview(sheets: &[SheetPreview], topology: &Topology) -> Option<PointMap> {
+        let (columns, crs) = target(topology)?;
+        let proj = if crs.kind == CrsKind::Geographic { None } else { Some(open(&to_lon_lat(&crs.definition)?).ok()?) };
+        let points = |sheet: &SheetPreview| {
+            let place = |name: &String| sheet.columns.iter().rposition(|column| column == name);
+            let places = place(&columns[0]).zip(place(&columns[1]));
+            let point = |row: &Vec<ShownCell>| {
+                let (x, y) = places?;
+                let point = (number(&row.get(x)?.text)?, number(&row.get(y)?.text)?);
+                let (lon, lat) = proj.as_ref().map_or(Some(point), |proj| proj.convert(point).ok())?;
+                Some([lon, lat])
+            };
+            SheetPoints { name: sheet.name.clone(), points: sheet.head.iter().filter_map(point).collect() }
+        };
+        Some(PointMap::new(sheets.iter().map(points).collect(), atlas()))
     }
 
     fn new(sheets: Vec<SheetPoints>, atlas: &Atlas) -> PointMap {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::InspectError;
 use crate::crs::columns::number;
 use crate::file::Options;
+use crate::file::packed::Book;
 use crate::file::reader::CsvFile;
 use crate::source::charset::Charset;
 use crate::source::delimiter::parse_delimiter;
@@ -35,6 +36,8 @@ pub struct FileFacts {
     pub header_line: u32,
     /// Names of its columns.
     pub columns: Vec<String>,
+    /// The workbook that the rows are from; null for a file of text.
+    pub book: Option<Book>,
     /// Bytes that were looked at, or all of the file.
     pub bytes: u64,
     /// The first lines, to choose the header from.
@@ -115,6 +118,7 @@ impl FileFacts {
             delimiter: char::from(csv.delimiter()).to_string(),
             header_line: csv.header_line(),
             columns: csv.columns(),
+            book: csv.book().cloned(),
             bytes,
             lines: csv.first_lines().to_vec(),
             notes: csv.notes().to_vec(),

@@ -302,38 +302,3 @@ impl Reject {
         }
     }
 }
-
-/// Bytes of the whole rows in the beginning of a file: up to the last line break outside of quotes. In UTF-16 every byte that matters has a
-/// zero beside it.
-pub fn whole_rows(sample: &[u8]) -> usize {
-    let width = if matches!(sample, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) { 2 } else { 1 };
-    let is = |unit: &[u8], ascii: u8| unit.contains(&ascii) && unit.iter().filter(|byte| **byte != 0).count() == 1;
-    let mut end = 0;
-    let mut quoted = false;
-    for (at, unit) in sample.chunks_exact(width).enumerate() {
-        quoted ^= is(unit, b'"');
-        if !quoted && is(unit, b'\n') {
-            end = (at + 1) * width;
-        }
-    }
-    if end == 0 { sample.len() } else { end }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_beginning_ends_with_its_last_whole_row() {
-        let utf16 = |text: &str| [vec![0xff, 0xfe], text.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
-        for (sample, rows) in [
-            (b"a,b\n1,2\n3,".to_vec(), b"a,b\n1,2\n".to_vec()),
-            (b"a,b\n1,\"x\ny".to_vec(), b"a,b\n".to_vec()),
-            (b"a,b\n1,\"x\"\"\ny\"\nz".to_vec(), b"a,b\n1,\"x\"\"\ny\"\n".to_vec()),
-            (b"one long row".to_vec(), b"one long row".to_vec()),
-            (utf16("시,\u{4e0a}\n가,나"), utf16("시,\u{4e0a}\n")),
-        ] {
-            assert_eq!(sample[..whole_rows(&sample)], rows, "{sample:?}");
-        }
-    }
-}

@@ -82,11 +82,16 @@ export const rejects = (id, lang) => call("GET", `/uploads/${encodeURIComponent(
 export const points = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/points`);
 export const systems = (q) => call("GET", `/crs${query({ q })}`);
 export const giveUp = (id) => call("DELETE", `/uploads/${encodeURIComponent(id)}`);
+export const archiveUrl = (ids) => `/workbooks.zip${query({ ids: ids.join(",") })}`;
 export const workbookUrl = (id) => `/workbooks/${encodeURIComponent(id)}`;
 
 /** What would become of a file, told by its beginning. */
 const SAMPLE_BYTES = 256 * 1024;
-const sampled = (file, choice, lang) => [query({ ...choice, whole: file.size <= SAMPLE_BYTES ? "true" : "", name: file.name, lang }), file.slice(0, SAMPLE_BYTES)];
+const isBook = (file) => /\.xls[xm]?$/i.test(file.name); // which cannot be read by its beginning
+function sampled(file, choice, lang) {
+  const whole = isBook(file) || file.size <= SAMPLE_BYTES;
+  return [query({ ...choice, whole: whole ? "true" : "", name: file.name, lang }), whole ? file : file.slice(0, SAMPLE_BYTES)];
+}
 export function inspect(file, choice, lang) {
   const [asked, sample] = sampled(file, choice, lang);
   return call("POST", `/inspect${asked}`, sample);

@@ -71,8 +71,11 @@ export class Card {
     }
     other.setAttribute("aria-labelledby", `${crs.id}-label`);
     this.find('label[data-text="sourceCrs"]').id = `${crs.id}-label`;
-    topology.onchange = () => this.choose({ ...NOTHING_CHOSEN, charset: this.choice.charset, delimiter: this.choice.delimiter, header_line: this.choice.header_line, topology: topology.value });
-    for (const name of ["x", "y", "sheet", "charset", "delimiter", "header_line"]) {
+    topology.onchange = () => {
+      const { charset, delimiter, header_line: line, worksheet } = this.choice;
+      this.choose({ ...NOTHING_CHOSEN, charset, delimiter, header_line: line, worksheet, topology: topology.value });
+    };
+    for (const name of ["x", "y", "sheet", "charset", "delimiter", "header_line", "worksheet"]) {
       const select = this.find(".plan").elements[name];
       select.id = `${this.id}-${name}`;
       // Another reading may have other columns.
@@ -245,8 +248,9 @@ export class Card {
   async look() {
     if (this.looking || Date.now() - (this.looked ?? 0) < PREVIEW_EVERY_MS) return;
     this.looking = true;
-    const seen = await api.preview(this.upload.id).catch(() => null);
+    const [seen, map] = await Promise.all([api.preview(this.upload.id), api.points(this.upload.id)].map((asked) => asked.catch(() => null)));
     Object.assign(this, { looking: false, looked: Date.now() });
+    if (map && !this.inspection) this.points = map;
     if (seen) this.sheets = seen.sheets;
     this.render();
   }
@@ -338,7 +342,7 @@ export class Card {
     if (!inspection) return;
     const { file, trial, fits } = inspection;
     const delimiter = t("delimiters")[file.delimiter] ?? t("between", file.delimiter);
-    find(".format").textContent = t("format", file.charset, delimiter, file.columns.length, file.header_line);
+    find(".format").textContent = file.book ? t("bookFormat", file.book.sheet, file.columns.length) : t("format", file.charset, delimiter, file.columns.length, file.header_line);
     showReading(form, file);
     showKept(find(".keep"), file, trial.columns, (keep) => this.choose({ keep }));
     const takesNone = this.topologies().filter((topology) => topology.no_files);

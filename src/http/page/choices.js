@@ -4,7 +4,7 @@ import { el } from "./tables.js";
 import { currentLanguage, t } from "./text.js";
 
 /** What a person chooses of a file; empty is found. */
-export const NOTHING_CHOSEN = { crs: "", x: "", y: "", sheet: "", one_sheet: "", keep: "", charset: "", delimiter: "", header_line: "" };
+export const NOTHING_CHOSEN = { crs: "", x: "", y: "", sheet: "", one_sheet: "", keep: "", charset: "", delimiter: "", header_line: "", worksheet: "" };
 /** The value of "no column" in the list of columns that may name sheets: no column is called so. */
 export const NO_SHEET = "\u0000";
 const CHARSETS = ["UTF-8", "EUC-KR", "UTF-16LE", "windows-1252", "Shift_JIS", "GBK"];
@@ -20,6 +20,10 @@ export function showReading(form, file) {
   const known = file.charset.replace(/ .*/, "");
   offer(form.charset, CHARSETS, (name) => (name === "EUC-KR" ? "EUC-KR (CP949)" : name), known === "ASCII" ? "UTF-8" : known);
   offer(form.delimiter, DELIMITERS, (one) => t("delimiters")[one] ?? t("between", one), file.delimiter);
+  const { book } = file;
+  form.worksheet.closest("label").hidden = !book;
+  form.charset.closest(".pair").hidden = Boolean(book);
+  if (book) offer(form.worksheet, book.sheets, (name) => name, book.sheet);
   const line = (n) => (n === "0" ? t("noHeader") : t("headerAt", n, file.lines[n - 1] ?? ""));
   offer(form.header_line, ["0", ...file.lines.map((_, at) => String(at + 1))], line, String(file.header_line));
 }

@@ -68,9 +68,14 @@ function render() {
 
 const ready = () => cards.filter((card) => card.isReady());
 
-/** Several files that are ready are made with one button. */
+/** Several files that are ready are made with one button, and several workbooks downloaded as one file. */
 function renderAll() {
-  at("all").hidden = ready().length < 2;
+  const [make, zip] = at("all").children;
+  const made = cards.filter((card) => card.upload?.workbook);
+  make.hidden = ready().length < 2;
+  zip.hidden = made.length < 2;
+  zip.href = api.archiveUrl(made.map((card) => card.upload.id));
+  at("all").hidden = make.hidden && zip.hidden;
 }
 
 function renderNotice() {
@@ -79,6 +84,7 @@ function renderNotice() {
   if (isOffline) text = t("offline");
   else if (broken.length > 0) text = t("broken", broken.map((topology) => topology.problems).join("\n"));
   else if (topologies?.length === 0) text = t("noTopology");
+  else if (uploads.some(({ failure }) => failure?.details?.key_per_row)) text = t("keyPerRow");
   if (at("notice").textContent !== text) at("notice").textContent = text;
   at("notice").hidden = text === "";
 }
