@@ -15,6 +15,7 @@ use app::{App, LIMIT};
 use bytes::Bytes;
 use kafka::Kafka;
 use proptest::prelude::*;
+use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::producer::ProducerConfig;
 use sheetstream::record::{Header, Offset, Record, TopicPartition};
 use sheetstream::sink::status::UploadState;
@@ -99,7 +100,7 @@ impl World {
         let source = &self.sources[&key];
         let partition = TopicPartition { topic: key.0.clone(), partition: key.1 };
         let config = Arc::new(self.topology.source.clone());
-        let mut router = Router::new(config, partition, 0, 1, |_, _| 0);
+        let mut router = Router::new(config, partition, (0, 0), 1, |_, _| 0);
         for record in &source.records[records.clone()] {
             router.push(record.clone());
         }
@@ -338,6 +339,30 @@ fn rows_that_are_gone_before_they_were_passed_on_fail_the_uploads_that_may_have_
     assert_eq!(world.states("a.csv").last(), Some(&(UploadState::Failed, 0, Some("log.gap".to_owned()))));
 }
 
+#[test]
+fn no_more_uploads_are_held_than_may_be_open() {
+    let mut world = World::new(topology(&format!("{DECLARED}open_uploads_max = 2\n"), "kind"), 1);
+    for id in ["a.csv", "b.csv", "c.csv"] {
+        world.publish(("t.rows", 0), Some(id), "1,park");
+    }
+    world.pass_all_on();
+    let turned_away = (UploadState::Failed, 0, Some("upload.too_many".to_owned()));
+    assert_eq!(world.states("c.csv"), std::slice::from_ref(&turned_away));
+    world.driver.crash(false);
+    for id in ["c.csv", "a.csv", "b.csv"] {
+        world.publish(("t.rows", 0), Some(id), "2,park");
+        world.publish(("t.rows", 0), Some(id), "#EOF");
+    }
+    world.pass_all_on();
+    assert_eq!([world.states("a.csv"), world.states("b.csv")], [[published(2)], [published(2)]]);
+    assert!(world.states("c.csv").iter().all(|state| *state == turned_away), "{:?}", world.states("c.csv"));
+    assert_eq!(world.driver.dead_letters().len(), 2);
+    world.publish(("t.rows", 0), Some("c.csv"), "3,park");
+    world.publish(("t.rows", 0), Some("c.csv"), "#EOF");
+    world.pass_all_on();
+    assert_eq!(world.states("c.csv").last(), Some(&published(1)));
+}
+
 /// What is passed on when: which partition, how many records, and whether the same records come again.
 #[derive(Clone, Debug)]
 enum Event {
@@ -431,6 +456,10 @@ fn what_cannot_be_meant_is_refused() {
 
 /// An application on a broker, with topics of three partitions.
 fn app(kafka: &'static Kafka, source: &str, sheet: &str) -> App {
+    app_of(kafka, source, sheet, 3)
+}
+
+fn app_of(kafka: &'static Kafka, source: &str, sheet: &str, partitions: i32) -> App {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let app = App { kafka, folder, name: format!("spread-{}", uuid::Uuid::new_v4().simple()) };
     let text = format!(
@@ -440,7 +469,8 @@ fn app(kafka: &'static Kafka, source: &str, sheet: &str) -> App {
         source.replace("NAME", &app.name),
     );
     std::fs::write(app.topology(), text).expect("a topology");
-    let created = app.command(&["topics", "create", "--partitions", "3", "-t"]).arg(app.topology()).output();
+    let created =
+        app.command(&["topics", "create", "--partitions", &partitions.to_string(), "-t"]).arg(app.topology()).output();
     let created = created.expect("topics are created");
     assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
     app
@@ -573,7 +603,86 @@ fn two_processes_that_are_killed_publish_each_upload_once() {
     survives_kills("exactly_once_v2");
 }
 
+#[test]
+fn partitions_that_are_added_are_passed_on_too() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = app_of(kafka, "header = [\"id\", \"kind\"]", "kind", 1);
+    let _running = app.run("state");
+    publish(&app, "rows", Some("a.csv"), (0..30).map(|n| (0, format!("{n},park"))));
+    kafka::add_partitions(&kafka.bootstrap, &format!("{}.rows", app.name), 3);
+    publish(&app, "rows", Some("a.csv"), (30..60).map(|n| (n % 2 + 1, format!("{n},park"))));
+    publish(&app, "rows", Some("a.csv"), [(1, "#EOF".to_owned())]);
+    app.wait_for(&["a.csv"], "state");
+    let mut numbers = numbers(&app.workbooks()["a.csv"][0]);
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..60).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reset_reads_all_again_and_sends_no_workbook_a_second_time() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = app(kafka, "header = [\"id\", \"kind\"]", "kind");
+    let running = app.run("state");
+    for upload in ["a.csv", "b.csv"] {
+        publish(&app, "rows", Some(upload), rows("park", 50));
+        publish(&app, "rows", Some(upload), [(1, "#EOF".to_owned())]);
+    }
+    app.wait_for(&["a.csv", "b.csv"], "state");
+    assert_eq!(running.stop(), Some(0));
+    let reset =
+        app.command(&["reset"]).arg(app.topology()).arg("--state-dir").arg(app.folder.path().join("state")).output();
+    let reset = reset.expect("reset");
+    assert!(reset.status.success(), "{}", String::from_utf8_lossy(&reset.stderr));
+    let _running = app.run("state");
+    publish(&app, "rows", Some("c.csv"), rows("park", 50));
+    publish(&app, "rows", Some("c.csv"), [(2, "#EOF".to_owned())]);
+    app.wait_for(&["c.csv"], "state");
+    let books = app.workbooks();
+    assert_eq!(
+        books.iter().map(|(id, books)| (id.as_str(), books.len())).collect::<Vec<_>>(),
+        [("a.csv", 1), ("b.csv", 1), ("c.csv", 1)]
+    );
+}
+
+#[test]
+fn a_topic_that_is_made_anew_is_passed_on_from_its_start() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = app(kafka, "header = [\"id\", \"kind\"]", "kind");
+    let _running = app.run("state");
+    publish(&app, "rows", Some("a.csv"), rows("park", 50));
+    publish(&app, "rows", Some("a.csv"), [(0, "#EOF".to_owned())]);
+    app.wait_for(&["a.csv"], "state");
+    publish(&app, "rows", Some("cut.csv"), rows("park", 30));
+    std::thread::sleep(Duration::from_millis(500));
+    let topic = format!("{}.rows", app.name);
+    kafka::delete_topic(kafka, &topic);
+    let new = NewTopic { name: topic, partitions: 3, replication: 1, configs: Vec::new() };
+    let begun = Instant::now();
+    while let Err(error) = kafka.client("test").create_topics(std::slice::from_ref(&new)) {
+        assert!(begun.elapsed() < LIMIT, "{error}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    for upload in ["b.csv", "cut.csv"] {
+        publish(&app, "rows", Some(upload), rows("park", 20));
+        publish(&app, "rows", Some(upload), [(1, "#EOF".to_owned())]);
+    }
+    app.wait_for(&["b.csv"], "state");
+    let begun = Instant::now();
+    let end = loop {
+        let statuses = app.statuses();
+        if let Some(end) = statuses.iter().find(|s| s.upload == "cut.csv" && s.state.outcome().is_some()) {
+            break end.clone();
+        }
+        assert!(begun.elapsed() < LIMIT, "{statuses:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!((end.state, end.accounting.written), (UploadState::Published, 20), "what was open went with its log");
+}
+
 on_the_in_process_broker! {
+    partitions_that_are_added_are_passed_on_too,
+    a_reset_reads_all_again_and_sends_no_workbook_a_second_time,
+    a_topic_that_is_made_anew_is_passed_on_from_its_start,
     lines_without_keys_become_a_workbook_and_what_was_consumed_is_deleted,
     a_topic_a_sheet_becomes_one_workbook,
     two_processes_that_are_killed_publish_each_upload_whole,

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::id_filter::IdFilter;
-use crate::record::{Cuts, LedgerEntry, Offset, Outcome, UploadHash, UploadId};
+use crate::record::{LedgerEntry, Offset, Outcome, UploadHash, UploadId};
 use crate::state::keys::{StateKey, decode, encode};
 use crate::state::{StateError, StateStore, WriteBatch};
 
@@ -192,10 +192,9 @@ impl Ledger {
         self.at_hand.get(&upload).into_iter().flatten().map(|entry| entry.revision).max().unwrap_or(0)
     }
 
-    /// Up to where the source partitions were the own ones of the upload that ended last.
-    pub(super) fn cuts(&self, upload: UploadHash) -> Option<&Cuts> {
-        let entries = self.at_hand.get(&upload)?;
-        entries.iter().rev().filter(|entry| !entry.is_of_former_log()).find_map(|entry| entry.cuts.as_ref())
+    /// The last end that is known, be it ahead of a replay.
+    pub(super) fn last(&self, upload: UploadHash) -> Option<&LedgerEntry> {
+        self.at_hand.get(&upload)?.iter().rev().find(|entry| !entry.is_of_former_log())
     }
 
     /// The last end before `offset`.

@@ -2,9 +2,10 @@
 
 use super::lookup::Lookup;
 use super::{Aggregate, AggregateContext};
-use crate::record::{Cuts, Offset, Outcome, Rejection, UploadId};
+use crate::record::{Cuts, LedgerEntry, Offset, Outcome, Rejection, UploadId};
 use crate::sink::output::OutputError;
 use crate::sink::status::UploadState;
+use crate::source::spread::Past;
 use crate::state::{StateError, StateStore};
 
 impl Aggregate {
@@ -33,10 +34,12 @@ impl Aggregate {
         Ok(())
     }
 
-    /// What is known of the last end of an upload: up to where the source partitions were its own.
-    pub fn cuts_of(&mut self, id: &UploadId, store: &dyn StateStore) -> Result<Option<Cuts>, StateError> {
+    /// What is known of the last end of an upload.
+    pub fn past_of(&mut self, id: &UploadId, store: &dyn StateStore) -> Result<Past, StateError> {
         self.ledger.look_up(id.hash(), store)?;
-        Ok(self.ledger.cuts(id.hash()).cloned())
+        let last = self.ledger.last(id.hash());
+        let is_turned_away = last.is_some_and(LedgerEntry::is_turned_away);
+        Ok(Past { cuts: last.and_then(|last| last.cuts.clone()), is_turned_away })
     }
 
     /// Up to where the source partitions are an open upload's own; its end remembers it.

@@ -63,18 +63,17 @@ impl PassOn {
         start: PassOnStart,
     ) -> PassOn {
         let (log_start, log_end) = start.bounds;
-        let era_of_log = start.log.map_or(0, |log| {
-            let head = log.0.first_chunk::<8>().map_or(0, |head| i64::from_be_bytes(*head));
-            head.unsigned_abs() as i64 & ((1 << 53) - 1)
+        // A number for the log that JSON keeps as it is.
+        let log = start.log.map_or(0, |log| {
+            let head = log.0.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head));
+            i64::try_from(head >> 11).unwrap_or_default()
         });
         // What was passed on of another log, or behind a cut, does not count any more; nor does it when somebody reset the offset.
         let (next, era, lost) = match (&start.committed, start.cut_at) {
-            (Committed::None, _) => {
-                (log_start, era_of_log, (log_start > Offset(0)).then_some((Offset(0)..log_start, log_end)))
-            }
+            (Committed::None, _) => (log_start, 0, (log_start > Offset(0)).then_some((Offset(0)..log_start, log_end))),
             (Committed::Reset(offset), _) => ((*offset).max(log_start), start.now_ms, None),
             (Committed::Ours(progress), _) if progress.log != start.log => {
-                (log_start, era_of_log, Some((Offset(0)..progress.next, Offset(0))))
+                (log_start, 0, Some((Offset(0)..progress.next, Offset(0))))
             }
             (Committed::Ours(progress), Some(cut)) => (cut, start.now_ms, Some((cut..progress.next, cut))),
             (Committed::Ours(progress), None) if progress.next < log_start => {
@@ -83,7 +82,7 @@ impl PassOn {
             (Committed::Ours(progress), None) => (progress.next, progress.era, None),
         };
         let config = Arc::new(topology.source.clone());
-        let mut router = Router::new(config, source.clone(), era, start.partitions, partition_for_key);
+        let mut router = Router::new(config, source.clone(), (log, era), start.partitions, partition_for_key);
         if let Some((lost, end)) = lost {
             router.lose(lost, end);
         }

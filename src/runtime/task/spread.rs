@@ -1,11 +1,14 @@
 //! Uploads whose rows stand anywhere: what the task does between the repartition topic and its source.
 
+use std::collections::BTreeSet;
+
 use tracing::info;
 
 use super::{StreamTask, TaskError};
 use crate::record::{Message, Offset, Record, Rejection, UploadId};
+use crate::sink::dead_letter::DeadLetter;
 use crate::source::Admission;
-use crate::source::spread::{Gather, GatherError, Step};
+use crate::source::spread::{Gather, GatherError, Moment, Step};
 use crate::transport::TransportError;
 
 impl From<GatherError> for TaskError {
@@ -42,7 +45,9 @@ impl StreamTask {
         let offset = record.offset;
         let Some(gather) = &mut self.gather else { return Ok(()) };
         let aggregate = &mut self.aggregate;
-        let arrivals = gather.take(record, now_ms, &mut |id, store| aggregate.cuts_of(id, store), &mut *self.store)?;
+        let moment = Moment { now_ms, is_live: self.phase.is_live() };
+        let arrivals = gather.take(record, moment, &mut |id, store| aggregate.past_of(id, store), &mut *self.store)?;
+        self.turn_away(arrivals.too_many, offset, now_ms)?;
         for (id, is_own, is_doubtful) in arrivals.touched {
             let as_what = (is_own, is_doubtful);
             self.call_aggregate(now_ms, |aggregate, ctx| aggregate.announce(&id, offset, as_what, ctx))?;
@@ -65,6 +70,26 @@ impl StreamTask {
         }
         while let Some(id) = self.gather.as_ref().and_then(Gather::due) {
             self.release(&id, offset, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// As many uploads are held as may be: others fail, and what comes of them until their end goes to the dead letters.
+    fn turn_away(&mut self, records: Vec<(UploadId, Record)>, at: Offset, now_ms: u64) -> Result<(), TaskError> {
+        let rejection = Rejection::new(Message::TooManyOpen { limit: self.topology.source.open_uploads_max });
+        let mut told = BTreeSet::new();
+        for (id, record) in records {
+            if told.insert(id.clone()) {
+                self.call_aggregate(now_ms, |aggregate, ctx| aggregate.turn_away(&id, at, ctx))?;
+            }
+            self.outputs.refused(&DeadLetter {
+                offset: at,
+                key: record.key.as_ref(),
+                value: record.value.as_deref(),
+                upload: Some(&id),
+                row: None,
+                rejection: &rejection,
+            })?;
         }
         Ok(())
     }

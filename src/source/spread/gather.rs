@@ -2,11 +2,11 @@
 //!
 //! All of it follows from the repartition topic, read from [`Gather::replay_from`] on; nothing of it is in the state.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::sync::Arc;
 
-use super::gathered::{Arrival, End, Gathered, HeldMarker, Part, Passed, Place};
+use super::gathered::{Arrival, End, Gathered, HeldMarker, Passed, Place};
 use super::held::{Block, part_at};
 use super::run::{Run, RunRecord};
 use crate::record::{Cuts, Marker, Message, Offset, Record, Rejection, UploadHash, UploadId};
@@ -17,8 +17,26 @@ use crate::state::{StateError, StateStore};
 /// Bytes that are held in memory, over all uploads.
 pub(super) const MEMORY_MAX: usize = 32 << 20;
 
-/// What is known of the last end of an upload: up to where the source partitions were its own.
-pub type CutsOf<'a> = &'a mut dyn FnMut(&UploadId, &dyn StateStore) -> Result<Option<Cuts>, StateError>;
+/// What is known of the last end of an upload.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Up to where the source partitions were its own.
+    pub cuts: Option<Cuts>,
+    /// It was turned away, and its end has not come yet.
+    pub is_turned_away: bool,
+}
+
+/// Tells the [`Past`] of an upload.
+pub type PastOf<'a> = &'a mut dyn FnMut(&UploadId, &dyn StateStore) -> Result<Past, StateError>;
+
+/// When a run is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Monotonic milliseconds.
+    pub now_ms: u64,
+    /// The run is new: what it does is not known yet.
+    pub is_live: bool,
+}
 
 /// Holds the records of open uploads.
 pub struct Gather {
@@ -43,6 +61,8 @@ pub struct Arrivals {
     pub touched: Vec<(UploadId, bool, bool)>,
     /// Records that go to the source at once.
     pub through: Vec<(Option<UploadId>, Arc<str>, Record)>,
+    /// Records that would open an upload, and as many are open as may be.
+    pub too_many: Vec<(UploadId, Record)>,
     /// Uploads that ended in some topics and not in others, and why they wait.
     pub waiting: Vec<(UploadId, Rejection)>,
 }
@@ -98,17 +118,17 @@ impl Gather {
             let mut cuts = cuts.iter().filter(|(topic, ..)| topics.iter().any(|known| **known == **topic));
             cuts.any(|(topic, partition, cut)| {
                 let passed = passed.iter().find(|((of, at), _)| **of == *topic && *at == partition);
-                passed.is_none_or(|(_, passed)| passed.era == cut.era && passed.committed < cut.next)
+                passed.is_none_or(|(_, passed)| passed.reading() == cut.era && passed.committed < cut.next)
             })
         });
     }
 
-    /// Takes a record of the repartition topic. `counted` tells what is known of the last end of an upload.
+    /// Takes a record of the repartition topic.
     pub fn take(
         &mut self,
         record: Record,
-        now_ms: u64,
-        counted: CutsOf<'_>,
+        moment: Moment,
+        past: PastOf<'_>,
         store: &mut dyn StateStore,
     ) -> Result<Arrivals, GatherError> {
         let body = record.value.unwrap_or_default();
@@ -116,14 +136,21 @@ impl Gather {
         let mut arrivals = Arrivals::default();
         let place: Place = (self.name_of(run.topic), run.partition);
         let known = self.passed.get(&place).copied();
-        let mut passed = known.unwrap_or(Passed { era: run.era, next: run.from, ..Passed::default() });
-        if passed.era != run.era {
-            self.void(&place, run.from, store)?;
-            passed = Passed { era: run.era, next: run.from, ..Passed::default() };
+        let mut passed = known.unwrap_or_else(|| Passed::before(&run));
+        if passed.log == run.log && run.era < passed.era {
+            return Ok(arrivals); // from one that does not know yet that another one has begun anew
+        }
+        if passed.log != run.log {
+            self.void(&|of, log, _| of.0 == place.0 && log == passed.log, 0, store)?;
+        } else if passed.era != run.era {
+            self.void(&|of, _, reading| *of == place && reading == passed.reading(), run.from, store)?;
+        }
+        if passed.reading() != run.reading() {
+            passed = Passed::before(&run);
         }
         passed.committed = passed.committed.max(run.committed);
         let skipped = (passed.next < run.from).then_some((passed.next, run.from, run.from));
-        let is_news = passed.next < run.to || known.is_none_or(|known| known.era != run.era);
+        let is_news = passed.next < run.to || known.is_none_or(|known| known.reading() != run.reading());
         if let Some((from, to, end)) = run.lost.filter(|_| is_news).or(skipped) {
             passed.doubtful_below = passed.doubtful_below.max(end);
             for upload in self.uploads.values_mut().filter(|upload| upload.has_records) {
@@ -133,8 +160,8 @@ impl Gather {
         let new = &run.records[run.records.partition_point(|record| record.offset < passed.next)..];
         passed.next = passed.next.max(run.to);
         self.passed.insert(place.clone(), passed);
-        let from = Arrival { at: record.offset, place: &place, run: &run, body: &body, passed, now_ms };
-        self.sort(new, &from, counted, &mut arrivals, store)?;
+        let from = Arrival { at: record.offset, place: &place, run: &run, body: &body, passed, moment };
+        self.sort(new, &from, past, &mut arrivals, store)?;
         self.forget_ended();
         Ok(arrivals)
     }
@@ -149,13 +176,13 @@ impl Gather {
         &mut self,
         records: &[RunRecord<'_>],
         from: &Arrival<'_>,
-        counted: CutsOf<'_>,
+        past: PastOf<'_>,
         arrivals: &mut Arrivals,
         store: &mut dyn StateStore,
     ) -> Result<(), StateError> {
         let mut rows: BTreeMap<UploadId, Vec<RunRecord<'_>>> = BTreeMap::new();
         // Records of one upload follow each other, mostly.
-        let mut latest: Option<(UploadId, Option<Cuts>)> = None;
+        let mut latest: Option<(UploadId, Past)> = None;
         let mut touched: BTreeSet<UploadId> = BTreeSet::new();
         for record in records {
             let whole = record.to_record(from.at, from.body);
@@ -167,17 +194,27 @@ impl Gather {
                 arrivals.through.push((None, from.place.0.clone(), whole));
                 continue;
             };
-            let (id, cuts) = match latest.take().filter(|(id, _)| id.as_str() == envelope.upload) {
+            let (id, past) = match latest.take().filter(|(id, _)| id.as_str() == envelope.upload) {
                 Some(latest) => latest,
                 None => {
                     let id = UploadId::new(envelope.upload);
-                    let cuts = counted(&id, store)?;
-                    (id, cuts)
+                    let past = past(&id, store)?;
+                    (id, past)
                 }
             };
-            let is_counted = cuts.as_ref().is_some_and(|cuts| from.is_below(cuts, record.offset));
-            latest = Some((id.clone(), cuts));
+            let is_counted = past.cuts.as_ref().is_some_and(|cuts| from.is_below(cuts, record.offset));
+            let is_turned_away = past.is_turned_away;
+            latest = Some((id.clone(), past));
             if is_counted {
+                continue;
+            }
+            if is_turned_away {
+                arrivals.through.push((None, from.place.0.clone(), whole));
+                continue;
+            }
+            let is_crowded = self.uploads.len() >= self.config.open_uploads_max as usize;
+            if is_crowded && from.moment.is_live && !self.uploads.contains_key(&id) {
+                arrivals.too_many.push((id, whole));
                 continue;
             }
             let upload = self.uploads.entry(id.clone()).or_insert_with(|| Gathered::new(from.at));
@@ -229,7 +266,7 @@ impl Gather {
         }
         for id in touched {
             let Some(upload) = self.uploads.get_mut(&id) else { continue };
-            upload.touched_ms = from.now_ms;
+            upload.touched_ms = from.moment.now_ms;
             if upload.has_records {
                 arrivals.touched.push((id.clone(), upload.is_own, upload.is_doubtful));
             }
@@ -257,9 +294,12 @@ impl Gather {
         aborts || self.topics.iter().all(|topic| first(topic).is_some_and(|end| self.is_past(end)))
     }
 
-    /// Whether all partitions of the topic are passed on up to the barrier.
+    /// Whether all partitions of the topic are passed on up to the barrier, which is one of the same log.
     pub(super) fn is_past(&self, end: &End) -> bool {
-        let next = |partition: i32| self.passed.get(&(end.place.0.clone(), partition)).map_or(0, |passed| passed.next);
+        let next = |partition: i32| {
+            let passed = self.passed.get(&(end.place.0.clone(), partition)).filter(|passed| passed.log == end.log);
+            passed.map_or(0, |passed| passed.next)
+        };
         (0..).zip(&end.ends).all(|(partition, barrier)| next(partition) >= *barrier)
     }
 
@@ -300,27 +340,35 @@ impl Gather {
         mem::take(&mut self.dropped)
     }
 
-    /// What was passed on of `place` from `from` on does not count: it is read again, or it is another log.
-    fn void(&mut self, place: &Place, from: i64, store: &dyn StateStore) -> Result<(), StateError> {
+    /// What `is_void` names, by partition, log and reading, does not count from offset `from` on: it is read again, or its log is no more.
+    fn void(
+        &mut self,
+        is_void: &dyn Fn(&Place, i64, i64) -> bool,
+        from: i64,
+        store: &dyn StateStore,
+    ) -> Result<(), StateError> {
         for (id, upload) in &mut self.uploads {
-            if let Some(part) = upload.parts.remove(place) {
-                let held: usize = part.blocks.iter().map(Block::bytes).sum();
-                let (mut blocks, _) = part_at(part.blocks, from, store)?;
-                blocks.iter_mut().try_for_each(|block| block.load(store))?;
-                self.bytes = self.bytes + blocks.iter().map(Block::bytes).sum::<usize>() - held;
-                let markers: VecDeque<_> = part.markers.into_iter().filter(|marker| marker.offset < from).collect();
-                if !(blocks.is_empty() && markers.is_empty()) {
-                    upload.parts.insert(place.clone(), Part { era: part.era, blocks: blocks.into(), markers });
+            for (place, part) in &mut upload.parts {
+                if !is_void(place, part.log, part.era) {
+                    continue;
                 }
+                self.bytes -= part.blocks.iter().map(Block::bytes).sum::<usize>();
+                let (mut blocks, _) = part_at(mem::take(&mut part.blocks), from, store)?;
+                blocks.iter_mut().try_for_each(|block| block.load(store))?;
+                self.bytes += blocks.iter().map(Block::bytes).sum::<usize>();
+                part.blocks = blocks.into();
+                part.markers.retain(|marker| marker.offset < from);
             }
-            upload.ends.retain(|end| end.place != *place || end.offset < from);
+            upload.parts.retain(|_, part| !(part.blocks.is_empty() && part.markers.is_empty()));
+            upload.ends.retain(|end| !is_void(&end.place, end.log, end.reading) || end.offset < from);
             if upload.ends.is_empty() {
                 self.ending.remove(id);
             }
         }
-        let is_empty =
-            |upload: &Gathered| upload.parts.is_empty() && upload.ends.is_empty() && upload.released.is_none();
-        self.uploads.retain(|_, upload| !is_empty(upload));
+        let empty = self
+            .uploads
+            .extract_if(|_, upload| upload.parts.is_empty() && upload.ends.is_empty() && upload.released.is_none());
+        self.dropped.extend(empty.filter_map(|(_, upload)| upload.segment));
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::gather::Moment;
 use super::held::Block;
 use super::run::{Run, RunRecord};
 use crate::record::{Cuts, Offset, Record, UploadHash};
@@ -16,11 +17,24 @@ pub(super) type Place = (Arc<str>, i32);
 /// How far a source partition is passed on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Passed {
+    pub(super) log: i64,
     pub(super) era: i64,
     pub(super) next: i64,
     pub(super) committed: i64,
     /// An upload that has records below may have lost its first ones.
     pub(super) doubtful_below: i64,
+}
+
+impl Passed {
+    /// Nothing of this run yet.
+    pub(super) fn before(run: &Run<'_>) -> Passed {
+        Passed { log: run.log, era: run.era, next: run.from, ..Passed::default() }
+    }
+
+    /// The reading that it is of.
+    pub(super) fn reading(&self) -> i64 {
+        self.log ^ self.era
+    }
 }
 
 /// What has come of an upload, and is not given to the source yet.
@@ -53,6 +67,8 @@ pub(super) struct Released {
 /// What one source partition has of an upload.
 #[derive(Default)]
 pub(super) struct Part {
+    pub(super) log: i64,
+    /// The reading that it is of.
     pub(super) era: i64,
     pub(super) blocks: VecDeque<Block>,
     /// Markers that begin it or name its columns, as they stand.
@@ -70,6 +86,8 @@ pub(super) struct HeldMarker {
 /// An end-of-file marker, or an abort.
 pub(super) struct End {
     pub(super) place: Place,
+    pub(super) log: i64,
+    pub(super) reading: i64,
     pub(super) offset: i64,
     pub(super) rows: Option<u64>,
     pub(super) has_sha256: bool,
@@ -86,12 +104,12 @@ pub(super) struct Arrival<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) body: &'a Bytes,
     pub(super) passed: Passed,
-    pub(super) now_ms: u64,
+    pub(super) moment: Moment,
 }
 
 impl Arrival<'_> {
     pub(super) fn is_below(&self, cuts: &Cuts, offset: i64) -> bool {
-        cuts.cover(&self.place.0, self.place.1, self.run.era, offset)
+        cuts.cover(&self.place.0, self.place.1, self.run.reading(), offset)
     }
 }
 
@@ -104,7 +122,8 @@ impl End {
         whole: Record,
     ) -> End {
         let (place, ends) = (from.place.clone(), from.run.ends.clone());
-        End { place, offset: record.offset, rows, has_sha256, is_abort, ends, record: whole }
+        let (log, reading) = (from.run.log, from.run.reading());
+        End { place, log, reading, offset: record.offset, rows, has_sha256, is_abort, ends, record: whole }
     }
 }
 
@@ -126,7 +145,7 @@ impl Gathered {
 
     pub(super) fn part(&mut self, from: &Arrival<'_>) -> &mut Part {
         let part = self.parts.entry(from.place.clone()).or_default();
-        part.era = from.run.era;
+        (part.log, part.era) = (from.run.log, from.run.reading());
         part
     }
 
@@ -150,7 +169,7 @@ impl Gathered {
         let Some(released) = &mut self.released else { return false };
         let passes = record.timestamp_ms <= released.until_ms;
         if passes {
-            released.cuts.raise(&from.place.0, from.place.1, from.run.era, record.offset + 1);
+            released.cuts.raise(&from.place.0, from.place.1, from.run.reading(), record.offset + 1);
         }
         passes
     }

@@ -15,7 +15,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-pub use gather::{Arrivals, CutsOf, Gather, GatherError};
+pub use gather::{Arrivals, Gather, GatherError, Moment, Past, PastOf};
 pub use merge::{Merge, Step};
 pub use release::Release;
 pub use route::Router;

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::gather::Gather;
-use super::gathered::{End, Gathered, Part, Released};
+use super::gathered::{End, Gathered, Part, Passed, Released};
 use super::held::{Block, part_at};
 use super::merge::{Merge, Parts};
 use crate::record::{Cuts, Offset, UploadId};
@@ -47,7 +47,7 @@ impl Gather {
         let by_time = id.as_str().is_empty() || chosen.iter().any(|end| upload.goes_on_behind(end));
         let mut release = Parts { at, lost: upload.lost, ..Parts::default() };
         let (mut cuts, mut rest) = (Cuts::default(), BTreeMap::new());
-        for (place, part) in mem::take(&mut upload.parts) {
+        for (place, mut part) in mem::take(&mut upload.parts) {
             let end = chosen.iter().find(|end| end.place.0 == place.0).filter(|_| is_whole);
             let cut = match end {
                 Some(end) => upload.cut(&place, &part, end, by_time, store)?,
@@ -58,34 +58,34 @@ impl Gather {
             cuts.raise(&place.0, place.1, part.era, if cut == i64::MAX { behind } else { cut });
             let held: usize = part.blocks.iter().map(Block::bytes).sum();
             self.bytes -= held;
-            let (blocks, mut others) = part_at(part.blocks, cut, store)?;
+            let (blocks, mut others) = part_at(mem::take(&mut part.blocks), cut, store)?;
             others.iter_mut().try_for_each(|block| block.load(store))?;
             self.bytes += others.iter().map(Block::bytes).sum::<usize>();
             let (markers, later): (VecDeque<_>, VecDeque<_>) =
-                part.markers.into_iter().partition(|marker| marker.offset < cut);
+                mem::take(&mut part.markers).into_iter().partition(|marker| marker.offset < cut);
             release.markers.extend(markers.into_iter().map(|marker| (place.clone(), marker)));
             if !blocks.is_empty() {
                 release.blocks.push((place.clone(), blocks));
             }
             if !(others.is_empty() && later.is_empty()) {
-                rest.insert(place, Part { era: part.era, blocks: others, markers: later });
+                rest.insert(place, Part { blocks: others, markers: later, ..part });
             }
         }
         for end in chosen.iter().filter(|_| is_whole) {
-            let era = self.passed.get(&end.place).map_or(0, |passed| passed.era);
+            let era = self.passed.get(&end.place).map_or(0, Passed::reading);
             cuts.raise(&end.place.0, end.place.1, era, end.offset + 1);
             for (partition, barrier) in (0..).zip(&end.ends) {
                 let place = (end.place.0.clone(), partition);
                 let known = cuts.iter().any(|(topic, at, _)| *topic == *place.0 && at == partition);
                 if let Some(passed) = self.passed.get(&place).filter(|_| !known) {
-                    cuts.raise(&place.0, partition, passed.era, *barrier);
+                    cuts.raise(&place.0, partition, passed.reading(), *barrier);
                 }
             }
         }
         let until_ms = chosen.iter().map(|end| end.record.timestamp_ms).max().unwrap_or(i64::MAX);
         // An end that was sent twice is one.
         upload.ends.retain(|end| {
-            let era = self.passed.get(&end.place).map_or(0, |passed| passed.era);
+            let era = self.passed.get(&end.place).map_or(0, Passed::reading);
             !cuts.cover(&end.place.0, end.place.1, era, end.offset)
         });
         self.dropped.extend(upload.segment.take());

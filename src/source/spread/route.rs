@@ -17,7 +17,8 @@ const RUN_BYTES_MAX: usize = 256 << 10;
 pub struct Router {
     config: Arc<SourceConfig>,
     source: TopicPartition,
-    era: i64,
+    /// Its log and era.
+    reading: (i64, i64),
     /// By partition of the repartition topic.
     destinations: Vec<Destination>,
     /// Partition of a key among so many.
@@ -36,16 +37,16 @@ struct Destination {
 }
 
 impl Router {
-    /// A router for `source`, to a topic of so many partitions.
+    /// A router for `source`, read as this log and era, to a topic of so many partitions.
     pub fn new(
         config: Arc<SourceConfig>,
         source: TopicPartition,
-        era: i64,
+        reading: (i64, i64),
         partitions: i32,
         partition_of: fn(&[u8], i32) -> i32,
     ) -> Router {
         let destinations = (0..partitions).map(|_| Destination::default()).collect();
-        Router { config, source, era, destinations, partition_of }
+        Router { config, source, reading, destinations, partition_of }
     }
 
     /// Takes the next record of the partition. Returns where it goes; `None` for one that means nothing.
@@ -115,7 +116,8 @@ impl Router {
         let run = Run {
             topic: &self.source.topic,
             partition: self.source.partition,
-            era: self.era,
+            log: self.reading.0,
+            era: self.reading.1,
             // The first run begins where this reader does: whatever is known of records behind that is passed on again.
             from: filled.from.unwrap_or(committed).min(first).0,
             to: to.0,

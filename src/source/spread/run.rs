@@ -16,7 +16,9 @@ pub struct Run<'a> {
     pub topic: &'a str,
     /// Source partition.
     pub partition: i32,
-    /// Which reading of it, see [`Cut`](crate::record::Cut).
+    /// The log, a number for its topic id.
+    pub log: i64,
+    /// How often it was begun anew: when its offset was reset, or the log was cut. Grows.
     pub era: i64,
     /// First offset that the run is about.
     pub from: i64,
@@ -52,6 +54,11 @@ pub struct RunRecord<'a> {
 }
 
 impl<'a> Run<'a> {
+    /// Which reading of the source partition it is of, see [`Cut`](crate::record::Cut).
+    pub fn reading(&self) -> i64 {
+        self.log ^ self.era
+    }
+
     /// The value.
     pub fn encode(&self) -> Vec<u8> {
         postcard::to_extend(self, vec![FORMAT]).expect("plain data always encodes")
@@ -107,6 +114,7 @@ mod tests {
         let run = Run {
             topic: "rows",
             partition: 2,
+            log: 4,
             era: 5,
             from: 3,
             to: 9,
