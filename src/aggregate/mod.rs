@@ -36,11 +36,11 @@ mod upload_context;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
+use ahash::HashMap;
 pub use config::{AggregateConfig, AggregateSettings, SheetKey, SheetOrder, TemplatePart};
 pub use context::AggregateContext;
 pub use phase::Phase;
@@ -155,7 +155,7 @@ impl Aggregate {
         Aggregate {
             queue: PageQueue::new(PageWriter::new(settings.styles.clone(), settings.cell_refs)),
             settings,
-            open: HashMap::new(),
+            open: HashMap::default(),
             ledger: Ledger::default(),
             finished: Vec::new(),
             closed: Vec::new(),

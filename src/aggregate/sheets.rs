@@ -1,8 +1,9 @@
 //! The sheets of one upload: which value is which sheet, its open page, and the pages that are cut. Rows come here in order; when a page is
 //! cut follows from that order alone.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use ahash::HashMap;
 
 use super::config::SheetOrder;
 use super::page_queue::{PageQueue, PageSlot};

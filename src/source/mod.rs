@@ -24,9 +24,10 @@ pub mod spread;
 pub(crate) mod tests;
 mod upload;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ahash::HashMap;
 use bytes::Bytes;
 
 pub use columns::COLUMNS_MAX;
@@ -39,15 +40,16 @@ pub use kind::{KIND_BYTES, binary_kind, text_kind};
 pub use names::{clean_name, column_names, list_names};
 
 use crate::record::{Marker, MarkerRecord, Message, Offset, Record, Rejection, StreamElement, UploadId};
-use envelope::{Content, Refusal};
+use envelope::{Content, ControlHeaders, Refusal};
 use headerless::Origin;
 use row_format::RowFormat;
 use upload::{SourceContext, Upload};
 
 /// The upload that a record belongs to; `None` for a record that belongs to none.
 pub fn upload_of(config: &SourceConfig, record: &Record) -> Option<String> {
-    let plain = envelope::plain(config, record).ok()?;
-    Some(envelope::open(config, &plain).ok()??.upload.to_owned())
+    let headers = ControlHeaders::among(&record.headers, config);
+    let plain = envelope::plain(config, record, &headers).ok()?;
+    Some(envelope::open(config, record, &headers, &plain).ok()??.upload.to_owned())
 }
 
 /// Makes the elements of one partition.
@@ -161,7 +163,7 @@ impl Source {
     pub fn new(config: Arc<SourceConfig>, partition_count: Option<i32>) -> Source {
         Source {
             context: SourceContext::new(config),
-            uploads: HashMap::new(),
+            uploads: HashMap::default(),
             growing: Vec::new(),
             waiting: BTreeMap::new(),
             partition_count,
@@ -230,7 +232,7 @@ impl Source {
     /// After a restart, records that were processed before are read again: those of these uploads, each from this offset on. All others
     /// are passed over until [`Source::end_refill`].
     pub fn begin_refill(&mut self, uploads: Vec<(UploadId, Offset)>) {
-        let mut refill = HashMap::with_capacity(uploads.len());
+        let mut refill = HashMap::default();
         for (upload, from) in uploads {
             let earliest = refill.entry(upload).or_insert(from);
             *earliest = from.min(*earliest);
@@ -287,10 +289,11 @@ impl Source {
         record: &Record,
         admit: &mut dyn FnMut(Applicant) -> Admission,
     ) -> Result<Option<Bytes>, Refusal> {
-        let plain = envelope::plain(&self.context.config, record);
+        let config = &*self.context.config;
+        let headers = ControlHeaders::among(&record.headers, config);
+        let plain = envelope::plain(config, record, &headers);
         let plain = plain.map_err(|rejection| Refusal { upload: None, rejection })?;
-        let record = &*plain.record;
-        let Some(envelope) = envelope::open(&self.context.config, &plain)? else { return Ok(None) };
+        let Some(envelope) = envelope::open(config, record, &headers, &plain)? else { return Ok(None) };
         let id = envelope.upload;
         if let Some(refill) = &self.refill
             && refill.get(id).is_none_or(|from| record.offset < *from)
@@ -313,7 +316,7 @@ impl Source {
                 Admission::TurnedAway => return Err(self.turned_away(id)),
             }
         };
-        let below = record.value.as_ref().filter(|_| !envelope.below.is_empty());
+        let below = plain.value.as_deref().filter(|_| !envelope.below.is_empty());
         let below = below.map(|value| value.slice_ref(envelope.below));
         match envelope.content {
             Content::HeaderFollows => {
@@ -331,7 +334,7 @@ impl Source {
                 let upload = UploadId::new(id);
                 let attempt = envelope.attempt.map(Into::into);
                 let marker = self.vouch(&upload, marker);
-                let (key, value) = (record.key.clone(), record.value.clone());
+                let (key, value) = (record.key.clone(), plain.value.as_deref().cloned());
                 self.take_marker(MarkerRecord { upload, offset: record.offset, marker, attempt, key, value }, format);
             }
             Content::UnfitHeader(rejection) => {

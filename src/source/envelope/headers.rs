@@ -6,7 +6,7 @@ use crate::source::{SourceConfig, UploadFrom};
 
 /// The headers that mean something here.
 #[derive(Default)]
-pub(super) struct ControlHeaders<'a> {
+pub(in crate::source) struct ControlHeaders<'a> {
     /// The header that names the upload, and its value.
     pub(super) upload: Option<(&'a str, &'a [u8])>,
     pub(super) kind: Option<&'a [u8]>,
@@ -24,7 +24,7 @@ pub(super) struct ControlHeaders<'a> {
 }
 
 impl<'a> ControlHeaders<'a> {
-    pub(super) fn among(headers: &'a [Header], config: &SourceConfig) -> ControlHeaders<'a> {
+    pub(in crate::source) fn among(headers: &'a [Header], config: &SourceConfig) -> ControlHeaders<'a> {
         let upload_header = match &config.upload {
             UploadFrom::Header(name) => &**name,
             UploadFrom::Auto | UploadFrom::Key | UploadFrom::Partition => "ss-upload",

@@ -19,9 +19,9 @@ use crate::source::delimiter::parse_delimiter;
 use crate::source::header_row::{check_names, marker_names};
 use crate::source::row_format::RowFormat;
 use crate::source::{Format, Markers, SourceConfig, UploadFrom};
-use headers::ControlHeaders;
 use marker::{Kind, Terms};
 
+pub(super) use headers::ControlHeaders;
 pub use marker::NAME_BYTES_MAX;
 
 /// Longest upload id, in bytes: it is key and content of status records, which have to fit their topic.
@@ -67,18 +67,20 @@ pub(super) struct Refusal {
     pub(super) rejection: Rejection,
 }
 
-/// A record whose value is UTF-8, and no envelope any more.
+/// The value of a record in UTF-8, taken out of its envelope.
 pub(super) struct Plain<'a> {
-    pub(super) record: Cow<'a, Record>,
-    headers: ControlHeaders<'a>,
+    pub(super) value: Option<Cow<'a, Bytes>>,
     /// How its rows are written, if that is known.
     pub(super) format: Format,
 }
 
-/// The record with its value in UTF-8 (header `ss-encoding`, else what the topology says), taken out of Connect's envelope. A marker in plain
-/// text is one in every charset.
-pub(super) fn plain<'a>(config: &SourceConfig, record: &'a Record) -> Result<Plain<'a>, Rejection> {
-    let headers = ControlHeaders::among(&record.headers, config);
+/// The value in UTF-8 (header `ss-encoding`, else what the topology says), taken out of Connect's envelope. A marker in plain text is one
+/// in every charset.
+pub(super) fn plain<'a>(
+    config: &SourceConfig,
+    record: &'a Record,
+    headers: &ControlHeaders<'_>,
+) -> Result<Plain<'a>, Rejection> {
     let charset = match headers.encoding {
         Some(name) => {
             let name = String::from_utf8_lossy(name);
@@ -92,35 +94,33 @@ pub(super) fn plain<'a>(config: &SourceConfig, record: &'a Record) -> Result<Pla
         Some(b"json") => Format::Json,
         Some(other) => return Err(Rejection::new(Message::FormatHeader { value: shown(other) })),
     };
-    let mut plain = Plain { record: Cow::Borrowed(record), headers, format };
-    let Some(value) = &record.value else { return Ok(plain) };
+    let Some(value) = &record.value else { return Ok(Plain { value: None, format }) };
     let decoded = charset.filter(|charset| *charset != Charset::UTF_8 && Kind::of_text(value).is_none());
     let decoded = decoded.map(|charset| Bytes::from(charset.decode(value).into_owned()));
     let payload = match format {
         Format::Csv => None,
         Format::Auto | Format::Json => connect::payload(decoded.as_ref().unwrap_or(value), format),
     };
-    if payload.is_some() {
-        // A line of a file or a row, whatever is around it.
-        plain.format = Format::Auto;
-    }
-    if let Some(value) = payload.or(decoded) {
-        plain.record.to_mut().value = Some(value);
-    }
-    Ok(plain)
+    // A payload is a line of a file or a row, whatever is around it.
+    let format = if payload.is_some() { Format::Auto } else { format };
+    let value = payload.or(decoded).map_or(Cow::Borrowed(value), Cow::Owned);
+    Ok(Plain { value: Some(value), format })
 }
 
 /// Reads the headers, the key and the beginning of the value. `None` is a null value that has nothing to abort.
-pub(super) fn open<'a>(config: &SourceConfig, plain: &'a Plain<'_>) -> Result<Option<Envelope<'a>>, Refusal> {
-    let record = &*plain.record;
-    let headers = &plain.headers;
+pub(super) fn open<'a>(
+    config: &SourceConfig,
+    record: &'a Record,
+    headers: &ControlHeaders<'a>,
+    plain: &'a Plain<'_>,
+) -> Result<Option<Envelope<'a>>, Refusal> {
     let tombstone = record.value.is_none() && headers.kind.is_none();
     // A null value means the upload of its key; without a key, or where keys mean nothing, it means none.
     if tombstone && (config.upload == UploadFrom::Partition || (record.key.is_none() && headers.upload.is_none())) {
         return Ok(None);
     }
     let upload = upload_of(config, record, headers).map_err(|rejection| Refusal { upload: None, rejection })?;
-    envelope_of(config, record, plain.format, headers, upload)
+    envelope_of(config, plain, headers, upload)
         .map(Some)
         .map_err(|rejection| Refusal { upload: Some(UploadId::new(upload)), rejection })
 }
@@ -155,12 +155,11 @@ fn upload_of<'a>(
 
 fn envelope_of<'a>(
     config: &SourceConfig,
-    record: &'a Record,
-    format: Format,
+    plain: &'a Plain<'_>,
     headers: &ControlHeaders<'a>,
     upload: &'a str,
 ) -> Result<Envelope<'a>, Rejection> {
-    let value = record.value.as_deref();
+    let (value, format) = (plain.value.as_deref().map(|value| &**value), plain.format);
     let text = value.map_or(&[][..], |value| value.strip_prefix(BOM).unwrap_or(value));
     let mut terms = Terms::from_headers(headers)?;
     let delimiter = delimiter(config, headers)?;

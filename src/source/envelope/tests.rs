@@ -15,8 +15,9 @@ fn record(headers: &[(&str, &str)], key: Option<&'static str>, value: Option<&'s
 }
 
 fn opened(config: &SourceConfig, record: &Record) -> String {
-    let plain = plain(config, record).expect("a charset and a format");
-    match open(config, &plain) {
+    let headers = ControlHeaders::among(&record.headers, config);
+    let plain = plain(config, record, &headers).expect("a charset and a format");
+    match open(config, record, &headers, &plain) {
         Ok(None) => "nothing".to_owned(),
         Ok(Some(Envelope { upload, attempt, content, .. })) => {
             let attempt = attempt.map_or(String::new(), |attempt| format!(" attempt {attempt}"));
@@ -164,8 +165,9 @@ fn what_stands_below_a_marker_is_the_next_record() {
     ] {
         let record = record(&[], Some("k"), Some(value));
         let config = config();
-        let plain = plain(&config, &record).expect("a charset and a format");
-        let envelope = open(&config, &plain).expect("it is understood").expect("it is something");
+        let headers = ControlHeaders::among(&record.headers, &config);
+        let plain = plain(&config, &record, &headers).expect("a charset and a format");
+        let envelope = open(&config, &record, &headers, &plain).expect("it is understood").expect("it is something");
         assert!(format!("{:?}", envelope.content).contains(content), "{value}: {:?}", envelope.content);
         assert_eq!(envelope.below, below.as_bytes(), "{value}");
     }
@@ -215,8 +217,9 @@ proptest! {
         let headers = headers.into_iter().map(|(name, value)| Header { name: name.into(), value: value.map(Into::into) });
         let record = Record { value: Some(value.into()), key: Some("k".into()), headers: headers.collect(), ..Record::default() };
         let config = config();
-        let plain = plain(&config, &record).expect("a charset and a format");
-        match open(&config, &plain) {
+        let headers = ControlHeaders::among(&record.headers, &config);
+        let plain = plain(&config, &record, &headers).expect("a charset and a format");
+        match open(&config, &record, &headers, &plain) {
             Ok(envelope) => prop_assert_eq!(envelope.map(|envelope| envelope.upload), Some("k")),
             Err(refusal) => prop_assert!(!refusal.rejection.message.to_string().is_empty()),
         }
@@ -232,7 +235,6 @@ proptest! {
         headers.extend(rows.map(|rows| Header::new("ss-rows", rows.to_string())));
         let header = Record { value: Some(Bytes::new()), headers, ..Record::default() };
         let config = config();
-        let [text, header] = [&text, &header].map(|record| plain(&config, record).expect("a charset and a format"));
-        prop_assert_eq!(open(&config, &text), open(&config, &header));
+        prop_assert_eq!(opened(&config, &text), opened(&config, &header));
     }
 }

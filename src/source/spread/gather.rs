@@ -10,7 +10,7 @@ use super::gathered::{Arrival, End, Gathered, HeldMarker, Passed, Place};
 use super::held::{Block, part_at};
 use super::run::{Run, RunRecord};
 use crate::record::{Cuts, Marker, Message, Offset, Record, Rejection, UploadHash, UploadId};
-use crate::source::envelope::{self, Content};
+use crate::source::envelope::{self, Content, ControlHeaders};
 use crate::source::{Placement, SourceConfig};
 use crate::state::{StateError, StateStore};
 
@@ -187,8 +187,9 @@ impl Gather {
         for record in records {
             let whole = record.to_record(from.at, from.body);
             let config = self.config.clone();
-            let plain = envelope::plain(&config, &whole);
-            let opened = plain.as_ref().ok().map(|plain| envelope::open(&config, plain));
+            let headers = ControlHeaders::among(&whole.headers, &config);
+            let plain = envelope::plain(&config, &whole, &headers);
+            let opened = plain.as_ref().ok().map(|plain| envelope::open(&config, &whole, &headers, plain));
             let Some(Ok(Some(envelope))) = opened else {
                 // What it is, the source says.
                 arrivals.through.push((None, from.place.0.clone(), whole));

@@ -11,7 +11,7 @@ use super::held::{Block, records};
 use crate::record::{Header, Message, Offset, OpenAttempt, Record, Rejection};
 use crate::source::SourceConfig;
 use crate::source::csv::{Fields, Rows};
-use crate::source::envelope::{self, Content};
+use crate::source::envelope::{self, Content, ControlHeaders};
 use crate::source::header_row::names_what_is_needed;
 use crate::state::{StateError, StateStore};
 
@@ -181,8 +181,9 @@ impl Merge {
 
 /// Whether a header marker holds the names itself.
 fn has_names(config: &SourceConfig, record: &Record) -> bool {
-    let Ok(plain) = envelope::plain(config, record) else { return false };
-    let opened = envelope::open(config, &plain);
+    let headers = ControlHeaders::among(&record.headers, config);
+    let Ok(plain) = envelope::plain(config, record, &headers) else { return false };
+    let opened = envelope::open(config, record, &headers, &plain);
     matches!(opened, Ok(Some(envelope)) if matches!(envelope.content, Content::Marker(..)))
 }
 
@@ -313,8 +314,9 @@ impl Attempts {
 
 /// Whether the first row of a record names the columns that the topology needs; `None` for rows that have no header row.
 fn is_header_row(config: &SourceConfig, record: &Record) -> Option<bool> {
-    let Ok(plain) = envelope::plain(config, record) else { return Some(false) };
-    let Ok(Some(envelope)) = envelope::open(config, &plain) else { return Some(false) };
+    let headers = ControlHeaders::among(&record.headers, config);
+    let Ok(plain) = envelope::plain(config, record, &headers) else { return Some(false) };
+    let Ok(Some(envelope)) = envelope::open(config, record, &headers, &plain) else { return Some(false) };
     let Content::Rows { text, first_row: None, delimiter, .. } = envelope.content else { return None };
     if text.trim_ascii_start().starts_with(b"{") {
         return None;

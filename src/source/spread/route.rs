@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::run::{Run, RunRecord};
 use crate::record::{Marker, Offset, Record, TopicPartition};
 use crate::source::SourceConfig;
-use crate::source::envelope::{self, Content};
+use crate::source::envelope::{self, Content, ControlHeaders};
 
 /// Bytes of records after which a run is sent.
 const RUN_BYTES_MAX: usize = 256 << 10;
@@ -64,8 +64,9 @@ impl Router {
     /// Upload id of a record, and whether it ends the upload. One that cannot be read goes where uploads without a name go: stage two says
     /// what is wrong with it.
     fn look(&self, record: &Record) -> Option<(String, bool)> {
-        let Ok(plain) = envelope::plain(&self.config, record) else { return Some((String::new(), false)) };
-        match envelope::open(&self.config, &plain) {
+        let headers = ControlHeaders::among(&record.headers, &self.config);
+        let Ok(plain) = envelope::plain(&self.config, record, &headers) else { return Some((String::new(), false)) };
+        match envelope::open(&self.config, record, &headers, &plain) {
             Ok(None) => None,
             Ok(Some(envelope)) => {
                 let is_end = matches!(envelope.content, Content::Marker(Marker::Eof { .. } | Marker::Abort, _));
