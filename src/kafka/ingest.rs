@@ -17,7 +17,7 @@ pub use super::ingest_buffer::{BUFFER_BYTES_MAX, IngestHandle, Waker};
 use super::ingest_buffer::IngestBuffer;
 use super::read_committed::PartitionReader;
 use super::wire::cluster::Cluster;
-use super::wire::connection::FRAME_BYTES_MAX;
+use super::wire::frame::FRAME_BYTES_MAX;
 use super::wire::rights::Resource;
 use super::{Code, Isolation, KafkaClient, KafkaError};
 use crate::metrics;

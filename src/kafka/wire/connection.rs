@@ -1,4 +1,4 @@
-//! One connection to one broker: framing, correlation ids, versions, and a deadline on every call. Who to ask is `cluster`'s business, who
+//! One connection to one broker: correlation ids, versions, and a deadline on every call. Who to ask is `cluster`'s business, who
 //! either end is `security`'s.
 
 use std::collections::{HashMap, VecDeque};
@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use bytes::Bytes;
+use kafka_protocol::messages::ApiVersionsRequest;
+use kafka_protocol::protocol::{Request, StrBytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::frame::{self, api_name};
 use super::listener::{self, Expectation};
 use super::reach::Reach;
 use super::rights::Resource;
@@ -24,9 +25,6 @@ use crate::kafka::group::Protocol;
 use crate::kafka::security::Security;
 use crate::kafka::{Code, KafkaConfig, KafkaError};
 use crate::metrics;
-
-/// Longest answer that is read: the brokers' default `socket.request.max.bytes` and room for headers.
-pub const FRAME_BYTES_MAX: usize = (100 << 20) + (1 << 20);
 
 /// Requests that wait for the socket; more than this many callers wait with them.
 const QUEUE: usize = 16;
@@ -79,8 +77,6 @@ struct Peer {
     answers: AtomicU64,
     /// Why the connection ended, where TLS or the listener said so.
     ended: Mutex<Option<KafkaError>>,
-    /// Whether to find out why a connection ended that had only begun.
-    asks_why: bool,
 }
 
 impl Drop for Connection {
@@ -100,31 +96,12 @@ impl Connection {
             socket => socket,
         };
         let socket = socket.or_else(|error| reach.note("Connect", Err(error)))?;
-        let mut connection = Connection::over(socket, address, config, reach, true).await?;
-        if let Some(sasl) = &config.security.sasl {
-            let authenticated = sasl.authenticate(&connection).await;
-            let lifetime = authenticated.or_else(|error| reach.note("SaslAuthenticate", Err(error)))?;
-            // Before four fifths are over, as clients of Kafka do at the earliest.
-            connection.renew_at = lifetime.map(|lifetime| Instant::now() + lifetime * 4 / 5);
-        }
-        Ok(connection)
-    }
-
-    /// A connection over a socket: asks for the versions, which every listener answers before it asks for SASL.
-    pub(super) async fn over(
-        socket: Socket,
-        address: &str,
-        config: &KafkaConfig,
-        reach: &Arc<Reach>,
-        asks_why: bool,
-    ) -> Result<Connection, KafkaError> {
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let peer = Arc::new(Peer {
             address: address.into(),
             security: config.security.clone(),
             answers: AtomicU64::new(0),
             ended: Mutex::default(),
-            asks_why,
         });
         let mut connection = Connection {
             peer: peer.clone(),
@@ -139,15 +116,18 @@ impl Connection {
             quiet: Quiet::default(),
             renew_at: None,
         };
-        // Version 3 is served by every broker since 2.4.
-        let hello = ApiVersionsRequest::default()
-            .with_client_software_name(text("sheetstream"))
-            .with_client_software_version(text(env!("CARGO_PKG_VERSION")));
-        let answer = connection.send(&hello, 3, config.request_timeout).await?.answer().await?;
+        let hello = connection.send(&frame::hello(), frame::HELLO_VERSION, config.request_timeout).await;
+        let answer = hello?.answer().await?;
         connection.check::<ApiVersionsRequest>(answer.error_code, None, Resource::CLUSTER)?;
         connection.features =
             answer.finalized_features.iter().map(|f| (f.name.to_string(), f.max_version_level)).collect();
         connection.versions = answer.api_keys.iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect();
+        if let Some(sasl) = &config.security.sasl {
+            let authenticated = sasl.authenticate(&connection).await;
+            let lifetime = authenticated.or_else(|error| reach.note("SaslAuthenticate", Err(error)))?;
+            // Before four fifths are over, as clients of Kafka do at the earliest.
+            connection.renew_at = lifetime.map(|lifetime| Instant::now() + lifetime * 4 / 5);
+        }
         Ok(connection)
     }
 
@@ -247,12 +227,8 @@ impl Connection {
         }
         let correlation = self.next.fetch_add(1, Ordering::Relaxed);
         metrics::kafka_requests(api_name::<R>()).inc();
-        let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(correlation)
-            .with_client_id(Some(self.client_id.clone()));
-        let frame = encode(&header, request, version).map_err(|error| self.malformed::<R>(error))?;
+        let frame = frame::encode(request, version, correlation, &self.client_id);
+        let frame = frame.map_err(|error| self.malformed::<R>(error))?;
         let (answer, answered) = oneshot::channel();
         let pending = Pending {
             peer: self.peer.clone(),
@@ -294,7 +270,7 @@ impl<R: Request> Pending<R> {
         self.reach.note(api_name::<R>(), answered)
     }
     async fn wait(&mut self) -> Result<R::Response, KafkaError> {
-        let mut frame = loop {
+        let frame = loop {
             match timeout_at(self.until, &mut self.answered).await {
                 Ok(Ok(frame)) => break frame,
                 Ok(Err(_)) => return Err(self.peer.why_closed().await),
@@ -306,37 +282,16 @@ impl<R: Request> Pending<R> {
                 }
             }
         };
-        ResponseHeader::decode(&mut frame, R::Response::header_version(self.version))
-            .and_then(|_| R::Response::decode(&mut frame, self.version))
-            .map_err(|error| KafkaError::Malformed {
-                address: self.peer.address.to_string(),
-                api: api_name::<R>(),
-                message: error.to_string(),
-            })
+        frame::decode::<R>(frame, self.version).map_err(|message| KafkaError::Malformed {
+            address: self.peer.address.to_string(),
+            api: api_name::<R>(),
+            message,
+        })
     }
     fn silent(&self) -> KafkaError {
         self.task.abort();
         KafkaError::Silent { address: self.peer.address.to_string(), api: api_name::<R>(), limit: self.limit }
     }
-}
-
-fn api_name<R: Request>() -> &'static str {
-    let path = std::any::type_name::<R>();
-    let name = path.rsplit("::").next().unwrap_or(path);
-    name.strip_suffix("Request").unwrap_or(name)
-}
-
-fn encode<R: Request>(header: &RequestHeader, request: &R, version: i16) -> Result<Bytes, String> {
-    let whole = || {
-        let mut frame = BytesMut::with_capacity(request.compute_size(version)? + 256);
-        frame.put_i32(0);
-        header.encode(&mut frame, R::header_version(version))?;
-        request.encode(&mut frame, version).map(|()| frame)
-    };
-    let mut frame = whole().map_err(|error| error.to_string())?;
-    let length = i32::try_from(frame.len() - 4).map_err(|_| "a request of 2 GiB".to_string())?;
-    frame[..4].copy_from_slice(&length.to_be_bytes());
-    Ok(frame.freeze())
 }
 
 impl Peer {
@@ -351,8 +306,8 @@ impl Peer {
             1 if self.security.sasl.is_none() => Some(Expectation::NoSasl),
             _ => None,
         };
-        let explained = match expectation.filter(|_| self.asks_why) {
-            Some(expectation) => Box::pin(listener::explain(&self.address, &self.security, expectation)).await,
+        let explained = match expectation {
+            Some(expectation) => listener::explain(&self.address, &self.security, expectation).await,
             None => None,
         };
         let closed =
@@ -401,19 +356,9 @@ async fn read_answers(mut socket: impl AsyncRead + Unpin, peer: &Peer, awaited: 
             peer.end(listener::speaks_tls(&peer.address, &peer.security));
             return Err(invalid("an alert of TLS".into()));
         }
-        let length = usize::try_from(length)
-            .ok()
-            .filter(|length| (4..=FRAME_BYTES_MAX).contains(length))
-            .ok_or_else(|| invalid(format!("an answer of {length} bytes")))?;
-        let mut frame = BytesMut::with_capacity(length);
-        while frame.len() < length {
-            if (&mut socket).take((length - frame.len()) as u64).read_buf(&mut frame).await? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-        }
+        let frame = frame::read_rest(&mut socket, length).await?;
         peer.answers.fetch_add(1, Ordering::Relaxed);
-        let frame = frame.freeze();
-        let correlation = (&frame[..4]).get_i32();
+        let correlation = frame::correlation(&frame);
         let first = lock(awaited).pop_front();
         match first {
             // Nobody may be waiting any more: the caller was dropped.

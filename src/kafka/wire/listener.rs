@@ -1,18 +1,19 @@
 //! What a listener speaks, found out after a connection to it broke at its beginning: a wrong `security.protocol` otherwise looks like a
 //! broker that hangs up without a word.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::messages::SaslHandshakeRequest;
+use kafka_protocol::protocol::Request;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::connection::Connection;
+use super::frame::{self, HELLO_VERSION};
 use super::socket::Socket;
 use super::text::text;
 use crate::kafka::security::{Protocol, Security, tls};
-use crate::kafka::{Code, KafkaConfig, KafkaError};
+use crate::kafka::{Code, KafkaError};
 
 /// Longest time that is spent on finding out.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -47,7 +48,7 @@ pub(super) async fn explain(address: &str, security: &Security, expectation: Exp
     let found = async {
         match expectation {
             Expectation::Tls => {
-                connect(address, Security::default()).await?;
+                ask(address, &Security::default(), &frame::hello(), HELLO_VERSION).await?;
                 let protocol = Protocol::of(false, security.sasl.is_some()).name();
                 let message = format!("this listener does not speak TLS: set security.protocol={protocol}");
                 Some(KafkaError::Security { address: address.into(), message })
@@ -57,9 +58,8 @@ pub(super) async fn explain(address: &str, security: &Security, expectation: Exp
                 tls::is_spoken(address, stream).await.then(|| speaks_tls(address, security))
             }
             Expectation::NoSasl => {
-                let connection = connect(address, security.clone()).await?;
                 let request = SaslHandshakeRequest::default().with_mechanism(text(NO_MECHANISM));
-                let answer = connection.call(&request, 1).await.ok()?;
+                let answer = ask(address, security, &request, 1).await?;
                 if Code(answer.error_code) != Code::UNSUPPORTED_SASL_MECHANISM {
                     return None;
                 }
@@ -76,10 +76,14 @@ pub(super) async fn explain(address: &str, security: &Security, expectation: Exp
     timeout(LIMIT, found).await.ok().flatten()
 }
 
-/// A connection without SASL that is itself not asked why it breaks.
-async fn connect(address: &str, security: Security) -> Option<Connection> {
-    let security = Security { sasl: None, ..security };
-    let socket = Socket::connect(address, &security, LIMIT).await.ok()?;
-    let config = KafkaConfig { security, request_timeout: LIMIT, ..KafkaConfig::default() };
-    Connection::over(socket, address, &config, &Arc::default(), false).await.ok()
+/// One request and its answer, over a connection of their own and without SASL.
+async fn ask<R: Request>(address: &str, security: &Security, request: &R, version: i16) -> Option<R::Response> {
+    let socket = Socket::connect(address, security, LIMIT).await.ok()?;
+    let (mut read, mut write) = socket.into_split();
+    let request = frame::encode(request, version, 0, &text(env!("CARGO_PKG_NAME"))).ok()?;
+    write.write_all(&request).await.ok()?;
+    write.flush().await.ok()?;
+    let length = read.read_i32().await.ok()?;
+    let answer = frame::read_rest(&mut read, length).await.ok()?;
+    frame::decode::<R>(answer, version).ok()
 }

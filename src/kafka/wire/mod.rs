@@ -6,6 +6,7 @@ pub mod batch_builder;
 pub mod cluster;
 pub mod compression;
 pub mod connection;
+pub mod frame;
 mod listener;
 pub mod reach;
 mod refusals;
