@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
+use super::call::{Call, write};
 use super::faults::Fault;
 use super::frame::{Frame, FrameError};
 use super::{Shared, admin, classic_group, consumer_group, fetch, groups, offsets, produce, transactions};
@@ -57,51 +57,6 @@ pub(super) struct Answer {
     pub frame: Option<Bytes>,
     /// How long the connection is quiet afterwards.
     pub throttle: Duration,
-}
-
-/// A request that is being served.
-pub(super) struct Call {
-    frame: Frame,
-    header: RequestHeader,
-    pub throttle: Duration,
-    /// Error code that Produce answers with on purpose.
-    pub refusal: Option<i16>,
-}
-
-impl Call {
-    pub(super) fn version(&self) -> i16 {
-        self.frame.version
-    }
-    /// Name that the client gives itself.
-    pub(super) fn client_id(&self) -> &str {
-        self.header.client_id.as_deref().unwrap_or_default()
-    }
-    fn read<R: Decodable>(&mut self) -> Result<R, FrameError> {
-        self.frame.body()
-    }
-    fn write<R: Encodable>(&self, response: &R) -> Result<Option<Bytes>, FrameError> {
-        write(&self.frame, self.frame.version, response).map(Some)
-    }
-    /// For requests that are answered at once.
-    fn serve<R: Decodable, A: Encodable>(&mut self, serve: impl FnOnce(R) -> A) -> Result<Option<Bytes>, FrameError> {
-        let request = self.read()?;
-        self.write(&serve(request))
-    }
-}
-
-fn write<R: Encodable>(frame: &Frame, version: i16, response: &R) -> Result<Bytes, FrameError> {
-    let encode = || {
-        let mut bytes = BytesMut::with_capacity(response.compute_size(version)? + 16);
-        bytes.put_i32(0);
-        let header = ResponseHeader::default().with_correlation_id(frame.correlation);
-        header.encode(&mut bytes, frame.api.response_header_version(version))?;
-        response.encode(&mut bytes, version).map(|()| bytes)
-    };
-    let mut bytes =
-        encode().map_err(|error| FrameError::Malformed(frame.api, version, format!("its answer: {error:#}")))?;
-    let length = i32::try_from(bytes.len() - 4).map_err(|_| FrameError::Length(bytes.len() as i64))?;
-    bytes[..4].copy_from_slice(&length.to_be_bytes());
-    Ok(bytes.freeze())
 }
 
 /// Serves one request. An error closes the connection.

@@ -8,6 +8,7 @@ mod admin;
 mod api;
 mod assignor;
 mod batch;
+mod call;
 mod classic_group;
 mod configs;
 mod consumer_group;

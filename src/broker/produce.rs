@@ -7,8 +7,8 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
-use super::api::Call;
 use super::batch::BatchHeader;
+use super::call::Call;
 use super::faults::Operation;
 use super::{Shared, State};
 use crate::kafka::wire::text::text;
