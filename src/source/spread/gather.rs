@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::sync::Arc;
 
-use super::gathered::{Arrival, End, Gathered, HeldMarker, Passed, Place};
+use super::gathered::{Arrival, End, Gathered, HeldMarker, Moment, Passed, Place};
 use super::held::{Block, part_at};
 use super::run::{Run, RunRecord};
 use crate::record::{Cuts, Marker, Message, Offset, Record, Rejection, UploadHash, UploadId};
@@ -28,15 +28,6 @@ pub struct Past {
 
 /// Tells the [`Past`] of an upload.
 pub type PastOf<'a> = &'a mut dyn FnMut(&UploadId, &dyn StateStore) -> Result<Past, StateError>;
-
-/// When a run is taken.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// Monotonic milliseconds.
-    pub now_ms: u64,
-    /// The run is new: what it does is not known yet.
-    pub is_live: bool,
-}
 
 /// Holds the records of open uploads.
 pub struct Gather {

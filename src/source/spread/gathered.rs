@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::gather::Moment;
 use super::held::Block;
 use super::run::{Run, RunRecord};
 use crate::record::{Cuts, Offset, Record, UploadHash};
@@ -13,6 +12,15 @@ use crate::state::{StateError, StateStore};
 
 /// A partition of a source topic.
 pub(super) type Place = (Arc<str>, i32);
+
+/// When a run is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Monotonic milliseconds.
+    pub now_ms: u64,
+    /// The run is new: what it does is not known yet.
+    pub is_live: bool,
+}
 
 /// How far a source partition is passed on.
 #[derive(Clone, Copy, Debug, Default)]

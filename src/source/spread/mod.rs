@@ -15,7 +15,8 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-pub use gather::{Arrivals, Gather, GatherError, Moment, Past, PastOf};
+pub use gather::{Arrivals, Gather, GatherError, Past, PastOf};
+pub use gathered::Moment;
 pub use merge::{Merge, Step};
 pub use release::Release;
 pub use route::Router;
