@@ -69,7 +69,7 @@ impl OpenUpload {
                 let (have, want) = (Digest(self.attempt.checksum.digest()).to_string(), Digest(want).to_string());
                 incomplete(Message::OtherChecksum { rows: self.accounting.distinct(), have, want }, false)
             }
-            Some(_) | None => Ok(Verdict::Whole),
+            Some(_) | None => self.check_rejected(context.settings).map(|()| Verdict::Whole),
         }
     }
 

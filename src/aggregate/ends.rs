@@ -72,7 +72,7 @@ impl Aggregate {
                 return Ok(false);
             }
             Incomplete::Fail => self.end(upload, Outcome::Failed, offset, Some(rejection), ctx)?,
-            Incomplete::Emit => match upload.flush(&mut self.upload_context(ctx)) {
+            Incomplete::Emit => match upload.flush_and_check(&mut self.upload_context(ctx)) {
                 Ok(()) => {
                     let flag = Rejection::new(Message::PublishedIncomplete {});
                     self.complete(upload, offset, Some(&flag), ctx)?;

@@ -9,7 +9,7 @@ use super::upload::OpenUpload;
 use super::upload_context::UploadContext;
 use crate::record::{Message, Offset, Rejection, RowKey};
 use crate::sink::output::OutputError;
-use crate::source::OnError;
+use crate::source::{OnError, RejectedMax};
 use crate::state::StateError;
 use crate::state::keys::decode;
 
@@ -150,12 +150,30 @@ impl OpenUpload {
     ) -> Result<(), Halt> {
         self.accounting.rejected += 1;
         context.ctx.row_letter(rows.batch, row, Some(number), rejection)?;
-        match context.settings.source.on_error {
-            OnError::Continue => Ok(()),
+        let source = &context.settings.source;
+        match source.on_error {
             OnError::Fail => {
                 Err(Halt::Upload(rejection.clone().because(|why| Message::RowFailsUpload { row: number, why })))
             }
+            OnError::Continue => match source.rejected_max {
+                Some(limit) if limit.is_spent(self.accounting.rejected) => Err(self.too_many_rejected(limit)),
+                Some(_) | None => Ok(()),
+            },
         }
+    }
+
+    /// All rows are there: whether as few of them were rejected as may be.
+    pub(super) fn check_rejected(&self, settings: &AggregateSettings) -> Result<(), Halt> {
+        let (rejected, rows) = (self.accounting.rejected, self.accounting.distinct());
+        match settings.source.rejected_max {
+            Some(limit) if limit.is_exceeded(rejected, rows) => Err(self.too_many_rejected(limit)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn too_many_rejected(&self, limit: RejectedMax) -> Halt {
+        let (rejected, rows) = (self.accounting.rejected, self.accounting.distinct());
+        Halt::Upload(Rejection::new(Message::TooManyRejected { rejected, rows, limit: limit.to_string() }))
     }
 
     fn sheet(&mut self, value: &str, settings: &AggregateSettings) -> Result<usize, Halt> {
@@ -181,6 +199,12 @@ impl OpenUpload {
         }
         debug_assert!(self.accounting.balances());
         Ok(())
+    }
+
+    /// The same, for a workbook that is not all that was announced.
+    pub(super) fn flush_and_check(&mut self, context: &mut UploadContext) -> Result<(), Halt> {
+        self.flush(context)?;
+        self.check_rejected(context.settings)
     }
 
     fn write_parked(&mut self, context: &mut UploadContext) -> Result<(), Halt> {

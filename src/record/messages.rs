@@ -350,6 +350,13 @@ messages! {
             ko "이 파티션에는 이 아이디로 열린 업로드가 없습니다. 행이 다른 파티션에 있을 수 있습니다. 키의 파티션을 Java 클라이언트는 murmur2로, \
                 librdkafka(kcat, Python, Go, C)는 partitioner=murmur2_random이 아니면 CRC32로 정합니다";
     }
+    Reason::RejectedTooMany => {
+        TooManyRejected { rejected: u64, rows: u64, limit: String }
+            en "{rejected} of {rows} rows were rejected, more than rejected_max = {limit}: the dead letters say why; correct them and publish \
+                all again, or raise rejected_max"
+            ko "{rows}행 가운데 {rejected}행이 제외되어 rejected_max = {limit}보다 많습니다. 이유는 실패 레코드에 있습니다. 고쳐서 전체를 다시 올리거나 \
+                rejected_max를 올리세요";
+    }
     Reason::UploadIncomplete => {
         RowsMissing { have: u64, want: u64, missing: Option<MissingRows> }
             en "{have} of {want} rows are here{missing}: publish the missing ones, or all again"

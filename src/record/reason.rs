@@ -163,6 +163,9 @@ reasons! {
     EofUnknown = "eof.unknown" for Record, None;
         en "The end belongs to no upload that is open here." "Look for its rows in another partition, or publish it again if it has expired."
         ko "이곳에 열려 있지 않은 업로드의 끝 표식입니다." "행이 다른 파티션에 있는지 확인하고, 시간 초과로 끝났다면 다시 올리세요.";
+    RejectedTooMany = "rejected.too_many" for Upload, Some("source.rejected_max");
+        en "More rows of the upload were rejected than rejected_max allows." "Correct the rows that the dead letters name and publish all again, or raise it."
+        ko "제외된 행이 rejected_max보다 많아 업로드가 실패했습니다." "실패 레코드에 있는 행을 고쳐 전체를 다시 올리거나 값을 올리세요.";
     UploadIncomplete = "upload.incomplete" for Upload, Some("source.incomplete");
         en "Row count or checksum of the end-of-file marker are not met." "Publish the missing rows, or all again."
         ko "끝 표식의 행 수나 체크섬과 맞지 않습니다." "빠진 행이나 전체를 다시 올리세요.";

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::page::forms::CellForm;
 use crate::record::ColumnType;
+use crate::source::budget::RejectedMax;
 use crate::source::charset::Charset;
 
 /// Uploads of a partition that may be open at once where the topology says nothing else.
@@ -52,6 +53,8 @@ pub struct SourceConfig {
     pub truncate_cells: bool,
     /// What a rejected row does.
     pub on_error: OnError,
+    /// The most rejected rows of an upload; more fail it.
+    pub rejected_max: Option<RejectedMax>,
     /// Silence after which an open upload is given up.
     pub idle_timeout: Duration,
     /// Uploads of a partition that may be open at once; another one is turned away.
@@ -85,6 +88,7 @@ impl SourceConfig {
             strip_control: false,
             truncate_cells: false,
             on_error: OnError::Continue,
+            rejected_max: None,
             idle_timeout: Duration::from_secs(24 * 3_600),
             open_uploads_max: OPEN_UPLOADS_MAX,
             incomplete: Incomplete::Hold,

@@ -3,6 +3,7 @@
 //! A [`Source`] serves one partition. Elements of one upload come in log order, and every row that comes in goes out, with its fate if it
 //! failed. What comes out follows from the log alone; how many rows stand in one batch does not.
 
+mod budget;
 pub mod charset;
 mod columns;
 mod config;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use ahash::HashMap;
 use bytes::Bytes;
 
+pub use budget::RejectedMax;
 pub use columns::COLUMNS_MAX;
 pub use config::{
     Format, HeaderFrom, Incomplete, Markers, OPEN_UPLOADS_MAX, OnError, Placement, SourceConfig, Spread, UploadFrom,

@@ -186,6 +186,7 @@ fn compile_source(
         strip_control: spec.strip_control,
         truncate_cells: spec.truncate_cells,
         on_error: spec.on_error,
+        rejected_max: spec.rejected_max,
         idle_timeout: spec.idle_timeout?,
         open_uploads_max: spec.open_uploads_max?,
         incomplete: spec.incomplete,

@@ -232,6 +232,12 @@ impl SourceConfig {
             fact("format", written),
             fact("csv", form),
             fact("a bad row", on_error),
+            fact(
+                "rejected rows",
+                self.rejected_max.map_or("any number of them".to_owned(), |limit| {
+                    format!("{limit} at most; more fail their upload")
+                }),
+            ),
         ]);
         facts
     }

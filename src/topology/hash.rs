@@ -55,6 +55,7 @@ fn source(config: &SourceConfig) -> Value {
         strip_control,
         truncate_cells,
         on_error,
+        rejected_max,
         idle_timeout: _,     // it decides that there is no workbook, never what stands in one
         open_uploads_max: _, // as well
         incomplete,
@@ -89,6 +90,7 @@ fn source(config: &SourceConfig) -> Value {
         strip_control,
         truncate_cells,
         (words::ON_ERROR.word)(on_error),
+        rejected_max.map(|limit| limit.to_string()),
         (words::INCOMPLETE.word)(incomplete),
     ])
 }

@@ -207,6 +207,15 @@ pub(super) static SOURCE: Table = Table {
                     continues. `\"fail\"`: its upload fails.",
         ),
         key(
+            "rejected_max",
+            Kind::RowsOrShare,
+            Default::Derived("any number of rows"),
+            "\"1%\"",
+            "The most rejected rows of an upload, as a number of rows or as a percentage of all its rows. With more, the upload fails as \
+                    `rejected.too_many` instead of being published: with a number at the row that is one too many, with a percentage at its \
+                    end. Its rejected rows are in the dead letters.",
+        ),
+        key(
             "idle_timeout",
             Kind::Duration,
             Default::Text("24h"),

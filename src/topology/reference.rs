@@ -59,6 +59,10 @@ fn values(kind: Kind) -> Value {
     let words = |words: &[&str]| json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": "\\$\\{" }] });
     match kind {
         Kind::Text | Kind::Expression => text(),
+        Kind::RowsOrShare => json!({ "anyOf": [
+            { "type": "integer", "minimum": 0 },
+            { "type": "string", "pattern": "^[0-9]+([.][0-9]{1,4})?%$|^[0-9]+$|\\$\\{" },
+        ] }),
         Kind::Names | Kind::Expressions => {
             json!({ "type": "object", "minProperties": 1, "additionalProperties": text() })
         }
@@ -144,6 +148,7 @@ fn describe(key: &Key, page: &mut String) {
             format!("table from column to {}, or to a table, see [{1}](#{1})", one_of(words), table.place)
         }
         Kind::Selected(_) => "list of columns and of tables `{ from, as }`".to_owned(),
+        Kind::RowsOrShare => "number of rows, or percentage in quotes".to_owned(),
         Kind::Names => "table from column to name".to_owned(),
         Kind::Expression => "expression in quotes".to_owned(),
         Kind::Expressions => "table from column to expression".to_owned(),

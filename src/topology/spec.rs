@@ -16,7 +16,7 @@ use super::table::Table;
 use super::{keys, map_keys, words};
 use crate::aggregate::SheetOrder;
 use crate::sink::WorkbookConfig;
-use crate::source::{Format, Incomplete, Markers, OnError};
+use crate::source::{Format, Incomplete, Markers, OnError, RejectedMax};
 use crate::transport::Guarantee;
 
 /// A topology file. What could not be read is `None` and has been found wrong already.
@@ -73,6 +73,7 @@ pub(super) struct SourceSpec {
     pub strip_control: bool,
     pub truncate_cells: bool,
     pub on_error: OnError,
+    pub rejected_max: Option<RejectedMax>,
     pub idle_timeout: Option<Duration>,
     pub open_uploads_max: Option<u32>,
     pub incomplete: Incomplete,
@@ -185,10 +186,30 @@ fn read_source(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SourceSpec {
         strip_control: fields.choice(reader, "control", &words::STRIP_CONTROL),
         truncate_cells: fields.choice(reader, "long_cells", &words::TRUNCATE_CELLS),
         on_error: fields.choice(reader, "on_error", &words::ON_ERROR),
+        rejected_max: fields.get("rejected_max").and_then(|value| read_rejected_max(reader, value)),
         idle_timeout: fields.duration(reader, "idle_timeout"),
         open_uploads_max: fields.integer(reader, "open_uploads_max"),
         incomplete: fields.choice(reader, "incomplete", &words::INCOMPLETE),
     }
+}
+
+/// `rejected_max = 100` or `rejected_max = "1%"`
+fn read_rejected_max(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<RejectedMax> {
+    const FORMS: &str = "a whole number of rows, or a percentage such as \"1%\" or \"0.5%\"";
+    let text = match value.get_ref() {
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::String(_) => reader.text("rejected_max", value)?.into_inner(),
+        _ => {
+            reader.wrong_type("rejected_max", FORMS, value);
+            return None;
+        }
+    };
+    let limit = text.parse();
+    limit
+        .map_err(|()| {
+            reader.findings.add(value.span(), format!("\"rejected_max\" cannot be {text}"), format!("it is {FORMS}"))
+        })
+        .ok()
 }
 
 fn read_header(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<HeaderSpec> {

@@ -55,6 +55,8 @@ pub(super) enum Kind {
     ColumnTypes(&'static [&'static str], &'static Table),
     /// Columns to keep: names, or tables.
     Selected(&'static Table),
+    /// A whole number of rows, or a percentage.
+    RowsOrShare,
     /// A table from column names to other names.
     Names,
     /// An expression.
