@@ -2,6 +2,7 @@
 //! With its `sandbox` the one place that calls proj-sys; running the operation over points is left to the maps.
 #![allow(unsafe_code)]
 
+mod axes;
 pub mod columns;
 mod definition;
 pub mod places;
@@ -17,6 +18,7 @@ use std::sync::Once;
 use proj::Proj;
 use proj_sys::*;
 
+pub use axes::OwnAxes;
 pub use definition::is_definition;
 use sandbox::{find_nothing, no_files};
 
@@ -57,6 +59,8 @@ pub struct CrsInfo {
     pub epsg: Option<i32>,
     /// Geographic (degrees) or projected (metres or its own unit).
     pub kind: CrsKind,
+    /// Its own axes, where they run to the south or the west.
+    pub axes: Option<OwnAxes>,
     /// Area of use: west, south, east, north in degrees; west is greater than east across the antimeridian.
     pub area: Option<[f64; 4]>,
 }
@@ -183,11 +187,34 @@ impl CrsPair {
         let degrees = context.object(LON_LAT_CRS).and_then(|lon_lat| context.operation(&source, &lon_lat));
         let lon_lat = degrees.map(|degrees| match degrees.pipeline {
             pipeline if pipeline == NOOP => LonLat::Source,
-            pipeline if pipeline == chosen.pipeline => LonLat::Target,
-            pipeline => LonLat::Through(pipeline),
+            pipeline if pipeline == chosen.pipeline && to.axes.is_none() => LonLat::Target,
+            pipeline => LonLat::Through(axes::between(from.axes, &pipeline, None)),
         });
         let Operation { name: operation, accuracy_m, area: operation_area, ballpark, pipeline } = chosen;
+        let pipeline = axes::between(from.axes, &pipeline, to.axes);
         Ok(CrsPair { from, to, operation, accuracy_m, operation_area, ballpark, pipeline, lon_lat })
+    }
+}
+
+impl CrsPair {
+    /// What stands for the pairs of rows that name their CRS in a column: it is known where they lead, and not yet from where.
+    pub fn by_row(column: &str, to: &str) -> Result<CrsPair, CrsError> {
+        let context = Context::new()?;
+        let (_, to) = context.crs(Side::To, to)?;
+        let name = format!("as {column} says in each row");
+        let from = CrsInfo { definition: name.clone(), name, epsg: None, axes: None, area: None, ..to.clone() };
+        let operation = "the best one of each CRS".to_owned();
+        let pipeline = NOOP.to_owned();
+        Ok(CrsPair {
+            from,
+            to,
+            operation,
+            accuracy_m: None,
+            operation_area: None,
+            ballpark: false,
+            pipeline,
+            lon_lat: None,
+        })
     }
 }
 
@@ -309,6 +336,7 @@ impl Context {
             name: object.name(),
             epsg: object.epsg(),
             kind,
+            axes: object.axes(),
             area: object.area_of_use(),
         };
         Ok((object, info))
@@ -430,6 +458,35 @@ impl<'c> Object<'c> {
             }
             PJ_TYPE_PJ_TYPE_ENGINEERING_CRS => Err(("an engineering CRS, without a place on the earth", advice())),
             _ => Err(("not a horizontal CRS", advice())),
+        }
+    }
+
+    /// Its axes, if PROJ leaves them as they are although they do not run to the east and the north.
+    fn axes(&self) -> Option<OwnAxes> {
+        let context = self.context;
+        // SAFETY: context and object are alive; the coordinate system is ours and destroyed by `Object`, and what is not wanted is null.
+        unsafe {
+            let Some(system) = context.wrap(proj_crs_get_coordinate_system(context.ptr, self.ptr)) else {
+                let base = context.wrap(proj_get_source_crs(context.ptr, self.ptr))?;
+                return base.axes();
+            };
+            let direction = |index| {
+                let (mut direction, none) = (ptr::null(), ptr::null_mut());
+                let known = proj_cs_get_axis_info(
+                    context.ptr,
+                    system.ptr,
+                    index,
+                    none,
+                    none,
+                    &mut direction,
+                    ptr::null_mut(),
+                    none,
+                    none,
+                    none,
+                );
+                (known != 0).then(|| text(direction)).flatten()
+            };
+            OwnAxes::of(&direction(0)?, &direction(1)?)
         }
     }
 

@@ -123,3 +123,28 @@ fn a_computed_column_whose_name_a_file_has_becomes_the_second_of_that_name() {
     assert_eq!(header(&letter, "ss-column").as_deref(), Some("a"));
     assert_eq!(header(&letter, "ss-reason").as_deref(), Some("number.format"));
 }
+
+#[test]
+fn a_row_may_name_its_crs_and_write_both_coordinates_in_one_cell() {
+    let topology = Topology::parse(include_str!("topology/row-crs.toml"), "t.toml", &|_| None).expect("it is right");
+    let described = topology.describe().to_string();
+    for line in [
+        "reproject: the CRS that epsg or 좌표계 names in each row to EPSG:4326 (WGS 84)",
+        "coordinates: y and x, in one cell, from 위치",
+        "axes: EPSG:2053 itself counts westing and southing; here x is east, its westing with the other sign",
+    ] {
+        assert!(described.contains(line), "{described}");
+    }
+    let mut driver = TopologyTestDriver::new(topology);
+    driver.pipe("a.csv", "kind,위치,epsg,lon_lat\na,\"(1952030, 953900)\",5179,\"29.5, -25\"\na,\"451885.03 198056.37\",5181,\"29.5 -25\"\na,\"1, 1\",12,\"29.5 -25\"");
+    driver.pipe("a.csv", "#EOF");
+    let sheets = workbook::sheets(&driver.workbook("a.csv").expect("a workbook"));
+    let number = |row: usize, column: usize| sheets["a"][row][column].parse::<f64>().expect("a number");
+    for row in [1, 2] {
+        assert!((number(row, 4) - 126.978).abs() < 1e-4 && (number(row, 5) - 37.5665).abs() < 1e-4);
+        assert!(number(row, 6) > 50_000.0 && number(row, 7) < -2_000_000.0);
+    }
+    let letter = driver.dead_letters().pop().expect("a dead letter");
+    assert_eq!(header(&letter, "ss-reason").as_deref(), Some("coord.crs"));
+    assert_eq!(header(&letter, "ss-column").as_deref(), Some("epsg"));
+}

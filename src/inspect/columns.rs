@@ -159,7 +159,9 @@ impl ChosenColumns {
         let input = topology.maps.iter().find_map(MapConfig::as_reproject).map(|map| &map.input);
         let (x, y) = match input {
             Some(CoordinateInput::Columns { x, y }) => (x.clone(), y.clone()),
-            Some(CoordinateInput::Geometry(_)) | None => (vec![], vec![]),
+            Some(CoordinateInput::Geometry(_) | CoordinateInput::Xy(_) | CoordinateInput::Yx(_)) | None => {
+                (vec![], vec![])
+            }
         };
         let sheet = match &topology.aggregate.sheet {
             SheetKey::Topic => vec![],

@@ -19,7 +19,7 @@ use crate::crs::CrsPair;
 use crate::crs::columns::number;
 use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
-use crate::map::{CoordinateInput, MapConfig};
+use crate::map::MapConfig;
 use crate::page::read::{CellKind, ShownCell};
 use crate::record::Lang;
 use crate::runtime::convert::Converted;
@@ -268,12 +268,8 @@ impl Coordinates {
     fn of(topology: &Topology, header: &[String]) -> Coordinates {
         let mut found = Coordinates::default();
         for reproject in topology.maps.iter().filter_map(MapConfig::as_reproject) {
-            let lists = match &reproject.input {
-                CoordinateInput::Columns { x, y } => vec![x, y],
-                CoordinateInput::Geometry(names) => vec![names],
-            };
             let present = |names: &Vec<String>| names.iter().find(|name| header.contains(name)).cloned();
-            found.columns.extend(lists.into_iter().filter_map(present));
+            found.columns.extend(reproject.input.columns().into_iter().filter_map(present));
             found.into.extend(reproject.into.iter().cloned());
         }
         found

@@ -87,10 +87,9 @@ impl MapConfig {
     pub fn reads(&self) -> Vec<Vec<String>> {
         let one = |name: &String| vec![name.clone()];
         match self {
-            MapConfig::Reproject(config) => match &config.input {
-                CoordinateInput::Columns { x, y } => vec![x.clone(), y.clone()],
-                CoordinateInput::Geometry(names) => vec![names.clone()],
-            },
+            MapConfig::Reproject(config) => {
+                config.input.columns().into_iter().chain(&config.crs_column).cloned().collect()
+            }
             MapConfig::Select(config) => config.selection.reads().map(one).collect(),
             MapConfig::Filter(config) => config.condition.columns().map(one).collect(),
             MapConfig::Compute(config) => {
@@ -114,12 +113,8 @@ impl MapConfig {
     pub fn names_mut(&mut self) -> Vec<&mut String> {
         match self {
             MapConfig::Reproject(config) => {
-                let mut names = match &mut config.input {
-                    CoordinateInput::Columns { x, y } => x.iter_mut().chain(y).collect(),
-                    CoordinateInput::Geometry(names) => names.iter_mut().collect::<Vec<_>>(),
-                };
-                names.extend(&mut config.into);
-                names
+                let read = config.input.columns_mut().into_iter().chain(&mut config.crs_column);
+                read.flatten().chain(&mut config.into).collect()
             }
             MapConfig::Select(config) => config.selection.names_mut(),
             MapConfig::Filter(config) => config.condition.columns_mut().collect(),

@@ -29,7 +29,7 @@ impl OwnCrs {
 
     /// Whether it is the topology's CRS after all, so that nothing is different.
     pub fn is_usual(&self, crs: &str) -> bool {
-        self.maps.first().is_some_and(|map| map.starts_from(crs))
+        self.maps.iter().find(|map| map.from_upload).is_some_and(|map| map.starts_from(crs))
     }
 
     /// The operations for an upload with this CRS.
@@ -53,7 +53,7 @@ impl OwnCrs {
         if crs.len() > DEFINITION_BYTES_MAX {
             return Err(Rejection::new(Message::CrsTooLong { bytes: crs.len(), limit: DEFINITION_BYTES_MAX }));
         }
-        if self.maps.is_empty() {
+        if !self.maps.iter().any(|map| map.from_upload) {
             return Err(Rejection::new(Message::NothingToReproject {}));
         }
         if !is_definition(crs) {

@@ -11,14 +11,23 @@ pub(super) type Point = (f64, f64);
 /// Columns that hold the coordinates.
 #[derive(Clone, Copy)]
 pub(super) enum Input {
-    Columns { x: usize, y: usize },
+    Columns {
+        x: usize,
+        y: usize,
+    },
     Geometry(usize),
+    /// Both in one cell.
+    Pair {
+        column: usize,
+        y_first: bool,
+    },
 }
 
 /// The points of a batch.
 pub(super) enum Points<'a> {
     Columns { x: Column<'a>, y: Column<'a> },
     Geometry { column: Column<'a>, epsg: Option<i32> },
+    Pair { column: Column<'a>, y_first: bool },
 }
 
 /// A column and its name.
@@ -39,6 +48,7 @@ impl<'a> Points<'a> {
         Some(match input {
             Input::Columns { x, y } => Points::Columns { x: Column::of(batch, x)?, y: Column::of(batch, y)? },
             Input::Geometry(index) => Points::Geometry { column: Column::of(batch, index)?, epsg },
+            Input::Pair { column, y_first } => Points::Pair { column: Column::of(batch, column)?, y_first },
         })
     }
 
@@ -48,6 +58,11 @@ impl<'a> Points<'a> {
         match self {
             Points::Columns { x, y } if x.is_empty(row) && y.is_empty(row) => Ok(None),
             Points::Columns { x, y } => Ok(Some((x.number(row)?, y.number(row)?))),
+            Points::Pair { column, .. } if column.is_empty(row) => Ok(None),
+            Points::Pair { column, y_first } => {
+                let pair = number::pair(column.text(row)).map_err(|rejection| rejection.in_column(column.name))?;
+                Ok(Some(if *y_first { (pair.1, pair.0) } else { pair }))
+            }
             Points::Geometry { column, epsg } => {
                 geometry::point(column.text(row), *epsg).map_err(|rejection| rejection.in_column(column.name))
             }
@@ -57,7 +72,9 @@ impl<'a> Points<'a> {
     /// Why a row without coordinates is rejected.
     pub(super) fn missing(&self, row: usize) -> Rejection {
         match self {
-            Points::Columns { x, .. } => Rejection::new(Message::CoordinateEmpty {}).in_column(x.name),
+            Points::Columns { x: column, .. } | Points::Pair { column, .. } => {
+                Rejection::new(Message::CoordinateEmpty {}).in_column(column.name)
+            }
             Points::Geometry { column, .. } if column.is_empty(row) => {
                 Rejection::new(Message::GeometryEmpty {}).in_column(column.name)
             }
@@ -67,13 +84,18 @@ impl<'a> Points<'a> {
 }
 
 impl<'a> Column<'a> {
-    fn of(batch: &'a RecordBatch, index: usize) -> Option<Column<'a>> {
+    pub(super) fn of(batch: &'a RecordBatch, index: usize) -> Option<Column<'a>> {
         let values = batch.column(index).as_any();
         let values = values.downcast_ref().map(Values::Text).or_else(|| values.downcast_ref().map(Values::Number))?;
         Some(Column { name: batch.schema_ref().field(index).name(), values })
     }
 
-    fn text(&self, row: usize) -> &'a str {
+    /// Its name.
+    pub(super) fn name(&self) -> &'a str {
+        self.name
+    }
+
+    pub(super) fn text(&self, row: usize) -> &'a str {
         match self.values {
             Values::Text(values) if values.is_valid(row) => values.value(row),
             Values::Text(_) | Values::Number(_) => "",

@@ -1,6 +1,6 @@
 //! Transforms coordinates from one CRS to another, a column at a time. x is always east (longitude, easting), whatever the authority says.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, RecordBatch};
@@ -8,11 +8,11 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use proj::Proj;
 
 use super::area::Area;
-use super::points::{Input, Point, Points};
+use super::points::{Column, Input, Point, Points};
 use super::reproject_config::{CoordinateInput, REMEMBERED_MAX, ReprojectConfig, refusal};
 use super::{Map, NodeError, Shape, find, free_name};
-use crate::crs::{self, CrsError, CrsKind, CrsPair};
-use crate::record::{ColumnType, Hint, Message, Place, Rejection, RowBatch};
+use crate::crs::{self, CrsError, CrsKind, CrsPair, is_definition};
+use crate::record::{ColumnType, Hint, Message, Place, Quoted, Rejection, RowBatch};
 
 /// The `reproject` map: appends two Float64 columns, leaves the source columns as they are.
 ///
@@ -20,7 +20,7 @@ use crate::record::{ColumnType, Hint, Message, Place, Rejection, RowBatch};
 pub struct Reproject {
     config: ReprojectConfig,
     usual: Operation,
-    /// For uploads with a CRS of their own.
+    /// For uploads, and for rows, with a CRS of their own.
     others: VecDeque<(Arc<str>, Result<Operation, Rejection>)>,
     plan: Option<(Shape, Plan)>,
 }
@@ -36,7 +36,8 @@ struct Operation {
 
 /// What a `reproject` does to batches of one shape.
 struct Plan {
-    input: Result<Input, Rejection>,
+    /// Where the coordinates stand, and the CRS of each row.
+    input: Result<(Input, Option<usize>), Rejection>,
     schema: SchemaRef,
     types: Arc<[ColumnType]>,
 }
@@ -52,16 +53,43 @@ impl Reproject {
     /// Where the operation for an upload's own CRS stands among [`Reproject::others`]; `None` for the usual one.
     fn other(&mut self, own: Option<&Arc<str>>) -> Option<usize> {
         let own = own.filter(|own| self.config.from_upload && !self.config.starts_from(own))?;
-        if let Some(known) = self.others.iter().position(|(known, _)| known == own) {
-            return Some(known);
+        Some(self.opened(own, refusal))
+    }
+
+    /// Where the operation for a CRS stands among [`Reproject::others`].
+    fn opened(&mut self, crs: &str, refusal: impl Fn(&CrsError) -> Rejection) -> usize {
+        if let Some(known) = self.others.iter().position(|(known, _)| **known == *crs) {
+            return known;
         }
-        let crs = self.config.under(own);
-        let opened = crs.and_then(|crs| Operation::open(&self.config, crs).map_err(|error| refusal(&error)));
+        let pair = CrsPair::resolve(crs, &self.config.crs.to.definition, self.config.allow_ballpark).map(Arc::new);
+        let opened = pair.and_then(|pair| Operation::open(&self.config, pair)).map_err(|error| refusal(&error));
         if self.others.len() == REMEMBERED_MAX {
             self.others.pop_front();
         }
-        self.others.push_back((own.clone(), opened));
-        Some(self.others.len() - 1)
+        self.others.push_back((crs.into(), opened));
+        self.others.len() - 1
+    }
+
+    /// Transforms rows that name their CRS themselves: those of one CRS together, so that each is opened once a batch.
+    fn process_by_row(&mut self, batch: &RowBatch, points: &Points, crs: &Column, into: &mut Targets) {
+        let mut rows_by_crs: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+        batch.live_rows().for_each(|row| rows_by_crs.entry(crs.text(row as usize).trim()).or_default().push(row));
+        for (named, rows) in rows_by_crs {
+            let is_code = !named.is_empty() && named.bytes().all(|byte| byte.is_ascii_digit());
+            let definition = if is_code { format!("EPSG:{named}") } else { named.to_owned() };
+            let unusable = |why: String| Rejection::new(Message::RowCrsUnusable { value: Quoted::new(named), why });
+            let operation = match is_definition(&definition) {
+                _ if named.is_empty() => Err(Rejection::new(Message::RowCrsEmpty {})),
+                false => Err(unusable("write its EPSG code, 5186 or EPSG:5186".to_owned())),
+                true => {
+                    let opened = self.opened(&definition, |error| unusable(error.to_string()));
+                    self.others[opened].1.as_ref().map_err(Clone::clone)
+                }
+            };
+            let operation = operation.map_err(|rejection| rejection.in_column(crs.name()));
+            into.transform(rows.into_iter(), points, operation.as_ref().copied(), self.config.blank_missing);
+        }
+        into.found.sort_by_key(|(row, _)| *row);
     }
 
     fn plan(&self, batch: &RowBatch) -> Plan {
@@ -71,7 +99,15 @@ impl Reproject {
                 find(schema, x).and_then(|x| Ok(Input::Columns { x, y: find(schema, y)? }))
             }
             CoordinateInput::Geometry(candidates) => find(schema, candidates).map(Input::Geometry),
+            CoordinateInput::Xy(candidates) => {
+                find(schema, candidates).map(|column| Input::Pair { column, y_first: false })
+            }
+            CoordinateInput::Yx(candidates) => {
+                find(schema, candidates).map(|column| Input::Pair { column, y_first: true })
+            }
         };
+        let crs = self.config.crs_column.as_ref().map(|candidates| find(schema, candidates)).transpose();
+        let input = input.and_then(|input| Ok((input, crs?)));
         let mut fields = schema.fields().to_vec();
         for name in &self.config.into {
             fields.push(Arc::new(Field::new(free_name(&fields, name), DataType::Float64, false)));
@@ -144,6 +180,42 @@ impl Operation {
     }
 }
 
+/// The points of a batch in the target CRS, and the rows that have none.
+struct Targets {
+    xs: Vec<f64>,
+    ys: Vec<f64>,
+    found: Vec<(u32, Rejection)>,
+}
+
+impl Targets {
+    /// Of a batch with so many rows: none yet.
+    fn of(rows: usize) -> Targets {
+        Targets { xs: vec![f64::NAN; rows], ys: vec![f64::NAN; rows], found: Vec::new() }
+    }
+
+    /// Transforms the points of these rows. A row without coordinates says so, whether there is an operation or not.
+    fn transform(
+        &mut self,
+        rows: impl Iterator<Item = u32>,
+        points: &Points,
+        operation: Result<&Operation, &Rejection>,
+        blank_missing: bool,
+    ) {
+        for number in rows {
+            let row = number as usize;
+            let transformed = points.point(row).and_then(|point| match point {
+                None if blank_missing => Ok((f64::NAN, f64::NAN)),
+                None => Err(points.missing(row)),
+                Some(point) => operation.map_err(Clone::clone)?.transform(point),
+            });
+            match transformed {
+                Ok(point) => (self.xs[row], self.ys[row]) = point,
+                Err(rejection) => self.found.push((number, rejection)),
+            }
+        }
+    }
+}
+
 impl Map for Reproject {
     fn name(&self) -> &str {
         &self.config.node
@@ -153,32 +225,28 @@ impl Map for Reproject {
         let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
         let (shape, plan) = kept.unwrap_or_else(|| (Shape::of(batch), self.plan(batch)));
 
-        let operation = match self.other(batch.crs.as_ref()) {
-            None => Ok(&self.usual),
-            Some(other) => self.others[other].1.as_ref(),
-        };
-        let points = match (&plan.input, operation) {
-            (Ok(input), Ok(operation)) => Points::of(&batch.columns, *input, operation.crs.from.epsg).map(Ok),
-            (Err(missing), _) | (_, Err(missing)) => Some(Err(missing)),
-        };
-        let fail = |message: String| NodeError { node: self.config.node.to_string(), message };
-        let points = points.ok_or_else(|| fail("the coordinate columns are neither text nor Float64".into()))?;
-
-        let (mut xs, mut ys) = (vec![f64::NAN; batch.len()], vec![f64::NAN; batch.len()]);
-        let mut found = Vec::new();
-        for number in batch.live_rows() {
-            let row = number as usize;
-            let points = points.as_ref().map_err(|missing| (*missing).clone());
-            let transformed = points.and_then(|points| match points.point(row)? {
-                None if self.config.blank_missing => Ok((f64::NAN, f64::NAN)),
-                None => Err(points.missing(row)),
-                Some(point) => operation.map_err(Clone::clone)?.transform(point),
-            });
-            match transformed {
-                Ok(point) => (xs[row], ys[row]) = point,
-                Err(rejection) => found.push((number, rejection)),
+        let node = Arc::clone(&self.config.node);
+        let fail = |message: String| NodeError { node: node.to_string(), message };
+        let unfit = || fail("the coordinate columns are neither text nor Float64".into());
+        let mut targets = Targets::of(batch.len());
+        match &plan.input {
+            Err(missing) => targets.found = batch.live_rows().map(|row| (row, missing.clone())).collect(),
+            Ok((input, Some(crs))) => {
+                let points = Points::of(&batch.columns, *input, None).ok_or_else(unfit)?;
+                let crs = Column::of(&batch.columns, *crs).ok_or_else(unfit)?;
+                self.process_by_row(batch, &points, &crs, &mut targets);
+            }
+            Ok((input, None)) => {
+                let operation = match self.other(batch.crs.as_ref()) {
+                    None => Ok(&self.usual),
+                    Some(other) => self.others[other].1.as_ref(),
+                };
+                let epsg = operation.ok().and_then(|operation| operation.crs.from.epsg);
+                let points = Points::of(&batch.columns, *input, epsg).ok_or_else(unfit)?;
+                targets.transform(batch.live_rows(), &points, operation, self.config.blank_missing);
             }
         }
+        let Targets { xs, ys, found } = targets;
 
         let added: [ArrayRef; 2] = [Arc::new(Float64Array::from(xs)), Arc::new(Float64Array::from(ys))];
         let columns = batch.columns.columns().iter().cloned().chain(added).collect();

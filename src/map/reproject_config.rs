@@ -15,6 +15,8 @@ pub struct ReprojectConfig {
     pub node: Arc<str>,
     /// The CRSs and the operation between them.
     pub crs: Arc<CrsPair>,
+    /// Column that names the CRS of each row, in the place of a CRS of all rows; candidates as for the coordinates.
+    pub crs_column: Option<Vec<String>>,
     /// Where the coordinates stand.
     pub input: CoordinateInput,
     /// Names of the two columns that are added: x (east) and y (north) in the target CRS.
@@ -43,6 +45,28 @@ pub enum CoordinateInput {
     },
     /// A column of WKT, hex WKB or EWKB, or GeoJSON points; candidates as above.
     Geometry(Vec<String>),
+    /// A column with both coordinates in one cell, x first; candidates as above.
+    Xy(Vec<String>),
+    /// The same, y first: `(37.57, 126.98)`.
+    Yx(Vec<String>),
+}
+
+impl CoordinateInput {
+    /// Its columns, each by all names it may have.
+    pub fn columns(&self) -> Vec<&Vec<String>> {
+        match self {
+            CoordinateInput::Columns { x, y } => vec![x, y],
+            CoordinateInput::Geometry(names) | CoordinateInput::Xy(names) | CoordinateInput::Yx(names) => vec![names],
+        }
+    }
+
+    /// The same, to be changed.
+    pub(super) fn columns_mut(&mut self) -> Vec<&mut Vec<String>> {
+        match self {
+            CoordinateInput::Columns { x, y } => vec![x, y],
+            CoordinateInput::Geometry(names) | CoordinateInput::Xy(names) | CoordinateInput::Yx(names) => vec![names],
+        }
+    }
 }
 
 impl ReprojectConfig {

@@ -179,6 +179,15 @@ messages! {
             ko "({x:?}, {y:?}){eun} {crs}의 위치가 아닙니다{hint}"
             [eun(y)];
     }
+    Reason::CoordCrs => {
+        RowCrsEmpty {}
+            en "the row has coordinates and names no CRS"
+            ko "좌표는 있는데 좌표계가 적혀 있지 않습니다";
+        RowCrsUnusable { value: Quoted, why: String }
+            en "the CRS {value} of the row cannot be used: {why}"
+            ko "행의 좌표계 {value}{eul} 쓸 수 없습니다: {why}"
+            [eul(value)];
+    }
     Reason::GeometryFormat => {
         NotAPoint { value: Quoted }
             en "cannot read {value} as a point: only points are read"
@@ -188,6 +197,10 @@ messages! {
             en "cannot read {value} as a point: its SRID is {srid}, the topology reads EPSG:{epsg}"
             ko "{value}의 SRID는 {srid}인데 토폴로지는 EPSG:{epsg}{eul} 읽습니다"
             [eul(epsg)];
+        NotTwoNumbers { value: Quoted }
+            en "{value} is not two coordinates such as (37.57, 126.98)"
+            ko "{value}{eun} (37.57, 126.98) 같은 좌표 두 개가 아닙니다"
+            [eun(value)];
         GeometryUnreadable { value: Quoted, why: String }
             en "cannot read {value} as a point: {why}"
             ko "{value}{eul} 점으로 읽을 수 없습니다({why})"
@@ -395,8 +408,8 @@ messages! {
             en "its own CRS (ss-crs) is written in no form that is read: write a code such as EPSG:5186, WKT, PROJJSON, or a PROJ string"
             ko "지정한 좌표계(ss-crs)의 표기를 읽을 수 없습니다. EPSG:5186 같은 코드, WKT, PROJJSON, PROJ 문자열 가운데 하나로 쓰세요";
         NothingToReproject {}
-            en "it names a CRS of its own and the topology does not reproject: publish it without one (ss-crs)"
-            ko "좌표계(ss-crs)를 지정했지만 토폴로지에 좌표 변환이 없습니다. 좌표계를 지정하지 말고 다시 올리세요";
+            en "it names a CRS of its own and the topology reprojects nothing, or by the CRS of each row: publish it without one (ss-crs)"
+            ko "좌표계(ss-crs)를 지정했지만 토폴로지에 좌표 변환이 없거나 행마다 좌표계를 읽습니다. 좌표계를 지정하지 말고 다시 올리세요";
         CrsUnusable { why: String }
             en "its own CRS (ss-crs) cannot be used: {why}"
             ko "지정한 좌표계(ss-crs)를 쓸 수 없습니다: {why}";

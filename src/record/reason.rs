@@ -118,9 +118,12 @@ reasons! {
     CoordRange = "coord.range" for Row, Some("map.reproject.from");
         en "The point lies outside the area of its coordinate reference system." "Look for swapped columns or another system."
         ko "점이 좌표계의 사용 범위 밖에 있습니다." "x·y 열이 바뀌었는지, 좌표계를 잘못 고르지 않았는지 확인하세요.";
-    GeometryFormat = "geometry.format" for Row, None;
-        en "The geometry cannot be read as a point." "Write WKT, hexadecimal WKB or GeoJSON."
-        ko "도형을 점으로 읽을 수 없습니다." "WKT, 16진수 WKB 또는 GeoJSON으로 쓰세요.";
+    CoordCrs = "coord.crs" for Row, Some("map.reproject.from");
+        en "The row names no coordinate reference system, or one that cannot be used." "Write its EPSG code, 5186 or EPSG:5186."
+        ko "행에 좌표계가 없거나 쓸 수 없는 좌표계가 적혀 있습니다." "5186이나 EPSG:5186처럼 EPSG 코드를 쓰세요.";
+    GeometryFormat = "geometry.format" for Row, Some("map.reproject.geometry, map.reproject.xy");
+        en "The cell cannot be read as a point." "Write WKT, hexadecimal WKB or GeoJSON, or for xy and yx two numbers."
+        ko "칸을 점으로 읽을 수 없습니다." "WKT, 16진수 WKB, GeoJSON으로 쓰고, xy와 yx에는 숫자 두 개를 쓰세요.";
     ExpressionUndefined = "expression.undefined" for Row, Some("map.compute, map.filter");
         en "An expression of the topology has no result for the row: it divides by zero, or needs more than 38 digits." "Correct the row, or let the expression look first: if(b = 0, 0, a / b)."
         ko "토폴로지의 식을 이 행에서 계산할 수 없습니다. 0으로 나누거나 38자리를 넘습니다." "행을 고치거나 식에서 먼저 확인하세요. 예: if(b = 0, 0, a / b).";

@@ -42,6 +42,7 @@ fn maker(workbook: WorkbookConfig) -> WorkbookMaker {
         name: name.into(),
         epsg: None,
         kind,
+        axes: None,
         area: None,
     };
     let pair = CrsPair {

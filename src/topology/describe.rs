@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Topology, words};
 use crate::aggregate::{AggregateConfig, SheetKey, SheetOrder};
-use crate::crs::CrsInfo;
+use crate::crs::{CrsInfo, OwnAxes};
 use crate::map::CoordinateInput;
 use crate::map::expression::Expression;
 use crate::map::{CastColumn, MapConfig, ReprojectConfig, Selection};
@@ -314,16 +314,45 @@ impl ReprojectConfig {
         let input = match &self.input {
             CoordinateInput::Columns { x, y } => format!("x from {}; y from {}", x.join(" or "), y.join(" or ")),
             CoordinateInput::Geometry(candidates) => format!("points from {}", candidates.join(" or ")),
+            CoordinateInput::Xy(candidates) => format!("x and y, in one cell, from {}", candidates.join(" or ")),
+            CoordinateInput::Yx(candidates) => format!("y and x, in one cell, from {}", candidates.join(" or ")),
         };
+        if let Some(column) = &self.crs_column {
+            let column = column.join(" or ");
+            let from = format!("the CRS that {column} names in each row to {}", crs(&self.crs.to));
+            return [
+                vec![
+                    fact("reproject", from),
+                    fact("operation", "the best one of each CRS; a CRS that is unknown is a bad row"),
+                ],
+                axes(&[&self.crs.to]),
+                self.output_facts(
+                    input,
+                    if self.check_area { "that of each CRS; a point outside is a bad row" } else { "not checked" }
+                        .to_owned(),
+                ),
+            ]
+            .concat();
+        }
         let area_of_use = match (self.check_area, self.crs.from.area) {
             (false, _) => "not checked".to_owned(),
             (true, None) => "not known, not checked".to_owned(),
             (true, Some(bounds)) => format!("{}; a point outside is a bad row", area(bounds)),
         };
+        [
+            vec![
+                fact("reproject", format!("{} to {}", crs(&self.crs.from), crs(&self.crs.to))),
+                fact("operation", &self.crs.operation),
+                fact("accuracy", accuracy),
+            ],
+            axes(&[&self.crs.from, &self.crs.to]),
+            self.output_facts(input, area_of_use),
+        ]
+        .concat()
+    }
+
+    fn output_facts(&self, input: String, area_of_use: String) -> Vec<Fact> {
         vec![
-            fact("reproject", format!("{} to {}", crs(&self.crs.from), crs(&self.crs.to))),
-            fact("operation", &self.crs.operation),
-            fact("accuracy", accuracy),
             fact("area of use", area_of_use),
             fact("coordinates", input),
             fact(
@@ -333,6 +362,18 @@ impl ReprojectConfig {
             fact("adds", format!("{} and {}, {} decimals", self.into[0], self.into[1], self.decimals)),
         ]
     }
+}
+
+/// CRSs whose own axes do not run to the east and the north.
+fn axes(systems: &[&CrsInfo]) -> Vec<Fact> {
+    let mut systems: Vec<_> = systems.iter().filter_map(|crs| Some((crs.label(), crs.axes.as_ref()?))).collect();
+    systems.dedup();
+    let axes = |(label, axes): (String, &OwnAxes)| {
+        let [east, north] = axes.signed();
+        let text = format!("{label} itself counts {}; here x is east, {east}, and y is north, {north}", axes.names());
+        fact("axes", text)
+    };
+    systems.into_iter().map(axes).collect()
 }
 
 impl AggregateConfig {

@@ -105,6 +105,7 @@ fn map(config: &MapConfig) -> Value {
         MapConfig::Reproject(ReprojectConfig {
             node: _,
             crs,
+            crs_column,
             input,
             into,
             decimals,
@@ -116,10 +117,23 @@ fn map(config: &MapConfig) -> Value {
             let input = match input {
                 CoordinateInput::Columns { x, y } => json!(["columns", x, y]),
                 CoordinateInput::Geometry(candidates) => json!(["geometry", candidates]),
+                CoordinateInput::Xy(candidates) => json!(["xy", candidates]),
+                CoordinateInput::Yx(candidates) => json!(["yx", candidates]),
             };
             // The operation as well: another PROJ database may choose another one.
             let crs = json!([crs.from.definition, crs.to.definition, crs.operation, crs.pipeline]);
-            json!(["reproject", crs, input, into, decimals, check_area, allow_ballpark, blank_missing, from_upload])
+            json!([
+                "reproject",
+                crs,
+                crs_column,
+                input,
+                into,
+                decimals,
+                check_area,
+                allow_ballpark,
+                blank_missing,
+                from_upload
+            ])
         }
         MapConfig::Select(SelectConfig { node: _, selection }) => match selection {
             Selection::Keep(columns) => json!(["select", columns]),

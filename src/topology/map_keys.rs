@@ -78,10 +78,11 @@ pub(super) static REPROJECT: Table = Table {
     keys: &[
         key(
             "from",
-            Kind::Text,
+            Kind::TextOr(&ROW_CRS),
             Default::Required,
             "\"EPSG:5181\"",
-            "CRS of the coordinates: `AUTHORITY:CODE`, WKT, PROJJSON or a PROJ string.",
+            "CRS of the coordinates: `AUTHORITY:CODE`, WKT, PROJJSON or a PROJ string. Or a column that names the CRS of each row, \
+             `{ column = \"epsg\" }`.",
         ),
         key("to", Kind::Text, Default::Required, "\"EPSG:4326\"", "CRS of the added columns."),
         key(
@@ -104,6 +105,20 @@ pub(super) static REPROJECT: Table = Table {
             Default::Derived("none"),
             "\"geom\"",
             "Column of points as WKT, EWKT, hexadecimal WKB or EWKB, or GeoJSON, in the place of `x` and `y`.",
+        ),
+        key(
+            "xy",
+            Kind::Columns,
+            Default::Derived("none"),
+            "\"position\"",
+            "Column with both coordinates in one cell, x (east, longitude) first: `126.98, 37.57` or `(126.98 37.57)`.",
+        ),
+        key(
+            "yx",
+            Kind::Columns,
+            Default::Derived("none"),
+            "\"위치\"",
+            "Column with both coordinates in one cell, y (north, latitude) first, as maps in browsers copy them: `(37.57, 126.98)`.",
         ),
         key(
             "into",
@@ -142,7 +157,7 @@ pub(super) static REPROJECT: Table = Table {
              them as `coord.missing`. A row with one coordinate of two is always rejected.",
         ),
     ],
-    one_of: &[&["x", "y"], &["geometry"]],
+    one_of: &[&["x", "y"], &["geometry"], &["xy"], &["yx"]],
 };
 
 pub(super) static SELECTED: Table = Table {
@@ -152,5 +167,19 @@ pub(super) static SELECTED: Table = Table {
         key("from", Kind::Text, Default::Required, "\"x\"", "Name of the column as it comes."),
         key("as", Kind::Text, Default::Required, "\"east\"", "Name of the column from here on."),
     ],
+    one_of: &[],
+};
+
+pub(super) static ROW_CRS: Table = Table {
+    place: "from",
+    about: "The CRS of each row, out of a column.",
+    keys: &[key(
+        "column",
+        Kind::Columns,
+        Default::Required,
+        "\"epsg\"",
+        "Column that names the CRS of its row: an EPSG code with or without `EPSG:`, or any other form that `from` takes. A row with \
+         coordinates and without a CRS, or with one that cannot be used, is rejected as `coord.crs`.",
+    )],
     one_of: &[],
 };

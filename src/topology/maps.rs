@@ -33,7 +33,7 @@ pub(super) enum MapSpec {
 /// `reproject = { .. }`
 pub(super) struct ReprojectSpec {
     pub span: Range<usize>,
-    pub from: Option<Spanned<String>>,
+    pub from: Option<FromSpec>,
     pub to: Option<Spanned<String>>,
     pub input: Option<CoordinateSpec>,
     pub into: Option<Spanned<Vec<Spanned<String>>>>,
@@ -43,10 +43,18 @@ pub(super) struct ReprojectSpec {
     pub blank_missing: bool,
 }
 
+/// `from = "EPSG:5181"` or `from = { column = "epsg" }`
+pub(super) enum FromSpec {
+    Crs(Spanned<String>),
+    Column(Vec<Spanned<String>>),
+}
+
 /// Where `reproject` finds its coordinates; each a list of candidates.
 pub(super) enum CoordinateSpec {
     Columns { x: Vec<Spanned<String>>, y: Vec<Spanned<String>> },
     Geometry(Vec<Spanned<String>>),
+    Xy(Vec<Spanned<String>>),
+    Yx(Vec<Spanned<String>>),
 }
 
 impl MapSpec {
@@ -93,7 +101,7 @@ fn read_reproject(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Opti
     };
     Some(reader.table(&map_keys::REPROJECT, value.span(), table, |reader, fields| ReprojectSpec {
         span: value.span(),
-        from: fields.need_text(reader, "from"),
+        from: fields.need("from").and_then(|value| read_from(reader, value)),
         to: fields.need_text(reader, "to"),
         input: read_coordinates(reader, fields),
         into: fields.need("into").and_then(|value| Some(Spanned::new(value.span(), reader.texts("into", value)?))),
@@ -104,16 +112,40 @@ fn read_reproject(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Opti
     }))
 }
 
+fn read_from(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<FromSpec> {
+    let Some(table) = value.get_ref().as_table() else {
+        return reader.text("from", value).map(FromSpec::Crs);
+    };
+    let column = reader.table(&map_keys::ROW_CRS, value.span(), table, |reader, fields| {
+        fields.need("column").and_then(|value| reader.texts("column", value))
+    });
+    column.map(FromSpec::Column)
+}
+
 fn read_coordinates(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<CoordinateSpec> {
-    const FORMS: &str = "coordinates stand in the columns \"x\" and \"y\" or in the column \"geometry\"";
-    match (fields.get("x"), fields.get("y"), fields.get("geometry")) {
+    const FORMS: &str =
+        "coordinates stand in the columns \"x\" and \"y\", or in one column: \"geometry\", \"xy\" or \"yx\"";
+    let one_column = ["geometry", "xy", "yx"].map(|key| (key, fields.get(key)));
+    let mut one_column = one_column.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    match (fields.get("x"), fields.get("y"), one_column.next()) {
         (Some(x), Some(y), None) => {
             let (x, y) = (reader.texts("x", x), reader.texts("y", y));
             Some(CoordinateSpec::Columns { x: x?, y: y? })
         }
-        (None, None, Some(geometry)) => reader.texts("geometry", geometry).map(CoordinateSpec::Geometry),
-        (_, _, Some(geometry)) => {
-            reader.findings.add(geometry.span(), "\"geometry\" stands beside \"x\" or \"y\"", FORMS);
+        (None, None, Some((key, value))) => {
+            if let Some((other, value)) = one_column.next() {
+                reader.findings.add(value.span(), format!("\"{other}\" stands beside \"{key}\""), FORMS);
+                return None;
+            }
+            let names = reader.texts(key, value)?;
+            Some(match key {
+                "geometry" => CoordinateSpec::Geometry(names),
+                "xy" => CoordinateSpec::Xy(names),
+                _ => CoordinateSpec::Yx(names),
+            })
+        }
+        (_, _, Some((key, value))) => {
+            reader.findings.add(value.span(), format!("\"{key}\" stands beside \"x\" or \"y\""), FORMS);
             None
         }
         (x, y, None) => {
@@ -133,6 +165,13 @@ fn compile_reproject(
     if let Some(input) = &spec.input {
         check_coordinates(input, columns, findings);
     }
+    let crs_column = match &spec.from {
+        Some(FromSpec::Column(names)) => {
+            columns.check("column", names, findings);
+            Some(names.iter().map(|name| name.get_ref().clone()).collect())
+        }
+        Some(FromSpec::Crs(_)) | None => None,
+    };
     let into = check_into(spec, columns, findings);
     let Some(into) = into else {
         *columns = Columns::unknown();
@@ -146,6 +185,8 @@ fn compile_reproject(
     let input = match spec.input.as_ref()? {
         CoordinateSpec::Columns { x, y } => CoordinateInput::Columns { x: names(x), y: names(y) },
         CoordinateSpec::Geometry(candidates) => CoordinateInput::Geometry(names(candidates)),
+        CoordinateSpec::Xy(candidates) => CoordinateInput::Xy(names(candidates)),
+        CoordinateSpec::Yx(candidates) => CoordinateInput::Yx(names(candidates)),
     };
     let decimals = spec.decimals.unwrap_or(match crs.to.kind {
         CrsKind::Geographic => DEGREE_DECIMALS,
@@ -154,6 +195,7 @@ fn compile_reproject(
     Some(MapConfig::Reproject(ReprojectConfig {
         node,
         crs,
+        crs_column,
         input,
         into,
         decimals,
@@ -168,25 +210,32 @@ fn compile_reproject(
 pub(super) fn mark_source_crs(maps: &mut [MapConfig]) {
     let mut published = None;
     for map in maps {
-        if let MapConfig::Reproject(map) = map {
+        if let MapConfig::Reproject(map) = map
+            && map.crs_column.is_none()
+        {
             let from = published.get_or_insert_with(|| map.crs.from.definition.clone());
             map.from_upload = map.crs.from.definition == *from;
         }
     }
 }
 
-fn check_coordinates(input: &CoordinateSpec, columns: &Columns, findings: &mut Findings) {
-    match input {
-        CoordinateSpec::Columns { x, y } => {
-            columns.check("x", x, findings);
-            columns.check("y", y, findings);
-            check_distinct("x\" and \"y", &x.iter().chain(y).collect::<Vec<_>>(), findings);
-        }
-        CoordinateSpec::Geometry(candidates) => {
-            columns.check("geometry", candidates, findings);
-            check_distinct("geometry", &candidates.iter().collect::<Vec<_>>(), findings);
+impl CoordinateSpec {
+    /// Its columns, each with its key.
+    fn columns(&self) -> Vec<(&'static str, &Vec<Spanned<String>>)> {
+        match self {
+            CoordinateSpec::Columns { x, y } => vec![("x", x), ("y", y)],
+            CoordinateSpec::Geometry(names) => vec![("geometry", names)],
+            CoordinateSpec::Xy(names) => vec![("xy", names)],
+            CoordinateSpec::Yx(names) => vec![("yx", names)],
         }
     }
+}
+
+fn check_coordinates(input: &CoordinateSpec, columns: &Columns, findings: &mut Findings) {
+    let read = input.columns();
+    read.iter().for_each(|(key, names)| columns.check(key, names, findings));
+    let keys: Vec<_> = read.iter().map(|(key, _)| *key).collect();
+    check_distinct(&keys.join("\" and \""), &read.iter().flat_map(|(_, names)| *names).collect::<Vec<_>>(), findings);
 }
 
 /// `into` names two columns that are not there yet.
@@ -198,11 +247,8 @@ fn check_into(spec: &ReprojectSpec, columns: &Columns, findings: &mut Findings) 
     };
     check_distinct("into", &[x, y], findings);
     for name in [x, y] {
-        let candidate = match &spec.input {
-            Some(CoordinateSpec::Columns { x, y }) => x.iter().chain(y).any(|candidate| candidate == name),
-            Some(CoordinateSpec::Geometry(candidates)) => candidates.contains(name),
-            None => false,
-        };
+        let read = spec.input.iter().flat_map(CoordinateSpec::columns);
+        let candidate = read.flat_map(|(_, names)| names).any(|candidate| candidate == name);
         if columns.has(name.get_ref()) || candidate && !columns.lacks(name.get_ref()) {
             let what = format!("\"into\" names \"{}\", a column that rows have already", name.get_ref());
             findings.add(name.span(), what, "published columns are never overwritten; take another name");
@@ -213,7 +259,15 @@ fn check_into(spec: &ReprojectSpec, columns: &Columns, findings: &mut Findings) 
 
 /// Both CRSs exist and an acceptable operation leads from one to the other.
 fn check_crs(spec: &ReprojectSpec, findings: &mut Findings) -> Option<CrsPair> {
-    let (from, to) = (spec.from.as_ref()?, spec.to.as_ref()?);
+    let to = spec.to.as_ref()?;
+    let from = match spec.from.as_ref()? {
+        FromSpec::Crs(from) => from,
+        FromSpec::Column(names) => {
+            let names: Vec<_> = names.iter().map(|name| name.get_ref().as_str()).collect();
+            let pair = CrsPair::by_row(&names.join(" or "), to.get_ref());
+            return pair.map_err(|error| findings.add(to.span(), error.to_string(), "")).ok();
+        }
+    };
     let resolved = CrsPair::resolve(from.get_ref(), to.get_ref(), spec.allow_ballpark);
     let error = match resolved {
         Ok(pair) => return Some(pair),

@@ -67,6 +67,7 @@ fn values(kind: Kind) -> Value {
             json!({ "type": "object", "minProperties": 1, "additionalProperties": text() })
         }
         Kind::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$|\\$\\{" }),
+        Kind::TextOr(table) => json!({ "anyOf": [text(), object(table)] }),
         Kind::Columns => json!({ "anyOf": [text(), texts()] }),
         Kind::Topics => texts(),
         Kind::TwoColumns => json!({ "type": "array", "items": text(), "minItems": 2, "maxItems": 2 }),
@@ -113,6 +114,7 @@ pub fn markdown() -> String {
         &shared_keys::COLUMN,
         &map_keys::MAP,
         &map_keys::REPROJECT,
+        &map_keys::ROW_CRS,
         &map_keys::SELECTED,
         &keys::AGGREGATE,
         &keys::SINK,
@@ -139,6 +141,7 @@ fn describe(key: &Key, page: &mut String) {
     };
     let kind = match key.kind {
         Kind::Text => "text".to_owned(),
+        Kind::TextOr(table) => format!("text, or a table, see [`{0}`](#{0})", table.place),
         Kind::Columns => "column, or list of columns".to_owned(),
         Kind::Topics => "list of topics".to_owned(),
         Kind::TwoColumns => "two columns".to_owned(),

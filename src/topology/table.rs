@@ -41,6 +41,8 @@ pub(super) struct Key {
 pub(super) enum Kind {
     /// A text.
     Text,
+    /// A text, or a table.
+    TextOr(&'static Table),
     /// A column, or a list of columns of which the first that exists is taken.
     Columns,
     /// A list of topics.

@@ -15,6 +15,7 @@ fn config(from: &str, to: &str) -> ReprojectConfig {
         node: "there".into(),
         decimals: if crs.to.kind == CrsKind::Geographic { 9 } else { 6 },
         crs: Arc::new(crs),
+        crs_column: None,
         input: CoordinateInput::Columns { x: vec!["x".into(), "엑스".into()], y: vec!["y".into()] },
         into: ["lon".into(), "lat".into()],
         check_area: true,
@@ -359,4 +360,103 @@ fn proj_writes_nothing_to_stderr() {
         .unwrap();
     assert!(run.status.success() && String::from_utf8_lossy(&run.stdout).contains("1 passed"));
     assert_eq!(String::from_utf8_lossy(&run.stderr), "");
+}
+
+/// What becomes of one row of these columns.
+fn run_row(node: &mut Reproject, header: &[&str], row: &[&str]) -> Result<Point, Rejection> {
+    let mut batch = batch(header, &[row]);
+    node.process(&mut batch).unwrap();
+    match batch.rejected.pop() {
+        None => Ok((numbers(&batch, "lon")[0], numbers(&batch, "lat")[0])),
+        Some((_, rejection)) => Err(rejection),
+    }
+}
+
+/// Points near the origin of systems that count to the west and the south: x is east and y north on both sides.
+#[test]
+fn axes_to_the_west_and_the_south_are_turned() {
+    for (crs, lon, lat, east, north) in [
+        ("EPSG:2053", 29.5, -25.0, 50_475.454_9, -2_766_147.180_4), // westing, southing; Hartebeesthoek94 / Lo29
+        ("EPSG:5513", 14.42, 50.09, -742_852.0, -1_043_044.0),      // southing, westing; S-JTSK / Krovak
+        ("EPSG:5514", 14.42, 50.09, -742_852.0, -1_043_044.0),      // the same to the east and the north
+    ] {
+        let there = run(&mut reproject("EPSG:4326", crs), &lon.to_string(), &lat.to_string()).unwrap();
+        assert_near(there, (east, north), 500.0);
+        let back = run(&mut reproject(crs, "EPSG:4326"), &there.0.to_string(), &there.1.to_string()).unwrap();
+        assert_near(back, (lon, lat), 1e-7);
+        assert!(run(&mut reproject(crs, "EPSG:4326"), &(-there.0).to_string(), &(-there.1).to_string()).is_err());
+    }
+    let krovak = run(&mut reproject("EPSG:4326", "EPSG:5513"), "14.42", "50.09").unwrap();
+    assert_near(run(&mut reproject("EPSG:4326", "EPSG:5514"), "14.42", "50.09").unwrap(), krovak, 1e-6);
+    assert_near(
+        run(&mut reproject("EPSG:5513", "EPSG:5514"), &krovak.0.to_string(), &krovak.1.to_string()).unwrap(),
+        krovak,
+        1e-6,
+    );
+}
+
+#[test]
+fn both_coordinates_may_stand_in_one_cell() {
+    let with = |input| Reproject::new(&ReprojectConfig { input, ..config("EPSG:4326", "EPSG:5179") }).unwrap();
+    let seoul = run(&mut reproject("EPSG:4326", "EPSG:5179"), "126.978", "37.5665").unwrap();
+    let names = || vec!["at".to_owned()];
+    let mut yx = with(CoordinateInput::Yx(names()));
+    let mut xy = with(CoordinateInput::Xy(names()));
+    assert_eq!(run_row(&mut yx, &["at"], &["(37.5665, 126.978)"]), Ok(seoul));
+    assert_eq!(run_row(&mut xy, &["at"], &["126.978 37.5665"]), Ok(seoul));
+    let rejection = run_row(&mut yx, &["at"], &["126.978, 37.5665"]).unwrap_err();
+    assert!(rejection.message.to_string().contains("looks swapped"), "{}", rejection.message);
+    let rejection = run_row(&mut yx, &["at"], &["서울"]).unwrap_err();
+    assert_eq!((rejection.reason, rejection.column.as_deref()), (Reason::GeometryFormat, Some("at")));
+    assert_eq!(run_row(&mut yx, &["at"], &[" "]).unwrap_err().reason, Reason::CoordMissing);
+}
+
+#[test]
+fn each_row_may_name_its_crs() {
+    let by_row = ReprojectConfig {
+        crs: Arc::new(CrsPair::by_row("epsg", "EPSG:4326").unwrap()),
+        crs_column: Some(vec!["epsg".into()]),
+        blank_missing: true,
+        ..config("EPSG:5179", "EPSG:4326")
+    };
+    let mut node = Reproject::new(&by_row).unwrap();
+    let header = ["x", "y", "epsg"];
+    let mut batch = batch(
+        &header,
+        &[
+            &["953900", "1952030", "5179"],
+            &["198056.37", "551885.03", "EPSG:5186"],
+            &["953900", "1952030", "999999"],
+            &["953900", "1952030", "서울"],
+            &["953900", "1952030", ""],
+            &["", "", ""],
+            &["953900", "1952030", "5186"],
+            &["953900", "1952030", " epsg:5179 "],
+        ],
+    );
+    node.process(&mut batch).unwrap();
+    let points: Vec<Point> = numbers(&batch, "lon").into_iter().zip(numbers(&batch, "lat")).collect();
+    let one = run(&mut reproject("EPSG:5179", "EPSG:4326"), "953900", "1952030").unwrap();
+    assert_eq!((points[0], points[7]), (one, one));
+    assert_eq!(points[1], run(&mut reproject("EPSG:5186", "EPSG:4326"), "198056.37", "551885.03").unwrap());
+    assert_eq!(
+        reasons(&batch),
+        [(2, Reason::CoordCrs), (3, Reason::CoordCrs), (4, Reason::CoordCrs), (6, Reason::CoordRange)]
+    );
+    assert!(batch.rejected[..3].iter().all(|(_, rejection)| rejection.column.as_deref() == Some("epsg")));
+    assert!(points[5].0.is_nan(), "a row without coordinates needs no CRS");
+    assert!(batch.rejected[0].1.message.to_string().contains("999999"), "{}", batch.rejected[0].1.message);
+
+    // More systems than are remembered, twice: the results do not depend on what was opened before.
+    let zones: Vec<String> = (32_601..=32_640).map(|zone| zone.to_string()).collect();
+    let rows: Vec<[&str; 3]> = zones.iter().chain(&zones).map(|zone| ["500000", "4000000", zone.as_str()]).collect();
+    let rows: Vec<&[&str]> = rows.iter().map(|row| &row[..]).collect();
+    let mut batch = crate::map::tests::batch(&header, &rows);
+    node.process(&mut batch).unwrap();
+    assert!(batch.rejected.is_empty());
+    let lon = numbers(&batch, "lon");
+    assert_eq!(lon[..40], lon[40..]);
+    assert_near((lon[0], lon[39]), (-177.0, 57.0), 1e-9);
+    let missing = run_row(&mut node, &["x", "y"], &["1", "2"]).unwrap_err();
+    assert_eq!(missing.reason, Reason::ColumnMissing);
 }
