@@ -8,9 +8,6 @@ use std::path::Path;
 
 use sources::{product, rust_files};
 
-/// Circles that are known and wait to be opened: the list shrinks.
-const KNOWN: [&[&str]; 1] = [&["broker/classic_group", "broker/consumer_group", "broker/groups"]];
-
 /// `a::{b, c::{d, e as f}}` as its paths `a::b`, `a::c::d`, `a::c::e`.
 fn expand(tree: &str, prefix: &[String], into: &mut Vec<Vec<String>>) {
     let mut depth = 0;
@@ -172,11 +169,5 @@ fn files_do_not_import_each_other_in_circles() {
             circles.insert(circle.map(|module| module.join("/")).collect());
         }
     }
-    let is_known =
-        |circle: &&Vec<String>| KNOWN.iter().any(|known| circle.iter().all(|module| known.contains(&module.as_str())));
-    let new: Vec<_> = circles.iter().filter(|circle| !is_known(circle)).collect();
-    assert!(new.is_empty(), "files that import each other; give what they share a file of its own: {new:#?}");
-    let opened: Vec<_> =
-        KNOWN.iter().filter(|known| !circles.iter().any(|circle| known.contains(&circle[0].as_str()))).collect();
-    assert!(opened.is_empty(), "these circles are open; take them out of the list: {opened:#?}");
+    assert!(circles.is_empty(), "files that import each other; give what they share a file of its own: {circles:#?}");
 }

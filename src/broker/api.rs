@@ -10,7 +10,7 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use super::call::{Call, write};
 use super::faults::Fault;
 use super::frame::{Frame, FrameError};
-use super::{Shared, admin, classic_group, consumer_group, fetch, groups, offsets, produce, transactions};
+use super::{Shared, admin, fetch, groups, membership, offsets, produce, transactions};
 use crate::kafka::wire::text::text;
 
 /// Served versions. Topics go by name where a version would want ids, except in Fetch.
@@ -110,21 +110,21 @@ async fn dispatch(shared: &Shared, call: &mut Call) -> Result<Option<Bytes>, Fra
         ApiKey::DeleteGroups => call.serve(|request| groups::delete(shared, request)),
         ApiKey::ConsumerGroupHeartbeat => {
             let request = call.read()?;
-            let response = consumer_group::heartbeat(shared, request, call.client_id());
+            let response = membership::consumer_heartbeat(shared, request, call.client_id());
             call.write(&response)
         }
-        ApiKey::ConsumerGroupDescribe => call.serve(|request| consumer_group::describe(shared, request, version)),
+        ApiKey::ConsumerGroupDescribe => call.serve(|request| membership::consumer_describe(shared, request, version)),
         ApiKey::JoinGroup => {
             let request = call.read()?;
-            let response = classic_group::join(shared, request, version, call.client_id()).await;
+            let response = membership::join(shared, request, version, call.client_id()).await;
             call.write(&response)
         }
         ApiKey::SyncGroup => {
-            let response = classic_group::sync(shared, call.read()?, version).await;
+            let response = membership::sync(shared, call.read()?, version).await;
             call.write(&response)
         }
-        ApiKey::Heartbeat => call.serve(|request| classic_group::heartbeat(shared, request)),
-        ApiKey::LeaveGroup => call.serve(|request| classic_group::leave(shared, request, version)),
+        ApiKey::Heartbeat => call.serve(|request| membership::heartbeat(shared, request)),
+        ApiKey::LeaveGroup => call.serve(|request| membership::leave(shared, request, version)),
         ApiKey::OffsetCommit => call.serve(|request| offsets::commit(shared, request)),
         ApiKey::OffsetFetch => call.serve(|request| offsets::fetch(shared, request, version)),
         ApiKey::TxnOffsetCommit => call.serve(|request| transactions::commit_offsets(shared, request, version)),

@@ -9,16 +9,12 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
-use kafka_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
-    SyncGroupRequest, SyncGroupResponse,
-};
+use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse, SyncGroupRequest, SyncGroupResponse};
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::groups::{Group, Members};
-use super::{Shared, State, code};
+use super::code;
 use crate::kafka::wire::text::text;
 
 const CLIENT_HOST: &str = "/127.0.0.1";
@@ -205,7 +201,7 @@ impl ClassicGroup {
     }
 
     /// An answer right away, or the promise of one.
-    fn join(
+    pub(super) fn join(
         &mut self,
         request: &JoinGroupRequest,
         version: i16,
@@ -264,7 +260,7 @@ impl ClassicGroup {
         Err(Ok(joined))
     }
 
-    fn sync(
+    pub(super) fn sync(
         &mut self,
         request: SyncGroupRequest,
         now: Instant,
@@ -301,6 +297,29 @@ impl ClassicGroup {
         }
     }
 
+    /// Keeps a membership.
+    pub(super) fn heartbeat(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), ResponseError> {
+        self.check(id, generation, now)?;
+        if self.phase == Phase::Joining { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
+    }
+
+    /// Ends memberships, each of a member or of a static instance.
+    pub(super) fn leave(&mut self, leaving: Vec<(StrBytes, Option<StrBytes>)>, now: Instant) -> Vec<MemberResponse> {
+        let left = leaving.into_iter().map(|(id, instance)| {
+            let of_instance = || {
+                let mut members = self.members.iter();
+                members.find(|(_, member)| member.instance == instance).map(|(id, _)| id.clone())
+            };
+            let found = if id.is_empty() { of_instance() } else { Some(id.to_string()) };
+            let gone = found.and_then(|id| self.members.remove(&id)).ok_or(ResponseError::UnknownMemberId);
+            MemberResponse::default().with_error_code(code(&gone)).with_member_id(id).with_group_instance_id(instance)
+        });
+        let left = left.collect();
+        self.rebalance(now);
+        self.complete_join(now);
+        left
+    }
+
     pub(super) fn describe(&self, answer: DescribedGroup, version: i16) -> DescribedGroup {
         let member = |(id, member): (&String, &Member)| {
             let instance = member.instance.clone().filter(|_| version >= 4);
@@ -320,123 +339,6 @@ impl ClassicGroup {
     }
 }
 
-/// The classic group of a name; the name of a group of the other kind is refused.
-fn classic<'a>(state: &'a mut State, name: &str) -> Result<&'a mut ClassicGroup, ResponseError> {
-    match state.groups.get_mut(name) {
-        Some(Group { members: Members::Classic(group), .. }) => Ok(group),
-        Some(_) | None => Err(ResponseError::UnknownMemberId),
-    }
-}
-
-fn join_refused(refusal: ResponseError, id: &str) -> JoinGroupResponse {
-    JoinGroupResponse::default()
-        .with_error_code(refusal.code())
-        .with_generation_id(-1)
-        .with_member_id(text(id))
-        .with_protocol_name(Some(StrBytes::default()))
-}
-
-fn sync_refused(refusal: ResponseError) -> SyncGroupResponse {
+pub(super) fn sync_refused(refusal: ResponseError) -> SyncGroupResponse {
     SyncGroupResponse::default().with_error_code(refusal.code())
-}
-
-/// Answers when the generation begins.
-pub(super) async fn join(
-    shared: &Shared,
-    request: JoinGroupRequest,
-    version: i16,
-    client_id: &str,
-) -> JoinGroupResponse {
-    let begun = {
-        let mut state = shared.state();
-        let group = match state.groups.obtain(&request.group_id) {
-            Ok(group) => group,
-            Err(refusal) => return join_refused(refusal, &request.member_id),
-        };
-        if !matches!(group.members, Members::Classic(_)) {
-            if !group.is_empty() {
-                return join_refused(ResponseError::InconsistentGroupProtocol, &request.member_id);
-            }
-            group.members = Members::Classic(ClassicGroup::default());
-        }
-        let Members::Classic(classic) = &mut group.members else {
-            return join_refused(ResponseError::InconsistentGroupProtocol, &request.member_id);
-        };
-        classic.join(&request, version, client_id, Instant::now())
-    };
-    let mut response = match begun {
-        Ok(response) => response,
-        Err(Err((refusal, id))) => join_refused(refusal, &id),
-        Err(Ok(joined)) => {
-            joined.await.unwrap_or_else(|_| join_refused(ResponseError::UnknownMemberId, &request.member_id))
-        }
-    };
-    if version < 7 {
-        response.protocol_type = None;
-    }
-    if version < 5 {
-        response.members.iter_mut().for_each(|member| member.group_instance_id = None);
-    }
-    response
-}
-
-/// Answers when the leader has assigned.
-pub(super) async fn sync(shared: &Shared, request: SyncGroupRequest, version: i16) -> SyncGroupResponse {
-    let begun = {
-        let mut state = shared.state();
-        let name = request.group_id.clone();
-        classic(&mut state, &name).and_then(|group| group.sync(request, Instant::now()))
-    };
-    let mut response = match begun {
-        Ok(Ok(response)) => response,
-        Ok(Err(synced)) => synced.await.unwrap_or_else(|_| sync_refused(ResponseError::RebalanceInProgress)),
-        Err(refusal) => sync_refused(refusal),
-    };
-    if version < 5 {
-        (response.protocol_type, response.protocol_name) = (None, None);
-    }
-    response
-}
-
-pub(super) fn heartbeat(shared: &Shared, request: HeartbeatRequest) -> HeartbeatResponse {
-    let mut state = shared.state();
-    let beat = classic(&mut state, &request.group_id).and_then(|group| {
-        group.check(&request.member_id, request.generation_id, Instant::now())?;
-        if group.phase == Phase::Joining { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
-    });
-    HeartbeatResponse::default().with_error_code(code(&beat))
-}
-
-pub(super) fn leave(shared: &Shared, request: LeaveGroupRequest, version: i16) -> LeaveGroupResponse {
-    let single = (request.member_id, None);
-    let leaving: Vec<(StrBytes, Option<StrBytes>)> = if version < 3 {
-        vec![single]
-    } else {
-        request.members.into_iter().map(|member| (member.member_id, member.group_instance_id)).collect()
-    };
-    let mut state = shared.state();
-    let group = match classic(&mut state, &request.group_id) {
-        Ok(group) => group,
-        Err(refusal) => return LeaveGroupResponse::default().with_error_code(refusal.code()),
-    };
-    let left: Vec<_> = leaving
-        .into_iter()
-        .map(|(id, instance)| {
-            let of_instance = || {
-                let mut members = group.members.iter();
-                members.find(|(_, member)| member.instance == instance).map(|(id, _)| id.clone())
-            };
-            let found = if id.is_empty() { of_instance() } else { Some(id.to_string()) };
-            let gone = found.and_then(|id| group.members.remove(&id)).ok_or(ResponseError::UnknownMemberId);
-            MemberResponse::default().with_error_code(code(&gone)).with_member_id(id).with_group_instance_id(instance)
-        })
-        .collect();
-    let now = Instant::now();
-    group.rebalance(now);
-    group.complete_join(now);
-    if version < 3 {
-        LeaveGroupResponse::default().with_error_code(left.first().map_or(0, |member| member.error_code))
-    } else {
-        LeaveGroupResponse::default().with_members(left)
-    }
 }

@@ -10,15 +10,11 @@ use std::time::{Duration, Instant};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::consumer_group_describe_response as described;
 use kafka_protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
-use kafka_protocol::messages::{
-    ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatRequest,
-    ConsumerGroupHeartbeatResponse, TopicName,
-};
+use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, TopicName};
 use uuid::Uuid;
 
 use super::Shared;
 use super::assignor::{Slot, assign};
-use super::groups::Members;
 use super::topics::Topics;
 use crate::kafka::wire::text::text;
 
@@ -29,10 +25,9 @@ const LEAVE: i32 = -1;
 const STATIC_LEAVE: i32 = -2;
 
 /// Names of assignors that clients may ask for; there is one.
-const ASSIGNORS: [&str; 2] = ["uniform", "range"];
+pub(super) const ASSIGNORS: [&str; 2] = ["uniform", "range"];
 /// What only a group that is not on loopback would have to say.
 const CLIENT_HOST: &str = "/127.0.0.1";
-const UNKNOWN_OPERATIONS: i32 = i32::MIN;
 /// Type of a member that speaks this protocol.
 const CONSUMER_MEMBER: i8 = 1;
 
@@ -143,7 +138,7 @@ impl ConsumerGroup {
         self.epoch = before + 1;
     }
 
-    fn heartbeat(
+    pub(super) fn heartbeat(
         &mut self,
         shared: &Shared,
         topics: &Topics,
@@ -300,7 +295,12 @@ impl ConsumerGroup {
         }
     }
 
-    fn describe(&self, topics: &Topics, answer: described::DescribedGroup, version: i16) -> described::DescribedGroup {
+    pub(super) fn describe(
+        &self,
+        topics: &Topics,
+        answer: described::DescribedGroup,
+        version: i16,
+    ) -> described::DescribedGroup {
         let assignment = |slots: Vec<Slot>| {
             let of = by_topic(slots.iter()).into_iter().map(|(id, partitions)| {
                 described::TopicPartitions::default()
@@ -335,59 +335,4 @@ fn by_topic<'a>(slots: impl Iterator<Item = &'a Slot>) -> BTreeMap<Uuid, Vec<i32
     let mut by_topic: BTreeMap<Uuid, Vec<i32>> = BTreeMap::new();
     slots.for_each(|(topic, partition)| by_topic.entry(*topic).or_default().push(*partition));
     by_topic
-}
-
-/// Joins, keeps or ends a membership.
-pub(super) fn heartbeat(
-    shared: &Shared,
-    request: ConsumerGroupHeartbeatRequest,
-    client_id: &str,
-) -> ConsumerGroupHeartbeatResponse {
-    let beat = || {
-        if request.member_id.is_empty() {
-            return Err((ResponseError::InvalidRequest, "a member chooses its own id"));
-        }
-        if request.subscribed_topic_regex.as_ref().is_some_and(|regex| !regex.is_empty()) {
-            return Err((ResponseError::InvalidRegularExpression, "the in-process broker knows topics by name only"));
-        }
-        if request.server_assignor.as_ref().is_some_and(|name| !ASSIGNORS.contains(&name.as_str())) {
-            return Err((ResponseError::UnsupportedAssignor, "the in-process broker assigns uniformly"));
-        }
-        let mut state = shared.state();
-        let state = &mut *state;
-        let group = state.groups.obtain(&request.group_id).map_err(|refusal| (refusal, ""))?;
-        if !matches!(group.members, Members::Consumer(_)) {
-            if !group.is_empty() {
-                return Err((ResponseError::GroupIdNotFound, "the group speaks the classic protocol"));
-            }
-            group.members = Members::Consumer(ConsumerGroup::default());
-        }
-        let Members::Consumer(members) = &mut group.members else { return Err((ResponseError::GroupIdNotFound, "")) };
-        members.heartbeat(shared, &state.topics, &request, client_id).map_err(|refusal| (refusal, ""))
-    };
-    beat().unwrap_or_else(|(refusal, message)| {
-        let message = if message.is_empty() { refusal.to_string() } else { message.to_owned() };
-        ConsumerGroupHeartbeatResponse::default()
-            .with_error_code(refusal.code())
-            .with_error_message(Some(text(&message)))
-    })
-}
-
-pub(super) fn describe(
-    shared: &Shared,
-    request: ConsumerGroupDescribeRequest,
-    version: i16,
-) -> ConsumerGroupDescribeResponse {
-    let state = shared.state();
-    let groups = request.group_ids.into_iter().map(|id| {
-        let answer = described::DescribedGroup::default().with_authorized_operations(UNKNOWN_OPERATIONS);
-        let described = match state.groups.get(&id).map(|group| &group.members) {
-            Some(Members::Consumer(group)) => group.describe(&state.topics, answer, version),
-            Some(Members::None | Members::Classic(_)) | None => {
-                answer.with_error_code(ResponseError::GroupIdNotFound.code())
-            }
-        };
-        described.with_group_id(id)
-    });
-    ConsumerGroupDescribeResponse::default().with_groups(groups.collect())
 }

@@ -26,7 +26,8 @@ use crate::kafka::wire::text::text;
 const BATCHED_VERSION: i16 = 4;
 /// Groups at a time.
 const GROUPS_MAX: usize = 10_000;
-const UNKNOWN_OPERATIONS: i32 = i32::MIN;
+/// Rights of the client on a group, where they are not asked for.
+pub(super) const UNKNOWN_OPERATIONS: i32 = i32::MIN;
 
 /// One group.
 #[derive(Default)]

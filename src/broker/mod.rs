@@ -17,6 +17,7 @@ mod fetch;
 mod frame;
 mod groups;
 mod log;
+mod membership;
 mod offsets;
 mod produce;
 mod server;
