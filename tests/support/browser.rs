@@ -1,6 +1,8 @@
 //! A real Chromium, driven through WebDriver (<https://www.w3.org/TR/webdriver2/>). Where it is not installed a test prints one `skipped:` line and
 //! passes, or fails with `SHEETSTREAM_REQUIRE_TOOLS=1`.
 
+#![allow(dead_code)] // each test binary uses its part
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -91,6 +93,11 @@ impl Browser {
             "offline": false, "latency": 0, "download_throughput": 100_000_000, "upload_throughput": bytes_per_second
         });
         self.call("POST", "/chromium/network_conditions", &json!({ "network_conditions": conditions }));
+    }
+
+    /// A command of the DevTools protocol (<https://chromedevtools.github.io/devtools-protocol/>).
+    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.call("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
     /// What JavaScript returns.
