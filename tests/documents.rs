@@ -3,9 +3,11 @@
 #[path = "support/document.rs"]
 mod document;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use document::read;
 
@@ -162,4 +164,47 @@ fn the_readmes_have_the_same_sections_and_commands() {
         names.collect::<Vec<_>>()
     };
     assert_eq!(blocks("README.md"), blocks("README.ko.md"));
+}
+
+/// SHA-256 over names and contents, each behind its length: what `script/screenshots` records of a picture.
+fn digest(parts: &BTreeMap<String, Vec<u8>>) -> String {
+    use sha2::Digest as _;
+    let mut sha256 = sha2::Sha256::new();
+    for text in parts.iter().flat_map(|(name, content)| [name.as_bytes(), content]) {
+        sha256.update((text.len() as u64).to_le_bytes());
+        sha256.update(text);
+    }
+    sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn pictures_show_the_page_and_the_workbook_as_they_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entries = fs::read_dir(root.join("src/http/page")).expect("the page");
+    let page = entries.map(|entry| {
+        let path = entry.expect("an entry").path();
+        (path.file_name().expect("a name").to_string_lossy().into_owned(), fs::read(&path).expect("a part of the page"))
+    });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let book = folder.path().join("places.xlsx");
+    let mut convert = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+    convert.current_dir(root).args([
+        "convert",
+        "examples/data/places-cp949.csv",
+        "-t",
+        "topology/facilities.toml",
+        "-o",
+    ]);
+    assert!(convert.arg(&book).output().expect("convert").status.success());
+    let mut zip = zip::ZipArchive::new(fs::File::open(&book).expect("a workbook")).expect("a container");
+    let mut part = |name: &str| {
+        let mut content = Vec::new();
+        zip.by_name(name).expect("a part").read_to_end(&mut content).expect("its content");
+        (name.to_owned(), content)
+    };
+    let sheet = ["xl/styles.xml", "xl/worksheets/sheet1.xml"].map(&mut part);
+    let recorded: serde_json::Value = serde_json::from_str(&read("docs/pictures.json")).expect("JSON");
+    for (picture, shows) in [("page.png", digest(&page.collect())), ("workbook.png", digest(&sheet.into()))] {
+        assert_eq!(recorded[picture], shows, "docs/{picture} is stale: script/screenshots makes it anew");
+    }
 }
