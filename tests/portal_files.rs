@@ -2,7 +2,6 @@
 //! and without any topology file of its own, and its points are where its rows say.
 
 #[path = "support/browser.rs"]
-#[allow(dead_code)]
 mod browser;
 #[path = "support/http.rs"]
 mod http;
@@ -319,6 +318,25 @@ fn judge(portal: &Portal, book: &[u8]) -> Option<String> {
     let is_right = (kept, points) == (portal.kept, portal.points);
     (!is_right)
         .then(|| format!("{kept} rows and {points} points, not {} and {}; {first:?}", portal.kept, portal.points))
+}
+
+#[test]
+fn rows_without_coordinates_are_kept_in_one_click() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let Some(browser) = Browser::start("ko-KR,ko", &folder.path().join("downloads")) else { return };
+    let dev = Dev::start(folder.path());
+    browser.open(&format!("http://{}/", dev.1));
+    let file = rows("EPSG:5179", &SEOUL, true);
+    let blanks = file.iter().filter(|row| row.x.is_empty()).count();
+    let text = table(&["번호", "이름", "시군", "X좌표", "Y좌표"], &file, ",", usual);
+    let path = folder.path().join("시설.csv");
+    fs::write(&path, cp949(&text)).expect("written");
+    browser.type_into("#file", &path.display().to_string());
+    browser.wait_for(".trial", &format!("{blanks}행은 변환할 수 없어"));
+    browser.click(".keep-blank");
+    browser.wait_for(".trial", "모두 처리할 수 있습니다");
+    browser.click(".card button[type=submit]");
+    browser.wait_for(".verdict", &format!("{ROWS}행을 담았습니다"));
 }
 
 #[test]

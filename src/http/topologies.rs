@@ -12,6 +12,7 @@ use super::SharedState;
 use super::problem::Problem;
 use super::uploads::check_topology;
 use crate::inspect::trial::ShownCrs;
+use crate::map::MapConfig;
 use crate::sink::Lang;
 use crate::topology::Topology;
 
@@ -34,6 +35,8 @@ struct Shown {
     lang: &'static str,
     /// Whether somebody has paused it in this process.
     paused: bool,
+    /// Whether rows without coordinates stay in their sheets.
+    keeps_blank: bool,
     /// Why it takes no files; null when it does.
     no_files: Option<String>,
     /// What is wrong with its file, which was saved since; it goes on running as it was.
@@ -51,6 +54,10 @@ impl Shown {
         Shown {
             paused,
             problems,
+            keeps_blank: topology.maps.iter().all(|map| match map {
+                MapConfig::Reproject(map) => map.blank_missing,
+                MapConfig::Select(_) | MapConfig::Filter(_) | MapConfig::Compute(_) | MapConfig::Cast(_) => true,
+            }),
             no_files: check_topology(topology).err().map(|problem| problem.detail),
             name: topology.name.to_string(),
             hash: topology.hash.to_string(),

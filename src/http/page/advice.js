@@ -1,5 +1,4 @@
-// What the ranking says of a file's CRS, in sentences: how sure it is, what cannot be told apart, and what to try. It never says that a system is
-// right: points that lie where they should lie there in every system of a family.
+// What the ranking says of a file's CRS: how sure it is, and what to try. No system is called right: all of a family put the points there.
 
 import { el } from "./tables.js";
 import { count, currentLanguage, t } from "./text.js";

@@ -76,7 +76,6 @@ export const topologies = () => call("GET", "/topologies");
 export const reasons = () => call("GET", "/reasons");
 export const version = () => call("GET", "/version");
 export const recent = (lang) => call("GET", `/uploads${query({ limit: 20, lang })}`);
-export const upload = (id) => call("GET", `/uploads/${encodeURIComponent(id)}`);
 export const preview = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/preview`);
 export const rejects = (id, lang) => call("GET", `/uploads/${encodeURIComponent(id)}/rejects${query({ lang })}`);
 export const points = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/points`);
@@ -105,7 +104,7 @@ export async function draft(file, choice, lang) {
   return answer.text();
 }
 
-/** Sends a file, with the rows of it that were corrected; `progress` is told the bytes sent. `cancel` ends it, whichever try it is at: the answer is rejected with `null`. */
+/** Sends a file and its corrected rows; `progress` is told the bytes sent. `cancel` ends it: the answer is rejected with `null`. */
 export function send(file, choice, progress, corrected = null) {
   const request = new XMLHttpRequest();
   let cancelled = false;

@@ -1,5 +1,4 @@
-// One file on its way to a workbook: understood, sent, followed, downloaded. `render` draws what the fields say, so that it can be called at
-// any time, for one in another language too.
+// One file on its way to a workbook: understood, sent, followed, downloaded. `render` draws what the fields say, at any time.
 
 import { advise, label, showAdvice } from "./advice.js";
 import * as api from "./api.js";
@@ -10,7 +9,7 @@ import { currentLanguage, fill, size, t } from "./text.js";
 
 const OTHER = "other";
 const ENDED = new Set(["PUBLISHED", "FAILED", "ABORTED", "EXPIRED"]);
-/** Least time between two looks at the first rows of an upload that is under way. */
+/** Least time between two looks at an upload under way. */
 const PREVIEW_EVERY_MS = 2000;
 /** Rows of a sheet that are shown: enough to recognise it by. */
 const ROWS_SHOWN = 8;
@@ -25,7 +24,7 @@ function save(blob, name) {
 /** Least time between two searches while somebody types. */
 const SEARCH_EVERY_MS = 250;
 
-/** CRSs that Korean files come in, with the names that PROJ has for them; and answers to searches for others. */
+/** CRSs that Korean files come in; answers to searches for others. */
 let usual = [];
 const asked = new Map();
 api.systems().then(({ systems }) => (usual = systems)).catch(() => {});
@@ -134,7 +133,7 @@ export class Card {
     if (this.problem?.kind === "offline") this.inspect();
   }
 
-  /** Asks what would become of the file; an answer that comes after a later question is passed over. */
+  /** Asks what would become of the file; late answers are passed over. */
   async inspect() {
     const turn = (this.turn += 1);
     this.pending = true;
@@ -171,7 +170,7 @@ export class Card {
     }
   }
 
-  /** Tries the rows that were corrected in the table; if all are fit, sends the file with them as the next revision. */
+  /** Tries the corrected rows; if all are fit, sends the file with them as the next revision. */
   async resend() {
     const changed = editedRows(this.find(".rejects tbody")).filter(([number, cells]) => cells.some((cell, at) => cell !== (this.fieldsOf(number)[at] ?? "")));
     const say = (text) => this.say(this.find(".mend-error"), text);
@@ -244,7 +243,7 @@ export class Card {
     });
   }
 
-  /** A look at the sheets while they grow. There may be nothing to see yet, or at another instance: that is no problem. */
+  /** A look at the sheets while they grow; there may be nothing to see yet. */
   async look() {
     if (this.looking || Date.now() - (this.looked ?? 0) < PREVIEW_EVERY_MS) return;
     this.looking = true;
@@ -365,6 +364,13 @@ export class Card {
     const apply = ({ definition, isSwapped }) => this.choose({ crs: definition, ...(isSwapped ? { x: trial.columns.y, y: trial.columns.x } : {}) });
     if (topology?.crs) showAdvice(find(".advice"), advise(inspection.suggestion.ranking, trial.crs?.from ?? current), apply);
     find(".trial").textContent = trial.failure ? "" : this.trialText();
+    const blank = trial.reasons["coord.missing"];
+    const keeper = blank && this.topologies().find((other) => other.keeps_blank && other.crs && !other.no_files);
+    const keep = find(".keep-blank");
+    keep.hidden = !keeper;
+    keep.textContent = t("keepBlank", blank ?? 0);
+    const { x, y, sheet } = trial.columns;
+    keep.onclick = () => this.choose({ topology: keeper.name, crs: trial.crs.from, x, y, sheet: sheet ?? "" });
     find(".trial").classList.toggle("some-rejected", trial.rejected > 0);
   }
 

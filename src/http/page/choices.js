@@ -1,4 +1,4 @@
-// What a person may choose of a file: how it is read, which columns are used for what, and which are kept. What was found is chosen first.
+// What a person may choose of a file; what was found is chosen first.
 
 import { el } from "./tables.js";
 import { currentLanguage, t } from "./text.js";

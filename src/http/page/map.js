@@ -1,10 +1,9 @@
-// A map of points on a canvas: outlines of the world and of Korea's provinces from this server, no tiles from anywhere. Drag, pinch, wheel with
-// Ctrl, arrow keys, + and - and 0 move it; its text says the same to those who cannot see it.
+// A map of points on a canvas, without tiles. Drag, pinch, wheel with Ctrl, arrow keys, + - 0 move it; its text says the same.
 
 import { el } from "./tables.js";
 import { count, currentLanguage, t } from "./text.js";
 
-/** Colours of sheets that can be told apart by people who see few (Okabe and Ito); further sheets share the last one. */
+/** Colours of sheets (Okabe and Ito); further sheets share the last one. */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b61c4", "#777"];
 const OUTLINES = ["world", "korea"];
 /** Least part of a degree that is shown at first, so that one point has surroundings. */
