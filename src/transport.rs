@@ -100,9 +100,10 @@ pub struct Progress {
     pub log: Option<LogId>,
     /// Leader epoch of the record before `next`, if it is known.
     pub leader_epoch: Option<i32>,
-    /// First rows of an upload that begins below may have been gone from the log before it was read.
+    /// First rows of an upload that begins below may have been gone from the log before it was read. Of a task that passes records on: a number
+    /// for the log that it passes them on to.
     pub whole_from: Offset,
-    /// Open uploads: as many as a replay has to find again.
+    /// Open uploads: as many as a replay has to find again. Of a task that passes records on: partitions of the topic that it passes them on to.
     pub open_uploads: u32,
     /// Of a task that passes records on: which reading of the partition it is, see [`Cut`](crate::record::Cut).
     pub era: i64,

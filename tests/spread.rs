@@ -679,7 +679,59 @@ fn a_topic_that_is_made_anew_is_passed_on_from_its_start() {
     assert_eq!((end.state, end.accounting.written), (UploadState::Published, 20), "what was open went with its log");
 }
 
+/// What was passed on is gone with its topic; the source has it.
+#[test]
+fn a_repartition_topic_that_is_made_anew_gets_all_rows_again() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = app(kafka, "header = [\"id\", \"kind\"]", "kind");
+    let running = app.run("state");
+    publish(&app, "rows", Some("whole.csv"), rows("park", 20));
+    publish(&app, "rows", Some("whole.csv"), [(1, "#EOF".to_owned())]);
+    publish(&app, "rows", Some("open.csv"), rows("park", 50)[..25].iter().cloned());
+    app.wait_for(&["whole.csv"], "state");
+    assert_eq!(running.stop(), Some(0));
+    kafka::delete_topic(kafka, &format!("{}-sheets-repartition", app.name));
+    let begun = Instant::now();
+    let create =
+        || app.command(&["topics", "create", "-t"]).arg(app.topology()).output().expect("topics").status.success();
+    while !create() {
+        assert!(begun.elapsed() < LIMIT, "the topic is not made anew");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let _running = app.run("state");
+    publish(&app, "rows", Some("open.csv"), rows("park", 50)[25..].iter().cloned());
+    publish(&app, "rows", Some("open.csv"), [(0, "#EOF".to_owned())]);
+    app.wait_for(&["open.csv"], "state");
+    let books = app.workbooks();
+    assert_eq!(books["whole.csv"].len(), 1);
+    let mut numbers = numbers(&books["open.csv"][0]);
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..50).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_repartition_topic_with_other_partitions_is_refused() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = app(kafka, "header = [\"id\", \"kind\"]", "kind");
+    let running = app.run("state");
+    publish(&app, "rows", Some("a.csv"), rows("park", 20));
+    publish(&app, "rows", Some("a.csv"), [(1, "#EOF".to_owned())]);
+    app.wait_for(&["a.csv"], "state");
+    assert_eq!(running.stop(), Some(0));
+    for topic in [format!("{}-sheets-repartition", app.name), format!("{}.status", app.name)] {
+        kafka::add_partitions(&kafka.bootstrap, &topic, 5);
+    }
+    let _running = app.run("other");
+    let begun = Instant::now();
+    while !app.log("other").contains("had 3 partitions and has 5") {
+        assert!(begun.elapsed() < LIMIT, "{}", app.log("other"));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 on_the_in_process_broker! {
+    a_repartition_topic_that_is_made_anew_gets_all_rows_again,
+    a_repartition_topic_with_other_partitions_is_refused,
     partitions_that_are_added_are_passed_on_too,
     a_reset_reads_all_again_and_sends_no_workbook_a_second_time,
     a_topic_that_is_made_anew_is_passed_on_from_its_start,

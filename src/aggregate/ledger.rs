@@ -192,9 +192,9 @@ impl Ledger {
         self.at_hand.get(&upload).into_iter().flatten().map(|entry| entry.revision).max().unwrap_or(0)
     }
 
-    /// The last end that is known, be it ahead of a replay.
+    /// The last end that is known, be it ahead of a replay, or of a log that is no more.
     pub(super) fn last(&self, upload: UploadHash) -> Option<&LedgerEntry> {
-        self.at_hand.get(&upload)?.iter().rev().find(|entry| !entry.is_of_former_log())
+        self.at_hand.get(&upload)?.last()
     }
 
     /// The last end before `offset`.

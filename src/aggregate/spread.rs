@@ -2,7 +2,7 @@
 
 use super::lookup::Lookup;
 use super::{Aggregate, AggregateContext};
-use crate::record::{Cuts, LedgerEntry, Offset, Outcome, Rejection, UploadId};
+use crate::record::{Cuts, Offset, Outcome, Rejection, UploadId};
 use crate::sink::output::OutputError;
 use crate::sink::status::UploadState;
 use crate::source::spread::Past;
@@ -38,7 +38,7 @@ impl Aggregate {
     pub fn past_of(&mut self, id: &UploadId, store: &dyn StateStore) -> Result<Past, StateError> {
         self.ledger.look_up(id.hash(), store)?;
         let last = self.ledger.last(id.hash());
-        let is_turned_away = last.is_some_and(LedgerEntry::is_turned_away);
+        let is_turned_away = last.is_some_and(|last| last.is_turned_away() && !last.is_of_former_log());
         Ok(Past { cuts: last.and_then(|last| last.cuts.clone()), is_turned_away })
     }
 

@@ -25,8 +25,8 @@ pub struct PassOnStart {
     pub log: Option<LogId>,
     /// Where the log was cut below the committed offset, if it was.
     pub cut_at: Option<Offset>,
-    /// Partitions of the repartition topic.
-    pub partitions: i32,
+    /// The repartition topic of today, and its partitions.
+    pub to: (Option<LogId>, i32),
     /// The membership under which the task is ours.
     pub fence: Fence,
     /// Milliseconds since 1970.
@@ -50,7 +50,15 @@ pub struct PassOn {
     log: Option<LogId>,
     leader_epoch: Option<i32>,
     era: i64,
+    /// Number of the repartition topic's log, and its partitions: part of every commit.
+    to: (i64, u32),
     metrics: TaskMetrics,
+}
+
+/// A number for a log that JSON keeps as it is.
+fn number_of(log: Option<LogId>) -> i64 {
+    let head = log.and_then(|log| log.0.first_chunk::<8>().copied()).map_or(0, u64::from_be_bytes);
+    i64::try_from(head >> 11).unwrap_or_default()
 }
 
 impl PassOn {
@@ -61,19 +69,25 @@ impl PassOn {
         topology: Arc<Topology>,
         (outbox, ends): (Box<dyn Outbox>, Ends),
         start: PassOnStart,
-    ) -> PassOn {
+    ) -> Result<PassOn, TransportError> {
         let (log_start, log_end) = start.bounds;
-        // A number for the log that JSON keeps as it is.
-        let log = start.log.map_or(0, |log| {
-            let head = log.0.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head));
-            i64::try_from(head >> 11).unwrap_or_default()
-        });
+        let (log, to) = (number_of(start.log), (number_of(start.to.0), start.to.1.unsigned_abs()));
+        let gone = (log_start > Offset(0)).then_some((Offset(0)..log_start, log_end));
         // What was passed on of another log, or behind a cut, does not count any more; nor does it when somebody reset the offset.
         let (next, era, lost) = match (&start.committed, start.cut_at) {
-            (Committed::None, _) => (log_start, 0, (log_start > Offset(0)).then_some((Offset(0)..log_start, log_end))),
+            (Committed::None, _) => (log_start, 0, gone),
             (Committed::Reset(offset), _) => ((*offset).max(log_start), start.now_ms, None),
             (Committed::Ours(progress), _) if progress.log != start.log => {
                 (log_start, 0, Some((Offset(0)..progress.next, Offset(0))))
+            }
+            // What was passed on is gone with the topic that it was passed on to.
+            (Committed::Ours(progress), _) if progress.whole_from.0 != to.0 => (log_start, progress.era, gone),
+            (Committed::Ours(progress), _) if progress.open_uploads != to.1 => {
+                let (topic, before, now) = (topology.source.upload_topic(), progress.open_uploads, to.1);
+                let message = format!(
+                    "{topic} had {before} partitions and has {now}, so that uploads would be in parts: `sheetstream reset` passes all rows on again"
+                );
+                return Err(TransportError::Topic(message));
             }
             (Committed::Ours(progress), Some(cut)) => (cut, start.now_ms, Some((cut..progress.next, cut))),
             (Committed::Ours(progress), None) if progress.next < log_start => {
@@ -82,7 +96,7 @@ impl PassOn {
             (Committed::Ours(progress), None) => (progress.next, progress.era, None),
         };
         let config = Arc::new(topology.source.clone());
-        let mut router = Router::new(config, source.clone(), (log, era), start.partitions, partition_for_key);
+        let mut router = Router::new(config, source.clone(), (log, era), start.to.1, partition_for_key);
         if let Some((lost, end)) = lost {
             router.lose(lost, end);
         }
@@ -92,7 +106,7 @@ impl PassOn {
             aggregate: &topology.aggregate.node,
             sink: &topology.sink.node,
         };
-        PassOn {
+        Ok(PassOn {
             metrics: TaskMetrics::counted(&id, &source, &names, Some(next)),
             id,
             source,
@@ -107,7 +121,8 @@ impl PassOn {
             log: start.log,
             leader_epoch: None,
             era,
-        }
+            to,
+        })
     }
 
     /// The task's name.
@@ -217,8 +232,8 @@ impl PassOn {
             replay_from: self.position,
             log: self.log,
             leader_epoch: self.leader_epoch,
-            whole_from: Offset(0),
-            open_uploads: 0,
+            whole_from: Offset(self.to.0),
+            open_uploads: self.to.1,
             era: self.era,
         };
         let owed: Vec<usize> =

@@ -79,12 +79,13 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
         };
         let outbox = Box::new(PassingOutbox { outbox, turn: turn.clone() });
         if id.source.is_some() {
-            let partitions = client.partitions(topology.source.upload_topic())?;
+            let upload_topic = topology.source.upload_topic();
+            let to = (client.log(upload_topic)?, client.partitions(upload_topic)?);
             let (bounds, now_ms) = ((log_start, log_end), now_ms());
-            let start = PassOnStart { committed, bounds, log, cut_at, partitions, fence, now_ms };
+            let start = PassOnStart { committed, bounds, log, cut_at, to, fence, now_ms };
             let (topic, asked, turn) = (partition.topic.clone(), client.clone(), turn.clone());
             let ends = Box::new(move || turn.passed(|| asked.ends(&topic)));
-            let task = PassOn::start(id, partition.clone(), topology, (outbox, ends), start);
+            let task = PassOn::start(id, partition.clone(), topology, (outbox, ends), start)?;
             let next = task.position();
             let leader_epoch = last_epoch.and_then(|(at, epoch)| epoch.filter(|_| at == next));
             let ingest = ingest::spawn(&client, partition, ReadFrom { next, log, leader_epoch }, waker);

@@ -174,7 +174,7 @@ impl Gather {
         let mut rows: BTreeMap<UploadId, Vec<RunRecord<'_>>> = BTreeMap::new();
         // Records of one upload follow each other, mostly.
         let mut latest: Option<(UploadId, Past)> = None;
-        let mut touched: BTreeSet<UploadId> = BTreeSet::new();
+        let (mut touched, mut ended) = (BTreeSet::<UploadId>::new(), BTreeSet::<UploadId>::new());
         for record in records {
             let whole = record.to_record(from.at, from.body);
             let config = self.config.clone();
@@ -221,6 +221,7 @@ impl Gather {
                 Content::Marker(Marker::Eof { rows, sha256, .. }, _) => {
                     let end = End::new(from, record, (rows, sha256.is_some()), false, whole.clone());
                     upload.end(end);
+                    ended.insert(id.clone());
                     self.ending.insert(id);
                 }
                 Content::Marker(Marker::Abort, _) => {
@@ -262,7 +263,7 @@ impl Gather {
             if upload.has_records {
                 arrivals.touched.push((id.clone(), upload.is_own, upload.is_doubtful));
             }
-            if let Some(why) = self.why_waiting(&id).filter(|_| self.ending.contains(&id)) {
+            if let Some(why) = self.why_waiting(&id).filter(|_| ended.contains(&id)) {
                 arrivals.waiting.push((id, why));
             }
         }
