@@ -143,7 +143,13 @@ fn heartbeat(kafka: &Kafka, group: &str, member: &str, epoch: i32, instance: Opt
 fn ask<R: Request>(kafka: &Kafka, group: &str, request: &R) -> R::Response {
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         let cluster = Cluster::new(kafka.config("console-consumer"));
-        let coordinator = cluster.coordinator(group).await.expect("a coordinator");
+        // A cluster that has no groups yet makes the topic of their offsets first.
+        let coordinator = loop {
+            match cluster.coordinator(group).await {
+                Err(error) if error.is_transient() => tokio::time::sleep(Duration::from_millis(50)).await,
+                found => break found.expect("a coordinator"),
+            }
+        };
         coordinator.call(request, R::VERSIONS.max).await.expect("answered")
     })
 }
