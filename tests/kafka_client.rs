@@ -714,6 +714,20 @@ fn a_former_owner_of_a_transactional_id_is_fenced_at_its_next_write() {
 }
 
 #[test]
+fn a_transaction_timeout_that_the_brokers_do_not_take_is_named_with_its_setting() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let rows = kafka.topic("rows", 1, &[]);
+    let config = KafkaConfig { transaction_timeout: Duration::from_secs(86_400), ..kafka.config("patient") };
+    let client = connect(config);
+    let refused = TransactionalOutbox::begin(&client, &client.group(&group_name(&rows)), &format!("{rows}-0")).err();
+    let said = refused.expect("above transaction.max.timeout.ms").to_string();
+    assert!(
+        said.contains("transaction.timeout.ms=86400000 is above the brokers' transaction.max.timeout.ms"),
+        "{said}"
+    );
+}
+
+#[test]
 fn transactions_are_read_in_both_isolations() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 1, &[]);
@@ -943,6 +957,7 @@ on_the_in_process_broker! {
     a_null_header_is_delivered_by_the_wire_reader,
     outputs_and_offset_of_a_transaction_count_together_or_not_at_all,
     a_former_owner_of_a_transactional_id_is_fenced_at_its_next_write,
+    a_transaction_timeout_that_the_brokers_do_not_take_is_named_with_its_setting,
     transactions_are_read_in_both_isolations,
     an_offset_below_the_log_is_out_of_range_and_names_the_setting,
     a_topic_that_was_made_anew_is_another_log_however_far_it_goes,

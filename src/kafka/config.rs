@@ -40,6 +40,8 @@ pub struct KafkaConfig {
     pub session_timeout: Duration,
     /// In a classic group: between heartbeats.
     pub heartbeat_interval: Duration,
+    /// How long the brokers keep a transaction of ours whose process is silent.
+    pub transaction_timeout: Duration,
     /// How rows are sent.
     pub compression: Compression,
     /// Bytes of rows that are sent at once.
@@ -79,6 +81,7 @@ impl KafkaConfig {
         let (backoff, backoff_max) = (millis("reconnect.backoff.ms"), millis("reconnect.backoff.max.ms"));
         let metadata_max_age = millis("metadata.max.age.ms");
         let (session_timeout, heartbeat_interval) = (millis("session.timeout.ms"), millis("heartbeat.interval.ms"));
+        let transaction_timeout = millis("transaction.timeout.ms");
         let batch_bytes = settings.number("batch.size").unwrap_or_else(|problem| {
             problems.push(problem);
             0
@@ -129,6 +132,7 @@ impl KafkaConfig {
             group_protocol,
             session_timeout,
             heartbeat_interval,
+            transaction_timeout,
             compression: compression.unwrap_or_default(),
             batch_bytes: batch_bytes as usize,
         })

@@ -39,6 +39,7 @@ impl Code {
     pub(crate) const FENCED_INSTANCE_ID: Code = Code(82);
     pub(crate) const INVALID_PRODUCER_EPOCH: Code = Code(47);
     pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = Code(49);
+    pub(crate) const INVALID_TRANSACTION_TIMEOUT: Code = Code(50);
     pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Code = Code(53);
     pub(crate) const UNKNOWN_TOPIC_ID: Code = Code(100);
     pub(crate) const FENCED_MEMBER_EPOCH: Code = Code(110);

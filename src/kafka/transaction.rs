@@ -24,8 +24,6 @@ use super::{Code, KafkaError};
 use crate::record::TopicPartition;
 use crate::transport::{Fence, Progress};
 
-/// How long the broker keeps a transaction whose producer is silent. Ours last as long as their bytes travel.
-const TIMEOUT: Duration = Duration::from_secs(60);
 /// First wait after a refusal: the marker of the transaction before is written within milliseconds.
 const FIRST_WAIT: Duration = Duration::from_millis(3);
 /// Level of the feature `transaction.version` from which on writing adds a partition and every end has a new epoch (KIP-890).
@@ -103,13 +101,19 @@ impl Transaction {
     }
     async fn try_begin(&self) -> Result<(), KafkaError> {
         let coordinator = self.coordinator().await?;
+        let timeout = i32::try_from(self.cluster.config.transaction_timeout.as_millis()).unwrap_or(i32::MAX);
         let request = InitProducerIdRequest::default()
             .with_transactional_id(Some(self.transactional_id()))
-            .with_transaction_timeout_ms(TIMEOUT.as_millis() as i32)
+            .with_transaction_timeout_ms(timeout)
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
         let answer = coordinator.call(&request, 5).await?;
-        coordinator.check::<InitProducerIdRequest>(answer.error_code, None, self.resource())?;
+        let too_long = (Code(answer.error_code) == Code::INVALID_TRANSACTION_TIMEOUT).then(|| {
+            text(&format!(
+                "transaction.timeout.ms={timeout} is above the brokers' transaction.max.timeout.ms: set it lower"
+            ))
+        });
+        coordinator.check::<InitProducerIdRequest>(answer.error_code, too_long.as_ref(), self.resource())?;
         *self.state() = State {
             identity: Some((answer.producer_id.0, answer.producer_epoch)),
             is_implicit: coordinator.feature("transaction.version") >= IMPLICIT_LEVEL,

@@ -168,6 +168,13 @@ pub const KEYS: &[Key] = &[
         "In a classic group: time without a heartbeat after which a member is put out; else the broker decides",
     ),
     key("heartbeat.interval.ms", &[], "3000", "In a classic group: time between heartbeats; else the broker decides"),
+    key(
+        "transaction.timeout.ms",
+        &[],
+        "60000",
+        "With `exactly_once_v2`: how long the brokers keep a transaction of a process that is silent; at most their \
+         `transaction.max.timeout.ms`",
+    ),
 ];
 
 /// A setting of other clients that has no effect here.
@@ -266,8 +273,7 @@ pub const UNUSED: &[Unused] = &[
     unused("ssl.secure.random.implementation", JAVA),
     unused("ssl.trustmanager.algorithm", JAVA),
     unused("statistics.interval.ms", "metrics are served at /metrics"),
-    unused("transaction.timeout.ms", "outputs are written outside transactions"),
-    unused("transactional.id", "outputs are written outside transactions"),
+    unused("transactional.id", "with exactly_once_v2 it follows from the topology and the partition"),
     unused("value.deserializer", SERDE),
     unused("value.serializer", SERDE),
 ];
