@@ -1,4 +1,4 @@
-// The server's API. A problem document becomes a `Problem`; a missing token is asked for once, and the request made again.
+// The server's API. A problem document becomes a `Problem`; a missing token is asked for once.
 
 import { t } from "./text.js";
 
@@ -45,7 +45,7 @@ async function problemOf(answer) {
   return new Problem(answer.status, document);
 }
 
-/** What a request that came to nothing was about: the file is another one than the one that was chosen, or nobody answers. */
+/** Why a request came to nothing: the file has changed, or nobody answers. */
 async function lostProblem(file, text) {
   const changed = file && (await file.slice(0, 1).arrayBuffer().then(() => false, () => true));
   return changed ? new Problem(0, { type: ":changed", detail: t("changed") }) : new Problem(0, { type: ":offline", detail: text });
@@ -138,7 +138,7 @@ export function send(file, choice, progress, corrected = null) {
   return { answer: untilAllowed(), cancel };
 }
 
-/** Tells `each` how an upload stands, until it has ended. Where the stream breaks, the browser takes it up again. */
+/** Tells `each` how an upload stands, until it has ended. The browser mends the stream. */
 export function follow(id, lang, each) {
   const source = new EventSource(`/uploads/${encodeURIComponent(id)}/events${query({ lang })}`);
   const heard = (event) => each(JSON.parse(event.data));

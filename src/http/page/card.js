@@ -2,32 +2,20 @@
 
 import { advise, label, showAdvice } from "./advice.js";
 import * as api from "./api.js";
-import { NOTHING_CHOSEN, NO_SHEET, offerColumns, offerSheets, showKept, showReading } from "./choices.js";
+import { NOTHING_CHOSEN, NO_SHEET, offerColumns, offerKeeping, offerSheets, search, showKept, showReading, usual } from "./choices.js";
 import { PointMap } from "./map.js";
-import { byReason, cellsOf, editedRows, el, rejectsCsv, showRejects, showSheets, toCsv } from "./tables.js";
+import { byReason, cellsOf, editedRows, el, rejectsCsv, save, showRejects, showSheets, toCsv } from "./tables.js";
 import { currentLanguage, fill, size, t } from "./text.js";
 
 const OTHER = "other";
 const ENDED = new Set(["PUBLISHED", "FAILED", "ABORTED", "EXPIRED"]);
 /** Least time between two looks at an upload under way. */
 const PREVIEW_EVERY_MS = 2000;
-/** Rows of a sheet that are shown: enough to recognise it by. */
+/** Rows of a sheet that are shown. */
 const ROWS_SHOWN = 8;
-
-/** Saves a text as a file. */
-function save(blob, name) {
-  const url = URL.createObjectURL(blob);
-  el("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
 
 /** Least time between two searches while somebody types. */
 const SEARCH_EVERY_MS = 250;
-
-/** CRSs that Korean files come in; answers to searches for others. */
-let usual = [];
-const asked = new Map();
-api.systems().then(({ systems }) => (usual = systems)).catch(() => {});
 
 /** A problem in the reader's language, where the page has a sentence for its kind. */
 const sentence = (problem) => t("problems")[problem.kind] ?? problem.message;
@@ -115,14 +103,9 @@ export class Card {
 
   choose = (choice) => this.inspect(Object.assign(this.choice, choice));
 
-  /** Offers the CRSs of EPSG that a text may mean. */
   search(text, list) {
     clearTimeout(this.searching);
-    this.searching = setTimeout(async () => {
-      const found = asked.get(text) ?? (await api.systems(text).catch(() => ({ systems: [] }))).systems;
-      asked.set(text, found);
-      list.replaceChildren(...found.map(({ code, name, area_name: area }) => el("option", { value: `EPSG:${code}` }, `${name} · ${area}`)));
-    }, SEARCH_EVERY_MS);
+    this.searching = setTimeout(search, SEARCH_EVERY_MS, text, list);
   }
 
   /** Whether it can be sent as it is. */
@@ -364,13 +347,7 @@ export class Card {
     const apply = ({ definition, isSwapped }) => this.choose({ crs: definition, ...(isSwapped ? { x: trial.columns.y, y: trial.columns.x } : {}) });
     if (topology?.crs) showAdvice(find(".advice"), advise(inspection.suggestion.ranking, trial.crs?.from ?? current), apply);
     find(".trial").textContent = trial.failure ? "" : this.trialText();
-    const blank = trial.reasons["coord.missing"];
-    const keeper = blank && this.topologies().find((other) => other.keeps_blank && other.crs && !other.no_files);
-    const keep = find(".keep-blank");
-    keep.hidden = !keeper;
-    keep.textContent = t("keepBlank", blank ?? 0);
-    const { x, y, sheet } = trial.columns;
-    keep.onclick = () => this.choose({ topology: keeper.name, crs: trial.crs.from, x, y, sheet: sheet ?? "" });
+    offerKeeping(find(".keep-blank"), trial, this.topologies(), this.choose);
     find(".trial").classList.toggle("some-rejected", trial.rejected > 0);
   }
 

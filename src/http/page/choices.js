@@ -1,5 +1,6 @@
 // What a person may choose of a file; what was found is chosen first.
 
+import { systems } from "./api.js";
 import { el } from "./tables.js";
 import { currentLanguage, t } from "./text.js";
 
@@ -59,4 +60,25 @@ export function offerSheets(select, columns, used) {
   if (used.sheet) return;
   select.querySelector('option[value=""]')?.remove();
   select.value = NO_SHEET;
+}
+
+/** CRSs that Korean files come in; answers to searches for others. */
+export let usual = [];
+const asked = new Map();
+systems().then((found) => (usual = found.systems)).catch(() => {});
+
+/** Offers the CRSs of EPSG that a text may mean. */
+export async function search(text, list) {
+  const found = asked.get(text) ?? (await systems(text).catch(() => ({ systems: [] }))).systems;
+  asked.set(text, found);
+  list.replaceChildren(...found.map(({ code, name, area_name: area }) => el("option", { value: `EPSG:${code}` }, `${name} · ${area}`)));
+}
+
+/** Offers a topology that keeps the rows without coordinates, where this one rejects them. */
+export function offerKeeping(button, { reasons, columns: { x, y, sheet }, crs }, topologies, choose) {
+  const blank = reasons["coord.missing"];
+  const keeper = blank && topologies.find((other) => other.keeps_blank && other.crs && !other.no_files);
+  button.hidden = !keeper;
+  button.textContent = t("keepBlank", blank ?? 0);
+  button.onclick = () => choose({ topology: keeper.name, crs: crs.from, x, y, sheet: sheet ?? "" });
 }

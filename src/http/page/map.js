@@ -6,7 +6,7 @@ import { count, currentLanguage, t } from "./text.js";
 /** Colours of sheets (Okabe and Ito); further sheets share the last one. */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b61c4", "#777"];
 const OUTLINES = ["world", "korea"];
-/** Least part of a degree that is shown at first, so that one point has surroundings. */
+/** Degrees that are shown at least at first. */
 const SPAN_MIN = 0.5;
 const ZOOM = [2, 60000];
 

@@ -68,7 +68,7 @@ function render() {
 
 const ready = () => cards.filter((card) => card.isReady());
 
-/** Several files that are ready are made with one button, and several workbooks downloaded as one file. */
+/** Several files are made with one button, and downloaded as one file. */
 function renderAll() {
   const [make, zip] = at("all").children;
   const made = cards.filter((card) => card.upload?.workbook);

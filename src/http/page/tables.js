@@ -12,6 +12,13 @@ export function el(name, properties = {}, ...children) {
   return element;
 }
 
+/** Saves a text as a file. */
+export function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  el("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 function sheetTable(sheet, marked) {
   const width = Math.max(sheet.columns.length, ...sheet.head.map((row) => row.length));
   const columns = Array.from({ length: width }, (_, n) => sheet.columns[n] ?? "");
@@ -32,7 +39,7 @@ function sheetTable(sheet, marked) {
 
 let tablists = 0;
 
-/** Shows sheets as tabs (WAI-ARIA's pattern: arrow keys move, one tab stop); the tab that was open stays open. */
+/** Shows sheets as tabs, as WAI-ARIA has them; the one that was open stays open. */
 export function showSheets(into, title, sheets, markedColumns = [], rowsMax = Infinity) {
   const open = into.dataset.open ?? sheets[0]?.name;
   const selected = Math.max(0, sheets.findIndex((sheet) => sheet.name === open));

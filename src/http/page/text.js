@@ -1,4 +1,4 @@
-// What the page says, in both languages; a text with a value is a function. Reasons come from the server (`GET /reasons`).
+// What the page says; a text with a value is a function. Reasons come from the server.
 
 const en = {
   skip: "Skip to the page",
