@@ -186,7 +186,7 @@ fn a_log_that_was_cut_is_noticed_though_it_has_grown_past_the_reader_again() {
         }
         let (wake, woken) = std::sync::mpsc::channel();
         let waker: ingest::Waker = Arc::new(move || _ = wake.send(()));
-        let mut reading = ingest::spawn(&client, rows.clone(), Offset(0), waker.clone());
+        let mut reading = ingest::spawn(&client, rows.clone(), Offset(0), waker.clone(), 8 << 20);
         let mut next = || loop {
             if let Some(read) = reading.try_next() {
                 break read;
@@ -205,7 +205,7 @@ fn a_log_that_was_cut_is_noticed_though_it_has_grown_past_the_reader_again() {
         assert_eq!(values(&client, &rows)[3..5], ["3", "other 0"]);
         if resumed {
             drop(reading);
-            reading = ingest::spawn(&client, rows.clone(), from, waker);
+            reading = ingest::spawn(&client, rows.clone(), from, waker, 8 << 20);
         }
         let cut = loop {
             if let Some(read) = reading.try_next() {

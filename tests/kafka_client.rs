@@ -20,7 +20,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Request, StrBytes};
 use sheetstream::kafka::admin::{Creation, NewTopic};
 use sheetstream::kafka::group::{GroupMember, Instance, Protocol};
-use sheetstream::kafka::ingest::{self, BUFFER_BYTES_MAX, IngestHandle};
+use sheetstream::kafka::ingest::{self, IngestHandle};
 use sheetstream::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
 use sheetstream::kafka::producer::ProducerConfig;
 use sheetstream::kafka::wire::batch_builder::{BatchBuilder, ProducerStamp};
@@ -35,6 +35,8 @@ use uuid::Uuid;
 
 use kafka::{Kafka, connect};
 
+/// Bytes of a partition that may wait.
+const BUFFER_BYTES_MAX: usize = 8 << 20;
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn at(topic: &Arc<str>, partition: i32) -> TopicPartition {
@@ -66,7 +68,7 @@ impl Reading {
     fn resume(client: &KafkaClient, partition: TopicPartition, from: ReadFrom) -> Reading {
         let (wake, woken) = channel();
         let waker = Arc::new(move || _ = wake.send(()));
-        Reading { ingest: ingest::spawn(client, partition, from, waker), woken }
+        Reading { ingest: ingest::spawn(client, partition, from, waker, BUFFER_BYTES_MAX), woken }
     }
     fn next(&mut self) -> Result<Fetched, TransportError> {
         loop {

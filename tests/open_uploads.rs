@@ -37,8 +37,10 @@ fn letters(driver: &TopologyTestDriver) -> Vec<(String, String)> {
 #[test]
 fn another_upload_is_turned_away_with_all_its_rows_until_its_end_and_may_come_again() {
     let mut driver = driver(2);
-    driver.pipe("a", "1,museum");
-    driver.pipe("b", "1,museum");
+    for upload in ["a", "b"] {
+        driver.pipe(upload, "1,museum");
+        driver.pipe(upload, "2,museum");
+    }
     driver.pipe("c", "1,museum");
     let too_many = Some("upload.too_many".to_owned());
     assert_eq!(statuses(&driver, "c"), [(UploadState::Failed, 1, too_many.clone())], "it is told at once");
@@ -59,10 +61,12 @@ fn another_upload_is_turned_away_with_all_its_rows_until_its_end_and_may_come_ag
     assert_eq!(statuses(&driver, "b"), [(UploadState::Published, 1, None)]);
 }
 
+/// The slip of a key for each row: the file that is open beside it is served, and so is one that begins behind it.
 #[test]
-fn a_key_for_each_row_opens_no_more_than_the_limit_and_a_file_that_is_open_is_served() {
+fn a_key_for_each_row_opens_no_more_than_the_limit_and_files_beside_it_are_served() {
     let mut driver = driver(50);
-    driver.pipe("good", "1,museum");
+    driver.pipe("open", "1,museum");
+    driver.pipe("open", "2,museum");
     for row in 0..500 {
         driver.append(sheetstream::record::Record {
             key: Some(format!("{row}").into()),
@@ -72,9 +76,16 @@ fn a_key_for_each_row_opens_no_more_than_the_limit_and_a_file_that_is_open_is_se
     }
     driver.run(7).expect("the driver's own world");
     assert_eq!(driver.task().expect("it runs").open_uploads().len(), 50);
-    assert_eq!(letters(&driver).len(), 451, "every row has a fate");
-    driver.pipe("good", "#EOF rows=1");
-    assert_eq!(statuses(&driver, "good"), [(UploadState::Published, 1, None)]);
+    let too_many = Some("upload.too_many".to_owned());
+    assert_eq!(statuses(&driver, "7"), [(UploadState::Failed, 1, too_many)], "the oldest give way");
+    assert!(statuses(&driver, "499").is_empty(), "the newest are open");
+    for line in ["1,museum", "2,museum", "3,museum", "#EOF rows=3"] {
+        driver.pipe("behind", line);
+    }
+    driver.pipe("open", "#EOF rows=2");
+    for upload in ["open", "behind"] {
+        assert_eq!(statuses(&driver, upload), [(UploadState::Published, 1, None)]);
+    }
 }
 
 /// Lines without a row would otherwise take places that nobody gives back.

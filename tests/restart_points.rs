@@ -195,8 +195,10 @@ fn json_rows_in_any_order_of_keys_and_shape() {
 #[test]
 fn an_upload_that_is_turned_away_is_turned_away_from_every_restart_point() {
     let log = [
-        line("a", "sheet,a,b\ns,1,2"),
+        line("a", "sheet,a,b"),
+        line("a", "s,1,2"),
         line("b", "sheet,a,b\ns,1,2"),
+        line("b", "s,2,3"),
         line("p", "sheet,a,b\ns,1,2"),
         line("p", "s,2,3"),
         line("a", "#EOF"),
@@ -204,6 +206,7 @@ fn an_upload_that_is_turned_away_is_turned_away_from_every_restart_point() {
         row("p", 4, "1"),
         line("p", "#EOF"),
         line("p", "sheet,a,b\ns,5,6"),
+        line("p", "s,6,7"),
         line("q", "#BEGIN"),
         line("q", "sheet,a,b\ns,1,2"),
         line("p", "#EOF"),
@@ -220,6 +223,35 @@ fn an_upload_that_is_turned_away_is_turned_away_from_every_restart_point() {
         assert_eq!(books.len(), 1, "{upload}: {:?}", published.statuses);
     }
     assert_eq!(published.dead_letters.iter().filter(|letter| letter.contains("upload.too_many")).count(), 7);
+}
+
+/// The oldest upload of a single record makes room, and its rest is none.
+#[test]
+fn an_upload_of_a_single_record_gives_way_from_every_restart_point() {
+    let log = [
+        line("a", "sheet,a,b\ns,1,2"),
+        line("b", "sheet,a,b"),
+        line("b", "\n\n"),
+        line("c", "sheet,a,b\ns,1,2"),
+        line("a", "s,2,3"),
+        line("a", "#EOF"),
+        line("c", "s,2,3"),
+        line("d", "#BEGIN"),
+        line("b", "s,1,2"),
+        line("d", "sheet,a,b"),
+        line("e", "sheet,a,b\ns,1,2"),
+        line("c", "#EOF"),
+        line("d", "s,1,2\ns,2,3"),
+        line("d", "#EOF"),
+        line("b", "#EOF"),
+        line("a", "sheet,a,b\ns,1,2"),
+        line("a", "#EOF"),
+    ];
+    let header = "\"first\"\nopen_uploads_max = 2";
+    same_from_every_restart_point(header, &log);
+    let published = run(topology(header), &log, None);
+    let books = |upload: &str| published.books.get(upload).map_or(0, Vec::len);
+    assert_eq!(["a", "b", "c", "d", "e"].map(books), [1, 0, 1, 1, 0], "{:?}", published.statuses);
 }
 
 /// One step of a publisher: `(upload, what, how much)`. Upload `q` numbers its rows, the others do not: an upload that does both is refused.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::reorder::MemoryLimits;
 use super::siblings::Siblings;
 use crate::page::Styles;
 use crate::record::TaskId;
@@ -92,6 +93,8 @@ pub struct AggregateSettings {
     pub partition_count: Option<i32>,
     /// What the tasks of the other partitions say.
     pub siblings: Siblings,
+    /// How much of its rows is held in memory.
+    pub limits: MemoryLimits,
     /// Where cell styles stand in the workbook.
     pub styles: Styles,
     /// Whether cells carry their reference.

@@ -8,8 +8,8 @@ use tracing::warn;
 use super::context::AggregateContext;
 use super::phase::Phase;
 use super::upload::OpenUpload;
-use super::{Aggregate, Finished, ledger};
-use crate::record::{LedgerEntry, Message, Offset, Outcome, Rejection, UploadId};
+use super::{Aggregate, ClosedUpload, Finished, ledger};
+use crate::record::{LedgerEntry, Message, Offset, Outcome, Reason, Rejection, UploadId};
 use crate::sink::output::OutputError;
 use crate::sink::status::UploadState;
 use crate::source::{Admission, Applicant, ApplicantKind, HeaderFrom};
@@ -81,15 +81,32 @@ impl Aggregate {
             ledger::Admission::New(revision) | ledger::Admission::After(revision) => revision,
             ledger::Admission::Past => return Ok(()),
         };
-        let limit = self.settings.source.open_uploads_max;
-        let rejection = Rejection::new(Message::TooManyOpen { limit });
-        if !mem::replace(&mut self.is_crowded, true) {
-            let (task, reason) = (&self.settings.task, rejection.reason);
-            warn!(%task, %offset, limit, %reason, "as many uploads are open as may be (open_uploads_max); others are turned away until some have ended");
-        }
+        self.say_crowded(offset);
         let upload = OpenUpload::begin(id.clone(), revision, offset);
         let entry = upload.ledger(Outcome::TurnedAway, offset, &self.settings.topology_hash);
-        self.end_turned_away(&upload, entry, &rejection, ctx)
+        self.end_turned_away(&upload, entry, ctx)
+    }
+
+    /// An upload gives way to another one that begins at `offset`: it counts as turned away with its only record.
+    pub fn give_way(&mut self, id: &UploadId, offset: Offset, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        let Some(mut upload) = self.take(id) else { return Ok(()) };
+        self.say_crowded(offset);
+        upload.accounting.void_workbook();
+        let entry = upload.ledger(Outcome::TurnedAway, upload.first_offset, &self.settings.topology_hash);
+        let finished = Finished::of(&mut upload);
+        self.end_turned_away(&upload, entry, ctx)?;
+        self.finished.push(finished);
+        self.closed.push(ClosedUpload::of(&upload, ctx.now_ms));
+        Ok(())
+    }
+
+    /// Says, once until there is room again, that uploads are turned away.
+    fn say_crowded(&mut self, offset: Offset) {
+        if !mem::replace(&mut self.is_crowded, true) {
+            let (task, limit) = (&self.settings.task, self.settings.source.open_uploads_max);
+            let reason = Reason::UploadTooMany;
+            warn!(%task, %offset, limit, %reason, "as many uploads are open as may be (open_uploads_max); the oldest of a single record are turned away, or new ones, until some have ended");
+        }
     }
 
     /// The end of an upload that was turned away: another one may come under its id.
@@ -100,19 +117,18 @@ impl Aggregate {
         ctx: &mut AggregateContext,
     ) -> Result<(), OutputError> {
         let upload = OpenUpload::begin(UploadId::new(entry.id.as_str()), entry.revision, entry.first_offset);
-        let rejection = Rejection::new(Message::TooManyOpen { limit: self.settings.source.open_uploads_max });
-        self.end_turned_away(&upload, LedgerEntry { completion_offset: offset, ..entry }, &rejection, ctx)
+        self.end_turned_away(&upload, LedgerEntry { completion_offset: offset, ..entry }, ctx)
     }
 
     fn end_turned_away(
         &mut self,
         upload: &OpenUpload,
         entry: LedgerEntry,
-        rejection: &Rejection,
         ctx: &mut AggregateContext,
     ) -> Result<(), OutputError> {
         let offset = entry.completion_offset;
-        ctx.status(self.ended(upload, &entry, None, Some(rejection)), offset)?;
+        let rejection = Rejection::new(Message::TooManyOpen { limit: self.settings.source.open_uploads_max });
+        ctx.status(self.ended(upload, &entry, None, Some(&rejection)), offset)?;
         self.ledger.put(upload.id.hash(), entry);
         Ok(())
     }
@@ -148,7 +164,7 @@ impl Aggregate {
         let mut upload = Box::new(OpenUpload::begin(id.clone(), revision, offset));
         upload.known_end = self.ledger.known_end(id.hash(), offset);
         self.place(&mut upload);
-        upload.touch(ctx.now_ms);
+        upload.touch(ctx.now_ms, offset);
         upload
     }
 

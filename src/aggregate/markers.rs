@@ -46,7 +46,7 @@ impl Aggregate {
         ctx: &mut AggregateContext,
     ) -> Result<(), OutputError> {
         let offset = record.offset;
-        upload.touch(ctx.now_ms);
+        upload.touch(ctx.now_ms, offset);
         let is_foreign = upload.is_foreign(&record);
         match &record.marker {
             Marker::Begin(_) => upload.begin_attempt(&record),

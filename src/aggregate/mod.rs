@@ -45,6 +45,8 @@ pub use config::{AggregateConfig, AggregateSettings, SheetKey, SheetOrder, Templ
 pub use context::AggregateContext;
 pub use phase::Phase;
 pub use preview::UploadPreview;
+pub use reorder::MemoryLimits;
+pub use restore::RestoredUpload;
 pub use siblings::Siblings;
 
 use crate::page::PageWriter;
@@ -56,7 +58,6 @@ use intake::Taken;
 use ledger::Ledger;
 use lookup::{Lookup, rows_lost};
 use page_queue::PageQueue;
-use reorder::MemoryLimits;
 use restore::read_uploads;
 use rows::Rows;
 use segment::scratch_segment;
@@ -90,23 +91,6 @@ pub struct Aggregate {
     lost: Option<Range<Offset>>,
     /// First rows of an upload that begins below, without an announcement, may be gone from the log.
     whole_from: Offset,
-}
-
-/// An upload that was open when the state was written.
-#[derive(Clone, Debug)]
-pub struct RestoredUpload {
-    /// The upload.
-    pub upload: UploadId,
-    /// Its columns, if they are known.
-    pub header: Option<Arc<[String]>>,
-    /// CRS of its own.
-    pub crs: Option<Arc<str>>,
-    /// `ss-attempt` of its open attempt.
-    pub attempt: Option<Arc<str>>,
-    /// Where its present attempt begins; what stands before is not its own.
-    pub begun_at: Offset,
-    /// Its end-of-file marker came, and rows are missing.
-    pub expects_rows: bool,
 }
 
 /// An upload that is no longer open.
@@ -154,12 +138,11 @@ impl Aggregate {
     pub fn new(settings: AggregateSettings) -> Aggregate {
         Aggregate {
             queue: PageQueue::new(PageWriter::new(settings.styles.clone(), settings.cell_refs)),
-            settings,
             open: HashMap::default(),
             ledger: Ledger::default(),
             finished: Vec::new(),
             closed: Vec::new(),
-            limits: MemoryLimits::default(),
+            limits: settings.limits,
             waiting_bytes: 0,
             open_bytes: 0,
             columns: Arc::new([]),
@@ -167,6 +150,7 @@ impl Aggregate {
             latest: None,
             lost: None,
             whole_from: Offset(0),
+            settings,
         }
     }
 
@@ -193,6 +177,7 @@ impl Aggregate {
                 attempt: upload.attempt.id.clone(),
                 begun_at: upload.attempt.begun_at,
                 expects_rows: upload.attempt.eof.is_some(),
+                single_at: upload.single_at(),
             });
             self.place(&mut upload);
             self.open.insert(upload.id.clone(), Box::new(upload));
@@ -273,7 +258,7 @@ impl Aggregate {
                 }
             }
         };
-        upload.touch(ctx.now_ms);
+        upload.touch(ctx.now_ms, batch.offsets.last().copied().unwrap_or(offset));
         let known_end = upload.known_end.unwrap_or(Offset(i64::MAX));
         let to = at + batch.offsets[at..].iter().take_while(|offset| **offset < known_end).count();
         if upload.attempt.failed.is_some() {
@@ -319,7 +304,7 @@ impl Aggregate {
             Lookup::Past => return Ok(()),
             Lookup::New(revision) | Lookup::Ended(revision) => self.begin_unannounced(id, revision, offset, ctx)?,
         };
-        upload.touch(ctx.now_ms);
+        upload.touch(ctx.now_ms, offset);
         if upload.attempt.failed.is_none() {
             self.fail_open(&mut upload, rejection, offset, ctx)?;
         }

@@ -8,20 +8,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::record::{Offset, UploadHash};
 use crate::state::{PagePosition, StateError, StateStore};
 
-/// Bytes of rows that are held in memory.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct MemoryLimits {
-    /// ReorderBuffer rows of one upload.
-    pub(super) upload: usize,
-    /// ReorderBuffer rows of all uploads of a task.
-    pub(super) task: usize,
+/// Bytes of rows that are held in memory; beyond them they go to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// Rows of one upload that wait for a lower index.
+    pub upload: usize,
+    /// The same of all uploads of a task.
+    pub task: usize,
     /// Rows in open pages of all uploads of a task.
-    pub(super) open: usize,
+    pub open: usize,
+}
+
+impl MemoryLimits {
+    /// What a task is best with.
+    pub const BEST: MemoryLimits = MemoryLimits { upload: 16 << 20, task: 64 << 20, open: 32 << 20 };
 }
 
 impl Default for MemoryLimits {
     fn default() -> MemoryLimits {
-        MemoryLimits { upload: 16 << 20, task: 64 << 20, open: 32 << 20 }
+        MemoryLimits::BEST
     }
 }
 

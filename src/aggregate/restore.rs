@@ -13,9 +13,28 @@ use super::segment::upload_hash;
 use super::sheets::Sheets;
 use super::upload::OpenUpload;
 use super::upload_context::UploadContext;
-use crate::record::{Announcement, Rejection, RowKey, UploadHash, UploadId};
+use crate::record::{Announcement, Offset, Rejection, RowKey, UploadHash, UploadId};
 use crate::state::keys::{OpenUploadState, PageState, SheetState, StateKey, decode};
 use crate::state::{Entry, StateError, StateStore};
+
+/// An upload that was open when the state was written.
+#[derive(Clone, Debug)]
+pub struct RestoredUpload {
+    /// The upload.
+    pub upload: UploadId,
+    /// Its columns, if they are known.
+    pub header: Option<Arc<[String]>>,
+    /// CRS of its own.
+    pub crs: Option<Arc<str>>,
+    /// `ss-attempt` of its open attempt.
+    pub attempt: Option<Arc<str>>,
+    /// Where its present attempt begins; what stands before is not its own.
+    pub begun_at: Offset,
+    /// Its end-of-file marker came, and rows are missing.
+    pub expects_rows: bool,
+    /// Offset of its only record, if it has had no other one.
+    pub single_at: Option<Offset>,
+}
 
 /// Parts of one upload, as they come out of a scan.
 #[derive(Default)]
@@ -127,7 +146,7 @@ impl Parts {
             restored: Some(RestoredRows { settled: state.settled, ..RestoredRows::default() }),
             ..Attempt::begin(state.begun_at, text(state.attempt), announced)
         };
-        Ok(OpenUpload::restored(id, (state.revision, state.first_offset), state.accounting, attempt))
+        Ok(OpenUpload::restored(id, (state.revision, state.first_offset, state.last_offset), state.accounting, attempt))
     }
 }
 

@@ -29,7 +29,7 @@ impl Aggregate {
                 self.begin_unannounced(id, revision, offset, ctx)?
             }
         };
-        upload.touch(ctx.now_ms);
+        upload.touch(ctx.now_ms, offset);
         self.keep(upload);
         Ok(())
     }

@@ -22,6 +22,8 @@ pub(super) struct OpenUpload {
     pub(super) hash: UploadHash,
     pub(super) revision: u32,
     pub(super) first_offset: Offset,
+    /// Offset of its last record so far.
+    pub(super) last_offset: Offset,
     /// Where the upload was over, if the ledger knows it and a replay cannot find out.
     pub(super) known_end: Option<Offset>,
     pub(super) accounting: Accounting,
@@ -58,6 +60,7 @@ impl OpenUpload {
             id,
             revision,
             first_offset,
+            last_offset: first_offset,
             known_end: None,
             accounting: Accounting::default(),
             attempt: Attempt::begin(first_offset, None, Announcement::default()),
@@ -74,11 +77,16 @@ impl OpenUpload {
     /// The upload as the state has it.
     pub(super) fn restored(
         id: UploadId,
-        (revision, first_offset): (u32, Offset),
+        (revision, first_offset, last_offset): (u32, Offset, Offset),
         accounting: Accounting,
         attempt: Attempt,
     ) -> OpenUpload {
-        OpenUpload { accounting, attempt, changed: false, ..OpenUpload::begin(id, revision, first_offset) }
+        OpenUpload { last_offset, accounting, attempt, changed: false, ..OpenUpload::begin(id, revision, first_offset) }
+    }
+
+    /// The offset of its only record, if it has had no other one; an end that waits for rows is none to give way.
+    pub(super) fn single_at(&self) -> Option<Offset> {
+        (self.first_offset == self.last_offset && self.attempt.eof.is_none()).then_some(self.first_offset)
     }
 
     /// The state has to be written again.
@@ -86,8 +94,9 @@ impl OpenUpload {
         self.changed = true;
     }
 
-    /// Notes that something came.
-    pub(super) fn touch(&mut self, now_ms: u64) {
+    /// Notes that something came, up to a record at `offset`.
+    pub(super) fn touch(&mut self, now_ms: u64, offset: Offset) {
+        self.last_offset = self.last_offset.max(offset);
         self.idle = Idle { since_ms: Some(now_ms), stalled: false };
         self.begun_ms.get_or_insert(now_ms);
         self.changed = true;
@@ -223,6 +232,7 @@ impl OpenUpload {
             traceparent: text(&attempt.traceparent),
             key: attempt.key.as_ref().map(|key| key.to_vec()),
             first_offset: self.first_offset,
+            last_offset: self.last_offset,
             begun_at: attempt.begun_at,
             header: attempt.header.as_ref().map(|header| header.to_vec()),
             columns: attempt.columns.as_ref().map(|columns| columns.to_vec()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sheetstream::http::{self, HttpParts};
 use sheetstream::runtime::config::{Guarantee, StreamsConfig};
+use sheetstream::runtime::memory::MEMORY_BYTES_MIN;
 use sheetstream::runtime::streams::Streams;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,6 +39,10 @@ pub struct Run {
     /// Partitions that are processed at the same time; one that waits for a broker is none of them [default: one a processor]
     #[arg(long, env = "SHEETSTREAM_THREADS", value_name = "N")]
     threads: Option<usize>,
+    /// Memory that the process may take, as 256MiB or 1GiB: divided between fetched records, waiting rows, open pages and outputs; 192MiB at
+    /// least [default: what each partition is best with]
+    #[arg(long, env = "SHEETSTREAM_MEMORY_MAX", value_name = "SIZE", value_parser = memory)]
+    memory_max: Option<u64>,
     /// Longest time between two commits
     #[arg(long, env = "SHEETSTREAM_COMMIT_INTERVAL_MS", default_value_t = 1_000, value_name = "MS")]
     commit_interval_ms: u64,
@@ -79,6 +84,19 @@ enum GuaranteeLevel {
     ExactlyOnceV2,
 }
 
+/// Bytes, written with a unit or without.
+fn memory(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let found = units.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+    let (number, shift) = found.unwrap_or((text, 0));
+    let bytes = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    match bytes {
+        Some(bytes) if bytes >= MEMORY_BYTES_MIN => Ok(bytes),
+        Some(_) => Err(format!("it has to be {}MiB at least", MEMORY_BYTES_MIN >> 20)),
+        None => Err("write it as 256MiB".to_owned()),
+    }
+}
+
 impl Run {
     pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         let topologies = self.topologies.load()?;
@@ -89,6 +107,7 @@ impl Run {
         let kafka = self.broker.config_with("sheetstream", isolation.into_iter().collect())?;
         let mut config = StreamsConfig::new(kafka, self.state_dir.clone());
         config.threads = self.threads.unwrap_or(config.threads);
+        config.memory_max = self.memory_max;
         config.commit_interval = Duration::from_millis(self.commit_interval_ms);
         config.instance_id.clone_from(&self.instance_id);
         config.guarantee = self.guarantee.map(|level| match level {

@@ -12,7 +12,7 @@ use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
 use rskafka::record::RecordAndOffset;
 use tokio::time::{Instant, timeout};
 
-pub use super::ingest_buffer::{BUFFER_BYTES_MAX, IngestHandle, Waker};
+pub use super::ingest_buffer::{IngestHandle, Waker};
 
 use super::ingest_buffer::IngestBuffer;
 use super::read_committed::PartitionReader;
@@ -36,10 +36,16 @@ const STARVED_MAX: u32 = 3;
 /// Starts to read `partition` from `from` on the client's runtime. `waker` is called whenever [`IngestHandle::try_next`] has something.
 ///
 /// A `from` that the log does not hold is [`crate::transport::TransportError::OutOfRange`]; a log that shrinks from below while it is read
-/// is [`Fetched::lost`].
-pub fn spawn(client: &KafkaClient, partition: TopicPartition, from: impl Into<ReadFrom>, waker: Waker) -> IngestHandle {
+/// is [`Fetched::lost`]. When `bytes_max` wait, nothing more is fetched.
+pub fn spawn(
+    client: &KafkaClient,
+    partition: TopicPartition,
+    from: impl Into<ReadFrom>,
+    waker: Waker,
+    bytes_max: usize,
+) -> IngestHandle {
     let from = from.into();
-    let buffer = IngestBuffer::new(waker, metrics::fetched_bytes(&partition.topic));
+    let buffer = IngestBuffer::new(waker, metrics::fetched_bytes(&partition.topic), bytes_max);
     let ingest = Ingest {
         source: match client.config().isolation {
             Isolation::ReadUncommitted => Source::Rskafka(Box::new(RskafkaReader::new(client, &partition, from))),

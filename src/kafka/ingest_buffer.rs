@@ -12,9 +12,6 @@ use crate::metrics::Counter;
 use crate::record::Offset;
 use crate::transport::{Fetched, TransportError};
 
-/// Bytes that may wait; the fetch that reaches the limit is the last one.
-pub const BUFFER_BYTES_MAX: usize = 8 << 20;
-
 /// Called when something became available; must not block.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
@@ -59,6 +56,8 @@ impl Drop for IngestHandle {
 
 pub(super) struct IngestBuffer {
     queue: Mutex<Queue>,
+    /// Bytes that may wait; the fetch that reaches the limit is the last one.
+    bytes_max: usize,
     space: Notify,
     waker: Waker,
     high_watermark: AtomicI64,
@@ -73,14 +72,14 @@ struct Queue {
 }
 
 impl IngestBuffer {
-    pub(super) fn new(waker: Waker, fetched: Counter) -> Arc<IngestBuffer> {
+    pub(super) fn new(waker: Waker, fetched: Counter, bytes_max: usize) -> Arc<IngestBuffer> {
         let (queue, space) = (Mutex::default(), Notify::new());
         let (high_watermark, log_start) = (AtomicI64::new(-1), AtomicI64::new(0));
-        Arc::new(IngestBuffer { queue, space, waker, high_watermark, log_start, fetched })
+        Arc::new(IngestBuffer { queue, bytes_max, space, waker, high_watermark, log_start, fetched })
     }
     /// Waits until there is room.
     pub(super) async fn room(&self) {
-        while self.lock().bytes >= BUFFER_BYTES_MAX {
+        while self.lock().bytes >= self.bytes_max {
             self.space.notified().await; // a pop between the look and the wait leaves its permit
         }
     }
@@ -137,8 +136,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_buffer_has_no_room_until_it_is_emptied() {
-        let buffer = IngestBuffer::new(Arc::new(|| ()), metrics::fetched_bytes("test"));
-        buffer.push(read(BUFFER_BYTES_MAX, 1), true);
+        let buffer = IngestBuffer::new(Arc::new(|| ()), metrics::fetched_bytes("test"), 1_000);
+        buffer.push(read(1_000, 1), true);
         let waits = tokio::spawn({
             let buffer = buffer.clone();
             async move { buffer.room().await }
@@ -158,6 +157,7 @@ mod tests {
                 Arc::new(move || _ = woken.fetch_add(1, Ordering::Relaxed))
             },
             metrics::fetched_bytes("test"),
+            1_000,
         );
         for high_watermark in [5, 5, 6] {
             buffer.push(Ok(Fetched { high_watermark: Offset(high_watermark), ..Fetched::default() }), false);

@@ -23,6 +23,12 @@ impl KafkaOutbox {
         KafkaOutbox { producer: client.producer(ProducerConfig::default()), group: group.clone(), hinted: false }
     }
 
+    /// Holds no more bytes than this that are not acknowledged. To be said before anything is sent.
+    pub fn within(self, buffer_bytes: u32) -> KafkaOutbox {
+        let config = ProducerConfig { buffer_bytes, ..ProducerConfig::default() };
+        KafkaOutbox { producer: self.group.client.producer(config), ..self }
+    }
+
     /// What became of a hint must not be taken for the fate of what is published next.
     fn settle_hint(&mut self) {
         if std::mem::take(&mut self.hinted)
@@ -79,6 +85,12 @@ impl TransactionalOutbox {
         client.block_on(transaction.begin())?;
         let producer = client.producer_in(ProducerConfig::default(), Some(transaction.clone()));
         Ok(TransactionalOutbox { transaction, producer, group: group.clone(), client: client.clone(), hint: None })
+    }
+
+    /// Holds no more bytes than this that are not acknowledged. To be said before anything is sent.
+    pub fn within(self, buffer_bytes: u32) -> TransactionalOutbox {
+        let config = ProducerConfig { buffer_bytes, ..ProducerConfig::default() };
+        TransactionalOutbox { producer: self.client.producer_in(config, Some(self.transaction.clone())), ..self }
     }
 }
 

@@ -35,6 +35,13 @@ pub enum StreamElement {
         /// Where.
         offset: Offset,
     },
+    /// An upload of which a single record has come gives way to another one, for too many are open: it is turned away.
+    GivesWay {
+        /// The upload.
+        upload: UploadId,
+        /// First record of the other one.
+        offset: Offset,
+    },
     /// A record that belongs to no upload or cannot be read at all; it goes to the dead letters.
     Refused {
         /// The record, whatever could be read of it.

@@ -17,6 +17,8 @@ pub struct StreamsConfig {
     pub threads: usize,
     /// How often an output may appear, whatever the topologies say; `None` leaves it to them.
     pub guarantee: Option<Guarantee>,
+    /// Memory that the process may take, in bytes, divided between its tasks; `None` leaves each task what it is best with.
+    pub memory_max: Option<u64>,
     /// Longest time between two commits of a task.
     pub commit_interval: Duration,
     /// Stable name of this instance for its member id; by default machine id, host name and state directory.
@@ -35,6 +37,7 @@ impl StreamsConfig {
             state_dir,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             guarantee: None,
+            memory_max: None,
             commit_interval: Duration::from_millis(1_000),
             instance_id: None,
             power_safe: false,

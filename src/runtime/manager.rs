@@ -17,6 +17,7 @@ use crate::record::{TaskId, TopicPartition};
 use crate::runtime::config::StreamsConfig;
 use crate::runtime::error::StreamsError;
 use crate::runtime::health::Condition;
+use crate::runtime::memory::Share;
 use crate::runtime::queries::Queries;
 use crate::runtime::retry::{self, Retry};
 use crate::runtime::state_cleanup::StateCleanup;
@@ -132,6 +133,17 @@ impl Manager {
                 Ok(partition_count) => self.join_group(topology, partition_count),
                 Err(error) => failed.push((topology, error)),
             }
+        }
+        let (tasks, uploads) = self.most();
+        let needed = Share::bytes_needed(tasks, uploads);
+        if let Some(memory_max) = self.config.memory_max.filter(|memory_max| *memory_max < needed) {
+            warn!(
+                memory_max,
+                needed,
+                tasks,
+                uploads,
+                "--memory-max is less than all partitions may need at once: raise it, lower open_uploads_max, or run more instances"
+            );
         }
         for (topology, error) in failed {
             self.wait(topology, 0, error)?;
@@ -418,11 +430,27 @@ impl Manager {
             state: self.state.clone(),
             guarantee: self.guarantee(&app.topology),
             commit_interval: self.config.commit_interval,
+            share: self.share(),
         };
         if let Some(thread) = self.threads.get(id) {
             thread.start(task_maker(id.clone(), parts));
         }
         Ok(())
+    }
+
+    /// What each task may hold in memory, should all partitions of all topologies be ours.
+    fn share(&self) -> Share {
+        let (tasks, uploads) = self.most();
+        Share::of(self.config.memory_max, tasks, uploads)
+    }
+
+    /// Tasks that there may be here, and the uploads that they may have open.
+    fn most(&self) -> (u64, u64) {
+        let of = |app: &Application| {
+            let tasks = u64::try_from(app.partition_count).unwrap_or(0);
+            (tasks, tasks * u64::from(app.topology.source.open_uploads_max))
+        };
+        self.applications.iter().map(of).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
     }
 
     /// Commits and closes every task, then leaves the groups.

@@ -6,6 +6,7 @@ mod error;
 pub mod health;
 pub mod ledger;
 mod manager;
+pub mod memory;
 mod pass_on;
 pub mod pauses;
 mod purge;

@@ -11,6 +11,7 @@ use crate::kafka::{KafkaClient, ingest};
 use crate::record::{LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::config::Guarantee;
 use crate::runtime::ledger;
+use crate::runtime::memory::Share;
 use crate::runtime::pass_on::{PassOn, PassOnStart};
 use crate::runtime::purge::Purge;
 use crate::runtime::stream_thread::{RunningTask, Task, TaskMaker, Waker};
@@ -32,6 +33,7 @@ pub(super) struct MakerParts {
     pub(super) state: Arc<StateDir>,
     pub(super) guarantee: Guarantee,
     pub(super) commit_interval: Duration,
+    pub(super) share: Share,
 }
 
 /// Where the log was cut below the committed offset, if it was: by its leader epochs, or because it ends before (KIP-320).
@@ -54,19 +56,29 @@ fn cut_at(
 
 /// Makes task `id`.
 pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
-    let MakerParts { topology, group, fence, partition_count, siblings, client, state, guarantee, commit_interval } =
-        parts;
+    let MakerParts {
+        topology,
+        group,
+        fence,
+        partition_count,
+        siblings,
+        client,
+        state,
+        guarantee,
+        commit_interval,
+        share,
+    } = parts;
     let partition = topology.partition_of(&id);
     Box::new(move |turn: &Arc<Turn>, waker: Waker| {
         let outbox: Box<dyn Outbox> = match guarantee {
-            Guarantee::AtLeastOnce => Box::new(KafkaOutbox::new(&client, &group)),
+            Guarantee::AtLeastOnce => Box::new(KafkaOutbox::new(&client, &group).within(share.unacknowledged)),
             // First of all: it settles what a former owner left open, which decides what is committed.
             Guarantee::ExactlyOnceV2 => {
                 let transactional_id = match &id.source {
                     Some(source) => format!("{}-{source}-{}", id.topology, id.partition),
                     None => format!("{}-{}", id.topology, id.partition),
                 };
-                Box::new(TransactionalOutbox::begin(&client, &group, &transactional_id)?)
+                Box::new(TransactionalOutbox::begin(&client, &group, &transactional_id)?.within(share.unacknowledged))
             }
         };
         let log = client.log(&partition.topic)?;
@@ -88,7 +100,7 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
             let task = PassOn::start(id, partition.clone(), topology, (outbox, ends), start)?;
             let next = task.position();
             let leader_epoch = last_epoch.and_then(|(at, epoch)| epoch.filter(|_| at == next));
-            let ingest = ingest::spawn(&client, partition, ReadFrom { next, log, leader_epoch }, waker);
+            let ingest = ingest::spawn(&client, partition, ReadFrom { next, log, leader_epoch }, waker, share.fetched);
             return Ok(RunningTask { task: Task::PassOn(Box::new(task)), ingest });
         }
         let gathers = topology.source.upload_topic() != &topology.source.topic;
@@ -104,6 +116,7 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
             log,
             cut_at,
             gathers,
+            limits: share.rows,
             is_counted: true,
         };
         let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
@@ -112,7 +125,8 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
         let (task, from) = StreamTask::start(id, topology, (store, outbox), start, &mut read_ledger)?;
         let leader_epoch = last_epoch.and_then(|(next, epoch)| epoch.filter(|_| next == from));
         let purge = gathers.then(|| Purge::new(&client, partition.clone(), commit_interval));
-        let ingest = ingest::spawn(&client, partition, ReadFrom { next: from, log, leader_epoch }, waker);
+        let from = ReadFrom { next: from, log, leader_epoch };
+        let ingest = ingest::spawn(&client, partition, from, waker, share.fetched);
         Ok(RunningTask { task: Task::Stream(Box::new(task), purge), ingest })
     })
 }

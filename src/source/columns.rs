@@ -185,6 +185,11 @@ impl Batch {
         self.keys.is_empty()
     }
 
+    /// Rows so far.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.keys.len() >= BATCH_ROWS_MAX || self.bytes_len() >= BATCH_BYTES_MAX
     }

@@ -42,7 +42,7 @@ pub use kind::{KIND_BYTES, binary_kind, text_kind};
 pub use names::{clean_name, column_names, list_names};
 
 use crate::record::{Marker, MarkerRecord, Message, Offset, Record, Rejection, StreamElement, UploadId};
-use envelope::{Content, ControlHeaders, Refusal};
+use envelope::{Content, ControlHeaders, Envelope, Refusal};
 use headerless::Origin;
 use row_format::RowFormat;
 use upload::{SourceContext, Upload};
@@ -60,6 +60,8 @@ pub struct Source {
     uploads: HashMap<UploadId, Upload>,
     /// Uploads of which a batch grows, some more than once.
     growing: Vec<UploadId>,
+    /// Uploads of which a single record has come, by its offset: the first to give way when there is no room.
+    singles: BTreeMap<Offset, UploadId>,
     /// Uploads with rows that wait for their header, by the first record that they cannot do without.
     waiting: BTreeMap<Offset, WaitingUpload>,
     partition_count: Option<i32>,
@@ -167,6 +169,7 @@ impl Source {
             context: SourceContext::new(config),
             uploads: HashMap::default(),
             growing: Vec::new(),
+            singles: BTreeMap::new(),
             waiting: BTreeMap::new(),
             partition_count,
             refill: None,
@@ -210,7 +213,9 @@ impl Source {
     /// The upload is closed: forgets its header. Rows that still wait for one come out unread, rejected as `csv.no_header`.
     pub fn forget(&mut self, upload: &UploadId) {
         self.attend(upload.as_str(), Upload::close);
-        self.uploads.remove(upload);
+        if let Some(first) = self.uploads.remove(upload).and_then(|upload| upload.single_at) {
+            self.singles.remove(&first);
+        }
     }
 
     /// Ends the uploads whose rows have waited for their header for as long as an upload may be idle: each fails as `csv.no_header`, its
@@ -243,16 +248,20 @@ impl Source {
     }
 
     /// After a restart, the upload is open, and its rows have this header, this CRS and this attempt, whatever markers are read again.
+    /// `single_at` is the offset of its only record, if it has had no other one.
     pub fn restore(
         &mut self,
         upload: UploadId,
         header: Option<Arc<[String]>>,
-        crs: Option<Arc<str>>,
-        attempt: Option<Arc<str>>,
+        (crs, attempt): (Option<Arc<str>>, Option<Arc<str>>),
+        single_at: Option<Offset>,
     ) {
         // A header that was read once is no wider than a worksheet.
         let layout = header.and_then(|names| self.context.layout(&names).ok());
-        self.uploads.insert(upload.clone(), Upload::restored(upload, layout, crs, attempt));
+        single_at.map(|first| self.singles.insert(first, upload.clone()));
+        let mut restored = Upload::restored(upload.clone(), layout, crs, attempt);
+        restored.single_at = single_at;
+        self.uploads.insert(upload, restored);
     }
 
     /// The rows of an open upload that follow have a header of their own: they are of another topic.
@@ -312,13 +321,51 @@ impl Source {
                 Admission::Over => self.forget(&UploadId::new(id)),
                 Admission::TooMany => {
                     let (upload, offset) = (UploadId::new(id), record.offset);
-                    self.context.out.push_back(StreamElement::TooMany { upload, offset });
-                    return Err(self.turned_away(id));
+                    let Some(oldest) = self.singles.first_key_value().map(|(_, oldest)| oldest.clone()) else {
+                        self.context.out.push_back(StreamElement::TooMany { upload, offset });
+                        return Err(self.turned_away(id));
+                    };
+                    self.forget(&oldest);
+                    self.context.out.push_back(StreamElement::GivesWay { upload: oldest, offset });
                 }
                 Admission::TurnedAway => return Err(self.turned_away(id)),
             }
         };
-        let below = plain.value.as_deref().filter(|_| !envelope.below.is_empty());
+        let before = self.taken_so_far(id);
+        let taken = self.take_content(record, plain.value.as_deref(), envelope, plain.format, is_late);
+        if self.taken_so_far(id) != before {
+            self.count_record(id, record.offset, before.1.is_none());
+        }
+        taken
+    }
+
+    /// Elements that wait, and rows of an upload that have not come out: what changes when a record is taken, and not by lines without a row.
+    fn taken_so_far(&self, id: &str) -> (usize, Option<u64>) {
+        (self.context.out.len(), self.uploads.get(id).map(Upload::rows_under_way))
+    }
+
+    /// A record of an upload was taken, its first or another one. While records are read again its only one comes once more.
+    fn count_record(&mut self, id: &str, offset: Offset, is_first: bool) {
+        let Some(upload) = self.uploads.get_mut(id) else { return };
+        if is_first {
+            upload.single_at = Some(offset);
+            self.singles.insert(offset, upload.id().clone());
+        } else if let Some(first) = upload.single_at.take_if(|first| *first != offset) {
+            self.singles.remove(&first);
+        }
+    }
+
+    /// Takes what is in a record; `value` is in UTF-8.
+    fn take_content(
+        &mut self,
+        record: &Record,
+        value: Option<&Bytes>,
+        envelope: Envelope<'_>,
+        format: Format,
+        is_late: bool,
+    ) -> Result<Option<Bytes>, Refusal> {
+        let id = envelope.upload;
+        let below = value.filter(|_| !envelope.below.is_empty());
         let below = below.map(|value| value.slice_ref(envelope.below));
         match envelope.content {
             Content::HeaderFollows => {
@@ -336,7 +383,7 @@ impl Source {
                 let upload = UploadId::new(id);
                 let attempt = envelope.attempt.map(Into::into);
                 let marker = self.vouch(&upload, marker);
-                let (key, value) = (record.key.clone(), plain.value.as_deref().cloned());
+                let (key, value) = (record.key.clone(), value.cloned());
                 self.take_marker(MarkerRecord { upload, offset: record.offset, marker, attempt, key, value }, format);
             }
             Content::UnfitHeader(rejection) => {
@@ -344,8 +391,9 @@ impl Source {
             }
             Content::Rows { text, first_row, traceparent, delimiter } => {
                 let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
-                let format = RowFormat::Opaque;
-                let origin = Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0, format };
+                let opaque = RowFormat::Opaque;
+                let origin =
+                    Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0, format: opaque };
                 // Whoever numbers rows has counted them, and they are told one by one what is wrong with them.
                 if let (None, Some(kind)) = (first_row, binary_kind(text)) {
                     let is_of_a_registry = kind.is_of_a_registry() && !is_late;
@@ -362,7 +410,7 @@ impl Source {
                 if text.is_empty() {
                     return Ok(None);
                 }
-                let origin = Origin { format: RowFormat::of(plain.format, delimiter, text), ..origin };
+                let origin = Origin { format: RowFormat::of(format, delimiter, text), ..origin };
                 if is_late {
                     // Whoever comes late leaves nothing to remember.
                     let late = Rejection::new(Message::RowLate {});

@@ -73,6 +73,7 @@ fn tell(element: &StreamElement) -> Vec<String> {
         }
         StreamElement::Expired { upload } => vec![format!("{upload} expired")],
         StreamElement::TooMany { upload, .. } => vec![format!("{upload} too many")],
+        StreamElement::GivesWay { upload, .. } => vec![format!("{upload} gives way")],
         StreamElement::Refused { rejection, .. } => vec![format!("refused {}", rejection.reason)],
     }
 }
@@ -214,7 +215,7 @@ fn a_restart_reads_a_header_marker_without_names_again() {
     assert_eq!(source.oldest_waiting(), Some(Offset(1)));
     let mut source = Source::new(Arc::new(declared(&["x"])), Some(1));
     source.begin_refill(vec![(UploadId::new("k"), Offset(0)), (UploadId::new("k"), Offset(1))]);
-    source.restore(UploadId::new("k"), None, None, None);
+    source.restore(UploadId::new("k"), None, (None, None), None);
     assert_eq!(feed(&mut source, 1, [row("#HEADER")]), Vec::<String>::new());
     source.end_refill();
     assert_eq!(feed(&mut source, 2, [row("a,b"), row("1,2")]), ["k header a,b", "k 3.0 1|2"]);
@@ -456,6 +457,7 @@ fn once_the_end_is_known_rows_come_record_by_record() {
         | StreamElement::Failed { .. }
         | StreamElement::Expired { .. }
         | StreamElement::TooMany { .. }
+        | StreamElement::GivesWay { .. }
         | StreamElement::Refused { .. } => None,
     });
     assert_eq!(batches.collect::<Vec<_>>(), [1, 2]);
@@ -516,7 +518,7 @@ fn records_read_again_belong_to_uploads_that_were_open() {
     // k's second upload is open since offset 3 and `i` waits since 5; j has ended.
     let [k, i] = ["k", "i"].map(UploadId::new);
     source.begin_refill(vec![(k.clone(), Offset(3)), (i, Offset(5))]);
-    source.restore(k, Some(Arc::new(["c".to_owned()])), None, None);
+    source.restore(k, Some(Arc::new(["c".to_owned()])), (None, None), None);
     assert_eq!(feed(&mut source, 0, records()), ["k 3.0 csv.repeated_header", "k 3.1 2", "k 4.0 3"]);
     assert_eq!(source.oldest_waiting(), Some(Offset(5)));
     source.end_refill();
@@ -528,7 +530,7 @@ fn markers_read_again_change_nothing_about_a_header() {
     let mut source = Source::new(Arc::new(config()), None);
     let k = UploadId::new("k");
     source.begin_refill(vec![(k.clone(), Offset(0))]);
-    source.restore(k, Some(Arc::new(["a".to_owned()])), None, None);
+    source.restore(k, Some(Arc::new(["a".to_owned()])), (None, None), None);
     assert_eq!(feed(&mut source, 0, [row("#BEGIN"), row("#HEADER b"), row("1")]), ["k 2.0 1"]);
     source.end_refill();
     assert_eq!(feed(&mut source, 3, [row("#BEGIN"), row("#HEADER b"), row("1")]), ["k begin", "k header b", "k 5.0 1"]);
@@ -571,7 +573,7 @@ proptest! {
             let elements: Vec<_> = std::iter::from_fn(|| source.pop()).collect();
             let rows: usize = elements.iter().map(|element| match element {
                 StreamElement::Rows(batch) => batch.len(),
-                StreamElement::Marker(_) | StreamElement::Failed { .. } | StreamElement::Expired { .. } | StreamElement::TooMany { .. } | StreamElement::Refused { .. } => 0,
+                StreamElement::Marker(_) | StreamElement::Failed { .. } | StreamElement::Expired { .. } | StreamElement::TooMany { .. } | StreamElement::GivesWay { .. } | StreamElement::Refused { .. } => 0,
             }).sum();
             let has_content = value.iter().any(|byte| !b",\"\r\n\xef\xbb\xbf".contains(byte));
             prop_assert!(rows > 0 || !elements.is_empty() || !has_content);

@@ -83,6 +83,8 @@ impl CellReaders {
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) id: UploadId,
+    /// Offset of its only record, while no other one has come.
+    pub(super) single_at: Option<Offset>,
     /// Of the last `begin`, else of the last rows.
     attempt: Option<Arc<str>>,
     /// Of the `begin` of this attempt.
@@ -127,6 +129,7 @@ impl Upload {
     pub(super) fn new(id: UploadId) -> Upload {
         Upload {
             id,
+            single_at: None,
             attempt: None,
             crs: None,
             header: None,
@@ -202,6 +205,11 @@ impl Upload {
         self.expects_rows || has_rows || self.waiting_since().is_some()
     }
 
+    /// Rows that were taken and have not come out.
+    pub(super) fn rows_under_way(&self) -> u64 {
+        self.batch.as_ref().map_or(0, |batch| batch.len() as u64) + self.waiting_rows()
+    }
+
     pub(super) fn has_batch(&self) -> bool {
         self.batch.is_some()
     }
@@ -265,7 +273,7 @@ impl Upload {
                 let is_same = self.attempt.is_some() && self.attempt == marker.attempt;
                 if !is_same {
                     self.stop_waiting(context, marker.offset, Message::RestartedWithoutHeader {});
-                    *self = Upload::new(self.id.clone());
+                    *self = Upload { single_at: self.single_at, ..Upload::new(self.id.clone()) };
                     self.crs.clone_from(&announced.crs);
                 }
                 self.attempt.clone_from(&marker.attempt);
@@ -354,7 +362,7 @@ impl Upload {
     pub(super) fn close(&mut self, context: &mut SourceContext) {
         self.flush(context);
         self.pass_waiting_unread(context, &Rejection::new(Message::ClosedWithoutHeader {}));
-        *self = Upload::new(self.id.clone());
+        *self = Upload { single_at: self.single_at, ..Upload::new(self.id.clone()) };
     }
 
     fn pass_waiting_unread(&mut self, context: &mut SourceContext, reason: &Rejection) {

@@ -9,7 +9,7 @@ use super::PagePosition;
 use crate::record::{Accounting, ColumnLook, ColumnType, LogId, Message, Offset, RowKey, TaskId, UploadHash};
 
 /// Version of the layouts below; stands in the manifest.
-pub const STATE_FORMAT: u32 = 5;
+pub const STATE_FORMAT: u32 = 6;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +223,8 @@ pub struct OpenUploadState {
     pub key: Option<Vec<u8>>,
     /// Offset of its first record.
     pub first_offset: Offset,
+    /// Offset of its last record so far.
+    pub last_offset: Offset,
     /// Offset of the first record of its open attempt; a refill passes over rows before it.
     pub begun_at: Offset,
     /// Source columns, once the header is known.

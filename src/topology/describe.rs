@@ -142,7 +142,10 @@ impl Topology {
             fact("idle", format!("an upload without news for {} expires", duration(self.source.idle_timeout))),
             fact(
                 "open",
-                format!("{} uploads of a partition at once; another one is turned away", self.source.open_uploads_max),
+                format!(
+                    "{} uploads of a partition at once; for another one the oldest of a single record is turned away, or else the new one",
+                    self.source.open_uploads_max
+                ),
             ),
             fact("parallel", self.source.parallel()),
             fact("recovery", "from the offset of the oldest open upload; local state is only a cache"),

@@ -228,8 +228,8 @@ pub(super) static SOURCE: Table = Table {
             Kind::Integer { min: 1, max: 1_000_000, unit: "uploads" },
             Default::Integer(OPEN_UPLOADS_MAX as u64),
             "1000",
-            "Uploads that may be open in a partition at once. Another one is turned away: it fails as `upload.too_many`, and its records \
-                    go to the dead letters. Where every row has a key of its own, each row opens an upload.",
+            "Uploads that may be open in a partition at once. For another one the oldest of a single record is turned away, or else the new \
+                    one: it fails as `upload.too_many`, and its records go to the dead letters.",
         ),
         key(
             "incomplete",

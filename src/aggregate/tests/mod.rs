@@ -158,6 +158,7 @@ pub(super) fn settings() -> AggregateSettings {
     };
     let source = SourceConfig { idle_timeout: Duration::from_secs(100), ..crate::source::tests::config() };
     AggregateSettings {
+        limits: MemoryLimits::default(),
         aggregate: Arc::new(aggregate),
         source: Arc::new(source),
         task: TaskId { topology: "test".into(), source: None, partition: 0 },

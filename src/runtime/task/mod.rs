@@ -284,6 +284,9 @@ impl StreamTask {
                 StreamElement::TooMany { upload, offset } => {
                     self.call_aggregate(now_ms, |aggregate, ctx| aggregate.turn_away(&upload, offset, ctx))?;
                 }
+                StreamElement::GivesWay { upload, offset } => {
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.give_way(&upload, offset, ctx))?;
+                }
                 StreamElement::Refused { record, upload, rejection } => {
                     if self.phase.is_live() {
                         self.outputs.refused(&DeadLetter {

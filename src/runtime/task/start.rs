@@ -9,7 +9,7 @@ use super::metrics as task_metrics;
 use super::outputs::Outputs;
 use super::recovery::{self, LogFacts, RecoveryPlan, ReplayReason};
 use super::{StreamTask, TaskError};
-use crate::aggregate::{Aggregate, AggregateSettings, Phase, Siblings};
+use crate::aggregate::{Aggregate, AggregateSettings, MemoryLimits, Phase, Siblings};
 use crate::map;
 use crate::map::NodeError;
 use crate::metrics;
@@ -43,6 +43,8 @@ pub struct TaskStart {
     pub cut_at: Option<Offset>,
     /// Whether it reads the topic that brings the rows of an upload together (`placement = "spread"`).
     pub gathers: bool,
+    /// How much of its rows is held in memory.
+    pub limits: MemoryLimits,
     /// Whether the metrics count its work: that of a service, and not a file that is converted or tried.
     pub is_counted: bool,
 }
@@ -132,7 +134,7 @@ impl StreamTask {
         for open in open {
             // Rows that wait for a header find it, or not, where they found it before.
             let header = open.header.filter(|_| waiting.iter().all(|(id, _)| *id != open.upload));
-            self.source.restore(open.upload.clone(), header, open.crs, open.attempt);
+            self.source.restore(open.upload.clone(), header, (open.crs, open.attempt), open.single_at);
             if open.expects_rows {
                 self.source.expect_rows(&open.upload);
             }
@@ -170,6 +172,7 @@ impl StreamTask {
             topology_hash: topology.hash.clone(),
             partition_count: start.partition_count,
             siblings: start.siblings.clone(),
+            limits: start.limits,
             styles: maker.styles().clone(),
             cell_refs: topology.sink.workbook.cell_refs,
         });
