@@ -5,7 +5,7 @@ use super::styles::StyleId;
 /// Characters that a column is made wide for at most.
 const WIDTH_MAX: u16 = 60;
 
-/// Characters that a cell takes on the screen, up to [`WIDTH_MAX`].
+/// Characters that a cell takes on the screen, counted up to the widest column.
 pub fn width(style: StyleId, value: &[u8]) -> u16 {
     match style {
         StyleId::TEXT => {
