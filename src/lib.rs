@@ -35,6 +35,8 @@
 //! no changelog topics: the input is the changelog. There is no second copy of anything that matters: state is a cache, and may be deleted
 //! while nothing runs.
 
+#![warn(unreachable_pub)]
+
 pub mod aggregate;
 pub mod broker;
 pub mod client;

@@ -1,5 +1,7 @@
 //! The command `sheetstream`: arguments, tracing, dispatch, error to exit code.
 
+#![warn(unreachable_pub)]
+
 mod cli;
 
 use std::process::ExitCode;

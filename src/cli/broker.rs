@@ -11,7 +11,7 @@ const CLIENT_ID: &str = "SHEETSTREAM_CLIENT_ID";
 
 /// Where the cluster is, and how to get in.
 #[derive(Args, Debug)]
-pub struct Broker {
+pub(super) struct Broker {
     /// Brokers to begin with [default: bootstrap.servers of the settings, else localhost:9092]
     #[arg(help_heading = "Kafka", long, env = BROKERS, value_name = "HOST:PORT,...")]
     brokers: Option<String>,
@@ -26,11 +26,11 @@ pub struct Broker {
 
 impl Broker {
     /// The configuration of a client, named `default_id` unless it was told otherwise.
-    pub fn config(&self, default_id: &str) -> Result<KafkaConfig, SettingsError> {
+    pub(super) fn config(&self, default_id: &str) -> Result<KafkaConfig, SettingsError> {
         self.config_with(default_id, vec![])
     }
     /// [`Broker::config`] with settings that are flags of one command.
-    pub fn config_with(
+    pub(super) fn config_with(
         &self,
         default_id: &str,
         flags: Vec<(&'static str, Origin, String)>,
@@ -43,7 +43,7 @@ impl Broker {
         KafkaConfig::read(&settings, default_id)
     }
     /// What was said, and where.
-    pub fn settings(&self, mut flags: Vec<(&'static str, Origin, String)>) -> Result<Settings, SettingsError> {
+    pub(super) fn settings(&self, mut flags: Vec<(&'static str, Origin, String)>) -> Result<Settings, SettingsError> {
         let given = [
             ("bootstrap.servers", BROKERS, "--brokers", &self.brokers),
             ("client.id", CLIENT_ID, "--client-id", &self.client_id),

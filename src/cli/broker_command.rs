@@ -22,7 +22,7 @@ const EXAMPLES: &str = "Examples:
 /// Run a small Kafka of one node for trying things out: its records are gone when it ends
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct BrokerCommand {
+pub(crate) struct BrokerCommand {
     /// Where it listens; it has no security, so keep it on loopback
     #[arg(long, default_value = "127.0.0.1:9092", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -32,7 +32,7 @@ pub struct BrokerCommand {
 
 /// How much the in-process broker holds.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct BrokerSize {
+pub(super) struct BrokerSize {
     /// Most that the broker keeps, in unlinked temporary files; producers are slowed down, then made to wait
     #[arg(long = "max-mib", default_value_t = 4_096, value_name = "MIB")]
     max_mib: u64,
@@ -40,13 +40,13 @@ pub struct BrokerSize {
 
 impl BrokerSize {
     /// A broker of this size.
-    pub fn config(self) -> BrokerConfig {
+    pub(super) fn config(self) -> BrokerConfig {
         BrokerConfig { bytes_max: self.max_mib << 20, ..BrokerConfig::default() }
     }
 }
 
 impl BrokerCommand {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let runtime = super::io_runtime()?;
         let config = BrokerConfig { listen: self.listen, ..self.size.config() };
         let broker = Broker::start(runtime.handle(), config)?;

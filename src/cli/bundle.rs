@@ -30,7 +30,7 @@ password and no token is in it; names of topics, columns, hosts and users are.
 /// Write a support archive: versions, settings, topologies, findings of `doctor`, health and metrics; no rows, no secrets
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Bundle {
+pub(crate) struct Bundle {
     #[command(flatten)]
     topologies: OptionalTopologies,
     /// Archive to write
@@ -70,7 +70,7 @@ impl Archive {
 }
 
 impl Bundle {
-    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         let file = File::create_new(&self.out)
             .with_context(|| format!("{}: give another name with -o, or remove what is there", self.out.display()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

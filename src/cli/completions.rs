@@ -16,14 +16,14 @@ const EXAMPLES: &str = "Examples:
 /// Print the completions of a shell
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Completions {
+pub(crate) struct Completions {
     /// Which shell
     #[arg(value_enum, value_name = "SHELL")]
     shell: Shell,
 }
 
 impl Completions {
-    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         // Into memory first: the library panics where a reader goes away.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Arguments::command(), "sheetstream", &mut script);

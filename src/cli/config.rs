@@ -16,13 +16,13 @@ const EXAMPLES: &str = "Examples:
 /// Show the Kafka settings in force and where each comes from, secrets masked; exits with 78 when one cannot be used
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Config {
+pub(crate) struct Config {
     #[command(flatten)]
     broker: Broker,
 }
 
 impl Config {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let settings = self.broker.settings(vec![])?;
         let shown: Vec<_> = settings.shown().collect();
         let ineffective = settings.ineffective();

@@ -29,7 +29,7 @@ const EXAMPLES: &str = "Examples:
 /// Convert files of CSV or JSON to one workbook without Kafka: the same topology, the same bytes
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Convert {
+pub(crate) struct Convert {
     /// CSV or JSON files with the same columns; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -50,7 +50,7 @@ pub struct Convert {
 }
 
 impl Convert {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topology = Topology::load(&self.topology)?;
         let is_piped = self.out.as_os_str() == "-";
         if !is_piped {

@@ -44,14 +44,14 @@ const BROKER_BYTES_MAX: u64 = 256 << 20;
 /// Turn a sample CSV into a workbook over a Kafka inside this process; needs nothing and leaves the workbook
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Folder for the workbook; made if it is not there
     #[arg(long, default_value = "demo", value_name = "DIR")]
     out: PathBuf,
 }
 
 impl Demo {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let begun = Instant::now();
         let runtime = super::io_runtime()?;
         let config = BrokerConfig { bytes_max: BROKER_BYTES_MAX, ..BrokerConfig::default() };

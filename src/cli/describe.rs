@@ -16,13 +16,13 @@ const EXAMPLES: &str = "Examples:
 /// Show what a topology does, in the form of Kafka Streams' Topology.describe()
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Describe {
+pub(crate) struct Describe {
     #[command(flatten)]
     topology: OneTopology,
 }
 
 impl Describe {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let description = Topology::load(self.topology.path())?.describe();
         let mut stdout = out::stdout();
         if global.json {

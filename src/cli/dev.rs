@@ -47,7 +47,7 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 /// again whenever it is saved
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Dev {
+pub(crate) struct Dev {
     #[command(flatten)]
     topologies: OptionalTopologies,
     /// Where the broker listens [default: 127.0.0.1:9092, or a free port where that is taken]
@@ -60,7 +60,7 @@ pub struct Dev {
 }
 
 impl Dev {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let begun = Instant::now();
         let stop = stop_on_signal()?;
         let mut files = Files::new(self.topologies.files()?);

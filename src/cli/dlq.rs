@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 /// List and show dead letters, and process their uploads again after a fix
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Dlq {
+pub(crate) struct Dlq {
     #[command(subcommand)]
     command: Command,
 }
@@ -82,7 +82,7 @@ impl Selection {
 }
 
 impl Dlq {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match &self.command {
             Command::List(selection) => selection.run(|client, topology| list(global, client, topology, selection)),
             Command::Show { selection, limit } => {

@@ -24,7 +24,7 @@ const EXAMPLES: &str = "Examples:
 /// Look for what is wrong with a cluster, with the topics of topologies, with a state directory, and say what to do
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Doctor {
+pub(crate) struct Doctor {
     #[command(flatten)]
     topologies: OptionalTopologies,
     #[command(flatten)]
@@ -43,7 +43,7 @@ fn principal(text: &str) -> Result<String, String> {
 }
 
 impl Doctor {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topologies = self.topologies.load()?;
         if let Some(principal) = &self.acls {
             return self.print_rights(global, &topologies, principal);

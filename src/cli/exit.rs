@@ -46,12 +46,12 @@ pub enum Exit {
 /// Options that contradict each other, or a value that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct UsageError(pub String);
+pub(super) struct UsageError(pub String);
 
 /// Data of which no workbook can be made.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Rejected(pub String);
+pub(super) struct Rejected(pub String);
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {

@@ -43,7 +43,7 @@ const LETTERS_LIMIT: Duration = Duration::from_secs(5);
 /// Fetch workbooks: chunks joined, checksums verified, files written whole
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Fetch {
+pub(crate) struct Fetch {
     /// Upload ids to wait for: the newest revision of each, and that of what was published before [default: every workbook that is there now]
     #[arg(value_name = "ID")]
     uploads: Vec<String>,
@@ -85,7 +85,7 @@ enum FileLayout {
 }
 
 impl Fetch {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topology = self.topology.as_deref().map(Topology::load).transpose()?;
         let layout = match self.layout {
             FileLayout::Name => Layout::Name,

@@ -17,7 +17,7 @@ const EXAMPLES: &str = "Examples:
 /// Draw a topology, its topics and nodes, as Mermaid or as DOT
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Graph {
+pub(crate) struct Graph {
     #[command(flatten)]
     topology: OneTopology,
     /// What the drawing is written in
@@ -34,7 +34,7 @@ enum DrawingFormat {
 }
 
 impl Graph {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let graph = Topology::load(self.topology.path())?.graph();
         let mut out = out::stdout();
         match self.format {

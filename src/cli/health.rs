@@ -16,14 +16,14 @@ const EXAMPLES: &str = "Examples:
 /// Ask a running process how it is: exit 0 when it is well, 1 when not
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Health {
+pub(crate) struct Health {
     /// What to ask; http:// only, for it is meant for this machine
     #[arg(long, env = "SHEETSTREAM_HEALTH_URL", default_value = "http://127.0.0.1:8080/healthz", value_name = "URL")]
     url: String,
 }
 
 impl Health {
-    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         match request("GET", &self.url, None).with_context(|| self.url.clone()) {
             Ok((status, body)) => {
                 writeln!(out::stdout(), "{}", body.trim_end())?;

@@ -8,7 +8,7 @@ use sheetstream::http::HttpConfig;
 
 /// How HTTP is served.
 #[derive(Args, Debug)]
-pub struct Http {
+pub(super) struct Http {
     /// Serve the page and the API on this address, as 127.0.0.1:8080; any other than loopback needs a token of 16 characters or more in
     /// SHEETSTREAM_HTTP_TOKEN [default of run: not served]
     #[arg(help_heading = "Page and API", long, env = "SHEETSTREAM_HTTP", value_name = "HOST:PORT", value_parser = address)]
@@ -38,7 +38,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 impl Http {
     /// The settings of the server; `None` when there shall be none. The token is a secret, so it comes from the environment alone.
-    pub fn config(&self, default: Option<SocketAddr>) -> Option<HttpConfig> {
+    pub(super) fn config(&self, default: Option<SocketAddr>) -> Option<HttpConfig> {
         let mut config = HttpConfig::new(self.http.or(default)?);
         config.token = std::env::var("SHEETSTREAM_HTTP_TOKEN").ok().filter(|token| !token.is_empty());
         config.hosts.clone_from(&self.http_hosts);

@@ -22,7 +22,7 @@ use super::shown::shown;
 
 /// How to read files of rows.
 #[derive(Args, Debug)]
-pub struct Input {
+pub(super) struct Input {
     /// What the files are: csv or json (NDJSON, arrays, pretty-printed) [default: the topology's format, else found in the file]
     #[arg(help_heading = "How files are read", long, value_parser = format, value_name = "FORMAT")]
     format: Option<Format>,
@@ -60,7 +60,7 @@ fn delimiter(text: &str) -> Result<u8, String> {
 
 impl Input {
     /// CRS of the coordinates, if it is not the topology's; one that the topology cannot use is refused here.
-    pub fn crs(&self, topology: Option<&Topology>) -> anyhow::Result<Option<&str>> {
+    pub(super) fn crs(&self, topology: Option<&Topology>) -> anyhow::Result<Option<&str>> {
         if let (Some(crs), Some(topology)) = (&self.crs, topology) {
             let found = OwnCrs::new(&topology.maps).operations(crs);
             found.map_err(|rejection| UsageError(format!("--crs {crs}: {}", rejection.message)))?;
@@ -69,7 +69,7 @@ impl Input {
     }
 
     /// Opens a file, `-` for standard input, as `source` wants it read, and says what was found in it.
-    pub fn open(&self, path: &Path, source: Option<&SourceConfig>) -> anyhow::Result<CsvFile> {
+    pub(super) fn open(&self, path: &Path, source: Option<&SourceConfig>) -> anyhow::Result<CsvFile> {
         if source.is_none() && self.no_header {
             return Err(UsageError("--no-header needs --topology, which says what the columns are".to_owned()).into());
         }
@@ -81,7 +81,7 @@ impl Input {
     }
 
     /// The same without a word.
-    pub fn read(&self, path: &Path, source: Option<&SourceConfig>) -> Result<CsvFile, FileError> {
+    pub(super) fn read(&self, path: &Path, source: Option<&SourceConfig>) -> Result<CsvFile, FileError> {
         let read_as = source.map_or_else(|| Options::for_topic(""), Options::for_source);
         let options = Options {
             format: self.format,
@@ -100,7 +100,7 @@ impl Input {
 }
 
 /// The name that a file gives its upload.
-pub fn upload_name(path: &Path) -> String {
+pub(super) fn upload_name(path: &Path) -> String {
     match path.file_name() {
         Some(name) if path != "-" => name.to_string_lossy().into_owned(),
         _ => "stdin.csv".to_owned(),
@@ -108,7 +108,7 @@ pub fn upload_name(path: &Path) -> String {
 }
 
 /// Rows and rows a second: a moving line on a terminal, a plain line every five seconds elsewhere.
-pub struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     begun: Instant,
     told: Instant,
@@ -117,7 +117,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub fn new(what: &str) -> Progress {
+    pub(super) fn new(what: &str) -> Progress {
         let is_terminal = colours(&io::stderr());
         let bar = ProgressBar::with_draw_target(
             None,
@@ -135,7 +135,7 @@ impl Progress {
         Progress { bar, begun: now, told: now, is_terminal, rows: 0 }
     }
 
-    pub fn rows(&mut self, rows: u64) {
+    pub(super) fn rows(&mut self, rows: u64) {
         self.rows = self.rows.max(rows);
         self.bar.set_position(self.rows);
         if !self.is_terminal && self.told.elapsed() >= Duration::from_secs(5) {
@@ -145,7 +145,7 @@ impl Progress {
     }
 
     /// Ends the line; the time taken comes back.
-    pub fn finish(&self) -> Duration {
+    pub(super) fn finish(&self) -> Duration {
         self.bar.finish_and_clear();
         self.begun.elapsed()
     }

@@ -19,7 +19,7 @@ const EXAMPLES: &str = "Examples:
 /// Say what a CSV file seems to be: how it is read, which columns hold coordinates, which CRSs fit them
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Inspect {
+pub(crate) struct Inspect {
     /// CSV file
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -28,7 +28,7 @@ pub struct Inspect {
 }
 
 impl Inspect {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let found = self.sample.look(&self.file)?;
         let mut out = out::stdout();
         if global.json {

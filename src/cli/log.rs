@@ -32,7 +32,7 @@ const NUMBERS: [&str; 8] = ["base", "from", "last", "offset", "position", "refil
 
 /// Form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people
     Text,
     /// One JSON object a line
@@ -40,7 +40,7 @@ pub enum LogFormat {
 }
 
 /// Ends the log: sums up what is still counted.
-pub struct LogGuard(Log<io::Stderr>);
+pub(crate) struct LogGuard(Log<io::Stderr>);
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
@@ -49,7 +49,7 @@ impl Drop for LogGuard {
 }
 
 /// Begins the log. `SHEETSTREAM_LOG` sets levels by target, as in `info,sheetstream::kafka=debug`.
-pub fn start(format: LogFormat, default_levels: &str) -> LogGuard {
+pub(crate) fn start(format: LogFormat, default_levels: &str) -> LogGuard {
     let levels = EnvFilter::try_from_env("SHEETSTREAM_LOG").unwrap_or_else(|_| EnvFilter::new(default_levels));
     let colours = format == LogFormat::Text && super::colours(&io::stderr());
     let log = Log::new(format, colours, io::stderr());

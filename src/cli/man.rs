@@ -16,14 +16,14 @@ const EXAMPLES: &str = "Examples:
 /// Print the manual page, or write all of them into a folder
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Man {
+pub(crate) struct Man {
     /// Folder for sheetstream.1 and a page of each command; made if it is missing
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }
 
 impl Man {
-    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         match &self.folder {
             Some(folder) => {
                 std::fs::create_dir_all(folder).with_context(|| format!("folder {}", folder.display()))?;

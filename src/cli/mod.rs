@@ -18,11 +18,11 @@ mod health;
 mod http;
 mod input;
 mod inspect;
-pub mod log;
+pub(crate) mod log;
 mod man;
 mod new;
 mod out;
-pub mod panic;
+pub(crate) mod panic;
 mod patience;
 mod pause;
 mod plan;
@@ -52,8 +52,8 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::{Args, Parser, Subcommand};
 use sheetstream::topology::Problems;
 
-pub use exit::Exit;
-pub use log::LogFormat;
+pub(crate) use exit::Exit;
+pub(crate) use log::LogFormat;
 
 /// Examples stand before everything else in a help text.
 const EXAMPLES_FIRST: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -73,7 +73,7 @@ const EXAMPLES: &str = "Examples:
 /// CSV rows on a Kafka topic in, finished Excel workbooks out.
 #[derive(Debug, Parser)]
 #[command(version, help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// What goes for every command.
     #[command(flatten)]
     pub global: Global,
@@ -84,7 +84,7 @@ pub struct Arguments {
 
 /// Options of every command.
 #[derive(Args, Debug)]
-pub struct Global {
+pub(crate) struct Global {
     /// Results as JSON, for programs
     #[arg(help_heading = "For every command", long, global = true)]
     pub json: bool,
@@ -103,7 +103,7 @@ pub struct Global {
 
 /// The commands. A new one is a file beside this one, a variant here and an arm in [`Command::run`].
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     Demo(demo::Demo),
     Dev(dev::Dev),
     Convert(convert::Convert),
@@ -141,7 +141,7 @@ pub enum Command {
 impl Command {
     /// What is logged unless `SHEETSTREAM_LOG` says otherwise. A service tells what it does, other commands only what is odd; rskafka
     /// logs as errors what we then answer by reading on without it.
-    pub fn default_log_levels(&self) -> &'static str {
+    pub(crate) fn default_log_levels(&self) -> &'static str {
         match self {
             Command::Run(_) => "info,rskafka=off",
             // That a changed topology cannot use the state of the one before is no news here.
@@ -151,7 +151,7 @@ impl Command {
     }
 
     /// Does it. An outcome that is no error, such as invalid files, is an [`Exit`] of its own.
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
             Command::Demo(command) => command.run(global),
             Command::Dev(command) => command.run(global),
@@ -194,12 +194,12 @@ fn io_runtime() -> io::Result<tokio::runtime::Runtime> {
 }
 
 /// Whether `stream` takes colours: a terminal does, unless `NO_COLOR` is set and not empty (<https://no-color.org>).
-pub fn colours(stream: &impl IsTerminal) -> bool {
+pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Writes an error and its causes to stderr; problems of a topology as `validate` writes them.
-pub fn complain(error: &anyhow::Error) {
+pub(crate) fn complain(error: &anyhow::Error) {
     let red = if colours(&io::stderr()) { AnsiColor::Red.on_default().bold() } else { Style::new() };
     // Where stderr is closed there is nobody left to tell.
     let _ = match error.downcast_ref::<Problems>() {

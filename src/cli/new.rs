@@ -19,7 +19,7 @@ const EXAMPLES: &str = "Examples:
 /// Write a topology for a CSV file: its columns, their types, its CRS, and why
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct New {
+pub(crate) struct New {
     /// CSV file that it is written from
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
@@ -34,7 +34,7 @@ pub struct New {
 }
 
 impl New {
-    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         let found = self.sample.look(&self.from)?;
         let draft = Draft {
             file_name: &found.name,

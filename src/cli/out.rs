@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind, Write};
 
 /// Standard output; what a closed pipe does not take is dropped.
-pub fn stdout() -> Dropping<io::Stdout> {
+pub(super) fn stdout() -> Dropping<io::Stdout> {
     Dropping(io::stdout())
 }
 
@@ -18,7 +18,7 @@ macro_rules! say {
 pub(super) use say;
 
 /// A writer that takes everything once its reader is gone.
-pub struct Dropping<W>(W);
+pub(super) struct Dropping<W>(W);
 
 impl<W: Write> Write for Dropping<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -10,7 +10,7 @@ use super::Exit;
 use super::out::say;
 
 /// From now on a panic ends the process with [`Exit::Software`]. sled's are the state's to survive.
-pub fn ends_the_process() {
+pub(crate) fn ends_the_process() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let said = said(panic);

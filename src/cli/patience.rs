@@ -14,7 +14,7 @@ const REQUEST_MIN: Duration = Duration::from_secs(1);
 
 /// How long brokers that do not answer are waited for.
 #[derive(Args, Debug)]
-pub struct Patience {
+pub(super) struct Patience {
     /// How long to wait for brokers that do not answer, in seconds
     #[arg(help_heading = "Kafka", long, default_value_t = 10, value_name = "SECONDS")]
     timeout: u64,
@@ -22,7 +22,7 @@ pub struct Patience {
 
 impl Patience {
     /// Runs a command with a client that gives up in time.
-    pub fn run(
+    pub(super) fn run(
         &self,
         kafka: KafkaConfig,
         command: impl FnOnce(&KafkaClient) -> anyhow::Result<Exit>,
@@ -32,7 +32,7 @@ impl Patience {
 }
 
 /// Runs a command with a client that gives up after `limit`. When no broker answers, the error says what `doctor` would say.
-pub fn run_within(
+pub(super) fn run_within(
     limit: Duration,
     mut kafka: KafkaConfig,
     command: impl FnOnce(&KafkaClient) -> anyhow::Result<Exit>,
@@ -50,7 +50,7 @@ pub fn run_within(
 }
 
 /// A client that gives each answer a few seconds, as looking things over wants it.
-pub fn quick_client(runtime: &tokio::runtime::Handle, mut kafka: KafkaConfig) -> KafkaClient {
+pub(super) fn quick_client(runtime: &tokio::runtime::Handle, mut kafka: KafkaConfig) -> KafkaClient {
     (kafka.connect_timeout, kafka.request_timeout, kafka.retry_deadline) = (ANSWER_LIMIT, ANSWER_LIMIT, ANSWER_LIMIT);
     KafkaClient::new(runtime.clone(), kafka)
 }

@@ -22,7 +22,7 @@ const RESUME: &str = "Examples:
 /// Stop processing a topology in a running process until `resume`; it keeps its partitions
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = PAUSE)]
-pub struct Pause {
+pub(crate) struct Pause {
     #[command(flatten)]
     of: Of,
 }
@@ -30,7 +30,7 @@ pub struct Pause {
 /// Continue to process a topology that was paused
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = RESUME)]
-pub struct Resume {
+pub(crate) struct Resume {
     #[command(flatten)]
     of: Of,
 }
@@ -62,13 +62,13 @@ fn encoded(byte: u8) -> String {
 }
 
 impl Pause {
-    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         self.of.tell("pause")
     }
 }
 
 impl Resume {
-    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         self.of.tell("resume")
     }
 }

@@ -28,7 +28,7 @@ const SHEETS_SHOWN: usize = 20;
 /// Say what would become of files: sheets, rows, rejects by reason, size and records of the workbook; no Kafka, nothing is left
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// CSV or JSON files with the same columns; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -43,7 +43,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topology = Topology::load(&self.topology)?;
         let lang = topology.sink.workbook.lang;
         let files = self.files.iter().map(|path| self.input.open(path, Some(&topology.source)));

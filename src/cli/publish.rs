@@ -30,7 +30,7 @@ const EXAMPLES: &str = "Examples:
 /// Publish files of CSV or JSON, one upload each; the key is the file's name
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Publish {
+pub(crate) struct Publish {
     /// CSV or JSON files; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -52,7 +52,7 @@ pub struct Publish {
 }
 
 impl Publish {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         if self.id.is_some() && self.files.len() > 1 {
             let files = self.files.len();
             return Err(UsageError(format!(

@@ -17,7 +17,7 @@ const EXAMPLES: &str = "Examples:
 /// Explain reason codes
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Reasons {
+pub(crate) struct Reasons {
     /// Codes, as in a dead letter or a status; all of them without one
     #[arg(value_name = "CODE")]
     codes: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Reasons {
 }
 
 impl Reasons {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let mut out = io::stdout();
         if self.markdown {
             write!(out, "{}", reasons_markdown())?;

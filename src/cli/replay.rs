@@ -25,7 +25,7 @@ topology the content is the same, and is answered with the revision that is ther
 /// Process an upload that has ended once more, from its records on the topic, into its next revision
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Replay {
+pub(crate) struct Replay {
     #[command(flatten)]
     topology: OneTopology,
     /// Id of an upload; may be given several times
@@ -41,7 +41,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topology = Topology::load(self.topology.path())?;
         self.patience.run(self.broker.config("sheetstream-replay")?, |client| {
             again(global, client, &topology, &self.upload, self.dry_run)

@@ -32,7 +32,7 @@ another one they become the next revision.
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 #[command(group(ArgGroup::new("target").multiple(false)))]
-pub struct Reset {
+pub(crate) struct Reset {
     #[command(flatten)]
     topology: OneTopology,
     /// To the first record that the topic holds; what happens unless something else is said
@@ -66,7 +66,7 @@ pub struct Reset {
 }
 
 impl Reset {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topology = Topology::load(self.topology.path())?;
         self.patience.run(self.broker.config("sheetstream-reset")?, |client| {
             let resets = plan(client, &topology, self.target())?;

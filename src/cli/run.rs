@@ -28,7 +28,7 @@ const ISOLATION: &str = "SHEETSTREAM_ISOLATION";
 /// Run topologies until SIGTERM or Ctrl-C, which commit and leave in order; all share the threads and the state directory
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Run {
+pub(crate) struct Run {
     #[command(flatten)]
     topologies: Topologies,
     #[command(flatten)]
@@ -98,7 +98,7 @@ fn memory(text: &str) -> Result<u64, String> {
 }
 
 impl Run {
-    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         let topologies = self.topologies.load()?;
         let isolation = self.isolation.and_then(|level| level.to_possible_value()).map(|level| {
             let level = level.get_name();

@@ -7,21 +7,21 @@ use std::thread::JoinHandle;
 use sheetstream::runtime::streams::{Streams, StreamsError};
 
 /// Streams that run until they are stopped; dropped, they are stopped too.
-pub struct Running {
+pub(super) struct Running {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), StreamsError>>>,
 }
 
 impl Running {
     /// Starts them.
-    pub fn start(streams: Streams) -> anyhow::Result<Running> {
+    pub(super) fn start(streams: Streams) -> anyhow::Result<Running> {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
         let thread = std::thread::Builder::new().name("streams".into()).spawn(move || streams.run(&flag))?;
         Ok(Running { stop, thread: Some(thread) })
     }
     /// Fails when they have ended by themselves.
-    pub fn check(&mut self) -> anyhow::Result<()> {
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
         if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
             self.join()?;
             anyhow::bail!("the topology ended by itself");
@@ -29,7 +29,7 @@ impl Running {
         Ok(())
     }
     /// Commits, leaves the groups, ends.
-    pub fn stop(mut self) -> anyhow::Result<()> {
+    pub(super) fn stop(mut self) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         self.join()
     }

@@ -8,20 +8,20 @@ use sheetstream::source::SourceConfig;
 use sheetstream::topology::{Problems, Topology};
 
 /// Where the topology stands in the repository.
-pub const TOPOLOGY_FILE: &str = "topology/facilities.toml";
+pub(super) const TOPOLOGY_FILE: &str = "topology/facilities.toml";
 /// Name of the file, and so of its upload.
-pub const FILE_NAME: &str = "places-cp949.csv";
+pub(super) const FILE_NAME: &str = "places-cp949.csv";
 
 const TOPOLOGY: &str = include_str!("../../topology/facilities.toml");
 /// 3,000 rows in CP949 with coordinates in EPSG:5179, five of them wrong.
 const FILE: &[u8] = include_bytes!("../../examples/data/places-cp949.csv");
 
 /// The topology.
-pub fn topology() -> Result<Topology, Problems> {
+pub(super) fn topology() -> Result<Topology, Problems> {
     Topology::parse(TOPOLOGY, TOPOLOGY_FILE, &|_| None)
 }
 
 /// The file, as if it were opened for this source.
-pub fn file(source: &SourceConfig) -> Result<CsvFile, FileError> {
+pub(super) fn file(source: &SourceConfig) -> Result<CsvFile, FileError> {
     CsvFile::from_reader(Box::new(Cursor::new(FILE)), Options::for_source(source))
 }

@@ -22,7 +22,7 @@ const ANY_FILE: &str = include_str!("../../topology/any-file.toml");
 
 /// How the file is read.
 #[derive(Args, Debug)]
-pub struct SampleFile {
+pub(super) struct SampleFile {
     /// Charset, by any name [default: found in the file]
     #[arg(
         help_heading = "How the file is read",
@@ -56,7 +56,7 @@ pub struct SampleFile {
 }
 
 /// What a file seems to be.
-pub struct Found {
+pub(super) struct Found {
     /// Its name.
     pub name: String,
     pub reading: Reading,
@@ -68,7 +68,7 @@ pub struct Found {
 
 impl SampleFile {
     /// Looks at the beginning of the file.
-    pub fn look(&self, path: &Path) -> anyhow::Result<Found> {
+    pub(super) fn look(&self, path: &Path) -> anyhow::Result<Found> {
         let sample = read_beginning(path, self.worksheet.as_deref())?;
         let reading = sample.reading(Reading::parse(&self.charset, &self.delimiter, &self.header_line)?);
         let topology = Arc::new(Topology::parse(ANY_FILE, "any-file.toml", &|_| None)?);
@@ -83,7 +83,7 @@ impl SampleFile {
 }
 
 /// The whole rows in the beginning of a file.
-pub fn read_beginning(path: &Path, worksheet: Option<&str>) -> anyhow::Result<Sample> {
+pub(super) fn read_beginning(path: &Path, worksheet: Option<&str>) -> anyhow::Result<Sample> {
     let shown = || path.display().to_string();
     let file = File::open(path).with_context(shown)?;
     Sample::read(Box::new(file), false, worksheet, SAMPLE_BYTES).with_context(shown)

@@ -15,14 +15,14 @@ const EXAMPLES: &str = "Examples:
 /// Print the JSON Schema of topology files
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Schema {
+pub(crate) struct Schema {
     /// The reference of all keys as a page of documentation
     #[arg(long)]
     markdown: bool,
 }
 
 impl Schema {
-    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         match self.markdown {
             true => write!(io::stdout(), "{}", markdown())?,
             false => writeln!(io::stdout(), "{:#}", schema())?,

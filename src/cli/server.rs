@@ -15,7 +15,7 @@ const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
 /// The process that is asked. Its token, if it has one, is in SHEETSTREAM_HTTP_TOKEN.
 #[derive(Args, Debug)]
-pub struct Server {
+pub(super) struct Server {
     /// Where a running process serves HTTP; http:// only. Its token, if it has one, is taken from SHEETSTREAM_HTTP_TOKEN
     #[arg(long, env = "SHEETSTREAM_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     server: String,
@@ -23,7 +23,7 @@ pub struct Server {
 
 impl Server {
     /// Asks for `path`; an answer that is no success is an error that says why.
-    pub fn ask(&self, method: &str, path: &str) -> anyhow::Result<String> {
+    pub(super) fn ask(&self, method: &str, path: &str) -> anyhow::Result<String> {
         let url = format!("{}{path}", self.server.trim_end_matches('/'));
         let token = std::env::var("SHEETSTREAM_HTTP_TOKEN").ok().filter(|token| !token.is_empty());
         let (status, body) = request(method, &url, token.as_deref()).with_context(|| url.clone())?;
@@ -37,7 +37,7 @@ impl Server {
 }
 
 /// One request: the status and the body of the answer, whatever they are.
-pub fn request(method: &str, url: &str, token: Option<&str>) -> anyhow::Result<(u16, String)> {
+pub(super) fn request(method: &str, url: &str, token: Option<&str>) -> anyhow::Result<(u16, String)> {
     let rest = url.strip_prefix("http://").context("the URL must begin with http://")?;
     let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());

@@ -7,7 +7,7 @@ use std::fmt::Write;
 const CHARS_MAX: usize = 200;
 
 /// A value, escaped, and no more of it than fits a line.
-pub fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let end = text.char_indices().nth(CHARS_MAX).map_or(text.len(), |(end, _)| end);
     let mut escaped = escaped(&text[..end]);
     if end < text.len() {
@@ -17,14 +17,14 @@ pub fn shown(text: &str) -> String {
 }
 
 /// All of a text, escaped: `\u{1b}` for what a terminal would obey.
-pub fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut into = String::with_capacity(text.len());
     escape(text, &mut into);
     into
 }
 
 /// Appends a text, escaped.
-pub fn escape(text: &str, into: &mut String) {
+pub(super) fn escape(text: &str, into: &mut String) {
     for c in text.chars() {
         let written = if is_harmless(c) { write!(into, "{c}") } else { write!(into, "{}", c.escape_default()) };
         written.expect("a string takes everything");
@@ -32,7 +32,7 @@ pub fn escape(text: &str, into: &mut String) {
 }
 
 /// False for what a terminal would obey: control characters steer it or begin a line of their own; the others change the direction of writing, or separate lines.
-pub fn is_harmless(c: char) -> bool {
+pub(super) fn is_harmless(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

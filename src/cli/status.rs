@@ -36,7 +36,7 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 /// Show how far topologies are and how their uploads stand
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Status {
+pub(crate) struct Status {
     #[command(flatten)]
     topologies: Topologies,
     /// Look again every second, until Ctrl-C
@@ -84,7 +84,7 @@ struct Partition {
 }
 
 impl Status {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topologies = self.topologies.load()?;
         self.patience.run(self.broker.config("sheetstream-status")?, |client| self.look(global, client, &topologies))
     }

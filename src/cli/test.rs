@@ -38,7 +38,7 @@ const INPUT: &str = "in";
 /// Run a folder of cases: files, and what is expected of their workbooks; exits with 1 when one is not met
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Test {
+pub(crate) struct Test {
     /// Folder of cases, or of folders of them; or a case
     #[arg(value_name = "DIR")]
     folder: PathBuf,
@@ -71,7 +71,7 @@ struct Verdict {
 }
 
 impl Test {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let cases = find(&self.folder, self.topology.as_deref())?;
         anyhow::ensure!(!cases.is_empty(), "{}: no folder there has a file in.csv", self.folder.display());
         let mut verdicts = Vec::new();

@@ -23,7 +23,7 @@ const UPLOADS: usize = 15;
 /// Watch a running process: its topologies, partitions, uploads and rates, until Ctrl-C
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Top {
+pub(crate) struct Top {
     /// Look once and end
     #[arg(long)]
     once: bool,
@@ -48,7 +48,7 @@ struct Scrape {
 }
 
 impl Top {
-    pub fn run(&self, _: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
         let mut before: Option<Scrape> = None;
         loop {
             let now = Scrape { at: Instant::now(), samples: samples(&self.server.ask("GET", "/metrics")?) };

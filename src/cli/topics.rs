@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 /// Create or list the topics of topologies
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Topics {
+pub(crate) struct Topics {
     #[command(subcommand)]
     action: Action,
 }
@@ -64,7 +64,7 @@ struct Of {
 }
 
 impl Topics {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let (Action::Create { of, .. } | Action::List { of }) = &self.action;
         let topologies = of.topologies.load()?;
         of.patience.run(of.broker.config("sheetstream-topics")?, |client| self.act(global, client, &topologies))

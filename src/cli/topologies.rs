@@ -9,7 +9,7 @@ use sheetstream::topology::Topology;
 
 /// The topologies of a command that is about them alone.
 #[derive(Args, Debug)]
-pub struct Topologies {
+pub(super) struct Topologies {
     /// Topology files, or folders of them
     #[arg(value_name = "TOPOLOGY", required_unless_present = "topology")]
     bare: Vec<PathBuf>,
@@ -21,7 +21,7 @@ pub struct Topologies {
 /// The same for a command that can do without.
 #[derive(Args, Debug)]
 #[group(id = "topologies", multiple = true)]
-pub struct OptionalTopologies {
+pub(super) struct OptionalTopologies {
     /// Topology files, or folders of them
     #[arg(value_name = "TOPOLOGY")]
     bare: Vec<PathBuf>,
@@ -32,7 +32,7 @@ pub struct OptionalTopologies {
 
 /// The topology of a command that is about it alone.
 #[derive(Args, Debug)]
-pub struct OneTopology {
+pub(super) struct OneTopology {
     /// Topology file
     #[arg(value_name = "TOPOLOGY", required_unless_present = "topology", conflicts_with = "topology")]
     bare: Option<PathBuf>,
@@ -43,29 +43,29 @@ pub struct OneTopology {
 
 impl Topologies {
     /// The files.
-    pub fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+    pub(super) fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         files(self.bare.iter().chain(&self.topology))
     }
     /// The topologies.
-    pub fn load(&self) -> anyhow::Result<Vec<Topology>> {
+    pub(super) fn load(&self) -> anyhow::Result<Vec<Topology>> {
         load(&self.files()?)
     }
 }
 
 impl OptionalTopologies {
     /// The files.
-    pub fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+    pub(super) fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         files(self.bare.iter().chain(&self.topology))
     }
     /// The topologies.
-    pub fn load(&self) -> anyhow::Result<Vec<Topology>> {
+    pub(super) fn load(&self) -> anyhow::Result<Vec<Topology>> {
         load(&self.files()?)
     }
 }
 
 impl OneTopology {
     /// The file.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.bare.as_deref().or(self.topology.as_deref()).unwrap_or(Path::new(""))
     }
 }

@@ -21,14 +21,14 @@ const LOOK: Duration = Duration::from_millis(10);
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Reads the status topic from its present end on.
-pub struct UploadProgress {
+pub(super) struct UploadProgress {
     partitions: Vec<TopicReader>,
     bar: Option<ProgressBar>,
     told: BTreeMap<String, Instant>,
 }
 
 impl UploadProgress {
-    pub fn open(client: &KafkaClient, topic: &str) -> Result<UploadProgress, TransportError> {
+    pub(super) fn open(client: &KafkaClient, topic: &str) -> Result<UploadProgress, TransportError> {
         let partitions = (0..client.partitions(topic)?).map(|partition| {
             let partition = TopicPartition { topic: topic.into(), partition };
             let end = client.bounds(&partition)?.end;
@@ -44,7 +44,7 @@ impl UploadProgress {
     }
 
     /// Shows what is new of the uploads that are `wanted`.
-    pub fn look(&mut self, wanted: impl Fn(&str) -> bool) -> Result<(), TransportError> {
+    pub(super) fn look(&mut self, wanted: impl Fn(&str) -> bool) -> Result<(), TransportError> {
         for partition in &mut self.partitions {
             for record in partition.fetch(LOOK)?.records {
                 let status = record.value.as_deref().and_then(StatusRecord::parse);
@@ -57,7 +57,7 @@ impl UploadProgress {
     }
 
     /// Makes room for a line of its own.
-    pub fn pause<T>(&self, line: impl FnOnce() -> T) -> T {
+    pub(super) fn pause<T>(&self, line: impl FnOnce() -> T) -> T {
         match &self.bar {
             Some(bar) => bar.suspend(line),
             None => line(),

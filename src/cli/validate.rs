@@ -31,7 +31,7 @@ const EXAMPLES: &str = "Examples:
 /// Check topology files; exits with 78 when one is wrong
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Validate {
+pub(crate) struct Validate {
     #[command(flatten)]
     topologies: Topologies,
     /// Data file that must fit each topology, by its first MiB: columns, coordinates, CRS; exits with 65 when it does not
@@ -45,7 +45,7 @@ pub struct Validate {
 }
 
 impl Validate {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let mut exit = Exit::Ok;
         let mut verdicts = Vec::new();
         for path in &self.topologies.files()? {

@@ -42,7 +42,7 @@ const REMIND: Duration = Duration::from_secs(60);
 /// Watch a folder: publish each file that is put there, once, and fetch its workbook; a restart continues where it was
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
-pub struct Watch {
+pub(crate) struct Watch {
     /// Folder that files are put into
     #[arg(value_name = "DIR")]
     folder: PathBuf,
@@ -62,7 +62,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let stop = stop_on_signal()?;
         let topology = Topology::load(&self.topology)?;
         if let UploadFrom::Header(_) | UploadFrom::Partition = topology.source.upload {

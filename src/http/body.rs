@@ -36,12 +36,12 @@ struct Watched {
 
 impl Watch {
     /// As many bytes may come from now on.
-    pub fn allow(&self, bytes: u64) {
+    pub(super) fn allow(&self, bytes: u64) {
         self.0.allowance.store(bytes, Ordering::Relaxed);
     }
 
     /// Why the body ended early, or else what its reader says.
-    pub fn problem_or(&self, other: impl FnOnce() -> Problem) -> Problem {
+    pub(super) fn problem_or(&self, other: impl FnOnce() -> Problem) -> Problem {
         self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(other)
     }
 }

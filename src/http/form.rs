@@ -91,7 +91,7 @@ pub(super) struct Form {
 
 impl Choices {
     /// The same as the question that it is.
-    pub fn asked(&self) -> Result<Asked, Problem> {
+    pub(super) fn asked(&self) -> Result<Asked, Problem> {
         let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let keep = said(&self.keep).map(|names| serde_json::from_str::<Vec<String>>(&names)).transpose();
@@ -113,7 +113,7 @@ impl Choices {
 
 impl Fields {
     /// The rows that were corrected, by number.
-    pub fn corrected(&self) -> Result<BTreeMap<u64, Vec<String>>, Problem> {
+    pub(super) fn corrected(&self) -> Result<BTreeMap<u64, Vec<String>>, Problem> {
         let Some(text) = &self.corrections else { return Ok(BTreeMap::new()) };
         let rows = serde_json::from_str::<Vec<(u64, Vec<String>)>>(text).map_err(|error| {
             let detail = format!("`corrections` is no JSON array of [number, [fields]]: {error}");
@@ -123,7 +123,7 @@ impl Fields {
     }
 
     /// The fields that stand in the query.
-    pub fn of_query(request: &Request<Body>) -> Result<Fields, Problem> {
+    pub(super) fn of_query(request: &Request<Body>) -> Result<Fields, Problem> {
         let query = Query::<Fields>::try_from_uri(request.uri());
         let Query(fields) = query.map_err(|error| Problem::bad_request("query", error.body_text()))?;
         fields.check()

@@ -66,7 +66,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    pub fn new(stream: TcpStream) -> Counted {
+    pub(super) fn new(stream: TcpStream) -> Counted {
         Counted { stream, received: metrics::http_received_bytes(), sent: metrics::http_sent_bytes() }
     }
 }

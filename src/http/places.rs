@@ -36,7 +36,7 @@ pub(super) struct Place {
 
 impl Places {
     /// A place for a connection from `address`; `None` where it may only probe.
-    pub fn take(&self, address: IpAddr) -> Option<Place> {
+    pub(super) fn take(&self, address: IpAddr) -> Option<Place> {
         let address = network(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = taken.by_address.get(&address).copied().unwrap_or_default();
@@ -55,7 +55,7 @@ impl Places {
     }
 
     /// Remembers a connection that may only probe, and ends the oldest of them where there are too many.
-    pub fn probes(&mut self, connection: AbortHandle) {
+    pub(super) fn probes(&mut self, connection: AbortHandle) {
         self.probing.retain(|connection| !connection.is_finished());
         self.probing.push_back(connection);
         if self.probing.len() > PROBES_MAX {
@@ -64,7 +64,7 @@ impl Places {
     }
 
     /// Whether every place was given back.
-    pub fn are_free(&self) -> bool {
+    pub(super) fn are_free(&self) -> bool {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).all == 0
     }
 }

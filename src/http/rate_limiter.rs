@@ -22,7 +22,7 @@ pub(super) struct RateLimiter {
 
 impl RateLimiter {
     /// Counts a request, or says when the address may ask again.
-    pub fn admit(&mut self, peer: IpAddr, now: Instant) -> Result<(), Problem> {
+    pub(super) fn admit(&mut self, peer: IpAddr, now: Instant) -> Result<(), Problem> {
         let filled = |(left, at): (f64, Instant)| {
             (left + now.duration_since(at).as_secs_f64() * REQUESTS_PER_S).min(REQUESTS_AT_ONCE)
         };

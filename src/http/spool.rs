@@ -28,12 +28,12 @@ pub(super) struct SpoolRoom {
 }
 
 impl SpoolRoom {
-    pub fn new(folder: PathBuf, bytes_max: u64) -> SpoolRoom {
+    pub(super) fn new(folder: PathBuf, bytes_max: u64) -> SpoolRoom {
         SpoolRoom { folder, bytes_max, left: AtomicU64::new(bytes_max) }
     }
 
     /// Bytes of the uploads that lie there now.
-    pub fn taken(&self) -> u64 {
+    pub(super) fn taken(&self) -> u64 {
         self.bytes_max - self.left.load(Ordering::Relaxed)
     }
 }
@@ -79,12 +79,12 @@ impl Drop for Spool {
 }
 
 impl Spool {
-    pub fn new(room: Arc<SpoolRoom>) -> Spool {
+    pub(super) fn new(room: Arc<SpoolRoom>) -> Spool {
         Spool { room, buffer: Vec::new(), written: Some(Written::default()), taken: 0, is_begun: false }
     }
 
     /// Takes the next bytes. What is no text is refused with its first bytes.
-    pub async fn push(&mut self, piece: &Bytes) -> Result<(), Problem> {
+    pub(super) async fn push(&mut self, piece: &Bytes) -> Result<(), Problem> {
         let bytes = piece.len() as u64;
         let take = |left: u64| left.checked_sub(bytes);
         if self.room.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
@@ -101,7 +101,7 @@ impl Spool {
     }
 
     /// The whole file.
-    pub async fn finish(mut self) -> Result<Spooled, Problem> {
+    pub(super) async fn finish(mut self) -> Result<Spooled, Problem> {
         self.write().await?;
         let Some(Written { file: Some(file), hash }) = self.written.take() else {
             return Err(Problem::unavailable("spool", "the upload could not be written"));
@@ -135,7 +135,7 @@ impl Spool {
 
 impl Spooled {
     /// Another reader of the file, at its beginning; not at the same time as others.
-    pub fn reader(&self) -> io::Result<File> {
+    pub(super) fn reader(&self) -> io::Result<File> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
         Ok(file)

@@ -44,7 +44,7 @@ impl Kept {
 
 impl WorkbookCache {
     /// The place of a workbook, made if there is none; it is the last one to be let go now.
-    pub fn cell(&self, sha256: Digest, now: Instant) -> Cell {
+    pub(super) fn cell(&self, sha256: Digest, now: Instant) -> Cell {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().position(|kept| kept.sha256 == sha256);
         let cell = found.map_or_else(Cell::default, |at| kept.remove(at).cell);
@@ -53,7 +53,7 @@ impl WorkbookCache {
     }
 
     /// Lets go of those that were not asked for longest, but for the last one. A file that is being sent stays until it is sent.
-    pub fn shrink(&self, bytes_max: u64, now: Instant) {
+    pub(super) fn shrink(&self, bytes_max: u64, now: Instant) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes: u64 = kept.iter().map(Kept::bytes).sum();
         while let [oldest, _, ..] = &kept[..] {
@@ -67,7 +67,7 @@ impl WorkbookCache {
     }
 
     /// Lets go of those that nobody has asked for in a while.
-    pub fn age(&self, now: Instant) {
+    pub(super) fn age(&self, now: Instant) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|kept| now.duration_since(kept.at) <= CACHE_AGE_MAX);
     }

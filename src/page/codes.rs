@@ -36,7 +36,7 @@ fn distance_symbol(distance: u16) -> (usize, u32, u64) {
 }
 
 /// The codes of one block.
-pub struct Codes {
+pub(super) struct Codes {
     /// Code and, from bit 24, its length, of each literal and the end of block.
     literals: [u32; END_OF_BLOCK + 1],
     /// Code with its extra bits, and from bit 24 the length of both, of each match length.
@@ -51,7 +51,7 @@ pub struct Codes {
 
 impl Codes {
     /// The best codes for `bytes` by these sequences; what they leave over are literals.
-    pub fn new(sequences: &[Sequence], bytes: &[u8]) -> Codes {
+    pub(super) fn new(sequences: &[Sequence], bytes: &[u8]) -> Codes {
         let (literal_counts, distance_counts) = count(sequences, bytes);
         let literal_lengths = huffman::lengths(&literal_counts, 15);
         let mut distance_lengths = huffman::lengths(&distance_counts, 15);
@@ -92,7 +92,7 @@ impl Codes {
 
     /// Writes bytes as they stand.
     #[inline(always)]
-    pub fn write_literals(&self, literals: &[u8], bits: &mut Bits) {
+    pub(super) fn write_literals(&self, literals: &[u8], bits: &mut Bits) {
         let mut threes = literals.chunks_exact(3);
         for three in &mut threes {
             for byte in three {
@@ -108,7 +108,7 @@ impl Codes {
 
     /// Writes the match of a sequence.
     #[inline(always)]
-    pub fn write_match(&self, sequence: Sequence, bits: &mut Bits) {
+    pub(super) fn write_match(&self, sequence: Sequence, bits: &mut Bits) {
         bits.put_entry(self.lengths[usize::from(sequence.length)]);
         let (symbol, extra, value) = distance_symbol(sequence.distance);
         let (code, length) = self.distances[symbol];
@@ -117,13 +117,13 @@ impl Codes {
     }
 
     /// Ends the block.
-    pub fn write_end(&self, bits: &mut Bits) {
+    pub(super) fn write_end(&self, bits: &mut Bits) {
         bits.put_entry(self.literals[END_OF_BLOCK]);
         bits.carry();
     }
 
     /// Block type and code lengths (RFC 1951, 3.2.7).
-    pub fn write_header(&self, bits: &mut Bits) {
+    pub(super) fn write_header(&self, bits: &mut Bits) {
         const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
         let used = |lengths: &[u8], least: usize| {
             lengths.iter().rposition(|length| *length > 0).map_or(least, |last| least.max(last + 1))
@@ -237,7 +237,7 @@ impl Iterator for Runs<'_> {
 
 /// Bits, lowest first, and the bytes they become.
 #[derive(Debug)]
-pub struct Bits<'a> {
+pub(super) struct Bits<'a> {
     /// Where whole bytes go; 8 bytes of room are needed behind them.
     pub out: &'a mut [u8],
     /// Whole bytes in `out`.
@@ -251,7 +251,7 @@ pub struct Bits<'a> {
 impl Bits<'_> {
     /// Adds the low `count` bits, which are all that is set in `value`.
     #[inline(always)]
-    pub fn put(&mut self, value: u64, count: u32) {
+    pub(super) fn put(&mut self, value: u64, count: u32) {
         self.pending |= value << self.count;
         self.count += count;
     }
@@ -264,7 +264,7 @@ impl Bits<'_> {
 
     /// Moves whole bytes out; due after 56 bits.
     #[inline(always)]
-    pub fn carry(&mut self) {
+    pub(super) fn carry(&mut self) {
         debug_assert!(self.count < 64);
         self.out[self.length..self.length + 8].copy_from_slice(&self.pending.to_le_bytes());
         self.length += (self.count / 8) as usize;

@@ -9,7 +9,7 @@ const SEQUENCES_MAX: usize = 32_768;
 
 /// What has been decided about a segment and is not yet written, and what is written.
 #[derive(Debug, Default)]
-pub struct Deflate {
+pub(super) struct Deflate {
     sequences: Vec<Sequence>,
     /// Bytes of the segment that are in `sequences` or written.
     decided: usize,
@@ -25,7 +25,7 @@ impl Deflate {
     /// Adds a match of `segment[at..at + length]` with the bytes `distance` before; what lies between the match before and this one are
     /// literals. `length` may be any from [`LENGTH_MIN`], `distance` is 1 to [`DISTANCE_MAX`].
     #[inline]
-    pub fn push(&mut self, segment: &[u8], at: usize, length: usize, distance: usize) {
+    pub(super) fn push(&mut self, segment: &[u8], at: usize, length: usize, distance: usize) {
         debug_assert!(at >= self.decided && length >= LENGTH_MIN && (1..=DISTANCE_MAX).contains(&distance));
         debug_assert!(segment[at..at + length] == segment[at - distance..][..length]);
         let mut literals = (at - self.decided) as u32;
@@ -52,12 +52,12 @@ impl Deflate {
     }
 
     /// End of the last match: what comes behind it is literal so far.
-    pub fn decided(&self) -> usize {
+    pub(super) fn decided(&self) -> usize {
         self.decided
     }
 
     /// Writes what is left of the segment and a sync flush; gives the bytes, and starts over.
-    pub fn finish(&mut self, segment: &[u8]) -> Vec<u8> {
+    pub(super) fn finish(&mut self, segment: &[u8]) -> Vec<u8> {
         if self.written < segment.len() {
             self.block(&segment[self.written..]);
         }

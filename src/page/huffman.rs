@@ -5,7 +5,7 @@ const LENGTH_MAX: usize = 15;
 
 /// Lengths of the best code for `frequencies`; where that has codes longer than `limit` (15 at most), of one that is nearly as good. The
 /// frequencies sum to less than 2^32. A symbol that does not occur has length 0; a symbol that is alone has length 1.
-pub fn lengths<const N: usize>(frequencies: &[u32; N], limit: usize) -> [u8; N] {
+pub(super) fn lengths<const N: usize>(frequencies: &[u32; N], limit: usize) -> [u8; N] {
     let mut lengths = [0; N];
     let mut symbols = [0_u64; N];
     let mut count = 0;
@@ -94,7 +94,7 @@ fn hold_to(counts: &mut [u32; 64], limit: usize) {
 }
 
 /// The canonical codes of these lengths, first bit lowest, as deflate writes them.
-pub fn codes<const N: usize>(lengths: &[u8; N]) -> [u16; N] {
+pub(super) fn codes<const N: usize>(lengths: &[u8; N]) -> [u16; N] {
     let mut counts = [0_u16; LENGTH_MAX + 1];
     for &length in lengths.iter().filter(|length| **length > 0) {
         counts[usize::from(length)] += 1;

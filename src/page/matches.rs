@@ -11,7 +11,7 @@ use super::text::{Text, common};
 
 /// Decides the matches of one segment after the other.
 #[derive(Debug)]
-pub struct Matches {
+pub(super) struct Matches {
     columns: Vec<Column>,
     /// By ending of the cell before: where the row number of such a cell stood last, whatever its column.
     gaps: [u32; START + 1],
@@ -79,7 +79,7 @@ impl Default for Matches {
 
 impl Matches {
     /// Ends a segment of this length.
-    pub fn finish(&mut self, length: usize) {
+    pub(super) fn finish(&mut self, length: usize) {
         self.columns.clear();
         self.gaps.fill(NOWHERE);
         self.kinds.fill((NOWHERE, START));
@@ -88,7 +88,7 @@ impl Matches {
     }
 
     /// Decides a row up to its last value. `xml` is the segment up to the row's end.
-    pub fn row(&mut self, xml: &[u8], cells: &[Span], deflate: &mut Deflate) {
+    pub(super) fn row(&mut self, xml: &[u8], cells: &[Span], deflate: &mut Deflate) {
         let row_start = cells.first().map_or(0, |row| row.number);
         for cell in cells {
             let (value, end) = (cell.value as usize, cell.end as usize);
@@ -107,7 +107,7 @@ impl Matches {
     }
 
     /// Decides XML of which nothing is known.
-    pub fn search(&mut self, xml: &[u8], deflate: &mut Deflate) {
+    pub(super) fn search(&mut self, xml: &[u8], deflate: &mut Deflate) {
         self.text.matches(xml, 0, xml.len(), deflate);
     }
 

@@ -5,34 +5,34 @@ use super::xml;
 
 /// What a piece of a row looks like. Cells of one kind begin alike behind their reference, and those of one [`Kind::ending`] end alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind(u8);
+pub(super) struct Kind(u8);
 
 impl Kind {
     /// Text.
-    pub const TEXT: Kind = Kind(StyleId::TEXT.index() as u8);
+    pub(super) const TEXT: Kind = Kind(StyleId::TEXT.index() as u8);
     /// A number without decimals.
-    pub const INTEGER: Kind = Kind(StyleId::number(0).index() as u8);
+    pub(super) const INTEGER: Kind = Kind(StyleId::number(0).index() as u8);
     /// Text whose outer blanks are to be kept.
-    pub const PRESERVED: Kind = Kind(StyleId::COUNT as u8);
+    pub(super) const PRESERVED: Kind = Kind(StyleId::COUNT as u8);
     /// The opening tag of a row.
-    pub const ROW: Kind = Kind(Kind::PRESERVED.0 + 1);
+    pub(super) const ROW: Kind = Kind(Kind::PRESERVED.0 + 1);
     /// A cell without a value; there are none where cells have references.
-    pub const BLANK: Kind = Kind(Kind::PRESERVED.0 + 2);
+    pub(super) const BLANK: Kind = Kind(Kind::PRESERVED.0 + 2);
     /// How many kinds there are.
-    pub const COUNT: usize = StyleId::COUNT + 3;
+    pub(super) const COUNT: usize = StyleId::COUNT + 3;
     /// How many endings there are.
-    pub const ENDINGS: usize = 3;
+    pub(super) const ENDINGS: usize = 3;
 
     /// Place in a table of [`Kind::COUNT`] entries.
-    pub fn index(self) -> usize {
+    pub(super) fn index(self) -> usize {
         usize::from(self.0)
     }
     /// True for text.
-    pub fn is_text(self) -> bool {
+    pub(super) fn is_text(self) -> bool {
         self == Kind::TEXT || self == Kind::PRESERVED
     }
     /// How it ends, below [`Kind::ENDINGS`].
-    pub fn ending(self) -> usize {
+    pub(super) fn ending(self) -> usize {
         match self {
             Kind::TEXT | Kind::PRESERVED => 0,
             Kind::ROW | Kind::BLANK => 1,
@@ -43,7 +43,7 @@ impl Kind {
 
 /// Where a piece of a row stands: `</v></c><c r="B` 17 `" s="4"><v>` 1.50. The first is the row's own tag, in column 0.
 #[derive(Clone, Copy, Debug)]
-pub struct Span {
+pub(super) struct Span {
     pub column: u32,
     pub kind: Kind,
     /// First byte of the row number; without references `opening`.
@@ -58,14 +58,14 @@ pub struct Span {
 
 impl Span {
     /// True when it has a row number.
-    pub fn is_numbered(&self) -> bool {
+    pub(super) fn is_numbered(&self) -> bool {
         self.number < self.opening
     }
 }
 
 /// Renders the rows of one segment after the other.
 #[derive(Debug)]
-pub struct Renderer {
+pub(super) struct Renderer {
     cell_refs: bool,
     /// By kind: from behind the row number to the value.
     openings: [Fragment<64>; Kind::COUNT],
@@ -86,7 +86,7 @@ const ENDINGS: [Fragment<16>; Kind::ENDINGS] =
     [Fragment::new(b"</t></is></c>"), Fragment::new(b""), Fragment::new(b"</v></c>")];
 
 impl Renderer {
-    pub fn new(styles: &Styles, cell_refs: bool) -> Renderer {
+    pub(super) fn new(styles: &Styles, cell_refs: bool) -> Renderer {
         let quote = if cell_refs { "\"" } else { "" };
         let opening = |style: StyleId, rest: &str| {
             let index = styles.index(style);
@@ -121,7 +121,7 @@ impl Renderer {
     }
 
     /// Begins a segment whose first row has this number.
-    pub fn start(&mut self, first_row: u32) {
+    pub(super) fn start(&mut self, first_row: u32) {
         self.row = first_row;
         self.column = 0;
         self.xml.length = 0;
@@ -129,25 +129,25 @@ impl Renderer {
     }
 
     /// Ends a segment. A buffer that an unusual one has made large is given back.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         if self.xml.bytes.len() > XML_BYTES_KEPT {
             self.xml = Buffer::default();
         }
     }
 
     /// The XML of the segment so far.
-    pub fn xml(&self) -> &[u8] {
+    pub(super) fn xml(&self) -> &[u8] {
         &self.xml.bytes[..self.xml.length]
     }
 
     /// The XML so far, and the pieces of the row that has just ended.
-    pub fn row(&self) -> (&[u8], &[Span]) {
+    pub(super) fn row(&self) -> (&[u8], &[Span]) {
         (self.xml(), &self.cells)
     }
 
     /// Adds a cell; its value is not escaped yet.
     #[inline]
-    pub fn cell(&mut self, style: StyleId, value: &[u8]) {
+    pub(super) fn cell(&mut self, style: StyleId, value: &[u8]) {
         self.begin_row();
         if style == StyleId::TEXT {
             let text = xml::Classes::of(value);
@@ -165,7 +165,7 @@ impl Renderer {
     }
 
     /// Adds a cell without a value.
-    pub fn blank(&mut self) {
+    pub(super) fn blank(&mut self) {
         self.begin_row();
         if self.cell_refs {
             self.column += 1;
@@ -175,7 +175,7 @@ impl Renderer {
     }
 
     /// Ends the row.
-    pub fn end_row(&mut self) {
+    pub(super) fn end_row(&mut self) {
         self.begin_row();
         self.xml.put_slice(b"</row>");
         self.row += 1;

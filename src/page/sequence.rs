@@ -3,7 +3,7 @@
 
 /// Literal bytes, then a match.
 #[derive(Clone, Copy, Debug)]
-pub struct Sequence {
+pub(super) struct Sequence {
     /// Number of literal bytes.
     pub literals: u32,
     /// Length of the match: 3 to 258 bytes.
@@ -13,8 +13,8 @@ pub struct Sequence {
 }
 
 /// Farthest match.
-pub const DISTANCE_MAX: usize = 32_768;
+pub(super) const DISTANCE_MAX: usize = 32_768;
 /// Shortest match.
-pub const LENGTH_MIN: usize = 3;
+pub(super) const LENGTH_MIN: usize = 3;
 /// Longest match of one sequence.
-pub const LENGTH_MAX: usize = 258;
+pub(super) const LENGTH_MAX: usize = 258;

@@ -14,7 +14,7 @@ const LONG_ENOUGH: usize = 32;
 /// Where text stood. Positions grow from segment to segment by more than a match can reach, so that a segment begins with an empty table
 /// without its being cleared.
 #[derive(Debug)]
-pub struct Text {
+pub(super) struct Text {
     /// By hash: the last position.
     heads: Vec<u32>,
     /// By position, modulo its length: the position with the same hash before.
@@ -25,7 +25,7 @@ pub struct Text {
 
 /// An earlier place with the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub(super) struct Found {
     /// Where they begin.
     pub source: usize,
     /// How many there are.
@@ -40,7 +40,7 @@ impl Default for Text {
 
 impl Text {
     /// Ends a segment of this length.
-    pub fn finish(&mut self, length: usize) {
+    pub(super) fn finish(&mut self, length: usize) {
         match u32::try_from(length + 2 * DISTANCE_MAX).ok().and_then(|length| self.base.checked_add(length)) {
             Some(base) if base < 1 << 31 => self.base = base,
             _ => *self = Text::default(),
@@ -49,7 +49,7 @@ impl Text {
 
     /// The longest match at `at` of the nearest few places.
     #[inline]
-    pub fn find(&self, xml: &[u8], at: usize) -> Option<Found> {
+    pub(super) fn find(&self, xml: &[u8], at: usize) -> Option<Found> {
         let here = self.base + at as u32;
         let lowest = here - (DISTANCE_MAX as u32 - 1);
         let mut candidate = self.heads[hash(xml, at)?];
@@ -72,7 +72,7 @@ impl Text {
 
     /// Remembers every character in `from..to`.
     #[inline]
-    pub fn remember(&mut self, xml: &[u8], from: usize, to: usize) {
+    pub(super) fn remember(&mut self, xml: &[u8], from: usize, to: usize) {
         let mut at = from;
         while at < to {
             self.insert(xml, at);
@@ -81,7 +81,7 @@ impl Text {
     }
 
     /// Adds the matches of `from..to` and remembers its characters. The last match may reach beyond `to`; gives where it ends, or `from`.
-    pub fn matches(&mut self, xml: &[u8], from: usize, to: usize, deflate: &mut Deflate) -> usize {
+    pub(super) fn matches(&mut self, xml: &[u8], from: usize, to: usize, deflate: &mut Deflate) -> usize {
         let mut covered = from;
         let mut at = from;
         while at < to {
@@ -121,7 +121,7 @@ impl Text {
 
 /// How many bytes from `at` on are the same as from `source` on; 0 when that is too far away.
 #[inline]
-pub fn common(xml: &[u8], source: usize, at: usize) -> usize {
+pub(super) fn common(xml: &[u8], source: usize, at: usize) -> usize {
     if at - source > DISTANCE_MAX {
         return 0;
     }

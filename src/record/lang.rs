@@ -18,13 +18,13 @@ pub enum Lang {
 }
 
 /// A value inside a text.
-pub trait Shown {
+pub(super) trait Shown {
     /// The value as it reads in a text of this language.
     fn shown(&self, lang: Lang) -> impl Display + Debug;
 }
 
 /// A text in every language.
-pub trait Text: Debug {
+pub(super) trait Text: Debug {
     /// Writes the text in one language.
     fn write(&self, lang: Lang, f: &mut Formatter<'_>) -> fmt::Result;
     /// The text in one language.
@@ -120,7 +120,7 @@ macro_rules! shown_as_they_are {
 shown_as_they_are!(usize, u64, u32, i32, i64, f64, String, Offset);
 
 /// Korean particles, which depend on whether the last sound before them is a consonant.
-pub mod particle {
+pub(super) mod particle {
     use std::fmt::Display;
 
     /// How a word ends.
@@ -135,22 +135,22 @@ pub mod particle {
     }
 
     /// Topic: 은 or 는.
-    pub fn eun(word: &impl Display) -> &'static str {
+    pub(crate) fn eun(word: &impl Display) -> &'static str {
         choose(word, ["는", "은", "은", "은(는)"])
     }
 
     /// Subject: 이 or 가.
-    pub fn i(word: &impl Display) -> &'static str {
+    pub(crate) fn i(word: &impl Display) -> &'static str {
         choose(word, ["가", "이", "이", "이(가)"])
     }
 
     /// Object: 을 or 를.
-    pub fn eul(word: &impl Display) -> &'static str {
+    pub(crate) fn eul(word: &impl Display) -> &'static str {
         choose(word, ["를", "을", "을", "을(를)"])
     }
 
     /// Direction or means: 으로 or 로.
-    pub fn ro(word: &impl Display) -> &'static str {
+    pub(crate) fn ro(word: &impl Display) -> &'static str {
         choose(word, ["로", "로", "으로", "(으)로"])
     }
 

@@ -13,7 +13,7 @@ use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError};
 
 /// Where all partitions of the source topic end now.
-pub type Ends = Box<dyn FnMut() -> Result<Vec<i64>, TransportError> + Send>;
+pub(super) type Ends = Box<dyn FnMut() -> Result<Vec<i64>, TransportError> + Send>;
 
 /// What a task that passes on has to know before it reads.
 pub struct PassOnStart {

@@ -64,7 +64,7 @@ impl Turn {
 }
 
 /// An outbox that passes the turn while brokers are waited for.
-pub struct PassingOutbox {
+pub(super) struct PassingOutbox {
     /// What waits.
     pub outbox: Box<dyn Outbox>,
     /// Of the thread that waits.

@@ -39,7 +39,7 @@ pub(super) struct ErrorLook {
 
 impl ErrorRows {
     /// Makes the rows below a header row of [`error_columns`].
-    pub fn new(words: &Words, complete: &CompleteUpload, look: ErrorLook, writer: &mut PageWriter) -> ErrorRows {
+    pub(super) fn new(words: &Words, complete: &CompleteUpload, look: ErrorLook, writer: &mut PageWriter) -> ErrorRows {
         let mut made = ErrorRows { pages: Vec::new(), looks: Vec::new(), rows: 0 };
         for errors in complete.errors.chunks(PAGE_ROWS as usize) {
             let texts: Vec<Vec<String>> = errors.iter().map(|error| texts(words, error)).collect();
@@ -54,7 +54,7 @@ impl ErrorRows {
     }
 
     /// The worksheet of these rows.
-    pub fn sheet<'a>(&'a self, words: &Words, complete: &CompleteUpload) -> RowSheet<'a> {
+    pub(super) fn sheet<'a>(&'a self, words: &Words, complete: &CompleteUpload) -> RowSheet<'a> {
         RowSheet {
             name: SheetName::parse(words.errors).expect("our own words are short"),
             value: "",

@@ -30,7 +30,7 @@ const KOREAN: Font = Font { name: Some("맑은 고딕"), digit: 8, column: 72 };
 
 impl Font {
     /// The font of a language.
-    pub fn of(lang: Lang) -> Font {
+    pub(super) fn of(lang: Lang) -> Font {
         match lang {
             Lang::En => ENGLISH,
             Lang::Ko => KOREAN,
@@ -72,7 +72,7 @@ pub(super) enum HeaderAlign {
 
 impl Formats {
     /// The formats in the font of a language.
-    pub fn of(lang: Lang) -> Formats {
+    pub(super) fn of(lang: Lang) -> Formats {
         let plain = match Font::of(lang).name {
             Some(name) => Format::new().set_font_name(name),
             None => Format::new(),
@@ -97,7 +97,7 @@ impl Formats {
         }
     }
     /// The cells of a style of pages.
-    pub fn of_style(&self, style: StyleId) -> Option<Format> {
+    pub(super) fn of_style(&self, style: StyleId) -> Option<Format> {
         let format = self.plain.clone().set_num_format(style.num_format()?);
         Some(match style {
             StyleId::DATE | StyleId::DATETIME => format.set_align(FormatAlign::Center),

@@ -69,7 +69,7 @@ pub(super) struct WorkbookReader<'a> {
 
 impl WorkbookReader<'_> {
     /// The next piece, `None` at the end.
-    pub fn next(&mut self) -> Result<Option<&[u8]>, StateError> {
+    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, StateError> {
         match self.pieces.next() {
             None => Ok(None),
             Some(Piece::Bytes(bytes)) => Ok(Some(bytes)),
@@ -114,18 +114,18 @@ pub(super) struct Package {
 
 impl Package {
     /// A part that is compressed already.
-    pub fn raw(&mut self, name: &str, facts: &PartFacts, bytes: &[u8]) {
+    pub(super) fn raw(&mut self, name: &str, facts: &PartFacts, bytes: &[u8]) {
         self.zip.part(name, facts, &mut self.open);
         self.open.extend_from_slice(bytes);
     }
 
     /// A part of one segment.
-    pub fn xml(&mut self, name: &str, xml: &CutPage) {
+    pub(super) fn xml(&mut self, name: &str, xml: &CutPage) {
         self.sheet(name, &[xml], &[], &[]);
     }
 
     /// A worksheet: segments before its rows, its pages, segments behind them.
-    pub fn sheet(&mut self, name: &str, before: &[&CutPage], pages: &[CompletePage], behind: &[&CutPage]) {
+    pub(super) fn sheet(&mut self, name: &str, before: &[&CutPage], pages: &[CompletePage], behind: &[&CutPage]) {
         let mut crc = Hasher::new();
         let (mut compressed, mut size) = (END.len() as u64, 0);
         let facts = |pages: &[&CutPage]| pages.iter().map(|page| cut_facts(page)).collect::<Vec<_>>();
@@ -156,7 +156,7 @@ impl Package {
     }
 
     /// The workbook.
-    pub fn finish(mut self) -> Workbook {
+    pub(super) fn finish(mut self) -> Workbook {
         std::mem::take(&mut self.zip).finish(&mut self.open);
         self.close_piece();
         let length = |piece: &Piece| match piece {

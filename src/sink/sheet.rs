@@ -40,7 +40,7 @@ pub(super) struct RowSheet<'a> {
 
 impl<'a> RowSheet<'a> {
     /// The worksheets of an upload, each with at most `rows_max` rows, in their order.
-    pub fn all(
+    pub(super) fn all(
         complete: &'a CompleteUpload,
         namer: &mut SheetNamer,
         rows_max: u64,
@@ -86,7 +86,7 @@ pub(super) struct Frame {
 
 impl Frame {
     /// The frame for these column names.
-    pub fn new(
+    pub(super) fn new(
         template: &SheetTemplate,
         columns: &[(&str, HeaderAlign)],
         config: &WorkbookConfig,
@@ -111,12 +111,12 @@ impl Frame {
     }
 
     /// Last row and last column of the sheet's filter, from 0.
-    pub fn filter(&self, sheet: &RowSheet<'_>) -> Option<(u32, u16)> {
+    pub(super) fn filter(&self, sheet: &RowSheet<'_>) -> Option<(u32, u16)> {
         self.last_column().filter(|_| self.autofilter).map(|column| (sheet.filtered, column))
     }
 
     /// Adds a worksheet to the package. One of its worksheets is the first one shown.
-    pub fn add(
+    pub(super) fn add(
         &self,
         sheet: &RowSheet<'_>,
         part: &str,
@@ -140,7 +140,7 @@ impl Frame {
     }
 
     /// Whether there is a row of names.
-    pub fn has_columns(&self) -> bool {
+    pub(super) fn has_columns(&self) -> bool {
         !self.widths.is_empty()
     }
 

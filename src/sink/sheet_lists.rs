@@ -33,7 +33,7 @@ pub(super) enum SheetList {
 
 impl SheetList {
     /// Which list a part is, if it is one.
-    pub fn of(part: &str) -> Option<SheetList> {
+    pub(super) fn of(part: &str) -> Option<SheetList> {
         match part {
             "[Content_Types].xml" => Some(SheetList::ContentTypes),
             "xl/_rels/workbook.xml.rels" => Some(SheetList::Relationships),
@@ -44,7 +44,7 @@ impl SheetList {
     }
 
     /// The part with these sheets instead of its own; `None` if it does not look as expected.
-    pub fn with_sheets(self, xml: &str, sheets: &[Listed]) -> Option<String> {
+    pub(super) fn with_sheets(self, xml: &str, sheets: &[Listed]) -> Option<String> {
         match self {
             SheetList::ContentTypes => Some(content_types(xml, sheets.len())),
             SheetList::Relationships => Some(relationships(xml, sheets.len())),

@@ -45,7 +45,7 @@ pub(super) struct Skeleton {
 
 impl Skeleton {
     /// Makes a workbook of the template and the sheets that `add` adds behind it.
-    pub fn make(
+    pub(super) fn make(
         config: &WorkbookConfig,
         title: &str,
         add: impl FnOnce(&mut Workbook, &Formats) -> Result<(), XlsxError>,
@@ -93,17 +93,17 @@ impl Skeleton {
     }
 
     /// The parts in their order.
-    pub fn parts(&self) -> &[StoredPart] {
+    pub(super) fn parts(&self) -> &[StoredPart] {
         &self.parts
     }
 
     /// The bytes of a part as they stand in the container.
-    pub fn raw(&self, part: &StoredPart) -> &[u8] {
+    pub(super) fn raw(&self, part: &StoredPart) -> &[u8] {
         &self.container[part.bytes.clone()]
     }
 
     /// The XML of a part.
-    pub fn xml(&self, part: &StoredPart) -> Result<String, Rejection> {
+    pub(super) fn xml(&self, part: &StoredPart) -> Result<String, Rejection> {
         let mut text = String::new();
         let read = match part.facts.method {
             Method::Deflated => DeflateDecoder::new(self.raw(part)).read_to_string(&mut text),
@@ -114,7 +114,7 @@ impl Skeleton {
     }
 
     /// The XML of the template.
-    pub fn template(&self) -> Result<String, Rejection> {
+    pub(super) fn template(&self) -> Result<String, Rejection> {
         let part = self.parts.iter().find(|part| part.name == TEMPLATE_PART).ok_or_else(|| broken(TEMPLATE_PART))?;
         self.xml(part)
     }
@@ -156,7 +156,7 @@ pub(super) struct SheetTemplate {
 
 impl SheetTemplate {
     /// Cuts the template; `None` if it does not look as expected.
-    pub fn parse(template: &str) -> Option<SheetTemplate> {
+    pub(super) fn parse(template: &str) -> Option<SheetTemplate> {
         let (start, rest) = template.split_once("<dimension ")?;
         let (_, rest) = rest.split_once("/>")?;
         let (views_first, rest) = rest.split_once("<sheetData>")?;
@@ -180,7 +180,7 @@ impl SheetTemplate {
     }
 
     /// `cellXfs` index of the cell that names a column.
-    pub fn header_style(&self, align: HeaderAlign) -> u16 {
+    pub(super) fn header_style(&self, align: HeaderAlign) -> u16 {
         self.header_styles[align as usize]
     }
 }

@@ -87,7 +87,7 @@ const KOREAN: Words = Words {
 
 impl Words {
     /// The texts in this language.
-    pub fn of(lang: Lang) -> &'static Words {
+    pub(super) fn of(lang: Lang) -> &'static Words {
         match lang {
             Lang::En => &ENGLISH,
             Lang::Ko => &KOREAN,

@@ -36,7 +36,7 @@ pub fn column_names<N: AsRef<str>>(cells: &[N], exact: bool) -> Vec<String> {
 }
 
 /// Gives every column a name of its own: an empty name becomes `column_3` (its place, from 1), one that is taken `x_2`, `x_3` and so on.
-pub fn unique_names(names: &[String]) -> Vec<String> {
+pub(super) fn unique_names(names: &[String]) -> Vec<String> {
     let mut taken = HashSet::with_capacity(names.len());
     let mut repeats: HashMap<String, usize> = HashMap::new();
     let mut unique = Vec::with_capacity(names.len());

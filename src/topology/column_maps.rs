@@ -59,7 +59,7 @@ impl Place {
 
 impl ColumnMapSpec {
     /// Reads the value of the key `key`.
-    pub fn read(reader: &mut Reader<'_>, key: &str, value: &Spanned<DeValue<'_>>) -> Option<ColumnMapSpec> {
+    pub(super) fn read(reader: &mut Reader<'_>, key: &str, value: &Spanned<DeValue<'_>>) -> Option<ColumnMapSpec> {
         match key {
             "select" => read_select(reader, value).map(ColumnMapSpec::Select),
             "rename" => {
@@ -84,7 +84,7 @@ impl ColumnMapSpec {
     }
 
     /// The map, if it could be made; `columns` becomes what rows have behind it.
-    pub fn compile(&self, node: Arc<str>, columns: &mut Columns, findings: &mut Findings) -> Option<MapConfig> {
+    pub(super) fn compile(&self, node: Arc<str>, columns: &mut Columns, findings: &mut Findings) -> Option<MapConfig> {
         let pairs = |pairs: &[(Spanned<String>, Spanned<String>)]| {
             pairs.iter().map(|(from, name)| (from.get_ref().clone(), name.get_ref().clone())).collect()
         };

@@ -32,56 +32,56 @@ pub(super) struct Columns {
 
 impl Columns {
     /// Whatever the header of an upload will tell.
-    pub fn open() -> Columns {
+    pub(super) fn open() -> Columns {
         Columns { is_open: true, ..Columns::default() }
     }
     /// Whatever there is behind a map that could not be read.
-    pub fn unknown() -> Columns {
+    pub(super) fn unknown() -> Columns {
         Columns { is_untyped: true, ..Columns::open() }
     }
     /// These and no others.
-    pub fn known(names: Vec<String>) -> Columns {
+    pub(super) fn known(names: Vec<String>) -> Columns {
         Columns { names, ..Columns::default() }
     }
     /// True when a column of that name is certain to be there.
-    pub fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.names.iter().any(|known| known == name)
     }
     /// True when a column of that name is certain not to be there.
-    pub fn lacks(&self, name: &str) -> bool {
+    pub(super) fn lacks(&self, name: &str) -> bool {
         (!self.is_open || self.gone.contains(name)) && !self.has(name)
     }
     /// The type of a column.
-    pub fn column_type(&self, name: &str) -> ColumnType {
+    pub(super) fn column_type(&self, name: &str) -> ColumnType {
         self.types.get(name).copied().unwrap_or(ColumnType::Auto)
     }
     /// Whether the type of a column is known.
-    pub fn is_typed(&self, name: &str) -> bool {
+    pub(super) fn is_typed(&self, name: &str) -> bool {
         !self.is_untyped && !self.untyped.contains(name)
     }
     /// Gives a column a type.
-    pub fn set_type(&mut self, name: &str, kind: ColumnType) {
+    pub(super) fn set_type(&mut self, name: &str, kind: ColumnType) {
         self.types.insert(name.to_owned(), kind);
     }
     /// Adds a column at the end.
-    pub fn add(&mut self, name: &str, kind: ColumnType) {
+    pub(super) fn add(&mut self, name: &str, kind: ColumnType) {
         self.gone.remove(name);
         self.names.push(name.to_owned());
         self.set_type(name, kind);
     }
     /// Adds a column whose type is not known.
-    pub fn add_untyped(&mut self, name: &str) {
+    pub(super) fn add_untyped(&mut self, name: &str) {
         self.add(name, ColumnType::Auto);
         self.untyped.insert(name.to_owned());
     }
     /// Takes a column out.
-    pub fn remove(&mut self, name: &str) {
+    pub(super) fn remove(&mut self, name: &str) {
         self.names.retain(|known| known != name);
         self.types.remove(name);
         self.gone.insert(name.to_owned());
     }
     /// One of `candidates` must be there.
-    pub fn check(&self, key: &str, candidates: &[Spanned<String>], findings: &mut Findings) {
+    pub(super) fn check(&self, key: &str, candidates: &[Spanned<String>], findings: &mut Findings) {
         let Some(first) = candidates.first().filter(|_| candidates.iter().all(|name| self.lacks(name.get_ref())))
         else {
             return;

@@ -59,7 +59,7 @@ pub(super) enum CoordinateSpec {
 
 impl MapSpec {
     /// Reads one table.
-    pub fn read(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> MapSpec {
+    pub(super) fn read(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> MapSpec {
         let keys = map_keys::OPERATORS.map(|key| (key, fields.get(key)));
         let mut written = keys.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let Some((key, value)) = written.next() else {
@@ -82,7 +82,7 @@ impl MapSpec {
     }
 
     /// The map, if it could be made; `columns` becomes what rows have behind it.
-    pub fn compile(&self, node: Arc<str>, columns: &mut Columns, findings: &mut Findings) -> Option<MapConfig> {
+    pub(super) fn compile(&self, node: Arc<str>, columns: &mut Columns, findings: &mut Findings) -> Option<MapConfig> {
         match self {
             MapSpec::Reproject(spec) => compile_reproject(node, spec, columns, findings),
             MapSpec::Columns(spec) => spec.compile(node, columns, findings),

@@ -146,11 +146,11 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Notes a problem at the start of `span`.
-    pub fn add(&mut self, span: Range<usize>, what: impl Into<String>, why: impl Into<String>) {
+    pub(super) fn add(&mut self, span: Range<usize>, what: impl Into<String>, why: impl Into<String>) {
         self.add_nearest(span, what, why, None);
     }
     /// Notes a problem together with the valid name nearest to what was written.
-    pub fn add_nearest(
+    pub(super) fn add_nearest(
         &mut self,
         span: Range<usize>,
         what: impl Into<String>,
@@ -162,17 +162,17 @@ impl Findings {
         self.found.push((span, Problem { at: None, what, why, nearest, excerpt: None }));
     }
     /// Drops what stands behind another problem of its line, and most likely follows from it.
-    pub fn keep_first_of_each_line(&mut self, text: &str) {
+    pub(super) fn keep_first_of_each_line(&mut self, text: &str) {
         self.found.sort_by_key(|(span, _)| span.start);
         let lines = Lines::of(text);
         self.found.dedup_by_key(|(span, _)| lines.line(span.start));
     }
     /// True when nothing is wrong so far.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
     /// The problems in the order of the text, offsets turned into lines and columns.
-    pub fn into_problems(mut self, file: &str, text: &str) -> Problems {
+    pub(super) fn into_problems(mut self, file: &str, text: &str) -> Problems {
         self.found.sort_by_key(|(span, _)| span.start);
         let lines = Lines::of(text);
         let place = |(span, problem): (Range<usize>, Problem)| Problem {

@@ -24,7 +24,7 @@ pub(super) struct Reader<'r> {
 
 impl Reader<'_> {
     /// Reads a TOML table with these keys. `read` asks for each of them; a key that it needs and that is not there is missing.
-    pub fn table<'t, T>(
+    pub(super) fn table<'t, T>(
         &mut self,
         keys: &'static Table,
         span: Range<usize>,
@@ -50,7 +50,7 @@ impl Reader<'_> {
     }
 
     /// A text with its variables filled in.
-    pub fn text(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Spanned<String>> {
+    pub(super) fn text(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Spanned<String>> {
         let Some(text) = value.get_ref().as_str() else {
             self.wrong_type(key, "a text in quotes", value);
             return None;
@@ -65,7 +65,7 @@ impl Reader<'_> {
     }
 
     /// A text, or a list of texts that is not empty.
-    pub fn texts(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<Spanned<String>>> {
+    pub(super) fn texts(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<Spanned<String>>> {
         let Some(items) = value.get_ref().as_array() else {
             if !value.get_ref().is_str() {
                 self.wrong_type(key, "a text in quotes or a list of them", value);
@@ -81,7 +81,7 @@ impl Reader<'_> {
     }
 
     /// One of `words`.
-    pub fn choice<T: Copy>(&mut self, key: &str, value: &Spanned<DeValue<'_>>, words: &Words<T>) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, value: &Spanned<DeValue<'_>>, words: &Words<T>) -> Option<T> {
         let text = self.text(key, value)?;
         let found = words.table.iter().find(|(word, _)| word == text.get_ref());
         if found.is_none() {
@@ -94,7 +94,7 @@ impl Reader<'_> {
     }
 
     /// A value of another type than the key takes.
-    pub fn wrong_type(&mut self, key: &str, expected: &str, value: &Spanned<DeValue<'_>>) {
+    pub(super) fn wrong_type(&mut self, key: &str, expected: &str, value: &Spanned<DeValue<'_>>) {
         let article = if matches!(value.get_ref(), DeValue::Integer(_) | DeValue::Array(_)) { "an" } else { "a" };
         let what = format!("\"{key}\" is {article} {}", value.get_ref().type_str());
         self.findings.add(value.span(), what, format!("it must be {expected}"));
@@ -129,12 +129,12 @@ pub(super) struct Fields<'t> {
 
 impl<'t> Fields<'t> {
     /// The value of a key that may be there.
-    pub fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+    pub(super) fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.asked.push(self.keys.key(key).name);
         self.table.get(key)
     }
     /// The value of a key that must be there.
-    pub fn need(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+    pub(super) fn need(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
         debug_assert!(matches!(self.keys.key(key).default, Default::Required), "{key} has a default");
         let value = self.get(key);
         if value.is_none() {
@@ -150,29 +150,29 @@ impl<'t> Fields<'t> {
         }
     }
     /// A key that was asked for, is not there and must be, and why.
-    pub fn need_because(&mut self, key: &'static str, why: &'static str) {
+    pub(super) fn need_because(&mut self, key: &'static str, why: &'static str) {
         self.missing.push((key, why));
     }
     /// A text that may be there, else its default.
-    pub fn text(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Spanned<String>> {
+    pub(super) fn text(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Spanned<String>> {
         match self.get(key) {
             Some(value) => reader.text(key, value),
             None => self.default_text(key).map(|text| Spanned::new(0..0, text.to_owned())),
         }
     }
     /// A text that must be there.
-    pub fn need_text(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Spanned<String>> {
+    pub(super) fn need_text(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Spanned<String>> {
         let value = self.need(key)?;
         reader.text(key, value)
     }
     /// One of `words`, which are those of the key.
-    pub fn choice<T: Copy>(&mut self, reader: &mut Reader<'_>, key: &'static str, words: &Words<T>) -> T {
+    pub(super) fn choice<T: Copy>(&mut self, reader: &mut Reader<'_>, key: &'static str, words: &Words<T>) -> T {
         let written = self.choice_if_any(reader, key, words);
         let default = || words.table.iter().find(|(word, _)| Some(*word) == self.default_text(key));
         written.or_else(|| default().map(|(_, value)| *value)).expect("the default of a choice is one of its words")
     }
     /// The same, without a default.
-    pub fn choice_if_any<T: Copy>(
+    pub(super) fn choice_if_any<T: Copy>(
         &mut self,
         reader: &mut Reader<'_>,
         key: &'static str,
@@ -181,7 +181,7 @@ impl<'t> Fields<'t> {
         self.get(key).and_then(|value| reader.choice(key, value, words))
     }
     /// `true` or `false`.
-    pub fn boolean(&mut self, reader: &mut Reader<'_>, key: &'static str) -> bool {
+    pub(super) fn boolean(&mut self, reader: &mut Reader<'_>, key: &'static str) -> bool {
         let Default::Flag(default) = self.keys.key(key).default else { panic!("{key} is no flag") };
         let Some(value) = self.get(key) else { return default };
         value.get_ref().as_bool().unwrap_or_else(|| {
@@ -190,7 +190,7 @@ impl<'t> Fields<'t> {
         })
     }
     /// A whole number within the bounds of the key, else its default.
-    pub fn integer<T: TryFrom<u64>>(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
+    pub(super) fn integer<T: TryFrom<u64>>(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
         let Kind::Integer { min, max, .. } = self.keys.key(key).kind else { panic!("{key} is no number") };
         let Some(value) = self.get(key) else {
             return match self.keys.key(key).default {
@@ -212,7 +212,7 @@ impl<'t> Fields<'t> {
         number
     }
     /// A length of time: a whole number and its unit, `ms`, `s`, `m`, `h` or `d`; above zero, a year at most.
-    pub fn duration(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Duration> {
+    pub(super) fn duration(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Duration> {
         let text = self.text(reader, key)?;
         let length = duration(text.get_ref());
         if length.is_none() {

@@ -14,7 +14,7 @@ pub(super) struct Table {
 
 impl Table {
     /// The key of this name. A reader that asks for another one is a fault of ours.
-    pub fn key(&self, name: &str) -> &'static Key {
+    pub(super) fn key(&self, name: &str) -> &'static Key {
         let found = self.keys.iter().find(|key| key.name == name);
         found.unwrap_or_else(|| panic!("{} has no key {name} in its table", self.place))
     }

@@ -25,7 +25,7 @@ const AUTHENTICATE_VERSION_MAX: i16 = 2;
 
 /// How a client says who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
+pub(crate) enum Mechanism {
     /// User and password as they are.
     Plain,
     /// A proof of the password, by SHA-256.
@@ -55,7 +55,7 @@ const NAMES: [(&str, Named); 6] = [
 
 impl Mechanism {
     /// Its registered name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Mechanism::Plain => "PLAIN",
             Mechanism::ScramSha256 => "SCRAM-SHA-256",
@@ -70,7 +70,7 @@ type Extensions = Vec<(String, String)>;
 
 /// A mechanism with what it needs.
 #[derive(Debug)]
-pub struct Sasl {
+pub(crate) struct Sasl {
     mechanism: Mechanism,
     credentials: Credentials,
     extensions: Extensions,
@@ -113,7 +113,7 @@ impl Sasl {
     }
 
     /// Authenticates a connection that has just been opened. The answer is how long the session lasts, `None` for as long as the connection.
-    pub async fn authenticate(&self, connection: &Connection) -> Result<Option<Duration>, KafkaError> {
+    pub(crate) async fn authenticate(&self, connection: &Connection) -> Result<Option<Duration>, KafkaError> {
         let name = self.mechanism.name();
         let hello = SaslHandshakeRequest::default().with_mechanism(text(name));
         let answer = connection.call(&hello, HANDSHAKE_VERSION).await?;
@@ -166,7 +166,7 @@ impl Sasl {
     }
 
     /// The same for rskafka, with a token of now.
-    pub fn for_rskafka(&self) -> SaslConfig {
+    pub(crate) fn for_rskafka(&self) -> SaslConfig {
         match &self.credentials {
             Credentials::Password { user, password } => {
                 let credentials = RskafkaCredentials::new(user.clone(), password.reveal().to_owned());

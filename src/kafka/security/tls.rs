@@ -58,7 +58,7 @@ impl Pem {
 
 /// TLS as it was asked for, and as it is now.
 #[derive(Debug)]
-pub struct Tls {
+pub(crate) struct Tls {
     authorities: Authorities,
     identity: Option<IdentitySource>,
     checks_host: bool,
@@ -123,7 +123,7 @@ impl Tls {
     }
 
     /// The configuration as the files are now. Files that cannot be read keep the former one in force: they may be half-written.
-    pub fn config(&self) -> Arc<ClientConfig> {
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
         let seen: Vec<_> = files(&self.authorities, self.identity.as_ref()).map(stamp).collect();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if seen != current.seen {
@@ -139,7 +139,7 @@ impl Tls {
     }
 
     /// The handshake with the broker at `address`.
-    pub async fn connect(&self, address: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, io::Error> {
+    pub(crate) async fn connect(&self, address: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, io::Error> {
         let host = host(address).to_owned();
         let invalid = |_| io::Error::new(io::ErrorKind::InvalidInput, format!("{host} is no name of a host"));
         let name = ServerName::try_from(host.clone()).map_err(invalid)?;
@@ -147,7 +147,7 @@ impl Tls {
     }
 
     /// What TLS said when a connection broke; `None` when it was not TLS that broke it.
-    pub fn explain(&self, address: &str, error: &io::Error) -> Option<KafkaError> {
+    pub(crate) fn explain(&self, address: &str, error: &io::Error) -> Option<KafkaError> {
         let tls = error.get_ref()?.downcast_ref::<TlsError>()?;
         let message = match tls {
             TlsError::InvalidCertificate(CertificateError::Other(other)) => match other.0.downcast_ref::<Sentence>() {

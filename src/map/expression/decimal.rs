@@ -5,7 +5,7 @@ use std::fmt;
 
 /// `units` / 10^`scale`.
 #[derive(Clone, Copy, Debug)]
-pub struct Decimal {
+pub(crate) struct Decimal {
     units: i128,
     scale: u8,
 }

@@ -8,7 +8,7 @@ use super::decimal::Decimal;
 use super::token::{Token, TokenKind, tokens};
 
 /// Longest expression, in bytes.
-pub const BYTES_MAX: usize = 4_096;
+pub(super) const BYTES_MAX: usize = 4_096;
 /// Most operators, operands and functions of one expression: its tree is walked by recursion.
 const NODES_MAX: usize = 250;
 /// Deepest nesting of parentheses, for the same reason.

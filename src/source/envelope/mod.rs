@@ -25,7 +25,7 @@ pub(super) use headers::ControlHeaders;
 pub use marker::NAME_BYTES_MAX;
 
 /// Longest upload id, in bytes: it is key and content of status records, which have to fit their topic.
-pub const ID_BYTES_MAX: usize = 16 << 10;
+pub(super) const ID_BYTES_MAX: usize = 16 << 10;
 /// Longest `ss-attempt`, in bytes.
 const ATTEMPT_BYTES_MAX: usize = 1_024;
 /// Longest `traceparent`; the W3C's have 55 characters.
