@@ -211,8 +211,9 @@ messages! {
             en "no column {candidates}; the header has {header}"
             ko "{candidates} 열이 없습니다. 제목 행의 열: {header}";
         SheetColumnMissing { column: String, nearest: Option<Nearest> }
-            en "the sheet of a row is named by column '{column}', which the header does not have{nearest}"
-            ko "시트 이름으로 쓸 '{column}' 열이 제목 행에 없습니다{nearest}";
+            en "the sheet of a row is named by column '{column}', which the header does not have{nearest}: name the column so, or say \
+                another one with `sheet` in the aggregate"
+            ko "시트 이름으로 쓸 '{column}' 열이 제목 행에 없습니다{nearest}. 열 이름을 그렇게 바꾸거나 [[aggregate]]의 sheet에 다른 열을 쓰세요";
     }
     Reason::SheetTooManyColumns => {
         HeaderTooWide { columns: usize, limit: usize }
