@@ -303,8 +303,9 @@ KAFKA_AND_STATE = [
     row("What stands still, and why", [
         graph("What is missing", "1 for each condition that an instance does not meet. broker: check addresses. assignment: look at the group. first_fetch: look at the partition's leader.",
               "short", (f"sum by (condition) (1 - sheetstream_ready_condition{{{FROM}}})", "{{condition}}"), stacked=True, colors=CONDITIONS),
-        graph("Paused tasks", "Tasks that wait to be started again. Above zero for minutes: for disk_full make room, for unavailable look at the broker.",
-              "short", (f"sum by (reason) (sheetstream_tasks_paused{{{FROM}}})", "{{reason}}"), stacked=True, colors=PAUSES),
+        graph("Paused tasks", "Tasks that wait to be started again, and topologies that somebody has paused. Above zero for minutes: for disk_full make room, for unavailable look at the broker, for a topology: sheetstream resume.",
+              "short", [(f"sum by (reason) (sheetstream_tasks_paused{{{FROM}}})", "{{reason}}"),
+                        (f"sum by (topology) (sheetstream_topology_paused{{{FROM}}})", "{{topology}} by hand")], stacked=True, colors=PAUSES),
         graph("Threads last seen", "How long ago each thread went through its loop. Above a minute: it hangs in a call to the disk or a broker; restart the process.",
               "s", (f"max by (instance, thread) (time() - sheetstream_stream_thread_heartbeat_timestamp_seconds{{{FROM}}})", "{{instance}} {{thread}}"), limits(30, 60)),
         graph("Failed requests", "By API and code. Codes of authorisation: grant the right that the log names. connection or timeout for minutes: look at the broker. Others pass.",

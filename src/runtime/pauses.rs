@@ -55,17 +55,23 @@ impl Pauses {
 
     /// What tells the tasks of a topology.
     pub(super) fn flag(&self, topology: &str) -> Arc<AtomicBool> {
-        self.flags().entry(topology.to_owned()).or_default().clone()
+        let flag = self.flags().entry(topology.to_owned()).or_default().clone();
+        show(topology, flag.load(Ordering::Relaxed));
+        flag
     }
 
     fn note(&self, topology: &str, is_paused: bool) {
         self.flag(topology).store(is_paused, Ordering::Relaxed);
-        metrics::topology_paused(topology).set(f64::from(u8::from(is_paused)));
+        show(topology, is_paused);
     }
 
     fn flags(&self) -> MutexGuard<'_, BTreeMap<String, Arc<AtomicBool>>> {
         self.topologies.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn show(topology: &str, is_paused: bool) {
+    metrics::topology_paused(topology).set(f64::from(u8::from(is_paused)));
 }
 
 #[cfg(test)]
