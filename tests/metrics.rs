@@ -240,7 +240,6 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
             "sheetstream_group_foreign_members",          // somebody else in our group
             "sheetstream_log_changes_total",              // another log
             "sheetstream_topology_failed",                // a topology that stopped alone
-            "sheetstream_topology_paused",                // a topology that was paused
             "sheetstream_outputs_refused_total",          // a topic that takes next to nothing
         ];
         assert!(names.contains(&*sample) || needs_more.contains(&name), "{name}");
