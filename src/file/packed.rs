@@ -127,7 +127,8 @@ fn check_sizes(file: &File) -> Result<(), FileError> {
     let mut left = UNPACKED_BYTES_MAX;
     for number in 0..zip.len() {
         let part = zip.by_index(number).map_err(broken)?;
-        let most = if part.name() == TEXTS_PART { left.min(TEXTS_BYTES_MAX) } else { left };
+        let may_be_texts = part.name().map_or(true, |name| name == TEXTS_PART);
+        let most = if may_be_texts { left.min(TEXTS_BYTES_MAX) } else { left };
         let unpacked = io::copy(&mut part.take(most + 1), &mut io::sink()).map_err(broken)?;
         if unpacked > most {
             return Err(too_large());
