@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::{Array, ArrayRef, Float64Array, StringArray};
+use arrow_schema::{DataType, Field};
 
-use super::{Map, NodeError, Shape, find_all, reject_all};
+use super::{Layout, Map, NodeError, Planned, find_all, reject_all, reject_first};
 use crate::page::forms::CellForm;
 use crate::page::of_type;
 use crate::record::{ColumnType, Rejection, RowBatch};
@@ -34,31 +34,32 @@ pub struct CastColumn {
 /// The `cast` map. A cell that is not of the new type rejects its row, as it does in the source.
 pub struct Cast {
     config: CastConfig,
-    plan: Option<(Shape, Result<Plan, Rejection>)>,
+    plan: Planned<Result<Plan, Rejection>>,
 }
 
 /// What a `cast` does to batches of one shape.
 struct Plan {
     places: Vec<usize>,
-    schema: SchemaRef,
-    types: Arc<[ColumnType]>,
+    layout: Layout,
 }
 
 impl Cast {
     /// The map that `config` describes.
     pub fn new(config: &CastConfig) -> Cast {
-        Cast { config: config.clone(), plan: None }
+        Cast { config: config.clone(), plan: Planned::none() }
     }
+}
 
+impl CastConfig {
     fn plan(&self, batch: &RowBatch) -> Result<Plan, Rejection> {
         let input = batch.columns.schema_ref();
-        let places = find_all(input, self.config.columns.iter().map(|column| &column.name))?;
+        let places = find_all(input, self.columns.iter().map(|column| &column.name))?;
         let (mut fields, mut types) = (input.fields().to_vec(), batch.types.to_vec());
-        for (column, place) in self.config.columns.iter().zip(&places) {
+        for (column, place) in self.columns.iter().zip(&places) {
             fields[*place] = Arc::new(Field::new(fields[*place].name(), DataType::Utf8, false));
             types[*place] = column.kind;
         }
-        Ok(Plan { places, schema: Arc::new(Schema::new(fields)), types: types.into() })
+        Ok(Plan { places, layout: Layout::new(fields, types) })
     }
 }
 
@@ -68,10 +69,7 @@ impl Map for Cast {
     }
 
     fn process(&mut self, batch: &mut RowBatch) -> Result<(), NodeError> {
-        let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
-        let planned = kept.unwrap_or_else(|| (Shape::of(batch), self.plan(batch)));
-        let (_, plan) = self.plan.insert(planned);
-        let plan = match plan {
+        let plan = match self.plan.of(batch, || self.config.plan(batch)) {
             Ok(plan) => plan,
             Err(missing) => {
                 reject_all(batch, missing);
@@ -84,12 +82,8 @@ impl Map for Cast {
             let cells = texts(batch, *place);
             columns[*place] = read_cells(batch, cells, column, &mut found);
         }
-        found.sort_by_key(|(row, _)| *row);
-        found.dedup_by_key(|(row, _)| *row);
-        batch.columns = RecordBatch::try_new(plan.schema.clone(), columns)
-            .map_err(|error| NodeError { node: self.config.node.to_string(), message: error.to_string() })?;
-        batch.types = plan.types.clone();
-        batch.reject(found);
+        plan.layout.put(batch, columns, &self.config.node)?;
+        reject_first(batch, found);
         Ok(())
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
 use arrow_array::builder::{ArrayBuilder, StringBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field};
 
 use super::expression::{Evaluation, Expression};
-use super::{Map, NodeError, Shape, blocks, find_all, free_name};
-use crate::record::{ColumnType, Rejection, RowBatch};
+use super::{Layout, Map, NodeError, Planned, blocks, find_all, free_name, reject_first};
+use crate::record::{Rejection, RowBatch};
 
 /// `compute = { density = "round(people / area, 2)" }`
 #[derive(Clone, Debug, PartialEq)]
@@ -22,34 +22,35 @@ pub struct ComputeConfig {
 /// The `compute` map: appends columns whose cells are written as those of rows are. An expression sees the columns before the map.
 pub struct Compute {
     config: ComputeConfig,
-    plan: Option<(Shape, Plan)>,
+    plan: Planned<Plan>,
 }
 
 /// What a `compute` does to batches of one shape.
 struct Plan {
     /// Of each expression the places of its columns, or why no row can be mapped.
     places: Vec<Result<Vec<usize>, Rejection>>,
-    schema: SchemaRef,
-    types: Arc<[ColumnType]>,
+    layout: Layout,
 }
 
 impl Compute {
     /// The map that `config` describes.
     pub fn new(config: &ComputeConfig) -> Compute {
-        Compute { config: config.clone(), plan: None }
+        Compute { config: config.clone(), plan: Planned::none() }
     }
+}
 
+impl ComputeConfig {
     fn plan(&self, batch: &RowBatch) -> Plan {
         let input = batch.columns.schema_ref();
         let mut fields = input.fields().to_vec();
         let mut types = batch.types.to_vec();
-        let mut places = Vec::with_capacity(self.config.columns.len());
-        for (name, expression) in &self.config.columns {
+        let mut places = Vec::with_capacity(self.columns.len());
+        for (name, expression) in &self.columns {
             places.push(find_all(input, expression.columns()));
             fields.push(Arc::new(Field::new(free_name(&fields, name), DataType::Utf8, false)));
             types.push(expression.kind().column());
         }
-        Plan { places, schema: Arc::new(Schema::new(fields)), types: types.into() }
+        Plan { places, layout: Layout::new(fields, types) }
     }
 }
 
@@ -59,9 +60,7 @@ impl Map for Compute {
     }
 
     fn process(&mut self, batch: &mut RowBatch) -> Result<(), NodeError> {
-        let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
-        let planned = kept.unwrap_or_else(|| (Shape::of(batch), self.plan(batch)));
-        let (_, plan) = self.plan.insert(planned);
+        let plan = self.plan.of(batch, || self.config.plan(batch));
         let mut columns = batch.columns.columns().to_vec();
         let mut found = Vec::new();
         for ((name, expression), places) in self.config.columns.iter().zip(&plan.places) {
@@ -83,12 +82,8 @@ impl Map for Compute {
             let cells: ArrayRef = Arc::new(cells.finish());
             columns.push(cells);
         }
-        found.sort_by_key(|(row, _)| *row);
-        found.dedup_by_key(|(row, _)| *row);
-        batch.columns = RecordBatch::try_new(plan.schema.clone(), columns)
-            .map_err(|error| NodeError { node: self.config.node.to_string(), message: error.to_string() })?;
-        batch.types = plan.types.clone();
-        batch.reject(found);
+        plan.layout.put(batch, columns, &self.config.node)?;
+        reject_first(batch, found);
         Ok(())
     }
 }

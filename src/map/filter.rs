@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::expression::{Evaluation, Expression};
-use super::{Map, NodeError, Shape, blocks, find_all, reject_all};
+use super::{Map, NodeError, Planned, blocks, find_all, reject_all};
 use crate::record::{Rejection, RowBatch};
 
 /// `filter = "number(area) >= 33.5"`
@@ -18,13 +18,13 @@ pub struct FilterConfig {
 /// The `filter` map. A row that is taken out is counted as filtered, and is none that failed.
 pub struct Filter {
     config: FilterConfig,
-    plan: Option<(Shape, Result<Vec<usize>, Rejection>)>,
+    plan: Planned<Result<Vec<usize>, Rejection>>,
 }
 
 impl Filter {
     /// The map that `config` describes.
     pub fn new(config: &FilterConfig) -> Filter {
-        Filter { config: config.clone(), plan: None }
+        Filter { config: config.clone(), plan: Planned::none() }
     }
 }
 
@@ -35,11 +35,7 @@ impl Map for Filter {
 
     fn process(&mut self, batch: &mut RowBatch) -> Result<(), NodeError> {
         let condition = &self.config.condition;
-        let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
-        let planned =
-            kept.unwrap_or_else(|| (Shape::of(batch), find_all(batch.columns.schema_ref(), condition.columns())));
-        let (_, plan) = self.plan.insert(planned);
-        let places = match plan {
+        let places = match self.plan.of(batch, || find_all(batch.columns.schema_ref(), condition.columns())) {
             Ok(places) => places,
             Err(missing) => {
                 reject_all(batch, missing);

@@ -15,6 +15,7 @@ pub mod select;
 
 use std::sync::Arc;
 
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 
 use crate::record::{AnyOf, ColumnType, Message, Names, Rejection, RowBatch};
@@ -160,6 +161,43 @@ impl Shape {
     }
 }
 
+/// What a node does to batches of one shape, kept until one of another shape comes.
+struct Planned<P>(Option<(Shape, P)>);
+
+impl<P> Planned<P> {
+    fn none() -> Planned<P> {
+        Planned(None)
+    }
+
+    /// The plan for `batch`; `plan` makes it where the one that is kept does not fit.
+    fn of(&mut self, batch: &RowBatch, plan: impl FnOnce() -> P) -> &P {
+        let kept = self.0.take().filter(|(shape, _)| shape.fits(batch));
+        let (_, plan) = self.0.insert(kept.unwrap_or_else(|| (Shape::of(batch), plan())));
+        plan
+    }
+}
+
+/// Columns of a schema and their types, as a node leaves them.
+struct Layout {
+    schema: SchemaRef,
+    types: Arc<[ColumnType]>,
+}
+
+impl Layout {
+    fn new(fields: Vec<FieldRef>, types: impl Into<Arc<[ColumnType]>>) -> Layout {
+        Layout { schema: Arc::new(Schema::new(fields)), types: types.into() }
+    }
+
+    /// Puts `columns` in the place of those of `batch`, which has as many rows.
+    fn put(&self, batch: &mut RowBatch, columns: Vec<ArrayRef>, node: &str) -> Result<(), NodeError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.len()));
+        batch.columns = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+            .map_err(|error| NodeError { node: node.to_owned(), message: error.to_string() })?;
+        batch.types = self.types.clone();
+        Ok(())
+    }
+}
+
 /// The first of `candidates` that is a column; else why the upload cannot be mapped.
 fn find(schema: &Schema, candidates: &[String]) -> Result<usize, Rejection> {
     if let Some(index) = candidates.iter().find_map(|name| schema.index_of(name).ok()) {
@@ -190,6 +228,13 @@ fn blocks(batch: &RowBatch) -> impl Iterator<Item = Vec<u32>> {
     const ROWS: usize = 1_024;
     let mut live = batch.live_rows();
     std::iter::from_fn(move || Some(live.by_ref().take(ROWS).collect::<Vec<_>>()).filter(|rows| !rows.is_empty()))
+}
+
+/// Rejects rows, each for the first of its faults.
+fn reject_first(batch: &mut RowBatch, mut faults: Vec<(u32, Rejection)>) {
+    faults.sort_by_key(|(row, _)| *row);
+    faults.dedup_by_key(|(row, _)| *row);
+    batch.reject(faults);
 }
 
 /// Gives every row of the batch the same fate.

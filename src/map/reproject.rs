@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::{ArrayRef, Float64Array};
+use arrow_schema::{DataType, Field};
 use proj::Proj;
 
 use super::area::Area;
 use super::points::{Column, Input, Point, Points};
 use super::reproject_config::{CoordinateInput, REMEMBERED_MAX, ReprojectConfig, refusal};
-use super::{Map, NodeError, Shape, find, free_name};
+use super::{Layout, Map, NodeError, Planned, find, free_name};
 use crate::crs::{self, CrsError, CrsKind, CrsPair, is_definition};
 use crate::record::{ColumnType, Hint, Message, Place, Quoted, Rejection, RowBatch};
 
@@ -22,7 +22,7 @@ pub struct Reproject {
     usual: Operation,
     /// For uploads, and for rows, with a CRS of their own.
     others: VecDeque<(Arc<str>, Result<Operation, Rejection>)>,
-    plan: Option<(Shape, Plan)>,
+    plan: Planned<Arc<Plan>>,
 }
 
 /// An operation that can be carried out on this thread.
@@ -36,10 +36,9 @@ struct Operation {
 
 /// What a `reproject` does to batches of one shape.
 struct Plan {
-    /// Where the coordinates stand, and the CRS of each row.
+    /// Where the coordinates are, and the CRS of each row.
     input: Result<(Input, Option<usize>), Rejection>,
-    schema: SchemaRef,
-    types: Arc<[ColumnType]>,
+    layout: Layout,
 }
 
 impl Reproject {
@@ -47,7 +46,7 @@ impl Reproject {
     pub fn new(config: &ReprojectConfig) -> Result<Reproject, NodeError> {
         let fail = |error: CrsError| NodeError { node: config.node.to_string(), message: error.to_string() };
         let usual = Operation::open(config, config.crs.clone()).map_err(fail)?;
-        Ok(Reproject { config: config.clone(), usual, others: VecDeque::new(), plan: None })
+        Ok(Reproject { config: config.clone(), usual, others: VecDeque::new(), plan: Planned::none() })
     }
 
     /// Where the operation for an upload's own CRS stands among [`Reproject::others`]; `None` for the usual one.
@@ -91,10 +90,12 @@ impl Reproject {
         }
         into.found.sort_by_key(|(row, _)| *row);
     }
+}
 
+impl ReprojectConfig {
     fn plan(&self, batch: &RowBatch) -> Plan {
         let schema = batch.columns.schema_ref();
-        let input = match &self.config.input {
+        let input = match &self.input {
             CoordinateInput::Columns { x, y } => {
                 find(schema, x).and_then(|x| Ok(Input::Columns { x, y: find(schema, y)? }))
             }
@@ -106,15 +107,15 @@ impl Reproject {
                 find(schema, candidates).map(|column| Input::Pair { column, y_first: true })
             }
         };
-        let crs = self.config.crs_column.as_ref().map(|candidates| find(schema, candidates)).transpose();
+        let crs = self.crs_column.as_ref().map(|candidates| find(schema, candidates)).transpose();
         let input = input.and_then(|input| Ok((input, crs?)));
         let mut fields = schema.fields().to_vec();
-        for name in &self.config.into {
+        for name in &self.into {
             fields.push(Arc::new(Field::new(free_name(&fields, name), DataType::Float64, false)));
         }
-        let computed = ColumnType::Computed { decimals: self.config.decimals };
-        let types = batch.types.iter().copied().chain([computed; 2]).collect();
-        Plan { input, schema: Arc::new(Schema::new(fields)), types }
+        let computed = ColumnType::Computed { decimals: self.decimals };
+        let types: Vec<_> = batch.types.iter().copied().chain([computed; 2]).collect();
+        Plan { input, layout: Layout::new(fields, types) }
     }
 }
 
@@ -222,12 +223,10 @@ impl Map for Reproject {
     }
 
     fn process(&mut self, batch: &mut RowBatch) -> Result<(), NodeError> {
-        let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
-        let (shape, plan) = kept.unwrap_or_else(|| (Shape::of(batch), self.plan(batch)));
-
+        let plan = self.plan.of(batch, || Arc::new(self.config.plan(batch))).clone();
         let node = Arc::clone(&self.config.node);
-        let fail = |message: String| NodeError { node: node.to_string(), message };
-        let unfit = || fail("the coordinate columns are neither text nor Float64".into());
+        let message = "the coordinate columns are neither text nor Float64";
+        let unfit = || NodeError { node: node.to_string(), message: message.into() };
         let mut targets = Targets::of(batch.len());
         match &plan.input {
             Err(missing) => targets.found = batch.live_rows().map(|row| (row, missing.clone())).collect(),
@@ -250,10 +249,8 @@ impl Map for Reproject {
 
         let added: [ArrayRef; 2] = [Arc::new(Float64Array::from(xs)), Arc::new(Float64Array::from(ys))];
         let columns = batch.columns.columns().iter().cloned().chain(added).collect();
-        batch.columns = RecordBatch::try_new(plan.schema.clone(), columns).map_err(|error| fail(error.to_string()))?;
-        batch.types = plan.types.clone();
+        plan.layout.put(batch, columns, &node)?;
         batch.reject(found);
-        self.plan = Some((shape, plan));
         Ok(())
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::{ArrayRef, StringArray};
+use arrow_schema::{DataType, Field, FieldRef};
 
-use super::{Map, NodeError, Shape, find, find_all, free_name, reject_all};
+use super::{Layout, Map, NodeError, Planned, find, find_all, free_name, reject_all};
 use crate::record::{ColumnType, Rejection, RowBatch};
 
 /// A `select`, `rename` or `drop` map.
@@ -62,15 +62,14 @@ impl Selection {
 /// The maps `select`, `rename` and `drop`: they move columns and copy nothing.
 pub struct Select {
     config: SelectConfig,
-    plan: Option<(Shape, Plan)>,
+    plan: Planned<Plan>,
 }
 
 /// What a `select` does to batches of one shape.
 struct Plan {
     /// Where each column of the result comes from; `None` for one that is missing.
     sources: Vec<Option<usize>>,
-    schema: SchemaRef,
-    types: Arc<[ColumnType]>,
+    layout: Layout,
     /// Why no row can be mapped: the first column that is missing.
     missing: Option<Rejection>,
 }
@@ -78,19 +77,21 @@ struct Plan {
 impl Select {
     /// The map that `config` describes.
     pub fn new(config: &SelectConfig) -> Select {
-        Select { config: config.clone(), plan: None }
+        Select { config: config.clone(), plan: Planned::none() }
     }
+}
 
+impl Selection {
     fn plan(&self, batch: &RowBatch) -> Plan {
         let input = batch.columns.schema_ref();
-        match &self.config.selection {
+        match self {
             Selection::Keep(columns) => keep(columns, batch),
             Selection::Rename(columns) => {
                 let missing = find_all(input, columns.iter().map(|(from, _)| from)).err();
                 let renamed: HashMap<&String, &String> = columns.iter().map(|(from, name)| (from, name)).collect();
                 let mut taken: Vec<_> =
                     input.fields().iter().filter(|field| !renamed.contains_key(field.name())).cloned().collect();
-                let fields: Vec<_> = input
+                let fields: Vec<FieldRef> = input
                     .fields()
                     .iter()
                     .map(|field| match renamed.get(field.name()) {
@@ -102,20 +103,15 @@ impl Select {
                     })
                     .collect();
                 let sources = (0..fields.len()).map(Some).collect();
-                Plan { sources, schema: Arc::new(Schema::new(fields)), types: batch.types.clone(), missing }
+                Plan { sources, layout: Layout::new(fields, batch.types.clone()), missing }
             }
             Selection::Drop(names) => {
                 let missing = find_all(input, names.iter()).err();
                 let kept: Vec<_> =
                     (0..input.fields().len()).filter(|place| !names.contains(input.field(*place).name())).collect();
-                Plan {
-                    schema: Arc::new(Schema::new(
-                        kept.iter().map(|place| input.fields()[*place].clone()).collect::<Vec<_>>(),
-                    )),
-                    types: kept.iter().map(|place| batch.types[*place]).collect(),
-                    sources: kept.into_iter().map(Some).collect(),
-                    missing,
-                }
+                let fields = kept.iter().map(|place| input.fields()[*place].clone()).collect();
+                let types: Vec<_> = kept.iter().map(|place| batch.types[*place]).collect();
+                Plan { layout: Layout::new(fields, types), sources: kept.into_iter().map(Some).collect(), missing }
             }
         }
     }
@@ -130,11 +126,11 @@ fn keep(columns: &[(String, String)], batch: &RowBatch) -> Plan {
     for (from, name) in columns {
         let source = find(input, std::slice::from_ref(from)).map_err(|why| missing.get_or_insert(why).reason).ok();
         let absent = || Field::new(name, DataType::Utf8, false);
-        fields.push(source.map_or_else(absent, |index| input.field(index).clone().with_name(name)));
+        fields.push(Arc::new(source.map_or_else(absent, |index| input.field(index).clone().with_name(name))));
         types.push(source.map_or(ColumnType::Text, |index| batch.types[index]));
         sources.push(source);
     }
-    Plan { sources, schema: Arc::new(Schema::new(fields)), types: types.into(), missing }
+    Plan { sources, layout: Layout::new(fields, types), missing }
 }
 
 impl Map for Select {
@@ -143,17 +139,12 @@ impl Map for Select {
     }
 
     fn process(&mut self, batch: &mut RowBatch) -> Result<(), NodeError> {
-        let kept = self.plan.take().filter(|(shape, _)| shape.fits(batch));
-        let planned = kept.unwrap_or_else(|| (Shape::of(batch), self.plan(batch)));
-        let (_, plan) = self.plan.insert(planned);
+        let plan = self.plan.of(batch, || self.config.selection.plan(batch));
         let empty = || -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n("", batch.len()))) };
         let columns =
             plan.sources.iter().map(|source| source.map_or_else(empty, |index| batch.columns.column(index).clone()));
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.len()));
-        let columns = RecordBatch::try_new_with_options(plan.schema.clone(), columns.collect(), &options)
-            .map_err(|error| NodeError { node: self.config.node.to_string(), message: error.to_string() })?;
-        batch.columns = columns;
-        batch.types = plan.types.clone();
+        let columns = columns.collect();
+        plan.layout.put(batch, columns, &self.config.node)?;
         if let Some(missing) = &plan.missing {
             reject_all(batch, missing);
         }
