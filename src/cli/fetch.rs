@@ -284,23 +284,11 @@ struct Saving<'a> {
 impl Saving<'_> {
     /// The workbook of a published upload, by its status.
     fn published(&mut self, client: &KafkaClient, topic: &str, upload: &Upload) -> anyhow::Result<()> {
-        let Some(workbook) = &upload.workbook else {
+        let Some((label, wanted)) = Wanted::of(upload) else {
             if !self.newest(client, topic, &upload.id)? {
                 self.failed.push(format!("{}: {}", shown(&upload.id), DownloadError::Gone));
             }
             return Ok(());
-        };
-        let label = Label {
-            upload: upload.id.clone(),
-            revision: upload.revision.unwrap_or(1),
-            filename: workbook.filename.clone(),
-            sha256: workbook.sha256.to_string(),
-        };
-        let wanted = Wanted {
-            topic: workbook.topic.clone(),
-            upload: upload.id.clone(),
-            sha256: workbook.sha256,
-            published_ms: upload.updated_at_ms,
         };
         self.download(client, &label, &wanted)
     }

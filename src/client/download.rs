@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::client::fetch::ChunkHead;
 use crate::client::folder::Label;
+use crate::client::uploads::Upload;
 use crate::kafka::KafkaClient;
 use crate::kafka::partitioner::partition_for_key;
 use crate::record::{Record, TopicPartition};
@@ -44,6 +45,26 @@ pub struct Wanted {
     pub sha256: Digest,
     /// When its status said that it is there, in milliseconds since 1970: where the search begins.
     pub published_ms: i64,
+}
+
+impl Wanted {
+    /// The workbook of a published upload, and what is known of it; `None` where its status names none.
+    pub fn of(upload: &Upload) -> Option<(Label, Wanted)> {
+        let workbook = upload.workbook.as_ref()?;
+        let label = Label {
+            upload: upload.id.clone(),
+            revision: upload.revision.unwrap_or(1),
+            filename: workbook.filename.clone(),
+            sha256: workbook.sha256.to_string(),
+        };
+        let wanted = Wanted {
+            topic: workbook.topic.clone(),
+            upload: upload.id.clone(),
+            sha256: workbook.sha256,
+            published_ms: upload.updated_at_ms,
+        };
+        Some((label, wanted))
+    }
 }
 
 /// Writes the workbook into `file`; its length comes back. Blocks.

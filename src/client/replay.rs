@@ -76,7 +76,7 @@ pub enum ReplayError {
     Transport(#[from] TransportError),
 }
 
-/// The last end of each upload that `wanted` names, or of all that have ended, by the order of their ends in each partition. Blocks.
+/// How the upload `wanted` ended last, and where its records are. Blocks.
 pub fn ended(client: &KafkaClient, topology: &Topology, wanted: &str) -> Result<Ended, ReplayError> {
     let topic = &topology.sink.status_topic;
     let mut last: Option<StatusRecord> = None;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::awaited::{Awaited, Waiting};
 use super::download::{DownloadError, Wanted, download};
-use super::folder::{Folder, Label, Layout};
+use super::folder::{Folder, Layout};
 use super::inbox::{Inbox, InboxError, Sending};
 use super::publish::{PublishError, is_published, publish};
 use super::rejects::refused_whole;
@@ -243,22 +243,10 @@ impl<'a> FolderWatch<'a> {
 
     fn fetch(&mut self, sending: &Sending, upload: &Upload) -> Result<WatchEvent, WatchError> {
         let name = sending.name.clone();
-        let Some(workbook) = &upload.workbook else {
+        let Some((label, wanted)) = Wanted::of(upload) else {
             let why = "its workbook is of an earlier publication; `sheetstream fetch` has it".to_owned();
             let moved = self.inbox.put_aside(sending, &why)?;
             return Ok(WatchEvent::Failed { name, why, moved });
-        };
-        let label = Label {
-            upload: upload.id.clone(),
-            revision: upload.revision.unwrap_or(1),
-            filename: workbook.filename.clone(),
-            sha256: workbook.sha256.to_string(),
-        };
-        let wanted = Wanted {
-            topic: workbook.topic.clone(),
-            upload: upload.id.clone(),
-            sha256: workbook.sha256,
-            published_ms: upload.updated_at_ms,
         };
         let mut unreachable = None;
         let saved = self.workbooks.save(&label, |file| match download(&self.client, &wanted, file) {
