@@ -52,6 +52,16 @@ impl Fetched {
     pub fn bytes(&self) -> usize {
         self.records.iter().map(Record::memory_bytes).sum()
     }
+
+    /// The log of `partition`, of which `known` was read so far. No record of another log is processed, whatever the reader has missed.
+    pub fn log_of(&self, partition: &TopicPartition, known: Option<LogId>) -> Result<Option<LogId>, TransportError> {
+        match (known, self.log) {
+            (Some(ours), Some(read)) if ours != read => {
+                Err(TransportError::AnotherLog(format!("{partition} was of topic id {ours} and is of {read}")))
+            }
+            (ours, read) => Ok(ours.or(read)),
+        }
+    }
 }
 
 /// Reads one partition from where it was told to start. Blocking; one thread owns it.

@@ -142,13 +142,7 @@ impl PassOn {
 
     /// Passes the records of one fetch on.
     pub fn process(&mut self, fetched: Fetched) -> Result<(), TaskError> {
-        match (self.log, fetched.log) {
-            (Some(ours), Some(read)) if ours != read => {
-                let message = format!("{} was of topic id {ours} and is of {read}", self.source);
-                return Err(TransportError::AnotherLog(message).into());
-            }
-            (ours, read) => self.log = ours.or(read),
-        }
+        self.log = fetched.log_of(&self.source, self.log)?;
         let end = fetched.high_watermark.max(fetched.next);
         let last_ms = fetched.records.last().map(|record| record.timestamp_ms);
         self.metrics.fetch_begins(fetched.records.len(), last_ms);

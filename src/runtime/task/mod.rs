@@ -29,7 +29,7 @@ use crate::source::spread::Gather;
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
-use crate::transport::{Fence, Fetched, Progress, TransportError};
+use crate::transport::{Fence, Fetched, Progress};
 
 pub use error::TaskError;
 use outputs::Outputs;
@@ -129,7 +129,11 @@ impl StreamTask {
     ///
     /// After an error the task is dropped, and another one starts from the last commit.
     pub fn process(&mut self, mut fetched: Fetched, now_ms: u64) -> Result<(), TaskError> {
-        self.check_log(fetched.log)?;
+        let log = fetched.log_of(&self.partition, self.log)?;
+        if log != self.log {
+            self.log = log;
+            self.outputs.set_log(log);
+        }
         if let Some(cut) = self.cut_at.take_if(|cut| *cut <= fetched.next) {
             fetched.lost.insert(fetched.lost.partition_point(|lost| lost.start < cut), cut..cut);
         }
@@ -165,22 +169,6 @@ impl StreamTask {
         self.report_receiving(now_ms);
         self.outputs.metrics.fetch_ends();
         Ok(())
-    }
-
-    /// No record of another log is processed, whatever the reader below has missed.
-    fn check_log(&mut self, read: Option<LogId>) -> Result<(), TaskError> {
-        match (self.log, read) {
-            (Some(ours), Some(read)) if ours != read => {
-                let message = format!("{} was of topic id {ours} and is of {read}", self.partition);
-                Err(TransportError::AnotherLog(message).into())
-            }
-            (None, Some(read)) => {
-                self.log = Some(read);
-                self.outputs.set_log(self.log);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Ends the current batch before `offset` if a phase ends between: a batch never spans two phases.
