@@ -4,6 +4,8 @@
 //! The way goes down and never turns back.
 //! 1. [`kafka::ingest`] fetches from the task's offset into a bounded buffer; a full buffer stops that partition and no other.
 //! 2. [`runtime::stream_thread`] hands the records to the partition's [`runtime::task::StreamTask`].
+//!    With `placement = "spread"` they have come a longer way: `runtime::pass_on` sent them from the source's partitions to the
+//!    repartition topic, and [`source::spread`] holds those of an upload until its end has come.
 //! 3. [`source`] makes elements of them, rows grouped by upload: a [`record::RowBatch`] or a [`record::Marker`]. A row that fails keeps its
 //!    place; its fate travels with it.
 //! 4. [`map`] works on whole columns. A row that a filter takes out keeps its place, too.
