@@ -34,7 +34,7 @@ impl Charset {
         self.0
     }
 
-    /// The charset that a byte order mark at the beginning tells, and the mark's length.
+    /// The charset of the byte order mark at the beginning, and the mark's length.
     pub fn of_bom(beginning: &[u8]) -> Option<(Charset, usize)> {
         Encoding::for_bom(beginning).map(|(encoding, length)| (Charset(encoding), length))
     }

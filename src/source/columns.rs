@@ -132,7 +132,7 @@ impl Batch {
         }
     }
 
-    /// True when rows of this record may stand in the batch.
+    /// True when the batch may take rows of this record.
     pub(super) fn takes(&self, layout: &Arc<Layout>, origin: Origin<'_>) -> bool {
         Arc::ptr_eq(&self.layout, layout)
             && self.numbered == origin.first_row.is_some()

@@ -19,7 +19,7 @@ pub struct SourceConfig {
     pub node: Arc<str>,
     /// Topic; the first one where there are several.
     pub topic: Arc<str>,
-    /// Where the rows of an upload may stand.
+    /// The partitions that the rows of an upload may lie in.
     pub placement: Placement,
     /// Where column names come from; a header marker beats both.
     pub header: HeaderFrom,
@@ -41,7 +41,7 @@ pub struct SourceConfig {
     pub delimiter: Option<u8>,
     /// Whether column names are compared byte for byte (`names = "exact"`) instead of cleaned, see [`clean_name`](super::clean_name).
     pub exact_names: bool,
-    /// Lines of a file that stand above its header.
+    /// Lines of a file above its header.
     pub skip_lines: u32,
     /// A stray quote or text behind a closing one is kept as text instead of rejecting the row (`quotes = "lenient"`).
     pub lenient_quotes: bool,
@@ -123,7 +123,7 @@ impl SourceConfig {
     }
 }
 
-/// Where the rows of an upload may stand.
+/// The partitions that the rows of an upload may lie in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// In one partition, as a record key has it.
@@ -132,7 +132,7 @@ pub enum Placement {
     Spread(Spread),
 }
 
-/// Topics of rows that stand anywhere.
+/// Topics of rows that may lie in any partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spread {
     /// Where rows come from.
@@ -186,7 +186,7 @@ pub enum Format {
 /// What a rejected row does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {
-    /// It goes to the dead letters and the upload goes on.
+    /// It goes to the dead letters, and the upload continues.
     Continue,
     /// It fails its upload.
     Fail,

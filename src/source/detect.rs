@@ -1,5 +1,5 @@
-//! Which charset a file is in, told by its bytes. Only strong evidence counts: a wrong guess is a workbook full of wrong letters that nobody
-//! notices, so that where two charsets fit the person decides.
+//! Finds the charset of a file from its bytes. Only strong evidence counts: a wrong guess makes a workbook full of wrong letters that
+//! nobody notices. Where two charsets fit, the person decides.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{DecoderResult, EUC_KR, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
@@ -180,7 +180,7 @@ fn is_western(sample: &[u8]) -> bool {
         let crowded = before.is_some_and(|byte| byte >= 0x80) && behind.is_some_and(|byte| byte >= 0x80);
         match byte {
             0xC0..=0xFF if !crowded => letters += 1,
-            // Apostrophes, and the letters of Latin that stand among the signs.
+            // Apostrophes, and the letters of Latin-1 among the signs.
             0x8A | 0x8C | 0x8E | 0x92 | 0x9A | 0x9C | 0x9E | 0x9F | 0xAA | 0xBA => letters += 1,
             0x81 | 0x8D | 0x8F | 0x90 | 0x9D => odd += 1,
             _ if inside || crowded => odd += 1,

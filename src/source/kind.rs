@@ -1,8 +1,8 @@
-//! What a file or a record is that is no rows of text, told by how it begins.
+//! Recognizes files and records that are not rows of text by their first bytes.
 
 use crate::record::Binary;
 
-/// Bytes of the beginning that tell.
+/// Length of the beginning that is looked at, in bytes.
 pub const KIND_BYTES: usize = 4 << 10;
 
 /// Compressed forms by their first bytes, and what unpacks them.

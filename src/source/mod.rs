@@ -1,7 +1,7 @@
 //! Records to [`StreamElement`]s: which upload a record belongs to, whether it is a marker, and its rows as columns.
 //!
 //! A [`Source`] serves one partition. Elements of one upload come in log order, and every row that comes in goes out, with its fate if it
-//! failed. What comes out follows from the log alone; how many rows stand in one batch does not.
+//! failed. The elements follow from the log alone; the number of rows in one batch does not.
 
 mod budget;
 pub mod charset;
@@ -163,7 +163,7 @@ pub struct Applicant<'a> {
 }
 
 impl Source {
-    /// `partition_count` is the topic's, if it is known: with one partition an anonymous upload is complete where it stands.
+    /// `partition_count` is the topic's, if it is known. In a topic of one partition that partition has all of an anonymous upload.
     pub fn new(config: Arc<SourceConfig>, partition_count: Option<i32>) -> Source {
         Source {
             context: SourceContext::new(config),
@@ -278,7 +278,7 @@ impl Source {
     }
 
     /// The upload's EOF came before the restart and rows are still missing: from here on every record's rows come out at once, so that
-    /// nothing that stands behind the last row is read as a part of this upload.
+    /// nothing behind the last row is read as a part of this upload.
     pub fn expect_rows(&mut self, upload: &UploadId) {
         self.attend(upload.as_str(), |upload, _| upload.expect_rows());
     }
@@ -294,7 +294,7 @@ impl Source {
         self.waiting.iter().map(|(offset, waiting)| (&waiting.id, *offset))
     }
 
-    /// Takes a record. What stands below a marker in it comes back, and is to be taken as if it were the next one.
+    /// Takes a record. Returns the lines below a marker in it, which the caller takes as if they were the next record.
     fn take(
         &mut self,
         record: &Record,
@@ -394,7 +394,7 @@ impl Source {
                 let opaque = RowFormat::Opaque;
                 let origin =
                     Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0, format: opaque };
-                // Whoever numbers rows has counted them, and they are told one by one what is wrong with them.
+                // A publisher who numbers rows has counted them: each of them gets a rejection of its own.
                 if let (None, Some(kind)) = (first_row, binary_kind(text)) {
                     let is_of_a_registry = kind.is_of_a_registry() && !is_late;
                     let rejection = Rejection::new(Message::NotText { kind });
@@ -428,12 +428,12 @@ impl Source {
         Refusal { upload: Some(UploadId::new(id)), rejection }
     }
 
-    /// The topic has so many partitions from now on.
+    /// The topic has `count` partitions from now on.
     pub fn set_partition_count(&mut self, count: i32) {
         self.partition_count = Some(count);
     }
 
-    /// An anonymous upload stands in one partition when there is no other, and when the topology says that partitions are uploads.
+    /// An anonymous upload lies in one partition when there is no other, and when the topology says that partitions are uploads.
     fn vouch(&self, upload: &UploadId, mut marker: Marker) -> Marker {
         if let Marker::Eof { partitions, .. } = &mut marker
             && upload.as_str().is_empty()

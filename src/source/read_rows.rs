@@ -40,7 +40,7 @@ impl Upload {
         self.batch = (!batch.is_empty()).then_some(batch);
     }
 
-    /// The batch that grows, if rows of this record may stand in it, else a new one.
+    /// The batch that grows, if it may take rows of this record, else a new one.
     fn batch_for(&mut self, context: &mut SourceContext, layout: &Arc<Layout>, origin: Origin<'_>) -> Box<Batch> {
         if self.batch.as_ref().is_some_and(|batch| !batch.takes(layout, origin)) {
             self.flush(context);

@@ -1,4 +1,4 @@
-//! What comes out of a source for what goes in.
+//! The elements that a source gives for the records it takes.
 
 mod json;
 
@@ -48,20 +48,20 @@ fn feed(source: &mut Source, from: i64, records: impl IntoIterator<Item = Record
         source.push(Record { offset: Offset(offset), ..record }, &mut |_| Admission::Read);
     }
     source.flush();
-    told(std::iter::from_fn(|| source.pop()))
+    lines_of(std::iter::from_fn(|| source.pop()))
 }
 
-fn told(elements: impl Iterator<Item = StreamElement>) -> Vec<String> {
-    elements.flat_map(|element| tell(&element)).collect()
+fn lines_of(elements: impl Iterator<Item = StreamElement>) -> Vec<String> {
+    elements.flat_map(|element| lines_of_element(&element)).collect()
 }
 
 /// One line for every row, and for everything else.
-fn tell(element: &StreamElement) -> Vec<String> {
+fn lines_of_element(element: &StreamElement) -> Vec<String> {
     match element {
         StreamElement::Rows(batch) if batch.is_empty() => {
             vec![format!("{} columns {}", batch.upload, batch.header.join(","))]
         }
-        StreamElement::Rows(batch) => (0..batch.len()).map(|row| tell_row(batch, row)).collect(),
+        StreamElement::Rows(batch) => (0..batch.len()).map(|row| line_of_row(batch, row)).collect(),
         StreamElement::Marker(MarkerRecord { upload, marker, .. }) => match marker {
             Marker::Header(names) => vec![format!("{upload} header {}", names.join(","))],
             Marker::Eof { rows, .. } => vec![format!("{upload} eof {rows:?}")],
@@ -78,7 +78,7 @@ fn tell(element: &StreamElement) -> Vec<String> {
     }
 }
 
-fn tell_row(batch: &RowBatch, row: usize) -> String {
+fn line_of_row(batch: &RowBatch, row: usize) -> String {
     let cells: Vec<_> = batch.columns.columns().iter().map(|column| column.as_string::<i32>().value(row)).collect();
     let rejected = batch.rejected.iter().find(|(rejected, _)| *rejected as usize == row);
     let key = batch.keys[row];
@@ -96,7 +96,7 @@ fn tell_row(batch: &RowBatch, row: usize) -> String {
 fn fate(config: &SourceConfig, value: impl Into<Bytes>) -> Vec<String> {
     let config = SourceConfig { header: declared(&["a", "b"]).header, ..config.clone() };
     let rows = run(config, [row(value)]).into_iter();
-    rows.map(|told| told.splitn(3, ' ').last().unwrap_or_default().to_owned()).collect()
+    rows.map(|line| line.splitn(3, ' ').last().unwrap_or_default().to_owned()).collect()
 }
 
 #[test]
@@ -274,7 +274,7 @@ const IDLE_MS: u64 = 86_400_000;
 
 fn tick(source: &mut Source, now_ms: u64) -> Vec<String> {
     source.tick(now_ms);
-    told(std::iter::from_fn(|| source.pop()))
+    lines_of(std::iter::from_fn(|| source.pop()))
 }
 
 #[test]
@@ -306,9 +306,9 @@ fn a_doubted_header_is_believed_when_no_row_speaks_against_it_in_time() {
 #[test]
 fn only_so_many_rows_wait() {
     let records = (1..=10_001).map(|index| numbered(index, "1,2"));
-    let told = run(config(), records);
-    assert_eq!(told.len(), 10_002);
-    assert_eq!(told[0], "k failed csv.no_header at 0");
+    let lines = run(config(), records);
+    assert_eq!(lines.len(), 10_002);
+    assert_eq!(lines[0], "k failed csv.no_header at 0");
 }
 
 #[test]
@@ -360,18 +360,18 @@ fn a_first_row_that_cannot_be_read_fails_the_upload() {
 #[test]
 fn a_wrong_delimiter_is_found_out() {
     let rows = || (0..150).map(|n| row(format!("{n};1,5;x")));
-    let told = run(config(), std::iter::once(row("a;b;c")).chain(rows()));
-    assert_eq!(told[0], "k failed csv.delimiter at 0");
-    assert_eq!(told.len(), 151);
+    let lines = run(config(), std::iter::once(row("a;b;c")).chain(rows()));
+    assert_eq!(lines[0], "k failed csv.delimiter at 0");
+    assert_eq!(lines.len(), 151);
     // Fewer rows: at the end.
-    let told = run(config(), [row("a;b\n1;2"), row("#EOF")]);
-    assert_eq!(told, ["k failed csv.delimiter at 0", "k 0.1 csv.delimiter", "k eof None"]);
+    let lines = run(config(), [row("a;b\n1;2"), row("#EOF")]);
+    assert_eq!(lines, ["k failed csv.delimiter at 0", "k 0.1 csv.delimiter", "k eof None"]);
 }
 
 #[test]
 fn a_header_of_one_column_may_hold_a_semicolon() {
-    let told = run(config(), [row("name; remarks\nx\ny"), row("#EOF")]);
-    assert_eq!(told, ["k header name; remarks", "k 0.1 x", "k 0.2 y", "k eof None"]);
+    let lines = run(config(), [row("name; remarks\nx\ny"), row("#EOF")]);
+    assert_eq!(lines, ["k header name; remarks", "k 0.1 x", "k 0.2 y", "k eof None"]);
 }
 
 #[test]
@@ -396,12 +396,12 @@ fn rows_in_other_charsets() {
     let values = || [korean("이름,값"), korean("서울,1"), b"\xc7,2".to_vec(), b"#EOF".to_vec()];
     let config = SourceConfig { encoding: Some(charset::Charset::EUC_KR), ..config() };
     assert_eq!(run(config.clone(), values().map(row)), expected);
-    let told = |value: Vec<u8>| Record { headers: vec![Header::new("ss-encoding", "cp949")], ..row(value) };
-    assert_eq!(run(super::tests::config(), values().map(told)), expected);
+    let encoded = |value: Vec<u8>| Record { headers: vec![Header::new("ss-encoding", "cp949")], ..row(value) };
+    assert_eq!(run(super::tests::config(), values().map(encoded)), expected);
     // A header of the record beats the topology; a marker is ASCII in every charset.
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
-    let told = |value: &str| Record { headers: vec![Header::new("ss-encoding", "utf-16")], ..row(utf16(value)) };
-    let records = [told("\u{feff}이름,값\r\n서울,1\r\n"), row("#EOF")];
+    let encoded = |value: &str| Record { headers: vec![Header::new("ss-encoding", "utf-16")], ..row(utf16(value)) };
+    let records = [encoded("\u{feff}이름,값\r\n서울,1\r\n"), row("#EOF")];
     assert_eq!(run(config, records), ["k header 이름,값", "k 0.1 서울|1", "k eof None"]);
     let unknown = Record { headers: vec![Header::new("ss-encoding", "klingon")], ..row("1") };
     assert_eq!(run(super::tests::config(), [unknown]), ["refused marker.format"]);
@@ -409,11 +409,11 @@ fn rows_in_other_charsets() {
 
 #[test]
 fn rows_with_a_delimiter_of_their_own() {
-    let told = |delimiter: &str, value: &'static str| Record {
+    let separated = |delimiter: &str, value: &'static str| Record {
         headers: vec![Header::new("ss-delimiter", delimiter.as_bytes().to_vec())],
         ..row(value)
     };
-    let records = [told(";", "a;b"), told("tab", "1,5\t2"), row("3,4"), told(";", "\"5;6\";\"7\"\"\"")];
+    let records = [separated(";", "a;b"), separated("tab", "1,5\t2"), row("3,4"), separated(";", "\"5;6\";\"7\"\"\"")];
     let expected = ["k header a,b", "k 1.0 1,5|2", "k 2.0 3|4", "k 3.0 5;6|7\""];
     assert_eq!(run(config(), records), expected);
 }
@@ -421,8 +421,8 @@ fn rows_with_a_delimiter_of_their_own() {
 #[test]
 fn rows_go_before_the_marker_that_follows_them() {
     let records = [row("a\n1"), of("j", row("a\n7")), row("2"), row("#EOF"), of("j", row("8"))];
-    let told = run(config(), records);
-    let of_k: Vec<_> = told.iter().filter(|told| told.starts_with('k')).collect();
+    let lines = run(config(), records);
+    let of_k: Vec<_> = lines.iter().filter(|line| line.starts_with('k')).collect();
     assert_eq!(of_k, ["k header a", "k 0.1 1", "k 2.0 2", "k eof None"]);
 }
 
@@ -479,7 +479,7 @@ fn an_anonymous_upload_is_whole_where_there_is_one_partition() {
 }
 
 #[test]
-fn a_batch_tells_keys_attempt_and_trace_of_its_rows() {
+fn a_batch_has_keys_attempt_and_trace_of_its_rows() {
     let headers =
         |attempt: &str| vec![Header::new("ss-attempt", attempt.to_owned()), Header::new("traceparent", "00-ab-cd-01")];
     let config = SourceConfig { upload: UploadFrom::Partition, ..declared(&["a"]) };
@@ -506,9 +506,9 @@ fn ten_thousand_uploads_interleave() {
         let value = if n < 10_000 { "a,b".to_owned() } else { format!("{n},x") };
         Record { key: Some(key), ..row(value) }
     });
-    let told = run(config(), records);
-    assert_eq!(told.len(), 30_000);
-    assert_eq!(told.iter().filter(|told| told.ends_with("|x")).count(), 20_000);
+    let lines = run(config(), records);
+    assert_eq!(lines.len(), 30_000);
+    assert_eq!(lines.iter().filter(|line| line.ends_with("|x")).count(), 20_000);
 }
 
 #[test]
@@ -556,10 +556,10 @@ proptest! {
             if ends_fetch {
                 source.flush();
             }
-            cut.extend(told(std::iter::from_fn(|| source.pop())));
+            cut.extend(lines_of(std::iter::from_fn(|| source.pop())));
         }
         source.flush();
-        cut.extend(told(std::iter::from_fn(|| source.pop())));
+        cut.extend(lines_of(std::iter::from_fn(|| source.pop())));
         prop_assert_eq!(cut, run(config(), records));
     }
 

@@ -97,7 +97,7 @@ pub(super) struct Upload {
     /// Whether rows were read in this attempt; after a restart that is not known.
     pub(super) has_read_rows: Option<bool>,
     is_restored: bool,
-    /// Why it cannot be read; its rows go on unread.
+    /// Why the upload cannot be read. Its rows are passed on unread.
     pub(super) failed: Option<Box<Rejection>>,
     pub(super) waiting: Option<Box<HeaderlessRows>>,
     pub(super) batch: Option<Box<Batch>>,
@@ -265,7 +265,7 @@ impl Upload {
         }
     }
 
-    /// Takes a marker: what was read before it goes on before it.
+    /// Takes a marker. Rows that were read before it are passed on before it.
     pub(super) fn take_marker(&mut self, context: &mut SourceContext, format: RowFormat, marker: MarkerRecord) {
         self.flush(context);
         match &marker.marker {
@@ -314,7 +314,7 @@ impl Upload {
         }
     }
 
-    /// An upload without rows has columns too: a batch without rows tells those who follow.
+    /// An upload without rows has columns too: a batch without rows shows them to the nodes that follow.
     fn show_columns(&mut self, context: &mut SourceContext, marker: &MarkerRecord) {
         let Some(header) = self.header.as_ref().filter(|_| self.has_read_rows != Some(true) && self.failed.is_none())
         else {
@@ -328,7 +328,7 @@ impl Upload {
         context.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
     }
 
-    /// Ends what can be read of the upload. Its rows, those that waited and those that come later, go on unread behind the failure.
+    /// Ends the reading of the upload. Rows that waited and rows that come later are passed on unread, after the failure.
     pub(super) fn fail(&mut self, context: &mut SourceContext, offset: Offset, rejection: Rejection) {
         self.flush(context);
         // The upload begins with its first row, though that waited.
@@ -395,8 +395,8 @@ impl Upload {
         self.flush(context);
     }
 
-    /// Fails the upload for a value that is no text, if it is the first one: the others will be the same. Its records are counted, and none
-    /// is read. False where rows could be read before, so that the record stands alone.
+    /// Fails the upload for a value that is not text, if it is the first one: the others will be the same. Its records are counted, and
+    /// none is read. Returns false where rows could be read before: then only this record is bad.
     pub(super) fn take_opaque(
         &mut self,
         context: &mut SourceContext,

@@ -1,4 +1,4 @@
-//! The fields of one row, as ranges of its text. A field that does not stand there as it is has its text here.
+//! The fields of one row, as ranges of its text. A field that is not in the row as it is has its text here.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use memchr::memchr;
 #[derive(Debug, Default)]
 pub struct Fields {
     spans: Vec<Span>,
-    /// Fields that do not stand in the text as they are: doubled quotes made single, repaired cells.
+    /// Fields that are not in the text as they are: doubled quotes made single, repaired cells.
     rewritten: Vec<u8>,
 }
 
@@ -79,7 +79,7 @@ impl Fields {
     pub(super) fn push(&mut self, range: Range<usize>) {
         self.spans.push(Span { start: range.start, end: range.end, rewritten: false });
     }
-    /// A quoted field: what is inside its quotes, and text that stands behind them.
+    /// A quoted field: the text inside its quotes, and any text behind them.
     pub(super) fn push_quoted(&mut self, text: &[u8], inside: Range<usize>, doubled: bool, behind: Range<usize>) {
         if !doubled && behind.is_empty() {
             return self.push(inside);

@@ -1,7 +1,7 @@
 //! Text into rows and rows into fields (RFC 4180), as byte ranges. Knows nothing of columns, charsets or uploads.
 //!
 //! A row ends at LF, CRLF or CR outside quotes. A byte order mark in front of it is dropped, for files get joined. A field is quoted when its
-//! very first byte is a quote; a doubled quote inside stands for one. Blanks before that quote are a defect, which can be overlooked when
+//! very first byte is a quote; a doubled quote inside is one quote. Blanks before that quote are a defect, which can be overlooked when
 //! the quote is closed on the same line and only blanks follow it (`a, "x, y"`).
 //!
 //! **Broken quotes never swallow a row that can be read.** When a row that crosses a line end is broken (its quote is never closed, there is

@@ -20,11 +20,11 @@ pub const BOM: &[u8] = b"\xef\xbb\xbf";
 pub enum Defect {
     /// A quote was opened and never closed, or closed in a later row.
     UnclosedQuote,
-    /// Text stands behind a closing quote.
+    /// There is text behind a closing quote.
     TextAfterQuote,
-    /// A quote stands inside a field that is not quoted.
+    /// There is a quote inside a field that is not quoted.
     StrayQuote,
-    /// Blanks stand before a quoted field.
+    /// There are blanks before a quoted field.
     BlanksBeforeQuote,
 }
 
@@ -226,7 +226,7 @@ fn behind_bom(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Where a quote that was opened before `from` is closed, and whether doubled quotes stand in between.
+/// Where a quote that was opened before `from` is closed, and whether there are doubled quotes in between.
 fn close_quote(text: &[u8], mut from: usize) -> (Option<usize>, bool) {
     let mut doubled = false;
     loop {

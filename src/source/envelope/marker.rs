@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::headers::ControlHeaders;
 use crate::record::{Announcement, Marker, Message, Rejection};
 
-/// Longest file name (`ss-name`), in bytes: it stands in the status of its upload and in every list of uploads. A longer one is cut.
+/// Longest file name (`ss-name`), in bytes: the status of its upload and every list of uploads contain it. A longer one is cut.
 pub const NAME_BYTES_MAX: usize = 1_024;
 
 /// What kind of marker a record is.
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// A marker in text, and what stands behind its word.
+    /// The marker that a text begins with, and the text behind the marker's word.
     pub(super) fn of_text(text: &[u8]) -> Option<(Kind, &[u8])> {
         const WORDS: [(&[u8], Kind); 4] =
             [(b"#BEGIN", Kind::Begin), (b"#HEADER", Kind::Header), (b"#EOF", Kind::Eof), (b"#ABORT", Kind::Abort)];
@@ -74,8 +74,9 @@ impl<'a> Terms<'a> {
         })
     }
 
-    /// Reads what stands behind the word of a text marker: ` key=value` pairs, values with blanks in double quotes, and for `#HEADER` the
-    /// names, behind ` columns=`, or behind `attempt=`, or just so. Returns the names on its line, and what stands on the lines below.
+    /// Reads the text behind the word of a text marker: ` key=value` pairs, with values that contain blanks in double quotes. On `#HEADER`
+    /// names follow: behind ` columns=`, behind `attempt=`, or directly behind the word. Returns the names on its line, and the lines
+    /// below.
     pub(super) fn read(&mut self, kind: Kind, rest: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Rejection> {
         let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
         let (line, below) = rest.split_at(end);
@@ -94,7 +95,7 @@ impl<'a> Terms<'a> {
                 if let Some(names) = line.strip_prefix("columns=") {
                     return Ok((names.as_bytes(), below));
                 }
-                // A name may hold an equals sign; where names stand below, none stand here.
+                // A name may hold an equals sign. Where the names are on the lines below, there are none here.
                 if !line.starts_with("attempt=") && (below.is_empty() || !line.contains('=')) {
                     return Ok((line.as_bytes(), below));
                 }
@@ -190,7 +191,7 @@ fn number<N: std::str::FromStr>(name: &str, text: &Option<Cow<'_, str>>) -> Resu
     text.trim().parse().map(Some).map_err(|_| wrong())
 }
 
-/// A value up to the next blank, or in double quotes (a doubled quote inside stands for one), and what follows.
+/// A value up to the next blank, or in double quotes (a doubled quote inside is one quote), and the text that follows.
 fn read_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let Some(mut rest) = text.strip_prefix('"') else {
         let end = text.find([' ', '\t']).unwrap_or(text.len());

@@ -37,7 +37,7 @@ pub(super) struct Envelope<'a> {
     pub(super) upload: &'a str,
     pub(super) attempt: Option<Cow<'a, str>>,
     pub(super) content: Content<'a>,
-    /// What stands on the lines below a marker: as if it were the next record. Empty where nothing does.
+    /// The lines below a marker. They are read as if they were the next record. Empty where there are none.
     pub(super) below: &'a [u8],
 }
 
@@ -211,7 +211,7 @@ fn envelope_of<'a>(
     Ok(Envelope { upload, attempt, content, below })
 }
 
-/// The first row of the lines below `#HEADER`, which names the columns, and what stands behind it.
+/// Splits the lines below `#HEADER`: the first row, which names the columns, and the text behind it.
 fn first_row_of(lines: &[u8], delimiter: u8, format: Format) -> (&[u8], &[u8]) {
     if format != Format::Csv && list_of_names(lines).is_some() {
         return (lines, &[]);

@@ -49,12 +49,12 @@ impl Element {
     }
 }
 
-/// Where in the structure of a text its reader is, so that another one can go on with the text behind.
+/// The place of a reader in the structure of a text. Another reader can continue from it with the text that follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Nesting {
     /// Arrays around the rows: one, more where they are broken.
     depth: usize,
-    /// Behind a row there, where a comma may stand. Without it the next row is no other one.
+    /// A row has just ended, and a comma may follow. Without the comma the next row is not a row of its own.
     behind_row: bool,
 }
 
@@ -64,7 +64,7 @@ pub struct Elements<'a> {
     text: &'a [u8],
     at: usize,
     nesting: Nesting,
-    /// More text follows: what ends with it could go on.
+    /// More text follows: a value that ends with this text could continue in the next.
     is_cut: bool,
 }
 

@@ -20,7 +20,7 @@ impl Fault {
     }
 }
 
-/// Where a value ends, and whether anything stands in it: not null, not the empty text, and not an object of such values.
+/// The end of a value, and whether it is blank: null, the empty text, or an object of blank values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) end: usize,
@@ -155,7 +155,7 @@ fn escape_end(text: &[u8], at: usize) -> Result<usize, Fault> {
     }
 }
 
-/// The UTF-16 unit that `\u0041` at `at` stands for.
+/// The UTF-16 unit of the escape sequence at `at`, as `\u0041`.
 fn unit(text: &[u8], at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {

@@ -9,11 +9,11 @@ use crate::source::csv::Fields;
 /// The rows of a text as their bytes, broken ones behind `!`, blank ones left out.
 fn rows(text: &str) -> Vec<String> {
     let rows = Elements::new(text.as_bytes()).filter(|row| !row.is_blank());
-    let told = |row: Element| {
+    let show = |row: Element| {
         let bytes = String::from_utf8_lossy(row.bytes(text.as_bytes())).into_owned();
         if row.is_broken() { format!("!{bytes}") } else { bytes }
     };
-    rows.map(told).collect()
+    rows.map(show).collect()
 }
 
 /// The cells of each row under these columns, joined by `·`; the code and the column of one that is refused.
@@ -233,7 +233,7 @@ fn json_value() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
-    /// What serde_json takes and refuses, this takes and refuses, but for NaN and Infinity, which stand in no text here.
+    /// This reader takes and refuses the same texts as serde_json, except NaN and Infinity, which no text here contains.
     #[test]
     fn syntax_is_that_of_serde_json(text in messy_text()) {
         let text = text.trim_start_matches('\u{feff}');

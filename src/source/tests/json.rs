@@ -6,8 +6,8 @@ const OBJECTS: [&str; 3] = [r#"{"a":1,"b":"x"}"#, r#"{"b":"y","a":2}"#, r#"{"a":
 
 #[test]
 fn the_first_object_names_the_columns_and_is_a_row() {
-    let told = ["k header a,b", "k 0.0 1|x", "k 1.0 2|y", "k 2.0 3|"];
-    assert_eq!(run(config(), OBJECTS.map(row)), told);
+    let expected = ["k header a,b", "k 0.0 1|x", "k 1.0 2|y", "k 2.0 3|"];
+    assert_eq!(run(config(), OBJECTS.map(row)), expected);
     let batch = OBJECTS.join("\n");
     let lines = ["k header a,b", "k 0.0 1|x", "k 0.1 2|y", "k 0.2 3|"];
     assert_eq!(run(config(), [row(batch)]), lines);
@@ -55,9 +55,9 @@ fn broken_json_costs_its_row() {
     let broken = r#"{"a":1,}"#;
     // Before the columns are known, it waits for them.
     assert_eq!(run(config(), [row(broken), row(OBJECTS[0])]), ["k header a,b", "k 0.0 json.format", "k 1.0 1|x"]);
-    let told = run(config(), [row(OBJECTS[0]), row(format!("{broken}\n{}\n{{\"a\":1,\"a\":2}}", OBJECTS[1]))]);
-    assert_eq!(told, ["k header a,b", "k 0.0 1|x", "k 1.0 json.format", "k 1.1 2|y", "k 1.2 json.duplicate_key in a"]);
-    // Among rows of CSV it is told what it was meant to be.
+    let lines = run(config(), [row(OBJECTS[0]), row(format!("{broken}\n{}\n{{\"a\":1,\"a\":2}}", OBJECTS[1]))]);
+    assert_eq!(lines, ["k header a,b", "k 0.0 1|x", "k 1.0 json.format", "k 1.1 2|y", "k 1.2 json.duplicate_key in a"]);
+    // Among rows of CSV the rejection names the format it was meant to be.
     assert_eq!(run(declared(&["a", "b", "c"]), [row(broken)]), ["k 0.0 json.format"]);
     // Where the upload ends with nothing else, nothing can be read.
     assert_eq!(
@@ -106,7 +106,7 @@ fn a_row_keeps_what_was_published_and_what_it_is_as_csv() {
 
 #[test]
 fn markers_are_json_too() {
-    let told = run(
+    let lines = run(
         config(),
         [
             row(r#"{"$ss":"begin","name":"a.json","attempt":7}"#),
@@ -116,7 +116,7 @@ fn markers_are_json_too() {
             row(r#"{"$ss":"abort"}"#),
         ],
     );
-    assert_eq!(told, ["k begin", "k header b,a", "k 2.0 x|1", "k eof Some(1)", "k abort"]);
+    assert_eq!(lines, ["k begin", "k header b,a", "k 2.0 x|1", "k eof Some(1)", "k abort"]);
     for broken in
         [r#"{"$ss":"end"}"#, r#"{"$ss":"eof","rows":"x"}"#, r#"{"$ss":"header","columns":"a"}"#, r#"{"$ss":["eof"]}"#]
     {
@@ -149,7 +149,7 @@ fn files_of_connectors_are_uploads() {
         headers: vec![Header::new(name, file.as_bytes().to_vec()), Header::new("file.offset", "17")],
         ..row(value)
     };
-    let told = run(
+    let lines = run(
         declared(&["a", "b"]),
         [
             of_file("file.name", "x.csv", "1,2"),
@@ -157,7 +157,7 @@ fn files_of_connectors_are_uploads() {
             of_file("file.path", "/in/z.csv", "5,6"),
         ],
     );
-    assert_eq!(told, ["x.csv 0.0 1|2", "y.csv 1.0 3|4", "/in/z.csv 2.0 5|6"]);
+    assert_eq!(lines, ["x.csv 0.0 1|2", "y.csv 1.0 3|4", "/in/z.csv 2.0 5|6"]);
     let key = SourceConfig { upload: UploadFrom::Key, ..declared(&["a", "b"]) };
     assert_eq!(run(key, [of_file("file.name", "x.csv", "1,2")]), ["k 0.0 1|2"]);
 }
@@ -205,8 +205,8 @@ proptest! {
             while let Some(element) = source.pop() {
                 let StreamElement::Rows(batch) = element else { panic!("{element:?}") };
                 for row in 0..batch.len() {
-                    let told = tell_row(&batch, row);
-                    let cells = told.splitn(3, ' ').last().unwrap_or_default().to_owned();
+                    let line = line_of_row(&batch, row);
+                    let cells = line.splitn(3, ' ').last().unwrap_or_default().to_owned();
                     read.push((cells, String::from_utf8_lossy(batch.raw.get(row)).into_owned()));
                 }
             }
