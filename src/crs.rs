@@ -123,7 +123,7 @@ impl CrsPair {
 }
 
 impl CrsPair {
-    /// What stands for the pairs of rows that name their CRS in a column: it is known where they lead, and not yet from where.
+    /// The pair of a topology whose rows name their CRS in a column: the target is known, and the sources are not yet.
     pub fn by_row(column: &str, to: &str) -> Result<CrsPair, CrsError> {
         let context = Context::new()?;
         let (_, to) = context.crs(Side::To, to)?;

@@ -81,7 +81,7 @@ struct Names {
     cities: Vec<(String, String, f64, f64)>,
 }
 
-/// What stands behind the short name of a province in an address.
+/// Suffixes that an address may put behind the short name of a province.
 const PROVINCE_SUFFIXES: [&str; 7] = ["특별시", "광역시", "특별자치시", "특별자치도", "시", "도", ""];
 /// Provinces with a long name that is not the short one and a suffix.
 const LONG_PROVINCES: [(&str, &str); 8] = [
@@ -183,7 +183,7 @@ impl Atlas {
         found.or_else(|| self.world.at(lon, lat)).or_else(|| self.world.near(lon, lat).next())
     }
 
-    /// Whether a point is at this place, or as close as the outlines can tell.
+    /// Whether a point is at this place, or as close as the outlines can show.
     pub fn holds(&self, place: Place, lon: f64, lat: f64) -> bool {
         match place {
             Place::Area(number) if self.is_korean(number) => self.korea.near(lon, lat).any(|near| near == number),

@@ -1,8 +1,8 @@
-//! Which CRS the points of a file are in: every system that could be meant is tried, and what speaks for it is counted. Points lie on land or at
-//! sea, and where their rows say that they are ("Mapo-gu") or elsewhere; headers name a CRS.
+//! Finds the CRS of the points of a file. Every system that could be meant is tried, and the evidence for it is counted: points lie on land
+//! or at sea, and where their rows say that they are ("Mapo-gu") or elsewhere; headers name a CRS.
 //!
-//! No answer is "right". Systems that differ by a datum shift put points some 300 m apart, which no outline here can tell: they are one
-//! *family*, and the distance is part of the answer. [`Certainty`] says how far the evidence goes.
+//! No answer is "right". Systems that differ by a datum shift put points some 300 m apart, and no outline here is that fine. Such systems
+//! are one *family*, and the distance is part of the answer. [`Certainty`] says how far the evidence goes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -23,7 +23,7 @@ const FAMILY_M: f64 = 1_000.0;
 const FAMILIES_MAX: usize = 6;
 /// Part of the points that must speak for a system before it is offered.
 const FIT_MIN: f64 = 0.5;
-/// Families that differ by less than this are not told apart.
+/// Families that differ by less than this count as equal.
 const RIVAL: f64 = 0.1;
 
 /// A row, for the ranking.
@@ -56,7 +56,7 @@ pub struct Ranking {
 pub enum Certainty {
     /// Nothing fits.
     None,
-    /// Other families fit as well, and nothing tells them apart.
+    /// Other families fit as well, and nothing distinguishes them.
     Ambiguous,
     /// It alone puts the points on land.
     Land,
@@ -71,7 +71,7 @@ pub enum Certainty {
 pub struct Family {
     /// Its systems, the likeliest first.
     pub systems: Vec<RankedSystem>,
-    /// Metres between the points of its systems: what the outlines cannot tell.
+    /// Metres between the points of its systems. The outlines are too coarse to show the difference.
     pub spread_m: f64,
     /// Whether x and y have to be swapped.
     pub is_swapped: bool,

@@ -1,4 +1,4 @@
-//! What PROJ may see of the file system: nothing. A CRS text may come from a stranger and may name any path, and files of another PROJ on the
+//! Hides the file system from PROJ. A CRS text may come from a stranger and may name any path, and files of another PROJ on the
 //! machine (`PROJ_DATA`, its user directory) would win over the database inside the binary.
 
 use std::ffi::{c_char, c_int, c_longlong, c_ulonglong, c_void};

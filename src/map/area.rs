@@ -1,4 +1,4 @@
-//! Whether a point lies in the area of use of its own CRS: the only thing that tells a wrong pair of numbers from a right one.
+//! Checks that a point lies in the area of use of its own CRS. No other check distinguishes a wrong pair of numbers from a right one.
 
 use proj::Proj;
 

@@ -9,7 +9,7 @@ use super::reproject_config::{REMEMBERED_MAX, ReprojectConfig};
 use crate::crs::{CrsPair, is_definition};
 use crate::record::{Message, Rejection};
 
-/// Longest definition, in bytes: it stands in the status of its upload.
+/// Longest definition, in bytes: the status of the upload contains it.
 const DEFINITION_BYTES_MAX: usize = 16 << 10;
 
 /// The coordinate operations of one topology, for any CRS that an upload brings.

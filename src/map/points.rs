@@ -1,4 +1,4 @@
-//! The points of a batch, row by row, from wherever their coordinates stand.
+//! The points of a batch, row by row, from any kind of coordinate columns.
 
 use arrow_array::{Array, Float64Array, RecordBatch, StringArray};
 

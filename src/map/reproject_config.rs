@@ -1,4 +1,4 @@
-//! What a `reproject` map is told by its topology, and the operation for an upload that brings a CRS of its own.
+//! The settings of a `reproject` map, and the operation for an upload that brings a CRS of its own.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct ReprojectConfig {
     pub crs: Arc<CrsPair>,
     /// Column that names the CRS of each row, in the place of a CRS of all rows; candidates as for the coordinates.
     pub crs_column: Option<Vec<String>>,
-    /// Where the coordinates stand.
+    /// The columns that contain the coordinates.
     pub input: CoordinateInput,
     /// Names of the two columns that are added: x (east) and y (north) in the target CRS.
     pub into: [String; 2],
@@ -33,7 +33,7 @@ pub struct ReprojectConfig {
     pub from_upload: bool,
 }
 
-/// Where the coordinates stand.
+/// The columns that contain the coordinates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CoordinateInput {
     /// Two columns; of each list the first name that exists is taken.

@@ -41,7 +41,7 @@ pub fn plain_number(text: &str) -> Option<u8> {
 /// A number in decimal notation as a spreadsheet may hold it (`xsd:double`), and how to show it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Decimal<'a> {
-    /// The digits as they stood, without blanks around them and without a plus sign.
+    /// The digits as they were, without blanks around them and without a plus sign.
     pub(super) digits: &'a str,
     /// Decimals, [`DECIMALS_MAX`] at most.
     pub(super) decimals: u8,

@@ -90,7 +90,7 @@ impl Codes {
         }
     }
 
-    /// Writes bytes as they stand.
+    /// Writes bytes as literals.
     #[inline(always)]
     pub(super) fn write_literals(&self, literals: &[u8], bits: &mut Bits) {
         let mut threes = literals.chunks_exact(3);
@@ -211,7 +211,7 @@ impl<'a> Runs<'a> {
 
 struct Run {
     symbol: usize,
-    /// How many more than the least that the symbol stands for.
+    /// Repetitions beyond the least that the symbol means.
     repeat: u64,
     repeat_bits: u32,
 }

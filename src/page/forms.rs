@@ -161,7 +161,7 @@ fn local(text: &str, zone_minutes: i32) -> Option<String> {
     Some(format!("{}T{:02}:{:02}{seconds}", date_text(day), of_day / 60, of_day % 60))
 }
 
-/// What stands before a zone, and the zone's minutes east of UTC.
+/// The text before a zone, and the zone's minutes east of UTC.
 fn offset(text: &str) -> Option<(&str, i32)> {
     if let Some(naive) = text.strip_suffix(['Z', 'z']) {
         return Some((naive, 0));

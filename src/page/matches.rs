@@ -1,8 +1,9 @@
-//! Decides the matches of rows. We write the markup, so it is known where the same bytes stood last: only text is searched for.
+//! Decides the matches of rows. We write the markup, so we know where the same bytes were last; only text is searched for.
 //!
-//! A row number parts what is between two values in two: `</v></c><c r="C` 17 `" s="4"><v>12.50`. The first half stood in the row before,
-//! with the first digits of the row number (*gap*). The second half stood there too, perhaps with the beginning of the value (*far*); or,
-//! with the row number, in a cell of the same kind of this row (*near*), which costs fewer bits. A match costs about what three literals do.
+//! A row number divides the markup between two values in two halves: `</v></c><c r="C` 17 `" s="4"><v>12.50`. The row before contains the
+//! first half, with the first digits of the row number (*gap*). It contains the second half too, perhaps with the beginning of the value
+//! (*far*). A cell of the same kind in this row contains the second half with the row number (*near*), which costs fewer bits. A match
+//! costs about as much as three literals.
 
 use super::deflate::Deflate;
 use super::render::{Kind, Span};
@@ -13,9 +14,9 @@ use super::text::{Text, common};
 #[derive(Debug)]
 pub(super) struct Matches {
     columns: Vec<Column>,
-    /// By ending of the cell before: where the row number of such a cell stood last, whatever its column.
+    /// By ending of the cell before: the last place of a row number behind such a cell, whatever its column.
     gaps: [u32; START + 1],
-    /// By kind: where the row number of such a cell stood last, and the ending of the cell before it.
+    /// By kind: the last place of the row number of such a cell, and the ending of the cell before it.
     kinds: [(u32, usize); Kind::COUNT],
     text: Text,
     /// First byte that is not decided.
@@ -24,7 +25,7 @@ pub(super) struct Matches {
     ending: usize,
 }
 
-/// What stood last in a column.
+/// The last cells of a column.
 #[derive(Clone, Copy, Debug)]
 struct Column {
     /// Kind and opening of the last cell with a value.
@@ -32,14 +33,14 @@ struct Column {
     opening: u32,
     /// Opening of the last cell without one.
     blank: u32,
-    /// By ending of the cell before: where the row number stood.
+    /// By ending of the cell before: the place of the row number.
     gaps: [u32; START + 1],
 }
 
 impl Column {
     const EMPTY: Column = Column { kind: Kind::ROW, opening: NOWHERE, blank: NOWHERE, gaps: [NOWHERE; START + 1] };
 
-    /// Where a cell of this kind stood last behind its row number.
+    /// The place behind the row number in the last cell of this kind.
     fn opening(&self, kind: Kind) -> u32 {
         match kind {
             Kind::BLANK => self.blank,
@@ -49,14 +50,14 @@ impl Column {
     }
 }
 
-/// Ending of what is before the first row.
+/// Ending of the markup before the first row.
 const START: usize = Kind::ENDINGS;
 /// No place.
 const NOWHERE: u32 = u32::MAX;
 /// Digits from which on a whole number is looked up like text: codes repeat.
 const CODE_LENGTH_MIN: usize = 5;
 
-/// `from..end` stood at `source`.
+/// The bytes `from..end` are the same as those at `source`.
 #[derive(Clone, Copy, Debug)]
 struct Match {
     from: usize,
@@ -155,7 +156,7 @@ impl Matches {
         Some(Match { from, end, source })
     }
 
-    /// From behind the row number into the value: in the row before, or where this value stood last.
+    /// From behind the row number into the value: in the row before, or at the last place of this value.
     #[inline]
     fn far(&self, xml: &[u8], cell: &Span) -> Option<Match> {
         let (opening, value) = (cell.opening as usize, cell.value as usize);

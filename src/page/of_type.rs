@@ -29,7 +29,7 @@ fn is_of_type(kind: ColumnType, cell: &str) -> bool {
     }
 }
 
-/// What is wrong with a cell. A column that does not say how its cells are written is told that it can.
+/// The message for a cell that is not of its column's type. Where the column names no form, the message says that it can.
 pub fn not_of_type(kind: ColumnType, cell: &str, has_form: bool) -> Message {
     let value = Quoted::new(cell);
     let hint = |fits: bool, hint| Some(hint).filter(|_| fits && !has_form);

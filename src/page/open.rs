@@ -26,7 +26,7 @@ const LONG: u8 = 0xff;
 pub(super) enum Item<'a> {
     /// A cell without a value.
     Blank,
-    /// A cell: its style, and what stands in it (UTF-8, not escaped).
+    /// A cell: its style and its text (UTF-8, not escaped).
     Cell(StyleId, &'a [u8]),
     /// The end of a row.
     RowEnd,

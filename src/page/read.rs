@@ -139,11 +139,11 @@ impl Styles {
 /// An element of XML.
 pub struct Element<'a> {
     attributes: &'a str,
-    /// What stands between its tags.
+    /// The text between its tags.
     pub content: &'a str,
 }
 
-/// The first element of this name that is there to its end, and what follows it. Elements of this name do not stand in each other.
+/// The first whole element of this name, and the text that follows it. Elements of this name are not nested in each other.
 pub fn element<'a>(xml: &'a str, name: &str) -> Option<(Element<'a>, &'a str)> {
     let mut from = 0;
     loop {
@@ -164,7 +164,7 @@ pub fn element<'a>(xml: &'a str, name: &str) -> Option<(Element<'a>, &'a str)> {
 }
 
 impl<'a> Element<'a> {
-    /// The value of an attribute, as it stands there.
+    /// The value of an attribute, not unescaped.
     pub fn attribute(&self, name: &str) -> Option<&'a str> {
         let start = self.attributes.find(&format!(" {name}=\""))? + name.len() + 3;
         self.attributes[start..].split('"').next()

@@ -1,4 +1,4 @@
-//! Rows as sheet XML (ECMA-376 part 1, 18.3.1), and where in it their cells stand.
+//! Renders rows as sheet XML (ECMA-376 part 1, 18.3.1), and notes where in it their cells are.
 
 use super::styles::{StyleId, Styles};
 use super::xml;
@@ -41,7 +41,7 @@ impl Kind {
     }
 }
 
-/// Where a piece of a row stands: `</v></c><c r="B` 17 `" s="4"><v>` 1.50. The first is the row's own tag, in column 0.
+/// The place of a piece of a row: `</v></c><c r="B` 17 `" s="4"><v>` 1.50. The first is the row's own tag, in column 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub column: u32,

@@ -72,7 +72,7 @@ impl StyleId {
     }
 }
 
-/// Where each style stands among the `cellXfs` of one workbook.
+/// The place of each style among the `cellXfs` of one workbook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Styles([u16; StyleId::COUNT]);
 

@@ -45,7 +45,7 @@ fn inflate(segments: &[&[u8]]) -> Vec<u8> {
     xml
 }
 
-/// Checks that a page stands for `xml` by itself.
+/// Checks that a page unpacks to `xml` by itself.
 fn check(page: &CutPage, xml: &[u8], rows: usize) {
     assert!(page.bytes.ends_with(&[0, 0, 0xff, 0xff]), "a page ends with a sync flush");
     let back = inflate(&[&page.bytes, &END]);
@@ -276,7 +276,7 @@ fn rows_that_repeat_cost_next_to_nothing() {
     assert!(cut.bytes.len() < 1_024 * 9, "{} bytes", cut.bytes.len());
 }
 
-/// Pages stand in state directories and workbooks are compared by their hash: other bytes are another page format.
+/// State directories keep pages, and people compare workbooks by their hash: other bytes are another page format.
 #[test]
 fn the_bytes_of_a_page_are_fixed() {
     let digest = |cell_refs| {

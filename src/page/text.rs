@@ -11,8 +11,8 @@ const DEPTH: usize = 8;
 /// A match of this length is taken without looking for a longer one.
 const LONG_ENOUGH: usize = 32;
 
-/// Where text stood. Positions grow from segment to segment by more than a match can reach, so that a segment begins with an empty table
-/// without its being cleared.
+/// Earlier places of texts. Positions grow from segment to segment by more than a match can reach, so that the table is as good as empty
+/// at the beginning of a segment, without being cleared.
 #[derive(Debug)]
 pub(super) struct Text {
     /// By hash: the last position.

@@ -23,7 +23,7 @@ pub fn width(style: StyleId, value: &[u8]) -> u16 {
         StyleId::DATE => 10,
         StyleId::DATETIME => 19,
         number => {
-            // "0.00" shows a point and two decimals, whatever stands in the cell.
+            // "0.00" shows a point and two decimals, whatever the cell contains.
             let whole = value.iter().position(|byte| *byte == b'.').unwrap_or(value.len());
             let behind = number.num_format().map_or(0, |format| format.len() - 1);
             u16::try_from(whole + behind).map_or(WIDTH_MAX, |width| width.min(WIDTH_MAX))

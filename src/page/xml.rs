@@ -17,7 +17,7 @@ impl Classes {
     pub fn is_plain(self) -> bool {
         self.0 & ESCAPED == 0
     }
-    /// True when a reader may drop white space of this text unless it is told to keep it.
+    /// True when a reader may drop white space of this text unless an attribute says to keep it.
     pub fn must_preserve(self, text: &[u8]) -> bool {
         let is_blank = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
         self.0 & LINE != 0 || is_blank(text.first()) || is_blank(text.last())

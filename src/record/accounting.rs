@@ -9,7 +9,7 @@ use super::{Cuts, Offset};
 pub struct Accounting {
     /// Rows that arrived, blanks not counted.
     pub rows_in: u64,
-    /// Rows that stand, or will stand, in the workbook.
+    /// Rows that are, or will be, in the workbook.
     pub written: u64,
     /// Rows that failed.
     pub rejected: u64,
@@ -37,7 +37,7 @@ impl Accounting {
         self.written + self.rejected + self.filtered + self.waiting
     }
 
-    /// The attempt is given up for another one: of its rows nothing stands in the workbook, not even that they failed.
+    /// The attempt is given up for another one: the workbook shows nothing of its rows, not even that they failed.
     pub fn void_attempt(&mut self) {
         self.voided += self.distinct();
         (self.written, self.rejected, self.filtered, self.waiting) = (0, 0, 0, 0);
@@ -100,7 +100,7 @@ pub struct LedgerEntry {
     pub crs: Option<String>,
     /// Hash of the topology.
     pub topology: String,
-    /// Up to where the source partitions were its own, if its rows could stand in several.
+    /// Where the upload ended in each source partition, if its rows could lie in several.
     pub cuts: Option<Cuts>,
     /// Rows written, for the answer to the same content.
     pub accounting: Accounting,

@@ -1,11 +1,11 @@
-//! How far the partitions of a source go into an upload whose rows stand anywhere in them (`placement = "spread"`).
+//! The ends, in each partition of a source, of an upload that may have rows in all of them (`placement = "spread"`).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Up to where the records of an upload are its own, by source topic and partition. What stands there and has come is counted, and is not
-/// counted again when it is passed on a second time.
+/// Where the records of an upload end, by source topic and partition. Records before that place that have come are counted. They are not
+/// counted again when they are passed on a second time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cuts(BTreeMap<String, BTreeMap<i32, Cut>>);

@@ -109,7 +109,7 @@ impl fmt::Display for UploadId {
     }
 }
 
-/// Fixed-size stand-in for an [`UploadId`] in keys and file names.
+/// Represents an [`UploadId`] in keys and file names, in a fixed size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UploadHash(pub [u8; 16]);
 

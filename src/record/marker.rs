@@ -58,7 +58,7 @@ pub enum StreamElement {
 pub struct MarkerRecord {
     /// Whose marker it is.
     pub upload: UploadId,
-    /// Where it stands.
+    /// Its offset in its partition.
     pub offset: Offset,
     /// What it says.
     pub marker: Marker,
@@ -102,7 +102,7 @@ pub enum Marker {
         rows: Option<u64>,
         /// SHA-256 of the rows, each followed by LF.
         sha256: Option<[u8; 32]>,
-        /// `partitions=1`: the publisher vouches that an anonymous upload stands in one partition.
+        /// `partitions=1`: the publisher vouches that an anonymous upload lies in one partition.
         partitions: Option<u32>,
     },
     /// The publisher gives the upload up.

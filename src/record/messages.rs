@@ -1,6 +1,6 @@
-//! The catalogue of messages: each is what was found and what to do, with the values that offended, in every language. The code that finds
-//! something constructs the message; nobody else writes its words. What a reason code means in general is told by
-//! [`Reason::explain`](super::Reason::explain).
+//! The catalogue of messages. A message says, in every language, what was found and what to do, with the values that offended. The code
+//! that finds something constructs the message; nobody else writes its words. [`Reason::explain`](super::Reason::explain) explains a
+//! reason code in general.
 
 mod declare;
 mod values;

@@ -7,9 +7,9 @@ use super::Offset;
 /// One record of a topic, as a transport hands it over.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
-    /// Where it stands in its partition.
+    /// Its offset in its partition.
     pub offset: Offset,
-    /// Milliseconds since 1970 as the log says; -1 and nonsense are possible and harmless.
+    /// Milliseconds since 1970, from the log. -1 and nonsense are possible and harmless.
     pub timestamp_ms: i64,
     /// Record key.
     pub key: Option<Bytes>,

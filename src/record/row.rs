@@ -176,7 +176,7 @@ pub enum ColumnType {
     Boolean,
     /// Text, byte for byte.
     Text,
-    /// Computed by a map: Float64 rounded to this many decimals; NaN never stands in a row that did not fail.
+    /// Computed by a map: Float64 rounded to this many decimals. A row that did not fail never contains NaN.
     Computed {
         /// Decimals that are kept.
         decimals: u8,

@@ -107,7 +107,7 @@ impl IndexWriter {
         self.engine("tasks", self.options.open_limit, Index::tasks)
     }
 
-    /// Forgets a task; an index that is broken is replaced by an empty one. Gives the generation to go on with.
+    /// Forgets a task. An index that is broken is replaced by an empty one. Returns the generation to continue with.
     pub(super) fn clear(&mut self, task: TaskHash) -> Result<u64, StateError> {
         let cleared = self.engine("clear", self.options.open_limit, |index| {
             index.clear(task)?;
@@ -170,7 +170,7 @@ impl IndexWriter {
         if free < wanted {
             let dir = self.root.display();
             return Err(StateError::DiskFull(format!(
-                "{free} bytes free at {dir}, {wanted} wanted; make room to go on"
+                "{free} bytes free at {dir}, {wanted} wanted; make room, then processing continues"
             )));
         }
         Ok(())

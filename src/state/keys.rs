@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::PagePosition;
 use crate::record::{Accounting, ColumnLook, ColumnType, LogId, Message, Offset, RowKey, TaskId, UploadHash};
 
-/// Version of the layouts below; stands in the manifest.
+/// Version of the layouts below. The manifest contains it.
 pub const STATE_FORMAT: u32 = 6;
 
 /// Keys of one task's small values.
@@ -94,7 +94,7 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     postcard::from_bytes(bytes).ok()
 }
 
-/// Fixed-size stand-in for a [`TaskId`] in keys and directory names: the first 8 bytes of SHA-256 of its text.
+/// Represents a [`TaskId`] in keys and directory names, in a fixed size: the first 8 bytes of SHA-256 of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TaskHash(pub [u8; 8]);
 
@@ -164,7 +164,7 @@ pub struct SealState {
     pub sum: u64,
 }
 
-/// A value as it stands in the index: `[crc:4, value]`, where `crc` is the CRC-32 of key and value, big-endian.
+/// A value as the index keeps it: `[crc:4, value]`, where `crc` is the CRC-32 of key and value, big-endian.
 pub fn guard(key: &[u8], value: &[u8]) -> Vec<u8> {
     [&guard_crc(key, value).to_be_bytes(), value].concat()
 }

@@ -64,10 +64,10 @@ impl RebuildReason {
     }
 }
 
-/// What stands in a directory.
+/// The content of a state directory.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// Nothing, or what a first start leaves that did not get far.
+    /// Nothing, or the files of a first start that did not get far.
     Nothing,
     /// State that can be trusted.
     Sound(Manifest),
@@ -203,7 +203,7 @@ pub(super) fn prepare(dir: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Makes room for an empty index: the one that stands there becomes `bad-<n>`, and an older `bad-<n>` goes.
+/// Makes room for an empty index: the present one becomes `bad-<n>`, and an older `bad-<n>` is removed.
 pub(super) fn set_index_aside(dir: &Path) -> Result<(), StateError> {
     let mut last = 0;
     for entry in std::fs::read_dir(dir)? {

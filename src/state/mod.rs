@@ -29,7 +29,7 @@ use std::path::Path;
 
 use crate::record::UploadHash;
 
-/// Where a page stands in its upload's segment.
+/// The place of a page in its upload's segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PagePosition {
     /// First byte in the segment.

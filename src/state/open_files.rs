@@ -34,7 +34,7 @@ impl OpenFiles {
         Ok(files.keep(path, file))
     }
 
-    /// An empty file at `path`; one that stands there is emptied.
+    /// Creates a file at `path`, or empties the one that is there.
     pub(super) fn create(&self, path: &Path) -> std::io::Result<Arc<File>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
         let mut files = self.lock();

@@ -43,7 +43,7 @@ pub(super) struct Dirty {
 }
 
 impl Segments {
-    /// No segments, whatever stands in `dir`.
+    /// No segments, whatever files are in `dir`.
     pub(super) fn empty(dir: PathBuf, files: Arc<OpenFiles>) -> Segments {
         Segments { dir, files, lengths: BTreeMap::new() }
     }
@@ -188,7 +188,7 @@ pub(super) fn position(length: u64, page: &[u8]) -> Result<PagePosition, StateEr
     Ok(PagePosition { position: length, length: bytes, crc: crc32fast::hash(page) })
 }
 
-/// Whether a page can stand in a segment of `length` bytes; asked before memory is taken for it.
+/// Checks that a page lies in its segment of `length` bytes, before memory is taken for it.
 pub(super) fn within(length: u64, at: PagePosition) -> Result<(), StateError> {
     match at.position.checked_add(u64::from(at.length)) {
         Some(end) if end <= length => Ok(()),

@@ -131,28 +131,28 @@ impl<'a> Evaluation<'a> {
     fn numbers(&mut self, part: &'a Part, rows: &[u32]) -> Vec<Option<Decimal>> {
         match self.part(part, rows) {
             Values::Numbers(numbers) => numbers,
-            _ => unreachable!("the checker lets only a number stand here"),
+            _ => unreachable!("the checker lets only numbers through to here"),
         }
     }
 
     fn texts(&mut self, part: &'a Part, rows: &[u32]) -> Vec<Cow<'a, str>> {
         match self.part(part, rows) {
             Values::Texts(texts) => texts,
-            _ => unreachable!("the checker lets only a text stand here"),
+            _ => unreachable!("the checker lets only texts through to here"),
         }
     }
 
     fn truths(&mut self, part: &'a Part, rows: &[u32]) -> Vec<Option<bool>> {
         match self.part(part, rows) {
             Values::Truths(truths) => truths,
-            _ => unreachable!("the checker lets only a boolean stand here"),
+            _ => unreachable!("the checker lets only booleans through to here"),
         }
     }
 
     fn moments(&mut self, part: &'a Part, rows: &[u32]) -> Vec<Option<f64>> {
         match self.part(part, rows) {
             Values::Moments(moments) => moments,
-            _ => unreachable!("the checker lets only a date or a datetime stand here"),
+            _ => unreachable!("the checker lets only dates and datetimes through to here"),
         }
     }
 

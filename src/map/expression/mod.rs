@@ -106,7 +106,7 @@ pub struct Expression {
 }
 
 impl Expression {
-    /// Gives every part of `syntax`, parsed from `text`, its type. `column_type` tells the type of a column.
+    /// Gives every part of `syntax`, parsed from `text`, its type. `column_type` gives the type of a column.
     pub fn check(text: &str, syntax: &Syntax, column_type: impl Fn(&str) -> ColumnType) -> Result<Expression, Problem> {
         let columns =
             syntax.columns().into_iter().map(|(name, _)| (name.to_owned(), Kind::of_column(column_type(name))));

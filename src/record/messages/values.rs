@@ -143,8 +143,8 @@ texts! {
         KeyExpected {} en "a key in quotes is expected" ko "따옴표로 감싼 키가 와야 할 자리입니다";
         ColonExpected {} en "a colon is expected" ko "쌍점(:)이 와야 할 자리입니다";
         CommaExpected {} en "a comma or a closing bracket is expected" ko "쉼표나 닫는 괄호가 와야 할 자리입니다";
-        NumberFormat {} en "JSON writes no number so" ko "JSON의 숫자 형식이 아닙니다";
-        UnknownEscape {} en "the escape sequence stands for no character" ko "이스케이프 표기가 나타내는 글자가 없습니다";
+        NumberFormat {} en "this is not a number in JSON" ko "JSON의 숫자 형식이 아닙니다";
+        UnknownEscape {} en "the escape sequence is not a character" ko "이스케이프 표기가 나타내는 글자가 없습니다";
         ControlInString {}
             en "a line end or a control character is in a string; write it as an escape sequence"
             ko "문자열에 줄바꿈이나 제어 문자가 있습니다. 이스케이프 표기로 쓰세요";
