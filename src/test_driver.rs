@@ -177,7 +177,7 @@ impl TopologyTestDriver {
     /// Appends any record (its offset is set here) and processes it.
     pub fn pipe_record(&mut self, record: Record) {
         self.append(record);
-        self.run(usize::MAX).expect("the driver's own broker and state do not fail unless they are told to");
+        self.run(usize::MAX).expect("the driver's own broker and state do not fail unless a test makes them");
     }
 
     /// Appends a record without processing it; the offset is returned.
@@ -269,7 +269,7 @@ impl TopologyTestDriver {
         self.broker.0.lock().expect("see Broker::call").fail_after = Some(calls);
     }
 
-    /// The broker refuses every record of `topic` with `error`, until it is told otherwise with `None`.
+    /// The broker refuses every record of `topic` with `error`. `None` ends that.
     pub fn fail_publish_with(&mut self, topic: &str, error: Option<TransportError>) {
         self.broker.0.lock().expect("see Broker::call").refusal = error.map(|error| (topic.into(), error));
     }
@@ -328,7 +328,7 @@ impl TopologyTestDriver {
         self.records(&self.topology.sink.status_topic).iter().filter_map(|r| StatusRecord::parse(&r.value)).collect()
     }
 
-    /// The status records that tell of rows on their way, which are not among [`TopologyTestDriver::statuses`]: they follow the clock.
+    /// The status records of rows on their way, which are not among [`TopologyTestDriver::statuses`]: they follow the clock.
     pub fn receiving(&self) -> Vec<StatusRecord> {
         let state = self.broker.0.lock().expect("see Broker::call");
         state.hints.iter().filter_map(|record| StatusRecord::parse(&record.value)).collect()

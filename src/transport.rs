@@ -25,7 +25,7 @@ impl From<Offset> for ReadFrom {
     }
 }
 
-/// Records of one partition in offset order, and what else the read told.
+/// Records of one partition in offset order, and the other facts of the read.
 #[derive(Debug, Default)]
 pub struct Fetched {
     /// The records.
@@ -35,7 +35,7 @@ pub struct Fetched {
     /// Offsets that the log no longer holds (retention, compaction), as far as they lie in what was read; control
     /// batches and aborted transactions are not gaps.
     pub lost: Vec<Range<Offset>>,
-    /// Where the next read goes on; may move without records.
+    /// Offset at which the next read continues; may move without records.
     pub next: Offset,
     /// End of the partition at the time of the read.
     pub high_watermark: Offset,
@@ -64,7 +64,7 @@ impl Fetched {
     }
 }
 
-/// Reads one partition from where it was told to start. Blocking; one thread owns it.
+/// Reads one partition from a given offset. Blocking; one thread owns it.
 pub trait Fetcher: Send {
     /// The next records; returns empty-handed after `wait` at the latest.
     fn fetch(&mut self, wait: Duration) -> Result<Fetched, TransportError>;
@@ -203,7 +203,7 @@ pub enum GroupEvent {
     Revoked(BTreeSet<TopicPartition>),
     /// These are another's already: drop them, commit nothing.
     Lost(BTreeSet<TopicPartition>),
-    /// The member cannot go on.
+    /// The member cannot continue.
     Fatal(TransportError),
 }
 

@@ -53,7 +53,7 @@ fn broken_files_are_refused_word_for_word() {
     let expected: Vec<PathBuf> = expected.collect();
     assert!(expected.len() >= 10);
     for path in expected {
-        let text = fs::read_to_string(path.with_extension("toml")).expect("it stands beside its messages");
+        let text = fs::read_to_string(path.with_extension("toml")).expect("it is beside its messages");
         let name = path.with_extension("toml").file_name().expect("it has a name").display().to_string();
         let problems = Topology::parse(&text, &name, &|_| None).expect_err(&name);
         assert_eq!(format!("{problems}\n"), fs::read_to_string(&path).expect("it can be read"), "{name}");

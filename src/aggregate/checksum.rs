@@ -21,11 +21,11 @@ impl RowsChecksum {
     pub(super) fn digest(&self) -> [u8; 32] {
         self.0.clone().finalize().into()
     }
-    /// Where it stands: chaining value, block count, unfinished block (the layout of the `sha2` crate).
+    /// The state of the hash: chaining value, block count, unfinished block (the layout of the `sha2` crate).
     pub(super) fn save(&self) -> Vec<u8> {
         self.0.serialize().to_vec()
     }
-    /// Takes up what [`RowsChecksum::save`] laid down; `None` if it is not that.
+    /// Restores the state that [`RowsChecksum::save`] returned; `None` if the bytes are not such a state.
     pub(super) fn restore(saved: &[u8]) -> Option<RowsChecksum> {
         let saved = SerializedState::<Sha256>::try_from(saved).ok()?;
         Sha256::deserialize(&saved).ok().map(RowsChecksum)

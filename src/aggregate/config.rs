@@ -51,7 +51,7 @@ impl fmt::Display for SheetKey {
 /// A piece of a sheet template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplatePart {
-    /// Text as it stands.
+    /// Fixed text.
     Literal(String),
     /// The value of a column.
     Column(String),
@@ -95,7 +95,7 @@ pub struct AggregateSettings {
     pub siblings: Siblings,
     /// How much of its rows is held in memory.
     pub limits: MemoryLimits,
-    /// Where cell styles stand in the workbook.
+    /// The places of cell styles in the workbook.
     pub styles: Styles,
     /// Whether cells carry their reference.
     pub cell_refs: bool,

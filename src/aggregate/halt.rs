@@ -1,4 +1,4 @@
-//! Why an upload cannot go on taking rows: the world is bad, or the upload is.
+//! Reasons why an upload cannot take more rows: the world is bad, or the upload is.
 
 use crate::record::Rejection;
 use crate::sink::output::OutputError;

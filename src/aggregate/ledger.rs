@@ -49,7 +49,7 @@ impl LedgerEntry {
         self.end() > log_start || self.is_of_former_log()
     }
 
-    /// First offset that is behind it. An idle timeout comes before the record at its offset, every other end is a record. Where cuts tell
+    /// First offset that is behind it. An idle timeout comes before the record at its offset, every other end is a record. Where cuts show
     /// which records are its own, several revisions may end with one record.
     fn end(&self) -> Offset {
         match self.outcome {

@@ -200,10 +200,10 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Takes rows that went through the maps. A batch without rows tells the columns of an upload that may have none.
+    /// Takes rows that went through the maps. A batch without rows shows the columns of an upload that may have no rows.
     pub fn process(&mut self, batch: RowBatch, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         let config = Arc::clone(&self.settings.aggregate);
-        // What a map found wrong with the whole upload, a column that is not there, is none of its rows' fault.
+        // A map may find a fault of the whole upload, such as a missing column. No row is to blame for it.
         let failure = batch.rejected.iter().find(|(_, rejection)| rejection.reason.concern() == Concern::Upload);
         let rows = match failure {
             Some((_, rejection)) => Err(rejection.clone()),
@@ -234,7 +234,7 @@ impl Aggregate {
         Ok(self.make_room(ctx)?)
     }
 
-    /// Takes rows from `at` on, as far as one answer holds for them. Returns where to go on.
+    /// Takes rows from `at` on, as far as one answer holds for them. Returns the row to continue with.
     fn process_from(
         &mut self,
         at: usize,

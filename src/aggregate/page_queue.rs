@@ -19,7 +19,7 @@ pub(super) struct PageQueue {
     pages_cut: u64,
 }
 
-/// Where a page stands in the store, from [`PageQueue::settle`] on at the latest.
+/// The place of a page in the store; known from [`PageQueue::settle`] on at the latest.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PageSlot(Arc<OnceLock<PageState>>);
 

@@ -12,7 +12,7 @@ use crate::state::{StateError, StateStore};
 /// The first rows of an open upload.
 #[derive(Clone, Debug)]
 pub struct UploadPreview {
-    /// How it stands.
+    /// Its status.
     pub status: StatusRecord,
     /// Columns of every sheet; none before the first row.
     pub columns: Vec<String>,

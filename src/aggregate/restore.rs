@@ -28,7 +28,7 @@ pub struct RestoredUpload {
     pub crs: Option<Arc<str>>,
     /// `ss-attempt` of its open attempt.
     pub attempt: Option<Arc<str>>,
-    /// Where its present attempt begins; what stands before is not its own.
+    /// Where its present attempt begins; rows before that are not its own.
     pub begun_at: Offset,
     /// Its end-of-file marker came, and rows are missing.
     pub expects_rows: bool,
@@ -102,7 +102,7 @@ impl Parts {
         let state = self.upload.ok_or("its rows are there and it is not")?;
         let id = UploadId::new(state.id);
         if upload_hash(&id, state.first_offset) != hash {
-            return Err(format!("it stands under the hash of another one than '{id}'"));
+            return Err(format!("its key is not the hash of '{id}'"));
         }
         if (self.sheets.len(), self.errors) != (state.sheets as usize, state.errors) {
             let (sheets, errors) = (self.sheets.len(), self.errors);

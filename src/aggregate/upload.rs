@@ -30,7 +30,7 @@ pub(super) struct OpenUpload {
     /// The open attempt: a new one replaces it as a whole.
     pub(super) attempt: Attempt,
     pub(super) idle: Idle,
-    /// Up to where the source partitions are its own, if its rows may stand in several.
+    /// Where the upload ends in each source partition, if its rows may lie in several.
     pub(super) cuts: Option<Cuts>,
     /// Known to the tasks of other partitions, if there are any.
     pub(super) placed: Option<Placed>,
@@ -260,7 +260,7 @@ fn is_same(columns: &[(String, ColumnType)], batch: &RowBatch) -> bool {
     columns.iter().map(|(name, kind)| (name.as_str(), *kind)).eq(theirs)
 }
 
-/// What tells one header from another in the ledger.
+/// Distinguishes one header from another in the ledger.
 pub(super) fn header_hash(header: &[String]) -> String {
     let mut hash = Sha256::new();
     for name in header {

@@ -19,11 +19,11 @@ pub(super) struct Edits {
 }
 
 impl Edits {
-    /// The next block with the changes. A row of which nothing is left is left out, as a blank line is. One whose quotes are broken keeps all
-    /// of its fields, so that what is wrong with it is told of the row as it came.
+    /// The next block with the changes. A row that becomes empty is left out, like a blank line. A row with broken quotes keeps all of its
+    /// fields, so that its rejection shows the row as it came.
     pub(super) fn apply(&mut self, block: Block, delimiter: u8) -> Block {
         let next = self.rows + 1..=self.rows + u64::from(block.rows);
-        // What stays JSON is no row of fields: its source says what is wrong with it.
+        // Text that stays JSON is not a row of fields: the source says what is wrong with it.
         if block.is_json || self.kept.is_none() && self.corrected.range(next).next().is_none() {
             self.rows += u64::from(block.rows);
             return block;

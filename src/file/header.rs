@@ -15,7 +15,7 @@ const TITLE_ROWS_MAX: usize = 30;
 /// Part of the columns that have a name in a header, and that have a cell in a title line: tenths.
 const NAMED_MIN: usize = 7;
 const TITLED_MAX: usize = 4;
-/// Columns of a table that a title may stand above.
+/// Columns of a table that may have a title above it.
 const TITLED_COLUMNS_MIN: usize = 3;
 /// Lines that a header is chosen from, and characters of each.
 const FIRST_LINES: usize = 12;
@@ -23,19 +23,19 @@ const FIRST_LINE_CHARS: usize = 100;
 /// Characters of a skipped line that a note quotes.
 const QUOTED_CHARS: usize = 40;
 
-/// What the beginning of a file says.
+/// The facts that the beginning of a file shows.
 #[derive(Debug)]
 pub(super) struct Beginning {
     pub(super) delimiter: u8,
     /// Names of the columns as they are published: those of the header line, else declared or numbered ones.
     pub(super) names: Vec<String>,
-    /// Whether the names are the topology's own, so that nobody needs to be told.
+    /// Whether the names are the topology's own, so that no record has to name them.
     pub(super) is_declared: bool,
     /// Line of the header, from 1; 0 without one.
     pub(super) header_line: u32,
     /// Where the first row of data begins.
     pub(super) rows_from: usize,
-    /// What a person should know.
+    /// Remarks for the person.
     pub(super) notes: Vec<String>,
 }
 
@@ -61,11 +61,11 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
         at = line(text, 0).1;
     }
     at = skip_lines(text, at, options.skip_lines.unwrap_or(config.skip_lines), &mut notes);
-    let told = options.delimiter.or(announced).or(config.delimiter);
-    let mut delimiter = told.unwrap_or_else(|| find_delimiter(&text[at..], cut, &config.needed));
+    let given = options.delimiter.or(announced).or(config.delimiter);
+    let mut delimiter = given.unwrap_or_else(|| find_delimiter(&text[at..], cut, &config.needed));
     if !options.no_header
         && options.skip_lines.is_none()
-        && let Some((found, row)) = row_below_titles(&text[at..], told, delimiter, config)
+        && let Some((found, row)) = row_below_titles(&text[at..], given, delimiter, config)
     {
         note_skipped(&text[at..at + row], &mut notes);
         (delimiter, at) = (found, at + row);
@@ -157,8 +157,8 @@ fn note_skipped(skipped: &[u8], notes: &mut Vec<String>) {
     notes.push(format!("{count} above the header left out: {shown}"));
 }
 
-/// Where the first row that has the topology's columns begins, and its delimiter, if the first row of all has none of them.
-fn row_below_titles(text: &[u8], told: Option<u8>, delimiter: u8, config: &SourceConfig) -> Option<(u8, usize)> {
+/// If the first row has none of the topology's columns: the first row that has them all, as its delimiter and its first byte.
+fn row_below_titles(text: &[u8], given: Option<u8>, delimiter: u8, config: &SourceConfig) -> Option<(u8, usize)> {
     let needed = &config.needed;
     let mut fields = Fields::default();
     let (first, _) = first_row(text, delimiter, &mut fields)?;
@@ -166,7 +166,7 @@ fn row_below_titles(text: &[u8], told: Option<u8>, delimiter: u8, config: &Sourc
         return None;
     }
     let all = DELIMITERS;
-    let tried: Cow<'_, [u8]> = told.map_or(Cow::Borrowed(&all), |told| Cow::Owned(vec![told]));
+    let tried: Cow<'_, [u8]> = given.map_or(Cow::Borrowed(&all), |given| Cow::Owned(vec![given]));
     let needed_row = tried.iter().find_map(|delimiter| {
         let mut rows = Rows::new(text, *delimiter, None);
         for _ in 0..TITLE_ROWS_MAX {
@@ -184,8 +184,8 @@ fn row_below_titles(text: &[u8], told: Option<u8>, delimiter: u8, config: &Sourc
     })
 }
 
-/// The first row with a name for most columns, below lines that have a cell or two: how many columns, the delimiter, and where the row begins.
-/// Titles tell themselves so, whatever the columns are called.
+/// The first row with a name for most columns, below lines that have a cell or two: its columns, the delimiter, and its first byte.
+/// This finds titles whatever the columns are called.
 fn wide_row_below_titles(text: &[u8], delimiter: u8) -> Option<(usize, u8, usize)> {
     let mut fields = Fields::default();
     let mut rows = Rows::new(text, delimiter, None);

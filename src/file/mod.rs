@@ -21,16 +21,16 @@ use crate::record::Binary;
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The operating system says no.
+    /// The operating system refused to open or read it.
     #[error("{0}")]
     Io(std::io::Error),
-    /// It holds no rows of text.
+    /// It does not contain rows of text.
     #[error("it is {0}")]
     NotText(Binary),
-    /// Its charset is not told by its bytes.
+    /// Its bytes do not show its charset.
     #[error("{0}")]
     Charset(String),
-    /// What it is packed in cannot be unpacked, or is a workbook that no rows can be read from.
+    /// It is packed and cannot be unpacked, or it is a workbook that no rows can be read from.
     #[error("it cannot be unpacked: {0}")]
     Packed(String),
     /// There is no header row, or it cannot be read.

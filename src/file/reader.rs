@@ -99,7 +99,7 @@ impl CsvFile {
         Ok(file)
     }
 
-    /// Names in its header line, as they stand there: they may be empty and repeat. Without such a line, those that the topology declares,
+    /// Names in its header line, unchanged: they may be empty and repeat. Without such a line, those that the topology declares,
     /// or `column_1` and so on.
     pub fn header(&self) -> &[String] {
         &self.header
@@ -120,7 +120,7 @@ impl CsvFile {
         self.header_line
     }
 
-    /// Its first lines, cut short: what a person tells the header by.
+    /// Its first lines, cut short, so that a person can find the header among them.
     pub fn first_lines(&self) -> &[String] {
         &self.first_lines
     }
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_not_guessed() {
+    fn given_settings_are_not_guessed() {
         let bytes = encoding_rs::EUC_KR.encode("a;b\n청;1,5\n").0.into_owned();
         let options = Options { charset: Some(Charset::EUC_KR), delimiter: Some(b','), ..plain() };
         let mut file = open(&bytes, options).expect("a header");

@@ -18,7 +18,7 @@ pub(super) struct Transcoder {
     raw: Vec<u8>,
     state: State,
     charset: Option<Charset>,
-    /// The charset if neither a person nor a byte order mark tells another one.
+    /// The charset if neither a person nor a byte order mark names another one.
     usual: Option<Charset>,
     ended: bool,
 }
@@ -98,7 +98,7 @@ impl Transcoder {
 
     fn begin(&mut self) -> Result<(), FileError> {
         let bom = Charset::of_bom(&self.raw);
-        if let Some((found, length)) = bom.filter(|(found, _)| self.charset.is_none_or(|told| told == *found)) {
+        if let Some((found, length)) = bom.filter(|(found, _)| self.charset.is_none_or(|given| given == *found)) {
             self.raw.drain(..length);
             self.decide(found);
             return Ok(());

@@ -50,8 +50,8 @@ enum Stage {
 }
 
 impl UploadRecords {
-    /// The records of `files`, whose rows follow each other; their headers must be the same. `name` is what the workbook says it was made
-    /// from, `attempt` tells this publication from others under the same id.
+    /// The records of `files`, one file after the other; their headers must be the same. The workbook names `name` as its source. `attempt`
+    /// distinguishes this publication from others under the same id.
     pub fn new(files: Vec<CsvFile>, name: &str, attempt: &str) -> Result<UploadRecords, FileError> {
         let header = files.first().filter(|file| !file.has_declared_columns());
         let header = header.map(|file| (file.header().to_vec(), file.delimiter()));
@@ -182,7 +182,7 @@ impl UploadRecords {
     }
 }
 
-/// What the rows of a record are separated by, whatever the topology reads without being told.
+/// The delimiter of the rows of a record, which wins over the one of the topology.
 fn delimiter_header(delimiter: u8) -> Header {
     Header::new("ss-delimiter", vec![delimiter])
 }

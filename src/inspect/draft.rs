@@ -154,7 +154,7 @@ impl Draft<'_> {
     fn why(&self, from: &str, ranking: Option<&Ranking>) -> String {
         let Some(ranking) = ranking.filter(|ranking| ranking.points > 0) else {
             return format!(
-                "{from}: nothing in the file tells the CRS of its coordinates; look at the points of a first workbook"
+                "{from}: nothing in the file shows the CRS of its coordinates; look at the points of a first workbook"
             );
         };
         let evidence = match ranking.certainty {
@@ -176,7 +176,7 @@ impl Draft<'_> {
         let alike = if alike.is_empty() {
             String::new()
         } else {
-            format!("; {} differ by less than the evidence tells", alike.join(", "))
+            format!("; {} differ by less than the evidence can show", alike.join(", "))
         };
         comment(&format!("{from}: {evidence}{alike}"))
     }

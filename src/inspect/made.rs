@@ -19,8 +19,8 @@ pub struct Made {
 }
 
 impl Made {
-    /// Takes an upload all the way through a topology. `progress` is told the rows read so far. The log does not mention uploads that nobody
-    /// made.
+    /// Takes an upload all the way through a topology. `progress` gets the number of rows read so far. The log does not mention such an
+    /// upload, for nobody made it.
     ///
     /// # Errors
     /// The upload cannot be read, or there is no room for its workbook.

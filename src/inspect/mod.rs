@@ -1,10 +1,10 @@
-//! What a file seems to be, and what would become of it under a topology. The page asks, and so do `inspect`, `new` and `plan` on the command
-//! line: one answer for all of them.
+//! Inspects a file: finds its format, and tries it under a topology. The page and the commands `inspect`, `new` and `plan` all use this
+//! module, so that they give the same answer.
 //!
-//! Everything is told by the beginning of the file. Its beginning ([`sample`]) and how it is read ([`reading`]) give rows ([`table`]); their columns are those of the
-//! topology, chosen, or found ([`columns`]); the rows go through the very task that all of them would go through ([`made`], [`trial`]), and the
-//! points of its workbook are put on a map ([`points`]). What was found and chosen can be written down as a topology ([`draft`]), and what became
-//! of a whole file as a text that later versions are compared with ([`outcome`]).
+//! Only the beginning of the file is read. The beginning ([`sample`]) and the way of reading it ([`reading`]) give rows ([`table`]). Their
+//! columns are those of the topology, or chosen, or found ([`columns`]). The rows go through the same task as the rows of a real upload
+//! ([`made`], [`trial`]), and the points of its workbook are put on a map ([`points`]). A topology file can record the findings and choices
+//! ([`draft`]). A text can record the outcome of a whole file, and later versions are compared with it ([`outcome`]).
 
 pub mod columns;
 pub mod draft;

@@ -15,7 +15,7 @@ use crate::topology::Topology;
 const CELL_CHARS: usize = 200;
 /// Rows that a sheet has at most (ECMA-376 part 1, annex on limits of spreadsheets).
 const ROWS_MAX: usize = 1 << 20;
-/// A line of an expectation that stands for any lines.
+/// A line of an expectation that matches any lines.
 const ANY_LINES: &str = "...";
 /// Lines around a difference that are shown, and of the difference itself.
 const DIFFERENCE_LINES: usize = 12;
@@ -84,8 +84,8 @@ fn shown(cell: &str) -> String {
     if left > 0 { format!("{shown}… and {left} characters more") } else { shown }
 }
 
-/// Where a text is not what is expected: the lines that differ, expected ones behind `-`, found ones behind `+`. A line `...` in `expected`
-/// stands for any lines. `None` when nothing differs.
+/// The lines in which a text differs from the expected one: expected lines behind `-`, found lines behind `+`. A line `...` in `expected`
+/// matches any lines. `None` when nothing differs.
 pub fn difference(expected: &str, found: &str) -> Option<String> {
     let lines =
         |text: &'_ str| -> Vec<String> { text.trim_end().lines().map(|line| line.trim_end().to_owned()).collect() };
@@ -109,9 +109,9 @@ pub fn difference(expected: &str, found: &str) -> Option<String> {
     Some(text)
 }
 
-/// Whether lines are those expected; of several ways for `...` to stand for lines one is enough.
+/// Whether lines are the expected ones. If `...` can match in several ways, one is enough.
 fn matches(expected: &[String], found: &[String]) -> bool {
-    // Where the last `...` is, and how many lines it stands for so far.
+    // The place of the last `...`, and the number of lines that it matches so far.
     let (mut e, mut f, mut any) = (0, 0, None);
     while f < found.len() {
         if expected.get(e).is_some_and(|line| line == ANY_LINES) {

@@ -25,10 +25,10 @@ pub struct Reading {
     pub header_line: Option<u32>,
 }
 
-/// What was found of a file, or said.
+/// Facts about a file, found or given.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FileFacts {
-    /// Charset, `ASCII` while nothing tells more.
+    /// Charset, `ASCII` while all bytes are ASCII.
     pub charset: String,
     /// Delimiter.
     pub delimiter: String,

@@ -11,7 +11,7 @@ use crate::source::csv::{Fields, Rows};
 
 /// Rows that are looked at.
 const ROWS_MAX: usize = 5_000;
-/// Rows that tell whether a column names places.
+/// Rows that are enough to see whether a column names places.
 const NAMING_ROWS: usize = 60;
 /// Columns that may name places, the first ones.
 const NAMING_COLUMNS: usize = 4;

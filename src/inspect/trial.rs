@@ -1,5 +1,5 @@
-//! What would become of a file, told by what becomes of its beginning: the first rows go through the very task that all of them would go
-//! through, into a workbook that nobody keeps. Nothing is published.
+//! Tries the beginning of a file: the first rows go through the same task as the rows of a real upload, into a workbook that nobody keeps.
+//! Nothing is published.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;

@@ -90,7 +90,7 @@ catalog! {
     histogram node_duration(topology, node) in BATCH_SECONDS = "sheetstream_node_duration_seconds",
         "Time a node took for one batch of rows; a batch holds at most one fetch of one upload. The node with the largest sum per second is the one to give more threads or fewer columns.";
     counter dead_letters(topology, node, reason) = "sheetstream_dead_letters_total",
-        "Records written to the dead-letter topic, by the node and the reason code that stands in ss-reason. Look the reason up in the documentation, mend the source, and publish the rows again.";
+        "Records written to the dead-letter topic, by the node and the reason code in ss-reason. Look the reason up in the documentation, mend the source, and publish the rows again.";
 
     counter outputs_refused(topology, topic) = "sheetstream_outputs_refused_total",
         "Dead letters and statuses that their topic did not take even when they were clipped; the log has dead_letter.refused for each. Growing: raise max.message.bytes of the topic.";
@@ -168,11 +168,11 @@ catalog! {
     gauge ready_condition(condition) = "sheetstream_ready_condition",
         "1 when met: broker (it answers), state (directory open), assignment (the group said what is ours), first_fetch (every task has read). At 0: broker, check addresses with sheetstream doctor; assignment, look at the group; first_fetch, look at the partition's leader.";
     gauge degraded(reason) = "sheetstream_degraded",
-        "1 while the process lives with something missing: broker (it does not answer) or disk (the state's disk is short). Nothing is lost, and nothing goes on: mend what the reason names.";
+        "1 while the process lives with something missing: broker (it does not answer) or disk (the state's disk is short). Nothing is lost, and nothing is processed: mend what the reason names.";
     gauge topology_failed(topology, reason) = "sheetstream_topology_failed",
         "1 while a topology has stopped alone, by reason; the others of the process run. At 1: the log and /readyz name the cause; mend its topics, rights or file, and it starts again.";
     gauge topology_paused(topology) = "sheetstream_topology_paused",
         "1 while somebody has paused a topology in this process. At 1 for longer than was meant: sheetstream resume.";
     counter log_events_suppressed() = "sheetstream_log_events_suppressed_total",
-        "Log lines left out because the same line had just been written many times. Growing: read the line that tells how many more there were.";
+        "Log lines left out because the same line had just been written many times. Growing: read the line that says how many more there were.";
 }

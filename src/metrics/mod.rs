@@ -1,5 +1,5 @@
-//! Every metric of the process: its name once, a function each (`catalog`), and what a running task tells (`task`). Who counts resolves its
-//! labels once and keeps the counter; nothing here is called per row.
+//! Every metric of the process: its name once, a function each (`catalog`), and the metrics of a running task (`task`). Code that counts
+//! resolves its labels once and keeps the counter; nothing here is called per row.
 //!
 //! Labels are names out of topology files, partitions, thread names, and words of closed lists. Ids of uploads, names of files and of
 //! sheets come from publishers and are never a label.

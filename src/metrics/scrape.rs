@@ -76,7 +76,7 @@ const BUFFERED_BYTES: Description = gauge(
 const LAST_PROCESSED: Description = gauge(
     "sheetstream_last_record_processed_timestamp_seconds",
     TOPOLOGY,
-    "When a record was processed last; absent before the first. Old while the lag is not 0: processing stands still, see sheetstream_ready_condition and sheetstream_tasks_paused.",
+    "When a record was processed last; absent before the first. Old while the lag is not 0: nothing is processed, see sheetstream_ready_condition and sheetstream_tasks_paused.",
 );
 const TASKS: Description = gauge(
     "sheetstream_tasks",

@@ -1,4 +1,4 @@
-//! What one task counts: counters with their labels resolved when it starts, and how it stands, told once a commit.
+//! The metrics of one task: counters with their labels resolved when it starts, and its state, which it reports with each commit.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -359,7 +359,7 @@ pub fn forget_task(id: &TaskId) {
     standings().remove(id);
 }
 
-/// How a task stands, as of its last commit.
+/// The state of a task, as of its last commit.
 #[derive(Clone, Debug, Default)]
 pub struct TaskMoment {
     /// The offset that the group has, if the task has committed one.

@@ -19,7 +19,7 @@ const FILENAME_LENGTH_MAX: usize = 200;
 const EXTENSION: &str = ".xlsx";
 
 /// The records of a workbook in order, to be handed to an outbox. After the last one, or when the outbox has had enough, [`Chunks::finish`]
-/// tells whether they were all of it.
+/// says whether they were all of it.
 pub struct Chunks<'a> {
     topic: Arc<str>,
     key: Bytes,

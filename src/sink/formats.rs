@@ -59,7 +59,7 @@ pub(super) struct Formats {
     pub link: Format,
 }
 
-/// Where the name of a column stands: as its cells do.
+/// The alignment of a column's name, the same as that of its cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeaderAlign {
     /// Text.

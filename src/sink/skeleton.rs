@@ -31,7 +31,7 @@ const CREATED: (u16, u8, u8) = (2000, 1, 1);
 /// Longest title in the document properties, in characters.
 const TITLE_LENGTH_MAX: usize = 255;
 
-/// A fault of ours, as far as an upload can tell.
+/// The rejection of an upload for a fault of ours.
 pub(super) fn broken(what: impl Display) -> Rejection {
     Rejection::new(Message::WorkbookFailed { why: what.to_string() })
 }
@@ -97,7 +97,7 @@ impl Skeleton {
         &self.parts
     }
 
-    /// The bytes of a part as they stand in the container.
+    /// The bytes of a part as the container has them.
     pub(super) fn raw(&self, part: &StoredPart) -> &[u8] {
         &self.container[part.bytes.clone()]
     }

@@ -15,7 +15,7 @@ const MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// Bytes of a message where there is little room.
 const SHORT_BYTES: usize = 200;
 
-/// Where an upload stands.
+/// The state of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum UploadState {
@@ -62,7 +62,7 @@ impl From<Outcome> for UploadState {
 /// A value of the status topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusRecord {
-    /// Where the upload stands.
+    /// State of the upload.
     pub state: UploadState,
     /// Its id as published.
     pub upload: String,
@@ -86,7 +86,7 @@ pub struct StatusRecord {
     pub topology_hash: String,
     /// Partition of the source topic, and of the status topic.
     pub partition: i32,
-    /// Where it stands in that partition.
+    /// Its offsets in that partition.
     pub offsets: StatusOffsets,
     /// Id of the source topic: offsets of another log under the same name mean nothing (KIP-516).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,7 @@ pub struct StatusRecord {
     /// SHA-256 of its rows, once they are complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_sha256: Option<Digest>,
-    /// Up to where the source partitions are its own, if its rows could stand in several of them.
+    /// Where the upload ends in each source partition, if its rows could lie in several of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cuts: Option<Cuts>,
     /// Its workbook, once that is published.

@@ -285,7 +285,7 @@ fn the_same_content_is_the_same_file_wherever_its_pages_are() {
         upload.error(7, "no number", &["x", "y"]);
         let mut complete = upload.complete;
         if inline {
-            // Where an upload stood and what it was called must not show.
+            // The workbook must not show the upload's id and offsets.
             (complete.upload, complete.revision) = (UploadId::new("other"), 9);
             (complete.first_offset, complete.completion_offset) = (Offset(500), Offset(900));
             for page in &mut complete.sheets[0].pages {
@@ -418,7 +418,7 @@ fn every_sheet_is_ready_to_be_printed() {
         let workbook = &parts["xl/workbook.xml"];
         assert!(workbook.contains(&titles("0")) && workbook.contains(&titles("1")) && !workbook.contains(&titles("2")));
         assert_eq!(workbook.matches("_xlnm.Print_Titles").count(), 2);
-        // The name of a column of numbers stands on the right, and a rejected row is wrapped, under the file's own columns.
+        // The name of a column of numbers is aligned right, and a rejected row is wrapped, under the file's own columns.
         let styles = &parts["xl/styles.xml"];
         let (_, formats) = styles.split_once("<cellXfs ").expect("formats");
         let formats: Vec<&str> = formats.split("<xf ").skip(1).collect();

@@ -116,7 +116,7 @@ impl WorkbookMaker {
     }
 }
 
-/// Where the name of a column stands: as its cells do. A column without a type shows it by its first pages.
+/// Aligns the name of a column as its cells. For a column without a type, its first pages show the alignment.
 fn alignment(kind: ColumnType, at: usize, complete: &CompleteUpload) -> HeaderAlign {
     let looks = || complete.sheets.iter().filter_map(|sheet| sheet.looks.get(at));
     match kind {

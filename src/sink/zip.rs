@@ -41,7 +41,7 @@ const ZIP64_LOCATOR: u32 = 0x0706_4b50;
 const ZIP64_EXTRA: u16 = 1;
 /// Version needed to extract: deflate (2.0) or zip64 (4.5).
 const VERSION: [u16; 2] = [20, 45];
-/// A number that stands in a zip64 field instead.
+/// Marks a number that is in a zip64 field instead.
 const ELSEWHERE_16: u16 = u16::MAX;
 const ELSEWHERE_32: u32 = u32::MAX;
 /// 1980-01-01 00:00 in DOS form: time, date.
@@ -54,7 +54,7 @@ fn field_32(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(ELSEWHERE_32)
 }
 
-/// True when a number has to stand in a zip64 field.
+/// True when a number has to be in a zip64 field.
 fn is_large(number: u64) -> bool {
     field_32(number) == ELSEWHERE_32
 }
@@ -84,7 +84,8 @@ impl ZipWriter {
     pub fn part(&mut self, name: &str, facts: &PartFacts, into: &mut Vec<u8>) {
         let sizes = [facts.size, facts.compressed];
         let large_sizes = sizes.iter().any(|size| is_large(*size));
-        // In a local header both sizes stand in the zip64 field when one does; in the directory only what does not fit (APPNOTE 4.5.3).
+        // In a local header the zip64 field contains both sizes when it contains one; in the directory only those that do not fit
+        // (APPNOTE 4.5.3).
         let local: &[u64] = if large_sizes { &sizes } else { &[] };
         let listed: Vec<u64> =
             [facts.size, facts.compressed, self.offset].into_iter().filter(|n| is_large(*n)).collect();
@@ -149,9 +150,9 @@ impl ZipWriter {
 pub struct StoredPart {
     /// Its name.
     pub name: String,
-    /// What the directory says of it.
+    /// Its facts in the directory.
     pub facts: PartFacts,
-    /// Where its compressed bytes stand in the container.
+    /// The place of its compressed bytes in the container.
     pub bytes: Range<usize>,
 }
 

@@ -31,7 +31,7 @@ fn check_names(nodes: &[NodeSpec], findings: &mut Findings) {
         let Some(name) = &node.name else { continue };
         check_name("the name of a node", name, NAME_LENGTH_MAX, findings);
         if nodes[..n].iter().any(|earlier| earlier.name.as_ref() == Some(name)) {
-            let why = "errors, metrics and \"input\" tell nodes apart by their names";
+            let why = "errors, metrics and \"input\" identify nodes by their names";
             findings.add(name.span(), format!("a second node is named \"{}\"", name.get_ref()), why);
         }
     }
@@ -50,8 +50,8 @@ fn check_inputs(nodes: &[NodeSpec], findings: &mut Findings) {
         } else if node.name.as_ref() == Some(input) {
             (format!("node \"{}\" is its own input", input.get_ref()), "nodes form a chain, not a cycle".to_owned())
         } else if nodes[n..].iter().any(|later| named(&later)) {
-            let what = format!("input \"{}\" stands further down", input.get_ref());
-            (what, "a parent stands before its children, so that there is no cycle".to_owned())
+            let what = format!("input \"{}\" is further down", input.get_ref());
+            (what, "a parent comes before its children, so that there is no cycle".to_owned())
         } else if nodes[..n].iter().any(|earlier| named(&earlier)) {
             let child = parent.and_then(|node| node.name.as_ref()).map_or("another node", |name| name.get_ref());
             let what = format!("input \"{}\" is not the node before this one", input.get_ref());
@@ -87,7 +87,7 @@ fn check_order(nodes: &[NodeSpec], findings: &mut Findings) {
 }
 
 impl NodeKind {
-    /// Its place in the chain, and the table it stands in.
+    /// Its place in the chain, and the table that it is in.
     fn place(&self) -> (u8, &'static str) {
         match self {
             NodeKind::Source(_) => (0, "source"),

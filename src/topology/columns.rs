@@ -1,4 +1,4 @@
-//! Which columns rows have at a point of the chain, as far as the file tells, and whether what a node asks for can be there.
+//! The columns of rows at each point of the chain, as far as the file shows them. Checks that the columns that a node needs can be there.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +18,7 @@ const NEAREST_AMONG_MAX: usize = 1_000;
 pub(super) struct Columns {
     /// Those that are certain to be there.
     names: Vec<String>,
-    /// Whether there are others, which the header of an upload will tell.
+    /// Whether there are others, which the header of an upload will name.
     is_open: bool,
     /// Of those, columns that are no longer there.
     gone: HashSet<String>,
@@ -31,11 +31,11 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Whatever the header of an upload will tell.
+    /// Any columns: the header of an upload will name them.
     pub(super) fn open() -> Columns {
         Columns { is_open: true, ..Columns::default() }
     }
-    /// Whatever there is behind a map that could not be read.
+    /// Any columns: a map before them could not be read.
     pub(super) fn unknown() -> Columns {
         Columns { is_untyped: true, ..Columns::open() }
     }
@@ -109,7 +109,7 @@ pub(super) fn check_distinct(key: &str, names: &[&Spanned<String>], findings: &m
             findings.add(name.span(), format!("an empty column name in \"{key}\""), "");
         } else if !seen.insert(name.get_ref()) {
             let why = "a column is found by its name";
-            findings.add(name.span(), format!("\"{}\" stands twice in \"{key}\"", name.get_ref()), why);
+            findings.add(name.span(), format!("\"{}\" is twice in \"{key}\"", name.get_ref()), why);
         }
     }
     if let Some(name) = names.get(COLUMNS_MAX) {

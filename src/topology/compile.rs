@@ -112,7 +112,7 @@ fn topic(written: &Option<Spanned<String>>, app: &str, suffix: &str) -> Arc<str>
     written.as_ref().map_or_else(|| format!("{app}.{suffix}").into(), |topic| topic.get_ref().as_str().into())
 }
 
-/// Where rows come from, and where they may stand.
+/// The topic of the rows, and the partitions that they may lie in.
 fn compile_placement(app: &str, aggregate: &str, spec: &SourceSpec, findings: &mut Findings) -> (Arc<str>, Placement) {
     let first = topic(&spec.topic, app, "rows");
     let topics: Vec<Arc<str>> = match &spec.topics {
@@ -120,7 +120,7 @@ fn compile_placement(app: &str, aggregate: &str, spec: &SourceSpec, findings: &m
         Some(topics) => {
             let span = topics.span();
             if spec.topic.is_some() {
-                findings.add(span.clone(), "\"topic\" and \"topics\" stand side by side", "leave one of them out");
+                findings.add(span.clone(), "\"topic\" and \"topics\" are both there", "leave one of them out");
             }
             if !spec.is_spread {
                 let why = "the rows of an upload are in several of them; set placement = \"spread\" beside it";

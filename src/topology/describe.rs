@@ -93,7 +93,7 @@ fn duration(length: Duration) -> String {
 }
 
 impl Topology {
-    /// All that can be told of the topology without a broker.
+    /// Everything that is known of the topology without a broker.
     pub fn describe(&self) -> Description {
         let topics = self.source.topics().join(", ");
         let source = (NodeKind::Source { topic: topics }, &self.source.node, self.source.facts());
@@ -156,9 +156,9 @@ impl Topology {
 impl SourceConfig {
     fn order(&self) -> &'static str {
         match self.placement {
-            Placement::Keyed => "rows stand in their sheet by ss-row, else by their place in the log",
+            Placement::Keyed => "the rows of a sheet follow ss-row, else their place in the log",
             Placement::Spread(_) => {
-                "rows stand in their sheet by ss-row; else those of a partition in its order, and between partitions by timestamp, then by partition"
+                "the rows of a sheet follow ss-row; else rows of one partition follow its order, and rows of several the timestamp, then the partition"
             }
         }
     }
@@ -217,7 +217,7 @@ impl SourceConfig {
             Format::Json => format!("JSON; unknown keys: {unknown}"),
         };
         let on_error = match self.on_error {
-            OnError::Continue => "goes to the dead letters, the upload goes on",
+            OnError::Continue => "goes to the dead letters, the upload continues",
             OnError::Fail => "fails its upload",
         };
         let mut facts = match &self.placement {

@@ -56,7 +56,7 @@ fn source(config: &SourceConfig) -> Value {
         truncate_cells,
         on_error,
         rejected_max,
-        idle_timeout: _,     // it decides that there is no workbook, never what stands in one
+        idle_timeout: _,     // it decides whether there is a workbook, never its content
         open_uploads_max: _, // as well
         incomplete,
         needed: _, // follows from the other nodes

@@ -1,11 +1,11 @@
-//! Fills in `${VAR}` and `${VAR:-default}`; `$${` stands for a plain `${`.
+//! Fills in `${VAR}` and `${VAR:-default}`; `$${` gives a plain `${`.
 
 /// Why a text cannot be filled in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Gap<'t> {
-    /// The variable has no value and no default stands behind it.
+    /// The variable has no value and no default behind it.
     Missing(&'t str),
-    /// `${` without `}`, or around something that is no variable name; holds the text from `${` on.
+    /// `${` without `}`, or around something that is not a variable name; contains the text from `${` on.
     Malformed(&'t str),
 }
 

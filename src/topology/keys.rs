@@ -84,9 +84,9 @@ pub(super) static SOURCE: Table = Table {
             Kind::Choice(words::SPREAD.names),
             Default::Text("keyed"),
             "\"spread\"",
-            "Where the rows of an upload stand. `\"keyed\"`: in one partition, as the record key has it; `\"spread\"`: in any partition, \
-                    with or without keys. Then they go through the topic `<name of the topology>-<name of the aggregate>-repartition`, and an \
-                    upload is complete when all partitions are read up to where they ended when its end-of-file marker was read.",
+            "The partitions that the rows of an upload lie in. `\"keyed\"`: in one partition, chosen by the record key; `\"spread\"`: in any \
+                    partition, with or without keys. Spread rows go through the topic `<name of the topology>-<name of the aggregate>-repartition`. \
+                    A spread upload is complete when each partition is read up to the end that it had when the end-of-file marker was read.",
         ),
         key(
             "header",

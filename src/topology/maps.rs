@@ -124,7 +124,7 @@ fn read_from(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Fr
 
 fn read_coordinates(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<CoordinateSpec> {
     const FORMS: &str =
-        "coordinates stand in the columns \"x\" and \"y\", or in one column: \"geometry\", \"xy\" or \"yx\"";
+        "coordinates are in the columns \"x\" and \"y\", or in one column: \"geometry\", \"xy\" or \"yx\"";
     let one_column = ["geometry", "xy", "yx"].map(|key| (key, fields.get(key)));
     let mut one_column = one_column.into_iter().filter_map(|(key, value)| Some((key, value?)));
     match (fields.get("x"), fields.get("y"), one_column.next()) {
@@ -134,7 +134,7 @@ fn read_coordinates(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<
         }
         (None, None, Some((key, value))) => {
             if let Some((other, value)) = one_column.next() {
-                reader.findings.add(value.span(), format!("\"{other}\" stands beside \"{key}\""), FORMS);
+                reader.findings.add(value.span(), format!("\"{other}\" is beside \"{key}\""), FORMS);
                 return None;
             }
             let names = reader.texts(key, value)?;
@@ -145,7 +145,7 @@ fn read_coordinates(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<
             })
         }
         (_, _, Some((key, value))) => {
-            reader.findings.add(value.span(), format!("\"{key}\" stands beside \"x\" or \"y\""), FORMS);
+            reader.findings.add(value.span(), format!("\"{key}\" is beside \"x\" or \"y\""), FORMS);
             None
         }
         (x, y, None) => {

@@ -90,8 +90,8 @@ impl Topology {
         }
     }
 
-    /// Proves the text of a file. `file_name` is for messages only; `env` tells the values of `${VAR}`. A leading byte order mark is
-    /// dropped. All problems are told at once, except that a text that is no TOML is told as such first.
+    /// Proves the text of a file. `file_name` is for messages only; `env` gives the values of `${VAR}`. A leading byte order mark is
+    /// dropped. The error contains all problems at once; for a text that is not TOML it contains only that one.
     pub fn parse(text: &str, file_name: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Topology, Problems> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -125,7 +125,7 @@ impl Topology {
         TaskId { topology: self.name.clone(), source, partition: partition.partition }
     }
 
-    /// All topics that are read: those of rows, and the one that brings the rows of an upload together where they stand anywhere.
+    /// All topics that are read: those of rows, and with `placement = "spread"` the one that brings the rows of an upload together.
     pub fn read_topics(&self) -> Vec<Arc<str>> {
         let mut topics = self.source.topics().to_vec();
         if !topics.contains(self.source.upload_topic()) {

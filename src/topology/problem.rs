@@ -1,4 +1,4 @@
-//! What is wrong with a topology file, and where. Collected by byte offset while a file is read, told by line and column.
+//! The problems of a topology file and their places. They are collected by byte offset while a file is read, and shown by line and column.
 
 use std::fmt;
 use std::ops::Range;
@@ -161,7 +161,7 @@ impl Findings {
         let (what, nearest) = (printable(&what.into()), nearest.map(printable));
         self.found.push((span, Problem { at: None, what, why, nearest, excerpt: None }));
     }
-    /// Drops what stands behind another problem of its line, and most likely follows from it.
+    /// Keeps the first problem of each line. Others of the line most likely follow from it.
     pub(super) fn keep_first_of_each_line(&mut self, text: &str) {
         self.found.sort_by_key(|(span, _)| span.start);
         let lines = Lines::of(text);

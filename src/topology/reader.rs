@@ -38,7 +38,7 @@ impl Reader<'_> {
         debug_assert!(known().all(|key| asked.contains(&key)), "a key of {} has no reader", keys.place);
         for key in table.keys().filter(|key| !known().any(|known| *known == *key.get_ref())) {
             let near = nearest(key.get_ref(), known());
-            missing.retain(|(key, _)| Some(*key) != near); // it stands there, misspelt
+            missing.retain(|(key, _)| Some(*key) != near); // it is there, misspelt
             let others = if near.is_some() { String::new() } else { format!("known here: {}", list(known())) };
             let what = format!("unknown key \"{}\" in {}", key.get_ref(), keys.place);
             self.findings.add_nearest(key.span(), what, others, near);

@@ -55,7 +55,7 @@ fn example(key: &Key) -> Value {
 fn values(kind: Kind) -> Value {
     let text = || json!({ "type": "string" });
     let texts = || json!({ "type": "array", "items": text(), "minItems": 1 });
-    // A variable may stand for any word.
+    // A variable may take the place of any word.
     let words = |words: &[&str]| json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": "\\$\\{" }] });
     match kind {
         Kind::Text | Kind::Expression => text(),

@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<SheetKey, SheetFault> {
 fn split(text: &str) -> Result<Vec<TemplatePart>, SheetFault> {
     let unbalanced = |brace: char| {
         let what = format!("\"sheet\" has a '{brace}' without its counterpart");
-        Err((what, "a column stands in braces, \"{city}\", and braces do not nest".to_owned()))
+        Err((what, "a column is written in braces, \"{city}\", and braces do not nest".to_owned()))
     };
     let mut parts = Vec::new();
     let mut rest = text;
@@ -39,7 +39,7 @@ fn split(text: &str) -> Result<Vec<TemplatePart>, SheetFault> {
             return unbalanced('{');
         };
         if close == 0 {
-            return Err(("\"sheet\" has braces with nothing in them".into(), "a column stands in them".into()));
+            return Err(("\"sheet\" has braces with nothing in them".into(), "the name of a column is missing".into()));
         }
         if !literal.is_empty() {
             parts.push(TemplatePart::Literal(literal.into()));

@@ -1,4 +1,4 @@
-//! Every choice of a topology file: the words the file uses and what they stand for. Reading, describing and hashing share these tables.
+//! Every choice of a topology file: the words of the file and their values. Reading, describing and hashing share these tables.
 
 use crate::aggregate::SheetOrder;
 use crate::page::forms::Thousands;
@@ -9,7 +9,7 @@ use crate::transport::Guarantee;
 
 /// The words of one choice, there and back.
 pub(super) struct Words<T: 'static> {
-    /// Each word and what it stands for.
+    /// Each word and its value.
     pub table: &'static [(&'static str, T)],
     /// The words alone.
     pub names: &'static [&'static str],

@@ -328,14 +328,14 @@ fn an_idle_upload_stalls_then_expires_and_a_replay_obeys() {
     // The rest is another revision, now and for whoever replays from the first row of all.
     task.run(&log, log.len(), 1).unwrap();
     assert_eq!(task.published.book("a", 2).sha256, checksum(7..=9));
-    let told = task.published.said.clone();
+    let said = task.published.said.clone();
     for fetch in [1, 7] {
         task.kill(&log, true, fetch);
         task.run(&log, log.len(), fetch).unwrap();
         let live = task.position;
         task.call(live as usize, Phase::Live { emit_from: Offset(0) }, |aggregate, ctx| aggregate.tick(ctx)).unwrap();
         assert_eq!(task.aggregate.open_uploads(), 0);
-        assert_eq!((task.published.books.len(), &task.published.said), (2, &told));
+        assert_eq!((task.published.books.len(), &task.published.said), (2, &said));
     }
 }
 

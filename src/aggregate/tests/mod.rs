@@ -34,7 +34,7 @@ pub(super) struct Line {
 
 #[derive(Clone, Debug)]
 pub(super) enum Content {
-    /// Rows, numbered from `first` on if that is there. What stands in a row follows from its seed; one seed in 17 is a bad row.
+    /// Rows, numbered from `first` on if that is there. The seed of a row decides its cells; one seed in 17 is a bad row.
     Rows {
         first: Option<u64>,
         seeds: Vec<u64>,
@@ -290,7 +290,7 @@ impl Task {
         }
     }
 
-    /// Processes the log from where the task stands up to `end`, `fetch` records at a time.
+    /// Processes the log from the task's position up to `end`, `fetch` records at a time.
     pub(super) fn run(&mut self, log: &[Line], end: usize, fetch: usize) -> Result<(), StateError> {
         while (self.position as usize) < end {
             let from = self.position as usize;
