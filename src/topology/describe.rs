@@ -158,7 +158,7 @@ impl SourceConfig {
         match self.placement {
             Placement::Keyed => "the rows of a sheet follow ss-row, else their place in the log",
             Placement::Spread(_) => {
-                "the rows of a sheet follow ss-row; else rows of one partition follow its order, and rows of several the timestamp, then the partition"
+                "the rows of a sheet follow ss-row; else rows of one partition follow its order, and others their timestamp, then the partition"
             }
         }
     }

@@ -84,9 +84,10 @@ pub(super) static SOURCE: Table = Table {
             Kind::Choice(words::SPREAD.names),
             Default::Text("keyed"),
             "\"spread\"",
-            "The partitions that the rows of an upload lie in. `\"keyed\"`: in one partition, chosen by the record key; `\"spread\"`: in any \
-                    partition, with or without keys. Spread rows go through the topic `<name of the topology>-<name of the aggregate>-repartition`. \
-                    A spread upload is complete when each partition is read up to the end that it had when the end-of-file marker was read.",
+            "The partitions that the rows of an upload lie in. `\"keyed\"`: in one partition, chosen by the record key; `\"spread\"`: in \
+                    any partition, with or without keys. Spread rows go through the topic \
+                    `<name of the topology>-<name of the aggregate>-repartition`. A spread upload is complete when each partition is read \
+                    up to the end that it had when the end-of-file marker was read.",
         ),
         key(
             "header",

@@ -80,10 +80,7 @@ fn what_is_wrong_is_named_with_its_place() {
         (r#"{"a":01}"#, "line 1, character 8 of the JSON text: this is not a number in JSON"),
         (r#"{"a":1.}"#, "line 1, character 8 of the JSON text: this is not a number in JSON"),
         (r#"{"a":"\x"}"#, "line 1, character 7 of the JSON text: the escape sequence is not a character"),
-        (
-            r#"{"a":"\ud800 unpaired"}"#,
-            "line 1, character 7 of the JSON text: the escape sequence is not a character",
-        ),
+        (r#"{"a":"\ud800 unpaired"}"#, "line 1, character 7 of the JSON text: the escape sequence is not a character"),
         (r#"{"a":1,}"#, "line 1, character 8 of the JSON text: a key in quotes is expected"),
         (r#"{"a":[1"#, "line 1, character 8 of the JSON text: the text ends within a value"),
         (
