@@ -1,5 +1,5 @@
-//! The header of a record batch as a producer sent it, and the batches the broker writes itself: transaction markers. Records are never
-//! looked into: they are stored and served as they came. The layout stands in `kafka::wire::batch`.
+//! The header of a record batch as a producer sent it, and the batches the broker writes itself: transaction markers. The broker never
+//! looks into records: it stores and serves them as they came. The layout is in `kafka::wire::batch`.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
@@ -8,10 +8,10 @@ use crate::kafka::wire::batch::{CHECKED_FROM, HEADER_BYTES, PREFIX_BYTES};
 
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
-/// Base offset, length and leader epoch: what the broker may rewrite, since the checksum does not cover it.
+/// Base offset, length and leader epoch: the broker may rewrite them, since the checksum does not cover them.
 pub(super) const UNCHECKED_BYTES: usize = 16;
 
-/// What stands in front of the records.
+/// The fields in front of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BatchHeader {
     pub base: i64,

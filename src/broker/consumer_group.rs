@@ -1,8 +1,9 @@
 //! Groups of KIP-848: the broker assigns, and a heartbeat carries what a member holds and brings what it should hold. An assignment is there
 //! with the first heartbeat.
 //!
-//! A partition moves in three steps: its owner is told to let it go, says that it has, and then the new owner is told. Epochs follow
-//! <https://cwiki.apache.org/confluence/x/HhD1D>: the group's counts target assignments, a member's says which one it has reached.
+//! A partition moves in three steps: the broker asks its owner to let it go, the owner says that it has, and then the broker assigns it to
+//! the new owner. Epochs follow <https://cwiki.apache.org/confluence/x/HhD1D>: the group's epoch counts target assignments, a member's says
+//! which one it has reached.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -47,13 +48,13 @@ struct Member {
     rebalance_timeout: Duration,
     session_timeout: Duration,
     seen: Instant,
-    /// What it should hold in the end.
+    /// Partitions that it should hold in the end.
     target: BTreeSet<Slot>,
-    /// What it may hold now, each since the member epoch in which it was told.
+    /// Partitions that it may hold now, each since the member epoch in which they were assigned.
     assigned: BTreeMap<Slot, i32>,
-    /// What it has been told to let go and has not yet.
+    /// Partitions that it was asked to let go and still holds.
     revoking: BTreeMap<Slot, i32>,
-    /// By then it must have.
+    /// Time by which it must have let them go.
     revoke_by: Option<Instant>,
 }
 

@@ -134,7 +134,7 @@ impl Faults {
     pub fn freeze(&self) {
         self.frozen.send_replace(true);
     }
-    /// Lets it go on where it was.
+    /// Lets it continue where it was.
     pub fn thaw(&self) {
         self.frozen.send_replace(false);
     }

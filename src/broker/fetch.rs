@@ -155,12 +155,12 @@ fn read(
     };
     let aborted = committed_only.then(|| {
         let log = partition.log();
-        let told = log.aborted(wanted.fetch_offset, last).map(|aborted| {
+        let reported = log.aborted(wanted.fetch_offset, last).map(|aborted| {
             AbortedTransaction::default()
                 .with_producer_id(ProducerId(aborted.producer))
                 .with_first_offset(aborted.first)
         });
-        told.collect()
+        reported.collect()
     });
     bounds.with_records(Some(shared.faults.read(records))).with_aborted_transactions(aborted)
 }

@@ -62,7 +62,7 @@ struct Producer {
     seen: i64,
 }
 
-/// A transaction that was aborted, as fetches tell it.
+/// A transaction that was aborted, as fetches report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Aborted {
     pub producer: i64,

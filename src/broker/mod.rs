@@ -51,13 +51,13 @@ pub struct BrokerConfig {
     /// Bytes of records that are kept. Above nine tenths producers are slowed down, at the limit they are refused with an error that clients
     /// retry; before that, rows that every group is done with are dropped.
     pub bytes_max: u64,
-    /// Bytes of a segment: what is dropped at once.
+    /// Bytes of a segment; a segment is dropped as a whole.
     pub segment_bytes: u64,
     /// After this long without a heartbeat a member of a KIP-848 group is put out.
     pub session_timeout: Duration,
-    /// How often such members are told to send one.
+    /// Interval at which the broker asks such members to send one.
     pub heartbeat_interval: Duration,
-    /// Whether asking for a topic creates it, as Kafka does unless told otherwise.
+    /// Whether asking for a topic creates it, as Kafka does by default.
     pub auto_create_topics: bool,
     /// Level of the feature `transaction.version`: 2 are the transactions of KIP-890, 0 those before.
     pub transaction_version: i16,

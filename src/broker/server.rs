@@ -80,7 +80,7 @@ async fn converse(mut socket: TcpStream, shared: &Arc<Shared>) -> io::Result<()>
                 _ => socket.write_all(&bytes).await?,
             }
         }
-        // KIP-219: the answer tells the wait, and the connection keeps it.
+        // KIP-219: the answer names the wait, and the connection keeps it.
         if !answer.throttle.is_zero() {
             sleep(answer.throttle).await;
         }

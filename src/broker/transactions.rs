@@ -43,11 +43,11 @@ pub(super) struct Transactions {
     next_producer: i64,
 }
 
-/// What goes on under a transactional id.
+/// The state of a transactional id.
 struct Transaction {
     producer: i64,
     epoch: i16,
-    /// What the producer was before the last end: a repeated EndTxn still says so.
+    /// The producer before the last end: a repeated EndTxn still names it.
     previous: Option<(i64, i16)>,
     timeout: Duration,
     phase: Phase,
@@ -199,7 +199,7 @@ impl Transactions {
             return Err(ResponseError::InvalidTransactionTimeout);
         }
         if let Some(known) = self.by_id.get(id) {
-            // KIP-360: a producer that goes on must be the latest.
+            // KIP-360: a producer that continues must be the latest.
             let given = (request.producer_id.0, request.producer_epoch);
             if given.0 >= 0 && given != (known.producer, known.epoch) && Some(given) != known.previous {
                 return Err(ResponseError::ProducerFenced);

@@ -25,7 +25,7 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// The configuration of a client, named `default_id` unless it was told otherwise.
+    /// The configuration of a client, named `default_id` unless an option names it.
     pub(super) fn config(&self, default_id: &str) -> Result<KafkaConfig, SettingsError> {
         self.config_with(default_id, vec![])
     }

@@ -114,7 +114,7 @@ impl Bundle {
         Ok(format!("{:#}\n", json!(doctor::examine(&client, topologies, self.state_dir.as_deref()))))
     }
 
-    /// How the uploads stand: their counts and reasons, and nothing that a publisher wrote.
+    /// The states of the uploads, with counts and reasons, and without any text that a publisher wrote.
     fn uploads(&self) -> anyhow::Result<String> {
         let uploads: Value = serde_json::from_str(&self.server.ask("GET", "/uploads?limit=1000")?)?;
         let bare = |upload: &Value| {

@@ -71,7 +71,7 @@ impl Demo {
         let mut folder = Folder::open(&self.out, Layout::Name, true).with_context(|| self.out.display().to_string())?;
         let saved = folder.save(&workbook.label, |file| workbook.write(file))?;
         let path = fs::canonicalize(saved.path()).unwrap_or_else(|_| saved.path().to_owned());
-        tell(rows, &topology, &status, &workbook, begun.elapsed());
+        report(rows, &topology, &status, &workbook, begun.elapsed());
         if global.json {
             let accounting = status.accounting;
             writeln!(io::stdout(), "{}", json!({ "path": path.display().to_string(), "accounting": accounting }))?;
@@ -109,13 +109,13 @@ fn receive(
             workbook = joiner.join(&record)?.or(workbook);
         }
         for record in statuses.fetch(if workbook.is_some() { WAIT } else { Duration::ZERO })?.records {
-            let told = record.value.as_deref().and_then(StatusRecord::parse);
-            if let Some(told) = told {
-                progress.rows(told.accounting.written);
-                if let Some(failure) = &told.failure {
+            let latest = record.value.as_deref().and_then(StatusRecord::parse);
+            if let Some(latest) = latest {
+                progress.rows(latest.accounting.written);
+                if let Some(failure) = &latest.failure {
                     anyhow::bail!("the upload failed: {}", failure.message);
                 }
-                status = Some(told);
+                status = Some(latest);
             }
         }
         match (status.take_if(|status| status.state == UploadState::Published), workbook.take()) {
@@ -133,7 +133,7 @@ fn receive(
 }
 
 /// Five lines: what happened, and what to do next.
-fn tell(rows: u64, topology: &Topology, status: &StatusRecord, workbook: &FetchedWorkbook, took: Duration) {
+fn report(rows: u64, topology: &Topology, status: &StatusRecord, workbook: &FetchedWorkbook, took: Duration) {
     let bytes: usize = workbook.chunks.iter().map(|chunk| chunk.len()).sum();
     let accounting = &status.accounting;
     say!(

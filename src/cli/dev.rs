@@ -144,7 +144,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Until told to stop: runs the topologies, and others when the files say so.
+    /// Runs the topologies until `stop` is set, and starts them again when their files change.
     fn serve(
         &mut self,
         mut topologies: Vec<Topology>,
@@ -159,25 +159,25 @@ impl Bench {
             let names: Vec<String> = topologies.iter().map(describe).collect();
             let streams = Streams::new(topologies, self.config.clone());
             let mut running = Running::start(streams.watched_by(self.queries.clone(), self.health.clone()))?;
-            let mut told = false;
+            let mut reported = false;
             topologies = loop {
                 if stop.load(Ordering::Relaxed) {
                     return running.stop();
                 }
                 running.check()?;
-                if !told && self.health.missing().is_empty() {
-                    told = true;
+                if !reported && self.health.missing().is_empty() {
+                    reported = true;
                     say!("dev: {} (ready after {:.1} s)", names.join("; "), since.elapsed().as_secs_f64());
                 }
                 if let Some(loaded) = files.changed() {
                     match loaded.map_err(|(file, problems)| (file, anyhow::Error::from(problems))) {
                         Ok(loaded) => match self.create_topics(&loaded) {
                             Ok(()) => break loaded,
-                            Err(error) => complain(&error.context("the topologies that were running go on")),
+                            Err(error) => complain(&error.context("the topologies that were running continue")),
                         },
                         Err((file, problems)) => {
                             complain(&problems);
-                            say!("dev: {} is broken; it goes on running as it was", file.display());
+                            say!("dev: {} is broken; the topology keeps running as it was", file.display());
                             if let Some(name) = files.name_of(&file) {
                                 server.show_problems(name, Some(problems.to_string()));
                             }

@@ -111,7 +111,7 @@ pub(super) fn upload_name(path: &Path) -> String {
 pub(super) struct Progress {
     bar: ProgressBar,
     begun: Instant,
-    told: Instant,
+    shown_at: Instant,
     is_terminal: bool,
     rows: u64,
 }
@@ -132,14 +132,14 @@ impl Progress {
         }
         bar.set_message(shown(what));
         let now = Instant::now();
-        Progress { bar, begun: now, told: now, is_terminal, rows: 0 }
+        Progress { bar, begun: now, shown_at: now, is_terminal, rows: 0 }
     }
 
     pub(super) fn rows(&mut self, rows: u64) {
         self.rows = self.rows.max(rows);
         self.bar.set_position(self.rows);
-        if !self.is_terminal && self.told.elapsed() >= Duration::from_secs(5) {
-            self.told = Instant::now();
+        if !self.is_terminal && self.shown_at.elapsed() >= Duration::from_secs(5) {
+            self.shown_at = Instant::now();
             say!("{}: {} rows", self.bar.message(), self.rows);
         }
     }

@@ -132,7 +132,7 @@ impl<W: Write> Log<W> {
             LogFormat::Text => fields.text(level, target, self.colours),
             LogFormat::Json => fields.json(level, target),
         };
-        // Where stderr is closed there is nobody left to tell.
+        // Where stderr is closed nobody can read the error.
         let _ = out.write_all(line.as_bytes());
     }
 }

@@ -55,7 +55,7 @@ use sheetstream::topology::Problems;
 pub(crate) use exit::Exit;
 pub(crate) use log::LogFormat;
 
-/// Examples stand before everything else in a help text.
+/// Examples come before everything else in a help text.
 const EXAMPLES_FIRST: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
 const EXAMPLES: &str = "Examples:
@@ -139,12 +139,12 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What is logged unless `SHEETSTREAM_LOG` says otherwise. A service tells what it does, other commands only what is odd; rskafka
-    /// logs as errors what we then answer by reading on without it.
+    /// The log levels unless `SHEETSTREAM_LOG` sets others. A service reports its work, other commands report only odd events. rskafka is
+    /// off: it logs errors that we answer by reading on without it.
     pub(crate) fn default_log_levels(&self) -> &'static str {
         match self {
             Command::Run(_) => "info,rskafka=off",
-            // That a changed topology cannot use the state of the one before is no news here.
+            // A changed topology never can use the state of the one before: that need not be logged here.
             Command::Dev(_) => "warn,rskafka=off,sheetstream::state::directory=error,sheetstream::runtime::task=error",
             _ => "warn,rskafka=off",
         }
@@ -201,14 +201,14 @@ pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
 /// Writes an error and its causes to stderr; problems of a topology as `validate` writes them.
 pub(crate) fn complain(error: &anyhow::Error) {
     let red = if colours(&io::stderr()) { AnsiColor::Red.on_default().bold() } else { Style::new() };
-    // Where stderr is closed there is nobody left to tell.
+    // Where stderr is closed nobody can read the error.
     let _ = match error.downcast_ref::<Problems>() {
         Some(problems) => writeln!(io::stderr(), "{}", problems.with_excerpts()),
         None => writeln!(io::stderr(), "{red}error:{red:#} {}", shown::escaped(&sentence(error))),
     };
 }
 
-/// The error and its causes, those left out that the one before has told already.
+/// The error and its causes, without causes that the text before them says already.
 fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = String::new();
     for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {

@@ -1,4 +1,4 @@
-//! `pause` and `resume`: a topology stops processing and keeps its partitions, and goes on.
+//! `pause` and `resume`: a topology stops processing, keeps its partitions, and later continues.
 
 use clap::Args;
 
@@ -45,7 +45,7 @@ struct Of {
 }
 
 impl Of {
-    fn tell(&self, what: &str) -> anyhow::Result<Exit> {
+    fn post(&self, what: &str) -> anyhow::Result<Exit> {
         let name: String = self.topology.bytes().map(encoded).collect();
         self.server.ask("POST", &format!("/topologies/{name}/{what}"))?;
         say!("{}: {what}d", shown(&self.topology));
@@ -63,12 +63,12 @@ fn encoded(byte: u8) -> String {
 
 impl Pause {
     pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
-        self.of.tell("pause")
+        self.of.post("pause")
     }
 }
 
 impl Resume {
     pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
-        self.of.tell("resume")
+        self.of.post("resume")
     }
 }

@@ -67,7 +67,7 @@ impl Plan {
             });
             writeln!(out::stdout(), "{all:#}")?;
         } else {
-            tell(&made, &sheets, record_bytes_max, took)?;
+            report(&made, &sheets, record_bytes_max, took)?;
         }
         let rows = status.accounting;
         let is_rejected = rows.rejected > 0 && (self.strict || rows.written == 0);
@@ -75,7 +75,7 @@ impl Plan {
     }
 }
 
-fn tell(made: &Made, sheets: &[SheetPreview], record_bytes_max: usize, took: Duration) -> anyhow::Result<()> {
+fn report(made: &Made, sheets: &[SheetPreview], record_bytes_max: usize, took: Duration) -> anyhow::Result<()> {
     let mut out = out::stdout();
     let mut line = |label: &str, text: String| writeln!(out, "{label:<9} {text}");
     let status = &made.converted.status;

@@ -1,4 +1,4 @@
-//! `run`: topologies over Kafka, until told to stop.
+//! `run`: runs topologies over Kafka until a signal stops it.
 
 use std::path::PathBuf;
 use std::sync::Arc;

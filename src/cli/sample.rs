@@ -7,7 +7,7 @@ use sheetstream::file::{FileError, Options};
 use sheetstream::source::SourceConfig;
 use sheetstream::topology::{Problems, Topology};
 
-/// Where the topology stands in the repository.
+/// Path of the topology in the repository.
 pub(super) const TOPOLOGY_FILE: &str = "topology/facilities.toml";
 /// Name of the file, and so of its upload.
 pub(super) const FILE_NAME: &str = "places-cp949.csv";

@@ -1,4 +1,4 @@
-//! `status`: how far topologies are, and how their uploads stand. It reads topics only, so it works wherever `run` runs.
+//! `status`: shows how far topologies are, and the states of their uploads. It reads topics only, so it works wherever `run` runs.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Longest wait for what the status topics hold.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
-/// Show how far topologies are and how their uploads stand
+/// Show how far topologies are and the states of their uploads
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct Status {

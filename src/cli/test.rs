@@ -27,7 +27,7 @@ const EXAMPLES: &str = "Examples:
 A case is a folder:
   in.csv           the file; any ending, such as in.json
   topology.toml    its topology; without one that of a folder above it, or -t
-  expected.txt     what became of it: status, rows, rejects, every cell; a line ... stands for any lines
+  expected.txt     what became of it: status, rows, rejects, every cell; a line ... matches any lines
 ";
 
 const EXPECTED: &str = "expected.txt";
@@ -84,7 +84,7 @@ impl Test {
             };
             let verdict = Verdict { name: case.name.clone(), failure, is_updated, took: begun.elapsed() };
             if !global.json {
-                tell(&verdict)?;
+                report(&verdict)?;
             }
             verdicts.push(verdict);
         }
@@ -155,7 +155,7 @@ fn find(folder: &Path, topology: Option<&Path>) -> anyhow::Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn tell(verdict: &Verdict) -> std::io::Result<()> {
+fn report(verdict: &Verdict) -> std::io::Result<()> {
     let word = match verdict {
         Verdict { is_updated: true, .. } => "written",
         Verdict { failure: None, .. } => "ok",

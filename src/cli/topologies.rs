@@ -70,7 +70,7 @@ impl OneTopology {
     }
 }
 
-/// The files that `named` stand for: of a folder, its `*.toml` in the order of their names.
+/// The files behind `named`: for a folder, its `*.toml` in the order of their names.
 fn files<'a>(named: impl IntoIterator<Item = &'a PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {

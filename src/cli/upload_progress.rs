@@ -24,7 +24,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct UploadProgress {
     partitions: Vec<TopicReader>,
     bar: Option<ProgressBar>,
-    told: BTreeMap<String, Instant>,
+    shown_at: BTreeMap<String, Instant>,
 }
 
 impl UploadProgress {
@@ -40,7 +40,7 @@ impl UploadProgress {
             bar.set_style(indicatif::ProgressStyle::with_template("{spinner} {msg}").expect("a template"));
             bar
         });
-        Ok(UploadProgress { partitions, bar, told: BTreeMap::new() })
+        Ok(UploadProgress { partitions, bar, shown_at: BTreeMap::new() })
     }
 
     /// Shows what is new of the uploads that are `wanted`.
@@ -49,7 +49,7 @@ impl UploadProgress {
             for record in partition.fetch(LOOK)?.records {
                 let status = record.value.as_deref().and_then(StatusRecord::parse);
                 if let Some(status) = status.filter(|status| wanted(&status.upload)) {
-                    show(self.bar.as_ref(), &mut self.told, &status);
+                    show(self.bar.as_ref(), &mut self.shown_at, &status);
                 }
             }
         }
@@ -73,7 +73,7 @@ impl Drop for UploadProgress {
     }
 }
 
-fn show(bar: Option<&ProgressBar>, told: &mut BTreeMap<String, Instant>, status: &StatusRecord) {
+fn show(bar: Option<&ProgressBar>, shown_at: &mut BTreeMap<String, Instant>, status: &StatusRecord) {
     let name = shown(status.name.as_deref().unwrap_or(&status.upload));
     let rows = HumanCount(status.accounting.rows_in);
     let of = status.rows_announced.map_or(String::new(), |rows| format!(" of {}", HumanCount(rows)));
@@ -88,10 +88,10 @@ fn show(bar: Option<&ProgressBar>, told: &mut BTreeMap<String, Instant>, status:
         }
         None if !is_receiving => say!("{line}"),
         None => {
-            let last = told.get(&status.upload);
+            let last = shown_at.get(&status.upload);
             if last.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
                 say!("{line}");
-                told.insert(status.upload.clone(), Instant::now());
+                shown_at.insert(status.upload.clone(), Instant::now());
             }
         }
     }

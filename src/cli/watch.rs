@@ -90,7 +90,7 @@ impl Watch {
                 if let WatchEvent::Failed { .. } = event {
                     exit = Exit::DataRejected;
                 }
-                tell(global, &event);
+                report(global, &event);
                 reminded = Instant::now();
             });
             match looked {
@@ -115,7 +115,7 @@ impl Watch {
     }
 }
 
-fn tell(global: &Global, event: &WatchEvent) {
+fn report(global: &Global, event: &WatchEvent) {
     let (line, json) = match event {
         WatchEvent::Published { name, rows: None } => {
             (format!("{}: was published before", shown(name)), json!({ "file": name, "event": "published" }))

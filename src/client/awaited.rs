@@ -16,7 +16,7 @@ use crate::transport::{Committed, Fetcher, TransportError};
 /// Longest wait of one fetch of what is there already.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// How an upload that is awaited stands.
+/// The state of an upload that is awaited.
 #[derive(Clone, Debug)]
 pub enum Awaited {
     /// Records that were in the topic at the beginning are not processed yet; or it is open. With what was heard of it.
@@ -36,11 +36,11 @@ pub struct Waiting {
     group: Group,
     /// Source partitions, with their ends in the beginning.
     source: Vec<(TopicPartition, Offset)>,
-    /// Up to where each is processed.
+    /// By partition: the offset up to which it is processed.
     processed: Vec<Option<Offset>>,
     /// Ends of the partitions of uploads that were published since, by id.
     expected: HashMap<String, Offset>,
-    /// Where rows stand anywhere: what brings them together.
+    /// With `placement = "spread"`: the topic that brings the rows together.
     repartition: Option<Repartition>,
     status: Vec<TopicReader>,
     client: KafkaClient,
@@ -146,7 +146,7 @@ impl Waiting {
         Ok(())
     }
 
-    /// How an upload stands as of the last look.
+    /// The state of an upload as of the last look.
     pub fn upload(&self, id: &str) -> Awaited {
         let upload = self.index.get(&UploadKey { topology: self.topology.to_string(), id: id.to_owned() });
         let is_processed = match &self.repartition {

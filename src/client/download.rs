@@ -129,7 +129,7 @@ impl Joining {
     }
 }
 
-/// The newest workbook of an upload that its topic holds whole, and its SHA-256; for uploads whose status does not tell.
+/// The newest workbook of an upload that its topic holds whole, and its SHA-256. Used where the status of the upload names no workbook.
 pub fn newest(client: &KafkaClient, topic: &str, upload: &str) -> Result<Option<(Label, Digest)>, TransportError> {
     let partition = partition_for_key(upload.as_bytes(), client.partitions(topic)?);
     let mut found = None;

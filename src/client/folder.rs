@@ -68,7 +68,7 @@ pub struct Folder {
     root: PathBuf,
     layout: Layout,
     force: bool,
-    /// Whose workbook stands where, as far as this run wrote it.
+    /// By file: the upload of the workbook in it, as far as this run wrote it.
     written: HashMap<PathBuf, String>,
 }
 
@@ -173,7 +173,7 @@ pub fn safe_file_name(name: &str) -> String {
     let cleaned: String = name.chars().map(|c| if forbidden(c) { '_' } else { c }).collect();
     let (stem, extension) = split_extension(cleaned.trim_matches([' ', '.']));
     let mut stem = if stem.is_empty() { "workbook".to_owned() } else { stem.to_owned() };
-    // Windows takes what stands before the first dot for a device, and the digits 1 to 3 also as superscripts.
+    // Windows takes the text before the first dot as the name of a device, and the digits 1 to 3 also as superscripts.
     let device = stem.split('.').next().unwrap_or_default().trim_end().to_uppercase();
     let is_digit =
         |text: &str| matches!(text, "¹" | "²" | "³") || (text.len() == 1 && text.as_bytes()[0].is_ascii_digit());

@@ -1,5 +1,5 @@
-//! A folder that files are put into. Where a file lies says how far it is, so that nothing else has to be remembered, and a process that is
-//! killed goes on where it was.
+//! A folder that files are put into. The place of a file shows how far it is, so that nothing else has to be remembered, and a process that
+//! was killed continues where it was.
 //! ```text
 //! a.csv                                    was put there
 //! .sending/<begun ms>.<attempt>/a.csv      is being published, or waits for its workbook
@@ -69,7 +69,7 @@ pub struct Sending {
     pub name: String,
     /// Where it is.
     pub file: PathBuf,
-    /// What tells its publication from others under the same name.
+    /// Distinguishes its publication from others under the same name.
     pub attempt: String,
     /// When that began, in milliseconds since 1970.
     pub begun_ms: i64,

@@ -65,8 +65,8 @@ pub fn is_published(
     Ok(false)
 }
 
-/// Sends all records of `upload` under `id` and waits until every one of them is acknowledged. `progress` is told the rows sent so far.
-/// Blocks.
+/// Sends all records of `upload` under `id` and waits until every one of them is acknowledged. `progress` gets the number of rows sent so
+/// far. Blocks.
 pub fn publish(
     client: &KafkaClient,
     topic: &str,

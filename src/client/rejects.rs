@@ -158,7 +158,7 @@ pub(super) fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
     std::str::from_utf8(header.value.as_deref()?).ok()
 }
 
-/// What a dead letter tells.
+/// The reject that a dead letter describes.
 pub(super) fn letter(record: &Record) -> Option<Reject> {
     let text = |name| header(record, name);
     let row = text("ss-row").and_then(|row| row.parse().ok());

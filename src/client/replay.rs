@@ -137,7 +137,7 @@ pub fn replay(client: &KafkaClient, topology: &Topology, ended: &Ended) -> Resul
     Ok(records)
 }
 
-/// Headers of ours that tell of one record's rows or marker, and not of whose they are.
+/// Headers of ours that describe one record's rows or marker, and not the upload.
 fn is_of_one_record(name: &str) -> bool {
     matches!(
         name,

@@ -21,7 +21,7 @@ const RATE_SAMPLES: usize = 10;
 /// An upload of somebody else that was heard of within this time is under way; later, its publisher may be gone.
 const UNDER_WAY_MS: i64 = 10_000;
 
-/// Where an upload stands, from the first row on its way to the topic.
+/// The phase of an upload, from the first row on its way to the topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum UploadPhase {
@@ -91,7 +91,7 @@ pub struct Upload {
     pub topology: String,
     /// Its revision, from 1; `None` while nothing was heard of it.
     pub revision: Option<u32>,
-    /// Where it stands.
+    /// Its phase.
     pub state: UploadPhase,
     /// Name of its file.
     pub name: Option<String>,
@@ -167,9 +167,9 @@ impl Default for UploadIndex {
     }
 }
 
-/// What publishing an upload came to that may be known already.
+/// The answer to publishing an upload that may be known already.
 pub enum Claim {
-    /// It is not known: publish it, and tell how that goes.
+    /// It is not known: publish it, and report the progress.
     New(Publishing),
     /// It is there, or under way.
     Known(Box<Upload>),
@@ -248,7 +248,7 @@ impl UploadIndex {
             return Claim::Known(Box::new(entry.show(&key)));
         }
         entries.change(key.clone(), now, |entry| {
-            // An open revision goes on under a new attempt; an ended one is followed by the next.
+            // An open revision continues under a new attempt; the next revision follows an ended one.
             let heard = entry.status.as_ref();
             let after_revision = heard.map_or(0, |status| match status.state.outcome() {
                 Some(_) => status.revision,
@@ -407,7 +407,7 @@ impl Entry {
     }
 }
 
-/// A publication that is under way; tells the index how it goes. Dropped without an end, it has failed.
+/// A publication that is under way; reports its progress to the index. Dropped without an end, it has failed.
 pub struct Publishing {
     index: Arc<UploadIndex>,
     key: UploadKey,

@@ -27,7 +27,7 @@ use crate::transport::TransportError;
 /// Longest search for dead letters.
 const LETTERS_LIMIT: Duration = Duration::from_secs(5);
 
-/// Why the watch cannot go on at present.
+/// Why the watch cannot continue at present.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The folder.
@@ -138,15 +138,15 @@ impl<'a> FolderWatch<'a> {
     }
 
     /// One look:
-    /// 1. What is whole is taken, unless a file of its name is on its way.
-    /// 2. What was taken is published.
-    /// 3. What has come of what is published is fetched.
+    /// 1. Takes files that are whole, unless a file of the same name is on its way.
+    /// 2. Publishes the files that were taken.
+    /// 3. Fetches the workbooks of published files.
     ///
-    /// After an error another look goes on where this one ended.
+    /// After an error another look continues where this one ended.
     ///
     /// # Errors
     /// The folder or the cluster.
-    pub fn look(&mut self, told: &mut dyn FnMut(WatchEvent)) -> Result<(), WatchError> {
+    pub fn look(&mut self, report: &mut dyn FnMut(WatchEvent)) -> Result<(), WatchError> {
         for file in self.inbox.whole_files()? {
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if self.under_way.iter().all(|under_way| under_way.sending.name != name) {
@@ -156,7 +156,7 @@ impl<'a> FolderWatch<'a> {
         }
         let mut at = 0;
         while at < self.under_way.len() {
-            if self.under_way[at].stage != Stage::Sent && self.send(at, told)? {
+            if self.under_way[at].stage != Stage::Sent && self.send(at, report)? {
                 continue;
             }
             at += 1;
@@ -170,7 +170,7 @@ impl<'a> FolderWatch<'a> {
             match self.ended(at)? {
                 Some(event) => {
                     self.waiting.forget(&self.under_way.remove(at).sending.name);
-                    told(event);
+                    report(event);
                 }
                 None => at += 1,
             }
@@ -179,7 +179,7 @@ impl<'a> FolderWatch<'a> {
     }
 
     /// Publishes a file, unless that is done; true when it cannot be published at all, and is on its way no more.
-    fn send(&mut self, at: usize, told: &mut dyn FnMut(WatchEvent)) -> Result<bool, WatchError> {
+    fn send(&mut self, at: usize, report: &mut dyn FnMut(WatchEvent)) -> Result<bool, WatchError> {
         let UnderWay { sending, stage } = &mut self.under_way[at];
         let topic = &self.topology.source.topic;
         let is_there = *stage == Stage::Uncertain
@@ -204,7 +204,7 @@ impl<'a> FolderWatch<'a> {
                 Err(PublishError::File(error)) => {
                     let why = error.to_string();
                     let moved = self.inbox.put_aside(sending, &why)?;
-                    told(WatchEvent::Failed { name: sending.name.clone(), why, moved });
+                    report(WatchEvent::Failed { name: sending.name.clone(), why, moved });
                     self.under_way.remove(at);
                     return Ok(true);
                 }
@@ -212,11 +212,11 @@ impl<'a> FolderWatch<'a> {
         };
         self.waiting.expect(&sending.name)?;
         *stage = Stage::Sent;
-        told(WatchEvent::Published { name: sending.name.clone(), rows });
+        report(WatchEvent::Published { name: sending.name.clone(), rows });
         Ok(false)
     }
 
-    /// What came of a file that was published, if it is over.
+    /// The outcome of a file that was published, once there is one.
     fn ended(&mut self, at: usize) -> Result<Option<WatchEvent>, WatchError> {
         let sending = self.under_way[at].sending.clone();
         let failed = |why: String| -> Result<Option<WatchEvent>, WatchError> {

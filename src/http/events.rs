@@ -1,4 +1,4 @@
-//! How an upload goes on: `GET /uploads/{id}/events` as it changes, `/preview` its first rows, `/rejects` the rows that were refused.
+//! The progress of an upload: `GET /uploads/{id}/events` sends its changes, `/preview` its first rows, `/rejects` its refused rows.
 
 use std::convert::Infallible;
 use std::os::unix::fs::FileExt;
@@ -24,7 +24,7 @@ use crate::sink::preview::{errors_sheet, read_workbook};
 
 /// Least time between two events of a stream.
 const PACE: Duration = Duration::from_millis(200);
-/// How often a stream that has nothing to tell shows that it is alive.
+/// How often a stream without changes shows that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Longest search for rejected rows.
 const SEARCH: Duration = Duration::from_secs(10);
@@ -38,13 +38,13 @@ pub(super) fn routes() -> Router<SharedState> {
         .route("/uploads/{id}/rejects", get(refused))
 }
 
-/// A stream of events and where it stands.
+/// A stream of events and its state.
 struct EventStream {
     app: SharedState,
     key: UploadKey,
     lang: Option<String>,
     news: watch::Receiver<u64>,
-    told: String,
+    sent: String,
     has_ended: bool,
 }
 
@@ -58,17 +58,17 @@ async fn events(
     let upload = find(&app, id, of).await?;
     let key = UploadKey { topology: upload.topology, id: upload.id };
     let news = app.uploads.watch();
-    let telling = EventStream { app, key, lang, news, told: String::new(), has_ended: false };
-    let events = unfold(telling, async |mut telling| {
-        let event = telling.next().await?;
-        Some((Ok::<_, Infallible>(event), telling))
+    let stream = EventStream { app, key, lang, news, sent: String::new(), has_ended: false };
+    let events = unfold(stream, async |mut stream| {
+        let event = stream.next().await?;
+        Some((Ok::<_, Infallible>(event), stream))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
 impl EventStream {
     async fn next(&mut self) -> Option<Event> {
-        if !self.told.is_empty() {
+        if !self.sent.is_empty() {
             tokio::time::sleep(PACE).await;
         }
         let mut stopping = self.app.stopping.clone();
@@ -77,8 +77,8 @@ impl EventStream {
             let upload = translate(self.app.uploads.get(&self.key)?, self.lang.as_deref());
             self.has_ended = upload.state.is_final();
             let json = serde_json::to_string(&upload).ok()?;
-            if self.has_ended || json != self.told {
-                self.told.clone_from(&json);
+            if self.has_ended || json != self.sent {
+                self.sent.clone_from(&json);
                 return Some(Event::default().event(if self.has_ended { "end" } else { "upload" }).data(json));
             }
             tokio::select! {

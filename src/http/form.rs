@@ -122,7 +122,7 @@ impl Fields {
         Ok(rows.into_iter().collect())
     }
 
-    /// The fields that stand in the query.
+    /// The fields of the query.
     pub(super) fn of_query(request: &Request<Body>) -> Result<Fields, Problem> {
         let query = Query::<Fields>::try_from_uri(request.uri());
         let Query(fields) = query.map_err(|error| Problem::bad_request("query", error.body_text()))?;

@@ -24,7 +24,7 @@ use super::problem::Problem;
 
 /// Longest time until an answer begins, except where a body is read.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Name of the cookie that stands for the token.
+/// Name of the cookie that carries the token.
 const COOKIE: &str = "sheetstream";
 /// Bytes of a plain-text error that go into a problem document.
 const TEXT_BYTES_MAX: usize = 4 << 10;
@@ -88,7 +88,7 @@ fn check_host(allowed: &[String], request: &Request) -> Result<Authority, Proble
     let mut headers = request.headers().get_all(header::HOST).iter();
     let header = headers.next().map(|host| Authority::try_from(host.as_bytes()));
     if headers.next().is_some() {
-        // RFC 9112, 3.2: else whoever stands between us may have believed the other one.
+        // RFC 9112, 3.2: a proxy between us may have believed the other one.
         return Err(Problem::bad_request("several-hosts", "the request names its host more than once"));
     }
     let authority = match (request.uri().authority(), header) {
@@ -149,7 +149,7 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }
 
-/// Compares digests, so that the time taken tells nothing of the token.
+/// Compares digests, so that the time taken shows nothing of the token.
 fn is_same(given: &str, expected: &str) -> bool {
     Sha256::digest(given) == Sha256::digest(expected)
 }

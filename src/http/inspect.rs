@@ -1,4 +1,4 @@
-//! `POST /inspect`: what a file seems to be, and what would become of it, told by its beginning. Nothing is published.
+//! `POST /inspect`: inspects the beginning of a file, and tries it under a topology. Nothing is published.
 
 use std::io::Cursor;
 use std::sync::Arc;

@@ -207,7 +207,7 @@ impl HttpServer {
         self.app.replace_topologies(topologies);
     }
 
-    /// Shows beside a topology that goes on running what is wrong with its file as it is now; `None` takes it back.
+    /// Shows the problems of a topology's file beside the topology, which keeps running as it was; `None` removes them.
     pub fn show_problems(&self, topology: &str, problems: Option<String>) {
         self.app.show_problems(topology, problems);
     }

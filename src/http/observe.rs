@@ -1,4 +1,4 @@
-//! What the metrics are told of HTTP: requests by route, bytes of connections, and the disk of temporary files.
+//! Measures HTTP for the metrics: requests by route, bytes of connections, and the disk of temporary files.
 
 use std::io;
 use std::pin::Pin;

@@ -59,8 +59,10 @@ fn failed(health: &Health) -> Vec<Value> {
 }
 
 fn degraded(health: &Health) -> Vec<Value> {
-    let told = health.degradations().into_iter();
-    told.map(|(what, since)| json!({ "what": what.code(), "since": rfc3339(since), "why": what.advice() })).collect()
+    let degradations = health.degradations().into_iter();
+    degradations
+        .map(|(what, since)| json!({ "what": what.code(), "since": rfc3339(since), "why": what.advice() }))
+        .collect()
 }
 
 /// `2026-11-26T00:15:07Z`.

@@ -24,12 +24,12 @@ use crate::record::Reason;
 use crate::sink::digest::Digest;
 
 const INDEX: &str = include_str!("page/index.html");
-/// What the API is, for programs.
+/// The description of the API, for programs.
 const OPENAPI: &str = include_str!("../../docs/openapi.json");
-/// Where the language stands in [`INDEX`], which is written in English.
+/// The text in [`INDEX`] that names the language; [`INDEX`] is in English.
 const LANGUAGE: &str = "<html lang=\"en\">";
 
-/// What the page loads: name, media type, content.
+/// The files that the page loads: name, media type, content.
 const ASSETS: [(&str, &str, &str); 12] = [
     ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// What every type begins with; behind it stands a word that programs and the page may rely on.
+/// Beginning of every type. A word follows that programs and the page may rely on.
 const TYPE_PREFIX: &str = "urn:sheetstream:problem:";
 /// Media type of a problem document.
 pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";

@@ -39,7 +39,7 @@ struct Shown {
     keeps_blank: bool,
     /// Why it takes no files; null when it does.
     no_files: Option<String>,
-    /// What is wrong with its file, which was saved since; it goes on running as it was.
+    /// The problems of its file, which was saved since; the topology keeps running as it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     problems: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Uploads: `POST /uploads` publishes one, the others tell what became of it.
+//! Uploads: `POST /uploads` publishes one, the other routes show its status and results.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -104,7 +104,7 @@ async fn create(State(app): State<SharedState>, request: Request) -> Result<Resp
     let (status, upload) = match claim {
         Claim::Known(upload) => (StatusCode::OK, *upload),
         Claim::New(publishing) => {
-            // The task goes on when the client goes away now: all of the content is here.
+            // The task continues when the client goes away now: all of the content is here.
             let job = Job { app: app.clone(), topology, key, name, content, user_agent, publishing, _file: file };
             let published = tokio::spawn(job.run());
             (StatusCode::CREATED, published.await.map_err(stopped)??)
@@ -332,7 +332,7 @@ async fn list(State(app): State<SharedState>, Query(query): Query<ListQuery>) ->
     Json(Listed { uploads: latest.into_iter().map(|upload| translate(upload, query.lang.as_deref())).collect() })
 }
 
-/// `?topology=` tells uploads of the same id apart; `lang=ko` has messages in Korean.
+/// `?topology=` distinguishes uploads of the same id; `lang=ko` gives messages in Korean.
 #[derive(Default, Deserialize)]
 pub(super) struct UploadQuery {
     pub topology: Option<String>,

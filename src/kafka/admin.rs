@@ -276,7 +276,7 @@ pub(super) async fn describe_topic(cluster: &Cluster, name: &str) -> Result<Topi
     })
 }
 
-/// Brokers make the log with as many copies as they are told, or not at all; a producer would wait for it for ever.
+/// Brokers make the log with as many copies as their setting says, or not at all; a producer would wait for it for ever.
 async fn transaction_log_shortage(cluster: &Cluster) -> Result<Option<String>, KafkaError> {
     let (connection, answer) = cluster.metadata(Some(&[TRANSACTION_LOG])).await?;
     if answer.topics.first().is_some_and(|topic| topic.error_code == 0) {

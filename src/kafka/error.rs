@@ -252,7 +252,7 @@ pub enum KafkaError {
         /// First offset from which on the log is another.
         end: Offset,
     },
-    /// Whether a transaction was committed is not known; only a new beginning under its id tells.
+    /// It is not known whether a transaction was committed; only a new producer under its id finds out.
     #[error(
         "the outcome of the last transaction of {id} is not known; its task begins anew and reads what was committed"
     )]

@@ -238,7 +238,7 @@ impl RskafkaReader {
         }
         self.starved = if self.from.next == at && at.0 < high_watermark { self.starved + 1 } else { 0 };
         if self.starved >= STARVED_MAX {
-            return Err(Trouble::HandOver("nothing comes although the log goes on".into()));
+            return Err(Trouble::HandOver("no records come although the log has more".into()));
         }
         self.connection = Some(connection);
         Ok(fetched)

@@ -1,5 +1,5 @@
-//! What a cluster tells about itself to somebody who looks for mistakes: who answers, where it sends clients, what it serves, how topics are
-//! set up and what we may do with them. Asks once, and retries nothing.
+//! Asks a cluster about itself, for somebody who looks for mistakes: which brokers answer, where they send clients, what they serve, how
+//! topics are set up and what we may do with them. Asks once, and retries nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -135,8 +135,8 @@ impl KafkaClient {
         broker.check::<MetadataRequest>(found.error_code, None, Resource::topic(name))?;
         let leaderless = found.partitions.iter().filter(|partition| partition.leader_id.0 < 0);
         let allowed = |operation: i32| {
-            let told = found.topic_authorized_operations;
-            (told != i32::MIN).then_some(told & (1 << operation) != 0)
+            let reported = found.topic_authorized_operations;
+            (reported != i32::MIN).then_some(reported & (1 << operation) != 0)
         };
         let configs = match topic_configs(&self.cluster, name, &CONFIGS).await {
             Err(error) if matches!(TransportError::from(error.clone()), TransportError::Unauthorised(_)) => {

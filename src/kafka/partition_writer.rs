@@ -46,7 +46,7 @@ pub(super) struct PartitionWriter {
     queue: UnboundedReceiver<Queued>,
     /// In order; the first are in flight.
     unacknowledged: VecDeque<Queued>,
-    /// Producer id and epoch, ours alone; `None` after an outcome that the broker cannot tell us any more.
+    /// Producer id and epoch, ours alone; `None` after an outcome that the broker no longer knows.
     identity: Option<(i64, i16)>,
     /// A batch under this identity was acknowledged.
     is_known: bool,

@@ -219,7 +219,7 @@ mod tests {
     const TRANSACTIONAL: u8 = 0x10;
     const MARKER: u8 = 0x30;
 
-    /// A batch as it stands in the log, of (key, value).
+    /// A batch as the log has it, of (key, value).
     fn batch(base: i64, producer: i64, attributes: u8, records: &[(&[u8], &str)]) -> Vec<u8> {
         let mut builder = BatchBuilder::new(100);
         records.iter().for_each(|(key, value)| builder.push(0, Some(key), Some(value.as_bytes()), &[]));

@@ -1,4 +1,4 @@
-//! Where topologies run. None of it shapes a workbook, so none of it stands in a topology file.
+//! Settings of the process that runs topologies. They do not shape a workbook, so they are not in a topology file.
 
 use std::path::PathBuf;
 use std::time::Duration;

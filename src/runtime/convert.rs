@@ -26,7 +26,7 @@ pub struct Converted {
     pub has_workbook: bool,
 }
 
-/// Runs `topology` on one upload and writes its workbook to `out`. `id` is the upload's id; `progress` is told the rows read so far.
+/// Runs `topology` on one upload and writes its workbook to `out`. `id` is the upload's id; `progress` gets the number of rows read so far.
 pub fn convert(
     mut topology: Topology,
     id: &str,
@@ -37,7 +37,7 @@ pub fn convert(
     let failed =
         |error: std::io::Error| TaskError::Transport(TransportError::Failed(format!("{}: {error}", out.display())));
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    topology.source.upload = UploadFrom::Key; // the file is the upload, whatever tells uploads apart on a topic
+    topology.source.upload = UploadFrom::Key; // the file is the upload, whatever distinguishes uploads on a topic
     let sink = &topology.sink;
     let outbox = SharedOutbox::new(FileOutbox::new(out, sink.topic.clone(), sink.dead_letter_topic.clone()));
     let mut log = FileLog::new(id, upload).map_err(failed)?;

@@ -5,7 +5,7 @@ use crate::runtime::task::TaskError;
 use crate::state::StateError;
 use crate::transport::TransportError;
 
-/// Why a process cannot go on.
+/// Why a process cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamsError {
     /// The state directory.
@@ -17,7 +17,7 @@ pub enum StreamsError {
     /// A task.
     #[error("task {0}: {1}")]
     Task(TaskId, TaskError),
-    /// A thread ended without being told to.
+    /// A thread ended without a command to stop.
     #[error("the thread of task {0} panicked: this is a fault of sheetstream, please report it")]
     Panicked(TaskId),
     /// Threads or runtime could not be started.

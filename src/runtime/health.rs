@@ -73,10 +73,10 @@ impl Degradation {
         }
     }
 
-    /// What it means, and what to do.
+    /// Its meaning, and the advice.
     pub fn advice(self) -> &'static str {
         match self {
-            Degradation::Broker => "no broker answers; nothing is lost, and processing goes on when one does",
+            Degradation::Broker => "no broker answers; nothing is lost, and processing continues when one does",
             Degradation::Disk => {
                 "the disk of the state directory is short; make room, tasks that need it wait until then"
             }

@@ -34,7 +34,7 @@ use crate::transport::{Fence, GroupEvent, Guarantee, Membership, TransportError}
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// How often the partitions of the sources are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
-/// What a broker that does not answer may cost when we are told to stop; service managers kill after 10 s and more.
+/// Longest wait for a broker that does not answer when the process is asked to stop; service managers kill after 10 s and more.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(6);
 
 /// A topology that runs: its group, our membership and what we hold.
@@ -151,7 +151,7 @@ impl Manager {
         Ok(())
     }
 
-    /// What the process was told beats what the topology says.
+    /// A guarantee given to the process beats that of the topology.
     fn guarantee(&self, topology: &Topology) -> Guarantee {
         self.config.guarantee.unwrap_or(topology.guarantee)
     }
@@ -217,7 +217,7 @@ impl Manager {
         }
         if self.count_at <= now {
             self.count_at = now + COUNT_EVERY;
-            // Where rows stand anywhere, nothing depends on the number of partitions.
+            // With `placement = "spread"` nothing depends on the number of partitions.
             let keyed = |app: &&Application| app.topology.source.placement == Placement::Keyed;
             for topology in self.applications.iter().filter(keyed).map(|app| app.topology.clone()) {
                 self.look(move |client| {
@@ -354,7 +354,7 @@ impl Manager {
                     app.revoking.remove(&id);
                     release(app, &id);
                 }
-                // It may be ours again by now: then the thread has been told.
+                // It may be ours again by now: then the thread already has the command.
                 let is_ours = self.applications.iter().any(|app| app.tasks.contains(&id));
                 if !is_ours && let Some(thread) = self.threads.remove(&id) {
                     self.queries.set(&id, None);

@@ -53,7 +53,7 @@ impl Pauses {
         flags.iter().filter(|(_, flag)| flag.load(Ordering::Relaxed)).map(|(topology, _)| topology.clone()).collect()
     }
 
-    /// What tells the tasks of a topology.
+    /// The flag by which the tasks of a topology see that it is paused.
     pub(super) fn flag(&self, topology: &str) -> Arc<AtomicBool> {
         let flag = self.flags().entry(topology.to_owned()).or_default().clone();
         show(topology, flag.load(Ordering::Relaxed));

@@ -1,5 +1,5 @@
-//! Interactive queries, as Kafka Streams has them: any thread may ask the tasks of this process how they stand. A query is answered by the
-//! stream thread between two fetches, so that nothing is locked and nothing read that is half done.
+//! Interactive queries, as in Kafka Streams: any thread may ask the tasks of this process for their state. The stream thread answers
+//! between two fetches, so that nothing is locked, and no query sees work that is half done.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, channel};

@@ -103,14 +103,14 @@ impl Task {
     }
 }
 
-/// What is asked of a task; `None` when it is not running.
+/// A question to a task; it gets `None` when the task is not running.
 pub type Query = Box<dyn FnOnce(Option<&mut StreamTask>) + Send>;
 
-/// What a thread is told.
+/// A command to a thread.
 enum Command {
     Start(TaskMaker),
     Fence(Fence),
-    /// The source topic has so many partitions.
+    /// The new number of partitions of the source topic.
     Partitions(i32),
     /// Drain, commit, drop; then say so.
     Revoke,
@@ -217,19 +217,19 @@ impl StreamThread {
     pub fn revoke(&self) {
         self.send(Command::Revoke);
     }
-    /// Drops a task that is another's already.
+    /// Drops a task that another process owns already.
     pub fn lose(&self) {
         self.send(Command::Lose);
     }
-    /// Whether it has ended without being told to: it panicked.
+    /// Whether it has ended without a command to stop: it panicked.
     pub fn is_dead(&self) -> bool {
         self.join.is_finished()
     }
-    /// Tells the thread to commit and to end.
+    /// Asks the thread to commit and to end.
     pub fn stop(&self) {
         self.send(Command::Stop);
     }
-    /// Waits for a thread to end that was told to.
+    /// Waits for the end of a thread, after [`stop`](Self::stop).
     pub fn join(self) {
         if self.join.join().is_err() {
             error!(task = self.name, "the thread of a task panicked");
@@ -260,7 +260,7 @@ struct RunLoop {
     clock: Clock,
 }
 
-/// The task's clock, which stands still while its topology is paused: an upload does not expire by that.
+/// The task's clock. It stops while the topology is paused, so that no upload expires by a pause.
 struct Clock {
     is_paused: Arc<AtomicBool>,
     now: Duration,

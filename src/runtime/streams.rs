@@ -1,4 +1,4 @@
-//! One process: what it starts, in which order it ends, and why it cannot go on. Who runs what is the `manager`'s to decide.
+//! One process: the parts it starts, the order in which they end, and the reasons why it cannot continue. The `manager` assigns the tasks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,7 @@ impl Streams {
         self.health.clone()
     }
 
-    /// Runs until `stop` is set or something cannot go on. Uploads survive however it ends; a stop in order also commits, leaves the groups
+    /// Runs until `stop` is set or a part cannot continue. Uploads survive however it ends. An orderly stop also commits, leaves the groups
     /// and marks the state clean.
     pub fn run(self, stop: &Arc<AtomicBool>) -> Result<(), StreamsError> {
         let Streams { topologies, config, queries, health } = self;

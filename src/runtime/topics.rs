@@ -6,7 +6,7 @@ use crate::source::Placement;
 use crate::topology::Topology;
 use crate::transport::{Guarantee, TransportError};
 
-/// Refuses topics that cannot serve before anything is read; the answer is the number of partitions that rows of one upload may stand in.
+/// Refuses topics that cannot serve, before anything is read. Returns the number of partitions that rows of one upload may lie in.
 pub(super) fn check_topics(
     client: &KafkaClient,
     topology: &Topology,

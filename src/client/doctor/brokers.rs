@@ -24,7 +24,11 @@ pub(super) fn check_clock(client: &KafkaClient, findings: &mut Findings) {
 fn judge_clocks(ours: i64, theirs: i64, findings: &mut Findings) {
     let apart = ours.abs_diff(theirs);
     if apart <= CLOCK_SKEW_MAX_MS {
-        return findings.ok(Subject::Clock, "clock", "this machine and the cluster's controller tell the same time");
+        return findings.ok(
+            Subject::Clock,
+            "clock",
+            "the clocks of this machine and of the cluster's controller agree",
+        );
     }
     let direction = if ours > theirs { "ahead of" } else { "behind" };
     let what = format!("the clock of this machine is {} s {direction} that of the cluster", apart / 1_000);
@@ -65,7 +69,7 @@ pub(super) fn check_addresses(client: &KafkaClient, findings: &mut Findings) {
         }
     }
     let others: Vec<String> = advertised.iter().filter(|address| !answering.contains(address)).cloned().collect();
-    let told = answering.first().cloned().unwrap_or_default();
+    let reached = answering.first().cloned().unwrap_or_default();
     for (address, probed) in client.probe(&others) {
         match probed {
             Ok(probe) => {
@@ -74,10 +78,10 @@ pub(super) fn check_addresses(client: &KafkaClient, findings: &mut Findings) {
             }
             Err(error) => {
                 let what = format!(
-                    "{told} answers and sends clients to {address}, which cannot be reached from here: {error}"
+                    "{reached} answers and sends clients to {address}, which cannot be reached from here: {error}"
                 );
                 let advice = format!(
-                    "set advertised.listeners of that broker to an address that leads to it from this machine, as PLAINTEXT://{told}; brokers in containers need one listener for the host and one for the other containers"
+                    "set advertised.listeners of that broker to an address that leads to it from this machine, as PLAINTEXT://{reached}; brokers in containers need one listener for the host and one for the other containers"
                 );
                 findings.fail(Subject::Broker, "advertised", what, advice);
             }

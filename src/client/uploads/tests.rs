@@ -55,7 +55,7 @@ fn an_upload_in_parts_stays_incomplete_while_rows_come_in_another_partition() {
         assert_eq!((known.state, known.accounting.rows_in), (UploadPhase::Incomplete, 5));
     }
     index.take(&record(&in_partition(1, UploadState::Receiving, 6), now_ms()));
-    assert_eq!(state(&index), UploadPhase::Receiving, "its own partition goes on");
+    assert_eq!(state(&index), UploadPhase::Receiving, "its own partition continues");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Membership by the classic protocol, for clusters without KIP-848: members join, one of them leads and assigns, and every change makes all of
-//! them join again. It is cooperative (KIP-429): a member goes on with its partitions while it joins, and gives up only those that move.
+//! Membership by the classic protocol, for clusters without KIP-848: members join, one of them leads and assigns, and every change makes
+//! all of them join again. It is cooperative (KIP-429): a member keeps its partitions while it joins, and gives up only those that move.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -90,9 +90,9 @@ impl Actor {
         }
     }
 
-    /// Keeps the membership until told to leave.
+    /// Keeps the membership until the command to leave.
     /// 1. Look whether the topics are what they were.
-    /// 2. Join if something changed, else send a heartbeat. Either may be told to join again.
+    /// 2. Join if something changed, else send a heartbeat. The answer to either may be to join again.
     /// 3. Put out or fenced: everything is lost already; join anew, or end if our name is another's.
     /// 4. Wait for the next heartbeat, or until partitions are let go.
     pub(super) async fn keep(mut self) -> Result<(), KafkaError> {
@@ -190,8 +190,8 @@ impl Actor {
         }
     }
 
-    /// Asks the coordinator to take us into the next generation, and obeys meanwhile: the answer comes when all members have joined. `None`
-    /// when we are told to leave.
+    /// Asks the coordinator to take us into the next generation. The answer comes when all members have joined; until then the member obeys
+    /// commands. `None` after the command to leave.
     async fn join(&mut self) -> Result<Option<JoinGroupResponse>, KafkaError> {
         self.must_join = false; // whatever changes from here on needs another generation
         self.group.membership.begins_to_join();

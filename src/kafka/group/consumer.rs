@@ -70,7 +70,7 @@ impl Actor {
         }
     }
 
-    /// Heartbeats until told to leave.
+    /// Sends heartbeats until the command to leave.
     /// 1. Beat; an answer may revoke, assign or move the epoch.
     /// 2. Unknown or fenced: everything is lost already; drop it, join anew. Our name is another's: give up, or take it over.
     /// 3. Anything else that passes: wait, look for the coordinator again, repeat what we hold.

@@ -180,7 +180,7 @@ pub const KEYS: &[Key] = &[
 /// A setting of other clients that has no effect here.
 #[derive(Debug)]
 pub struct Unused {
-    /// Name; one that ends with `.` stands for all that begin so.
+    /// Name; one that ends with `.` covers all names that begin with it.
     pub name: &'static str,
     /// Why, and what serves instead.
     pub why: &'static str,

@@ -116,7 +116,7 @@ impl Value {
 }
 
 impl Settings {
-    /// Reads all sources: flags stand before variables, variables before the file.
+    /// Reads all sources: flags win over variables, variables over the file.
     pub fn read(sources: Sources) -> Result<Settings, SettingsError> {
         let mut reading = Reading::default();
         if let Some(path) = &sources.file {

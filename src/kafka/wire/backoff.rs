@@ -8,7 +8,7 @@ use crate::kafka::KafkaError;
 
 const FIRST: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(2);
-/// A retry that helps at once is no news; one that goes on is, and then every so often.
+/// A retry that helps at once is not logged. One that takes longer is, and then every [`WARN_EVERY`].
 const QUIET: Duration = Duration::from_secs(1);
 const WARN_EVERY: Duration = Duration::from_secs(30);
 

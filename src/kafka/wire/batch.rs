@@ -17,7 +17,7 @@ use crate::transport::Fetched;
 
 /// Length of a batch without its records.
 pub const HEADER_BYTES: usize = 61;
-/// Base offset and length: what stands in front of what the length counts.
+/// Bytes of base offset and length: those in front of the bytes that the length counts.
 pub(crate) const PREFIX_BYTES: usize = 12;
 pub(super) const CRC_AT: usize = 17;
 pub(super) const ATTRIBUTES_AT: usize = 21;

@@ -1,4 +1,4 @@
-//! Makes record batches, version 2, whose layout stands in `batch`.
+//! Makes record batches, version 2. Their layout is in `batch`.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -6,7 +6,7 @@ use super::batch::{ATTRIBUTES_AT, CHECKED_FROM, CRC_AT, HEADER_BYTES, PREFIX_BYT
 use super::compression::{Compression, pack_lz4};
 use crate::record::Header;
 
-/// Who wrote a batch and as how manieth: what lets the broker tell a resend from a new batch.
+/// The writer of a batch and its place among the writer's batches. By it the broker distinguishes a resend from a new batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerStamp {
     /// Producer id.

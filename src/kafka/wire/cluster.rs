@@ -109,7 +109,7 @@ impl CoordinatorOf<'_> {
 pub struct Cluster {
     pub(crate) config: KafkaConfig,
     connections: Mutex<HashMap<(String, Lane), Arc<Connection>>>,
-    /// Addresses that the cluster told; tried in front of the bootstrap list.
+    /// Addresses that the cluster reported; tried before the bootstrap list.
     brokers: Mutex<Vec<String>>,
     topics: Mutex<HashMap<String, (Instant, Arc<Topic>)>>,
     coordinators: Mutex<HashMap<(i8, String), String>>,

@@ -9,7 +9,7 @@ use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 /// batches of 16 KiB to a few MiB.
 pub const UNPACKED_BYTES_MAX: usize = 64 << 20;
 
-/// How the records of a batch are packed; the number is what stands in the low bits of the batch attributes.
+/// How the records of a batch are packed. The low bits of the batch attributes contain the number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {

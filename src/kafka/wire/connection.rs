@@ -38,7 +38,8 @@ struct Outgoing {
     answer: oneshot::Sender<Bytes>,
 }
 
-/// A connection. Dropped, it closes; a call that times out closes it too, since later answers could no longer be told from a stall.
+/// A connection. It closes when it is dropped. A call that times out closes it too, since a late answer cannot be distinguished from a
+/// stall.
 pub struct Connection {
     peer: Arc<Peer>,
     client_id: StrBytes,

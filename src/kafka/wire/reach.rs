@@ -1,4 +1,4 @@
-//! Whether the cluster answers: noted by every connection, read by whoever tells how the process is.
+//! Whether the cluster answers: every connection notes it, and the health report reads it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -23,7 +23,7 @@ pub enum Reached {
 pub struct Reach(Mutex<Reached>);
 
 impl Reach {
-    /// How it stands.
+    /// The present state.
     pub fn now(&self) -> Reached {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::kafka::KafkaError;
 
-/// How long a refusal stands before another try.
+/// Wait after a refusal before another try.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Credentials are the same for every broker.
 const EVERYWHERE: &str = "";

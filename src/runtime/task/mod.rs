@@ -41,7 +41,7 @@ pub struct StreamTask {
     partition: TopicPartition,
     topology: Arc<Topology>,
     source: Source,
-    /// What stands in front of the source where rows of an upload may come from anywhere.
+    /// Stage in front of the source for uploads that may have rows in any partition.
     gather: Option<Gather>,
     /// An upload that was held is being read: how it ends is no news.
     is_releasing: bool,

@@ -10,7 +10,7 @@ use crate::transport::Committed;
 /// How a task starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecoveryPlan {
-    /// The local state is good: fill its open pages from `restore_from`, then go on at `position`.
+    /// The local state is good: fill its open pages from `restore_from`, then continue at `position`.
     Resume {
         /// First offset to read.
         restore_from: Offset,

@@ -125,7 +125,7 @@ impl StreamTask {
         Ok((task, from))
     }
 
-    /// Takes up the open uploads, and tells the source whose rows are read again.
+    /// Restores the open uploads, and names to the source the uploads that are read again.
     fn restore(&mut self, log_start: Offset, waiting: Vec<(String, Offset)>) -> Result<(), TaskError> {
         let open = self.aggregate.restore(&mut *self.store, log_start)?;
         let waiting: Vec<_> = waiting.into_iter().map(|(id, from)| (UploadId::new(id), from)).collect();
