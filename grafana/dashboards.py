@@ -9,7 +9,7 @@ import json
 import pathlib
 import sys
 
-# Okabe and Ito's colours, which colour-blind people can tell apart. Words of closed lists always have the same one.
+# Okabe and Ito's colours, which colour-blind people can distinguish. Words of closed lists always have the same one.
 BLUE, SKY, GREEN, YELLOW, ORANGE, RED, PINK, GREY = (
     "#0072B2", "#56B4E9", "#009E73", "#F0E442", "#E69F00", "#D55E00", "#CC79A7", "#999999",
 )
@@ -166,7 +166,7 @@ OVERVIEW = [
               "short", ('max by (job, instance) (up{job=~"$job", instance=~"$instance"} and on (job, instance) last_over_time(sheetstream_build_info{' + FROM + '}[$__range]))', "{{instance}}")),
     ]),
     row("Rows", [
-        graph("Rows by topology", "Rows taken in each second. A topology that falls to zero while its lag grows stands still: see *Ready*, and *Paused tasks* on *Kafka and state*.",
+        graph("Rows by topology", "Rows taken in each second. A topology that falls to zero while its lag grows is not processed: see *Ready*, and *Paused tasks* on *Kafka and state*.",
               "rowsps", (rows("topology"), "{{topology}}")),
         graph("Behind by topology", "How old the record processed last is while there are more: the worst partition. Growing: add threads or instances, up to one a partition.",
               "s", (f"max by (topology) (sheetstream_consumer_lag_seconds{{{OF}}})", "{{topology}}"), limits(60, 600)),
@@ -184,7 +184,7 @@ OVERVIEW = [
     row("Processes", [
         graph("Processors used", "By instance; 1 is one processor. At the number of threads: processing is what limits, so add threads or instances.",
               "short", (f"sum by (instance) ({rate('process_cpu_seconds_total', FROM)})", "{{instance}}")),
-        graph("Memory", "Resident memory by instance. Growing without end: tell us, for it is bounded by partitions and open sheets.",
+        graph("Memory", "Resident memory by instance. Growing without end: report a fault, for it is bounded by partitions and open sheets.",
               "bytes", (f"sum by (instance) (process_resident_memory_bytes{{{FROM}}})", "{{instance}}")),
         graph("Open files", "By instance. Growing without end: downloads or connections are not closed; near *process_max_fds* nothing can be opened any more.".replace("*process_max_fds*", "the limit of the process"),
               "short", [(f"sum by (instance) (process_open_fds{{{FROM}}})", "{{instance}}")]),
@@ -300,7 +300,7 @@ EXACTLY_ONCE = [
 ]
 
 KAFKA_AND_STATE = [
-    row("What stands still, and why", [
+    row("Stopped processing, and why", [
         graph("What is missing", "1 for each condition that an instance does not meet. broker: check addresses. assignment: look at the group. first_fetch: look at the partition's leader.",
               "short", (f"sum by (condition) (1 - sheetstream_ready_condition{{{FROM}}})", "{{condition}}"), stacked=True, colors=CONDITIONS),
         graph("Paused tasks", "Tasks that wait to be started again, and topologies that somebody has paused. Above zero for minutes: for disk_full make room, for unavailable look at the broker, for a topology: sheetstream resume.",
@@ -320,7 +320,7 @@ KAFKA_AND_STATE = [
               "short", (f"sum by (consumergroup) (kafka_consumergroup_lag{{{GROUP}}})", "{{consumergroup}}")),
         graph("Largest lags of partitions", "One partition far above the others: one key has most rows, and a single upload is always on one partition. Spread uploads over more keys.",
               "short", (f"topk(10, sum by (topic, partition) (kafka_consumergroup_lag{{{GROUP}}}))", "{{topic}} {{partition}}")),
-        graph("Last record processed", "How long ago. Long while the lag is not 0: processing stands still; see *What is missing* and *Paused tasks*.",
+        graph("Last record processed", "How long ago. Long while the lag is not 0: nothing is processed; see *What is missing* and *Paused tasks*.",
               "s", (f"time() - max by (topology) (sheetstream_last_record_processed_timestamp_seconds{{{OF}}})", "{{topology}}")),
         graph("Waiting in memory", "Bytes fetched that wait for a thread, at most about 8 MiB a partition. At that limit processing is what limits; near 0 while the lag grows, the broker or the network is.",
               "bytes", (f"sum by (topology) (sheetstream_buffered_bytes{{{OF}}})", "{{topology}}")),
@@ -461,7 +461,7 @@ DASHBOARDS = {
     "uploads": dashboard("sheetstream-uploads", "Uploads", "Which are open, what became of the others, and how soon their workbooks came.", UPLOADS),
     "topology": dashboard("sheetstream-topology", "Topology", "Node by node: rows in, rejected, time.", TOPOLOGY),
     "exactly-once-and-group": dashboard("sheetstream-exactly-once", "Exactly once and group", "Who owns which partition, commits and transactions, and whether the log is the one it was.", EXACTLY_ONCE),
-    "kafka-and-state": dashboard("sheetstream-kafka-and-state", "Kafka and state", "What stands still, lag, fetches, state, disk, threads.", KAFKA_AND_STATE),
+    "kafka-and-state": dashboard("sheetstream-kafka-and-state", "Kafka and state", "Stopped processing, lag, fetches, state, disk, threads.", KAFKA_AND_STATE),
 }
 
 if __name__ == "__main__":
