@@ -275,7 +275,7 @@ fn describe_of_a_broken_file_exits_with_78_and_all_problems() {
 }
 
 #[test]
-fn validate_tells_results_on_stdout_and_problems_on_stderr() {
+fn validate_puts_results_on_stdout_and_problems_on_stderr() {
     let good = sheetstream(&["validate", "topology/seoul-markets.toml", "tests/topology/minimal.toml"]);
     assert_eq!((good.status.code(), good.stderr.len()), (Some(0), 0));
     let stdout = String::from_utf8_lossy(&good.stdout).into_owned();
