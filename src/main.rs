@@ -12,7 +12,7 @@ use cli::{Arguments, Exit, log, panic};
 
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
-    abort_where_told();
+    abort_at_fail_point();
     let arguments = Arguments::parse();
     let _log = log::start(arguments.global.log_format, arguments.command.default_log_levels());
     panic::ends_the_process();
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 
 /// `SHEETSTREAM_ABORT_AT` names a fail point at which a test build ends as by `kill -9`, `SHEETSTREAM_PANIC_AT` one at which it panics.
 #[cfg(feature = "failpoints")]
-fn abort_where_told() {
+fn abort_at_fail_point() {
     if let Ok(point) = std::env::var("SHEETSTREAM_ABORT_AT") {
         fail::cfg_callback(point, || std::process::abort()).expect("a fail point takes a callback");
     }

@@ -56,7 +56,7 @@ const GOOD: &str = "1,Blue House,museum,953900,1952030";
 
 /// The sheet of errors in a Korean workbook says what the English message says: its fixed part translated, its values as they are.
 #[test]
-fn reasons_are_told_in_korean() {
+fn reasons_are_given_in_korean() {
     for (reason, row) in bad_rows() {
         let text = topology_text(COLUMNS) + "workbook = { lang = \"ko\" }";
         let mut driver =
@@ -212,7 +212,7 @@ fn strict_columns_reject_what_does_not_parse() {
 }
 
 #[test]
-fn dead_letters_say_where_the_row_stood_and_carry_it_whole() {
+fn dead_letters_say_where_the_row_was_and_carry_it_whole() {
     let mut driver = driver(COLUMNS);
     driver.pipe("a.csv", GOOD);
     driver.pipe("a.csv", "2,Green House,museum,abc,1952030");
@@ -409,32 +409,32 @@ fn a_new_attempt_voids_the_rows_of_the_old_one() {
 }
 
 #[test]
-fn an_upload_on_its_way_is_told_once_a_second_and_never_after_its_end() {
+fn an_upload_on_its_way_is_reported_once_a_second_and_never_after_its_end() {
     use std::time::Duration;
     let mut driver = driver(COLUMNS);
     driver.pipe("a.csv", "#BEGIN name=places.csv rows=3");
     driver.pipe("a.csv", GOOD);
     driver.pipe("a.csv", "2,Red House,museum,953901,1952031");
-    let told = |driver: &TopologyTestDriver| {
-        let told = driver.receiving().into_iter().map(|status| (status.accounting.rows_in, status.rows_announced));
-        told.collect::<Vec<_>>()
+    let receiving = |driver: &TopologyTestDriver| {
+        let records = driver.receiving().into_iter().map(|status| (status.accounting.rows_in, status.rows_announced));
+        records.collect::<Vec<_>>()
     };
-    assert_eq!(told(&driver), [(1, Some(3))]);
+    assert_eq!(receiving(&driver), [(1, Some(3))]);
     driver.advance_wall_clock_time(Duration::from_millis(900));
-    assert_eq!(told(&driver).len(), 1);
+    assert_eq!(receiving(&driver).len(), 1);
     driver.advance_wall_clock_time(Duration::from_millis(100));
     driver.advance_wall_clock_time(Duration::from_secs(5));
-    assert_eq!(told(&driver), [(1, Some(3)), (2, Some(3))], "again only when more has come");
-    let last = driver.receiving().pop().expect("told");
+    assert_eq!(receiving(&driver), [(1, Some(3)), (2, Some(3))], "again only when more has come");
+    let last = driver.receiving().pop().expect("a status");
     assert_eq!((last.name.as_deref(), last.accounting.written), (Some("places.csv"), 2));
     driver.pipe("a.csv", "3,White House,museum,953901,1952031");
     driver.pipe("a.csv", "#EOF rows=4");
     driver.advance_wall_clock_time(Duration::from_secs(5));
     assert_eq!(statuses(&driver, "a.csv"), ["Incomplete upload.incomplete"]);
-    assert_eq!(told(&driver).len(), 3, "how it stands was told by the other status");
+    assert_eq!(receiving(&driver).len(), 3, "the other status has reported it already");
     driver.pipe("a.csv", "4,Black House,museum,953901,1952031");
     driver.advance_wall_clock_time(Duration::from_secs(5));
-    assert_eq!(told(&driver).len(), 3);
+    assert_eq!(receiving(&driver).len(), 3);
     let end = driver.statuses().pop().expect("an end");
     assert_eq!((end.name.as_deref(), end.rows_announced), (Some("places.csv"), Some(4)));
 }
@@ -643,9 +643,9 @@ fn a_dead_letter_that_its_topic_does_not_take_stops_nobody() {
 
 /// In the log, once, and in the status of the upload at which it was noticed.
 #[test]
-fn a_key_per_row_is_told() {
-    let told = tempfile::NamedTempFile::new().expect("a temporary file");
-    let log = std::sync::Arc::new(told.reopen().expect("the file"));
+fn a_key_per_row_is_reported() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let log = std::sync::Arc::new(file.reopen().expect("the file"));
     let mut driver = driver(COLUMNS);
     for n in 0..150 {
         driver.append(Record {
@@ -659,9 +659,9 @@ fn a_key_per_row_is_told() {
         driver.run(1_000).expect("the driver's own world");
         driver.advance_wall_clock_time(std::time::Duration::from_secs(1));
     });
-    let told = std::fs::read_to_string(told.path()).expect("the log");
-    let warnings: Vec<_> = told.lines().filter(|line| line.contains("upload.too_many")).collect();
-    assert_eq!(warnings.len(), 1, "{told}");
+    let text = std::fs::read_to_string(file.path()).expect("the log");
+    let warnings: Vec<_> = text.lines().filter(|line| line.contains("upload.too_many")).collect();
+    assert_eq!(warnings.len(), 1, "{text}");
     assert!(warnings[0].contains("upload = \"partition\""), "it says what to do: {}", warnings[0]);
     assert_eq!(driver.statuses().len(), 1);
     assert_eq!(statuses(&driver, "149"), ["Receiving upload.too_many"]);

@@ -55,21 +55,21 @@ fn values(client: &KafkaClient, of: &TopicPartition) -> Vec<String> {
 }
 
 #[test]
-fn at_the_limit_producers_are_told_and_rows_of_open_uploads_stay() {
+fn at_the_limit_producers_get_an_error_and_rows_of_open_uploads_stay() {
     let limits = BrokerConfig { bytes_max: 4 << 20, segment_bytes: 256 << 10, ..BrokerConfig::default() };
     let broker = broker(limits);
     let eager = patient(&broker, Duration::from_secs(10), Duration::from_millis(100));
     let rows = topic(&eager);
     let value = "x".repeat(40_000);
     let mut written = 0;
-    let told = loop {
+    let error = loop {
         match send(&eager, &rows, &[&value]) {
             Ok(()) => written += 1,
             Err(error) => break error,
         }
         assert!(written < 1_000, "the limit never came");
     };
-    assert!(matches!(&told, TransportError::Unavailable(why) if why.contains("--max-mib")), "{told}");
+    assert!(matches!(&error, TransportError::Unavailable(why) if why.contains("--max-mib")), "{error}");
     assert!(broker.bytes_held() <= 4 << 20);
     assert_eq!(values(&eager, &rows).len(), written, "everything that was acknowledged is there");
 

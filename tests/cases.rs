@@ -47,26 +47,26 @@ fn convert(case: &Path) -> String {
         .arg(&book)
         .output()
         .expect("the command runs");
-    let mut told = format!("exit {}\n", run.status.code().expect("an exit code"));
+    let mut text = format!("exit {}\n", run.status.code().expect("an exit code"));
     for line in String::from_utf8_lossy(&run.stderr).lines() {
         // Only the code of a reason, whose sentence is in docs/reasons.md, and not how long it took.
         let line = line.split_once(": ").filter(|_| line.starts_with("  ")).map_or(line, |(code, _)| code);
         let line = line.rsplit_once(", ").filter(|(_, time)| time.ends_with(" s")).map_or(line, |(line, _)| line);
-        writeln!(told, "{line}").expect("a text");
+        writeln!(text, "{line}").expect("a text");
     }
     if let Ok(bytes) = fs::read(&book) {
         for (name, rows) in workbook::sheets(&bytes) {
             if name == "About" || name == "정보" {
                 continue; // it names the topology's hash and the version
             }
-            writeln!(told, "\n[{name}]").expect("a text");
+            writeln!(text, "\n[{name}]").expect("a text");
             for row in rows {
                 let cells: Vec<_> = row.iter().map(|cell| shown(cell)).collect();
-                writeln!(told, "{}", cells.join(" | ").trim_end()).expect("a text");
+                writeln!(text, "{}", cells.join(" | ").trim_end()).expect("a text");
             }
         }
     }
-    told
+    text
 }
 
 /// A cell on one line, a long one by its beginning.

@@ -105,17 +105,17 @@ fn a_name_of_a_file_cannot_steer_the_terminal() {
     let (file, book) = (sample(folder.path()), folder.path().join("book.xlsx"));
     let missing = folder.path().join("gone\u{1b}[2J.csv");
     for (files, succeeds) in [(vec![&file], true), (vec![&missing], false), (vec![&file, &missing], false)] {
-        let told = sheetstream(&["convert", "-t", TOPOLOGY, "--force", "-o"]).arg(&book).args(files).output();
-        let told = told.expect("convert");
-        assert_eq!(told.status.success(), succeeds);
-        let stderr = String::from_utf8_lossy(&told.stderr);
+        let ran = sheetstream(&["convert", "-t", TOPOLOGY, "--force", "-o"]).arg(&book).args(files).output();
+        let ran = ran.expect("convert");
+        assert_eq!(ran.status.success(), succeeds);
+        let stderr = String::from_utf8_lossy(&ran.stderr);
         let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!stderr.contains(steers) && stderr.contains("\\u{1b}"), "{stderr:?}");
     }
 }
 
 #[test]
-fn a_run_that_finds_no_broker_stops_in_order_when_it_is_told_to() {
+fn a_run_that_finds_no_broker_stops_in_order_on_a_signal() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut run = sheetstream(&["run", TOPOLOGY, "--brokers", "127.0.0.1:1", "--state-dir"]);
     let mut run = run.arg(folder.path().join("state")).stderr(Stdio::piped()).spawn().expect("run");

@@ -297,8 +297,8 @@ fn the_unit_for_systemd_is_hardened() {
     let Some(mut analyze) = tool::tool("systemd-analyze", &["--version"]) else { return };
     // 0 to 100: ten times what is printed.
     let asked = analyze.args(["security", "--offline=yes", "--threshold=20", unit]).current_dir(path("")).output();
-    let told = asked.expect("systemd-analyze");
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stdout));
+    let analysis = asked.expect("systemd-analyze");
+    assert!(analysis.status.success(), "{}", String::from_utf8_lossy(&analysis.stdout));
     let unit = read(unit);
     for exit in ["77", "78"] {
         assert!(unit.lines().any(|line| line.starts_with("RestartPreventExitStatus=") && line.contains(exit)));

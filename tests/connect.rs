@@ -29,7 +29,7 @@ fn library() -> Option<PathBuf> {
     lib
 }
 
-/// A worker with one FileStreamSource, which goes on reading until it is killed.
+/// A worker with one FileStreamSource, which reads until it is killed.
 fn worker(app: &App, file: &Path, converter: &str, settings: &str) -> Running {
     let folder = app.folder.path();
     let path = |name: &str| folder.join(name);
@@ -52,7 +52,7 @@ fn worker(app: &App, file: &Path, converter: &str, settings: &str) -> Running {
     Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("a worker"))
 }
 
-/// Lines of a file, the last one its marker, by this converter into a topology that is told nothing, or `format`.
+/// Lines of a file, the last one its marker, by this converter into a topology without a format or with `format`.
 fn lines_by(name: &str, converter: &str, settings: &str, format: &str) {
     let Some(kafka) = Kafka::shared() else { return };
     if library().is_none() {

@@ -22,10 +22,10 @@ fn the_demo_leaves_the_workbook_that_convert_makes_and_nothing_else() {
     // Nothing is needed: no Java and no kcat on the path, no home.
     demo.arg(&out).env_clear().env("PATH", "/nowhere").env("HOME", &home).env("TMPDIR", &temporary);
     let ran = demo.output().expect("the demo runs");
-    let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert_eq!(ran.status.code(), Some(0), "{told}");
-    assert_eq!(told.lines().filter(|line| line.starts_with("demo: ")).count(), 5, "{told}");
-    assert!(told.contains("2995") && told.contains("5 were refused"), "{told}");
+    let (said, log) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(ran.status.code(), Some(0), "{log}");
+    assert_eq!(log.lines().filter(|line| line.starts_with("demo: ")).count(), 5, "{log}");
+    assert!(log.contains("2995") && log.contains("5 were refused"), "{log}");
     let path = Path::new(said.trim_end());
     assert_eq!(path, fs::canonicalize(out.join("places-cp949.xlsx")).expect("the workbook"));
     assert_eq!(fs::read_dir(&out).expect("the folder").count(), 1);

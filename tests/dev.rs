@@ -51,8 +51,8 @@ impl Dev {
         let mut process = dev.spawn().expect("dev starts");
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("its first line");
-        let told: Value = serde_json::from_str(&line).expect("JSON");
-        let text = |name: &str| told[name].as_str().expect("a text").to_owned();
+        let first: Value = serde_json::from_str(&line).expect("JSON");
+        let text = |name: &str| first[name].as_str().expect("a text").to_owned();
         let page = text("page").trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
         let dev = Dev { folder, process, page, brokers: text("brokers") };
         dev.until("ready", |dev| (http::get(dev.page, "/readyz").status == 200).then_some(()));
@@ -124,7 +124,7 @@ fn saved_topologies_are_taken_up_and_broken_ones_are_shown_and_change_nothing() 
     let problems = dev.until("the problem", |dev| dev.shown()["problems"].as_str().map(str::to_owned));
     assert!(problems.contains("mine.toml:8:14"), "{problems}");
     assert!(dev.log().contains(problems.lines().next().expect("a line")), "{}", dev.log());
-    assert_eq!(sheet_names(&dev.make(&csv, "two")), ["museum", "park"], "it goes on as it was");
+    assert_eq!(sheet_names(&dev.make(&csv, "two")), ["museum", "park"], "it continues as it was");
 
     fs::write(&file, topology("\"town\"")).expect("saved");
     dev.until("the new topology", |dev| (dev.shown()["sheet"] == "town").then_some(()));
@@ -143,7 +143,7 @@ fn without_a_file_the_sample_runs_and_the_page_is_there() {
 }
 
 #[test]
-fn a_broken_file_is_told_before_anything_starts() {
+fn a_broken_file_is_reported_before_anything_starts() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("broken.toml");
     fs::write(&file, "name = \"x\"\n[[sauce]]\n").expect("written");

@@ -41,13 +41,13 @@ impl Bench {
         command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null()).output().expect("the binary")
     }
     /// Exit code, standard output, standard error.
-    fn told(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    fn output(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let ended = self.run(arguments);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (ended.status.code(), text(&ended.stdout), text(&ended.stderr))
     }
     fn json(&self, arguments: &[&str]) -> Value {
-        let (_, out, said) = self.told(arguments);
+        let (_, out, said) = self.output(arguments);
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{said}"))
     }
     fn read(&self, name: &str) -> String {
@@ -72,12 +72,12 @@ fn rows(count: u32) -> String {
 #[test]
 fn a_plan_says_what_convert_would_make_and_leaves_nothing() {
     let bench = Bench::new(&[("a.csv", &rows(1_000))]);
-    let (code, told, said) = bench.told(&["plan", "a.csv", "-t", "topology.toml"]);
+    let (code, out, said) = bench.output(&["plan", "a.csv", "-t", "topology.toml"]);
     assert_eq!(code, Some(0), "{said}");
     for part in
         ["rows      1000: 900 written, 100 rejected", "100 coord.missing: ", "Seoul: 600 rows", "in 1 record of"]
     {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(out.contains(part), "{part}: {out}");
     }
     let plan = bench.json(&["plan", "a.csv", "-t", "topology.toml", "--json"]);
     assert_eq!((&plan["status"]["state"], &plan["rejected"]["coord.missing"]), (&"PUBLISHED".into(), &100.into()));
@@ -89,20 +89,20 @@ fn a_plan_says_what_convert_would_make_and_leaves_nothing() {
     let length = fs::metadata(bench.0.path().join("a.xlsx")).expect("a workbook").len();
     assert_eq!(plan["status"]["workbook"]["bytes"].as_u64(), Some(length));
 
-    assert_eq!(bench.told(&["plan", "a.csv", "-t", "topology.toml", "--strict"]).0, Some(65));
+    assert_eq!(bench.output(&["plan", "a.csv", "-t", "topology.toml", "--strict"]).0, Some(65));
     bench.write("b.csv", "city,a,b\nx,1,2\n");
-    let (code, told, _) = bench.told(&["plan", "b.csv", "-t", "topology.toml"]);
+    let (code, out, _) = bench.output(&["plan", "b.csv", "-t", "topology.toml"]);
     assert_eq!(code, Some(65));
-    assert!(told.contains("fails     column.missing: "), "{told}");
+    assert!(out.contains("fails     column.missing: "), "{out}");
 }
 
 #[test]
 fn a_topology_is_drawn() {
     let bench = Bench::new(&[]);
-    let (code, mermaid, said) = bench.told(&["graph", FACILITIES]);
+    let (code, mermaid, said) = bench.output(&["graph", FACILITIES]);
     assert_eq!(code, Some(0), "{said}");
     assert!(mermaid.starts_with("flowchart LR\n") && mermaid.contains("n0[(\"facilities.rows\")]"), "{mermaid}");
-    let (_, dot, _) = bench.told(&["graph", "-t", FACILITIES, "--format", "dot"]);
+    let (_, dot, _) = bench.output(&["graph", "-t", FACILITIES, "--format", "dot"]);
     assert!(dot.starts_with("digraph \"facilities\" {") && dot.contains("shape=cylinder"), "{dot}");
     let boxes = bench.json(&["graph", FACILITIES, "--json"])["boxes"].as_array().expect("boxes").len();
     assert_eq!(
@@ -115,15 +115,12 @@ fn a_topology_is_drawn() {
 fn a_topology_is_validated_against_a_file() {
     let bench =
         Bench::new(&[("fits.csv", &rows(50)), ("other.csv", "a,b\n1,2\n"), ("blank.csv", "city,x,y\nSeoul,,\n")]);
-    let (code, told, _) = bench.told(&["validate", "topology.toml", "--against", "fits.csv"]);
-    assert_eq!(code, Some(0), "{told}");
-    assert!(
-        told.contains("of its first 50 rows 45 fit and 5 are rejected") && told.contains("5 coord.missing"),
-        "{told}"
-    );
+    let (code, out, _) = bench.output(&["validate", "topology.toml", "--against", "fits.csv"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("of its first 50 rows 45 fit and 5 are rejected") && out.contains("5 coord.missing"), "{out}");
     for (file, why) in [("other.csv", "column.missing"), ("blank.csv", "")] {
-        let (code, told, said) = bench.told(&["validate", "topology.toml", "--against", file]);
-        assert!(code == Some(65) && said.contains(why), "{file}: {code:?} {told}{said}");
+        let (code, out, said) = bench.output(&["validate", "topology.toml", "--against", file]);
+        assert!(code == Some(65) && said.contains(why), "{file}: {code:?} {out}{said}");
     }
     // The same points, where the topology names a system that puts them into the sea.
     bench.write("wrong.toml", &TOPOLOGY.replace("EPSG:5186", "EPSG:5185"));
@@ -136,19 +133,16 @@ fn a_topology_is_validated_against_a_file() {
 fn a_cluster_that_is_not_there_fails_validate_online_as_it_fails_doctor() {
     let bench = Bench::new(&[]);
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").to_string();
-    let (code, told, _) = bench.told(&["validate", "topology.toml", "--online", "--brokers", &nobody]);
-    assert_eq!(code, Some(69), "{told}");
-    assert!(
-        told.contains("topology.toml: ok") && told.contains("FAIL") && told.contains("sheetstream broker"),
-        "{told}"
-    );
+    let (code, out, _) = bench.output(&["validate", "topology.toml", "--online", "--brokers", &nobody]);
+    assert_eq!(code, Some(69), "{out}");
+    assert!(out.contains("topology.toml: ok") && out.contains("FAIL") && out.contains("sheetstream broker"), "{out}");
 }
 
 #[test]
 fn what_is_wrong_is_shown_in_its_line() {
     let bench = Bench::new(&[("wrong.toml", &TOPOLOGY.replace("sheet = \"city\"", "shet = \"city\""))]);
     for arguments in [&["validate", "wrong.toml"][..], &["plan", "a.csv", "-t", "wrong.toml"]] {
-        let (code, _, said) = bench.told(arguments);
+        let (code, _, said) = bench.output(arguments);
         assert_eq!(code, Some(78), "{said}");
         assert!(said.contains("wrong.toml:9:1: ") && said.contains("  9 | shet = \"city\"\n    | ^^^^\n"), "{said}");
     }
@@ -158,26 +152,26 @@ fn what_is_wrong_is_shown_in_its_line() {
 fn cases_are_met_or_their_difference_is_shown() {
     let bench = Bench::new(&[("cases/seoul/in.csv", &rows(4)), ("cases/deep/er/in.csv", "city,x,y\n")]);
     fs::rename(bench.0.path().join("topology.toml"), bench.0.path().join("cases/topology.toml")).expect("moved");
-    let (code, told, said) = bench.told(&["test", "cases"]);
-    assert_eq!(code, Some(1), "{told}");
+    let (code, out, said) = bench.output(&["test", "cases"]);
+    assert_eq!(code, Some(1), "{out}");
     assert!(said.contains("it has no expected.txt; --update writes it"), "{said}");
 
-    let (code, told, _) = bench.told(&["test", "cases", "--update"]);
-    assert!(code == Some(0) && told.contains("written cases/seoul"), "{told}");
+    let (code, out, _) = bench.output(&["test", "cases", "--update"]);
+    assert!(code == Some(0) && out.contains("written cases/seoul"), "{out}");
     let expected = bench.read("cases/seoul/expected.txt");
     assert!(expected.contains("status: PUBLISHED\nrows: 4 in, 4 written, 0 rejected\n"), "{expected}");
     assert!(expected.contains("[Seoul]\ncity | x | y | lon | lat\n"), "{expected}");
-    let (code, told, _) = bench.told(&["test", "cases"]);
-    assert_eq!((code, told.as_str()), (Some(0), "ok      cases/deep/er\nok      cases/seoul\n2 cases, 0 failed\n"));
+    let (code, out, _) = bench.output(&["test", "cases"]);
+    assert_eq!((code, out.as_str()), (Some(0), "ok      cases/deep/er\nok      cases/seoul\n2 cases, 0 failed\n"));
 
     bench.write("cases/seoul/in.csv", &rows(5));
-    let (code, told, said) = bench.told(&["test", "cases", "--junit", "report.xml"]);
-    assert!(code == Some(1) && told.contains("FAILED  cases/seoul\n2 cases, 1 failed\n"), "{told}");
+    let (code, out, said) = bench.output(&["test", "cases", "--junit", "report.xml"]);
+    assert!(code == Some(1) && out.contains("FAILED  cases/seoul\n2 cases, 1 failed\n"), "{out}");
     assert!(said.contains("- rows: 4 in") && said.contains("+ rows: 5 in"), "{said}");
     let report = bench.read("report.xml");
     assert!(report.contains("tests=\"2\" failures=\"1\"") && report.contains("name=\"cases/seoul\""), "{report}");
     bench.write("cases/seoul/expected.txt", "...\n[Seoul]\n...\n");
-    assert_eq!(bench.told(&["test", "cases"]).0, Some(0), "dots stand for any lines");
+    assert_eq!(bench.output(&["test", "cases"]).0, Some(0), "dots match any lines");
     let all = bench.json(&["test", "cases", "--json"]);
     assert!(all[1]["case"] == "cases/seoul" && all[1]["failure"].is_null(), "{all:#}");
 }
@@ -186,14 +180,14 @@ fn cases_are_met_or_their_difference_is_shown() {
 fn what_is_shipped_is_tested_by_its_own_cases() {
     let bench = Bench::new(&[]);
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/cases");
-    let (code, told, said) = bench.told(&["test", &cases.display().to_string()]);
-    assert_eq!(code, Some(0), "{told}{said}");
+    let (code, out, said) = bench.output(&["test", &cases.display().to_string()]);
+    assert_eq!(code, Some(0), "{out}{said}");
 }
 
 #[test]
 fn like_things_end_alike() {
     let bench = Bench::new(&[("a.csv", &rows(4)), ("empty.csv", ""), ("there.xlsx", "")]);
-    let convert = |file: &str, out: &str| bench.told(&["convert", file, "-t", "topology.toml", "-o", out]);
+    let convert = |file: &str, out: &str| bench.output(&["convert", file, "-t", "topology.toml", "-o", out]);
     for (file, out, code) in [
         ("gone.csv", "a.xlsx", 74),
         (".", "a.xlsx", 74),
@@ -209,8 +203,8 @@ fn like_things_end_alike() {
     assert!(!bench.exists("a.xls"));
     for command in ["inspect", "plan"] {
         let with = |file: &str| match command {
-            "plan" => bench.told(&["plan", file, "-t", "topology.toml"]).0,
-            command => bench.told(&[command, file]).0,
+            "plan" => bench.output(&["plan", file, "-t", "topology.toml"]).0,
+            command => bench.output(&[command, file]).0,
         };
         assert_eq!((with("gone.csv"), with("."), with("empty.csv")), (Some(74), Some(74), Some(65)), "{command}");
     }
@@ -243,14 +237,14 @@ fn the_topology_is_named_by_the_same_option_everywhere() {
         "run", "dev", "status", "validate", "describe", "graph", "publish", "fetch", "watch", "convert", "plan",
         "test", "doctor",
     ] {
-        let (code, help, _) = bench.told(&[command, "--help"]);
+        let (code, help, _) = bench.output(&[command, "--help"]);
         assert!(code == Some(0) && help.contains("-t, --topology <TOPOLOGY>"), "{command}: {help}");
     }
     for heading in ["Kafka:", "How files are read:", "For every command:"] {
-        assert!(bench.told(&["publish", "--help"]).1.contains(heading), "{heading}");
+        assert!(bench.output(&["publish", "--help"]).1.contains(heading), "{heading}");
     }
-    let bare = bench.told(&["describe", "topology.toml"]);
-    assert_eq!(bare, bench.told(&["describe", "-t", "topology.toml"]));
-    assert_eq!(bench.told(&["describe", "topology.toml", "-t", "topology.toml"]).0, Some(2), "named twice");
-    assert_eq!(bench.told(&["validate"]).0, Some(2));
+    let bare = bench.output(&["describe", "topology.toml"]);
+    assert_eq!(bare, bench.output(&["describe", "-t", "topology.toml"]));
+    assert_eq!(bench.output(&["describe", "topology.toml", "-t", "topology.toml"]).0, Some(2), "named twice");
+    assert_eq!(bench.output(&["validate"]).0, Some(2));
 }

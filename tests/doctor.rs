@@ -56,7 +56,7 @@ fn apache(settings: &[&str]) -> Option<Kafka> {
 }
 
 #[test]
-fn a_cluster_that_is_well_is_told_so() {
+fn a_cluster_that_is_well_has_no_failures() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "doctor", 2);
     let state = app.folder.path().join("state");
@@ -120,8 +120,11 @@ fn a_broker_that_is_not_there_or_says_nothing_is_named() {
     let gone = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").to_string();
     let report = doctor(&format!("{gone},{silent_address}"), &[]);
     assert_eq!(report.code, Some(69));
-    let told: Vec<String> = report.with("fail").iter().map(|finding| finding["what"].to_string()).collect();
-    assert!(told.len() == 2 && told[0].contains(&gone) && told[1].contains(&silent_address), "{told:?}");
+    let failures: Vec<String> = report.with("fail").iter().map(|finding| finding["what"].to_string()).collect();
+    assert!(
+        failures.len() == 2 && failures[0].contains(&gone) && failures[1].contains(&silent_address),
+        "{failures:?}"
+    );
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn topics_that_lose_rows_or_refuse_workbooks_are_named() {
 
 /// Three copies of the log of transactions and one broker: a producer would wait for ever.
 #[test]
-fn a_cluster_that_cannot_keep_transactions_is_told_to_who_needs_them() {
+fn a_cluster_that_cannot_keep_transactions_is_reported_to_users_of_them() {
     let Some(kafka) = apache(&["transaction.state.log.replication.factor=3"]) else { return };
     let kafka: &'static Kafka = Box::leak(Box::new(kafka));
     let app = App::new(kafka, "no-transactions", 1);
@@ -193,6 +196,6 @@ fn a_state_directory_that_cannot_serve_is_named() {
 }
 
 on_the_in_process_broker! {
-    a_cluster_that_is_well_is_told_so,
+    a_cluster_that_is_well_has_no_failures,
     a_missing_topic_is_named_with_the_command_that_makes_it,
 }

@@ -170,7 +170,7 @@ fn fetch_of_an_upload_that_was_refused_whole_names_the_dead_letters() {
 }
 
 #[test]
-fn fetch_warns_of_a_workbook_without_a_row_and_is_strict_when_told() {
+fn fetch_warns_of_a_workbook_without_a_row_and_fails_with_strict() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "empty", 1);
     let running = app.run("state");
@@ -261,7 +261,7 @@ fn kafkas_console_producer_is_enough_to_publish() {
 }
 
 #[test]
-fn a_batch_that_rots_on_the_brokers_disk_is_told_and_the_rest_goes_on() {
+fn a_batch_that_rots_on_the_brokers_disk_is_reported_and_the_rest_continues() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "rotten", 1);
     let Some(mut producer) = kafka.tool("console-producer") else { return };
@@ -466,10 +466,10 @@ on_the_in_process_broker! {
     fetch_takes_what_was_published_last_and_no_older_workbook,
     fetch_of_all_goes_past_names_that_are_taken_and_lists_what_it_could_not_write,
     fetch_of_an_upload_that_was_refused_whole_names_the_dead_letters,
-    fetch_warns_of_a_workbook_without_a_row_and_is_strict_when_told,
+    fetch_warns_of_a_workbook_without_a_row_and_fails_with_strict,
     at_rest_the_group_has_no_lag_in_kafkas_own_tool,
     kafkas_console_producer_is_enough_to_publish,
-    a_batch_that_rots_on_the_brokers_disk_is_told_and_the_rest_goes_on,
+    a_batch_that_rots_on_the_brokers_disk_is_reported_and_the_rest_continues,
     a_file_in_another_crs_is_published_and_converted_alike,
     three_processes_that_come_and_go_share_the_work,
     a_second_process_on_the_same_state_directory_is_refused,

@@ -71,8 +71,8 @@ fn a_replay_makes_the_next_revision_and_leaves_the_one_before() {
     running.stop();
     mend(&app);
     let running = app.run("state");
-    let told = succeed(&app, &["replay", &topology, "--upload", "a.csv", "--dry-run"]);
-    assert!(told.contains("would append"), "{told}");
+    let out = succeed(&app, &["replay", &topology, "--upload", "a.csv", "--dry-run"]);
+    assert!(out.contains("would append"), "{out}");
     succeed(&app, &["replay", &topology, "--upload", "a.csv"]);
     until("the next revision", || ends(&app, "a.csv").contains(&(2, UploadState::Published)).then_some(()));
     let books = app.workbooks();
@@ -117,7 +117,7 @@ fn dead_letters_are_counted_shown_and_tried_again_after_a_fix() {
 }
 
 #[test]
-fn a_reset_begins_where_it_is_told_and_needs_an_empty_group() {
+fn a_reset_begins_at_the_given_place_and_needs_an_empty_group() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "reset", 1);
     let topology = app.topology().display().to_string();
@@ -157,7 +157,7 @@ fn a_topology_that_is_paused_stays_so_through_a_restart_until_it_is_resumed() {
     let app = App::new(kafka, "pause", 1);
     let token = ("SHEETSTREAM_HTTP_TOKEN", "a secret of the office");
     let run = || app.run_with("state", &["--http", "127.0.0.1:0"], &[token]);
-    let tell = |address: std::net::SocketAddr, arguments: &[&str]| {
+    let ask = |address: std::net::SocketAddr, arguments: &[&str]| {
         let mut command = app.command(arguments);
         let output = command.args(["--server", &format!("http://{address}")]).env(token.0, token.1).output();
         let output = output.expect("it runs");
@@ -168,9 +168,9 @@ fn a_topology_that_is_paused_stays_so_through_a_restart_until_it_is_resumed() {
     until("readiness", || (http::get(to, "/readyz").status == 200).then_some(()));
     let nameless = http::request(to, "POST", &format!("/topologies/{}/pause", app.name), &[]);
     assert_eq!(nameless.status, 401, "it needs the token");
-    assert!(!tell(to, &["pause", "nothing"]).0);
-    let (done, told) = tell(to, &["pause", &app.name]);
-    assert!(done, "{told}");
+    assert!(!ask(to, &["pause", "nothing"]).0);
+    let (done, out) = ask(to, &["pause", &app.name]);
+    assert!(done, "{out}");
     app.publish(&[&app.csv("a.csv", 50)]);
 
     let lag = format!("kafka_consumergroup_lag{{consumergroup=\"{}\"", app.name);
@@ -185,7 +185,7 @@ fn a_topology_that_is_paused_stays_so_through_a_restart_until_it_is_resumed() {
     let ready = http::get(to, "/readyz");
     assert_eq!((ready.status, &ready.json()["paused"][0]), (200, &serde_json::Value::from(app.name.as_str())));
     assert!(app.statuses().is_empty(), "nothing is processed");
-    let (done, screen) = tell(to, &["top", "--once"]);
+    let (done, screen) = ask(to, &["top", "--once"]);
     assert!(done && screen.contains("PAUSED") && screen.contains("partition 0"), "{screen}");
     assert_eq!(running.stop(), Some(0));
 
@@ -194,12 +194,12 @@ fn a_topology_that_is_paused_stays_so_through_a_restart_until_it_is_resumed() {
     let to = app.http_address("state");
     until("records that wait", || waits(to));
     assert!(app.statuses().is_empty(), "nothing is processed after a restart either");
-    let (done, told) = tell(to, &["resume", &app.name]);
-    assert!(done, "{told}");
+    let (done, out) = ask(to, &["resume", &app.name]);
+    assert!(done, "{out}");
     app.wait_for(&["a.csv"], "state");
     assert_eq!(http::get(to, "/readyz").json()["paused"], serde_json::json!([]));
     let screen = until("the upload on the screen", || {
-        let (_, screen) = tell(to, &["top", "--once"]);
+        let (_, screen) = ask(to, &["top", "--once"]);
         screen.contains("PUBLISHED").then_some(screen)
     });
     assert!(screen.contains("RUNNING") && screen.contains("a.csv"), "{screen}");
@@ -221,7 +221,7 @@ fn contents(archive: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_bundle_tells_what_helps_and_neither_rows_nor_secrets() {
+fn a_bundle_has_the_facts_that_help_and_neither_rows_nor_secrets() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "bundle", 1);
     let token = ("SHEETSTREAM_HTTP_TOKEN", "Marked-Token-1234567");
@@ -275,7 +275,7 @@ fn a_bundle_tells_what_helps_and_neither_rows_nor_secrets() {
 on_the_in_process_broker! {
     a_replay_makes_the_next_revision_and_leaves_the_one_before,
     dead_letters_are_counted_shown_and_tried_again_after_a_fix,
-    a_reset_begins_where_it_is_told_and_needs_an_empty_group,
+    a_reset_begins_at_the_given_place_and_needs_an_empty_group,
     a_topology_that_is_paused_stays_so_through_a_restart_until_it_is_resumed,
-    a_bundle_tells_what_helps_and_neither_rows_nor_secrets,
+    a_bundle_has_the_facts_that_help_and_neither_rows_nor_secrets,
 }

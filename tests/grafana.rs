@@ -33,7 +33,7 @@ fn kind<'a>(kinds: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> 
     if histogram { Some("counter") } else { kinds.get(name).map(String::as_str).filter(|kind| *kind != "histogram") }
 }
 
-/// Metrics that a query names: what stands before each, the name, what stands behind.
+/// Metrics that a query names: the text before each, the name, the text behind.
 fn metrics_in(query: &str) -> Vec<(&str, &str, &str)> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut found = Vec::new();
@@ -70,8 +70,8 @@ fn dashboards_have_the_variables_that_the_linter_asks_for() {
         assert!(uids.insert(text(&dashboard["uid"]).to_owned()), "{file}: its uid is another's");
         let variables = list(&dashboard["templating"]["list"]);
         let source = &variables[0];
-        let told = [&source["name"], &source["label"], &source["type"], &source["query"]];
-        assert_eq!(told, ["datasource", "Data source", "datasource", "prometheus"], "{file}");
+        let described = [&source["name"], &source["label"], &source["type"], &source["query"]];
+        assert_eq!(described, ["datasource", "Data source", "datasource", "prometheus"], "{file}");
         let names: Vec<&str> = variables[1..].iter().map(|variable| text(&variable["name"])).collect();
         assert_eq!(names, ["job", "instance", "topology", "docs"], "{file}");
         for variable in &variables[1..4] {
@@ -162,7 +162,11 @@ fn every_query_is_of_metrics_that_exist_and_follows_the_linter() {
             let kind = kind(&kinds, name).unwrap_or_else(|| panic!("{at}: {name} is no metric"));
             assert!(behind.starts_with(&format!("{{{FROM}")), "{at}: {name} is not of $job and $instance");
             let rated = before.ends_with("rate(") || before.ends_with("increase(");
-            assert_eq!(rated, kind == "counter", "{at}: counters, and no others, stand under rate or increase: {name}");
+            assert_eq!(
+                rated,
+                kind == "counter",
+                "{at}: rate or increase is taken of counters, and of no others: {name}"
+            );
         }
         for (_, range) in query.match_indices('[').map(|(begin, _)| (begin, &query[begin + 1..])) {
             let known = ["$__rate_interval]", "$__range]", "1h]"];
@@ -172,7 +176,7 @@ fn every_query_is_of_metrics_that_exist_and_follows_the_linter() {
 }
 
 #[test]
-fn every_metric_stands_on_a_panel() {
+fn every_metric_is_on_a_panel() {
     let queries = panel_queries();
     let named: BTreeSet<&str> =
         queries.iter().flat_map(|(_, query)| metrics_in(query)).map(|(_, name, _)| name).collect();
@@ -180,7 +184,7 @@ fn every_metric_stands_on_a_panel() {
         let shown = named.iter().any(|name| {
             name.strip_prefix(metric.name).is_some_and(|rest| ["", "_bucket", "_sum", "_count"].contains(&rest))
         });
-        assert!(shown, "{} stands on no panel", metric.name);
+        assert!(shown, "{} is on no panel", metric.name);
     }
 }
 
@@ -225,13 +229,13 @@ fn every_alert_has_cases_in_which_it_fires_rests_and_flaps() {
         .map(|(verbs, files)| verbs.into_iter().chain(files.iter().map(String::as_str)).collect::<Vec<_>>());
     for arguments in [&config[..], &check_rules, &test_rules] {
         let Some(ran) = tool("promtool", arguments) else { return };
-        let told = [ran.stdout, ran.stderr].concat();
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&told));
+        let out = [ran.stdout, ran.stderr].concat();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&out));
     }
     let Some(ran) = tool("amtool", &["check-config", "prometheus/alertmanager.yml"]) else { return };
     // `url_file` came with Alertmanager 0.26.
-    let told = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
-    assert!(ran.status.success() || told.contains("field url_file not found"), "{told}");
+    let out = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
+    assert!(ran.status.success() || out.contains("field url_file not found"), "{out}");
 }
 
 #[test]

@@ -296,7 +296,7 @@ fn bad_uploads_are_refused_each_with_its_status() {
 }
 
 #[test]
-fn what_is_packed_is_told_so_and_what_to_send() {
+fn packed_bodies_are_refused_with_advice() {
     let server = serve(HttpConfig::new(loopback()));
     let answer = http::send(server.address(), "POST", "/uploads?topology=plain", &[], b"PK\x03\x04and so on");
     assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains("a zip archive")), "{answer:?}");
@@ -357,7 +357,7 @@ fn without_a_broker_an_upload_is_put_off() {
 }
 
 #[test]
-fn topologies_tell_what_uploads_become() {
+fn topologies_are_listed_with_crs_sheet_and_source() {
     let server = serve(HttpConfig::new(loopback()));
     let list = get(server.address(), "/topologies").json();
     assert_eq!(list[0]["name"], "places");

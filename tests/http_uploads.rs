@@ -43,12 +43,12 @@ impl Site {
     fn post(&self, query: &str, body: &[u8]) -> Answer {
         send(self.address, "POST", &format!("/uploads?{query}"), &[], body)
     }
-    /// Waits until the upload stands so.
-    fn wait_for(&self, id: &str, stands: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until the upload is as `wanted` says.
+    fn wait_for(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let since = Instant::now();
         loop {
             let answer = get(self.address, &format!("/uploads/{id}"));
-            if answer.status == 200 && stands(&answer.json()) {
+            if answer.status == 200 && wanted(&answer.json()) {
                 return answer.json();
             }
             assert!(since.elapsed() < LIMIT, "{}\n{}", answer.text(), self.app.log("state"));
@@ -257,7 +257,7 @@ fn an_open_upload_is_watched_and_given_up() {
     let again = request(site.address, "DELETE", "/uploads/open.csv", &[]);
     assert_eq!((again.status, again.problem().as_str()), (409, "ended"));
     assert_eq!(get(site.address, "/uploads/nobody/events").problem(), "unknown-upload");
-    assert_eq!(events(site.address, "open.csv", "end").len(), 1, "one that has ended is told at once");
+    assert_eq!(events(site.address, "open.csv", "end").len(), 1, "one that has ended is sent at once");
 }
 
 /// The broker dies while the server runs: an upload is put off, and goes through when the broker is back.

@@ -485,7 +485,7 @@ fn a_record_the_topic_does_not_take_is_too_large_and_harms_no_other() {
 }
 
 #[test]
-fn a_producer_goes_on_after_a_flush_and_numbers_every_partition_by_itself() {
+fn a_producer_continues_after_a_flush_and_numbers_every_partition_by_itself() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 2, &[]);
     let client = kafka.client("flush");
@@ -954,7 +954,7 @@ on_the_in_process_broker! {
     topics_are_created_once_and_described,
     a_workbook_of_85_mb_goes_out_in_chunks_and_comes_back_in_order,
     a_record_the_topic_does_not_take_is_too_large_and_harms_no_other,
-    a_producer_goes_on_after_a_flush_and_numbers_every_partition_by_itself,
+    a_producer_continues_after_a_flush_and_numbers_every_partition_by_itself,
     rows_come_in_order_from_anywhere_in_the_log_whatever_the_codec,
     a_null_header_is_delivered_by_the_wire_reader,
     outputs_and_offset_of_a_transaction_count_together_or_not_at_all,

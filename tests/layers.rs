@@ -89,7 +89,7 @@ fn tests_that_ask_for_a_broker_run_on_both() {
     let tests = rust_files("tests").into_iter();
     for (path, text) in tests.filter(|(path, _)| !path.ends_with("support/kafka.rs") && !path.ends_with("layers.rs")) {
         let listed = text.split_once("on_the_in_process_broker! {").map_or("", |(_, list)| list);
-        // A function's name stands between `fn ` and `(`, its body ends with `}` in the first column.
+        // A function's name is between `fn ` and `(`, its body ends with `}` in the first column.
         for test in text.split("\n#[test]\nfn ").skip(1) {
             let (name, rest) = test.split_once('(').expect("a function");
             let body = rest.split_once("\n}").map_or(rest, |(body, _)| body);

@@ -107,16 +107,16 @@ fn check_with_promtool(scrape: &str) -> bool {
         return false;
     };
     tool.stdin.take().expect("piped").write_all(scrape.as_bytes()).expect("promtool reads");
-    let told = tool.wait_with_output().expect("promtool ends");
-    let told = (told.status.success(), String::from_utf8_lossy(&told.stdout).into_owned());
-    assert_eq!(told, (true, String::new()), "{scrape}");
+    let ran = tool.wait_with_output().expect("promtool ends");
+    let result = (ran.status.success(), String::from_utf8_lossy(&ran.stdout).into_owned());
+    assert_eq!(result, (true, String::new()), "{scrape}");
     true
 }
 
 /// What `kafka-consumer-groups --describe` says of a group: committed offset, end and lag of each partition.
 fn described(tool: &mut Command, group: &str) -> BTreeMap<i32, (i64, i64, i64)> {
-    let told = tool.output().expect("the tool runs");
-    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    let output = tool.output().expect("the tool runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let number = |text: &str| text.parse::<i64>().ok();
     let line = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -143,15 +143,15 @@ fn exported(scrape: &BTreeMap<String, f64>, group: &str, topic: &str) -> BTreeMa
 
 /// What `status` says of the same; a partition without a commit is at its start.
 fn status(app: &App) -> BTreeMap<i32, (i64, i64, i64)> {
-    let told = app.command(&["status", "--json"]).arg(app.topology()).output().expect("status");
-    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    let output = app.command(&["status", "--json"]).arg(app.topology()).output().expect("status");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let partition = |at: &serde_json::Value| {
         let number = |name: &str| at[name].as_i64();
         let place = number("partition").expect("a number") as i32;
         let (end, lag) = (number("end").expect("a number"), number("lag").expect("a number"));
         (place, (number("committed").unwrap_or(0), end, lag))
     };
-    told["topologies"][0]["partitions"].as_array().expect("partitions").iter().map(partition).collect()
+    report["topologies"][0]["partitions"].as_array().expect("partitions").iter().map(partition).collect()
 }
 
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -166,7 +166,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 #[test]
-fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
+fn a_run_under_load_agrees_with_kafka_and_the_status_topic() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "metrics", 2);
     let Some(mut tool) = kafka.tool("consumer-groups") else { return };
@@ -178,16 +178,17 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
     let http = app.http_address("state");
 
     // While it drains, what is committed only grows, and both see it between the same bounds.
-    let before = until("a commit", || Some(exported(&scrape(http), &app.name, &topic)).filter(|told| !told.is_empty()));
+    let before =
+        until("a commit", || Some(exported(&scrape(http), &app.name, &topic)).filter(|offsets| !offsets.is_empty()));
     let (theirs, ours) = (described(&mut tool, &app.name), status(&app));
     // A commit is in the metrics a moment after Kafka has it.
     let after = until("what is committed", || {
-        let told = exported(&scrape(http), &app.name, &topic);
-        let has = |partition| told.get(partition).map_or(0, |(committed, ..)| *committed);
-        theirs.iter().chain(&ours).all(|(partition, (committed, ..))| has(partition) >= *committed).then_some(told)
+        let offsets = exported(&scrape(http), &app.name, &topic);
+        let has = |partition| offsets.get(partition).map_or(0, |(committed, ..)| *committed);
+        theirs.iter().chain(&ours).all(|(partition, (committed, ..))| has(partition) >= *committed).then_some(offsets)
     });
     for (partition, (committed, end, lag)) in theirs.iter().chain(&ours) {
-        let least = before.get(partition).map_or(0, |told| told.0);
+        let least = before.get(partition).map_or(0, |(committed, ..)| *committed);
         assert!(*committed >= least, "{partition}: {committed} is less than {least}");
         let ours = after.get(partition).map_or(*end, |(_, end, _)| *end);
         assert_eq!((*lag, ours), (end - committed, *end));
@@ -197,9 +198,9 @@ fn a_run_under_load_tells_what_kafka_and_the_status_topic_tell() {
     // At rest they are the same. Whether all is ready is looked at once a second, and the rows may be through before.
     let at_rest = until("lag 0", || {
         let scrape = scrape(http);
-        let told = exported(&scrape, &app.name, &topic);
+        let offsets = exported(&scrape, &app.name, &topic);
         let is_ready = scrape.get("sheetstream_ready") == Some(&1.0);
-        (is_ready && told.len() == 2 && told.values().all(|(_, _, lag)| *lag == 0)).then_some((scrape, told))
+        (is_ready && offsets.len() == 2 && offsets.values().all(|(_, _, lag)| *lag == 0)).then_some((scrape, offsets))
     });
     assert_eq!(at_rest.1, described(&mut tool, &app.name));
     assert_eq!(at_rest.1, status(&app));
@@ -294,7 +295,7 @@ fn a_broker_that_goes_away_makes_the_process_degraded_until_it_is_back() {
     let log = std::io::BufReader::new(child.stderr.take().expect("piped"));
     let running = app::Running(child);
     // The log is read to its end, so that the process never waits for us.
-    let (address, told) = std::sync::mpsc::channel();
+    let (address, addresses) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
         for line in std::io::BufRead::lines(log).map_while(Result::ok) {
             let line: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
@@ -303,7 +304,7 @@ fn a_broker_that_goes_away_makes_the_process_degraded_until_it_is_back() {
             }
         }
     });
-    let to: SocketAddr = told.recv_timeout(LIMIT).expect("HTTP is served");
+    let to: SocketAddr = addresses.recv_timeout(LIMIT).expect("HTTP is served");
     until_answer(to, "/readyz", |answer| answer.status == 200);
 
     kafka.kill();
@@ -316,7 +317,7 @@ fn a_broker_that_goes_away_makes_the_process_degraded_until_it_is_back() {
     assert_eq!(http::get(to, "/healthz").status, 200, "a restart would not help");
     let text = http::get(to, "/metrics").text();
     assert_eq!(series(&text)[r#"sheetstream_degraded{reason="broker"}"#], 1.0);
-    assert!(!health.to_string().contains(&kafka.bootstrap), "an address is told to everybody: {health}");
+    assert!(!health.to_string().contains(&kafka.bootstrap), "an address is shown to everybody: {health}");
 
     kafka.boot();
     until_answer(to, "/readyz", |answer| answer.status == 200);
@@ -328,5 +329,5 @@ fn a_broker_that_goes_away_makes_the_process_degraded_until_it_is_back() {
 on_the_in_process_broker! {
     health_says_what_is_missing_and_since_when,
     a_broker_that_goes_away_makes_the_process_degraded_until_it_is_back,
-    a_run_under_load_tells_what_kafka_and_the_status_topic_tell,
+    a_run_under_load_agrees_with_kafka_and_the_status_topic,
 }

@@ -109,14 +109,14 @@ impl OnCall {
     }
 
     /// Waits until an alert has come, and follows its link to the runbook.
-    fn until_told(&self, alert: &str) {
+    fn until_notified(&self, alert: &str) {
         let mut runbook = String::new();
         until(&format!("{alert} at the webhook"), || {
-            let told = http::get(self.receiver, "/").json();
-            let is_it = |told: &&Value| told["labels"]["alertname"] == alert && told["status"] == "firing";
-            let Some(told) = list(&told).iter().find(is_it) else { return false };
-            assert!(told["labels"]["runbooks"].is_null(), "{told}");
-            runbook = told["annotations"]["runbook_url"].as_str().expect("a link").to_owned();
+            let received = http::get(self.receiver, "/").json();
+            let is_it = |notice: &&Value| notice["labels"]["alertname"] == alert && notice["status"] == "firing";
+            let Some(notice) = list(&received).iter().find(is_it) else { return false };
+            assert!(notice["labels"]["runbooks"].is_null(), "{notice}");
+            runbook = notice["annotations"]["runbook_url"].as_str().expect("a link").to_owned();
             true
         });
         let (page, anchor) = runbook.split_once('#').expect("an anchor");
@@ -203,7 +203,7 @@ impl Prometheus {
         let (wait, scrape) = if as_shipped() { (shipped, "15s") } else { ("1s", "1s") };
         eprintln!("{alert}: fires {took:.1} s after its cause (for: {wait}, a scrape every {scrape})");
         if let Some(on_call) = &self.on_call {
-            on_call.until_told(alert);
+            on_call.until_notified(alert);
         }
     }
 }
@@ -279,14 +279,14 @@ fn a_stalled_upload_and_a_full_disk_fire_their_alerts() {
         assert!(!prometheus.is_firing(alert), "{alert}");
     }
 
-    // A publisher that neither goes on nor ends; what it has not sent yet is less than a record.
+    // A publisher that neither continues nor ends; it still holds less than a record of unsent rows.
     let rows = fs::read(app.csv("half.csv", 60_000)).expect("a file");
     let mut publish = app.command(&["publish", "-", "--id", "half", "-t"]);
     publish.arg(app.topology()).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut publisher = Ends(publish.spawn().expect("publish"));
     publisher.0.stdin.as_mut().expect("piped").write_all(&rows).expect("written");
-    let told = Instant::now();
-    prometheus.until_firing("SheetstreamUploadStalled", told + Duration::from_secs(idle / 10));
+    let sent = Instant::now();
+    prometheus.until_firing("SheetstreamUploadStalled", sent + Duration::from_secs(idle / 10));
 
     let Some(disk) = disk else { return };
     let ballast = state.join("ballast");
@@ -296,15 +296,15 @@ fn a_stalled_upload_and_a_full_disk_fire_their_alerts() {
     app.publish(&[&app.csv("waits.csv", 20_000)]);
     prometheus.until_firing("SheetstreamPausedForDisk", full);
     until("a task that waits for room", || prometheus.has(r#"sheetstream_tasks_paused{reason="disk_full"} > 0"#));
-    let mut told = Value::Null;
+    let mut health = Value::Null;
     until("a disk that is short in /healthz", || {
         let answer = http::get(served, "/healthz");
         assert_eq!(answer.status, 200, "a restart would not help");
-        told = answer.json();
-        told["status"] == "degraded" && told["degraded"][0]["what"] == "disk"
+        health = answer.json();
+        health["status"] == "degraded" && health["degraded"][0]["what"] == "disk"
     });
-    assert!(told["degraded"][0]["since"].as_str().is_some_and(|since| since.ends_with('Z')), "{told}");
-    assert!(told["degraded"][0]["why"].as_str().is_some_and(|why| why.contains("make room")), "{told}");
+    assert!(health["degraded"][0]["since"].as_str().is_some_and(|since| since.ends_with('Z')), "{health}");
+    assert!(health["degraded"][0]["why"].as_str().is_some_and(|why| why.contains("make room")), "{health}");
 
     drop(file);
     fs::remove_file(&ballast).expect("room");
@@ -316,7 +316,7 @@ fn a_stalled_upload_and_a_full_disk_fire_their_alerts() {
 }
 
 #[test]
-fn a_process_that_dies_is_told_of_and_so_is_one_that_dies_again_and_again() {
+fn a_process_that_dies_is_reported_and_so_is_one_that_dies_again_and_again() {
     if tool("prometheus", &["--version"]).is_none() {
         return;
     }
@@ -345,7 +345,7 @@ fn a_process_that_dies_is_told_of_and_so_is_one_that_dies_again_and_again() {
 }
 
 on_the_in_process_broker! {
-    a_process_that_dies_is_told_of_and_so_is_one_that_dies_again_and_again,
+    a_process_that_dies_is_reported_and_so_is_one_that_dies_again_and_again,
     prometheus_answers_every_panel_and_alerts_fire,
     a_stalled_upload_and_a_full_disk_fire_their_alerts,
 }

@@ -43,7 +43,7 @@ fn another_upload_is_turned_away_with_all_its_rows_until_its_end_and_may_come_ag
     }
     driver.pipe("c", "1,museum");
     let too_many = Some("upload.too_many".to_owned());
-    assert_eq!(statuses(&driver, "c"), [(UploadState::Failed, 1, too_many.clone())], "it is told at once");
+    assert_eq!(statuses(&driver, "c"), [(UploadState::Failed, 1, too_many.clone())], "it is reported at once");
     driver.pipe("a", "#EOF");
     driver.pipe("c", "2,museum");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! An upload with a CRS of its own (`ss-crs`): reprojected from there, told in *About*, the same bytes however it came, or refused at once.
+//! An upload with a CRS of its own (`ss-crs`): reprojected from it, shown in *About*, the same bytes in every way, or refused at once.
 
 #[path = "support/workbook.rs"]
 mod workbook;

@@ -43,7 +43,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sheetstream")).args(arguments).current_dir(folder).output().expect("the binary")
 }
 
-/// The sheets that `plan --json` tells, and what it says of the rows.
+/// The sheets and the counts of rows that `plan --json` reports.
 fn cells(folder: &Path, file: &str, options: &[&str]) -> String {
     let planned = run(folder, &[&["plan", file, "-t", "t.toml", "--json"], options].concat());
     assert!(planned.status.success(), "{file}: {}", String::from_utf8_lossy(&planned.stderr));

@@ -115,7 +115,7 @@ fn numbered_rows_show_themselves_that_none_is_missing() {
     }
 }
 
-/// Rows were deleted while nothing ran; the upload begins behind them, as far as the log still tells.
+/// Rows were deleted while nothing ran; the upload begins behind them, as far as the log still shows.
 #[test]
 fn an_upload_behind_a_gap_fails_with_the_state_kept_or_lost() {
     for keeps_state in [true, false] {

@@ -254,8 +254,8 @@ impl Dev {
         let mut process = dev.spawn().expect("dev starts");
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("its first line");
-        let told: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        let page = told["page"].as_str().expect("an address").trim_start_matches("http://").trim_end_matches('/');
+        let first: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let page = first["page"].as_str().expect("an address").trim_start_matches("http://").trim_end_matches('/');
         Dev(process, page.parse().expect("an address"))
     }
 }
@@ -348,17 +348,17 @@ fn twenty_files_become_workbooks_with_three_clicks_at_most() {
     browser.wait_for("#version", "sheetstream");
     let files = portal_files();
     assert_eq!(files.len(), 20);
-    let (mut told, mut wrong) = (Vec::new(), Vec::new());
+    let (mut clicked, mut wrong) = (Vec::new(), Vec::new());
     for portal in &files {
         let path = folder.path().join(portal.name);
         fs::write(&path, &portal.bytes).expect("written");
         let (clicks, book) = drive(&browser, dev.1, &path);
-        told.push(format!("{clicks} clicks: {}", portal.name));
+        clicked.push(format!("{clicks} clicks: {}", portal.name));
         if clicks > CLICKS_MAX {
             wrong.push(format!("{}: {clicks} clicks", portal.name));
         }
         wrong.extend(judge(portal, &book).map(|why| format!("{}: {why}", portal.name)));
     }
-    println!("{}", told.join("\n"));
-    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), told.join("\n"));
+    println!("{}", clicked.join("\n"));
+    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), clicked.join("\n"));
 }

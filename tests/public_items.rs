@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sources::{product, rust_files};
 
-/// What is there for tests: the driver, and what a broker can be told to do wrong.
+/// Files with public items for tests: the driver, and the faults that a broker can be made to have.
 const FOR_TESTS: [&str; 2] = ["src/test_driver.rs", "src/broker/faults.rs"];
 
 /// What tests alone use: a test is no reason for a public item, so the list shrinks.

@@ -281,8 +281,8 @@ fn follow(readme: &str, columns: [&str; 2]) {
     let mut dev = app::Running(dev.spawn().expect("dev starts"));
     let mut line = String::new();
     BufReader::new(dev.0.stdout.take().expect("piped")).read_line(&mut line).expect("its first line");
-    let told: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-    bash(told["brokers"].as_str().expect("an address"), "first-publish");
+    let first: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    bash(first["brokers"].as_str().expect("an address"), "first-publish");
     assert!(fs::read(folder.path().join("books/shops.xlsx")).expect("the workbook") == converted);
     assert_eq!(dev.stop(), Some(0));
 }

@@ -218,7 +218,7 @@ fn uploads_of_a_topic_that_was_made_anew_are_published_once_and_whole() {
 }
 
 #[test]
-fn a_missing_output_topic_is_told_before_anything_is_read() {
+fn a_missing_output_topic_is_reported_before_anything_is_read() {
     let Some(kafka) = Kafka::shared() else { return };
     for missing in ["workbooks", "status", "dead-letters", "rows"] {
         let state = tempfile::tempdir().expect("a temporary folder");
@@ -405,7 +405,7 @@ fn uploads_of_no_row_one_row_five_and_2_000_sheets_are_what_convert_makes() {
 on_the_in_process_broker! {
     without_a_broker_it_ends_at_its_deadline_and_names_the_address,
     a_broker_that_is_away_at_the_start_and_in_the_middle_is_waited_for,
-    a_missing_output_topic_is_told_before_anything_is_read,
+    a_missing_output_topic_is_reported_before_anything_is_read,
     partitions_that_are_added_while_it_runs_are_taken_up,
     uploads_of_a_topic_that_was_made_anew_are_published_once_and_whole,
     a_workbook_that_its_topic_does_not_take_fails_its_upload_only,

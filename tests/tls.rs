@@ -196,7 +196,7 @@ fn a_truststore_that_is_renewed_is_read_again() {
 }
 
 #[test]
-fn a_client_without_tls_is_told_that_the_listener_has_it() {
+fn a_client_without_tls_sees_that_the_listener_has_it() {
     let listener = Listener::start(&Authority::new("Test Authority").sign("kafka-1", &["127.0.0.1"]));
     let complaint = listener.complaint(&[("security.protocol", "PLAINTEXT")]);
     assert!(complaint.contains("this listener speaks TLS: set security.protocol=SSL"), "{complaint}");

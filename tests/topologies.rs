@@ -177,7 +177,7 @@ fn the_trouble_of_one_output_is_its_topologys_own(guarantee: Guarantee, troubles
         publish(kafka, &ill_name, &upload);
         running.wait_for_failure(&ill_name, trouble.reason());
         publish(kafka, &well_name, &upload);
-        wait_until("the well one stands still", || published(kafka, &well_name, &upload) == 1);
+        wait_until("the well one does not process", || published(kafka, &well_name, &upload) == 1);
         assert_eq!(running.failure(&well_name), None);
         wait_until("the process is not ready", || running.health.missing().is_empty());
         assert_eq!(running.health.hanging(), []);
@@ -228,15 +228,15 @@ fn a_topology_without_its_topics_joins_when_they_are_there() {
 
 /// A transaction leaves its end on the log, where no reader is shown it.
 #[test]
-fn the_guarantee_is_what_the_topology_says_unless_the_process_was_told() {
+fn the_guarantee_is_that_of_the_topology_unless_the_process_has_another() {
     let Some(kafka) = Kafka::shared() else { return };
     let once = || topology_with("once", "guarantee = \"exactly_once_v2\"", "");
-    for (topology, told, ends) in
+    for (topology, given, ends) in
         [(topology("plain"), None, 0), (once(), None, 1), (once(), Some(Guarantee::AtLeastOnce), 0)]
     {
         let name = topology.name.to_string();
         create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{name}.{topic}")));
-        let running = Running::start(kafka, vec![topology], told);
+        let running = Running::start(kafka, vec![topology], given);
         publish(kafka, &name, "a.csv");
         wait_until("it does not start", || published(kafka, &name, "a.csv") == 1);
         running.stop();
@@ -267,7 +267,7 @@ fn a_status_topic_belongs_to_one_topology() {
     let running = Running::start(kafka, vec![first, second], None);
     running.wait_for_failure(&second_name, "topic");
     publish(kafka, &first_name, "b.csv");
-    wait_until("the first stands still", || published(kafka, &first_name, "b.csv") == 1);
+    wait_until("the first does not process", || published(kafka, &first_name, "b.csv") == 1);
     running.stop();
 }
 
@@ -289,7 +289,7 @@ fn a_thread_that_panics_ends_the_streams_and_names_its_task() {
 
 on_the_in_process_broker! {
     a_thread_that_panics_ends_the_streams_and_names_its_task,
-    the_guarantee_is_what_the_topology_says_unless_the_process_was_told,
+    the_guarantee_is_that_of_the_topology_unless_the_process_has_another,
     a_status_topic_belongs_to_one_topology,
     an_output_topic_that_is_deleted_stops_its_topology_until_it_is_there_again,
     outputs_that_are_deleted_stop_their_topology_in_transactions_too,

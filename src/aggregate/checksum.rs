@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn goes_on_from_any_row() {
+    fn continues_from_any_row() {
         let rows: Vec<String> = (0..100).map(|n| format!("{n},{}", "가".repeat(n))).collect();
         let whole: String = rows.iter().map(|row| format!("{row}\n")).collect();
         for cut in 0..rows.len() {

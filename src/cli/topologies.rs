@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_stands_for_its_topologies() {
+    fn a_folder_names_its_topologies() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let place = |name: &str| dir.path().join(name);
         assert!(files([&dir.path().to_owned()]).is_err());

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_of_two_uploads_and_of_a_set_sent_twice_are_told_apart() {
+    fn chunks_of_two_uploads_and_of_a_set_sent_twice_are_distinguished() {
         let (a, b) = (b"workbook of a".as_slice(), b"another, of b".as_slice());
         let mut joiner = ChunkJoiner::default();
         let mut whole = Vec::new();

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_stand_around_an_operation() {
+    fn steps_surround_an_operation() {
         let lo = OwnAxes::of("west", "south");
         let krovak = OwnAxes::of("south", "west");
         assert_eq!(lo.map(OwnAxes::names).as_deref(), Some("westing and southing"));

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn values_tell_where_names_do_not() {
+    fn values_decide_where_names_do_not() {
         assert_eq!(found(&["a", "b", "c"], &["7", "126.978", "37.566"]), Some((1, 2, false)));
         assert_eq!(found(&["a", "b", "c"], &["7", "198056.37", "451885.03"]), Some((1, 2, false)));
         assert_eq!(found(&["a", "b", "c"], &["7", "198056", "451885"]), None, "whole numbers may be anything");

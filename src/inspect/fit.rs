@@ -104,7 +104,7 @@ name = "workbooks"
     }
 
     #[test]
-    fn points_that_speak_for_another_system_are_told() {
+    fn points_that_speak_for_another_system_are_reported() {
         let found = fit("구,x,y");
         assert_eq!((found.rows, found.written, found.failure), (40, 40, None));
         assert!(

@@ -157,7 +157,7 @@ name = "workbooks"
     }
 
     #[test]
-    fn everything_that_became_of_a_file_is_told() {
+    fn the_outcome_of_a_file_is_complete() {
         let text = of("city,x,y\n서울,953900,1952030\n서울,,\n".as_bytes());
         for line in [
             "file: UTF-8, delimiter comma, 3 columns",
@@ -174,7 +174,7 @@ name = "workbooks"
     }
 
     #[test]
-    fn dots_stand_for_any_lines() {
+    fn dots_match_any_lines() {
         for (expected, found, is_same) in [
             ("a\nb\n", "a\nb", true),
             ("...\nb\n", "a\nb\n", true),

@@ -215,7 +215,7 @@ fn an_upload_without_rows_is_an_empty_sheet() {
 }
 
 #[test]
-fn a_sheet_goes_on_where_a_worksheet_is_full() {
+fn a_sheet_continues_where_a_worksheet_is_full() {
     let rows_max = 1_500;
     let (maker, mut store) = (maker(LOOK), InMemoryStore::new());
     let mut upload = Upload::new(&maker, &mut store, &["n"]);
@@ -331,7 +331,7 @@ fn nothing_in_a_cell_becomes_a_formula_or_a_link() {
 }
 
 #[test]
-fn rejected_rows_stand_on_the_errors_sheet() {
+fn rejected_rows_are_on_the_errors_sheet() {
     let (maker, mut store) = (maker(LOOK), InMemoryStore::new());
     let mut upload = Upload::new(&maker, &mut store, &["x"]);
     upload.sheet("s", &[vec!["1"]], usize::MAX);

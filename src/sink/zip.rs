@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn all_three_numbers_stand_in_the_order_of_the_format() {
+    fn all_three_numbers_are_in_the_order_of_the_format() {
         let (_, end) = layout(3 * FOUR_GIB, facts(FOUR_GIB, 2 * FOUR_GIB));
         assert_eq!(u16s(&end, 53), 24);
         assert_eq!([u64s(&end, 55), u64s(&end, 63), u64s(&end, 71)], [2 * FOUR_GIB, FOUR_GIB, 3 * FOUR_GIB]);

@@ -312,7 +312,7 @@ fn only_so_many_rows_wait() {
 }
 
 #[test]
-fn a_header_that_conflicts_fails_the_upload_and_its_rows_go_on_unread() {
+fn a_header_that_conflicts_fails_the_upload_and_its_rows_pass_unread() {
     let records = [
         row("#HEADER a,b"),
         row("1,2"),

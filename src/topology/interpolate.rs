@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_gap_is_told() {
+    fn every_gap_is_reported() {
         let gaps = vec![Gap::Missing("ONE"), Gap::Malformed("${2}"), Gap::Malformed("${}"), Gap::Malformed("${CITY")];
         assert_eq!(fill("${ONE} ${2} ${} ${CITY"), Err(gaps));
     }

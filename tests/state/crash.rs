@@ -92,7 +92,7 @@ impl Rounds {
         for (n, acknowledged) in (0..TASKS).zip(&mut self.acknowledged) {
             let store = dir.task(&task(n), "t").unwrap();
             let commits = History::commits_of(&store).unwrap();
-            let range = *acknowledged..=*acknowledged + 1; // the last one may be durable without having been told
+            let range = *acknowledged..=*acknowledged + 1; // the last one may be durable and not acknowledged
             assert!(range.contains(&commits), "task {n}: {commits} of {range:?}");
             let (history, model) = History::replay(self.seed + n as u64, commits);
             history.compare(&store, &model).unwrap();

@@ -40,7 +40,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Opens a directory and takes it as it is or, where it is damaged, clears the task; then goes on. The commits that were found.
+/// Opens a directory and takes it as it is or, where it is damaged, clears the task; then continues. Returns the commits that were found.
 fn recovered(dir: &Path, seed: u64) -> u64 {
     let dir = open(dir).unwrap();
     let mut store = dir.task(&task(0), "t").unwrap();

@@ -25,7 +25,7 @@ fn values(store: &SledStore) -> Vec<(String, String)> {
 }
 
 #[test]
-fn second_opener_is_told_who_holds_the_directory() {
+fn a_second_opener_sees_the_holder_of_the_directory() {
     let temp = tempfile::tempdir().unwrap();
     let first = open(temp.path()).unwrap();
     match open(temp.path()) {
@@ -206,7 +206,7 @@ fn nearly_full_disk_still_takes_the_commit_that_frees_space() {
     assert!(matches!(store.commit(put("key", "refused")), Err(StateError::DiskFull(_))));
     store.commit(WriteBatch { drop_segments: vec![upload(1), upload(2)], ..WriteBatch::default() }).unwrap();
     assert_eq!(store.bytes(), 0);
-    store.commit(put("key", "goes on")).unwrap();
+    store.commit(put("key", "continues")).unwrap();
 }
 
 #[test]

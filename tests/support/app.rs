@@ -84,8 +84,8 @@ impl App {
         let begun = Instant::now();
         loop {
             let log = self.log(state);
-            let told = log.lines().find_map(|line| line.split_once("HTTP is served address=")?.1.trim().parse().ok());
-            if let Some(address) = told {
+            let served = log.lines().find_map(|line| line.split_once("HTTP is served address=")?.1.trim().parse().ok());
+            if let Some(address) = served {
                 return address;
             }
             assert!(begun.elapsed() < LIMIT, "HTTP is not served: {log}");

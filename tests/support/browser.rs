@@ -44,8 +44,8 @@ impl Browser {
             assert!(std::env::var_os("SHEETSTREAM_REQUIRE_TOOLS").is_none(), "{test} was required to run");
             return None;
         };
-        let told = BufReader::new(driver.stdout.take().expect("piped"));
-        let port = told.lines().map_while(Result::ok).find_map(|line| {
+        let output = BufReader::new(driver.stdout.take().expect("piped"));
+        let port = output.lines().map_while(Result::ok).find_map(|line| {
             line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').parse().ok()
         });
         let address = SocketAddr::from(([127, 0, 0, 1], port.expect("chromedriver says its port")));

@@ -1,4 +1,4 @@
-//! A client for tests that sends exactly the bytes it is told to, and reads the answer.
+//! A client for tests that sends exactly the given bytes, and reads the answer.
 
 #![allow(dead_code)] // each test binary uses its part
 

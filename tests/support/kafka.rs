@@ -160,7 +160,7 @@ impl Kafka {
             Kind::Apache { .. } => panic!("the in-process broker does this"),
         }
     }
-    /// Lets it go on.
+    /// Lets it continue.
     pub fn thaw(&mut self) {
         match &self.kind {
             Kind::InProcess(broker) => broker.faults().thaw(),
@@ -275,7 +275,7 @@ pub fn add_partitions(bootstrap: &str, topic: &str, count: i32) {
         let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
         let answer = cluster.any().await.expect("connected").call(&request, 3).await.expect("answered");
         assert_eq!(answer.results[0].error_code, 0);
-        // The broker tells of them a moment later.
+        // The broker reports them a moment later.
         loop {
             cluster.forget_topic(&name);
             if cluster.topic(&name).await.expect("the topic").partitions == count {

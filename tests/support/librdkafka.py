@@ -57,7 +57,7 @@ def produce_and_consume(**protocol):
     assert messages[0].headers() == [("h", b"1"), ("h", None)]
     first.commit(asynchronous=False)
     first.close()
-    second = consumer(group, **protocol)  # goes on where the first one left
+    second = consumer(group, **protocol)  # continues where the first one left
     second.subscribe([topic])
     messages += receive(second, len(expected) - 1_000)
     assert values(messages) == expected

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_that_differ_are_told_with_their_distance_and_direction() {
+    fn clocks_that_differ_are_reported_with_distance_and_direction() {
         for (ours, said) in [(7_300_000, "7200 s ahead of"), (-7_100_000, "7200 s behind")] {
             let mut findings = Findings::default();
             judge_clocks(ours, 100_000, &mut findings);

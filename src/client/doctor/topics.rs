@@ -51,7 +51,7 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
                 continue;
             }
             Err(error) => {
-                tell_error(name, &error, findings);
+                report_error(name, &error, findings);
                 continue;
             }
         };
@@ -86,13 +86,13 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
                 Guarantee::AtLeastOnce => findings.warn(subject, check, shortage, advice),
             }
         }
-        Err(error) => tell_error(&topology.name, &error, findings),
+        Err(error) => report_error(&topology.name, &error, findings),
     }
     let group = client.group(&topology.name);
     let partition = TopicPartition { topic: upload_topic.clone(), partition: 0 };
     match group.fetch_committed([partition]) {
         Ok(_) => findings.ok(Subject::Rights, "group", format!("group {} can be read", topology.name)),
-        Err(error) => return tell_error(&topology.name, &error, findings),
+        Err(error) => return report_error(&topology.name, &error, findings),
     }
     match client.foreign_members(&topology.name) {
         Ok(members) => {
@@ -102,7 +102,7 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
                 findings.fail(Subject::Rights, "members", what, advice);
             }
         }
-        Err(error) => tell_error(&topology.name, &error, findings),
+        Err(error) => report_error(&topology.name, &error, findings),
     }
 }
 
@@ -122,7 +122,7 @@ fn check_keys(client: &KafkaClient, name: &Arc<str>, partitions: i32, findings: 
     };
     let standing = match read() {
         Ok(standing) => standing,
-        Err(error) => return tell_error(name, &error, findings),
+        Err(error) => return report_error(name, &error, findings),
     };
     let mut failures = standing.into_values().flatten();
     if let Some(failure) = failures.find(|failure| failure.reason == Reason::UploadTooMany.code()) {
@@ -130,7 +130,7 @@ fn check_keys(client: &KafkaClient, name: &Arc<str>, partitions: i32, findings: 
     }
 }
 
-fn tell_error(name: &str, error: &TransportError, findings: &mut Findings) {
+fn report_error(name: &str, error: &TransportError, findings: &mut Findings) {
     let what = format!("{name}: {error}");
     match error {
         TransportError::Unauthorised(_) => {

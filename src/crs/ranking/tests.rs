@@ -30,7 +30,7 @@ fn seoul(definition: &str) -> Vec<(String, (f64, f64))> {
 }
 
 #[test]
-fn systems_that_cannot_be_told_apart_are_one_family() {
+fn systems_that_cannot_be_distinguished_are_one_family() {
     let ranking = ranked(&seoul("EPSG:5181"), ["X좌표", "Y좌표"], "");
     let first = &ranking.families[0];
     let codes: Vec<&str> = first.systems.iter().map(|system| system.definition.as_str()).collect();

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_stand_before_variables_and_variables_before_the_file() {
+    fn flags_win_over_variables_and_variables_over_the_file() {
         let file = file("bootstrap.servers=a:1\nclient.id=file\nrequest.timeout.ms=1000\n");
         let variables = vec![
             ("SHEETSTREAM_KAFKA_BOOTSTRAP_SERVERS".to_owned(), "b:2".to_owned()),

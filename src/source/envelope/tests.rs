@@ -153,7 +153,7 @@ fn malformed_markers_are_refused() {
 }
 
 #[test]
-fn what_stands_below_a_marker_is_the_next_record() {
+fn the_lines_below_a_marker_are_the_next_record() {
     for (value, content, below) in [
         ("#BEGIN name=a\r\n1,2\n3,4", "Begin", "1,2\n3,4"),
         ("#BEGIN\n\n", "Begin", ""),
