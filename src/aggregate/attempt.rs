@@ -18,7 +18,7 @@ pub(super) struct Attempt {
     pub(super) begun_at: Offset,
     /// `ss-attempt`.
     pub(super) id: Option<Arc<str>>,
-    /// What the publisher announced. An end-of-file marker corrects the number of rows.
+    /// The publisher's announcement. An end-of-file marker corrects the number of rows.
     pub(super) announced: Announcement,
     /// W3C `traceparent` of its first record that carried one.
     pub(super) traceparent: Option<Arc<str>>,

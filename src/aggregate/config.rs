@@ -1,4 +1,4 @@
-//! What an aggregate is made from.
+//! The settings of an aggregate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use crate::page::Styles;
 use crate::record::TaskId;
 use crate::source::SourceConfig;
 
-/// What the topology says of its aggregate.
+/// The aggregate of a topology.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AggregateConfig {
     /// Name of the node.
     pub node: Arc<str>,
-    /// What names a row's sheet.
+    /// How a row gets the name of its sheet.
     pub sheet: SheetKey,
     /// Order of the sheets in the workbook.
     pub sheet_order: SheetOrder,
@@ -78,7 +78,7 @@ pub enum SheetOrder {
     Name,
 }
 
-/// What an aggregate is made from.
+/// The settings of an aggregate.
 #[derive(Clone, Debug)]
 pub struct AggregateSettings {
     /// The aggregate's own configuration.
@@ -91,7 +91,7 @@ pub struct AggregateSettings {
     pub topology_hash: Arc<str>,
     /// Partitions of the source topic; `None` where there are none, as for a file.
     pub partition_count: Option<i32>,
-    /// What the tasks of the other partitions say.
+    /// The tasks of the other partitions.
     pub siblings: Siblings,
     /// How much of its rows is held in memory.
     pub limits: MemoryLimits,

@@ -1,4 +1,4 @@
-//! What a call of the aggregate works with: the store, the moment, and the way out.
+//! The arguments of a call of the aggregate: the store, the moment, and the outputs.
 
 use super::phase::Phase;
 use crate::record::{Offset, Rejection, RowBatch};
@@ -11,7 +11,7 @@ use crate::state::StateStore;
 pub struct AggregateContext<'a> {
     /// Where pages go.
     pub store: &'a mut dyn StateStore,
-    /// What these records are read for.
+    /// The purpose for which these records are read.
     pub phase: Phase,
     /// Monotonic clock in milliseconds.
     pub now_ms: u64,

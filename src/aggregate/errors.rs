@@ -20,7 +20,7 @@ pub(super) struct ErrorRows {
 }
 
 impl ErrorRows {
-    /// What the state has already.
+    /// The errors of a restored upload: the state has `saved` of them already.
     pub(super) fn restore(saved: u32) -> ErrorRows {
         ErrorRows { saved, unsaved: Vec::new() }
     }

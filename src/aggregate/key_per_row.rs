@@ -28,7 +28,7 @@ impl KeyPerRow {
     pub(super) fn opened(&mut self) {
         self.opened += 1;
     }
-    /// What to say, once, when nearly every row opens an upload. `is_idle`: no more rows come at present.
+    /// The warning, given once, when nearly every row opens an upload. `is_idle`: no more rows come at present.
     pub(super) fn suspicion(&mut self, is_idle: bool) -> Option<Rejection> {
         let opened_max = if is_idle { OPENED_MAX } else { OPENED_MAX_BUSY };
         if self.said || self.opened < opened_max || self.rows > self.opened + self.opened / 10 {

@@ -19,8 +19,8 @@ const ADOPTED_AT_ONCE: usize = 4_096;
 /// The ends of uploads, by id.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Entries at hand, ascending by first offset. Mostly one; more while a replay goes through them. What is said of an id holds once it
-    /// was [looked up](Ledger::look_up).
+    /// Entries at hand, ascending by first offset. Mostly one; more while a replay goes through them. The answers about an id are right
+    /// once it was [looked up](Ledger::look_up).
     at_hand: HashMap<UploadHash, Vec<LedgerEntry>>,
     /// Ids whose entry in the state is out of date.
     changed: BTreeSet<UploadHash>,
@@ -32,7 +32,7 @@ pub(super) struct Ledger {
     horizon: Offset,
 }
 
-/// What the ledger says of something that comes for an id that is not open.
+/// The ledger's answer about a record for an id that is not open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     /// It would begin this revision.
@@ -111,8 +111,8 @@ impl Ledger {
         self.changed.insert(upload);
     }
 
-    /// Takes up ends that the status topic remembers, for a replay that begins at `replay_from`. Of those before the replay only the last one
-    /// of an id counts, and none that lies before `log_start`.
+    /// Takes up ends that the status topic remembers, for a replay that begins at `replay_from`. Of those before the replay only the last
+    /// one of an id counts, and none that lies before `log_start`.
     pub(super) fn adopt(
         &mut self,
         ends: impl Iterator<Item = LedgerEntry>,
@@ -162,7 +162,7 @@ impl Ledger {
         self.horizon
     }
 
-    /// What something at `offset` means while `upload` is not open. Below `emit_from` everything was published before.
+    /// The answer about a record at `offset` while `upload` is not open. Below `emit_from` everything was published before.
     pub(super) fn admit(&self, upload: UploadHash, offset: Offset, emit_from: Offset) -> Admission {
         let entries = self.at_hand.get(&upload).map_or(&[][..], Vec::as_slice);
         for entry in entries {
@@ -173,7 +173,7 @@ impl Ledger {
             if covers {
                 return Admission::New(entry.revision);
             }
-            // What came before an upload that began below `emit_from` had ended by then.
+            // Earlier uploads than one that began below `emit_from` had ended by then.
             if offset < entry.first_offset && entry.first_offset <= emit_from {
                 return Admission::Past;
             }
@@ -227,8 +227,8 @@ impl Ledger {
         }
     }
 
-    /// Writes what changed for a state at `position`: of each id the last end before it. What lies ahead is written when it is reached; nothing
-    /// else stays at hand.
+    /// Writes the changes for a state at `position`: of each id the last end before it. Ends that lie ahead stay at hand and are written
+    /// when they are reached; others are dropped from memory.
     pub(super) fn write(&mut self, position: Offset, into: &mut WriteBatch) {
         let (at_hand, stored) = (&self.at_hand, &mut self.stored);
         self.changed.retain(|upload| {

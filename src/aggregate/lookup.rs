@@ -28,10 +28,10 @@ pub(super) enum Lookup {
 }
 
 impl Aggregate {
-    /// What the history of an upload decides about a record that the source is about to read. An upload that is open, and is known to be
-    /// over by then, is closed.
+    /// Decides by the history of an upload about a record that the source is about to read. Closes an open upload that is known to be over
+    /// by then.
     pub fn admit(&mut self, record: &Applicant, phase: Phase, store: &dyn StateStore) -> Result<Admission, StateError> {
-        // What is open was admitted with its first record, unless the ledger knows of an end that lies ahead.
+        // An open upload was admitted with its first record, unless the ledger knows of an end that lies ahead.
         let is_settled = phase.is_live() && record.is_known && record.offset >= self.ledger.horizon();
         if phase.is_restoring() || is_settled {
             return Ok(Admission::Read);
@@ -62,7 +62,8 @@ impl Aggregate {
         })
     }
 
-    /// Whether there is room for another upload. Below the committed offset there was, for all that the ledger does not know as turned away.
+    /// Whether there is room for another upload. Below the committed offset there was, for all that the ledger does not know as turned
+    /// away.
     fn admit_another(&mut self, record: &Applicant, phase: Phase) -> Admission {
         let limit = self.settings.source.open_uploads_max as usize;
         self.is_crowded &= record.open >= limit / 2;
@@ -133,7 +134,8 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Finds the upload that something at `offset` belongs to, and takes it out: the caller gives it back with [`Aggregate::keep`] or ends it.
+    /// Finds the upload that something at `offset` belongs to, and takes it out: the caller gives it back with [`Aggregate::keep`] or ends
+    /// it.
     pub(super) fn find(
         &mut self,
         id: &UploadId,
@@ -187,8 +189,8 @@ impl Aggregate {
         }
     }
 
-    /// Begins an upload with a record that need not be its first: the upload may have been open at the last commit, and the log may have lost
-    /// records of it since; the log may have lost them before it was read; or it may be the rest of an upload that has expired.
+    /// Begins an upload with a record that need not be its first: the upload may have been open at the last commit, and the log may have
+    /// lost records of it since; the log may have lost them before it was read; or it may be the rest of an upload that has expired.
     pub(super) fn begin_unannounced(
         &mut self,
         id: &UploadId,

@@ -1,4 +1,4 @@
-//! What markers do to uploads (contract 6 to 8).
+//! The effects of markers on uploads (contract 6 to 8).
 
 use super::completion::EndOfFile;
 use super::upload::OpenUpload;

@@ -2,7 +2,8 @@
 //!
 //! A row or marker passes four questions, a file each: is its upload open, or does it open one (`ledger`)? Is it the row's turn (`intake`,
 //! `reorder`)? Which page does the row go to (`sheets`)? Is the upload whole (`completion`)? A whole upload leaves through
-//! [`Output`](crate::sink::output::Output), and the ledger remembers what became of it (`ends`). `restore` reads uploads back after a restart.
+//! [`Output`](crate::sink::output::Output), and the ledger remembers what became of it (`ends`). `restore` reads uploads back after a
+//! restart.
 
 mod attempt;
 mod checksum;
@@ -67,8 +68,8 @@ use upload_context::UploadContext;
 /// The open uploads of one task, and its ledger.
 ///
 /// A task calls it in the order of the log. After a restart the calls are: [`Aggregate::restore`]; [`Aggregate::adopt_ledger`] if the state
-/// is behind the committed offset; records from [`Aggregate::restore_from`] on in [`Phase::Restoring`]; [`Aggregate::finish_restore`]. After an
-/// error the task drops the aggregate and starts again from its state, for rows may have been taken in part.
+/// is behind the committed offset; records from [`Aggregate::restore_from`] on in [`Phase::Restoring`]; [`Aggregate::finish_restore`].
+/// After an error the task drops the aggregate and starts again from its state, for rows may have been taken in part.
 pub struct Aggregate {
     settings: AggregateSettings,
     queue: PageQueue,
@@ -126,7 +127,7 @@ pub struct UploadCounts {
     pub oldest_ms: Option<u64>,
 }
 
-/// What is left of an upload that has ended.
+/// The state of an ended upload that is to be deleted.
 #[derive(Debug)]
 struct Finished {
     keys: Vec<Vec<u8>>,
@@ -185,8 +186,8 @@ impl Aggregate {
         Ok(restored)
     }
 
-    /// Takes up ends of uploads that were read from the status topic, all that it holds of a log that begins at the first offset, for a replay
-    /// that begins at the second.
+    /// Takes up ends of uploads that were read from the status topic, all that it holds of a log that begins at the first offset, for a
+    /// replay that begins at the second.
     pub fn adopt_ledger(
         &mut self,
         ends: impl Iterator<Item = LedgerEntry>,

@@ -70,7 +70,7 @@ impl PageQueue {
         self.writer.cut(page, first_row)
     }
 
-    /// Waits for what is under way and lays it down. What the store refuses stays under way.
+    /// Waits for the pages under way and stores them. Pages that the store refuses stay under way.
     pub(super) fn settle(&mut self, store: &mut dyn StateStore) -> Result<(), StateError> {
         while !self.under_way.is_empty() {
             self.lay_down_first(store)?;

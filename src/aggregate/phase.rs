@@ -1,8 +1,9 @@
-//! What a task reads records for. A task goes through the phases in order and never back; one batch of records never spans two of them.
+//! The purposes for which a task reads records. A task goes through the phases in order and never back; one batch of records never spans
+//! two of them.
 
 use crate::record::Offset;
 
-/// What a task reads records for.
+/// The purpose for which a task reads records.
 ///
 /// A restart with local state restores, then replays if the group's commit is ahead of the state, then is live. A restart without state
 /// replays from the oldest open upload.

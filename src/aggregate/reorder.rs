@@ -1,7 +1,7 @@
 //! Rows that came before their turn (contract 5): in memory, above a limit sorted to disk, and given back in the order of their indexes.
 //!
-//! What goes to disk goes through [`StateStore::append`] under a hash of its own. It is scratch: the state never refers to it, a restart
-//! reads the rows from the log again, and it is dropped with its upload.
+//! Rows on disk go through [`StateStore::append`] under a hash of their own. They are scratch: the state never refers to them, a restart
+//! reads the rows from the log again, and they are dropped with their upload.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub struct MemoryLimits {
 }
 
 impl MemoryLimits {
-    /// What a task is best with.
+    /// The limits that serve a task best.
     pub const BEST: MemoryLimits = MemoryLimits { upload: 16 << 20, task: 64 << 20, open: 32 << 20 };
 }
 
@@ -32,7 +32,7 @@ impl Default for MemoryLimits {
 
 /// Size at which a block of a sorted run is closed.
 const BLOCK_BYTES: usize = 64 << 10;
-/// What an entry costs beside its row.
+/// Bytes of an entry beside its row.
 const ENTRY_BYTES: usize = 64;
 
 /// A row's index and its bytes.
@@ -62,7 +62,7 @@ struct Entry {
 struct Run {
     lowest_offset: Offset,
     blocks: std::vec::IntoIter<Block>,
-    /// What is left of the block that is being read: index, length, row; one after the other.
+    /// The rest of the block that is being read: index, length, row; one after the other.
     open: Vec<u8>,
     read: usize,
     /// Index of the row that comes next.

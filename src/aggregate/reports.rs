@@ -1,4 +1,4 @@
-//! What the status topic says of an upload: its open states, and its end as the ledger remembers it.
+//! The status records of an upload: its open states, and its end as the ledger remembers it.
 
 use std::sync::Arc;
 

@@ -23,7 +23,7 @@ enum Column<'a> {
     Number(&'a Float64Array, u8),
 }
 
-/// What becomes of a row whose turn has come.
+/// The fate of a row whose turn has come.
 pub(super) enum Fate<'a> {
     /// It is written.
     Live,
@@ -95,7 +95,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// What the maps decided about `row`.
+    /// The decision of the maps about `row`.
     pub(super) fn fate(&self, row: usize) -> Fate<'a> {
         let RowBatch { rejected, filtered, .. } = self.batch;
         if let Ok(at) = rejected.binary_search_by_key(&row, |(row, _)| *row as usize) {
@@ -163,7 +163,7 @@ pub(super) struct WaitingRow<'a> {
     pub(super) fate: WaitingFate<'a>,
 }
 
-/// What will become of it.
+/// The fate of a row that waits.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum WaitingFate<'a> {
     Write {
@@ -174,7 +174,7 @@ pub(super) enum WaitingFate<'a> {
     Rejected {
         column: Option<&'a str>,
         message: Cow<'a, Message>,
-        /// What separates the fields of its text.
+        /// The delimiter of its text.
         delimiter: u8,
     },
     Filtered,

@@ -18,7 +18,7 @@ use crate::state::{PagePosition, StateError, StateStore, WriteBatch};
 /// Bytes that the open pages of one upload hold before all of them are cut.
 pub(super) const OPEN_BYTES_MAX: usize = 32 << 20;
 
-/// What pages are made with and where they go.
+/// The queue of pages, and the store that they go to.
 pub(super) struct Pager<'a> {
     pub(super) queue: &'a mut PageQueue,
     pub(super) store: &'a mut dyn StateStore,
@@ -272,7 +272,7 @@ impl Sheet {
     pub(super) fn pages(&self) -> impl Iterator<Item = &PageState> {
         self.pages.iter().map(PageSlot::get)
     }
-    /// What comes behind them, whole.
+    /// The open page behind them, whole.
     pub(super) fn open_page(&self, segment: UploadHash, store: &dyn StateStore) -> Result<OpenPage, StateError> {
         let mut page = self.open.clone();
         reload(&mut page, &self.spilled, segment, store)?;

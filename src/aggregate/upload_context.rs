@@ -1,4 +1,4 @@
-//! What an upload works with while it takes rows.
+//! The settings, limits and outputs that an upload uses while it takes rows.
 
 use super::config::AggregateSettings;
 use super::context::AggregateContext;

@@ -34,7 +34,7 @@ use crate::kafka::wire::text::text;
 const CLUSTER_ID: &str = "sheetstream-in-process";
 /// Rights are not kept.
 const UNKNOWN_OPERATIONS: i32 = i32::MIN;
-/// What a new topic gets that does not say.
+/// Partitions of a new topic, where the request names no number.
 const DEFAULT_PARTITIONS: i32 = 1;
 
 /// Kinds of things that have settings.
@@ -42,7 +42,7 @@ const TOPIC_RESOURCE: i8 = 2;
 /// Where a setting comes from.
 const TOPIC_CONFIG: i8 = 1;
 const DEFAULT_CONFIG: i8 = 5;
-/// What to do with a setting.
+/// Operations on a setting.
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 

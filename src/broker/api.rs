@@ -51,7 +51,7 @@ const SERVED: [(ApiKey, i16, i16); 30] = [
 /// Features as brokers support them: 2 of the first are the transactions of KIP-890, 1 of the second the groups of KIP-848.
 const FEATURES: [(&str, i16); 2] = [("transaction.version", 2), ("group.version", 1)];
 
-/// What goes back.
+/// The answer to a request.
 pub(super) struct Answer {
     /// The whole frame; none for a Produce that wants no answer.
     pub frame: Option<Bytes>,

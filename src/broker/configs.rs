@@ -18,7 +18,7 @@ const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
 const RETENTION_BYTES: &str = "retention.bytes";
 const RETENTION_MS: &str = "retention.ms";
 
-/// What was set, by name.
+/// Settings that were set, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Configs(BTreeMap<String, String>);
 

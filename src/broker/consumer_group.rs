@@ -1,5 +1,5 @@
-//! Groups of KIP-848: the broker assigns, and a heartbeat carries what a member holds and brings what it should hold. An assignment is there
-//! with the first heartbeat.
+//! Groups of KIP-848: the broker assigns, and a heartbeat carries what a member holds and brings what it should hold. An assignment is
+//! there with the first heartbeat.
 //!
 //! A partition moves in three steps: the broker asks its owner to let it go, the owner says that it has, and then the broker assigns it to
 //! the new owner. Epochs follow <https://cwiki.apache.org/confluence/x/HhD1D>: the group's epoch counts target assignments, a member's says
@@ -19,7 +19,7 @@ use super::assignor::{Slot, assign};
 use super::topics::Topics;
 use crate::kafka::wire::text::text;
 
-/// What a member sends instead of its epoch.
+/// Values that a member sends instead of its epoch.
 const JOIN: i32 = 0;
 const LEAVE: i32 = -1;
 /// Of a static member that will be back.
@@ -27,7 +27,7 @@ const STATIC_LEAVE: i32 = -2;
 
 /// Names of assignors that clients may ask for; there is one.
 pub(super) const ASSIGNORS: [&str; 2] = ["uniform", "range"];
-/// What only a group that is not on loopback would have to say.
+/// Host of every member: the broker serves loopback only.
 const CLIENT_HOST: &str = "/127.0.0.1";
 /// Type of a member that speaks this protocol.
 const CONSUMER_MEMBER: i8 = 1;
@@ -261,9 +261,9 @@ impl ConsumerGroup {
         if epoch == member.epoch || lost { Ok(()) } else { Err(ResponseError::FencedMemberEpoch) }
     }
 
-    /// 1. What the member no longer owns is let go.
-    /// 2. What it should not have is to be let go first; nothing else happens before.
-    /// 3. It has reached the target, and is given what nobody else holds any more.
+    /// 1. Partitions that the member no longer owns are released.
+    /// 2. The member must first let go the partitions that it should not have; nothing else happens before.
+    /// 3. It has reached the target, and gets the partitions that nobody else holds any more.
     fn reconcile(&mut self, id: &str, owned: Option<&BTreeSet<Slot>>, now: Instant) {
         let epoch = self.epoch;
         let Some(member) = self.members.get_mut(id) else { return };

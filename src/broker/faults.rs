@@ -1,4 +1,4 @@
-//! What goes wrong on purpose, for tests of clients: written down beforehand, so that a test is the same test every time.
+//! Faults on purpose, for tests of clients: they are planned beforehand, so that a test is the same test every time.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::lock;
 
-/// What happens to a request and its answer.
+/// The fault of a request or its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The request is obeyed, and its answer says that the client is throttled for this long (Produce and Fetch).

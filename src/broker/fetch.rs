@@ -29,7 +29,7 @@ const TOPIC_ID_VERSION: i16 = 13;
 /// Longest a fetch is held back and most it carries, whatever it asks for.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 const BYTES_MAX: usize = 64 << 20;
-/// What is read at once in search of a timestamp.
+/// Bytes that are read at once in search of a timestamp.
 const SEARCH_BYTES: usize = 1 << 20;
 
 /// `ListOffsets` timestamps with a meaning of their own.
@@ -100,7 +100,7 @@ fn look(shared: &Shared, request: &FetchRequest, version: i16) -> Look {
     look
 }
 
-/// What one partition has. Only the first of an answer may exceed the room that is left, by one batch.
+/// The answer for one partition. Only the first of an answer may exceed the room that is left, by one batch.
 fn read(
     shared: &Shared,
     topic: &str,

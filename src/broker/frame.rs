@@ -63,8 +63,8 @@ impl Frame {
         let version = self.api.request_header_version(self.version);
         RequestHeader::decode(&mut self.bytes, version).map_err(|error| self.malformed(error))
     }
-    /// Decodes the body. What is decoded first is thrown away: it only proves that no array claims more elements than there are bytes, for
-    /// the codecs make room for as many as an array claims.
+    /// Decodes the body, twice. The first result is thrown away: it only proves that no array claims more elements than there are bytes,
+    /// for the codecs make room for as many as an array claims.
     pub(super) fn body<R: Decodable>(&mut self) -> Result<R, FrameError> {
         let mut probe = Probe { bytes: self.bytes.clone(), varint: None };
         R::decode(&mut probe, self.version).map_err(|error| self.malformed(error))?;

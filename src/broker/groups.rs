@@ -36,7 +36,7 @@ pub(super) struct Group {
     pub offsets: Offsets,
 }
 
-/// What the members speak; a group without members may change it.
+/// The protocol of the members; a group without members may change it.
 #[derive(Default)]
 pub(super) enum Members {
     /// Nobody ever joined: a group of offsets.

@@ -106,7 +106,7 @@ impl Log {
         let end = self.epochs.get(after).map_or(self.end, |(_, first)| *first);
         (after.checked_sub(1).and_then(|at| self.epochs.get(at)).map_or(-1, |(of, _)| *of), end)
     }
-    /// What an unclean election does: a leader that has fewer records. Batches from `offset` on are gone, a new epoch begins.
+    /// Acts as an unclean election, after which the leader has fewer records: batches from `offset` on are gone, a new epoch begins.
     pub(super) fn truncate(&mut self, offset: i64) -> io::Result<()> {
         while let Some(last) = self.segments.back_mut() {
             let (keep, end) = last.bytes_below(offset)?;
@@ -234,7 +234,7 @@ impl Log {
         Ok(base)
     }
 
-    /// What a reader at `from` may see: up to the end, or only what is stable. `None` when there is nothing yet.
+    /// The batches that a reader at `from` may see: all up to the end, or only stable ones. `None` when there are none yet.
     pub(super) fn slice(&self, from: i64, committed_only: bool) -> Result<Option<Slice>, ResponseError> {
         if from < self.start || from > self.end {
             return Err(ResponseError::OffsetOutOfRange);

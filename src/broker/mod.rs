@@ -1,8 +1,8 @@
 //! A Kafka of one node inside the process, on loopback: for trying things out and for tests, never for data that matters. Records live in
 //! unlinked temporary files and are gone with the process; there is no replication, no compaction and no security.
 //!
-//! It is written for the clients that people bring: ours, rskafka, librdkafka (kcat, confluent-kafka) and Kafka's own Java tools. Every Kafka
-//! test of this project also runs against Apache Kafka, so that this can never become the judge of itself.
+//! It is written for the clients that people bring: ours, rskafka, librdkafka (kcat, confluent-kafka) and Kafka's own Java tools. Every
+//! Kafka test of this project also runs against Apache Kafka, so that this can never become the judge of itself.
 
 mod admin;
 mod api;
@@ -48,8 +48,8 @@ const NODE: i32 = 1;
 pub struct BrokerConfig {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Bytes of records that are kept. Above nine tenths producers are slowed down, at the limit they are refused with an error that clients
-    /// retry; before that, rows that every group is done with are dropped.
+    /// Bytes of records that are kept. Above nine tenths producers are slowed down, at the limit they are refused with an error that
+    /// clients retry; before that, rows that every group is done with are dropped.
     pub bytes_max: u64,
     /// Bytes of a segment; a segment is dropped as a whole.
     pub segment_bytes: u64,
@@ -102,7 +102,7 @@ impl Broker {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-    /// What goes wrong on purpose.
+    /// Faults that are made on purpose.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
     }
@@ -148,7 +148,7 @@ impl Drop for Broker {
     }
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Shared {
     config: BrokerConfig,
     address: SocketAddr,

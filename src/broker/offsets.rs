@@ -21,7 +21,7 @@ const BATCHED_VERSION: i16 = 8;
 /// As in Kafka.
 const METADATA_BYTES_MAX: usize = 4_096;
 
-/// What was committed for a partition.
+/// The commit of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Committed {
     pub offset: i64,

@@ -42,7 +42,7 @@ impl Broker {
         }
         KafkaConfig::read(&settings, default_id)
     }
-    /// What was said, and where.
+    /// The settings that were given, and where each comes from.
     pub(super) fn settings(&self, mut flags: Vec<(&'static str, Origin, String)>) -> Result<Settings, SettingsError> {
         let given = [
             ("bootstrap.servers", BROKERS, "--brokers", &self.brokers),

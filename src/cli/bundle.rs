@@ -60,7 +60,7 @@ impl Archive {
         self.tar.append_data(&mut header, format!("sheetstream-bundle/{name}"), text.as_bytes())
     }
 
-    /// What could not be had is said in its place.
+    /// Adds a file; if its content could not be had, the file contains the error.
     fn add_found(&mut self, name: &str, found: anyhow::Result<String>) -> io::Result<()> {
         match found {
             Ok(text) => self.add(name, &text),

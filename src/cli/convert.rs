@@ -67,7 +67,7 @@ impl Convert {
             .unchecked();
 
         let mut progress = Progress::new("convert");
-        // What becomes of the upload is said below, so that the task's log says nothing new.
+        // The outcome of the upload is reported below, so the task's log adds nothing.
         let converted = with_default(NoSubscriber::default(), || {
             convert(topology, &names[0], upload, &path, &mut |rows| progress.rows(rows))
         })?;

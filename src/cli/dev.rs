@@ -38,7 +38,7 @@ const BROKER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 const PAGE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8_080);
 /// Between two looks at files, topologies and the stop flag.
 const LOOK: Duration = Duration::from_millis(20);
-/// Between two looks at the files. What changed is read when it has stayed the same for one more.
+/// Between two looks at the files. A changed file is read when it has stayed the same for one more look.
 const LOOK_AT_FILES: Duration = Duration::from_millis(200);
 /// A commit shows on the page; here it costs next to nothing.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
@@ -121,13 +121,13 @@ fn free(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// What stays while topologies come and go.
+/// The parts that stay while topologies come and go.
 struct Bench {
     client: KafkaClient,
     config: StreamsConfig,
     health: Arc<Health>,
     queries: Queries,
-    /// What the topic of workbooks keeps; the oldest go first.
+    /// Bytes that the topic of workbooks keeps; the oldest go first.
     workbook_bytes: u64,
 }
 
@@ -199,7 +199,7 @@ fn describe(topology: &Topology) -> String {
     format!("{} makes workbooks of {}", topology.name, topology.source.topic)
 }
 
-/// What a look at a file sees.
+/// Time and length of a file at one look.
 type Stamp = Option<(SystemTime, u64)>;
 
 /// Topology files under watch.

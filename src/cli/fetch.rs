@@ -44,7 +44,8 @@ const LETTERS_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct Fetch {
-    /// Upload ids to wait for: the newest revision of each, and that of what was published before [default: every workbook that is there now]
+    /// Upload ids to wait for: the newest revision of each, and that of what was published before [default: every workbook that is there
+    /// now]
     #[arg(value_name = "ID")]
     uploads: Vec<String>,
     /// Topology whose workbooks to fetch
@@ -344,7 +345,7 @@ impl Saving<'_> {
         Ok(())
     }
 
-    /// What could not be written, at the end.
+    /// Reports at the end the files that could not be written.
     fn finish(self) -> io::Result<Exit> {
         for failed in &self.failed {
             writeln!(io::stderr(), "error: not written: {failed}")?;
@@ -353,7 +354,7 @@ impl Saving<'_> {
     }
 }
 
-/// What is known of an upload that did not come in time.
+/// The state of an upload that did not come in time.
 fn standing(waiting: &Waiting, id: &str) -> String {
     let behind = waiting.behind();
     let unprocessed = format!("{behind} records of the topic are not processed yet: does the topology run?");

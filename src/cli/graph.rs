@@ -20,7 +20,7 @@ const EXAMPLES: &str = "Examples:
 pub(crate) struct Graph {
     #[command(flatten)]
     topology: OneTopology,
-    /// What the drawing is written in
+    /// Format of the drawing
     #[arg(long, value_enum, default_value = "mermaid", value_name = "FORMAT")]
     format: DrawingFormat,
 }

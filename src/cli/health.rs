@@ -17,7 +17,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct Health {
-    /// What to ask; http:// only, for it is meant for this machine
+    /// Address to ask; http:// only, for it is meant for this machine
     #[arg(long, env = "SHEETSTREAM_HEALTH_URL", default_value = "http://127.0.0.1:8080/healthz", value_name = "URL")]
     url: String,
 }

@@ -145,7 +145,7 @@ impl<S: Subscriber, W: Write + Send + 'static> Layer<S> for Log<W> {
     }
 }
 
-/// What an event says.
+/// The fields of an event.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -250,7 +250,7 @@ struct Limiter {
     windows: HashMap<Identifier, Repeated>,
 }
 
-/// What one place wrote in a window.
+/// The lines of one place in a window.
 struct Repeated {
     since: Instant,
     lines: u64,

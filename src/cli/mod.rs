@@ -74,10 +74,10 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Parser)]
 #[command(version, help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// What goes for every command.
+    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }

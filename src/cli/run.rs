@@ -39,8 +39,8 @@ pub(crate) struct Run {
     /// Partitions that are processed at the same time; one that waits for a broker is none of them [default: one a processor]
     #[arg(long, env = "SHEETSTREAM_THREADS", value_name = "N")]
     threads: Option<usize>,
-    /// Memory that the process may take, as 256MiB or 1GiB: divided between fetched records, waiting rows, open pages and outputs; 192MiB at
-    /// least [default: what each partition is best with]
+    /// Memory that the process may take, as 256MiB or 1GiB: divided between fetched records, waiting rows, open pages and outputs; 192MiB
+    /// at least [default: what each partition is best with]
     #[arg(long, env = "SHEETSTREAM_MEMORY_MAX", value_name = "SIZE", value_parser = memory)]
     memory_max: Option<u64>,
     /// Longest time between two commits
@@ -49,12 +49,12 @@ pub(crate) struct Run {
     /// Stable name of this instance; one that comes back under it gets its partitions at once [default: machine, host and state directory]
     #[arg(long, env = "SHEETSTREAM_INSTANCE_ID", value_name = "NAME")]
     instance_id: Option<String>,
-    /// What is read of transactions; read_uncommitted takes rows of aborted ones, too [default: isolation.level of the settings, else
-    /// read_committed]
+    /// Which records of transactions are read; read_uncommitted takes rows of aborted ones, too [default: isolation.level of the
+    /// settings, else read_committed]
     #[arg(long, env = ISOLATION, value_enum, value_name = "LEVEL")]
     isolation: Option<IsolationLevel>,
-    /// How often an output may appear: again after a crash, or once for readers of committed records [default: what each topology says, else
-    /// at_least_once]
+    /// How often an output may appear: again after a crash, or once for readers of committed records [default: what each topology says,
+    /// else at_least_once]
     #[arg(long, env = "SHEETSTREAM_GUARANTEE", value_enum, value_name = "GUARANTEE")]
     guarantee: Option<GuaranteeLevel>,
     /// Keep the state through power cuts too, at the price of syncing its file system with every commit

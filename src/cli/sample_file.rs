@@ -55,7 +55,7 @@ pub(super) struct SampleFile {
     worksheet: Option<String>,
 }
 
-/// What a file seems to be.
+/// The findings about a file.
 pub(super) struct Found {
     /// Its name.
     pub name: String,

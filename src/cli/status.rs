@@ -171,7 +171,7 @@ fn standing(client: &KafkaClient, topology: &Topology) -> Result<Standing, Trans
     Ok(Standing { name: topology.name.to_string(), lag, records_per_second: None, partitions, foreign_members })
 }
 
-/// What was committed since the look before.
+/// Computes the rates from the commits since the look before.
 fn rate(now: &mut [Standing], before: &[Standing], since: Duration) {
     let processed = |standing: &Standing| -> i64 { standing.partitions.iter().filter_map(|p| p.committed).sum() };
     for (now, before) in now.iter_mut().zip(before) {

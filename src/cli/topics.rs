@@ -96,7 +96,7 @@ impl Topics {
     }
 }
 
-/// What an administrator runs in our stead.
+/// The commands that an administrator can run in our stead.
 fn creation_commands(client: &KafkaClient, topics: &[NewTopic]) -> String {
     let bootstrap = client.config().bootstrap.join(",");
     let command = |topic: &NewTopic| {

@@ -1,4 +1,4 @@
-//! What the status topic says of uploads on their way, on stderr: a line that moves on a terminal, a line now and then elsewhere.
+//! Shows on stderr the progress of uploads, from the status topic: a line that moves on a terminal, a line now and then elsewhere.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -92,7 +92,7 @@ impl Waiting {
         })
     }
 
-    /// What is asked of an upload from now on is about all that is published of it up to now.
+    /// Waits from now on for all records of an upload that are published up to now.
     pub fn expect(&mut self, id: &str) -> Result<(), TransportError> {
         if let Some((partition, _)) = self.source.get(self.partition_of(id)) {
             self.expected.insert(id.to_owned(), self.client.bounds(partition)?.end);
@@ -129,7 +129,7 @@ impl Waiting {
         Ok(())
     }
 
-    /// What was passed on is processed when the group has come to where it ended then.
+    /// Records that were passed on are processed when the group has committed the ends of the repartition topic that were seen after.
     fn look_behind(&mut self) -> Result<(), TransportError> {
         let is_passed_on = (0..self.source.len()).all(|at| self.is_processed(at, None));
         let Some(repartition) = self.repartition.as_mut().filter(|_| is_passed_on) else { return Ok(()) };

@@ -18,7 +18,7 @@ pub struct Letter {
     pub partition: i32,
     /// Offset of the record there.
     pub offset: i64,
-    /// What was refused, and why.
+    /// The refused row or record, and the reason.
     #[serde(flatten)]
     pub reject: Reject,
 }
@@ -43,7 +43,7 @@ pub struct Pile {
     pub reason: String,
     /// How many; a letter that was sent twice after a crash counts twice.
     pub letters: u64,
-    /// What the last of them says.
+    /// The message of the last of them.
     pub message: String,
 }
 

@@ -67,7 +67,7 @@ struct Open {
     chunks: BTreeMap<u32, Bytes>,
 }
 
-/// What the headers of a record say that it is.
+/// The identity of a record, from its headers.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkHead<'a> {
     /// Upload id as published.

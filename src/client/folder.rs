@@ -27,7 +27,7 @@ pub enum Layout {
     Id,
 }
 
-/// What is known of a workbook besides its bytes.
+/// The facts about a workbook besides its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// Upload id as published.
@@ -40,7 +40,7 @@ pub struct Label {
     pub sha256: String,
 }
 
-/// What became of a workbook.
+/// The outcome of saving a workbook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Saved {
     /// It was written.

@@ -44,7 +44,7 @@ pub enum InboxError {
     Io {
         /// The folder.
         dir: PathBuf,
-        /// What it said.
+        /// Its error.
         error: io::Error,
     },
 }
@@ -103,8 +103,8 @@ impl Inbox {
         Ok(Inbox { root: root.to_owned(), settle, seen: HashMap::new(), _lock: lock })
     }
 
-    /// Files that are whole now, in the order of their names: regular files that nobody hides or marks as unfinished, and that stayed as they
-    /// are for long enough.
+    /// Files that are whole now, in the order of their names: regular files that nobody hides or marks as unfinished, and that stayed as
+    /// they are for long enough.
     ///
     /// # Errors
     /// The folder cannot be read.

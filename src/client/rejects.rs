@@ -45,7 +45,7 @@ pub struct Reject {
     pub column: Option<String>,
     /// Reason code.
     pub reason: String,
-    /// What is wrong, in one sentence.
+    /// The fault, in one sentence.
     pub message: String,
     /// The same as data, unless it is a message of a later release.
     #[serde(skip)]
@@ -112,8 +112,8 @@ pub fn rejects(client: &KafkaClient, refused: &Refused, limit: Duration) -> Resu
     Ok(Rejects { rejects: found, is_complete })
 }
 
-/// The first dead letter of an upload that nothing else is known of, and how many there are: records that were refused before they were rows
-/// of it, at most [`REJECTS_MAX`]. `None` when there is none, or none was found until `limit` had passed. Blocks.
+/// The first dead letter of an upload that nothing else is known of, and how many there are: records that were refused before they were
+/// rows of it, at most [`REJECTS_MAX`]. `None` when there is none, or none was found until `limit` had passed. Blocks.
 pub fn refused_whole(
     client: &KafkaClient,
     topic: &str,

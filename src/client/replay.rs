@@ -1,5 +1,5 @@
-//! An upload again: its records are appended once more behind a new beginning, so that it becomes the next revision under whatever topology
-//! runs now. What was published before stays as it is.
+//! Replays an upload: its records are appended once more behind a new beginning, so that it becomes the next revision under the topology
+//! that runs now. Earlier workbooks stay as they are.
 
 use std::sync::Arc;
 use std::time::Duration;

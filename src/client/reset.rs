@@ -1,5 +1,5 @@
-//! Where a group begins again, as Kafka's own `kafka-streams-application-reset` sets it: an offset without our metadata, which beats the local
-//! state.
+//! Where a group begins again, as Kafka's own `kafka-streams-application-reset` sets it: an offset without our metadata, which beats the
+//! local state.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,9 +34,9 @@ pub struct Reset {
     pub topic: String,
     /// Its number.
     pub partition: i32,
-    /// What was committed; `None` for nothing.
+    /// The committed offset; `None` for none.
     pub from: Option<i64>,
-    /// What is committed from then on.
+    /// The offset that the reset commits.
     pub to: i64,
     /// First offset of the log.
     pub log_start: i64,

@@ -1,5 +1,5 @@
-//! What is known of uploads: what the status topics say, and what this process itself is publishing. Of every instance's uploads, and
-//! after a restart, since it is read from the topics; bounded, the ones that nothing was heard of for longest are forgotten first.
+//! An index of uploads, from the status topics and from the publications of this process. It has the uploads of all instances, also after
+//! a restart, since it is read from the topics. It is bounded: the uploads without news for longest are forgotten first.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::sink::status::{StatusFailure, StatusRecord, StatusWorkbook, UploadSta
 
 /// Uploads that are remembered.
 const UPLOADS_MAX: usize = 10_000;
-/// What the rate of an upload is taken over.
+/// Samples that the rate of an upload is taken over.
 const RATE_SAMPLES: usize = 10;
 /// An upload of somebody else that was heard of within this time is under way; later, its publisher may be gone.
 const UNDER_WAY_MS: i64 = 10_000;
@@ -120,7 +120,7 @@ pub struct Upload {
     pub status: Option<StatusRecord>,
 }
 
-/// What this process publishes.
+/// A publication of this process.
 #[derive(Debug)]
 struct Publication {
     name: String,
@@ -154,7 +154,7 @@ struct Entries {
     serial: u64,
 }
 
-/// What is known of uploads.
+/// The index of uploads.
 pub struct UploadIndex {
     entries: Mutex<Entries>,
     version: watch::Sender<u64>,
@@ -230,8 +230,8 @@ impl UploadIndex {
         self.change(key, record.timestamp_ms, |entry| entry.take(status, record.timestamp_ms));
     }
 
-    /// Begins a publication, unless the same content is there or under way already; `anew` publishes over what has ended. [`UploadIndex::cancel`]
-    /// sets `cancel`.
+    /// Begins a publication, unless the same content is there or under way already; `anew` publishes over what has ended.
+    /// [`UploadIndex::cancel`] sets `cancel`.
     pub fn claim(
         self: &Arc<UploadIndex>,
         key: UploadKey,
@@ -309,7 +309,7 @@ impl Entries {
 
 impl Entry {
     fn take(&mut self, mut status: StatusRecord, at_ms: i64) {
-        // What is missing in one partition is not hidden by rows that come in another.
+        // Rows that come in one partition do not hide that rows are missing in another.
         let is_part =
             |before: &StatusRecord| before.state == UploadState::Incomplete && before.partition != status.partition;
         if matches!(status.state, UploadState::Receiving | UploadState::Stalled)

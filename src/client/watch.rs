@@ -1,7 +1,7 @@
 //! Files of a folder to uploads, and their workbooks back: each whole file is published once, whenever and however often this process ends.
 //!
-//! What was on its way when the process before ended is looked for in the log: where its end-of-file marker is, nothing is published again;
-//! where it is not, the file is published anew, which voids what was sent of it.
+//! A file may have been on its way when the process before ended. Its end-of-file marker is looked for in the log. If the marker is there,
+//! nothing is published again. If not, the file is published anew, which voids the records that were sent before.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub enum WatchError {
     Transport(#[from] TransportError),
 }
 
-/// What happened to a file.
+/// An event of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchEvent {
     /// All its rows are in the topic.
@@ -102,8 +102,8 @@ enum Stage {
 }
 
 impl<'a> FolderWatch<'a> {
-    /// Takes the folder, and what a process before left on its way. `open` reads a file, `crs` is that of the coordinates of all files, where it
-    /// is not the topology's.
+    /// Takes the folder, and what a process before left on its way. `open` reads a file, `crs` is that of the coordinates of all files,
+    /// where it is not the topology's.
     ///
     /// # Errors
     /// The folder cannot be had, or the cluster does not answer.
@@ -188,7 +188,7 @@ impl<'a> FolderWatch<'a> {
             None
         } else {
             if *stage == Stage::Uncertain {
-                // What was sent under the attempt before is void as soon as another one begins.
+                // Records that were sent under the attempt before are void as soon as another one begins.
                 *sending = self.inbox.take(&sending.file, &Uuid::new_v4().to_string(), now_ms())?;
             }
             *stage = Stage::Uncertain;

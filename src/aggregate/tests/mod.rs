@@ -230,7 +230,7 @@ impl Book {
     }
 }
 
-/// What reached the output topics.
+/// The records that reached the output topics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Published {
     /// By upload and revision; a second one must be the same.
@@ -260,7 +260,7 @@ pub(super) struct Task {
     emit_from: i64,
     /// Offset and replay offset in Kafka.
     pub(super) committed: (i64, i64),
-    /// What the last state commit says: offset, restore offset.
+    /// The last state commit: offset, restore offset.
     saved: Option<(i64, i64)>,
     pub(super) published: Published,
     pub(super) now_ms: u64,
@@ -513,7 +513,7 @@ impl Published {
     }
 }
 
-/// What a task publishes that nothing disturbs.
+/// The output of a task that nothing disturbs.
 pub(super) fn undisturbed(settings: AggregateSettings, log: &[Line], fetch: usize) -> Task {
     let mut task = Task::new(settings);
     task.run(log, log.len(), fetch).expect("memory takes it");

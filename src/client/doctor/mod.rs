@@ -27,13 +27,13 @@ pub enum Verdict {
     Fail,
 }
 
-/// What a check is about; decides the exit code.
+/// The subject of a check; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subject {
     /// Addresses of brokers.
     Broker,
-    /// What we may do.
+    /// Rights of this client.
     Rights,
     /// Topics and their settings.
     Topic,
@@ -48,18 +48,18 @@ pub enum Subject {
 pub struct Finding {
     /// How it went.
     pub verdict: Verdict,
-    /// What it is about.
+    /// Its subject.
     pub subject: Subject,
     /// Name of the check.
     pub check: &'static str,
-    /// What was found.
+    /// The finding.
     pub what: String,
-    /// What to do, unless all is well.
+    /// The advice, unless all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Debug, Default)]
 struct Findings {
     found: Vec<Finding>,

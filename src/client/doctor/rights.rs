@@ -3,7 +3,7 @@
 
 use crate::topology::Topology;
 
-/// What a right is for.
+/// The purpose of a right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
     /// `run`.

@@ -20,7 +20,7 @@ const DEAD_LETTER_BYTES: i64 = 3 * CLIP_BYTES as i64 + (16 << 10);
 /// How far clocks may be apart.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
 
-/// What a topic is to a topology.
+/// The role of a topic in a topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Source,
