@@ -1,4 +1,4 @@
-//! What a pair of coordinate reference systems is: kinds, areas of use, the one operation between them and its accuracy.
+//! Pairs of coordinate reference systems: kinds, areas of use, the one operation between them and its accuracy.
 //! With its `sandbox` the one place that calls proj-sys; running the operation over points is left to the maps.
 #![allow(unsafe_code)]
 
@@ -67,7 +67,7 @@ pub struct CrsInfo {
     pub area: Option<[f64; 4]>,
 }
 
-/// What the coordinates of a CRS are.
+/// The kind of a CRS by its coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrsKind {
     /// Longitude and latitude in degrees.
@@ -268,7 +268,7 @@ impl Context {
         Ok((object, info))
     }
 
-    /// What to write instead of a definition that PROJ does not know.
+    /// Advice about a definition that PROJ does not know.
     fn hint(&self, definition: &str) -> String {
         let complaint = self.complaint();
         let code = definition.trim().trim_start_matches(|c: char| !c.is_ascii_digit());
@@ -342,7 +342,7 @@ fn text(ptr: *const c_char) -> Option<String> {
     (!ptr.is_null()).then(|| unsafe { CStr::from_ptr(ptr) }.to_string_lossy().trim().to_owned())
 }
 
-/// What most Korean navigation data is in.
+/// The CRS of most Korean navigation data.
 const KATEC: &str = "+proj=tmerc +lat_0=38 +lon_0=128 +k=0.9999 +x_0=400000 +y_0=600000 +ellps=bessel +units=m \
                      +towgs84=-115.80,474.99,674.11,1.16,-2.31,-1.63,6.43";
 
@@ -428,7 +428,7 @@ impl<'c> Object<'c> {
         (known != 0 && area.iter().all(|bound| bound.abs() <= 360.0)).then_some(area)
     }
 
-    /// What there is to know of it as an operation between normalised axes, if it can be carried out.
+    /// The facts about it as an operation between normalised axes, if it can be carried out.
     fn operation(&self) -> Option<Operation> {
         let context = self.context;
         // SAFETY: context and object are alive; each result is checked for null, and the text belongs to `normalised`, which

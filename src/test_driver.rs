@@ -38,7 +38,7 @@ use crate::state::{InMemoryStore, PagePosition, StateError, StateStore, WriteBat
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError};
 
-/// What survives a crash of the driver: the input log, the outputs, the group's commit and, if it is kept, the state.
+/// Runs a topology without a broker. A crash of the driver keeps the input log, the outputs, the group's commit and, if wanted, the state.
 pub struct TopologyTestDriver {
     topology: Arc<Topology>,
     store: SharedStore,
@@ -59,7 +59,7 @@ struct Broker(Arc<Mutex<BrokerState>>);
 #[derive(Default)]
 struct BrokerState {
     outputs: Vec<OutRecord>,
-    /// What may be lost; it is never part of what a run must give again.
+    /// Outputs that may be lost. A second run need not give them again.
     hints: Vec<OutRecord>,
     committed: Committed,
     /// Calls that succeed before one fails, if one shall.

@@ -110,10 +110,11 @@ pub struct Progress {
     pub log: Option<LogId>,
     /// Leader epoch of the record before `next`, if it is known.
     pub leader_epoch: Option<i32>,
-    /// First rows of an upload that begins below may have been gone from the log before it was read. Of a task that passes records on: a number
-    /// for the log that it passes them on to.
+    /// First rows of an upload that begins below may have been gone from the log before it was read. Of a task that passes records on: a
+    /// number for the log that it passes them on to.
     pub whole_from: Offset,
-    /// Open uploads: as many as a replay has to find again. Of a task that passes records on: partitions of the topic that it passes them on to.
+    /// Open uploads: as many as a replay has to find again. Of a task that passes records on: partitions of the topic that it passes them
+    /// on to.
     pub open_uploads: u32,
     /// Of a task that passes records on: which reading of the partition it is, see [`Cut`](crate::record::Cut).
     pub era: i64,
@@ -142,7 +143,7 @@ impl Progress {
     }
 }
 
-/// What a group's coordinator holds for a partition.
+/// The commit of a partition, from the group's coordinator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Committed {
     /// Nothing: a new group, or the offset expired.
@@ -192,7 +193,7 @@ pub trait Outbox: Send {
     fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError>;
 }
 
-/// What the group says to a member.
+/// An event of the group for a member.
 #[derive(Debug)]
 pub enum GroupEvent {
     /// These partitions are ours from now on, under this fence.
@@ -211,7 +212,7 @@ pub enum GroupEvent {
 pub trait Membership: Send {
     /// Waits up to `wait` for the next event.
     fn next(&mut self, wait: Duration) -> Option<GroupEvent>;
-    /// Tells that revoked partitions have been let go.
+    /// Reports that revoked partitions have been let go.
     fn released(&mut self, partitions: &BTreeSet<TopicPartition>);
     /// Leaves the group.
     fn leave(&mut self);
@@ -248,7 +249,7 @@ pub enum TransportError {
         at: Offset,
         /// First offset of the log.
         log_start: Offset,
-        /// What to do.
+        /// The remedy.
         hint: String,
     },
     /// The topic was deleted and made anew: offsets, state and ledger of the former log mean nothing in this one.

@@ -21,14 +21,14 @@ impl OwnAxes {
         (axes.is_west || axes.is_south).then_some(axes)
     }
 
-    /// What it counts, in its own order: `southing and westing`.
+    /// The names of its axes, in its own order: `southing and westing`.
     pub fn names(self) -> String {
         let x = if self.is_west { "westing" } else { "easting" };
         let y = if self.is_south { "southing" } else { "northing" };
         if self.first_is_x { format!("{x} and {y}") } else { format!("{y} and {x}") }
     }
 
-    /// What x (east) and y (north) are of it.
+    /// x (east) and y (north) in terms of its axes.
     pub fn signed(self) -> [&'static str; 2] {
         let x = if self.is_west { "its westing with the other sign" } else { "its easting" };
         [x, if self.is_south { "its southing with the other sign" } else { "its northing" }]

@@ -21,7 +21,7 @@ pub enum CrsError {
         side: Side,
         /// As it was written.
         definition: String,
-        /// What to write instead.
+        /// The advice.
         hint: String,
     },
     /// Something that has no x and y on the earth's surface.
@@ -31,11 +31,11 @@ pub enum CrsError {
         side: Side,
         /// As it was written.
         definition: String,
-        /// What PROJ calls it.
+        /// Its name in PROJ.
         name: String,
-        /// What it is.
+        /// Its kind.
         what: &'static str,
-        /// What to write instead.
+        /// The advice.
         hint: String,
     },
     /// PROJ knows no way from one to the other.

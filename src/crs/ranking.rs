@@ -35,7 +35,7 @@ pub struct RankedRow<'a> {
     pub texts: Vec<&'a str>,
 }
 
-/// What speaks for the systems.
+/// The evidence for the systems.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Ranking {
     /// Rows with two numbers for coordinates.
@@ -172,7 +172,7 @@ fn sample<'a, 'r>(rows: &'a [RankedRow<'r>], atlas: &Atlas, of_file: &[Place]) -
     sampled.collect()
 }
 
-/// What systems are judged by.
+/// The evidence that systems are judged by.
 struct Evidence<'a> {
     points: &'a [&'a Sampled],
     /// Whether rows name places.
@@ -198,7 +198,7 @@ struct Candidate {
 impl Candidate {
     /// Finds the way to longitude and latitude, or remembers that there is none.
     fn new(definition: &str) -> Option<Candidate> {
-        /// What is known of a definition: its name, its area of use, and the pipeline to longitude and latitude.
+        /// The facts about a definition: its name, its area of use, and the pipeline to longitude and latitude.
         type Known = Option<(String, Option<[f64; 4]>, String)>;
         static KNOWN: OnceLock<Mutex<HashMap<String, Known>>> = OnceLock::new();
         let known = KNOWN.get_or_init(Mutex::default);
@@ -217,7 +217,7 @@ impl Candidate {
         Some(Candidate { system: RankedSystem { definition: definition.to_owned(), name }, area, proj })
     }
 
-    /// What speaks for it.
+    /// The evidence for it.
     fn fit(&self, evidence: &Evidence<'_>, is_swapped: bool, atlas: &Atlas) -> Family {
         let points = evidence.points;
         let places: Vec<[f64; 2]> = points
@@ -287,8 +287,8 @@ fn candidates(points: &[&Sampled], header: Option<&str>, atlas: &Atlas) -> Vec<C
     definitions.iter().filter_map(|definition| Candidate::new(definition)).collect()
 }
 
-/// Projected systems of the places outside of Korea that rows name; those that EPSG lists for the country come first, then those whose area of
-/// use is most like it.
+/// Projected systems of the places outside of Korea that rows name; those that EPSG lists for the country come first, then those whose area
+/// of use is most like it.
 fn foreign(points: &[&Sampled], all: &[ListedCrs], atlas: &Atlas) -> Vec<u32> {
     let mut count: BTreeMap<u8, (usize, Place)> = BTreeMap::new();
     for place in points.iter().flat_map(|sampled| &sampled.named) {

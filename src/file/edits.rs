@@ -1,4 +1,4 @@
-//! What a person changes of a file before it is published: columns that are left out, rows that are corrected.
+//! Changes to a file by a person before it is published: columns that are left out, rows that are corrected.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! A file of JSON: NDJSON, an array of objects or of arrays, objects one behind the other, pretty-printed or not. Its rows become the rows of
-//! CSV with the same cells, so that nobody behind has to know; a row that cannot be read stays as it is, for the source to say why.
+//! A file of JSON: NDJSON, an array of objects or of arrays, objects one behind the other, pretty-printed or not. Its rows become the rows
+//! of CSV with the same cells, so that nobody behind has to know; a row that cannot be read stays as it is, for the source to say why.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::source::csv::{Fields, write_row};
 use crate::source::json::{CellReader, Element, Elements, Nesting, begins_like_json, fault_instead_of_csv, names_of};
 use crate::source::{Format, HeaderFrom, SourceConfig, check_names, clean_name, column_names, is_known, list_names};
 
-/// What the beginning of a file of JSON says.
+/// The facts that the beginning of a file of JSON shows.
 pub(super) struct JsonBeginning {
     /// Names of the columns.
     pub(super) names: Vec<String>,
@@ -17,7 +17,7 @@ pub(super) struct JsonBeginning {
     pub(super) is_declared: bool,
     /// Whether the first row is the header.
     pub(super) has_header_row: bool,
-    /// What a person should know.
+    /// Remarks for the person.
     pub(super) notes: Vec<String>,
 }
 
@@ -78,7 +78,7 @@ fn count_common(declared: &[String], names: &[String], config: &SourceConfig) ->
     declared.iter().filter(|name| names.contains(name)).count()
 }
 
-/// What a person should know of keys that are no columns.
+/// The remark about keys that are no columns.
 fn left_out(declared: &[String], names: &[String], config: &SourceConfig) -> Option<String> {
     let is_column = |name: &&String| {
         declared.contains(name) || (!config.exact_names && declared.iter().any(|known| *known == clean_name(name)))
@@ -196,7 +196,7 @@ mod tests {
     }
 
     proptest! {
-        /// What the reader counts and sums up is what the source finds in its blocks, whatever the file is and however it is cut.
+        /// The reader counts and hashes the same rows that the source finds in its blocks, whatever the file is and however it is cut.
         #[test]
         fn the_source_reads_the_rows_that_were_published(
             pieces in prop::collection::vec(prop::sample::select(vec![

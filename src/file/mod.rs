@@ -39,7 +39,7 @@ pub enum FileError {
 }
 
 impl From<std::io::Error> for FileError {
-    /// What a decoder says of its input is no fault of the operating system.
+    /// An error of a decoder about its input is not a fault of the operating system.
     fn from(error: std::io::Error) -> FileError {
         match error.kind() {
             ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof => {

@@ -1,4 +1,4 @@
-//! What a topology says of columns that a file does not have.
+//! Remarks about columns that a topology names and a file does not have.
 
 use std::collections::HashSet;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::source::charset::Charset;
 use crate::source::{Format, SourceConfig};
 
-/// How to read a file. What neither a person nor the topology says is found out.
+/// How to read a file. Settings that neither a person nor the topology gives are found out.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The source that the rows are for.

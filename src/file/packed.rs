@@ -1,4 +1,4 @@
-//! Files whose rows are packed: gzip, and workbooks of Excel (.xlsx, .xls), one sheet of which becomes rows of CSV. What is in a workbook is
+//! Files whose rows are packed: gzip, and workbooks of Excel (.xlsx, .xls), of which one sheet becomes rows of CSV. A workbook is
 //! read by calamine, within limits: a small file may claim to be a very large one.
 
 use std::fs::File;
@@ -159,7 +159,7 @@ fn xlsx(mut file: File, sheet: Option<&str>) -> Result<(Book, File), FileError> 
     file.rewind()?;
     let mut xlsx = Xlsx::new(BufReader::new(file)).map_err(broken)?;
     let book = choose(xlsx.sheet_names(), sheet)?;
-    // What a sheet says of its size need not be true, and rows must be as wide as the widest.
+    // The size that a sheet states need not be true, and all rows must be as wide as the widest.
     let mut width = 0;
     {
         let mut cells = xlsx.worksheet_cells_reader(&book.sheet).map_err(broken)?;

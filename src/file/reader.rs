@@ -1,8 +1,8 @@
-//! A file of rows as blocks of whole rows, in UTF-8, with LF between rows and nothing blank: what `publish` sends and `convert` reads, so that
-//! both make the same workbook. Holds little more than [`ROW_BYTES_MAX`] in memory, however long the file and its rows are.
+//! A file of rows as blocks of whole rows, in UTF-8, with LF between rows and nothing blank: what `publish` sends and `convert` reads, so
+//! that both make the same workbook. Holds little more than [`ROW_BYTES_MAX`] in memory, however long the file and its rows are.
 //!
-//! Rows of CSV are passed on byte for byte, with the delimiter of the file: what is wrong with one is for the source to say. Rows of JSON become
-//! rows of CSV.
+//! Rows of CSV are passed on byte for byte, with the delimiter of the file: what is wrong with one is for the source to say. Rows of JSON
+//! become rows of CSV.
 
 use std::fs::File;
 use std::io::Read;
@@ -48,7 +48,7 @@ pub struct CsvFile {
     /// The workbook that the rows are from.
     book: Option<Book>,
     delimiter: u8,
-    /// What reads the rows of a file of JSON.
+    /// Reads the rows of a file of JSON.
     json: Option<Box<JsonRows>>,
     header: Vec<String>,
     has_declared_columns: bool,
@@ -59,7 +59,7 @@ pub struct CsvFile {
     notes: Vec<String>,
     /// Text that is not yet rows.
     text: Vec<u8>,
-    /// What is left of a row that is too big.
+    /// The text begins within a row that is too big: its rest is skipped.
     skips_row: bool,
     ready: Ready,
     rows: u64,
@@ -140,7 +140,7 @@ impl CsvFile {
         self.book.as_ref()
     }
 
-    /// What the file was found to be, for the person who gave it: `EUC-KR (windows-949), semicolons, 7 columns`.
+    /// The findings about the file, for the person who gave it: `EUC-KR (windows-949), semicolons, 7 columns`.
     pub fn description(&self) -> String {
         let charset = self.charset().map_or("ASCII".to_owned(), |charset| charset.to_string());
         let columns = self.header.len();
@@ -153,7 +153,7 @@ impl CsvFile {
         }
     }
 
-    /// What else a person should know: lines left out, and settings that fit nothing in the file.
+    /// Remarks for the person: lines that are left out, and settings that fit nothing in the file.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -455,7 +455,8 @@ mod tests {
     }
 
     proptest! {
-        /// The promise that `publish` and the source agree on: the same rows, the same count, the same bytes to take the checksum of, in blocks of any size.
+        /// The promise that `publish` and the source agree on: the same rows, the same count, the same bytes to take the checksum of, in
+        /// blocks of any size.
         #[test]
         fn the_source_reads_as_many_rows_as_were_published(
             pieces in prop::collection::vec(

@@ -123,7 +123,7 @@ impl Transcoder {
     }
 }
 
-/// What a person needs to decide: the line with the first byte that is not ASCII, as each charset reads it.
+/// A message that helps a person to decide: the line with the first byte that is not ASCII, as each charset reads it.
 fn unclear(fitting: &[Charset], before: &[u8], sample: &[u8]) -> String {
     let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let start = before.iter().rposition(is_end).map_or(0, |end| end + 1);

@@ -1,4 +1,4 @@
-//! What all handlers share: the settings, the topologies that run, the way to the cluster.
+//! The state that all handlers share: the settings, the topologies that run, the client of the cluster.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -22,13 +22,13 @@ const SPOOLED_UPLOADS: u64 = 4;
 /// Uploads that are published at the same time; each has a thread and the buffer of a producer.
 const PUBLISHERS: usize = 4;
 
-/// What all handlers share.
+/// The state that all handlers share.
 pub struct AppState {
     /// The settings.
     pub config: HttpConfig,
     /// The way to the cluster; its calls block, so they belong on a blocking thread.
     pub kafka: KafkaClient,
-    /// What is known of uploads.
+    /// The index of uploads.
     pub uploads: Arc<UploadIndex>,
     /// Temporary files of uploads.
     pub(super) spool_room: Arc<SpoolRoom>,
@@ -47,7 +47,7 @@ pub struct AppState {
     /// Asks the tasks of this process.
     pub queries: Queries,
     topologies: RwLock<Vec<Arc<Topology>>>,
-    /// What is wrong with the file of a topology since it was last saved.
+    /// By topology: the problems of its file since it was last saved.
     problems: RwLock<HashMap<String, String>>,
 }
 
@@ -106,7 +106,7 @@ impl AppState {
         }
     }
 
-    /// What is wrong with the file of a topology that runs.
+    /// The problems of the file of a topology that runs.
     pub(super) fn problems_of(&self, topology: &str) -> Option<String> {
         self.problems.read().unwrap_or_else(PoisonError::into_inner).get(topology).cloned()
     }

@@ -1,4 +1,5 @@
-//! `GET /workbooks.zip?ids=a,b`: several finished workbooks as one ZIP file. They are compressed already, so they are stored in it as they are.
+//! `GET /workbooks.zip?ids=a,b`: several finished workbooks as one ZIP file. They are compressed already, so they are stored in it as they
+//! are.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt;
@@ -25,7 +26,7 @@ use crate::sink::zip::{Method, PartFacts, ZipWriter};
 const WORKBOOKS_MAX: usize = 40;
 /// Bytes that are read at a time.
 const PIECE_BYTES: usize = 256 << 10;
-/// What the archive is called.
+/// Name of the archive.
 const FILENAME: &str = "workbooks.zip";
 
 pub(super) fn routes() -> Router<SharedState> {
@@ -36,7 +37,7 @@ pub(super) fn routes() -> Router<SharedState> {
 struct ArchiveQuery {
     /// Ids of uploads, commas between.
     ids: String,
-    /// Tells uploads of the same id apart.
+    /// Distinguishes uploads of the same id.
     topology: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Reads the body of a request within limits: a size, a pace, and how much may come before the reader sees sense in it. What breaks a limit
+//! Reads the body of a request within limits: a size, a pace, and a number of bytes before the reader must see sense in it. A broken limit
 //! ends the body; the answer says why.
 
 use std::pin::Pin;
@@ -23,7 +23,7 @@ const BYTES_PER_S_MIN: u64 = 1_024;
 /// Bytes in which a multipart reader has to find the next part.
 pub(super) const PART_HEAD_BYTES_MAX: u64 = 1 << 20;
 
-/// What the reader of a body and the body itself know of each other.
+/// The state that the reader of a body and the body share.
 #[derive(Clone, Default)]
 pub(super) struct Watch(Arc<Watched>);
 

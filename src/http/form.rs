@@ -1,4 +1,4 @@
-//! What an upload's request says: a file and what goes with it, from a raw body with a query or from a multipart form.
+//! Reads the request of an upload: a file and its fields, from a raw body with a query or from a multipart form.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
-//! What every request passes: whom it may come from, how often, how long it may take; and what every answer carries.
+//! Checks every request: its sender, its rate, its time limit. Adds the headers that every answer carries.
 //!
-//! 1. A name that is not ours (`Host`) is refused, so that a page elsewhere cannot reach a server on loopback by a name that it controls (DNS
-//!    rebinding). An address can not be rebound.
+//! 1. A name that is not ours (`Host`) is refused, so that a page elsewhere cannot reach a server on loopback by a name that it controls
+//!    (DNS rebinding). An address can not be rebound.
 //! 2. An address that asks too often waits.
 //! 3. A write that a browser sends for another site is refused (`Sec-Fetch-Site`, else `Origin`).
-//! 4. Where a token is set, all but the page's own files, the probes and the metrics ask for it: `Authorization: Bearer`, or the session that
-//!    `POST /session` gives in exchange, since links and event streams of a page carry no headers.
+//! 4. Where a token is set, all but the page's own files, the probes and the metrics ask for it: `Authorization: Bearer`, or the session
+//!    that `POST /session` gives in exchange, since links and event streams of a page carry no headers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};

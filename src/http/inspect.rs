@@ -62,7 +62,7 @@ struct Inspection {
     /// All topologies, the one that fits best first.
     fits: Vec<Fit>,
     trial: Trial,
-    /// What the file seems to be, whatever the topology.
+    /// The findings about the file, whatever the topology.
     suggestion: Suggestion,
 }
 
@@ -83,7 +83,7 @@ async fn inspect(
     Ok(Json(inspection))
 }
 
-/// What was found and chosen, as a topology file.
+/// The findings and choices, as a topology file.
 async fn draft(
     State(app): State<SharedState>,
     Query(query): Query<InspectQuery>,

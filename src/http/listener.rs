@@ -1,5 +1,5 @@
-//! Accepts connections and sets the limits of each: how long a head may take, how large it may be. One that breaks them costs a socket and a
-//! few kilobytes, nothing that others wait for. How many there may be is the matter of `places`.
+//! Accepts connections and sets the limits of each: how long a head may take, how large it may be. One that breaks them costs a socket and
+//! a few kilobytes, nothing that others wait for. How many there may be is the matter of `places`.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -43,7 +43,7 @@ const REQUEST_TIMEOUT: &str = concat!(
     r#""detail":"the head of the request did not arrive within 10 s"}"#
 );
 
-/// What a connection may ask for.
+/// The requests that a connection may make.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     Everything,

@@ -4,8 +4,8 @@
 //! Errors are problem documents ([`problem`]): `application/problem+json` with `type` (`urn:sheetstream:problem:KIND`), `title`, `status`,
 //! `detail` and, where one is at fault, `field`.
 //!
-//! `docs/http.md` and `docs/openapi.json` describe every operation; `tests/openapi.rs` checks the answers against them. Names are `snake_case`,
-//! times are milliseconds since 1970 and end in `_ms`.
+//! `docs/http.md` and `docs/openapi.json` describe every operation; `tests/openapi.rs` checks the answers against them. Names are
+//! `snake_case`, times are milliseconds since 1970 and end in `_ms`.
 
 mod app_state;
 mod archive;
@@ -100,7 +100,7 @@ impl HttpConfig {
     }
 }
 
-/// What the server shows and uses.
+/// The parts that the server shows and uses.
 pub struct HttpParts {
     /// The topologies that run.
     pub topologies: Vec<Arc<Topology>>,

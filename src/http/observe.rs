@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use super::app_state::AppState;
 use crate::metrics::{self, Counter};
 
-/// What operators and their machines ask. These have places of their own among the connections, and are no requests of users.
+/// Paths that operators and their machines ask. They have places of their own among the connections, and are no requests of users.
 pub(super) const PROBES: [&str; 3] = ["/healthz", "/metrics", "/readyz"];
 /// How often the disk of temporary files is measured.
 const DISK_EVERY: Duration = Duration::from_secs(5);

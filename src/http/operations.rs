@@ -1,5 +1,5 @@
-//! What operators and their machines ask: `/metrics`, `/healthz`, `/readyz`. Open without a token, so nothing here names an upload or an
-//! address.
+//! The routes of operators and their machines: `/metrics`, `/healthz`, `/readyz`. They are open without a token, so nothing here names an
+//! upload or an address.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,8 +39,8 @@ fn healthz(health: &Health) -> Response {
     (code, Json(body)).into_response()
 }
 
-/// 200 when everything is there to process rows, 503 and what is missing before, and while no broker answers. Topologies that have failed are
-/// named; while another one is processed, that is no reason to take the process out of service.
+/// 200 when everything is there to process rows, 503 and what is missing before, and while no broker answers. Topologies that have failed
+/// are named; while another one is processed, that is no reason to take the process out of service.
 fn readyz(health: &Health) -> Response {
     let missing = health.missing();
     let advice = |condition: &Condition| json!({ "condition": condition.code(), "advice": condition.advice() });

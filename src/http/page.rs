@@ -54,7 +54,7 @@ pub(super) fn routes() -> Router<SharedState> {
         .route("/openapi.json", get(async |headers: HeaderMap| content("application/json", OPENAPI, &headers)))
 }
 
-/// What each reason code means, for people.
+/// The meaning of each reason code, for people.
 async fn reasons() -> Json<BTreeMap<&'static str, BTreeMap<&'static str, String>>> {
     Json(Reason::ALL.iter().map(|reason| (reason.code(), reason.facts())).collect())
 }

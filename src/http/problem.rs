@@ -18,7 +18,7 @@ pub struct Problem {
     pub status: StatusCode,
     /// Kind of the problem: `too-large`, `unknown-topology`. Stable; the wording of `detail` is not.
     pub kind: &'static str,
-    /// What went wrong and what to do, in one sentence.
+    /// The fault and the remedy, in one sentence.
     pub detail: String,
     /// Which field of the request is at fault.
     pub field: Option<&'static str>,

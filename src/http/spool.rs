@@ -83,7 +83,7 @@ impl Spool {
         Spool { room, buffer: Vec::new(), written: Some(Written::default()), taken: 0, is_begun: false }
     }
 
-    /// Takes the next bytes. What is no text is refused with its first bytes.
+    /// Takes the next bytes. A file that is not text is refused with its first bytes.
     pub(super) async fn push(&mut self, piece: &Bytes) -> Result<(), Problem> {
         let bytes = piece.len() as u64;
         let take = |left: u64| left.checked_sub(bytes);

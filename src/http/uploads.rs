@@ -114,7 +114,7 @@ async fn create(State(app): State<SharedState>, request: Request) -> Result<Resp
     Ok((status, [(LOCATION, location)], Json(Created { upload, file: understood })).into_response())
 }
 
-/// What is published of a file.
+/// The content of an upload.
 struct Content {
     csv: CsvFile,
     /// CRS of its own.
@@ -257,7 +257,7 @@ fn publish_problem(error: &PublishError) -> Problem {
     }
 }
 
-/// What a failure of the cluster comes to for the one who asked.
+/// The answer to a request for which the cluster failed.
 pub(super) fn broker_problem(error: &TransportError) -> Problem {
     match error {
         TransportError::TooLarge(_) => {

@@ -1,5 +1,5 @@
-//! `GET /workbooks/{id}`: the finished file, whole or in ranges. Workbooks are kept in temporary files without names, until there are too many
-//! bytes or files, or nobody has asked for one for a while. Each is an open file, of which a process has few.
+//! `GET /workbooks/{id}`: the finished file, whole or in ranges. Workbooks are kept in temporary files without names, until there are too
+//! many bytes or files, or nobody has asked for one for a while. Each is an open file, of which a process has few.
 
 use std::io;
 use std::ops::Range;
@@ -134,7 +134,7 @@ fn no_answer(error: &dyn std::error::Error) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
 }
 
-/// What a `Range` header asks for.
+/// The part of a workbook that a `Range` header asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Wanting {
     /// Everything: no range, several, or something that is none.

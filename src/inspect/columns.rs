@@ -1,6 +1,6 @@
-//! Columns that a person chooses for one file: which of them hold x, y and the name of the sheet, where the topology has other names for them,
-//! and which are kept. The chosen ones are published under the topology's names, and what is not kept is not published. So the choice is part
-//! of the content: it is in the log, in the workbook, and in the id of the upload.
+//! Columns that a person chooses for one file: which of them hold x, y and the name of the sheet, where the topology has other names for
+//! them, and which are kept. The chosen ones are published under the topology's names, and what is not kept is not published. So the choice
+//! is part of the content: it is in the log, in the workbook, and in the id of the upload.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use crate::topology::Topology;
 /// Different values that a column has at most to be a sheet for each.
 const SHEET_VALUES_MAX: usize = 40;
 
-/// What a person says, by the names of the file.
+/// A person's choices, by the names of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChosenColumns {
     /// Column of x (east).
@@ -171,7 +171,7 @@ impl ChosenColumns {
                 _ => vec![],
             },
         };
-        // What a map makes is not looked for in the file.
+        // Columns that a map makes are not looked for in the file.
         let made: Vec<_> = topology.maps.iter().flat_map(MapConfig::makes).collect();
         let role = |mut names: Vec<String>, chosen: &Option<String>| {
             names.retain(|name| !made.contains(&name));
@@ -198,7 +198,7 @@ impl Published {
         }
     }
 
-    /// What makes the content another one: nothing where every column keeps its name and is kept.
+    /// A text of the choices that make the content another one; empty where every column is kept under its name.
     pub fn signature(&self) -> String {
         let renamed = self.used.renamed.iter().flatten().flat_map(|name| [name, "\0"]);
         let left_out = self.used.left_out.iter().flat_map(|name| ["\0", name, "\0"]);

@@ -16,14 +16,14 @@ const TARGET: &str = "EPSG:4326";
 /// The only sheet of rows that no column sorts, in English and Korean.
 const SHEET: [&str; 2] = ["rows", "자료"];
 
-/// What a topology is written from.
+/// The facts that a topology is written from.
 #[derive(Clone, Copy, Debug)]
 pub struct Draft<'a> {
     /// Name of the file.
     pub file_name: &'a str,
-    /// What was found of it.
+    /// The facts about it.
     pub file: &'a FileFacts,
-    /// What a person said of how it is read.
+    /// A person's settings for reading it.
     pub reading: Reading,
     /// Its first rows.
     pub table: &'a Table,
@@ -31,7 +31,7 @@ pub struct Draft<'a> {
     pub used: &'a UsedColumns,
     /// CRS of its coordinates, if that is known.
     pub crs: Option<&'a str>,
-    /// What it seems to be.
+    /// The findings about it.
     pub suggestion: &'a Suggestion,
 }
 

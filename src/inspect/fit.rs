@@ -1,4 +1,5 @@
-//! Whether a topology and a file fit: what the task makes of the beginning of the file, and whether its points speak for the CRS of the topology.
+//! Whether a topology and a file fit: what the task makes of the beginning of the file, and whether its points speak for the CRS of the
+//! topology.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -28,7 +29,7 @@ pub struct Fit {
     pub rejected: BTreeMap<String, u64>,
     /// Why the upload would fail.
     pub failure: Option<StatusFailure>,
-    /// What else a person should know.
+    /// Remarks for the person.
     pub notes: Vec<String>,
 }
 
@@ -58,7 +59,7 @@ impl Fit {
     }
 }
 
-/// What the points say against the CRS of the topology.
+/// The evidence of the points against the CRS of the topology.
 fn doubt(topology: &Topology, ranking: &Ranking) -> Option<String> {
     let crs = topology.about().crs.first()?.clone();
     let family = ranking.families.first()?;

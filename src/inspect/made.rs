@@ -1,4 +1,4 @@
-//! What the task of a topology makes of an upload: its status, and a workbook that nobody keeps.
+//! Runs an upload through the task of a topology, into a status and a workbook that nobody keeps.
 
 use tracing::subscriber::{NoSubscriber, with_default};
 
@@ -9,7 +9,7 @@ use crate::runtime::convert::{Converted, convert};
 use crate::sink::preview::{SheetPreview, errors_sheet, read_sheets};
 use crate::topology::Topology;
 
-/// What became of an upload that nobody published.
+/// The outcome of an upload that nobody published.
 #[derive(Debug)]
 pub struct Made {
     /// Its status and its refused rows by reason.
@@ -35,8 +35,8 @@ impl Made {
         Ok(Made { converted, workbook })
     }
 
-    /// The sheets of rows with their first `rows_max` rows, and the sheet of errors, if it has one, with its first `errors_max`. `lang` is that
-    /// of the workbook.
+    /// The sheets of rows with their first `rows_max` rows, and the sheet of errors, if it has one, with its first `errors_max`. `lang` is
+    /// that of the workbook.
     pub fn sheets(&self, lang: Lang, rows_max: usize, errors_max: usize) -> (Vec<SheetPreview>, Option<SheetPreview>) {
         let errors = errors_sheet(lang);
         let rows_max = |name: &str| if name == errors { errors_max } else { rows_max };

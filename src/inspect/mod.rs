@@ -33,7 +33,7 @@ pub enum InspectError {
     Reading {
         /// Name of the setting.
         field: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         message: String,
     },
     /// A column that cannot be chosen.

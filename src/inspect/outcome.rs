@@ -1,5 +1,5 @@
-//! What became of a file as a text: what was found of it, its rows, its reasons, every cell of every sheet. Two such texts are compared line by
-//! line, so that a topology is tested by files and what is expected of them.
+//! Writes the outcome of a file as a text: the facts about it, its rows, its reasons, every cell of every sheet. Two such texts are
+//! compared line by line, so that files with expected outcomes test a topology.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ const ANY_LINES: &str = "...";
 /// Lines around a difference that are shown, and of the difference itself.
 const DIFFERENCE_LINES: usize = 12;
 
-/// What becomes of an opened file, or of one that cannot be opened.
+/// The outcome of an opened file, or of one that cannot be opened.
 ///
 /// # Errors
 /// The temporary folder takes no workbook.

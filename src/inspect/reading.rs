@@ -14,7 +14,7 @@ use crate::source::{HeaderFrom, SourceConfig};
 /// Names that make a header line look like data.
 const NUMBERS_MIN: usize = 2;
 
-/// What a person says; what is left out is found.
+/// A person's settings for reading; settings that are left out are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Charset of the file.
@@ -42,7 +42,7 @@ pub struct FileFacts {
     pub bytes: u64,
     /// The first lines, to choose the header from.
     pub lines: Vec<String>,
-    /// What else a person should know.
+    /// Remarks for the person.
     pub notes: Vec<String>,
 }
 
@@ -90,7 +90,7 @@ impl Reading {
         if is_found { Reading { header_line: Some(0), ..self } } else { self }
     }
 
-    /// What makes the content another one: nothing where all is found.
+    /// A text of the given settings, which make the content another one; empty where all are found.
     pub fn signature(&self) -> String {
         let mut signature = String::new();
         if let Some(charset) = self.charset {
@@ -111,7 +111,7 @@ fn said(text: &str) -> Option<&str> {
 }
 
 impl FileFacts {
-    /// What is known of an open file of `bytes` bytes.
+    /// The facts about an open file of `bytes` bytes.
     pub fn of(csv: &CsvFile, bytes: u64) -> FileFacts {
         FileFacts {
             charset: csv.charset().map_or("ASCII".to_owned(), |charset| charset.to_string()),

@@ -1,4 +1,4 @@
-//! What a file seems to be, whatever topology is asked for: which columns hold its coordinates, and which CRSs they may be in.
+//! Finds, without a topology, the columns of a file that contain its coordinates, and the CRSs that they may be in.
 
 use serde::Serialize;
 
@@ -25,12 +25,12 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// What the file seems to be.
+/// The findings about a file.
 #[derive(Debug, Serialize)]
 pub struct Suggestion {
     /// The columns that hold coordinates.
     pub columns: Option<ShownColumns>,
-    /// What speaks for which CRS; null without coordinates.
+    /// The evidence for each CRS; null without coordinates.
     pub ranking: Option<Ranking>,
 }
 

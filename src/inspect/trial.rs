@@ -31,7 +31,7 @@ use crate::topology::Topology;
 /// Refused rows that are shown.
 const REJECTS_MAX: usize = 200;
 
-/// What is asked of a file.
+/// The settings of a trial.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     /// How it is read.
@@ -47,11 +47,11 @@ pub struct Asked {
 /// A file that was tried on a topology.
 #[derive(Debug)]
 pub struct Tried {
-    /// What was found of it.
+    /// The facts about it.
     pub file: FileFacts,
     /// Its first rows.
     pub table: Table,
-    /// What became of them.
+    /// The trial of these rows.
     pub trial: Trial,
 }
 
@@ -85,7 +85,7 @@ impl From<&CrsPair> for ShownCrs {
     }
 }
 
-/// What became of the beginning.
+/// The outcome of the beginning.
 #[derive(Debug, Serialize)]
 pub struct Trial {
     /// Rows of the beginning.
@@ -136,7 +136,7 @@ pub struct Reject {
     pub column: Option<String>,
     /// Reason code.
     pub reason: String,
-    /// What is wrong, in one sentence.
+    /// The fault, in one sentence.
     pub message: String,
     /// Its fields.
     pub cells: Vec<String>,
@@ -239,8 +239,8 @@ impl Trial {
         }
     }
 
-    /// Part of the rows that fit, and have a point where the topology adds one: a file of blank coordinates fits nothing. A failure is worse
-    /// than any row.
+    /// Part of the rows that fit, and have a point where the topology adds one: a file of blank coordinates fits nothing. A failure is
+    /// worse than any row.
     pub fn share(&self) -> f64 {
         if self.failure.is_some() {
             return -1.0;

@@ -37,7 +37,7 @@ pub struct NewTopic {
     pub configs: Vec<(String, String)>,
 }
 
-/// What became of a [`NewTopic`].
+/// The outcome of creating a [`NewTopic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Creation {
     /// It is there now.

@@ -16,7 +16,7 @@ pub struct KafkaConfig {
     pub client_id: String,
     /// TLS and SASL.
     pub security: Security,
-    /// What readers of transactional topics are shown.
+    /// The records that readers of transactional topics see.
     pub isolation: Isolation,
     /// Limit of a connection, TLS included.
     pub connect_timeout: Duration,
@@ -49,7 +49,7 @@ pub struct KafkaConfig {
 }
 
 impl Default for KafkaConfig {
-    /// What applies where nobody says otherwise.
+    /// The configuration without any settings.
     fn default() -> KafkaConfig {
         KafkaConfig::read(&Settings::default(), "sheetstream").expect("defaults are valid")
     }

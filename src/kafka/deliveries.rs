@@ -1,4 +1,4 @@
-//! What the batches of a producer have become. The producer asks; the writers of its partitions report.
+//! The outcomes of the batches of a producer. The producer asks; the writers of its partitions report.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! What can go wrong between us and a broker, and what the transport makes of it.
+//! Errors between us and a broker, and the errors of the transport that they become.
 
 use std::fmt;
 use std::time::Duration;
@@ -106,7 +106,7 @@ pub enum KafkaError {
     Connection {
         /// Broker, `host:port`.
         address: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         message: String,
     },
     /// The two ends do not agree on TLS or SASL, or one does not believe the other: certificates, credentials, the kind of listener.
@@ -114,7 +114,7 @@ pub enum KafkaError {
     Security {
         /// Broker, `host:port`, or where a token comes from.
         address: String,
-        /// What is wrong and what to do.
+        /// The fault and the remedy.
         message: String,
     },
     /// User and password, or a token, were refused.
@@ -144,7 +144,7 @@ pub enum KafkaError {
         api: &'static str,
         /// Its error code.
         code: Code,
-        /// What the broker said beyond the code; may be empty.
+        /// The broker's own message; may be empty.
         message: String,
     },
     /// Bytes that are not what the protocol says.
@@ -154,7 +154,7 @@ pub enum KafkaError {
         address: String,
         /// Request.
         api: &'static str,
-        /// What was found.
+        /// The finding.
         message: String,
     },
     /// Broker and client share no version of an API.
@@ -166,9 +166,9 @@ pub enum KafkaError {
         address: String,
         /// Request.
         api: &'static str,
-        /// What the broker serves.
+        /// Versions that the broker serves.
         served: String,
-        /// What we speak.
+        /// Versions that this client speaks.
         ours: String,
     },
     /// A topic is missing, or is not what it must be.
@@ -176,7 +176,7 @@ pub enum KafkaError {
     Topic {
         /// Topic.
         topic: String,
-        /// What is wrong and what to do.
+        /// The fault and the remedy.
         message: String,
     },
     /// A partition that the broker we asked does not know, or not yet: added ones are known everywhere after a moment.
@@ -271,7 +271,7 @@ pub enum KafkaError {
     /// The retries of one operation took too long.
     #[error("{operation}: gave up after {after:?}: {last}")]
     Deadline {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
         /// Since the first failure.
         after: Duration,

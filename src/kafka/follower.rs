@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often new partitions are looked for.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// What is done with each record; the number is its partition.
+/// Takes each record; the number is its partition.
 pub type Each = Arc<dyn Fn(i32, Record) + Send + Sync>;
 
 /// A topic that is followed until this is dropped.

@@ -1,5 +1,5 @@
-//! What one partition's reader hands to the thread that processes it: a queue bounded in bytes. Full, it stops this partition's reader
-//! and no other.
+//! The queue between one partition's reader and the thread that processes it. It is bounded in bytes. When it is full, it stops this
+//! partition's reader and no other.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};

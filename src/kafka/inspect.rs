@@ -25,7 +25,7 @@ use super::{Code, KafkaClient, KafkaError};
 use crate::record::TopicPartition;
 use crate::transport::TransportError;
 
-/// What one address says.
+/// The answer of one address.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// Where its cluster sends clients.

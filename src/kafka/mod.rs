@@ -69,7 +69,7 @@ impl KafkaClient {
     pub fn config(&self) -> &KafkaConfig {
         &self.cluster.config
     }
-    /// What is left of the grace of [`KafkaClient::close_within`].
+    /// Time that is left of the grace of [`KafkaClient::close_within`].
     fn time_left(&self) -> Duration {
         self.closing.borrow().map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
     }

@@ -23,7 +23,7 @@ use crate::transport::{Committed, Fence, Progress, TransportError};
 /// The last versions that name topics; the next ones want ids.
 const BY_NAME_MAX: i16 = 9;
 
-/// What is committed for a partition.
+/// The commit of a partition.
 struct Commitment {
     offset: Offset,
     leader_epoch: Option<i32>,
@@ -31,7 +31,7 @@ struct Commitment {
 }
 
 impl Group {
-    /// What the coordinator holds for each of `partitions`; offsets of transactions under way are waited for. Blocking.
+    /// The commits of `partitions`, from the coordinator; offsets of transactions under way are waited for. Blocking.
     pub fn fetch_committed(
         &self,
         partitions: impl IntoIterator<Item = TopicPartition>,

@@ -29,7 +29,7 @@ impl KafkaOutbox {
         KafkaOutbox { producer: self.group.client.producer(config), ..self }
     }
 
-    /// What became of a hint must not be taken for the fate of what is published next.
+    /// Waits for a hint. Otherwise its outcome would be taken for that of the next record.
     fn settle_hint(&mut self) {
         if std::mem::take(&mut self.hinted)
             && let Err(error) = self.producer.flush()

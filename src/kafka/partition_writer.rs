@@ -53,7 +53,7 @@ pub(super) struct PartitionWriter {
     /// Number of the next record.
     sequence: i32,
     deliveries: Arc<Deliveries>,
-    /// What batches are part of; the identity is its then.
+    /// The transaction that batches are part of; then the identity is that of the transaction.
     transaction: Option<Arc<Transaction>>,
 }
 
@@ -83,7 +83,7 @@ impl PartitionWriter {
         while let Some(queued) = self.queue.recv().await {
             self.accept(queued);
             if let Err(error) = self.deliver().await {
-                // What may have been written under these numbers is unknown: begin anew. A transaction knows what was acknowledged.
+                // Nobody knows which records were written under these numbers: begin anew. A transaction knows the acknowledged ones.
                 self.identity = None;
                 self.deliveries.fail(error);
                 self.unacknowledged.clear();
@@ -122,8 +122,8 @@ impl PartitionWriter {
         }
     }
 
-    /// Sends everything that is not acknowledged, in order, over one connection, and what is queued meanwhile. After an error the answers on
-    /// their way are not waited for: the same bytes go out again, and the broker knows them by their numbers.
+    /// Sends everything that is not acknowledged, in order, over one connection, and what is queued meanwhile. After an error the answers
+    /// on their way are not waited for: the same bytes go out again, and the broker knows them by their numbers.
     async fn attempt(&mut self) -> Result<(), KafkaError> {
         if self.identity.is_none() && self.transaction.is_none() {
             self.identify().await?;
@@ -150,8 +150,8 @@ impl PartitionWriter {
         }
     }
 
-    /// One until the broker knows this producer: it takes any number as a producer's first, so that a second batch could be written while the
-    /// first is refused by a leader that is not yet one.
+    /// One until the broker knows this producer: it takes any number as a producer's first, so that a second batch could be written while
+    /// the first is refused by a leader that is not yet one.
     fn in_flight_max(&self) -> usize {
         if self.is_known { IN_FLIGHT_MAX } else { 1 }
     }
@@ -167,7 +167,7 @@ impl PartitionWriter {
         }
         self.unacknowledged.push_back(queued);
     }
-    /// Every transaction may have another identity. What this one has written to the partition is numbered on, by whatever writer.
+    /// Takes the identity of a transaction. The numbers continue behind the records of the transaction, whichever writer wrote them.
     fn follow(&mut self, transaction: &Transaction) {
         let identity = transaction.identity().ok();
         if self.identity != identity {

@@ -41,11 +41,11 @@ pub struct Producer {
     config: ProducerConfig,
     topics: HashMap<Arc<str>, TopicLanes>,
     deliveries: Arc<Deliveries>,
-    /// What everything is written in.
+    /// The transaction of all records, if there is one.
     transaction: Option<Arc<Transaction>>,
 }
 
-/// What goes to one topic: a lane for each partition that was written to.
+/// The lanes of one topic: one for each partition that was written to.
 struct TopicLanes {
     record_bytes_max: Option<usize>,
     batch_bytes: usize,

@@ -1,5 +1,5 @@
-//! The wire reader: one partition read with our own client, under either isolation. It understands transactions, takes a bad record or batch
-//! for itself, and notices when the log is another (KIP-516) or was cut (KIP-320).
+//! The wire reader: one partition read with our own client, under either isolation. It understands transactions, takes a bad record or
+//! batch for itself, and notices when the log is another (KIP-516) or was cut (KIP-320).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -141,7 +141,7 @@ impl PartitionReader {
             .with_topics(vec![topic])
     }
 
-    /// What is known when an answer brings nothing.
+    /// The result of an answer without records.
     fn nothing_new(&self) -> Fetched {
         let ReadFrom { next, log, leader_epoch } = self.from;
         let (high_watermark, log_start) = (self.high_watermark, self.log_start);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a secret looks like wherever it could be printed.
+/// The text that is printed instead of a secret.
 pub const MASK: &str = "******";
 
 /// A password, a key or a token. `Debug` and `Display` print [`MASK`]; the text is reached by [`Secret::reveal`] alone.

@@ -57,7 +57,7 @@ impl KafkaClient {
 }
 
 impl TopicReader {
-    /// What is read.
+    /// The partition that is read.
     pub fn partition(&self) -> &TopicPartition {
         &self.partition
     }

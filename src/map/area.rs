@@ -20,7 +20,7 @@ enum Way {
     Through(Proj),
 }
 
-/// What a geographic CRS without an area of use can hold.
+/// The area of a geographic CRS without an area of use.
 const WORLD: [f64; 4] = [-180.0, -90.0, 180.0, 90.0];
 
 impl Area {

@@ -37,7 +37,7 @@ pub struct Cast {
     plan: Planned<Result<Plan, Rejection>>,
 }
 
-/// What a `cast` does to batches of one shape.
+/// The work of a `cast` on batches of one shape.
 struct Plan {
     places: Vec<usize>,
     layout: Layout,

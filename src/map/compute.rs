@@ -25,7 +25,7 @@ pub struct Compute {
     plan: Planned<Plan>,
 }
 
-/// What a `compute` does to batches of one shape.
+/// The work of a `compute` on batches of one shape.
 struct Plan {
     /// Of each expression the places of its columns, or why no row can be mapped.
     places: Vec<Result<Vec<usize>, Rejection>>,

@@ -33,7 +33,7 @@ pub fn point(cell: &str, epsg: Option<i32>) -> Result<Option<(f64, f64)>, Reject
     }
 }
 
-/// What geozero is given to say of a geometry that is not a point.
+/// The error that geozero returns for a geometry that is not a point.
 const NOT_A_POINT: &str = "only points are read";
 
 /// Why no point was read.
@@ -61,7 +61,7 @@ impl From<GeozeroError> for Unreadable {
     }
 }
 
-/// Tells the three spellings apart by their first characters and reads the geometry.
+/// Distinguishes the three spellings by their first characters and reads the geometry.
 fn read(text: &str, found: &mut Found) -> Result<(), Unreadable> {
     let because = |why: &str| Unreadable::Because(why.to_owned());
     if text.starts_with('{') {
@@ -110,7 +110,7 @@ fn is_ewkb(bytes: &[u8]) -> bool {
     high.is_some_and(|byte| byte & 0xE0 != 0)
 }
 
-/// What geozero found: one point, or something else.
+/// The geometry that geozero found: one point, or something else.
 #[derive(Default)]
 struct Found {
     srid: Option<i32>,

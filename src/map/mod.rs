@@ -30,8 +30,9 @@ pub use select::{Select, SelectConfig, Selection};
 
 /// A map that works on whole columns of one batch, in place.
 ///
-/// It looks at live rows only. A row that fails, or is taken out, gets its fate through [`RowBatch`] and stays in its place; an error means that no row could be mapped.
-/// Not `Send`: a task builds its nodes on the stream thread that runs them, for PROJ's objects belong to one thread.
+/// It looks at live rows only. A row that fails, or is taken out, gets its fate through [`RowBatch`] and stays in its place; an error means
+/// that no row could be mapped. Not `Send`: a task builds its nodes on the stream thread that runs them, for PROJ's objects belong to one
+/// thread.
 pub trait Map {
     /// Name of the node in the topology.
     fn name(&self) -> &str;
@@ -45,7 +46,7 @@ pub trait Map {
 pub struct NodeError {
     /// Node that failed.
     pub node: String,
-    /// What happened.
+    /// The error.
     pub message: String,
 }
 
@@ -161,7 +162,7 @@ impl Shape {
     }
 }
 
-/// What a node does to batches of one shape, kept until one of another shape comes.
+/// The plan of a node for batches of one shape, kept until one of another shape comes.
 struct Planned<P>(Option<(Shape, P)>);
 
 impl<P> Planned<P> {

@@ -33,7 +33,7 @@ pub(super) fn pair(cell: &str) -> Result<(f64, f64), Rejection> {
     }
 }
 
-/// What to do about a text that is nearly a number.
+/// Advice about a text that is nearly a number.
 fn hint(text: &str) -> Option<Hint> {
     if text.contains(',') {
         Some(Hint::DecimalPoint {})

@@ -14,11 +14,11 @@ use crate::record::{ColumnType, Rejection, RowBatch};
 pub struct SelectConfig {
     /// Name of the node.
     pub node: Arc<str>,
-    /// What it does.
+    /// Its effect.
     pub selection: Selection,
 }
 
-/// What becomes of the columns.
+/// The effect on the columns.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Selection {
     /// `select = ["name", { from = "x", as = "east" }]`: these and no others; (source column, name it gets), in the order of the result.
@@ -65,7 +65,7 @@ pub struct Select {
     plan: Planned<Plan>,
 }
 
-/// What a `select` does to batches of one shape.
+/// The work of a `select` on batches of one shape.
 struct Plan {
     /// Where each column of the result comes from; `None` for one that is missing.
     sources: Vec<Option<usize>>,

@@ -30,7 +30,7 @@ pub struct Description {
     pub kind: &'static str,
     /// Names of its labels.
     pub labels: &'static [&'static str],
-    /// What it is, and what to do when it is bad.
+    /// Its meaning, and the remedy when it is bad.
     pub help: &'static str,
 }
 

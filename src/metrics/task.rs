@@ -146,7 +146,7 @@ impl NodeMetrics {
     }
 }
 
-/// What one task counts. A task that only tries something counts nothing.
+/// The counters of one task. A task that only tries something counts nothing.
 pub struct TaskMetrics {
     /// The source: its batch is a fetch.
     pub source: NodeMetrics,
@@ -233,7 +233,7 @@ impl TaskMetrics {
         counters.fetch.record_ms = last_ms.unwrap_or(counters.fetch.record_ms);
     }
 
-    /// What the source passed on kept the nodes behind it busy for so long.
+    /// Adds time that the nodes behind the source were busy with its elements.
     pub fn passed_on(&mut self, duration: Duration) {
         if let Some(counters) = &mut self.counters {
             counters.fetch.behind_source += duration;

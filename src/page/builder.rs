@@ -31,13 +31,13 @@ impl PageWriter {
         }
     }
 
-    /// What it was made with: all that its pages depend on besides their rows.
+    /// Its settings: its pages depend on them and on their rows alone.
     pub(super) fn look(&self) -> (&Styles, bool) {
         (&self.styles, self.cell_refs)
     }
 
-    /// Makes a page of the rows of `page`, which have ended, and clears it. `first_row` is the worksheet's number of its first row; 2 is the one right below
-    /// the header.
+    /// Makes a page of the rows of `page`, which have ended, and clears it. `first_row` is the worksheet's number of its first row; 2 is
+    /// the one right below the header.
     pub fn cut(&mut self, page: &mut OpenPage, first_row: u32) -> CutPage {
         self.renderer.start(first_row);
         for item in page.items() {

@@ -1,5 +1,5 @@
-//! What the text of a cell is: plain numbers by the `auto` rule, and the strict types. The source validates with these, pages render with
-//! them, so that both agree.
+//! Recognizes the text of a cell: plain numbers by the `auto` rule, and the strict types. The source validates with these functions and
+//! pages render with them, so that both agree.
 
 use super::styles::DECIMALS_MAX;
 

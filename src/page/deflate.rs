@@ -7,7 +7,7 @@ use super::sequence::{DISTANCE_MAX, LENGTH_MAX, LENGTH_MIN, Sequence};
 /// Sequences in one block; codes of their own for less would cost more than they save.
 const SEQUENCES_MAX: usize = 32_768;
 
-/// What has been decided about a segment and is not yet written, and what is written.
+/// The sequences of a segment that are decided and not yet written, and the written bytes.
 #[derive(Debug, Default)]
 pub(super) struct Deflate {
     sequences: Vec<Sequence>,

@@ -4,7 +4,7 @@
 use crate::page::cells::{date_text, parse_date, parse_datetime};
 use crate::record::ColumnType;
 
-/// What separates groups of three digits.
+/// The separator of groups of three digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Thousands {
     /// Nothing.
@@ -38,7 +38,7 @@ impl Thousands {
 pub struct CellForm {
     /// The decimal separator is a comma.
     pub decimal_comma: bool,
-    /// What separates groups of three digits.
+    /// The separator of groups of three digits.
     pub thousands: Thousands,
     /// Degrees, minutes and seconds, with a hemisphere or a sign.
     pub angle: bool,

@@ -64,7 +64,7 @@ fn counts_by_length(weights: &mut [u32]) -> [u32; 64] {
     for node in (0..count - 2).rev() {
         weights[node] = weights[weights[node] as usize] + 1;
     }
-    // What is not an inner node at a depth is a leaf.
+    // A node at a depth that is not an inner node is a leaf.
     let mut counts = [0; 64];
     let (mut open, mut inner) = (1, count - 1);
     for (depth, leaves) in counts.iter_mut().enumerate() {

@@ -21,7 +21,7 @@ const ROW_END: u8 = 0xff;
 const BLANK: u8 = 0xfe;
 const LONG: u8 = 0xff;
 
-/// What the buffer holds, one after the other.
+/// The items of the buffer, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Item<'a> {
     /// A cell without a value.
@@ -71,7 +71,7 @@ impl OpenPage {
         self.push(style, value);
     }
 
-    /// Appends a computed number, rounded to `decimals` (15 at most) and shown with as many. What is not finite is a blank.
+    /// Appends a computed number, rounded to `decimals` (15 at most) and shown with as many. A number that is not finite is a blank.
     pub fn float(&mut self, value: f64, decimals: u8) {
         let decimals = decimals.min(DECIMALS_MAX);
         if !value.is_finite() {

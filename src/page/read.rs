@@ -1,5 +1,5 @@
-//! Reads rows back, for whoever wants to see them before a spreadsheet does: out of open pages, and out of the XML that this crate wrote and no
-//! other. A preview reads the beginning of a page, so what ends in the middle of a row is taken up to the row before.
+//! Reads rows back, for whoever wants to see them before a spreadsheet does: out of open pages, and out of the XML that this crate wrote
+//! and no other. A preview reads the beginning of a page, so what ends in the middle of a row is taken up to the row before.
 
 use flate2::{Decompress, FlushDecompress};
 
@@ -10,13 +10,13 @@ use super::styles::{StyleId, Styles};
 /// A cell as a spreadsheet shows it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ShownCell {
-    /// What it shows.
+    /// The text that it shows.
     pub text: String,
-    /// What it is.
+    /// Its kind.
     pub kind: CellKind,
 }
 
-/// What a cell is.
+/// The kind of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CellKind {

@@ -3,7 +3,7 @@
 use super::styles::{StyleId, Styles};
 use super::xml;
 
-/// What a piece of a row looks like. Cells of one kind begin alike behind their reference, and those of one [`Kind::ending`] end alike.
+/// The form of a piece of a row. Cells of one kind begin alike behind their reference, and those of one [`Kind::ending`] end alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kind(u8);
 

@@ -1,6 +1,6 @@
 //! Escaping as ECMA-376 wants it, and column names.
 
-/// What kinds of bytes a text has.
+/// The kinds of bytes in a text.
 #[derive(Clone, Copy, Debug)]
 pub struct Classes(u8);
 

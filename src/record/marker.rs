@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Offset, Record, Rejection, RowBatch, UploadId};
 
-/// What the source makes of records, in log order for each upload.
+/// An element that the source makes of records, in log order for each upload.
 #[derive(Debug)]
 pub enum StreamElement {
     /// Rows of one upload.
@@ -60,7 +60,7 @@ pub struct MarkerRecord {
     pub upload: UploadId,
     /// Its offset in its partition.
     pub offset: Offset,
-    /// What it says.
+    /// The marker.
     pub marker: Marker,
     /// `ss-attempt`, if it carries one.
     pub attempt: Option<Arc<str>>,
@@ -70,7 +70,7 @@ pub struct MarkerRecord {
     pub value: Option<Bytes>,
 }
 
-/// What a publisher says of an upload before its rows.
+/// Facts that a publisher gives about an upload before its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Announcement {
     /// `ss-name`: the file's name.
@@ -89,7 +89,7 @@ impl Announcement {
     }
 }
 
-/// What a marker says.
+/// The content of a marker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Marker {
     /// An attempt begins; rows of an older one are void.

@@ -1,12 +1,12 @@
-//! Reason codes: what each means, whom it concerns, what to do, and the option that mends it, in the languages of workbooks and of the page.
-//! What was found in one case is said by a [`Message`](super::Message).
+//! Reason codes. Each has a meaning, a subject, a remedy, and the option that mends it, in the languages of workbooks and of the page.
+//! A [`Message`](super::Message) says what was found in one case.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use super::Lang;
 
-/// What a reason is about.
+/// The subject of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Concern {
@@ -45,11 +45,11 @@ macro_rules! reasons {
             pub fn option(self) -> Option<&'static str> {
                 match self { $(Reason::$name => $option,)* }
             }
-            /// What it means, in one sentence.
+            /// Its meaning, in one sentence.
             pub fn meaning(self, lang: Lang) -> &'static str {
                 match (self, lang) { $((Reason::$name, Lang::En) => $means, (Reason::$name, Lang::Ko) => $means_ko,)* }
             }
-            /// What to do about it, in one sentence.
+            /// The remedy, in one sentence.
             pub fn remedy(self, lang: Lang) -> &'static str {
                 match (self, lang) { $((Reason::$name, Lang::En) => $remedy, (Reason::$name, Lang::Ko) => $remedy_ko,)* }
             }
@@ -213,7 +213,7 @@ impl Reason {
         Reason::ALL.iter().copied().find(|reason| reason.code() == code)
     }
 
-    /// What there is to say of it, for programs: `concerns`, `option`, and the explanation in each language, `en` and `ko`.
+    /// The facts about it, for programs: `concerns`, `option`, and the explanation in each language, `en` and `ko`.
     pub fn facts(self) -> BTreeMap<&'static str, String> {
         let said = [("en", Lang::En), ("ko", Lang::Ko)].map(|(code, lang)| (code, self.explain(lang)));
         let mut facts = BTreeMap::from(said);
@@ -222,7 +222,7 @@ impl Reason {
         facts
     }
 
-    /// What the code means and what to do about it.
+    /// The meaning of the code and the remedy.
     pub fn explain(self, lang: Lang) -> String {
         format!("{} {}", self.meaning(lang), self.remedy(lang))
     }

@@ -25,7 +25,7 @@ const RECORD_COST: usize = size_of::<Record>();
 const HEADER_COST: usize = size_of::<Header>();
 
 impl Record {
-    /// Memory that it takes, about: itself, key, value and headers. What counts against a buffer.
+    /// Memory that it takes, about: itself, key, value and headers. Buffers count these bytes.
     pub fn memory_bytes(&self) -> usize {
         let size = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
         let headers = self.headers.iter().map(|header| HEADER_COST + header.name.len() + size(&header.value));

@@ -11,7 +11,7 @@ pub struct Rejection {
     pub reason: Reason,
     /// Column at fault, if one is.
     pub column: Option<Arc<str>>,
-    /// What was found and what to do; may quote the offending value.
+    /// The finding and the remedy; may quote the offending value.
     pub message: Box<Message>,
     /// Node that found it, once [`RowBatch::attribute_to`](super::RowBatch::attribute_to) was called.
     pub node: Option<Arc<str>>,

@@ -45,9 +45,9 @@ pub struct RowBatch {
     pub keys: Vec<RowKey>,
     /// Offset of the record each row came in.
     pub offsets: Vec<Offset>,
-    /// The rows as CSV in UTF-8: as published, or for rows of JSON what they are as CSV.
+    /// The rows as CSV in UTF-8: as published, or rows of JSON written as CSV.
     pub raw: RawRows,
-    /// What separates the fields of `raw`.
+    /// The delimiter of `raw`.
     pub delimiter: u8,
     /// The rows as published, where that is something else.
     pub published: Option<RawRows>,

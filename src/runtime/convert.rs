@@ -15,7 +15,7 @@ use crate::state::{InMemoryStore, StateStore};
 use crate::topology::Topology;
 use crate::transport::{Fetcher, Outbox, TransportError};
 
-/// What became of the files.
+/// The outcome of a conversion.
 #[derive(Debug)]
 pub struct Converted {
     /// The status that the upload would have had over Kafka.

@@ -12,7 +12,7 @@ use crate::runtime::pauses::Pauses;
 /// A thread that was not seen for so long hangs. The longest call to the state's disk is given up before.
 const SILENT_MAX: Duration = Duration::from_secs(60);
 
-/// What has to be there before rows are processed.
+/// A condition that must be met before rows are processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// A broker answers.
@@ -39,7 +39,7 @@ impl Condition {
         }
     }
 
-    /// What it means that it is not met, and what to do.
+    /// The meaning of its not being met, and the advice.
     pub fn advice(self) -> &'static str {
         match self {
             Condition::Broker => "no broker answers; `sheetstream doctor` says which address",
@@ -52,7 +52,7 @@ impl Condition {
     }
 }
 
-/// What may be missing while the process lives.
+/// Something that may be missing while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Degradation {
     /// No broker answers.
@@ -126,7 +126,7 @@ pub struct TopologyFailure {
 }
 
 impl TopologyFailure {
-    /// What the reason means, and what to do; names no topic, for whoever may ask is not known.
+    /// The meaning of the reason, and the advice. It names no topic, for anybody may ask.
     pub fn advice(&self) -> &'static str {
         match self.reason {
             "topic" => {
@@ -159,7 +159,7 @@ pub struct Health {
     degraded: [AtomicI64; 2],
     /// By topology.
     failures: Mutex<BTreeMap<Arc<str>, TopologyFailure>>,
-    /// What is not processed because somebody said so.
+    /// Topologies that somebody has paused.
     pub pauses: Pauses,
 }
 
@@ -236,7 +236,7 @@ impl Health {
         Condition::ALL.into_iter().filter(|condition| !met(condition)).collect()
     }
 
-    /// What is missing while the process lives, and since when.
+    /// The things that are missing while the process lives, and since when.
     pub fn degradations(&self) -> Vec<(Degradation, SystemTime)> {
         let since = |what: Degradation| {
             let ms = self.degraded[what as usize].load(Ordering::Relaxed);
@@ -255,7 +255,7 @@ impl Health {
         lock(&self.pulses).iter().map(silence).filter(|(_, silence)| *silence > SILENT_MAX).collect()
     }
 
-    /// Tells the metrics.
+    /// Reports to the metrics.
     pub fn publish(&self) {
         let missing = self.missing();
         let number = |yes: bool| f64::from(u8::from(yes));

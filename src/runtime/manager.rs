@@ -60,7 +60,7 @@ struct Waiting {
     failures: u32,
 }
 
-/// What a look at topics found, which a thread of its own waits for.
+/// The result of a look at topics, which a thread of its own waits for.
 enum Look {
     /// Whether the topics of a waiting topology can serve by now, and the partitions of its source.
     Topics(Waiting, Result<i32, TransportError>),
@@ -118,7 +118,8 @@ impl Manager {
         }
     }
 
-    /// Checks the topics and joins every topology's group. One that cannot is tried again; with none that can the process has nothing to do.
+    /// Checks the topics and joins every topology's group. One that cannot is tried again; with none that can the process has nothing to
+    /// do.
     pub(super) fn join(&mut self, topologies: Vec<Topology>) -> Result<(), StreamsError> {
         let StreamsConfig { instance_id, state_dir, .. } = &self.config;
         let incarnation = Uuid::new_v4();
@@ -438,7 +439,7 @@ impl Manager {
         Ok(())
     }
 
-    /// What each task may hold in memory, should all partitions of all topologies be ours.
+    /// Memory that each task may use, if all partitions of all topologies are ours.
     fn share(&self) -> Share {
         let (tasks, uploads) = self.most();
         Share::of(self.config.memory_max, tasks, uploads)

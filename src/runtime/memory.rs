@@ -5,14 +5,14 @@ use crate::aggregate::MemoryLimits;
 
 /// The process itself with PROJ's database and the cache of the state, one record batch that is unpacked, and HTTP.
 const FIXED_BYTES: u64 = 128 << 20;
-/// What an open upload of a row or two takes.
+/// Memory of an open upload of a row or two.
 const UPLOAD_BYTES: u64 = 4 << 10;
 /// A share below this would only make work.
 const SHARE_BYTES_MIN: usize = 512 << 10;
 /// The least that can be divided.
 pub const MEMORY_BYTES_MIN: u64 = 192 << 20;
 
-/// What one task may hold.
+/// The memory that one task may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Share {
     /// Bytes of records that were fetched and wait.
@@ -27,8 +27,8 @@ impl Share {
     /// Where no limit is set.
     pub(super) const MOST: Share = Share { fetched: 8 << 20, unacknowledged: 16 << 20, rows: MemoryLimits::BEST };
 
-    /// The share of one of `tasks`, which may have `uploads` open together: a quarter each for what is fetched, waits, is in open pages, and is
-    /// on its way out.
+    /// The share of one of `tasks`, which may have `uploads` open together: a quarter each for what is fetched, waits, is in open pages,
+    /// and is on its way out.
     pub(super) fn of(memory_max: Option<u64>, tasks: u64, uploads: u64) -> Share {
         let Some(memory_max) = memory_max else { return Share::MOST };
         let rest = memory_max.saturating_sub(FIXED_BYTES + uploads * UPLOAD_BYTES);
@@ -42,7 +42,7 @@ impl Share {
         }
     }
 
-    /// What all of them may take together, if every one is full.
+    /// Memory of all tasks and uploads together, if each has the least share.
     pub(super) fn bytes_needed(tasks: u64, uploads: u64) -> u64 {
         FIXED_BYTES + uploads * UPLOAD_BYTES + 4 * tasks * SHARE_BYTES_MIN as u64
     }

@@ -1,5 +1,5 @@
-//! The operating-system thread of one task. Everything of the task (its PROJ objects, its pages) is made, used and dropped here. A thread that
-//! waits for a broker holds up its own partition and nothing else.
+//! The operating-system thread of one task. Everything of the task (its PROJ objects, its pages) is made, used and dropped here. A thread
+//! that waits for a broker holds up its own partition and nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,9 +37,9 @@ pub struct RunningTask {
     pub ingest: IngestHandle,
 }
 
-/// What a thread runs.
+/// The task of a thread.
 pub enum Task {
-    /// Makes workbooks. With what deletes the records that it has consumed, if its input is its own.
+    /// Makes workbooks. If its input is its own, a [`Purge`] deletes the records that it has consumed.
     Stream(Box<StreamTask>, Option<Purge>),
     /// Passes records on.
     PassOn(Box<PassOn>),
@@ -122,7 +122,7 @@ enum Command {
     Stop,
 }
 
-/// What a thread reports.
+/// A report of a thread.
 #[derive(Debug)]
 pub enum TaskReport {
     /// A revoked or lost task has been let go.
@@ -149,7 +149,7 @@ impl QuerySender {
     }
 }
 
-/// What the threads of a process share.
+/// The parts that the threads of a process share.
 #[derive(Clone)]
 pub struct ThreadParts {
     /// Longest time between two commits.

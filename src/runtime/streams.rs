@@ -17,7 +17,7 @@ use crate::state::{StateDir, StateError, StateOptions};
 use crate::topology::Topology;
 use crate::transport::TransportError;
 
-/// Topologies that are to run in this process. What watches them takes its handles before [`Streams::run`].
+/// Topologies that are to run in this process. Code that watches them takes its handles before [`Streams::run`].
 pub struct Streams {
     topologies: Vec<Topology>,
     config: StreamsConfig,
@@ -72,7 +72,7 @@ impl Streams {
         manager.close();
         let closed = state.close();
         match outcome {
-            // What was not committed is read again by the next start.
+            // The next start reads again the records that were not committed.
             Err(StreamsError::Transport(TransportError::Unavailable(_))) if stop.load(Ordering::Relaxed) => {}
             outcome => outcome?,
         }

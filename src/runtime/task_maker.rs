@@ -1,4 +1,4 @@
-//! What a thread does to make a task: ask where to start, restore, begin to read. Blocks; each step may wait for a broker.
+//! Makes a task on its thread: asks where to start, restores, begins to read. Blocks; each step may wait for a broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::state::StateDir;
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Outbox, ReadFrom, TransportError};
 
-/// What a task is made of, besides what the brokers say.
+/// The parts of a task, besides the facts that the brokers give.
 pub(super) struct MakerParts {
     pub(super) topology: Arc<Topology>,
     pub(super) group: Group,

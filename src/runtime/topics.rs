@@ -43,6 +43,6 @@ pub(super) fn check_topics(
     {
         return Err(TransportError::Topic(shortage));
     }
-    // What brings the rows of an upload together has them in one.
+    // The repartition topic has all rows of an upload in one partition.
     Ok(if topology.source.placement == Placement::Keyed { input.partitions } else { 1 })
 }

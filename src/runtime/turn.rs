@@ -17,7 +17,7 @@ pub struct Turns {
     runtime: Handle,
 }
 
-/// What one thread needs to work, and shows while it does.
+/// The permit that one thread needs to work, and the pulse that it shows meanwhile.
 pub struct Turn {
     turns: Turns,
     pulse: Arc<Pulse>,
@@ -65,7 +65,7 @@ impl Turn {
 
 /// An outbox that passes the turn while brokers are waited for.
 pub(super) struct PassingOutbox {
-    /// What waits.
+    /// The outbox that waits for brokers.
     pub outbox: Box<dyn Outbox>,
     /// Of the thread that waits.
     pub turn: Arc<Turn>,

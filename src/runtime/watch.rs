@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// One broker of several that goes is found by the next request; only a longer silence is a degradation.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
-/// What is known from the looks before.
+/// The results of the looks before.
 struct Watch {
     health: Arc<Health>,
     short_since: Option<SystemTime>,

@@ -125,8 +125,8 @@ fn count(workbook: &Workbook, bytes_max: usize) -> u32 {
     u32::try_from(workbook.length().div_ceil(bytes_max as u64)).unwrap_or(u32::MAX)
 }
 
-/// What to call the file: the last component of the source name with `.xlsx` for its extension, without control characters, marks that
-/// turn the direction of writing, leading dots and what file systems forbid.
+/// A name for the file: the last component of the source name with `.xlsx` for its extension, without control characters, marks that
+/// turn the direction of writing, leading dots and characters that file systems forbid.
 pub fn filename(source_name: &str) -> String {
     let forbidden = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -11,7 +11,8 @@ const HEADER_LINE: &str = "#8AA4C4";
 /// Excel's colour of links.
 const LINK: u32 = 0x05_63_C1;
 
-/// Pixels of an empty row, as Excel writes it for files whose rows are as high as their text. Any other height would be kept for wrapped text.
+/// Pixels of an empty row, as Excel writes it for files whose rows are as high as their text. Any other height would be kept for wrapped
+/// text.
 pub(super) const ROW_PIXELS: u32 = 20;
 
 /// A font and what Excel makes of it, in pixels.
@@ -51,7 +52,7 @@ pub(super) struct Formats {
     pub number: Format,
     /// A count on *About*, with separators.
     pub count: Format,
-    /// What a line of *About* is about.
+    /// The label of a line of *About*.
     pub label: Format,
     /// The title of *About*.
     pub title: Format,

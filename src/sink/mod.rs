@@ -1,4 +1,4 @@
-//! What leaves the topology: workbooks in chunks, status, dead letters.
+//! The outputs of a topology: workbooks in chunks, status, dead letters.
 
 mod about;
 pub mod chunk;
@@ -32,7 +32,7 @@ use crate::state::keys::PageState;
 
 pub use crate::record::Lang;
 
-/// What the topology says of its sink.
+/// The sink of a topology.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SinkConfig {
     /// Name of the node.

@@ -17,7 +17,7 @@ pub trait Output {
     fn dead_letter(&mut self, letter: &DeadLetter<'_>) -> Result<(), OutputError>;
 }
 
-/// What became of a workbook.
+/// The outcome of publishing a workbook.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delivery {
     /// Every record of it is acknowledged.

@@ -16,7 +16,7 @@ pub const ROWS_MAX: usize = 20;
 /// Sheets that are shown.
 pub const SHEETS_MAX: usize = 50;
 
-/// What an open upload would show if it were complete now.
+/// The workbook that an open upload would have if it were complete now.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Preview {
     /// Its state.

@@ -29,8 +29,8 @@ impl SheetNamer {
         SheetNamer { taken, blank }
     }
 
-    /// The name of the next sheet with this value: the value itself if possible, else as near as Excel allows. Asked again for the same value, or one
-    /// that differs in case only, it numbers: `name (2)`, `name (3)`.
+    /// The name of the next sheet with this value: the value itself if possible, else as near as Excel allows. Asked again for the same
+    /// value, or one that differs in case only, it numbers: `name (2)`, `name (3)`.
     pub fn name(&mut self, value: &str) -> SheetName {
         let base = if value.is_empty() { self.blank.to_owned() } else { sanitise(value) };
         let mut name = fit(&base, "");
@@ -48,7 +48,7 @@ impl SheetNamer {
     }
 }
 
-/// `base` cut so that it fits with `suffix` behind it. What a reader takes for one character stays whole.
+/// `base` cut so that it fits with `suffix` behind it. Code points that a reader sees as one character stay together.
 fn fit(base: &str, suffix: &str) -> String {
     let room = SheetName::UNITS_MAX - suffix.len();
     let mut units = 0;
@@ -104,7 +104,8 @@ fn sanitise(value: &str) -> String {
     name
 }
 
-/// What two names have in common that Excel takes for the same. Full upper case first, so that ς and σ, ß and ss meet: too much is harmless.
+/// Folds a name, so that two names that Excel takes for the same become equal. Full upper case first, so that ς and σ, ß and ss meet: too
+/// much is harmless.
 fn fold(name: &str) -> String {
     name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }

@@ -1,7 +1,7 @@
-//! What rust_xlsxwriter makes of a workbook: everything but the rows. A skeleton has one empty sheet of rows, the template; its parts are
-//! copied as they are, except that the template becomes any number of sheets, and the lists of sheets grow with it.
+//! The parts of a workbook that rust_xlsxwriter makes: everything but the rows. A skeleton has one empty sheet of rows, the template; its
+//! parts are copied as they are, except that the template becomes any number of sheets, and the lists of sheets grow with it.
 //!
-//! One sheet costs rust_xlsxwriter over 100 us (a thread and a compressor each), which 2,000 sheets would feel.
+//! One sheet costs rust_xlsxwriter over 100 us (a thread and a compressor each), too much for 2,000 sheets.
 
 use std::fmt::Display;
 use std::io::Read;

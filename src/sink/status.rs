@@ -1,4 +1,4 @@
-//! What happened to an upload, as JSON (contract 12); the terminal ones are the ledger (contract 13).
+//! The status of an upload, as JSON (contract 12); the final ones are the ledger (contract 13).
 
 use std::sync::Arc;
 
@@ -131,7 +131,7 @@ pub struct StatusWorkbook {
     pub sha256: Digest,
     /// Records that it takes.
     pub chunks: u32,
-    /// What to call it.
+    /// A name for the file.
     pub filename: String,
 }
 
@@ -181,8 +181,8 @@ impl StatusRecord {
         }
     }
 
-    /// The record with less of what may be long, until its batch has at most `bytes_max`: first the message as data, then most of its text, then
-    /// what the publisher said of the upload. `None` when even that has more.
+    /// The record with less of what may be long, until its batch has at most `bytes_max`: first the message as data, then most of its text,
+    /// then what the publisher said of the upload. `None` when even that has more.
     pub fn to_record_within(&self, topic: &Arc<str>, bytes_max: usize) -> Option<OutRecord> {
         let fits = |status: &StatusRecord| Some(status.to_record(topic)).filter(|r| r.batch_bytes_max() <= bytes_max);
         let failure = |message_max: usize| {
@@ -204,7 +204,7 @@ impl StatusRecord {
         serde_json::from_slice(value).ok()
     }
 
-    /// What the ledger remembers of it; `None` while the upload is open.
+    /// Its entry in the ledger; `None` while the upload is open.
     pub fn ledger(&self) -> Option<LedgerEntry> {
         Some(LedgerEntry {
             id: self.upload.clone(),

@@ -1,5 +1,5 @@
-//! The ZIP container (APPNOTE 6.3.10) around parts whose compressed bytes, CRC and sizes are known beforehand: no data descriptors, one fixed
-//! date, zip64 only where a number needs it. Compresses nothing and holds no part.
+//! The ZIP container (APPNOTE 6.3.10) around parts whose compressed bytes, CRC and sizes are known beforehand: no data descriptors, one
+//! fixed date, zip64 only where a number needs it. Compresses nothing and holds no part.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub enum Method {
     Deflated = 8,
 }
 
-/// What the container says of a part.
+/// The facts about a part in the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartFacts {
     /// How its bytes are compressed.
@@ -135,7 +135,7 @@ impl ZipWriter {
         put_16(into, &[0]); // comment length
     }
 
-    /// What local header and directory have in common, flags to extra length; `sizes` are uncompressed, compressed.
+    /// Writes the fields that local header and directory have in common, flags to extra length; `sizes` are uncompressed, compressed.
     fn common(name: &str, facts: &PartFacts, sizes: [u32; 2], zip64_numbers: usize, into: &mut Vec<u8>) {
         let flags = if name.is_ascii() { 0 } else { UTF8_NAME };
         put_16(into, &[flags, facts.method as u16, DOS_TIME[0], DOS_TIME[1]]);

@@ -1,5 +1,5 @@
-//! Charsets: their names, and bytes into UTF-8. What cannot be decoded becomes the byte FF, which no reader takes for text: it is for the row
-//! to be rejected, never for us to guess.
+//! Charsets: their names, and bytes into UTF-8. Bytes that cannot be decoded become the byte FF, which no reader takes for text: the row is
+//! rejected, and nothing is guessed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use encoding_rs::{Decoder, DecoderResult, EUC_KR, Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
 
-/// Stands for bytes that are not of the charset.
+/// Takes the place of bytes that are not of the charset.
 pub const BROKEN: u8 = 0xFF;
 
 /// A charset that files and records come in: any of the WHATWG Encoding Standard.
@@ -29,7 +29,7 @@ impl Charset {
         Charset(encoding)
     }
 
-    /// What decodes it.
+    /// Its decoder.
     pub fn encoding(self) -> &'static Encoding {
         self.0
     }
@@ -143,8 +143,8 @@ const FILLER: &[u8] = "\u{3164}".as_bytes();
 /// Bytes of such a syllable, in UTF-8.
 const COMPOSED_BYTES: usize = 12;
 
-/// Puts syllables together that EUC-KR writes in eight bytes (KS X 1001 annex 3, what Python writes for syllables beyond its 2,350): a filler
-/// and three letters, the last of which is a filler where the syllable ends with a vowel. Returns what may be the beginning of one.
+/// Puts syllables together that EUC-KR writes in eight bytes (KS X 1001 annex 3, what Python writes for syllables beyond its 2,350): a
+/// filler and three letters, the last of which is a filler where the syllable ends with a vowel. Returns what may be the beginning of one.
 fn compose_syllables(text: &mut Vec<u8>, begin: usize, last: bool) -> Vec<u8> {
     if memchr::memmem::find(&text[begin..], FILLER).is_none() {
         return Vec::new();

@@ -22,7 +22,7 @@ const BATCH_ROWS_MAX: usize = 8_192;
 /// Bytes of raw rows after which a batch is handed over.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
-/// What follows from a header: unique names, types, schema.
+/// The layout that follows from a header: unique names, types, schema.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) header: Arc<[String]>,

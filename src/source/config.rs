@@ -1,4 +1,4 @@
-//! What a topology says of its source, proven.
+//! The source of a topology, proven.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::source::charset::Charset;
 /// Uploads of a partition that may be open at once where the topology says nothing else.
 pub const OPEN_UPLOADS_MAX: u32 = 10_000;
 
-/// What the topology says of its source.
+/// The source of a topology.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceConfig {
     /// Name of the node.
@@ -51,7 +51,7 @@ pub struct SourceConfig {
     pub strip_control: bool,
     /// A cell above 32,767 characters is cut instead of rejecting the row (`long_cells = "truncate"`).
     pub truncate_cells: bool,
-    /// What a rejected row does.
+    /// The effect of a rejected row.
     pub on_error: OnError,
     /// The most rejected rows of an upload; more fail it.
     pub rejected_max: Option<RejectedMax>,
@@ -59,14 +59,14 @@ pub struct SourceConfig {
     pub idle_timeout: Duration,
     /// Uploads of a partition that may be open at once; another one is turned away.
     pub open_uploads_max: u32,
-    /// What an end of file does whose count or checksum is not met.
+    /// The effect of an end-of-file marker with a count or checksum that is not met.
     pub incomplete: Incomplete,
-    /// Columns that the nodes behind it cannot do without, each by all names it may have: what a header is known by.
+    /// Columns that the nodes behind it cannot do without, each by all names it may have. A header is recognized by them.
     pub needed: Arc<[Vec<String>]>,
 }
 
 impl SourceConfig {
-    /// What holds for a topic where no topology says otherwise.
+    /// The source for a topic with all defaults.
     pub fn of_topic(topic: &str) -> SourceConfig {
         SourceConfig {
             node: "rows".into(),
@@ -137,7 +137,7 @@ pub enum Placement {
 pub struct Spread {
     /// Where rows come from.
     pub topics: Arc<[Arc<str>]>,
-    /// What brings the rows of an upload together.
+    /// The topic that brings the rows of an upload together.
     pub repartition_topic: Arc<str>,
 }
 
@@ -183,7 +183,7 @@ pub enum Format {
     Json,
 }
 
-/// What a rejected row does.
+/// The effect of a rejected row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {
     /// It goes to the dead letters, and the upload continues.
@@ -192,7 +192,7 @@ pub enum OnError {
     Fail,
 }
 
-/// What an end of file does whose count or checksum is not met.
+/// The effect of an end-of-file marker with a count or checksum that is not met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incomplete {
     /// Wait for the missing rows until the idle timeout.

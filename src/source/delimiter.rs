@@ -1,4 +1,4 @@
-//! What fields are separated by: found in a file, named by people, or announced by a spreadsheet's line `sep=;`.
+//! Delimiters of fields: found in a file, named by people, or announced by a spreadsheet's line `sep=;`.
 
 use crate::source::csv::{Fields, Rows};
 use crate::source::names::column_names;
@@ -8,9 +8,9 @@ const DELIMITER_ROWS: usize = 100;
 /// Delimiters that are looked for, the likelier first.
 pub const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// The delimiter of UTF-8 text. In this order: the one under which the first row names most of the `needed` columns; the one that gives most
-/// of the first rows as many fields as the first row has; tab or pipe, which are rare in text; the one with most fields; a semicolon, for
-/// commas are decimal points elsewhere. A comma when none separates anything. `cut` says that the last row may be incomplete.
+/// The delimiter of UTF-8 text. In this order: the one under which the first row names most of the `needed` columns; the one that gives
+/// most of the first rows as many fields as the first row has; tab or pipe, which are rare in text; the one with most fields; a semicolon,
+/// for commas are decimal points elsewhere. A comma when none separates anything. `cut` says that the last row may be incomplete.
 pub fn find_delimiter(text: &[u8], cut: bool, needed: &[Vec<String>]) -> u8 {
     let mut best = (b',', None);
     for delimiter in DELIMITERS {

@@ -9,7 +9,7 @@ use crate::source::charset::Charset;
 /// Bytes that decide the charset, from the first one that is not ASCII.
 pub const CHARSET_SAMPLE_BYTES: usize = 64 << 10;
 
-/// What the bytes say.
+/// The charset that the bytes show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Detected {
     /// It can hardly be another one.
@@ -18,8 +18,8 @@ pub enum Detected {
     Unclear(Vec<Charset>),
 }
 
-/// The charset of text that begins with a byte that is not ASCII. `cut` says that the sample ends where it was cut, so that half a character
-/// there is no fault.
+/// The charset of text that begins with a byte that is not ASCII. `cut` says that the sample ends where it was cut, so that half a
+/// character there is no fault.
 pub fn detect(sample: &[u8], cut: bool) -> Detected {
     let utf8_faults = faults(UTF_8, sample, cut);
     if utf8_faults == 0 {
@@ -96,14 +96,14 @@ fn three_byte_characters(sample: &[u8]) -> usize {
     sample.utf8_chunks().map(|chunk| chunk.valid().chars().filter(|c| c.len_utf8() >= 3).count()).sum()
 }
 
-/// What the double bytes of a text say about its being Korean.
+/// The evidence of the double bytes of a text for and against Korean.
 #[derive(Default)]
 struct Korean {
     speaks_for: usize,
     speaks_against: usize,
 }
 
-/// What two bytes are in windows-949.
+/// The meaning of two bytes in windows-949.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DoubleByte {
     /// One of the 2,350 syllables of KS X 1001, which Korean text is made of.
@@ -129,8 +129,8 @@ impl DoubleByte {
 }
 
 impl Korean {
-    /// Looks at runs of double bytes. In Korean, words are runs with common syllables in them. In Western text a double byte is an accent and
-    /// the letter behind it: a rare syllable by itself, or a common one in the middle of a word of ASCII letters.
+    /// Looks at runs of double bytes. In Korean, words are runs with common syllables in them. In Western text a double byte is an accent
+    /// and the letter behind it: a rare syllable by itself, or a common one in the middle of a word of ASCII letters.
     fn of(sample: &[u8]) -> Korean {
         let mut found = Korean::default();
         let mut at = 0;

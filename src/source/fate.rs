@@ -187,7 +187,7 @@ pub(super) fn check_cells(
     Ok(())
 }
 
-/// What a cell becomes, if the topology lets it be changed; `None` when it is fit as it is.
+/// The cell as the topology lets it be changed; `None` when it is fit as it is.
 pub(super) fn mend_cell(config: &SourceConfig, cell: &str) -> Result<Option<String>, Fault> {
     let mut mended = None;
     if let Some(found) = cell.chars().find(|c| is_forbidden(*c)) {

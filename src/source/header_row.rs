@@ -34,7 +34,8 @@ pub(super) fn names_what_is_needed(config: &SourceConfig, row: &Row<'_>, text: &
     !config.needed.is_empty() && config.needed.iter().all(|needed| needed.iter().any(|name| names.contains(name)))
 }
 
-/// The names of a header marker. What is wrong with the marker, and not with a name, is [`Reason::MarkerFormat`](crate::record::Reason::MarkerFormat).
+/// The names of a header marker. A fault of the marker, and not of a name, is
+/// [`Reason::MarkerFormat`](crate::record::Reason::MarkerFormat).
 pub(super) fn marker_names(config: &SourceConfig, delimiter: u8, text: &[u8]) -> Result<Vec<String>, Rejection> {
     let mut rows = Rows::new(text, delimiter, None);
     let mut fields = Fields::default();
@@ -51,7 +52,8 @@ pub(super) fn marker_names(config: &SourceConfig, delimiter: u8, text: &[u8]) ->
     names.ok_or_else(|| Rejection::new(Message::HeaderWithoutNames {}))
 }
 
-/// The names that a JSON row gives to its own cells, as published. An object that has the name of a column which the topology knows is one cell.
+/// The names that a JSON row gives to its own cells, as published. An object that has the name of a column which the topology knows is one
+/// cell.
 pub(super) fn names_of_row(config: &SourceConfig, text: &[u8], row: &Element) -> Result<Vec<String>, Rejection> {
     check_names(config, &names_of(text, row, &|name| is_known(config, name)))
 }

@@ -14,7 +14,7 @@ pub(super) const BYTES_MAX: usize = 16 << 20;
 pub(super) const ALL_BYTES_MAX: usize = 64 << 20;
 /// Rows that are looked at before a header of one column is believed.
 pub(super) const DOUBT_ROWS: u64 = 100;
-/// What a waiting record is reckoned to take beside its text.
+/// Estimated bytes of a waiting record beside its text.
 const OVERHEAD_BYTES: usize = 128;
 
 /// Where rows come from: the record, and the place of the first of them in it.

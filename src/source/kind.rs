@@ -31,7 +31,7 @@ const OTHER: &[(&[u8], &str)] = &[
     (b"\x7fELF", "ELF"),
 ];
 
-/// What bytes are that are no text at all.
+/// The kind of bytes that are no text at all; `None` for text.
 pub fn binary_kind(beginning: &[u8]) -> Option<Binary> {
     match beginning {
         // The wire format of schema registries: a zero byte and the id of the schema.
@@ -66,7 +66,7 @@ fn zip_kind(beginning: &[u8]) -> Binary {
     }
 }
 
-/// What text is that is no table: a page or a document.
+/// The kind of text that is not a table but a page or a document; `None` for other text.
 pub fn text_kind(beginning: &[u8]) -> Option<Binary> {
     let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
     let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));

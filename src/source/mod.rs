@@ -95,14 +95,14 @@ impl WaitingUpload {
     }
 }
 
-/// What the history of an upload, and the room for another one, decide about a record before it is read.
+/// The decision about a record before it is read, by the history of its upload and the room for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// The record is read.
     Read,
     /// The record belongs to an upload whose end was published: it is passed over.
     PassOver,
-    /// What the source knows of the upload is over: it is forgotten, and the question is asked again.
+    /// The upload that the source knows is over: the source forgets it, and asks again.
     Over,
     /// The upload has ended. Numbered rows come out unread, for they are late.
     Late,
@@ -112,7 +112,7 @@ pub enum Admission {
     TurnedAway,
 }
 
-/// What a record is, as far as admission goes.
+/// The kind of a record, as far as admission needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplicantKind {
     /// Rows; whether they carry `ss-row`.
@@ -156,7 +156,7 @@ pub struct Applicant<'a> {
     pub offset: Offset,
     /// Whether the source holds anything of the upload.
     pub is_known: bool,
-    /// What it is.
+    /// Its kind.
     pub kind: ApplicantKind,
     /// Uploads that the source holds: those that are open, and those whose rows wait for a header.
     pub open: usize,
@@ -339,7 +339,8 @@ impl Source {
         taken
     }
 
-    /// Elements that wait, and rows of an upload that have not come out: what changes when a record is taken, and not by lines without a row.
+    /// Elements that wait, and rows of an upload that have not come out: what changes when a record is taken, and not by lines without a
+    /// row.
     fn taken_so_far(&self, id: &str) -> (usize, Option<u64>) {
         (self.context.out.len(), self.uploads.get(id).map(Upload::rows_under_way))
     }

@@ -26,7 +26,7 @@ impl RowFormat {
         }
     }
 
-    /// What separates the fields of a row as CSV.
+    /// The delimiter of a row as CSV.
     pub(super) fn delimiter(self) -> u8 {
         match self {
             RowFormat::Csv(delimiter) => delimiter,

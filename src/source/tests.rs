@@ -37,7 +37,7 @@ fn of(key: &'static str, record: Record) -> Record {
     Record { key: Some(Bytes::from_static(key.as_bytes())), ..record }
 }
 
-/// What comes out, with the batches of an upload that follow each other as one.
+/// The elements, with the batches of an upload that follow each other as one.
 fn run(config: SourceConfig, records: impl IntoIterator<Item = Record>) -> Vec<String> {
     let mut source = Source::new(Arc::new(config), Some(1));
     feed(&mut source, 0, records)

@@ -12,7 +12,7 @@ use crate::source::names::column_names;
 use crate::source::row_format::RowFormat;
 use crate::source::{HeaderFrom, SourceConfig};
 
-/// What uploads share while one of them is at work.
+/// The state that all uploads share.
 pub(super) struct SourceContext {
     pub(super) config: Arc<SourceConfig>,
     /// The header that the topology declares.
@@ -51,7 +51,7 @@ impl SourceContext {
         }
     }
 
-    /// What follows from a header.
+    /// The layout that follows from a header.
     pub(super) fn layout(&mut self, names: &[String]) -> Result<Arc<Layout>, Rejection> {
         if *column_names(names, self.config.exact_names) != *self.latest.header {
             self.latest = Arc::new(Layout::new(names, &self.config)?);
@@ -60,7 +60,7 @@ impl SourceContext {
     }
 }
 
-/// What reads the cells of JSON rows, for the layouts that were seen last.
+/// Readers of the cells of JSON rows, for the layouts that were seen last.
 #[derive(Default)]
 pub(super) struct CellReaders(VecDeque<(Arc<Layout>, CellReader)>);
 
@@ -173,7 +173,7 @@ impl Upload {
         self.is_restored
     }
 
-    /// What was read again is no sign of rows: the header line of a restored upload was read again, too.
+    /// Ends the second reading after a restart. A record that was read again is no sign of rows: the header line was read again, too.
     pub(super) fn end_refill(&mut self) {
         if self.is_restored {
             self.has_read_rows = None;

@@ -37,13 +37,14 @@ impl InMemoryStore {
         InMemoryStore::default()
     }
 
-    /// An empty store that keeps pages in files in `dir`, one an upload. The files have no names: they go with the process, however it ends.
+    /// An empty store that keeps pages in files in `dir`, one an upload. The files have no names: they go with the process, however it
+    /// ends.
     pub fn spooled(dir: impl AsRef<Path>) -> InMemoryStore {
         InMemoryStore { spool: Some(dir.as_ref().to_owned()), ..InMemoryStore::default() }
     }
 
-    /// What a durable store would hold after a crash at this moment: everything up to the last commit. A spool does not survive its
-    /// process, so of a spooled store nothing is left.
+    /// The store as a durable one would be after a crash at this moment: everything up to the last commit. A spool does not survive its
+    /// process, so a spooled store is empty then.
     pub fn crash(&self) -> InMemoryStore {
         if let Some(dir) = &self.spool {
             return InMemoryStore::spooled(dir);

@@ -1,4 +1,4 @@
-//! What runs on the store thread: the order of a commit, the guard against a full disk, and the end of an index that cannot be trusted.
+//! The work of the store thread: the order of a commit, the guard against a full disk, and the end of an index that cannot be trusted.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -76,8 +76,8 @@ impl IndexWriter {
 
     /// Commits of different tasks, each with its answer.
     ///
-    /// 1. Space. 2. Pages reach the disk. 3. One atomic batch says where they are. 4. The batch reaches the kernel, and with `power_safe` the
-    ///    disk. Only then is anything acknowledged, so that an entry implies its page.
+    /// 1. Space. 2. Pages reach the disk. 3. One atomic batch says where they are. 4. The batch reaches the kernel, and with `power_safe`
+    ///    the disk. Only then is anything acknowledged, so that an entry implies its page.
     pub(super) fn commit(&mut self, group: Vec<Commit>) -> Vec<Result<(), StateError>> {
         let mut answers: Vec<_> = group.iter().map(|commit| self.admit(commit)).collect();
         let admitted: Vec<_> =
@@ -91,7 +91,7 @@ impl IndexWriter {
         answers
     }
 
-    /// What the index knows of a task, checked; and which generation of the index that is.
+    /// The index of a task, checked, and the generation of the index.
     pub(super) fn task(&mut self, task: TaskHash) -> Result<(TaskIndex, u64), StateError> {
         Ok((self.engine("verify", self.options.open_limit, |index| index.verify(task))?, self.epoch))
     }

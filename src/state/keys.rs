@@ -152,11 +152,11 @@ impl<'a> IndexKey<'a> {
     }
 }
 
-/// What a task's entries in the index must add up to. Renewed by every commit, checked when the task is opened: an entry that was lost, torn
-/// off its batch or brought back is noticed, whatever the engine below believes.
+/// The sum of a task's entries in the index. Every commit renews it, and it is checked when the task is opened: an entry that was lost,
+/// torn off its batch or brought back is noticed, whatever the engine below believes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealState {
-    /// What the state was made from: hash of the topology and versions of everything that shapes a page.
+    /// The settings that the state was made with: hash of the topology and versions of everything that shapes a page.
     pub fingerprint: String,
     /// Number of the task's other entries.
     pub entries: u64,
@@ -294,7 +294,7 @@ pub struct ErrorState {
     pub message: Message,
     /// The row's text, clipped to 4,096 characters.
     pub raw: String,
-    /// What separates its fields.
+    /// The delimiter of its text.
     pub delimiter: u8,
 }
 

@@ -90,7 +90,7 @@ pub(super) struct Manifest {
     pub(super) failed_opens: u32,
 }
 
-/// What every version of the manifest says.
+/// The fields that every version of the manifest has.
 #[derive(Deserialize)]
 struct Owner {
     product: String,

@@ -125,7 +125,7 @@ impl StateError {
         StateError::Unusable { dir: dir.display().to_string(), message }
     }
 
-    /// Tells a full disk (or quota) from other I/O errors.
+    /// Distinguishes a full disk (or quota) from other I/O errors.
     fn from_io(error: std::io::Error) -> StateError {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         match error.kind() {

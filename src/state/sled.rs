@@ -1,8 +1,8 @@
-//! The index: one sled for all tasks, with what makes its answers believable (a CRC on each entry, a seal on each task). Nothing outside
+//! The index: one sled for all tasks, with the means to trust its answers (a CRC on each entry, a seal on each task). Nothing outside
 //! this file knows sled, and nothing inside it knows segments or threads.
 //!
-//! sled 0.34.7 panics, hangs and, after a power cut, forgets. What it holds here can be lost: the caller runs every call on a thread that is
-//! watched and throws the index away at the first doubt.
+//! sled 0.34.7 panics, hangs and, after a power cut, forgets. Its content can be lost here: the caller runs every call on a thread that is
+//! watched, and throws the index away at the first doubt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,8 +21,8 @@ const CLEARED_AT_ONCE: usize = 1_024;
 /// Entries that are written in one batch, for the same reason. Only thousands of small uploads that are new at once make as many.
 const APPLIED_AT_ONCE: usize = 8_192;
 
-/// Longest time for an index that was just closed to give up its lock. Whoever opens one holds the lock of the whole directory, so the other
-/// end is ours: a thread of sled's that still has the file, or a child process that has not become its program yet.
+/// Longest time for an index that was just closed to give up its lock. Whoever opens one holds the lock of the whole directory, so the
+/// other end is ours: a thread of sled's that still has the file, or a child process that has not become its program yet.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -32,7 +32,7 @@ pub(super) struct Index {
     db: sled::Db,
 }
 
-/// What went wrong, and how far it reaches.
+/// A failure, by how far it reaches.
 #[derive(Debug)]
 pub(super) enum IndexError {
     /// sled failed: nothing in the index can be trusted any more.
@@ -55,16 +55,16 @@ pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 pub(super) struct TaskChanges {
     /// Whose entries these are.
     pub(super) task: TaskHash,
-    /// What its state is made from.
+    /// The settings that its state is made with.
     pub(super) fingerprint: String,
     /// The entries, without the seal.
     pub(super) changes: Changes,
 }
 
-/// What the index knows of a task.
+/// The index of a task.
 #[derive(Debug, Default)]
 pub(super) struct TaskIndex {
-    /// What its state was made from; `None` for a task that never committed.
+    /// The settings that its state was made with; `None` for a task that never committed.
     pub(super) fingerprint: Option<String>,
     /// Committed length of each segment in bytes.
     pub(super) segments: BTreeMap<UploadHash, u64>,
@@ -137,8 +137,8 @@ impl Index {
         Ok(entries)
     }
 
-    /// Applies the changes of several tasks and renews their seals, those of one task in one atomic batch; more than [`APPLIED_AT_ONCE`] go in
-    /// several, the seal in the last: what a crash leaves in between does not add up to it. Not durable before [`Index::flush`].
+    /// Applies the changes of several tasks and renews their seals, those of one task in one atomic batch; more than [`APPLIED_AT_ONCE`] go
+    /// in several, the seal in the last: what a crash leaves in between does not add up to it. Not durable before [`Index::flush`].
     pub(super) fn apply<'a>(&self, tasks: impl Iterator<Item = &'a TaskChanges>) -> Result<(), IndexError> {
         let (mut batch, mut size) = (sled::Batch::default(), 0);
         for task in tasks {

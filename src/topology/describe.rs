@@ -1,5 +1,5 @@
-//! Tells a topology to people, in the form of Kafka Streams' `Topology.describe()` (`TopologyDescription.toString`) so that tools which draw
-//! that form can draw this one; what a node does and what the topology promises is added on lines of its own.
+//! Describes a topology to people, in the form of Kafka Streams' `Topology.describe()` (`TopologyDescription.toString`) so that tools which
+//! draw that form can draw this one; what a node does and what the topology promises is added on lines of its own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ pub struct Description {
     pub hash: String,
     /// Nodes from source to sink.
     pub nodes: Vec<NodeDescription>,
-    /// What holds for every upload.
+    /// Facts that hold for every upload.
     pub guarantees: Vec<Fact>,
 }
 
 /// One node.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct NodeDescription {
-    /// What Kafka Streams calls such a node.
+    /// Its kind, in the words of Kafka Streams.
     pub kind: NodeKind,
     /// Its name.
     pub name: String,
@@ -40,11 +40,11 @@ pub struct NodeDescription {
     pub parent: Option<String>,
     /// The node it feeds.
     pub child: Option<String>,
-    /// What it does.
+    /// The facts about its work.
     pub facts: Vec<Fact>,
 }
 
-/// What Kafka Streams calls a node.
+/// The kind of a node, in the words of Kafka Streams.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeKind {
@@ -68,9 +68,9 @@ pub enum NodeKind {
 /// One line about a node or a topology.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Fact {
-    /// What it is about.
+    /// Its subject.
     pub about: &'static str,
-    /// What is so.
+    /// Its text.
     pub text: String,
 }
 
@@ -247,7 +247,7 @@ impl SourceConfig {
 }
 
 impl fmt::Display for CellForm {
-    /// What is behind the type of a column: ` (decimal comma, zone +09:00)`.
+    /// The text behind the type of a column: ` (decimal comma, zone +09:00)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let zone = |minutes: i32| {
             format!("zone {}{:02}:{:02}", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60, minutes.abs() % 60)

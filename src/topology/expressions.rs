@@ -21,7 +21,7 @@ decimals, the last one rounded. A division by zero, or a result that needs more 
 row as `expression.undefined`. Texts are compared character by character, in the order of Unicode.
 A text in quotes beside a date is read as one, `opened >= '2026-01-31'`.
 
-A blank cell of a number, boolean, date or datetime column is no value. What is computed from no
+A blank cell of a number, boolean, date or datetime column is no value. A result computed from no
 value is no value again, and becomes a blank cell; a comparison with it is neither true nor false,
 so that `filter` does not keep the row, and `if` takes its other value. A blank text is the text
 `''`. `empty` and `coalesce` deal with both.

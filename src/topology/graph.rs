@@ -11,7 +11,7 @@ pub struct Graph {
     pub topology: String,
     /// Topics and nodes, from the source topic on.
     pub boxes: Vec<GraphBox>,
-    /// What flows: numbers of two boxes, from 0.
+    /// The flow of rows: numbers of two boxes, from 0.
     pub arrows: Vec<[usize; 2]>,
 }
 
@@ -20,7 +20,7 @@ pub struct Graph {
 pub struct GraphBox {
     /// Its name.
     pub name: String,
-    /// What a node does, in one line.
+    /// The work of a node, in one line.
     pub does: Option<String>,
     /// Whether it is a topic.
     pub is_topic: bool,

@@ -1,7 +1,7 @@
-//! What flows: a topology file, proven. Plain data; nothing here connects to anything.
+//! A topology: a topology file, proven. Plain data; nothing here connects to anything.
 //!
-//! `keys.rs` and `map_keys.rs` list every key, `reader.rs` reads TOML by such a table, `spec.rs` is what the file says, `compile.rs` what it
-//! means (`maps.rs` and `column_maps.rs` are both for `[[map]]`); `describe.rs` describes one topology to people, `graph.rs` draws it,
+//! `keys.rs` and `map_keys.rs` list every key, `reader.rs` reads TOML by such a table, `spec.rs` is what the file says, `compile.rs` what
+//! it means (`maps.rs` and `column_maps.rs` are both for `[[map]]`); `describe.rs` describes one topology to people, `graph.rs` draws it,
 //! `reference.rs` has all that a topology can say.
 
 mod chain;
@@ -63,9 +63,9 @@ pub struct Topology {
     pub guarantee: Guarantee,
     /// Where rows come from.
     pub source: SourceConfig,
-    /// What happens to them, in order.
+    /// The maps that rows go through, in order.
     pub maps: Vec<MapConfig>,
-    /// What gathers them.
+    /// The aggregate that gathers them.
     pub aggregate: AggregateConfig,
     /// Where workbooks go.
     pub sink: SinkConfig,
@@ -134,7 +134,7 @@ impl Topology {
         topics
     }
 
-    /// What the *About* sheet of its workbooks says of it.
+    /// The facts that the *About* sheet of its workbooks shows.
     pub fn about(&self) -> AboutFacts {
         let crs = self.maps.iter().filter_map(MapConfig::as_reproject).map(|reproject| reproject.crs.clone());
         AboutFacts { topology: self.name.clone(), topology_hash: self.hash.clone(), crs: crs.collect() }

@@ -13,7 +13,7 @@ pub struct Problem {
     /// Where; `None` when the file could not be read at all.
     #[serde(flatten)]
     pub at: Option<Position>,
-    /// What is wrong, with the value that offends.
+    /// The problem, with the value that offends.
     pub what: String,
     /// Why that is wrong, or what would be right.
     pub why: Option<String>,
@@ -99,7 +99,7 @@ impl fmt::Display for Problem {
 pub struct Problems {
     /// The file, as it was named to us.
     pub file: String,
-    /// What is wrong.
+    /// Its problems.
     pub problems: Vec<Problem>,
 }
 

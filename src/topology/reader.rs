@@ -12,13 +12,13 @@ use super::problem::{Findings, list, nearest};
 use super::table::{Default, Kind, Table};
 use super::words::Words;
 
-/// What all tables of a file are read with.
+/// Reads all tables of a file.
 pub(super) struct Reader<'r> {
     /// The file.
     pub text: &'r str,
     /// Values of `${VAR}`.
     pub env: &'r dyn Fn(&str) -> Option<String>,
-    /// What is wrong so far.
+    /// The problems so far.
     pub findings: Findings,
 }
 

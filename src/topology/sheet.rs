@@ -1,4 +1,4 @@
-//! What names a row's sheet: a column, or a template such as `"{city} {kind}"`.
+//! Reads `sheet`, which names a row's sheet: a column, or a template such as `"{city} {kind}"`.
 
 use crate::aggregate::{SheetKey, TemplatePart};
 use crate::record::SheetName;

@@ -1,5 +1,5 @@
-//! What a topology file says, key by key: types and choices are checked here, meaning in `compile.rs`. Every name and text keeps its place in
-//! the file.
+//! The content of a topology file, key by key: types and choices are checked here, meaning in `compile.rs`. Every name and text keeps its
+//! place in the file.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::sink::WorkbookConfig;
 use crate::source::{Format, Incomplete, Markers, OnError, RejectedMax};
 use crate::transport::Guarantee;
 
-/// A topology file. What could not be read is `None` and has been found wrong already.
+/// A topology file. A value that could not be read is `None`, and its problem is noted already.
 pub(super) struct TopologySpec {
     /// Application id.
     pub name: Option<Spanned<String>>,
@@ -37,11 +37,11 @@ pub(super) struct NodeSpec {
     pub name: Option<Spanned<String>>,
     /// Its parent, if the file names one.
     pub input: Option<Spanned<String>>,
-    /// What it is.
+    /// Its kind.
     pub kind: NodeKind,
 }
 
-/// What a node is.
+/// The kind of a node.
 pub(super) enum NodeKind {
     /// `[[source]]`
     Source(SourceSpec),

@@ -4,7 +4,7 @@
 pub(super) struct Table {
     /// As messages and headings name it.
     pub place: &'static str,
-    /// What it is for.
+    /// Its purpose.
     pub about: &'static str,
     /// Its keys in the order of the reference.
     pub keys: &'static [Key],
@@ -24,19 +24,19 @@ impl Table {
 pub(super) struct Key {
     /// As the file spells it.
     pub name: &'static str,
-    /// What it takes.
+    /// The kind of its values.
     pub kind: Kind,
-    /// What holds without it.
+    /// Its value when it is absent.
     pub default: Default,
     /// A value in TOML.
     pub example: &'static str,
-    /// What it does.
+    /// Its effect.
     pub about: &'static str,
     /// The first release that has it.
     pub since: &'static str,
 }
 
-/// What a key takes.
+/// The kind of a key's values.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     /// A text.
@@ -73,7 +73,7 @@ pub(super) enum Kind {
         min: u64,
         /// Largest.
         max: u64,
-        /// What it counts.
+        /// The unit.
         unit: &'static str,
     },
     /// A whole number and its unit of time.
@@ -84,7 +84,7 @@ pub(super) enum Kind {
     Tables(&'static Table, usize),
 }
 
-/// What holds without a key.
+/// The value of an absent key.
 #[derive(Clone, Copy)]
 pub(super) enum Default {
     /// The key must be there.
@@ -95,6 +95,6 @@ pub(super) enum Default {
     Flag(bool),
     /// This number.
     Integer(u64),
-    /// What follows from other keys, in words.
+    /// It follows from other keys, as these words say.
     Derived(&'static str),
 }

@@ -1,4 +1,4 @@
-//! What the ranking says of single files. `tests/crs_ranking.rs` measures it over all systems.
+//! Rankings of single files. `tests/crs_ranking.rs` measures it over all systems.
 
 use super::*;
 

@@ -1,12 +1,12 @@
-//! Which member of a classic group gets which partition. The assignment is sticky, balanced and cooperative (KIP-429): a member keeps what it
-//! owns as far as that is fair, and a partition that moves is given to nobody until its owner has let it go.
+//! Which member of a classic group gets which partition. The assignment is sticky, balanced and cooperative (KIP-429): a member keeps what
+//! it owns as far as that is fair, and a partition that moves is given to nobody until its owner has let it go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::record::TopicPartition;
 
-/// What a member says when it joins.
+/// The claim of a member when it joins.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claim {
     /// Topics that it processes.
@@ -43,7 +43,7 @@ pub(super) fn assign(
         wanted.entry(from).or_default().remove(&partition);
         wanted.entry(to).or_default().insert(partition);
     }
-    // What moves is withheld: its owner sees that it is to let it go, and joins again when it has.
+    // A partition that moves is withheld: its owner sees that it must let it go, and joins again when it has.
     let given = |member: &str, partition: &TopicPartition| owners.get(partition).is_none_or(|owner| *owner == member);
     let mut assigned = BTreeMap::new();
     for (member, partitions) in wanted {
@@ -78,7 +78,8 @@ fn owners<'a>(
     owners
 }
 
-/// A partition that goes from a member with more to one with at least two less. Every move evens the group out, so that there is a last one.
+/// A partition that goes from a member with more to one with at least two less. Every move evens the group out, so that there is a last
+/// one.
 fn move_one<'a>(
     members: &'a BTreeMap<String, Claim>,
     wanted: &BTreeMap<&'a str, BTreeSet<TopicPartition>>,

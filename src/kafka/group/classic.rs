@@ -376,7 +376,7 @@ impl Actor {
         Ok(())
     }
 
-    /// What an operator can do about a refusal that the code alone does not explain.
+    /// Adds the remedy to a refusal that the code alone does not explain.
     fn explain(&self, error: KafkaError) -> KafkaError {
         let KafkaError::Refused { address, api, code, .. } = error else { return error };
         let message = "consumers that are no sheetstream are in this group, and it takes us in when they have left: \
@@ -404,7 +404,7 @@ impl Actor {
     }
 }
 
-/// What a member said when it joined; one that cannot be read has no topics, and is given nothing.
+/// The claim of a member when it joined. A claim that cannot be read has no topics, and gets no partitions.
 fn read(metadata: &bytes::Bytes) -> Claim {
     let said = decode::<ConsumerProtocolSubscription>(metadata).unwrap_or_default();
     let of = |topic: consumer_protocol_subscription::TopicPartition| {

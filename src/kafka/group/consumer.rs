@@ -41,7 +41,7 @@ pub(super) struct Actor {
     /// [`JOIN`], then what the broker gives.
     epoch: i32,
     holdings: Holdings,
-    /// What we last said is ours; `None` when the broker may not have heard it.
+    /// The partitions that we last reported as ours; `None` when the broker may not have heard it.
     reported: Option<BTreeSet<TopicPartition>>,
     interval: Duration,
     commands: UnboundedReceiver<Command>,
@@ -205,7 +205,7 @@ impl Actor {
         self.beat().await
     }
 
-    /// What an operator can do about a refusal that the code alone does not explain.
+    /// Adds the remedy to a refusal that the code alone does not explain.
     fn explain(&self, error: KafkaError) -> KafkaError {
         match error {
             KafkaError::Refused { address, api, code: code @ Code::UNSUPPORTED_VERSION, .. } => {

@@ -1,4 +1,4 @@
-//! What members of a classic group say to each other inside the group's requests: subscriptions and assignments, as Kafka's consumer writes
+//! Messages between the members of a classic group, inside the group's requests: subscriptions and assignments, as Kafka's consumer writes
 //! them (KIP-429), so that its tools read them.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};

@@ -1,4 +1,4 @@
-//! What a member holds, and what its tasks hear of it: the same for both protocols.
+//! The partitions that a member holds, and the events for its tasks: the same for both protocols.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::Sender;
@@ -174,7 +174,7 @@ impl Holdings {
         }
     }
 
-    /// Tells the tasks.
+    /// Sends the event to the tasks.
     fn send(&self, event: GroupEvent) {
         // A receiver that is gone has dropped the member; the command channel ends the membership.
         let _ = self.events.send(event);

@@ -10,7 +10,7 @@ use super::super::KafkaClient;
 use crate::record::TopicPartition;
 use crate::transport::{GroupEvent, Membership};
 
-/// What the coordinator is given to answer a leave, however little time is left.
+/// Time that the coordinator has to answer a leave, however little time is left.
 const LEAVE_MIN: Duration = Duration::from_millis(500);
 
 /// Our membership. Dropped without [`Membership::leave`] it ends like a crash: the broker keeps our partitions for the session timeout.

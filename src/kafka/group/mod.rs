@@ -1,5 +1,5 @@
-//! A consumer group: who we are in it, what commits have to prove, and who else is in it. `consumer` is the protocol of KIP-848, `classic` the
-//! one of older clusters; both report to the same handle.
+//! A consumer group: who we are in it, what commits have to prove, and who else is in it. `consumer` is the protocol of KIP-848, `classic`
+//! the one of older clusters; both report to the same handle.
 
 mod assignor;
 mod classic;
@@ -64,7 +64,7 @@ pub struct Group {
     pub(super) membership: Arc<SharedMembership>,
 }
 
-/// What commits and observers must know of the membership.
+/// The state of the membership that commits and observers need.
 #[derive(Default)]
 pub(super) struct SharedMembership {
     /// One heartbeat or commit at a time: brokers before 4.3 refuse a commit that crosses a heartbeat which moves the epoch.
@@ -92,7 +92,7 @@ impl SharedMembership {
     fn begins_to_join(&self) {
         self.present().is_joining = true;
     }
-    /// What to do about a commit that was refused with `error` under `fence`: `Some` with the fence to repeat it under.
+    /// The fence under which to repeat a commit that was refused with `error` under `fence`; `None` if a repetition does not help.
     pub(super) fn fence_after(&self, error: &KafkaError, partition: &TopicPartition, fence: &Fence) -> Option<Fence> {
         let is_behind = matches!(error.code(), Some(Code::STALE_MEMBER_EPOCH | Code::ILLEGAL_GENERATION));
         is_behind.then(|| self.renewed(partition, fence)).flatten()

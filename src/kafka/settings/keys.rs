@@ -12,7 +12,7 @@ pub struct Key {
     pub default: &'static str,
     /// True for passwords, keys and tokens: masked wherever settings are printed.
     pub is_secret: bool,
-    /// What it does.
+    /// Its effect.
     pub text: &'static str,
 }
 

@@ -1,5 +1,5 @@
-//! What was said about the cluster, and where: settings of a file, of variables and of flags, each later one before the earlier. What the
-//! values mean is `config`'s business.
+//! The settings of the cluster and the origin of each: a file, variables or flags; each later origin wins over the earlier. `config`
+//! interprets the values.
 
 mod jaas;
 pub mod keys;

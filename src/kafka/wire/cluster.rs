@@ -24,7 +24,7 @@ use super::text::text;
 use crate::kafka::{Code, Isolation, KafkaConfig, KafkaError};
 use crate::record::{LogId, Offset, TopicPartition};
 
-/// What a connection is for. A broker answers one connection strictly in order, so a long poll must not share one with a heartbeat.
+/// The purpose of a connection. A broker answers one connection strictly in order, so a long poll must not share one with a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Metadata, look-ups, administration.
@@ -86,7 +86,7 @@ pub struct Bounds {
     pub end: Offset,
 }
 
-/// What a broker coordinates.
+/// A thing that a broker coordinates.
 #[derive(Clone, Copy, Debug)]
 pub enum CoordinatorOf<'a> {
     /// A consumer group, by its id.

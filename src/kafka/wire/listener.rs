@@ -1,4 +1,4 @@
-//! What a listener speaks, found out after a connection to it broke at its beginning: a wrong `security.protocol` otherwise looks like a
+//! Finds out the protocol of a listener after a connection to it broke at its beginning: a wrong `security.protocol` otherwise looks like a
 //! broker that hangs up without a word.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// No mechanism has this name: a listener that asks for SASL answers with those that it has.
 const NO_MECHANISM: &str = "NONE";
 
-/// What we took the listener for when the connection broke.
+/// The protocol that we expected of the listener when the connection broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expectation {
     /// It speaks TLS.

@@ -18,7 +18,7 @@ pub enum Reached {
     Silent(SystemTime),
 }
 
-/// What the connections to one cluster have in common.
+/// The state that the connections to one cluster share.
 #[derive(Debug, Default)]
 pub struct Reach(Mutex<Reached>);
 

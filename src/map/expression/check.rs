@@ -15,7 +15,7 @@ pub(super) struct Part {
     pub(super) op: Op,
 }
 
-/// What a part is.
+/// The operation of a part.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Op {
     Number(Decimal),
@@ -47,7 +47,7 @@ pub(super) enum Arithmetic {
     Over,
 }
 
-/// What is needed to check a part: the text, for messages, and the columns.
+/// Checks parts: has the text, for messages, and the columns.
 struct Checker<'c> {
     text: &'c str,
     columns: &'c [(String, Kind)],

@@ -202,7 +202,7 @@ impl Ord for Decimal {
         let scale = self.scale.max(other.scale);
         match (self.widen(scale), other.widen(scale)) {
             (Some(a), Some(b)) => a.cmp(&b),
-            // What does not fit is larger than anything that does.
+            // A number that does not fit is larger than any that does.
             (None, _) => self.units.cmp(&0),
             (_, None) => 0.cmp(&other.units),
         }

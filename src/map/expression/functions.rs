@@ -31,7 +31,7 @@ pub(super) enum Function {
     ToDateTime,
 }
 
-/// What a function takes and gives.
+/// The arguments and the result of a function.
 pub(super) struct Signature {
     pub(super) function: Function,
     pub(super) name: &'static str,
@@ -197,7 +197,7 @@ pub(super) const FORMS: [(&str, &str, &str, &str); 3] = [
         "if",
         "if(condition, value, other)",
         "value",
-        "The value where the condition is true, else the other one, which has the same type. What is not chosen is not computed.",
+        "The value where the condition is true, else the other one, which has the same type. The value that is not chosen is not computed.",
     ),
     ("coalesce", "coalesce(value, value, ...)", "value", "The first value that is not empty; all have the same type."),
     ("empty", "empty(value)", "boolean", "Whether there is no value: a blank cell, or an empty text."),

@@ -23,14 +23,14 @@ pub use syntax::Syntax;
 
 use crate::record::ColumnType;
 
-/// What is wrong with an expression.
+/// A problem of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where, in bytes of its text.
     pub span: Range<usize>,
-    /// What is wrong there.
+    /// The problem.
     pub what: String,
-    /// What would be right.
+    /// The right form.
     pub why: String,
     /// A function that does not exist: its name may be misspelt.
     pub unknown_function: Option<String>,

@@ -29,7 +29,7 @@ pub(super) enum TokenKind<'t> {
 /// Longer ones before those that they begin with.
 const SYMBOLS: [&str; 14] = ["||", "!=", "<=", ">=", "(", ")", ",", "=", "<", ">", "+", "-", "*", "/"];
 
-/// What people write in other languages, and what is written here.
+/// Symbols of other languages, and the spelling here.
 const FOREIGN: [(&str, &str); 7] = [
     ("==", "equality is written ="),
     ("<>", "inequality is written !="),

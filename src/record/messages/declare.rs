@@ -8,7 +8,7 @@ macro_rules! messages {
             ko $ko:literal $([$($particle:ident($of:ident)),*])?;
     )* })*) => {
         texts! {
-            /// What was found and what to do; quotes the values that offended.
+            /// The finding and the remedy; quotes the values that offended.
             ///
             /// In state, in the header `ss-message` and in the status a message is data, `{"field_count":{"have":3,"want":5}}`, so that it
             /// can be read in any language.

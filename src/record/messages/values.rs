@@ -8,7 +8,7 @@ use crate::record::lang::{Shown, texts};
 use crate::record::{Lang, Offset};
 
 texts! {
-    /// What may have happened to a value, and what to write instead.
+    /// A guess at the fault of a value, and the spelling to use instead.
     pub enum Hint {
         MarkerOfItsOwn {}
             en "; a marker is a record of its own"
@@ -65,7 +65,7 @@ texts! {
 }
 
 texts! {
-    /// What an upload id was read from.
+    /// The place that an upload id was read from.
     pub enum IdPlace {
         Key {} en "key" ko "키";
         Header { name: String } en "header {name}" ko "{name} 헤더";
@@ -88,7 +88,7 @@ texts! {
 }
 
 texts! {
-    /// What a file or a value is that holds no rows of text, and what to do with it.
+    /// The kind of a file or a value that does not contain rows of text, and the advice.
     pub enum Binary {
         Registry { schema: u32 }
             en "a value of a schema registry (magic byte 0, schema id {schema}: Avro, Protobuf or JSON Schema): let the producer write JSON or \
@@ -136,7 +136,7 @@ impl Binary {
 }
 
 texts! {
-    /// What is wrong with JSON text.
+    /// A fault of JSON text.
     pub enum JsonFault {
         TextEnds {} en "the text ends within a value" ko "값이 끝나기 전에 글이 끝났습니다";
         ValueExpected {} en "a value is expected" ko "값이 와야 할 자리입니다";

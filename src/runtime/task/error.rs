@@ -1,4 +1,4 @@
-//! Why a task stops. What follows (another try, another task, the end of the process) is the manager's to decide.
+//! Why a task stops. The manager decides what follows: another try, another task, or the end of the process.
 
 use crate::map::NodeError;
 use crate::sink::output::OutputError;

@@ -6,7 +6,7 @@ use crate::sink::status::{StatusRecord, UploadState};
 use crate::topology::Topology;
 use crate::transport::Committed;
 
-/// What a task counts that starts from `committed`; nothing without it.
+/// The counters of a task that starts from `committed`; it counts nothing without a commit.
 pub(super) fn of(
     id: &TaskId,
     partition: &TopicPartition,

@@ -220,8 +220,8 @@ impl StreamTask {
         Ok(())
     }
 
-    /// Records below `lost` are gone from a log that now ends at `end`. If they had not been read, first rows of any upload behind them may have
-    /// been among them; else only of those that were open at the commit and do not show up in the replay.
+    /// Records below `lost` are gone from a log that now ends at `end`. If they had not been read, first rows of any upload behind them may
+    /// have been among them; else only of those that were open at the commit and do not show up in the replay.
     fn note_lost(&mut self, lost: Offset, end: Offset) {
         match &mut self.to_be_found {
             _ if self.phase.is_live() || self.phase.emit_from() < lost => self.aggregate.doubt_below(end),
@@ -294,7 +294,7 @@ impl StreamTask {
         Ok(())
     }
 
-    /// What the aggregate closed, the source forgets.
+    /// Makes the source forget the uploads that the aggregate has closed.
     fn forget_closed(&mut self) {
         for closed in self.aggregate.take_closed() {
             self.outputs.closed(self.phase.is_live().then_some(closed.open_ms));
@@ -402,7 +402,8 @@ impl StreamTask {
         );
         batch.put(StateKey::Task.encode(), keys::encode(&state));
         if self.outputs.is_transactional() {
-            // State that is behind the commit catches up silently; state that is ahead of it would take outputs for sent that never counted.
+            // State that is behind the commit catches up silently; state that is ahead of it would take outputs for sent that never
+            // counted.
             self.outputs.commit(progress, &self.fence)?;
             fail::fail_point!("task-after-offset");
             self.store.commit(batch)?;
@@ -444,8 +445,8 @@ impl StreamTask {
         self.aggregate.set_partition_count(count);
     }
 
-    /// Reports the state of the task to the metrics, and what its input says: where the partition begins and ends, if that is known, and how
-    /// much waits to be processed.
+    /// Reports the state of the task to the metrics, and what its input says: where the partition begins and ends, if that is known, and
+    /// how much waits to be processed.
     pub fn report_metrics(&mut self, now_ms: u64, (log_start, end): (Offset, Option<Offset>), buffered_bytes: usize) {
         let progress = self.progress();
         let counts = self.aggregate.counts();

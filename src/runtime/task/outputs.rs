@@ -37,7 +37,7 @@ pub(super) struct Outputs {
     maker: WorkbookMaker,
     /// Coordinate operations of uploads with a CRS of their own, which *About* names.
     pub(super) own_crs: OwnCrs,
-    /// What the task counts.
+    /// The counters of the task.
     pub(super) metrics: TaskMetrics,
     outbox: Box<dyn Outbox>,
     /// Status records and dead letters that no broker has yet.
@@ -115,8 +115,8 @@ impl Outputs {
         self.send_letter(letter)
     }
 
-    /// Hands all buffered records to the outbox. They stay buffered until they are acknowledged. A record that its topic does not take, though
-    /// it was clipped to what the topic was known to take, is said and left out: nobody waits for it.
+    /// Hands all buffered records to the outbox. They stay buffered until they are acknowledged. A record that its topic does not take,
+    /// though it was clipped to what the topic was known to take, is said and left out: nobody waits for it.
     pub(super) fn publish(&mut self) -> Result<(), TransportError> {
         if self.buffer.is_empty() {
             return Ok(());

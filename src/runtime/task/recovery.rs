@@ -76,7 +76,7 @@ impl fmt::Display for ReplayReason {
     }
 }
 
-/// What the cluster says of the partition's log.
+/// The facts about the partition's log, from the cluster.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogFacts {
     /// Its id, if it has one.
@@ -94,8 +94,8 @@ pub(super) fn is_same_log(one: Option<LogId>, other: Option<LogId>) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 
-/// From which offset on uploads are known to have lost no first rows: what state or commit say of this log, or, when it is read for the first
-/// time, its end if anything of it is gone already.
+/// From which offset on uploads are known to have lost no first rows: what state or commit say of this log, or, when it is read for the
+/// first time, its end if anything of it is gone already.
 pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFacts) -> Offset {
     let local = local.filter(|state| is_same_log(state.log, log.id)).map(|state| state.whole_from);
     let committed = match committed {

@@ -22,16 +22,16 @@ use crate::state::{StateStore, WriteBatch};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Outbox, TransportError};
 
-/// What a task has to know before it starts to read.
+/// The facts that a task needs before it starts to read.
 #[derive(Debug, Default)]
 pub struct TaskStart {
-    /// What the group's coordinator holds.
+    /// The commit, from the group's coordinator.
     pub committed: Committed,
     /// First offset of the log.
     pub log_start: Offset,
     /// Its end.
     pub log_end: Offset,
-    /// What the tasks of the topology's other partitions say.
+    /// The tasks of the topology's other partitions.
     pub siblings: Siblings,
     /// Partitions of the source topic.
     pub partition_count: Option<i32>,
@@ -60,7 +60,7 @@ impl StreamTask {
         read_ledger: &mut dyn FnMut() -> Result<Vec<LedgerEntry>, TransportError>,
     ) -> Result<(StreamTask, Offset), TaskError> {
         let local = store.scan(&StateKey::Task.encode())?.pop();
-        // What is held is read again from the topic that holds it, as a changelog is.
+        // Held records are read again from the repartition topic, as from a changelog.
         let local = local.filter(|_| !start.gathers);
         let local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(&value));
         // State that is as new as the commit remembers every end that matters.

@@ -15,7 +15,7 @@ const BLANKS_TRIED_MAX: usize = 64;
 /// UTF-8 byte order mark.
 pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// What is wrong with the quotes of a row.
+/// A fault of the quotes of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
     /// A quote was opened and never closed, or closed in a later row.
@@ -33,7 +33,7 @@ pub enum Defect {
 pub struct Row<'a> {
     /// Its bytes, without line end.
     pub bytes: &'a [u8],
-    /// What is wrong with its quotes, and in which field, from 0. All but an unclosed quote can be overlooked: the fields are there.
+    /// The fault of its quotes, and the field, from 0. All but an unclosed quote can be overlooked: the fields are there.
     pub defect: Option<(Defect, usize)>,
     /// Empty, or nothing but empty fields.
     pub blank: bool,

@@ -13,7 +13,8 @@ use crate::source::json::{members, text_of_string};
 /// The headers that name the file of a record, the best one first.
 pub(super) const FILE_HEADERS: [&str; 4] = ["connect.file.name", "file.name", "connect.file.uri", "file.path"];
 
-/// What is inside of the envelope, if the value is one. Where every value is JSON, a JSON string is the line that it holds, as without schemas.
+/// The content of the envelope, if the value is one. Where every value is JSON, a JSON string is the line that it contains, as without
+/// schemas.
 pub(super) fn payload(value: &Bytes, format: Format) -> Option<Bytes> {
     let text = value.strip_prefix(BOM).unwrap_or(value);
     let is_enveloped = || {

@@ -10,7 +10,7 @@ use crate::record::{Announcement, Marker, Message, Rejection};
 /// Longest file name (`ss-name`), in bytes: the status of its upload and every list of uploads contain it. A longer one is cut.
 pub const NAME_BYTES_MAX: usize = 1_024;
 
-/// What kind of marker a record is.
+/// The kind of a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Begin,
@@ -42,7 +42,7 @@ impl Kind {
     }
 }
 
-/// What markers say beyond their kind, in either spelling.
+/// The terms of a marker, in either spelling.
 #[derive(Default)]
 pub(super) struct Terms<'a> {
     rows: Option<Cow<'a, str>>,
@@ -154,7 +154,7 @@ impl<'a> Terms<'a> {
         Ok(rest)
     }
 
-    /// What a term is called in text.
+    /// The field for a term of a text marker.
     fn slot(&mut self, key: &str) -> Option<&mut Option<Cow<'a, str>>> {
         match key {
             "rows" => Some(&mut self.rows),

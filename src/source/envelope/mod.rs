@@ -41,7 +41,7 @@ pub(super) struct Envelope<'a> {
     pub(super) below: &'a [u8],
 }
 
-/// What a record is.
+/// The content of a record.
 #[derive(Debug, PartialEq)]
 pub(super) enum Content<'a> {
     Rows {
@@ -50,7 +50,7 @@ pub(super) enum Content<'a> {
         /// `ss-row` of the first row; the rows that follow it in the record count on.
         first_row: Option<u64>,
         traceparent: Option<&'a str>,
-        /// What the fields are separated by: `ss-delimiter`, else what the topology says.
+        /// The delimiter of fields: `ss-delimiter`, else that of the topology.
         delimiter: u8,
     },
     Marker(Marker, RowFormat),

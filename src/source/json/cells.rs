@@ -21,7 +21,7 @@ pub struct CellReader {
     width: usize,
     exact_names: bool,
     ignores_unknown: bool,
-    /// What keys mean, by path as it is written.
+    /// The meaning of keys, by path as it is written.
     known: HashMap<Vec<u8>, [Option<Target>; 2]>,
     /// The keys of the row before, in their order: most rows have the same.
     expected: Vec<Expected>,
@@ -35,7 +35,7 @@ pub struct CellReader {
     scratch: Vec<u8>,
 }
 
-/// What a key of an object means.
+/// The meaning of a key of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     Column(usize),
@@ -179,7 +179,7 @@ impl CellReader {
         }
     }
 
-    /// What a key means, looked up only when it is not the one that the row before had here.
+    /// The meaning of a key. It is looked up only when it is not the one that the row before had here.
     fn target(&mut self, key: &[u8], depth: usize, is_object: bool) -> Target {
         let place = self.seen;
         self.seen += 1;
@@ -227,7 +227,8 @@ impl CellReader {
     }
 }
 
-/// The names that the cells of a row have by themselves: the keys of an object, its objects by path unless `is_whole`; the cells of an array.
+/// The names that the cells of a row have by themselves: the keys of an object, its objects by path unless `is_whole`; the cells of an
+/// array.
 pub fn names_of(text: &[u8], row: &Element, is_whole: &dyn Fn(&str) -> bool) -> Vec<String> {
     match row.kind {
         ElementKind::Array => {

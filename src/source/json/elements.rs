@@ -1,7 +1,7 @@
 //! The rows of a JSON text: objects and arrays one behind the other (NDJSON, pretty-printed or not), or in one array around them.
 //!
-//! **A broken row never swallows a row that can be read.** It ends before the next line that is not indented further than the line it begins
-//! on, and from which a whole object or array can be read. Only when there is no such line it keeps all that follows.
+//! **A broken row never swallows a row that can be read.** It ends before the next line that is not indented further than the line it
+//! begins on, and from which a whole object or array can be read. Only when there is no such line it keeps all that follows.
 
 use super::scan::{Fault, behind_blanks, value};
 use crate::record::JsonFault;
@@ -15,7 +15,7 @@ pub struct Element {
     pub(super) kind: ElementKind,
 }
 
-/// What a row is.
+/// The kind of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ElementKind {
     Object,

@@ -59,7 +59,7 @@ pub fn fault_instead_of_csv(text: &[u8]) -> Option<Rejection> {
     fault_of(text, &broken)
 }
 
-/// What is wrong with a row that is broken, and where.
+/// The fault of a row that is broken, and its place.
 pub fn fault_of(text: &[u8], row: &Element) -> Option<Rejection> {
     let ElementKind::Broken(Fault { at, why }) = &row.kind else { return None };
     let before = String::from_utf8_lossy(&text[row.start..(*at).clamp(row.start, row.end.max(row.start))]);

@@ -7,7 +7,7 @@ use crate::record::JsonFault;
 /// Objects and arrays within each other that are read.
 const DEPTH_MAX: usize = 128;
 
-/// What is wrong with a text, and where.
+/// The fault of a text, and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fault {
     pub(super) at: usize,

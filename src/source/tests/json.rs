@@ -1,4 +1,4 @@
-//! What comes out for values that are JSON.
+//! The elements that a source gives for values that are JSON.
 
 use super::*;
 
