@@ -59,13 +59,16 @@ struct World {
     sources: BTreeMap<(Arc<str>, i32), Partition>,
     driver: TopologyTestDriver,
     now_ms: i64,
+    /// The brokers set timestamps (`message.timestamp.type=LogAppendTime`).
+    is_append_time: bool,
 }
 
 impl World {
     fn new(topology: Topology, partitions: i32) -> World {
         let places = topology.source.topics().iter().flat_map(|topic| (0..partitions).map(move |p| (topic.clone(), p)));
         let sources = places.map(|place| (place, Partition::default())).collect();
-        World { driver: TopologyTestDriver::new(topology.clone()), topology, sources, now_ms: 1_000 }
+        let driver = TopologyTestDriver::new(topology.clone());
+        World { driver, topology, sources, now_ms: 1_000, is_append_time: false }
     }
 
     fn publish_at(
@@ -82,6 +85,7 @@ impl World {
         source.records.push(Record {
             offset: Offset(source.records.len() as i64),
             timestamp_ms,
+            is_append_time: self.is_append_time,
             key: None,
             value: Some(Bytes::from(value.to_owned())),
             headers: upload.into_iter().chain(headers).collect(),
@@ -203,6 +207,7 @@ fn an_end_waits_for_everything_that_stood_before_it_in_any_partition() {
 #[test]
 fn files_without_a_name_that_follow_each_other_are_told_apart_though_all_of_them_are_there_already() {
     let mut world = World::new(topology(SPREAD, "kind"), 3);
+    world.is_append_time = true;
     for (kind, rows) in [("park", 4), ("shop", 6), ("pool", 1)] {
         world.publish(("t.rows", 0), None, "id,kind");
         for n in 0..rows {
@@ -215,6 +220,138 @@ fn files_without_a_name_that_follow_each_other_are_told_apart_though_all_of_them
     assert_eq!(world.driver.workbooks("").len(), 3);
     assert_eq!(world.sheets(""), [("pool".to_owned(), vec!["0,pool".to_owned()])]);
     assert_eq!(world.driver.dead_letters().len(), 0);
+}
+
+/// Publications of one id: rows over the partitions `places`, from `from_ms` on by the publisher's clock, and an end in partition `end.0` as
+/// much later as `end.1` says.
+fn publication(
+    world: &mut World,
+    id: Option<&str>,
+    from_ms: i64,
+    places: &[i32],
+    (at, after_ms, eof): (i32, i64, &str),
+) {
+    for (n, place) in (0..).zip(places.iter().cycle().take(6)) {
+        world.publish_at(("t.rows", *place), from_ms + n, id, &format!("{n},{from_ms}"), &[]);
+    }
+    world.publish_at(("t.rows", at), from_ms + 5 + after_ms, id, eof, &[]);
+}
+
+fn ambiguous() -> (UploadState, u64, Option<String>) {
+    (UploadState::Failed, 0, Some("upload.ambiguous".to_owned()))
+}
+
+/// What only clocks of publishers tell apart is said, however they differ, and wherever the process is killed.
+#[test]
+fn publications_of_one_id_that_only_clocks_tell_apart_are_no_workbooks() {
+    for id in [None, Some("a.csv")] {
+        for skew_ms in [-3_600_000, -20, -8, -3, 0, 8, 3_600_000] {
+            for ends in [(0, 1), (0, 0), (2, 1)] {
+                for killed in [false, true] {
+                    let mut world = World::new(topology(DECLARED, "kind"), 3);
+                    publication(&mut world, id, 10_000, &[0, 1, 2], (ends.0, 1, "#EOF"));
+                    publication(&mut world, id, 10_010 + skew_ms, &[1, 2, 0], (ends.1, 1, "#EOF"));
+                    world.pass_on(("t.rows", 0), 99);
+                    world.pass_on(("t.rows", 1), 99);
+                    if killed {
+                        world.driver.run(1).expect("the driver's own world");
+                        world.driver.crash(false);
+                    }
+                    world.pass_all_on();
+                    let states = world.states(id.unwrap_or_default());
+                    assert_eq!(states, [ambiguous(), ambiguous()], "{id:?} {skew_ms} {ends:?} {killed}");
+                }
+            }
+        }
+    }
+}
+
+/// The second publication ends long after the first one is decided: what it has may be a part.
+#[test]
+fn a_publication_whose_first_rows_stood_before_the_last_end_was_read_is_no_workbook_either() {
+    for killed in [false, true] {
+        let mut world = World::new(topology(DECLARED, "kind"), 3);
+        publication(&mut world, Some("a.csv"), 10_000, &[0, 1, 2], (0, 1, "#EOF"));
+        // By a clock that is behind.
+        world.publish_at(("t.rows", 1), 9_000, Some("a.csv"), "1,museum", &[]);
+        world.publish_at(("t.rows", 0), 9_001, Some("a.csv"), "2,museum", &[]);
+        world.pass_all_on();
+        assert_eq!(world.states("a.csv"), [ambiguous()]);
+        if killed {
+            world.driver.crash(false);
+        }
+        world.publish_at(("t.rows", 2), 9_002, Some("a.csv"), "3,museum", &[]);
+        world.publish_at(("t.rows", 1), 9_003, Some("a.csv"), "#EOF", &[]);
+        world.pass_all_on();
+        assert_eq!(world.states("a.csv"), [ambiguous(), ambiguous()], "killed: {killed}");
+        // It is over with that.
+        world.publish_at(("t.rows", 2), 9_004, Some("a.csv"), "1,museum", &[]);
+        world.publish_at(("t.rows", 1), 9_005, Some("a.csv"), "#EOF", &[]);
+        world.pass_all_on();
+        assert_eq!(world.states("a.csv").last(), Some(&published(1)), "killed: {killed}");
+    }
+}
+
+#[test]
+fn publications_of_one_id_are_told_apart_by_counts_partitions_brokers_or_clocks_that_agree() {
+    let tolerant = format!("{DECLARED}clock_tolerance = \"1s\"\n");
+    for (what, source, is_append_time, places, eofs) in [
+        ("counts", DECLARED, false, [0, 1, 2], [(1, "#EOF rows=6"), (1, "#EOF rows=6")]),
+        ("the first one's count", DECLARED, false, [0, 1, 2], [(1, "#EOF rows=6"), (1, "#EOF")]),
+        ("partition order", DECLARED, false, [0, 0, 0], [(1, "#EOF"), (1, "#EOF")]),
+        ("the brokers' clocks", DECLARED, true, [0, 1, 2], [(1, "#EOF"), (1, "#EOF")]),
+        ("clocks that agree", &tolerant, false, [0, 1, 2], [(1_001, "#EOF"), (1_001, "#EOF")]),
+    ] {
+        let mut world = World::new(topology(source, "kind"), 3);
+        world.is_append_time = is_append_time;
+        for (n, (after_ms, eof)) in (0..).zip(eofs) {
+            publication(&mut world, Some("a.csv"), 10_000 + 5_000 * n, &places, (0, after_ms, eof));
+        }
+        world.pass_all_on();
+        assert_eq!(world.states("a.csv"), [published(6), published(6)], "{what}");
+    }
+    // Clocks agree less than the topology says they do: nothing is that near.
+    let mut world = World::new(topology(&tolerant, "kind"), 3);
+    publication(&mut world, Some("a.csv"), 10_000, &[0, 1, 2], (0, 1_001, "#EOF"));
+    publication(&mut world, Some("a.csv"), 11_500, &[0, 1, 2], (0, 1_001, "#EOF"));
+    world.pass_all_on();
+    assert_eq!(world.states("a.csv"), [ambiguous(), ambiguous()]);
+}
+
+/// Workers of one upload, of which one has a clock that is ahead.
+#[test]
+fn a_row_that_is_later_than_the_end_is_said_unless_clocks_may_differ_by_as_much() {
+    for (source, expected) in
+        [(DECLARED.to_owned(), ambiguous()), (format!("{DECLARED}clock_tolerance = \"5s\"\n"), published(2))]
+    {
+        let mut world = World::new(topology(&source, "kind"), 2);
+        world.publish_at(("t.rows", 0), 1_000, Some("a.csv"), "1,park", &[]);
+        world.publish_at(("t.rows", 1), 3_000, Some("a.csv"), "2,park", &[]);
+        world.publish_at(("t.rows", 0), 1_100, Some("a.csv"), "#EOF", &[]);
+        world.pass_all_on();
+        assert_eq!(world.states("a.csv"), [expected], "{source}");
+    }
+}
+
+#[test]
+fn what_cannot_be_told_apart_is_published_flagged_where_the_topology_says_so() {
+    let mut world = World::new(topology(&format!("{DECLARED}incomplete = \"emit\"\n"), "kind"), 3);
+    publication(&mut world, None, 10_000, &[0, 1, 2], (0, 1, "#EOF"));
+    publication(&mut world, None, 10_010, &[0, 1, 2], (1, 1, "#EOF"));
+    world.pass_all_on();
+    let flagged = (UploadState::Published, 6, Some("upload.incomplete".to_owned()));
+    let incomplete = (UploadState::Incomplete, 6, Some("upload.ambiguous".to_owned()));
+    assert_eq!(world.states(""), [incomplete.clone(), flagged.clone(), incomplete, flagged]);
+}
+
+/// A producer that is not idempotent sends an end twice.
+#[test]
+fn an_end_that_is_sent_twice_is_one() {
+    let mut world = World::new(topology(DECLARED, "kind"), 3);
+    publication(&mut world, Some("a.csv"), 10_000, &[0, 1, 2], (0, 1, "#EOF"));
+    world.publish_at(("t.rows", 0), 10_006, Some("a.csv"), "#EOF", &[]);
+    world.pass_all_on();
+    assert_eq!(world.states("a.csv"), [published(6)]);
 }
 
 #[test]
@@ -384,6 +521,7 @@ fn event() -> impl Strategy<Value = Event> {
 /// Uploads with and without names, in two revisions, over three partitions.
 fn sample() -> World {
     let mut world = World::new(topology(DECLARED, "kind"), 3);
+    world.is_append_time = true;
     for revision in 0..2 {
         for n in 0..20 {
             for id in [None, Some("a.csv"), Some("b.csv")] {
@@ -442,6 +580,8 @@ fn what_cannot_be_meant_is_refused() {
         ("topics = [\"a\", \"a\"]\nplacement = \"spread\"", "and so is"),
         ("topics = [\"a\", \"t.status\"]\nplacement = \"spread\"", "and so is"),
         ("placement = \"here\"", "cannot be \"here\""),
+        ("clock_tolerance = \"1s\"", "needs another placement"),
+        ("placement = \"spread\"\nclock_tolerance = \"-1s\"", "not a length of time"),
     ] {
         let refused = parse(source, "kind").expect_err(source);
         assert!(refused.contains(problem), "{source}: {refused}");

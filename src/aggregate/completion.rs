@@ -9,6 +9,7 @@ use super::upload_context::UploadContext;
 use crate::record::{ColumnType, Message, MissingRows, Offset, Parts, Rejection};
 use crate::sink::CompleteUpload;
 use crate::sink::digest::Digest;
+use crate::source::Incomplete;
 use crate::state::StateError;
 
 /// Ranges of missing rows that a message names.
@@ -56,8 +57,8 @@ impl OpenUpload {
             None if is_spread && self.id.as_str().is_empty() => return incomplete(Message::Split {}, false),
             None if !parts.is_empty() => return incomplete(Message::SplitParts { parts }, false),
             None if is_spread && !self.attempt.keyed => return incomplete(Message::SplitKeys {}, false),
-            // Numbers show what is missing.
-            None if !self.attempt.numbered && self.attempt.doubt.is_some() => return self.judge_doubt(),
+            // Numbers show what is missing, but not what belongs to another upload.
+            None if self.doubts() => return self.judge_doubt(context.settings.source.incomplete),
             None if !self.attempt.waiting.is_empty() => {
                 return incomplete(Message::RowsMissingBetween { missing: self.missing(0) }, true);
             }
@@ -73,10 +74,21 @@ impl OpenUpload {
         }
     }
 
-    /// Lost rows do not come any more; the rest of an expired upload may be vouched for.
-    fn judge_doubt(&self) -> Result<Verdict, Halt> {
+    fn doubts(&self) -> bool {
+        match self.attempt.doubt {
+            Some(Message::BorderGuessed {}) => true,
+            Some(_) => !self.attempt.numbered,
+            None => false,
+        }
+    }
+
+    /// Lost rows do not come any more, nor does anything that tells two uploads apart; the rest of an expired upload may be vouched for.
+    fn judge_doubt(&self, incomplete: Incomplete) -> Result<Verdict, Halt> {
         match self.attempt.doubt.clone() {
             Some(lost @ Message::FirstRowsLost { .. }) => Err(Halt::Upload(Rejection::new(lost))),
+            Some(guess @ Message::BorderGuessed {}) if incomplete != Incomplete::Emit => {
+                Err(Halt::Upload(Rejection::new(guess)))
+            }
             Some(doubt) => Ok(Verdict::Incomplete { rejection: Rejection::new(doubt), hopeful: false }),
             None => Ok(Verdict::Whole),
         }

@@ -2,7 +2,7 @@
 
 use super::lookup::Lookup;
 use super::{Aggregate, AggregateContext};
-use crate::record::{Cuts, Offset, Outcome, Rejection, UploadId};
+use crate::record::{Cuts, LedgerEntry, Message, Offset, Outcome, Rejection, UploadId};
 use crate::sink::output::OutputError;
 use crate::sink::status::UploadState;
 use crate::source::spread::Past;
@@ -38,8 +38,26 @@ impl Aggregate {
     pub fn past_of(&mut self, id: &UploadId, store: &dyn StateStore) -> Result<Past, StateError> {
         self.ledger.look_up(id.hash(), store)?;
         let last = self.ledger.last(id.hash());
-        let is_turned_away = last.is_some_and(|last| last.is_turned_away() && !last.is_of_former_log());
-        Ok(Past { cuts: last.and_then(|last| last.cuts.clone()), is_turned_away })
+        let of_today = last.filter(|last| !last.is_of_former_log());
+        // The checksum of an upload is remembered if all of its rows were known to be there.
+        let is_guess =
+            |last: &LedgerEntry| last.cuts.as_ref().is_some_and(Cuts::are_guessed) && last.rows_sha256.is_none();
+        Ok(Past {
+            cuts: last.and_then(|last| last.cuts.clone()),
+            is_turned_away: of_today.is_some_and(LedgerEntry::is_turned_away),
+            is_border_guessed: of_today.is_some_and(is_guess),
+        })
+    }
+
+    /// Nothing but timestamps that may be wrong says which rows are those of an open upload: it needs a count.
+    pub fn doubt_border(&mut self, id: &UploadId) {
+        if let Some(upload) = self.open.get_mut(id) {
+            let has_lost_rows = matches!(upload.attempt.doubt, Some(Message::FirstRowsLost { .. }));
+            if upload.attempt.numbered || !has_lost_rows {
+                upload.attempt.doubt = Some(Message::BorderGuessed {});
+                upload.mark_changed();
+            }
+        }
     }
 
     /// Up to where the source partitions are an open upload's own; its end remembers it.

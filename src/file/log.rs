@@ -49,7 +49,14 @@ impl Fetcher for FileLog {
             let UploadRecord { value, headers, .. } =
                 record.map_err(|error| TransportError::Failed(error.to_string()))?;
             let (key, offset) = (Some(self.key.clone()), self.next);
-            fetched.records.push(Record { offset, timestamp_ms: -1, key, value: Some(value), headers });
+            fetched.records.push(Record {
+                offset,
+                timestamp_ms: -1,
+                key,
+                value: Some(value),
+                headers,
+                ..Record::default()
+            });
             self.next = self.next.next();
             fetched.next = self.next;
         }

@@ -292,6 +292,7 @@ fn own(RecordAndOffset { record, offset }: RecordAndOffset) -> Record {
     Record {
         offset: Offset(offset),
         timestamp_ms: record.timestamp.timestamp_millis(),
+        is_append_time: false, // rskafka does not say
         key: record.key.map(Into::into),
         value: record.value.map(Into::into),
         headers: record.headers.into_iter().map(header).collect(),

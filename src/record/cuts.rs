@@ -17,6 +17,8 @@ pub struct Cut {
     pub era: i64,
     /// First offset that is not the upload's.
     pub next: i64,
+    /// Only timestamps of publishers say so, and the upload that follows may begin elsewhere.
+    pub guessed: bool,
 }
 
 impl Cuts {
@@ -31,8 +33,23 @@ impl Cuts {
             Some(partitions) => partitions,
             None => self.0.entry(topic.to_owned()).or_default(),
         };
-        let cut = partitions.entry(partition).or_insert(Cut { era, next });
-        *cut = if cut.era == era { Cut { era, next: cut.next.max(next) } } else { Cut { era, next } };
+        let cut = partitions.entry(partition).or_insert(Cut { era, next, guessed: false });
+        *cut = match cut.era == era {
+            true => Cut { next: cut.next.max(next), ..*cut },
+            false => Cut { era, next, guessed: false },
+        };
+    }
+
+    /// The cut of a partition is no more than a guess.
+    pub fn guess(&mut self, topic: &str, partition: i32) {
+        if let Some(cut) = self.0.get_mut(topic).and_then(|partitions| partitions.get_mut(&partition)) {
+            cut.guessed = true;
+        }
+    }
+
+    /// Whether any of them is no more than a guess.
+    pub fn are_guessed(&self) -> bool {
+        self.iter().any(|(.., cut)| cut.guessed)
     }
 
     /// All of them.

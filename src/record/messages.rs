@@ -474,6 +474,15 @@ messages! {
             ko "이 아이디의 업로드가 오프셋 {end}에서 시간 초과로 끝났고, 이 행들은 그 나머지일 수 있습니다. #BEGIN으로 시작하여 전체를 다시 올리거나, 끝 표식에 \
                 rows=로 행 수를 알리세요";
     }
+    Reason::UploadAmbiguous => {
+        BorderGuessed {}
+            en "records of another upload with this id stood on the topic when an end was read, and only the publishers' timestamps, which may be \
+                wrong, show which rows belong to which: publish it again with rows= on the end-of-file marker, or under an id of its own; \
+                message.timestamp.type=LogAppendTime on the topic, or clock_tolerance in the source, makes timestamps count"
+            ko "끝 표식을 읽을 때 아이디가 같은 다른 업로드의 레코드가 토픽에 함께 있었고, 어느 행이 어느 업로드의 것인지 보내는 쪽의 시각으로만 가릴 수 있어 틀릴 수 \
+                있습니다. 끝 표식에 rows=로 행 수를 알리거나 업로드마다 다른 아이디로 다시 올리세요. 토픽에 message.timestamp.type=LogAppendTime을 쓰거나 소스에 \
+                clock_tolerance를 정하면 시각으로 가릅니다";
+    }
     Reason::LogGap => {
         FirstRowsLost { first: Offset }
             en "records before offset {first} are gone from the log, and first rows of this upload may have been among them: publish it again; #BEGIN \

@@ -193,6 +193,9 @@ reasons! {
     UploadRemainder = "upload.remainder" for Upload, None;
         en "The id expired before, and these rows may be the rest of that upload." "Publish all rows again, #BEGIN first, or say rows= on the end-of-file marker."
         ko "이 아이디의 업로드가 시간 초과로 끝난 뒤여서, 그 나머지 행일 수 있습니다." "#BEGIN부터 모든 행을 다시 올리거나, 끝 표식에 rows=로 행 수를 알리세요.";
+    UploadAmbiguous = "upload.ambiguous" for Upload, Some("source.clock_tolerance");
+        en "Records of two uploads of one id are on the topic, and nothing but timestamps of publishers shows which row belongs to which." "Say rows= on the end-of-file marker, give each upload an id of its own, or let the brokers set timestamps (LogAppendTime)."
+        ko "아이디가 같은 두 업로드의 레코드가 섞여 있고, 어느 행이 어느 업로드의 것인지 보내는 쪽의 시각으로만 가릴 수 있습니다." "끝 표식에 rows=로 행 수를 알리거나, 업로드마다 다른 아이디를 쓰거나, 토픽의 시각을 브로커가 정하게(LogAppendTime) 하세요.";
     LogGap = "log.gap" for Upload, None;
         en "Records of the upload are gone from the log." "Publish it again, and keep the topic for longer."
         ko "업로드의 레코드가 로그에서 사라졌습니다." "다시 올리고 토픽의 보존 기간을 늘리세요.";

@@ -11,6 +11,8 @@ pub struct Record {
     pub offset: Offset,
     /// Milliseconds since 1970, from the log. -1 and nonsense are possible and harmless.
     pub timestamp_ms: i64,
+    /// The timestamp is the broker's (`message.timestamp.type=LogAppendTime`), and not what the publisher says.
+    pub is_append_time: bool,
     /// Record key.
     pub key: Option<Bytes>,
     /// Record value; `None` is a tombstone.

@@ -131,6 +131,11 @@ fn compile_placement(app: &str, aggregate: &str, spec: &SourceSpec, findings: &m
     };
     let Some(first) = topics.first().cloned() else { return ("".into(), Placement::Keyed) };
     if !spec.is_spread {
+        if let Some(tolerance) = &spec.clock_tolerance {
+            let why =
+                "in one partition the order of the log decides; leave it out, or set placement = \"spread\" beside it";
+            findings.add(tolerance.span(), "\"clock_tolerance\" needs another placement", why);
+        }
         return (first, Placement::Keyed);
     }
     let repartition_topic = format!("{app}-{aggregate}-repartition").into();
@@ -190,6 +195,7 @@ fn compile_source(
         idle_timeout: spec.idle_timeout?,
         open_uploads_max: spec.open_uploads_max?,
         incomplete: spec.incomplete,
+        clock_tolerance: spec.clock_tolerance.as_ref().map(|tolerance| *tolerance.get_ref()),
         needed: Arc::new([]), // follows from the nodes behind it
     })
 }

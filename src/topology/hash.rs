@@ -59,7 +59,8 @@ fn source(config: &SourceConfig) -> Value {
         idle_timeout: _,     // it decides whether there is a workbook, never its content
         open_uploads_max: _, // as well
         incomplete,
-        needed: _, // follows from the other nodes
+        clock_tolerance: _, // it decides whether there is a workbook
+        needed: _,          // follows from the other nodes
     } = config;
     let header = match header {
         HeaderFrom::First => json!("first"),

@@ -240,6 +240,16 @@ pub(super) static SOURCE: Table = Table {
             "An end-of-file marker whose row count or checksum is not met. `\"hold\"` waits for the missing rows until the idle \
                     timeout, `\"emit\"` publishes the workbook and flags it, `\"fail\"` fails the upload.",
         ),
+        key(
+            "clock_tolerance",
+            Kind::Duration,
+            Default::Derived("timestamps of publishers decide nothing alone"),
+            "\"500ms\"",
+            "With `placement = \"spread\"`: by how much the clocks of publishers differ at most. Where two publications of one id are on the \
+                    topic, without `rows` on their end-of-file markers, timestamps further apart than this show which row belongs to which; otherwise \
+                    both uploads fail as `upload.ambiguous`. With `message.timestamp.type=LogAppendTime` on the topic the brokers' timestamps \
+                    tell it without this key.",
+        ),
     ],
     one_of: &[],
 };

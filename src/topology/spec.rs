@@ -77,6 +77,7 @@ pub(super) struct SourceSpec {
     pub idle_timeout: Option<Duration>,
     pub open_uploads_max: Option<u32>,
     pub incomplete: Incomplete,
+    pub clock_tolerance: Option<Spanned<Duration>>,
 }
 
 /// `header = "first"` or `header = ["a", "b"]`
@@ -190,6 +191,11 @@ fn read_source(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SourceSpec {
         idle_timeout: fields.duration(reader, "idle_timeout"),
         open_uploads_max: fields.integer(reader, "open_uploads_max"),
         incomplete: fields.choice(reader, "incomplete", &words::INCOMPLETE),
+        clock_tolerance: fields
+            .get("clock_tolerance")
+            .map(Spanned::span)
+            .zip(fields.duration(reader, "clock_tolerance"))
+            .map(|(span, length)| Spanned::new(span, length)),
     }
 }
 

@@ -225,10 +225,10 @@ impl Batch {
                 let name = String::from_utf8_lossy(name).into();
                 headers.push(Header { name, value: own(field(&mut rest)?) });
             }
-            let log_append = self.attributes & LOG_APPEND_TIME != 0;
+            let is_append_time = self.attributes & LOG_APPEND_TIME != 0;
             let timestamp_ms =
-                if log_append { self.max_timestamp } else { self.first_timestamp.saturating_add(timestamp_delta) };
-            Ok(Record { offset, timestamp_ms, key, value, headers })
+                if is_append_time { self.max_timestamp } else { self.first_timestamp.saturating_add(timestamp_delta) };
+            Ok(Record { offset, timestamp_ms, is_append_time, key, value, headers })
         })();
         (offset, body)
     }

@@ -98,6 +98,7 @@ impl StreamTask {
     fn release(&mut self, id: &UploadId, at: Offset, now_ms: u64) -> Result<(), TaskError> {
         let Some(gather) = &mut self.gather else { return Ok(()) };
         let Some(mut release) = gather.release(id, at, &*self.store)? else { return Ok(()) };
+        let is_guess = release.is_guess || self.aggregate.past_of(id, &*self.store)?.is_border_guessed;
         self.is_releasing = true;
         while let Some(step) = release.merge.next(&*self.store)? {
             if release.merge.is_at_end() {
@@ -105,6 +106,9 @@ impl StreamTask {
                 self.source.flush();
                 self.drain(now_ms)?;
                 self.aggregate.set_cuts(id, release.cuts.clone());
+                if is_guess {
+                    self.aggregate.doubt_border(id);
+                }
             }
             match step {
                 Step::Topic(topic) => {

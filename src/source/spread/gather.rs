@@ -24,6 +24,9 @@ pub struct Past {
     pub cuts: Option<Cuts>,
     /// It was turned away, and its end has not come yet.
     pub is_turned_away: bool,
+    /// First rows of the upload that follows may have been taken for its own: only timestamps told them apart, and no count has shown that it is
+    /// whole.
+    pub is_border_guessed: bool,
 }
 
 /// Tells the [`Past`] of an upload.
@@ -282,7 +285,7 @@ impl Gather {
 
     /// Every topic has an end, or one aborts, and all that stood before it has come.
     pub(super) fn is_due(&self, upload: &Gathered) -> bool {
-        let first = |topic: &Arc<str>| upload.ends.iter().find(|end| end.place.0 == *topic);
+        let first = |topic: &Arc<str>| upload.first_end(topic).map(|at| &upload.ends[at]);
         let aborts = upload.ends.iter().find(|end| end.is_abort).is_some_and(|end| self.is_past(end));
         aborts || self.topics.iter().all(|topic| first(topic).is_some_and(|end| self.is_past(end)))
     }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::held::Block;
 use super::run::{Run, RunRecord};
 use crate::record::{Cuts, Offset, Record, UploadHash};
-use crate::state::{StateError, StateStore};
 
 /// A partition of a source topic.
 pub(super) type Place = (Arc<str>, i32);
@@ -166,6 +165,14 @@ impl Gathered {
         });
     }
 
+    /// Which end of a topic comes first: of those of one partition the first in its order, and of these the earliest.
+    pub(super) fn first_end(&self, topic: &Arc<str>) -> Option<usize> {
+        let of_topic = || self.ends.iter().enumerate().filter(|(_, end)| end.place.0 == *topic);
+        let is_head = |end: &End| of_topic().all(|(_, other)| other.place != end.place || end.offset <= other.offset);
+        let heads = of_topic().filter(|(_, end)| is_head(end));
+        heads.min_by_key(|(_, end)| (end.record.timestamp_ms, end.place.1)).map(|(at, _)| at)
+    }
+
     pub(super) fn mark(&mut self, from: &Arrival<'_>, marker: HeldMarker) {
         self.has_records = true;
         self.is_own |= marker.is_begin;
@@ -180,48 +187,5 @@ impl Gathered {
             released.cuts.raise(&from.place.0, from.place.1, from.run.reading(), record.offset + 1);
         }
         passes
-    }
-
-    /// Whether another publication of the id begins or ends behind `end`.
-    pub(super) fn goes_on_behind(&self, end: &End) -> bool {
-        let is_later = |place: &Place, offset: i64, record: &Record| {
-            let is_behind = *place == end.place && offset > end.offset;
-            place.0 == end.place.0 && (record.timestamp_ms > end.record.timestamp_ms || is_behind)
-        };
-        let begins = self.parts.iter().flat_map(|(place, part)| part.markers.iter().map(move |marker| (place, marker)));
-        let mut begins = begins.filter(|(_, marker)| marker.is_begin);
-        begins.any(|(place, marker)| is_later(place, marker.offset, &marker.record))
-            || self.ends.iter().any(|other| is_later(&other.place, other.offset, &other.record))
-    }
-
-    /// First offset of `place` that is behind `end`: in the partition of the end, the end itself; in the others the barrier. Where something
-    /// of the next revision may stand below the barrier already, timestamps tell them apart.
-    pub(super) fn cut(
-        &self,
-        place: &Place,
-        part: &Part,
-        end: &End,
-        by_time: bool,
-        store: &dyn StateStore,
-    ) -> Result<i64, StateError> {
-        if *place == end.place {
-            return Ok(end.offset);
-        }
-        let barrier = usize::try_from(place.1).ok().and_then(|at| end.ends.get(at)).copied().unwrap_or(0);
-        let end_ms = end.record.timestamp_ms;
-        if !by_time {
-            return Ok(barrier);
-        }
-        let mut cut = barrier;
-        for block in part.blocks.iter().take_while(|block| block.first < barrier) {
-            if let Some(first) = block.first_after(end_ms, store)? {
-                cut = cut.min(first);
-                break;
-            }
-        }
-        let markers =
-            part.markers.iter().filter(|marker| marker.record.timestamp_ms > end_ms).map(|marker| marker.offset);
-        let ends = self.ends.iter().filter(|other| other.place == *place && other.record.timestamp_ms > end_ms);
-        Ok(markers.chain(ends.map(|other| other.offset)).fold(cut, i64::min))
     }
 }

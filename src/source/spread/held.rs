@@ -91,6 +91,16 @@ impl Block {
         Ok((block(below), block(rest)))
     }
 
+    /// Whether one of its records is what is looked for.
+    pub(super) fn any(
+        &self,
+        is_found: &dyn Fn(&RunRecord<'_>) -> bool,
+        store: &dyn StateStore,
+    ) -> Result<bool, StateError> {
+        let body = self.read(store)?;
+        Ok(records(&body)?.iter().any(is_found))
+    }
+
     /// Offset of the first record that is later than `timestamp_ms`.
     pub(super) fn first_after(&self, timestamp_ms: i64, store: &dyn StateStore) -> Result<Option<i64>, StateError> {
         if self.latest_ms <= timestamp_ms {

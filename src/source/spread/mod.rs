@@ -5,6 +5,7 @@
 //! source partition is passed on up to where it ended at that moment (the *barrier*). Then the upload goes to the source at once, as if it
 //! had stood in one partition (`merge`).
 
+mod border;
 mod gather;
 mod gathered;
 mod held;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
-use std::sync::Arc;
 
+use super::border::{Border, Judgement};
 use super::gather::Gather;
 use super::gathered::{End, Gathered, Part, Passed, Released};
 use super::held::{Block, part_at};
@@ -17,6 +17,8 @@ pub struct Release {
     pub merge: Merge,
     /// Up to where they stand in the source.
     pub cuts: Cuts,
+    /// Nothing but timestamps that may be wrong says which records are its own.
+    pub is_guess: bool,
     first: Offset,
     until_ms: i64,
 }
@@ -37,25 +39,28 @@ impl Gather {
             _ if !is_whole => mem::take(&mut upload.ends),
             Some(abort) => vec![upload.ends.remove(abort)],
             None => {
-                let first = |topic: &Arc<str>| upload.ends.iter().position(|end| end.place.0 == *topic);
-                let topics = self.topics.clone();
-                let mut chosen: Vec<_> = topics.iter().filter_map(first).collect();
+                let mut chosen: Vec<_> = self.topics.iter().filter_map(|topic| upload.first_end(topic)).collect();
                 chosen.sort_unstable_by(|a, b| b.cmp(a));
                 chosen.into_iter().map(|end| upload.ends.remove(end)).collect()
             }
         };
-        let by_time = id.as_str().is_empty() || chosen.iter().any(|end| upload.goes_on_behind(end));
+        let judgement = self.judgement(id, &upload, &chosen, store)?;
         let mut release = Parts { at, lost: upload.lost, ..Parts::default() };
-        let (mut cuts, mut rest) = (Cuts::default(), BTreeMap::new());
+        let (mut cuts, mut rest, mut is_guess) = (Cuts::default(), BTreeMap::new(), false);
         for (place, mut part) in mem::take(&mut upload.parts) {
             let end = chosen.iter().find(|end| end.place.0 == place.0).filter(|_| is_whole);
-            let cut = match end {
-                Some(end) => upload.cut(&place, &part, end, by_time, store)?,
-                None => i64::MAX,
+            let border = match end {
+                Some(end) => upload.border(&place, &part, end, judgement, store)?,
+                None => Border { next: i64::MAX, is_guess: false },
             };
+            let cut = border.next;
             let behind = part.blocks.back().map_or(0, |block| block.next);
             let behind = part.markers.back().map_or(behind, |marker| behind.max(marker.offset + 1));
             cuts.raise(&place.0, place.1, part.era, if cut == i64::MAX { behind } else { cut });
+            if border.is_guess {
+                is_guess = true;
+                cuts.guess(&place.0, place.1);
+            }
             let held: usize = part.blocks.iter().map(Block::bytes).sum();
             self.bytes -= held;
             let (blocks, mut others) = part_at(mem::take(&mut part.blocks), cut, store)?;
@@ -111,7 +116,26 @@ impl Gather {
             self.uploads.insert(id.clone(), left);
         }
         let merge = Merge::new(self.config.clone(), self.topics.clone(), release);
-        Ok(Some(Release { merge, cuts, first, until_ms }))
+        Ok(Some(Release { merge, cuts, is_guess, first, until_ms }))
+    }
+
+    /// How an upload is told from another publication of its id. One that counts its rows is known by them.
+    fn judgement(
+        &self,
+        id: &UploadId,
+        upload: &Gathered,
+        ends: &[End],
+        store: &dyn StateStore,
+    ) -> Result<Judgement, StateError> {
+        let tolerance = self.config.clock_tolerance;
+        let tolerance_ms = tolerance.map(|tolerance| i64::try_from(tolerance.as_millis()).unwrap_or(i64::MAX));
+        let (mut has_neighbour, mut is_by_time) = (false, id.as_str().is_empty());
+        for end in ends {
+            let is_crowded = upload.has_neighbour(end, tolerance_ms, store)?;
+            has_neighbour |= is_crowded;
+            is_by_time |= upload.goes_on_behind(end) || (is_crowded && end.rows.is_none());
+        }
+        Ok(Judgement { tolerance_ms, has_neighbour, is_by_time })
     }
 
     /// The source has all of an upload. It is still open if it waits for rows.

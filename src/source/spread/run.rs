@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::record::{Header, Offset, Record};
 
 /// Format of a run; the first byte of its value.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Records of one source partition, in their order.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub struct RunRecord<'a> {
     pub offset: i64,
     /// Its timestamp.
     pub timestamp_ms: i64,
+    /// The timestamp is the broker's.
+    pub is_append_time: bool,
     /// Its key.
     #[serde(borrow)]
     pub key: Option<&'a [u8]>,
@@ -77,6 +79,7 @@ impl<'a> RunRecord<'a> {
         RunRecord {
             offset: record.offset.0,
             timestamp_ms: record.timestamp_ms,
+            is_append_time: record.is_append_time,
             key: record.key.as_deref(),
             value: record.value.as_deref(),
             headers: record.headers.iter().map(|header| (&*header.name, header.value.as_deref())).collect(),
@@ -91,6 +94,7 @@ impl<'a> RunRecord<'a> {
         Record {
             offset,
             timestamp_ms: self.timestamp_ms,
+            is_append_time: self.is_append_time,
             key: self.key.as_ref().map(share),
             value: self.value.as_ref().map(share),
             headers: self.headers.iter().map(header).collect(),
@@ -107,6 +111,7 @@ mod tests {
         let record = Record {
             offset: Offset(7),
             timestamp_ms: -1,
+            is_append_time: true,
             key: Some(Bytes::from_static(b"a.csv")),
             value: None,
             headers: vec![Header::new("ss-type", "abort"), Header { name: "x".into(), value: None }],
@@ -127,6 +132,7 @@ mod tests {
         let read = Run::decode(&body).expect("our own value");
         assert_eq!(read, run);
         let again = read.records[0].to_record(Offset(1), &body);
+        assert!(again.is_append_time);
         assert_eq!((again.key, again.value, again.headers), (record.key, record.value, record.headers));
         for other in [&b""[..], b"\x01", b"\x02", b"1,2", &body[..body.len() - 1]] {
             assert_eq!(Run::decode(other), None, "{other:?}");

@@ -17,7 +17,8 @@ fn config() -> Arc<SourceConfig> {
 
 fn record(offset: i64, value: &str) -> Record {
     let key = Some("a.csv".into());
-    Record { offset: Offset(offset), timestamp_ms: offset, key, value: Some(value.to_owned().into()), headers: vec![] }
+    let value = Some(value.to_owned().into());
+    Record { offset: Offset(offset), timestamp_ms: offset, key, value, ..Record::default() }
 }
 
 /// The run of one record of partition 0.
