@@ -38,14 +38,14 @@ pub(super) static TOPOLOGY: Table = Table {
             Kind::Tables(&MAP, NODES_MAX),
             Default::Derived("none"),
             "[{ name = \"columns\", select = [\"name\"] }]",
-            "What happens to rows, one operator a node, in the order of the file.",
+            "The operations on rows, one operator a node, in the order of the file.",
         ),
         key(
             "aggregate",
             Kind::Tables(&AGGREGATE, 1),
             Default::Required,
             "[{ name = \"by-city\", sheet = \"city\" }]",
-            "What gathers rows in sheets.",
+            "Gathers rows in sheets.",
         ),
         key(
             "sink",
@@ -135,7 +135,7 @@ pub(super) static SOURCE: Table = Table {
             Kind::Choice(words::UNKNOWN_KEYS.names),
             Default::Derived("`\"ignore\"` where `header` lists the columns, else `\"reject\"`"),
             "\"ignore\"",
-            "What a key of a JSON row does that is no column and not null. `\"ignore\"`: it is left out; `\"reject\"`: it rejects its row, \
+            "Effect of a key of a JSON row that is not a column and not null. `\"ignore\"`: it is left out; `\"reject\"`: it rejects its row, \
                     so that nothing is lost unseen.",
         ),
         key(
@@ -204,7 +204,7 @@ pub(super) static SOURCE: Table = Table {
             Kind::Choice(words::ON_ERROR.names),
             Default::Text("continue"),
             "\"fail\"",
-            "What a rejected row does. `\"continue\"`: it goes to the dead letters and to the *Errors* sheet, and the upload \
+            "Effect of a rejected row. `\"continue\"`: it goes to the dead letters and to the *Errors* sheet, and the upload \
                     continues. `\"fail\"`: its upload fails.",
         ),
         key(
@@ -265,7 +265,7 @@ pub(super) static AGGREGATE: Table = Table {
             Kind::Text,
             Default::Required,
             "\"{city} {kind}\"",
-            "What names the sheet of a row: a column, or a template with columns in braces, or with several `topics` the word `topic`. `\"{city|all}\"` is the column `city`, and a \
+            "Name of a row's sheet: a column, or a template with columns in braces, or with several `topics` the word `topic`. `\"{city|all}\"` is the column `city`, and a \
                     sheet `all` for uploads without that column. Names are made valid for Excel and kept apart.",
         ),
         key(

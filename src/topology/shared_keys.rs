@@ -49,7 +49,7 @@ pub(super) static COLUMN: Table = Table {
             Kind::Choice(words::THOUSANDS.names),
             Default::Text("none"),
             "\"comma\"",
-            "What separates groups of three digits: nothing, or a comma, point, blank or apostrophe as in `1,234,567`.",
+            "Separator of groups of three digits: nothing, or a comma, point, blank or apostrophe as in `1,234,567`.",
         ),
         key(
             "angle",

@@ -41,7 +41,7 @@ pub const KEYS: &[Key] = &[
         "security.protocol",
         &[],
         "PLAINTEXT",
-        "What the listener speaks: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`",
+        "Protocol of the listener: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`",
     ),
     key(
         "ssl.truststore.location",
