@@ -1,11 +1,12 @@
-//! Pairs of coordinate reference systems: kinds, areas of use, the one operation between them and its accuracy.
-//! With its `sandbox` the one place that calls proj-sys; running the operation over points is left to the maps.
+//! Pairs of coordinate reference systems: kinds, areas of use, the operations between them and their accuracy.
+//! With its `operations` and `sandbox` the one place that calls proj-sys; points and rows are left to the maps.
 #![allow(unsafe_code)]
 
 mod axes;
 pub mod columns;
 mod definition;
 mod error;
+mod operations;
 pub mod places;
 pub mod ranking;
 mod sandbox;
@@ -22,6 +23,7 @@ use proj_sys::*;
 pub use axes::OwnAxes;
 pub use definition::is_definition;
 pub use error::{CrsError, Side};
+pub use operations::{Operation, Transformation};
 use sandbox::{find_nothing, no_files};
 
 /// Version of PROJ that is built in.
@@ -29,23 +31,17 @@ pub fn proj_version() -> String {
     format!("{PROJ_VERSION_MAJOR}.{PROJ_VERSION_MINOR}.{PROJ_VERSION_PATCH}")
 }
 
-/// Two CRSs and the operation that leads from the first to the second.
+/// Two CRSs and the operations that lead from the first to the second.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CrsPair {
     /// Source CRS as the topology writes it: an EPSG code, WKT, PROJJSON or PROJ string.
     pub from: CrsInfo,
     /// Target CRS.
     pub to: CrsInfo,
-    /// Name of the operation that PROJ chose.
-    pub operation: String,
-    /// Its accuracy in metres, if the authority states one.
-    pub accuracy_m: Option<f64>,
-    /// Where that accuracy holds: west, south, east, north in degrees. May be smaller than the source's area of use.
-    pub operation_area: Option<[f64; 4]>,
-    /// True when datums differ and the shift between them is unknown.
-    pub ballpark: bool,
-    /// The operation as a PROJ pipeline: x (east), y (north) of `from` in, of `to` out, in the units of each CRS.
-    pub pipeline: String,
+    /// In PROJ's order, at least one. Of several, each point takes the best where it lies: see [`Transformation`].
+    pub operations: Vec<Operation>,
+    /// Columns that name the CRS of each row, as messages join them; then `from` and the operation are not known yet.
+    pub row_column: Option<String>,
     /// How a point's longitude and latitude are had, which areas of use are stated in; `None` off the earth.
     pub lon_lat: Option<LonLat>,
 }
@@ -83,7 +79,7 @@ pub enum LonLat {
     Source,
     /// The target coordinates are it.
     Target,
-    /// By another transformation of the source coordinates: a pipeline as in [`CrsPair::pipeline`].
+    /// By another transformation of the source coordinates: a pipeline as in [`Operation::pipeline`].
     Through(String),
 }
 
@@ -95,52 +91,61 @@ impl CrsInfo {
 }
 
 impl CrsPair {
-    /// Finds both CRSs and fixes one operation between them: the first of PROJ's list for the smaller of the two areas of use that
-    /// needs no grid we do not have. It is the same for every point of a stream, wherever the point lies.
+    /// Finds both CRSs and the operations between them that need no grid we do not have.
     ///
-    /// An operation that ignores an unknown datum shift is an error unless `allow_ballpark`. Costs some 5 ms.
+    /// If all of them ignore an unknown datum shift that is an error, unless `allow_ballpark`. Costs some 5 ms.
     pub fn resolve(from: &str, to: &str, allow_ballpark: bool) -> Result<CrsPair, CrsError> {
         let context = Context::new()?;
         let (source, from) = context.crs(Side::From, from)?;
         let (target, to) = context.crs(Side::To, to)?;
-        let Some(chosen) = context.operation(&source, &target) else {
+        context.complaint();
+        let mut operations = context.operations(&source, &target);
+        let Some(first) = operations.first() else {
             let reason = context.complaint().unwrap_or_else(|| "they do not share a body or a frame".into());
             return Err(CrsError::NoOperation { from: from.label(), to: to.label(), reason });
         };
-        if chosen.ballpark && !allow_ballpark {
-            return Err(CrsError::Ballpark { from: from.label(), to: to.label(), operation: chosen.name });
+        if !allow_ballpark && operations.iter().all(|operation| operation.ballpark) {
+            let operation = first.name.clone();
+            return Err(CrsError::Ballpark { from: from.label(), to: to.label(), operation });
         }
-        let degrees = context.object(LON_LAT_CRS).and_then(|lon_lat| context.operation(&source, &lon_lat));
+        let degrees = context.object(LON_LAT_CRS);
+        let degrees = degrees.and_then(|lon_lat| context.operations(&source, &lon_lat).into_iter().next());
         let lon_lat = degrees.map(|degrees| match degrees.pipeline {
             pipeline if pipeline == NOOP => LonLat::Source,
-            pipeline if pipeline == chosen.pipeline && to.axes.is_none() => LonLat::Target,
+            pipeline if pipeline == first.pipeline && to.axes.is_none() => LonLat::Target,
             pipeline => LonLat::Through(axes::between(from.axes, &pipeline, None)),
         });
-        let Operation { name: operation, accuracy_m, area: operation_area, ballpark, pipeline } = chosen;
-        let pipeline = axes::between(from.axes, &pipeline, to.axes);
-        Ok(CrsPair { from, to, operation, accuracy_m, operation_area, ballpark, pipeline, lon_lat })
+        for operation in &mut operations {
+            operation.pipeline = axes::between(from.axes, &operation.pipeline, to.axes);
+        }
+        Ok(CrsPair { from, to, operations, row_column: None, lon_lat })
     }
-}
 
-impl CrsPair {
     /// The pair of a topology whose rows name their CRS in a column: the target is known, and the sources are not yet.
     pub fn by_row(column: &str, to: &str) -> Result<CrsPair, CrsError> {
         let context = Context::new()?;
-        let (_, to) = context.crs(Side::To, to)?;
-        let name = format!("as {column} says in each row");
-        let from = CrsInfo { definition: name.clone(), name, epsg: None, axes: None, area: None, ..to.clone() };
-        let operation = "the best one of each CRS".to_owned();
-        let pipeline = NOOP.to_owned();
-        Ok(CrsPair {
-            from,
-            to,
-            operation,
-            accuracy_m: None,
-            operation_area: None,
-            ballpark: false,
-            pipeline,
-            lon_lat: None,
-        })
+        let (target, to) = context.crs(Side::To, to)?;
+        let operations = context.operations(&target, &target);
+        Ok(CrsPair { from: to.clone(), to, operations, row_column: Some(column.to_owned()), lon_lat: None })
+    }
+
+    /// The operation that PROJ lists first: mostly the only one.
+    pub fn first_operation(&self) -> &Operation {
+        &self.operations[0]
+    }
+
+    /// The name of the first operation, and how many more there are.
+    pub fn operation_names(&self) -> String {
+        let first = &self.first_operation().name;
+        match self.operations.len() - 1 {
+            0 => first.clone(),
+            more => format!("{first}, or one of {more} others where they are better"),
+        }
+    }
+
+    /// The accuracy of the least accurate operation in metres, where it is known.
+    pub fn worst_accuracy_m(&self) -> Option<f64> {
+        self.operations.iter().filter_map(|operation| operation.accuracy_m).reduce(f64::max)
     }
 }
 
@@ -175,15 +180,6 @@ fn prepare() {
             proj_context_set_file_finder(ptr::null_mut(), Some(find_nothing), ptr::null_mut());
         }
     });
-}
-
-/// An operation between two CRSs.
-struct Operation {
-    name: String,
-    accuracy_m: Option<f64>,
-    area: Option<[f64; 4]>,
-    ballpark: bool,
-    pipeline: String,
 }
 
 /// A PROJ context of its own, which collects what PROJ would print.
@@ -225,6 +221,12 @@ impl Context {
         Some(line.split_once(": ").map_or(line.as_str(), |(_, sentence)| sentence).to_owned())
     }
 
+    /// Collects nothing any more: points fail by the thousand.
+    fn be_quiet(&self) {
+        // SAFETY: the context is alive.
+        unsafe { proj_log_level(self.ptr, PJ_LOG_LEVEL_PJ_LOG_NONE) };
+    }
+
     fn wrap(&self, ptr: *mut PJ) -> Option<Object<'_>> {
         (!ptr.is_null()).then_some(Object { context: self, ptr })
     }
@@ -262,7 +264,7 @@ impl Context {
             name: object.name(),
             epsg: object.epsg(),
             kind,
-            axes: object.axes(),
+            axes: object.axes().filter(|axes| axes.stay()),
             area: object.area_of_use(),
         };
         Ok((object, info))
@@ -283,39 +285,6 @@ impl Context {
         match complaint {
             Some(complaint) => format!("{complaint}; {form}"),
             None => form.into(),
-        }
-    }
-
-    /// The best operation from `source` to `target`; one that ignores a datum shift only if there is no other.
-    fn operation(&self, source: &Object, target: &Object) -> Option<Operation> {
-        self.complaint();
-        [false, true].into_iter().find_map(|ballpark| self.first_operation(source, target, ballpark))
-    }
-
-    fn first_operation(&self, source: &Object, target: &Object, ballpark: bool) -> Option<Operation> {
-        // SAFETY: context, source and target are alive; factory and list are checked for null (the setters and getters take
-        // null as well), used here only and destroyed here; an element of the list is a copy of its own.
-        unsafe {
-            let factory = proj_create_operation_factory_context(self.ptr, ptr::null());
-            proj_operation_factory_context_set_allow_ballpark_transformations(self.ptr, factory, ballpark.into());
-            proj_operation_factory_context_set_spatial_criterion(
-                self.ptr,
-                factory,
-                PROJ_SPATIAL_CRITERION_PROJ_SPATIAL_CRITERION_PARTIAL_INTERSECTION,
-            );
-            proj_operation_factory_context_set_grid_availability_use(
-                self.ptr,
-                factory,
-                PROJ_GRID_AVAILABILITY_USE_PROJ_GRID_AVAILABILITY_DISCARD_OPERATION_IF_MISSING_GRID,
-            );
-            let list = proj_create_operations(self.ptr, source.ptr, target.ptr, factory);
-            let count = if list.is_null() { 0 } else { proj_list_get_count(list) };
-            let found = (0..count)
-                .filter_map(|index| self.wrap(proj_list_get(self.ptr, list, index)))
-                .find_map(|object| object.operation());
-            proj_list_destroy(list);
-            proj_operation_factory_context_destroy(factory);
-            found
         }
     }
 }
@@ -387,7 +356,7 @@ impl<'c> Object<'c> {
         }
     }
 
-    /// Its axes, if PROJ leaves them as they are although they do not run to the east and the north.
+    /// Its axes, if they run along and across meridians.
     fn axes(&self) -> Option<OwnAxes> {
         let context = self.context;
         // SAFETY: context and object are alive; the coordinate system is ours and destroyed by `Object`, and what is not wanted is null.
@@ -426,28 +395,6 @@ impl<'c> Object<'c> {
         let area = [west, south, east, north];
         // PROJ writes -1000 for an area that is described in words only.
         (known != 0 && area.iter().all(|bound| bound.abs() <= 360.0)).then_some(area)
-    }
-
-    /// The facts about it as an operation between normalised axes, if it can be carried out.
-    fn operation(&self) -> Option<Operation> {
-        let context = self.context;
-        // SAFETY: context and object are alive; each result is checked for null, and the text belongs to `normalised`, which
-        // lives until it is copied.
-        unsafe {
-            let normalised = context.wrap(proj_normalize_for_visualization(context.ptr, self.ptr))?;
-            if proj_coordoperation_is_instantiable(context.ptr, normalised.ptr) == 0 {
-                return None;
-            }
-            let pipeline = proj_as_proj_string(context.ptr, normalised.ptr, PJ_PROJ_STRING_TYPE_PJ_PROJ_5, ptr::null());
-            let accuracy = proj_coordoperation_get_accuracy(context.ptr, self.ptr);
-            Some(Operation {
-                name: self.name(),
-                accuracy_m: (accuracy >= 0.0).then_some(accuracy),
-                area: self.area_of_use(),
-                ballpark: proj_coordoperation_has_ballpark_transformation(context.ptr, self.ptr) != 0,
-                pipeline: text(pipeline)?,
-            })
-        }
     }
 }
 

@@ -69,7 +69,7 @@ enum Naming {
 /// A file of 15 rows in a system around the given points.
 fn file(definition: &str, around: &[(String, f64, f64)]) -> Vec<(String, (f64, f64))> {
     let pair = CrsPair::resolve("OGC:CRS84", definition, true).expect("a known system");
-    let proj = open(&pair.pipeline).expect("a pipeline");
+    let proj = open(&pair.first_operation().pipeline).expect("a pipeline");
     let mut seed = 7_u64;
     let mut random = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

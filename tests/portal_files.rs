@@ -53,7 +53,7 @@ struct Row {
 /// Rows around districts, in a CRS; `blanks` leaves out the coordinates of some.
 fn rows(definition: &str, around: &[District], blanks: bool) -> Vec<Row> {
     let pair = CrsPair::resolve("OGC:CRS84", definition, true).expect("a known system");
-    let proj = open(&pair.pipeline).expect("a pipeline");
+    let proj = open(&pair.first_operation().pipeline).expect("a pipeline");
     let decimals = if definition == "EPSG:4326" { 6 } else { 2 };
     let row = |number: usize| {
         let district = around[number % around.len()];

@@ -9,7 +9,7 @@ use super::errors::ErrorRows;
 use super::reorder::ReorderBuffer;
 use super::restored_rows::RestoredRows;
 use super::sheets::Sheets;
-use crate::record::{Announcement, ColumnType, Message, Offset, Rejection, UploadHash};
+use crate::record::{Announcement, ColumnType, Message, Offset, Rejection, RowBatch, UploadHash, UsedOperations};
 use crate::state::WriteBatch;
 
 /// An attempt from its first record on.
@@ -28,6 +28,8 @@ pub(super) struct Attempt {
     pub(super) header: Option<Arc<[String]>>,
     /// Columns of the workbook, once rows came through the maps.
     pub(super) columns: Option<Arc<[(String, ColumnType)]>>,
+    /// Coordinate operations that its rows in sheets went through, of each `reproject` map.
+    pub(super) operations: Vec<UsedOperations>,
     /// True when rows carry `ss-row`.
     pub(super) numbered: bool,
     /// Every record with rows has the upload id as its key, so that all of them are in one partition.
@@ -70,6 +72,7 @@ impl Attempt {
             key: None,
             header: None,
             columns: None,
+            operations: Vec::new(),
             numbered: false,
             keyed: true,
             doubt: None,
@@ -85,12 +88,24 @@ impl Attempt {
         }
     }
 
+    /// Remembers the coordinate operations that a row went through.
+    pub(super) fn note_operations(&mut self, batch: &RowBatch, row: usize) {
+        if batch.operations.iter().all(Vec::is_empty) {
+            return;
+        }
+        self.operations.resize_with(batch.operations.len(), UsedOperations::new);
+        for (noted, operations) in self.operations.iter_mut().zip(&batch.operations) {
+            noted.extend(operations.get(row).copied().flatten());
+        }
+    }
+
     /// Drops the rows and what they wait for; the announcement, header and key stay.
     pub(super) fn void_rows(&mut self) {
         self.checksum = RowsChecksum::default();
         self.sheets = Sheets::default();
         self.waiting = ReorderBuffer::default();
         self.errors = ErrorRows::default();
+        self.operations = Vec::new();
         (self.eof, self.restored) = (None, None);
     }
 

@@ -103,6 +103,7 @@ impl OpenUpload {
             }
             Fate::Live => self.accounting.written += 1,
         }
+        self.attempt.note_operations(rows.batch, row);
         let mut scratch = String::new();
         let sheet = self.sheet(rows.sheet(row, &mut scratch), context.settings)?;
         let (key, offset) = (rows.batch.keys[row], rows.batch.offsets[row]);
@@ -123,7 +124,10 @@ impl OpenUpload {
         match rows.fate(row) {
             Fate::Rejected(rejection) => return self.reject(rows, row, index, rejection, context),
             Fate::Filtered => self.accounting.filtered += 1,
-            Fate::Live => self.accounting.waiting += 1,
+            Fate::Live => {
+                self.accounting.waiting += 1;
+                self.attempt.note_operations(rows.batch, row);
+            }
         }
         Ok(())
     }

@@ -133,6 +133,7 @@ impl Parts {
             key: state.key.map(Into::into),
             header: state.header.map(Into::into),
             columns: state.columns.map(Into::into),
+            operations: state.operations,
             numbered: state.numbered,
             keyed: state.keyed,
             doubt: state.doubt,

@@ -236,6 +236,7 @@ impl OpenUpload {
             begun_at: attempt.begun_at,
             header: attempt.header.as_ref().map(|header| header.to_vec()),
             columns: attempt.columns.as_ref().map(|columns| columns.to_vec()),
+            operations: attempt.operations.clone(),
             numbered: attempt.numbered,
             keyed: attempt.keyed,
             doubt: attempt.doubt.clone(),

@@ -62,7 +62,7 @@ impl Input {
     /// CRS of the coordinates, if it is not the topology's; one that the topology cannot use is refused here.
     pub(super) fn crs(&self, topology: Option<&Topology>) -> anyhow::Result<Option<&str>> {
         if let (Some(crs), Some(topology)) = (&self.crs, topology) {
-            let found = OwnCrs::new(&topology.maps).operations(crs);
+            let found = OwnCrs::new(&topology.maps).pairs(crs);
             found.map_err(|rejection| UsageError(format!("--crs {crs}: {}", rejection.message)))?;
         }
         Ok(self.crs.as_deref())

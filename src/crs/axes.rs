@@ -1,7 +1,7 @@
-//! Axes that run to the south or the west, as those of South African and Czech systems: PROJ leaves them as the authority has them, and a
-//! step before or behind an operation makes them east and north.
+//! Axes in the order of a CRS itself. PROJ brings most of them into the order east, north; those that run to the south or the west, as in South
+//! African and Czech systems, it leaves as the authority has them, and a step before or behind an operation makes them east and north.
 
-/// The two axes of such a CRS, in its own order.
+/// The two axes of a CRS, in its own order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnAxes {
     first_is_x: bool,
@@ -10,15 +10,25 @@ pub struct OwnAxes {
 }
 
 impl OwnAxes {
-    /// Of the directions of both axes; `None` for those that PROJ brings into the order east, north, and where both run along meridians.
+    /// Of the directions of both axes; `None` where both run along meridians.
     pub(super) fn of(first: &str, second: &str) -> Option<OwnAxes> {
         let (first_is_x, x, y) = match (first, second) {
             (x @ ("east" | "west"), y @ ("north" | "south")) => (true, x, y),
             (y @ ("north" | "south"), x @ ("east" | "west")) => (false, x, y),
             _ => return None,
         };
-        let axes = OwnAxes { first_is_x, is_west: x == "west", is_south: y == "south" };
-        (axes.is_west || axes.is_south).then_some(axes)
+        Some(OwnAxes { first_is_x, is_west: x == "west", is_south: y == "south" })
+    }
+
+    /// Whether PROJ leaves them as they are.
+    pub(super) fn stay(self) -> bool {
+        self.is_west || self.is_south
+    }
+
+    /// x (east) and y (north) as the CRS itself counts them.
+    pub(super) fn own(self, (x, y): (f64, f64)) -> (f64, f64) {
+        let (x, y) = (if self.is_west { -x } else { x }, if self.is_south { -y } else { y });
+        if self.first_is_x { (x, y) } else { (y, x) }
     }
 
     /// The names of its axes, in its own order: `southing and westing`.
@@ -65,8 +75,14 @@ mod tests {
         let krovak = OwnAxes::of("south", "west");
         assert_eq!(lo.map(OwnAxes::names).as_deref(), Some("westing and southing"));
         assert_eq!(krovak.map(OwnAxes::names).as_deref(), Some("southing and westing"));
-        for (first, second) in [("east", "north"), ("north", "east"), ("south", "south"), ("up", "east")] {
+        for (first, second) in [("south", "south"), ("up", "east")] {
             assert_eq!(OwnAxes::of(first, second), None);
+        }
+        for (first, second, own) in
+            [("east", "north", (1.0, 2.0)), ("north", "east", (2.0, 1.0)), ("south", "west", (-2.0, -1.0))]
+        {
+            let axes = OwnAxes::of(first, second).unwrap();
+            assert_eq!((axes.own((1.0, 2.0)), axes.stay()), (own, first == "south"));
         }
         assert_eq!(
             between(lo, "+proj=noop", krovak),

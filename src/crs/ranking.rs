@@ -208,7 +208,10 @@ impl Candidate {
             Some(found) => found?,
             None => {
                 let pair = CrsPair::resolve(definition, LON_LAT_CRS, true).ok();
-                let found = pair.map(|pair| (pair.from.name, pair.from.area, pair.pipeline));
+                let found = pair.map(|pair| {
+                    let pipeline = pair.first_operation().pipeline.clone();
+                    (pair.from.name, pair.from.area, pipeline)
+                });
                 lock().insert(definition.to_owned(), found.clone());
                 found?
             }

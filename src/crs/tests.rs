@@ -16,22 +16,27 @@ fn korean_pairs_have_one_operation_a_metre_good() {
         ("EPSG:2097", "EPSG:5179", "Korean 1985 / Central Belt", [126.0, 33.96, 128.0, 38.33]),
     ] {
         let pair = resolve(from, to).unwrap();
-        assert_eq!((pair.accuracy_m, pair.ballpark), (Some(1.0), false), "{from}");
+        let [operation] = &pair.operations[..] else { panic!("{from}: {:?}", pair.operations) };
+        assert_eq!((operation.accuracy_m, operation.ballpark), (Some(1.0), false), "{from}");
         assert_eq!((pair.from.name.as_str(), pair.from.area), (name, Some(area)), "{from}");
         assert_eq!(pair.from.epsg.map(|code| format!("EPSG:{code}")).as_deref(), Some(from));
         assert_eq!(pair.from.kind, CrsKind::Projected);
     }
-    assert!(resolve("EPSG:5174", "EPSG:4326").unwrap().pipeline.contains("+proj=molobadekas"));
+    let pair = resolve("EPSG:5174", "EPSG:4326").unwrap();
+    assert!(pair.first_operation().pipeline.contains("+proj=molobadekas"));
 }
 
 #[test]
-fn one_operation_without_a_grid_is_fixed_where_proj_knows_several() {
+fn where_proj_knows_several_operations_a_pair_has_all_that_need_no_grid() {
     let britain = resolve("EPSG:27700", "EPSG:4326").unwrap();
-    assert_eq!(britain.accuracy_m, Some(2.0));
-    assert!(britain.operation.contains("OSGB36 to WGS 84 (6)"), "{}", britain.operation);
+    assert_eq!(britain.first_operation().accuracy_m, Some(2.0));
+    assert!(britain.operation_names().contains("OSGB36 to WGS 84 (6)"), "{}", britain.operation_names());
+    assert!(britain.operation_names().ends_with(", or one of 7 others where they are better"));
     let america = resolve("EPSG:4267", "EPSG:4326").unwrap();
-    assert!(!america.ballpark && !america.pipeline.contains("grids="), "{}", america.pipeline);
-    assert!(america.operation_area.is_some_and(|[_, south, ..]| south > 10.0));
+    assert_eq!((america.operations.len(), america.worst_accuracy_m()), (31, Some(44.0)));
+    assert!(america.operations.iter().all(|operation| !operation.pipeline.contains("grids=")));
+    let ballpark: Vec<bool> = america.operations.iter().map(|operation| operation.ballpark).collect();
+    assert!(ballpark[..30].iter().all(|ballpark| !ballpark) && ballpark[30], "what ignores the shift is last");
 }
 
 #[test]
@@ -100,8 +105,10 @@ fn a_long_definition_is_cut_in_messages() {
 #[test]
 fn a_ballpark_operation_is_taken_when_it_is_allowed() {
     let pair = CrsPair::resolve("EPSG:4019", "EPSG:4326", true).unwrap();
-    assert!(pair.ballpark && pair.operation.starts_with("Ballpark"));
-    assert!(!CrsPair::resolve("EPSG:5174", "EPSG:4326", true).unwrap().ballpark);
+    let [operation] = &pair.operations[..] else { panic!("{pair:?}") };
+    assert!(operation.ballpark && operation.name.starts_with("Ballpark"));
+    let pair = CrsPair::resolve("EPSG:5174", "EPSG:4326", true).unwrap();
+    assert!(pair.operations.iter().all(|operation| !operation.ballpark));
 }
 
 #[test]
@@ -113,7 +120,7 @@ fn many_threads_resolve_and_open_at_once() {
                 for _ in 0..5 {
                     let pair = resolve("EPSG:5174", "EPSG:4326").unwrap();
                     assert_eq!(pair, first);
-                    assert!(open(&pair.pipeline).unwrap().convert((198236.32, 453407.856)).is_ok());
+                    assert!(open(&pair.first_operation().pipeline).unwrap().convert((198236.32, 453407.856)).is_ok());
                     assert!(resolve("EPSG:999999", "EPSG:4326").is_err());
                 }
             });

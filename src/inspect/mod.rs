@@ -57,7 +57,7 @@ pub fn own_crs(topology: &Topology, crs: Option<&str>) -> Result<Option<String>,
     let crs = crs.filter(|crs| !crs.is_empty());
     let crs = crs.map(|crs| Some(crs).filter(is_code).map_or_else(|| crs.to_owned(), |code| format!("EPSG:{code}")));
     let Some(crs) = crs.filter(|crs| !known.is_usual(crs)) else { return Ok(None) };
-    known.operations(&crs).map_err(|rejection| InspectError::Crs(Box::new(rejection)))?;
+    known.pairs(&crs).map_err(|rejection| InspectError::Crs(Box::new(rejection)))?;
     Ok(Some(crs))
 }
 

@@ -113,11 +113,11 @@ fn target(topology: &Topology) -> Option<([String; 2], crate::crs::CrsInfo)> {
 /// The pipeline from a CRS to longitude and latitude.
 pub fn to_lon_lat(definition: &str) -> Option<String> {
     let pair = CrsPair::resolve(definition, "OGC:CRS84", true).ok()?;
-    match pair.lon_lat? {
-        LonLat::Source => Some("+proj=noop".to_owned()),
-        LonLat::Target => Some(pair.pipeline),
-        LonLat::Through(pipeline) => Some(pipeline),
-    }
+    Some(match pair.lon_lat.as_ref()? {
+        LonLat::Source => "+proj=noop".to_owned(),
+        LonLat::Target => pair.first_operation().pipeline.clone(),
+        LonLat::Through(pipeline) => pipeline.clone(),
+    })
 }
 
 #[cfg(test)]

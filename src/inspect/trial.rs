@@ -66,9 +66,9 @@ pub struct ShownCrs {
     pub to: String,
     /// Its name.
     pub to_name: String,
-    /// PROJ's name for the transformation.
+    /// PROJ's name for the transformation, and how many more there are, each for a part of the area.
     pub operation: String,
-    /// Its accuracy in metres, where it is known.
+    /// The accuracy of the least accurate of them in metres, where it is known.
     pub accuracy_m: Option<f64>,
 }
 
@@ -79,8 +79,8 @@ impl From<&CrsPair> for ShownCrs {
             from_name: pair.from.name.clone(),
             to: pair.to.definition.clone(),
             to_name: pair.to.name.clone(),
-            operation: pair.operation.clone(),
-            accuracy_m: pair.accuracy_m,
+            operation: pair.operation_names(),
+            accuracy_m: pair.worst_accuracy_m(),
         }
     }
 }
@@ -257,7 +257,7 @@ impl Trial {
 fn crs_of(topology: &Topology, crs: Option<&str>) -> Option<ShownCrs> {
     let own = topology.about().crs.first()?.clone();
     let pair = match crs {
-        Some(crs) => Arc::new(CrsPair::resolve(crs, &own.to.definition, own.ballpark).ok()?),
+        Some(crs) => Arc::new(CrsPair::resolve(crs, &own.to.definition, own.first_operation().ballpark).ok()?),
         None => own,
     };
     Some(ShownCrs::from(&*pair))

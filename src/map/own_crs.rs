@@ -12,14 +12,14 @@ use crate::record::{Message, Rejection};
 /// Longest definition, in bytes: the status of the upload contains it.
 const DEFINITION_BYTES_MAX: usize = 16 << 10;
 
-/// The coordinate operations of one topology, for any CRS that an upload brings.
+/// The CRS pairs of one topology, for any CRS that an upload brings.
 pub struct OwnCrs {
     maps: Vec<ReprojectConfig>,
-    remembered: VecDeque<(Arc<str>, Operations)>,
+    remembered: VecDeque<(Arc<str>, Pairs)>,
 }
 
 /// Of each `reproject` map in order, or why an upload with this CRS cannot be served.
-type Operations = Result<Vec<Arc<CrsPair>>, Rejection>;
+type Pairs = Result<Vec<Arc<CrsPair>>, Rejection>;
 
 impl OwnCrs {
     /// For these maps.
@@ -32,11 +32,11 @@ impl OwnCrs {
         self.maps.iter().find(|map| map.from_upload).is_some_and(|map| map.starts_from(crs))
     }
 
-    /// The operations for an upload with this CRS.
+    /// The pairs for an upload with this CRS.
     ///
     /// # Errors
     /// `upload.crs`, with what to do.
-    pub fn operations(&mut self, crs: &str) -> Result<Vec<Arc<CrsPair>>, Rejection> {
+    pub fn pairs(&mut self, crs: &str) -> Result<Vec<Arc<CrsPair>>, Rejection> {
         // Refusals are remembered as well: a publisher that repeats a wrong one costs nothing.
         if let Some((_, known)) = self.remembered.iter().find(|(known, _)| **known == *crs) {
             return known.clone();
@@ -49,7 +49,7 @@ impl OwnCrs {
         found
     }
 
-    fn find(&self, crs: &str) -> Operations {
+    fn find(&self, crs: &str) -> Pairs {
         if crs.len() > DEFINITION_BYTES_MAX {
             return Err(Rejection::new(Message::CrsTooLong { bytes: crs.len(), limit: DEFINITION_BYTES_MAX }));
         }

@@ -3,35 +3,34 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array};
-use arrow_schema::{DataType, Field};
-use proj::Proj;
-
 use super::area::Area;
 use super::points::{Column, Input, Point, Points};
 use super::reproject_config::{CoordinateInput, REMEMBERED_MAX, ReprojectConfig, refusal};
 use super::{Layout, Map, NodeError, Planned, find, free_name};
-use crate::crs::{self, CrsError, CrsKind, CrsPair, is_definition};
+use crate::crs::{CrsError, CrsKind, CrsPair, Transformation, is_definition};
 use crate::record::{ColumnType, Hint, Message, Place, Quoted, Rejection, RowBatch};
+use arrow_array::{ArrayRef, Float64Array};
+use arrow_schema::{DataType, Field};
 
 /// The `reproject` map: appends two Float64 columns, leaves the source columns as they are.
 ///
 /// A row that is not live, or that has no coordinates, has NaN in them. A column whose name is taken already becomes `name_2`.
 pub struct Reproject {
     config: ReprojectConfig,
-    usual: Operation,
+    usual: OpenPair,
     /// For uploads, and for rows, with a CRS of their own.
-    others: VecDeque<(Arc<str>, Result<Operation, Rejection>)>,
+    others: VecDeque<(Arc<str>, Result<OpenPair, Rejection>)>,
     plan: Planned<Arc<Plan>>,
 }
 
-/// An operation that can be carried out on this thread.
-struct Operation {
+/// A pair of CRSs whose operations can be carried out on this thread.
+struct OpenPair {
     crs: Arc<CrsPair>,
-    proj: Proj,
+    transformation: Transformation,
     area: Option<Area>,
     decimals: u8,
     check_area: bool,
+    allow_ballpark: bool,
 }
 
 /// What a `reproject` does to batches of one shape.
@@ -45,23 +44,23 @@ impl Reproject {
     /// The map that `config` describes, for this thread: PROJ's objects belong to the one that makes them.
     pub fn new(config: &ReprojectConfig) -> Result<Reproject, NodeError> {
         let fail = |error: CrsError| NodeError { node: config.node.to_string(), message: error.to_string() };
-        let usual = Operation::open(config, config.crs.clone()).map_err(fail)?;
+        let usual = OpenPair::open(config, config.crs.clone()).map_err(fail)?;
         Ok(Reproject { config: config.clone(), usual, others: VecDeque::new(), plan: Planned::none() })
     }
 
-    /// Where the operation for an upload's own CRS stands among [`Reproject::others`]; `None` for the usual one.
+    /// Where the pair for an upload's own CRS is among [`Reproject::others`]; `None` for the usual one.
     fn other(&mut self, own: Option<&Arc<str>>) -> Option<usize> {
         let own = own.filter(|own| self.config.from_upload && !self.config.starts_from(own))?;
         Some(self.opened(own, refusal))
     }
 
-    /// Where the operation for a CRS stands among [`Reproject::others`].
+    /// Where the pair for a CRS is among [`Reproject::others`].
     fn opened(&mut self, crs: &str, refusal: impl Fn(&CrsError) -> Rejection) -> usize {
         if let Some(known) = self.others.iter().position(|(known, _)| **known == *crs) {
             return known;
         }
         let pair = CrsPair::resolve(crs, &self.config.crs.to.definition, self.config.allow_ballpark).map(Arc::new);
-        let opened = pair.and_then(|pair| Operation::open(&self.config, pair)).map_err(|error| refusal(&error));
+        let opened = pair.and_then(|pair| OpenPair::open(&self.config, pair)).map_err(|error| refusal(&error));
         if self.others.len() == REMEMBERED_MAX {
             self.others.pop_front();
         }
@@ -77,7 +76,7 @@ impl Reproject {
             let is_code = !named.is_empty() && named.bytes().all(|byte| byte.is_ascii_digit());
             let definition = if is_code { format!("EPSG:{named}") } else { named.to_owned() };
             let unusable = |why: String| Rejection::new(Message::RowCrsUnusable { value: Quoted::new(named), why });
-            let operation = match is_definition(&definition) {
+            let pair = match is_definition(&definition) {
                 _ if named.is_empty() => Err(Rejection::new(Message::RowCrsEmpty {})),
                 false => Err(unusable("write its EPSG code, 5186 or EPSG:5186".to_owned())),
                 true => {
@@ -85,9 +84,10 @@ impl Reproject {
                     self.others[opened].1.as_ref().map_err(Clone::clone)
                 }
             };
-            let operation = operation.map_err(|rejection| rejection.in_column(crs.name()));
-            into.transform(rows.into_iter(), points, operation.as_ref().copied(), self.config.blank_missing);
+            let pair = pair.map_err(|rejection| rejection.in_column(crs.name()));
+            into.transform(rows.into_iter(), points, pair.as_ref().copied(), self.config.blank_missing);
         }
+        into.operations.clear(); // of as many pairs as there are CRSs
         into.found.sort_by_key(|(row, _)| *row);
     }
 }
@@ -119,29 +119,41 @@ impl ReprojectConfig {
     }
 }
 
-impl Operation {
-    fn open(config: &ReprojectConfig, crs: Arc<CrsPair>) -> Result<Operation, CrsError> {
-        Ok(Operation {
-            proj: crs::open(&crs.pipeline)?,
+impl OpenPair {
+    fn open(config: &ReprojectConfig, crs: Arc<CrsPair>) -> Result<OpenPair, CrsError> {
+        Ok(OpenPair {
+            transformation: Transformation::open(&crs)?,
             area: if config.check_area { Area::of(&crs)? } else { None },
             crs,
             decimals: config.decimals,
             check_area: config.check_area,
+            allow_ballpark: config.allow_ballpark,
         })
     }
 
-    /// The point in the target CRS, rounded, or why its row fails.
-    fn transform(&self, point: Point) -> Result<Point, Rejection> {
-        let target = self.target(point);
-        match target {
-            Some((x, y)) if self.is_sound(point, (x, y)) => Ok((round(x, self.decimals), round(y, self.decimals))),
-            _ => Err(self.refuse(point, target)),
+    /// The point in the target CRS, rounded, and the operation that it took, or why its row fails.
+    fn transform(&self, point: Point) -> Result<(Point, usize), Rejection> {
+        let operation = self.operation(point);
+        match (operation, self.target(operation, point)) {
+            (Some(operation), Some((x, y))) if self.is_sound(point, (x, y)) => {
+                Ok(((round(x, self.decimals), round(y, self.decimals)), operation))
+            }
+            (_, target) => Err(self.refuse(point, operation.is_some(), target)),
         }
     }
 
-    /// The point in the target CRS, if PROJ can carry it there; PROJ says infinity, and not always with an error, if not.
-    fn target(&self, point: Point) -> Option<Point> {
-        self.proj.convert(point).ok().filter(|(x, y)| x.is_finite() && y.is_finite())
+    /// PROJ's choice for a point, if it is one that is allowed.
+    fn operation(&self, point: Point) -> Option<usize> {
+        match self.transformation.choose(point) {
+            // Where nobody asks for areas, PROJ takes the first one outside of all of them.
+            None if !self.check_area => Some(0),
+            chosen => chosen.filter(|chosen| self.allow_ballpark || !self.crs.operations[*chosen].ballpark),
+        }
+    }
+
+    /// The point in the target CRS, if PROJ can carry it there; without an operation for it, roughly.
+    fn target(&self, operation: Option<usize>, point: Point) -> Option<Point> {
+        self.transformation.convert(operation.unwrap_or(0), point)
     }
 
     fn is_sound(&self, point: Point, target: Point) -> bool {
@@ -150,7 +162,7 @@ impl Operation {
 
     /// Says where a bad point lies and what may have happened to it.
     #[cold]
-    fn refuse(&self, (x, y): Point, target: Option<Point>) -> Rejection {
+    fn refuse(&self, (x, y): Point, has_operation: bool, target: Option<Point>) -> Rejection {
         let from = &self.crs.from;
         let crs = from.label();
         if (x, y) == (0.0, 0.0) && self.check_area {
@@ -163,7 +175,13 @@ impl Operation {
         if target.is_none() && from.kind == CrsKind::Geographic && is_on_earth {
             return Rejection::new(Message::OutOfReach { x, y, from: crs, to: self.crs.to.label() });
         }
-        let fits = |point: Point| area.zip(self.target(point)).is_some_and(|(area, target)| area.holds(point, target));
+        if !has_operation && target.is_some_and(|target| self.is_sound((x, y), target)) {
+            return Rejection::new(Message::NoOperation { x, y, from: crs, to: self.crs.to.label() });
+        }
+        let fits = |point: Point| {
+            let target = self.target(self.operation(point), point);
+            area.zip(target).is_some_and(|(area, target)| area.holds(point, target))
+        };
         let degrees = x.abs() <= 180.0 && y.abs() <= 180.0;
         let hint = match from.kind {
             _ if fits((y, x)) => Some(Hint::Swapped {}),
@@ -181,17 +199,19 @@ impl Operation {
     }
 }
 
-/// The points of a batch in the target CRS, and the rows that have none.
+/// The points of a batch in the target CRS, the operations that led there, and the rows that have none.
 struct Targets {
     xs: Vec<f64>,
     ys: Vec<f64>,
+    operations: Vec<Option<u16>>,
     found: Vec<(u32, Rejection)>,
 }
 
 impl Targets {
     /// Of a batch with so many rows: none yet.
     fn of(rows: usize) -> Targets {
-        Targets { xs: vec![f64::NAN; rows], ys: vec![f64::NAN; rows], found: Vec::new() }
+        let none = || vec![f64::NAN; rows];
+        Targets { xs: none(), ys: none(), operations: Vec::new(), found: Vec::new() }
     }
 
     /// Transforms the points of these rows. A row without coordinates says so, whether there is an operation or not.
@@ -199,18 +219,26 @@ impl Targets {
         &mut self,
         rows: impl Iterator<Item = u32>,
         points: &Points,
-        operation: Result<&Operation, &Rejection>,
+        pair: Result<&OpenPair, &Rejection>,
         blank_missing: bool,
     ) {
+        let has_choice = pair.is_ok_and(|pair| pair.crs.operations.len() > 1);
+        self.operations.resize(if has_choice { self.xs.len() } else { 0 }, None);
         for number in rows {
             let row = number as usize;
             let transformed = points.point(row).and_then(|point| match point {
-                None if blank_missing => Ok((f64::NAN, f64::NAN)),
+                None if blank_missing => Ok(None),
                 None => Err(points.missing(row)),
-                Some(point) => operation.map_err(Clone::clone)?.transform(point),
+                Some(point) => pair.map_err(Clone::clone)?.transform(point).map(Some),
             });
             match transformed {
-                Ok(point) => (self.xs[row], self.ys[row]) = point,
+                Ok(None) => {}
+                Ok(Some((point, operation))) => {
+                    (self.xs[row], self.ys[row]) = point;
+                    if has_choice {
+                        self.operations[row] = Some(operation as u16);
+                    }
+                }
                 Err(rejection) => self.found.push((number, rejection)),
             }
         }
@@ -236,20 +264,21 @@ impl Map for Reproject {
                 self.process_by_row(batch, &points, &crs, &mut targets);
             }
             Ok((input, None)) => {
-                let operation = match self.other(batch.crs.as_ref()) {
+                let pair = match self.other(batch.crs.as_ref()) {
                     None => Ok(&self.usual),
                     Some(other) => self.others[other].1.as_ref(),
                 };
-                let epsg = operation.ok().and_then(|operation| operation.crs.from.epsg);
+                let epsg = pair.ok().and_then(|pair| pair.crs.from.epsg);
                 let points = Points::of(&batch.columns, *input, epsg).ok_or_else(unfit)?;
-                targets.transform(batch.live_rows(), &points, operation, self.config.blank_missing);
+                targets.transform(batch.live_rows(), &points, pair, self.config.blank_missing);
             }
         }
-        let Targets { xs, ys, found } = targets;
+        let Targets { xs, ys, operations, found } = targets;
 
         let added: [ArrayRef; 2] = [Arc::new(Float64Array::from(xs)), Arc::new(Float64Array::from(ys))];
         let columns = batch.columns.columns().iter().cloned().chain(added).collect();
         plan.layout.put(batch, columns, &node)?;
+        batch.operations.push(operations);
         batch.reject(found);
         Ok(())
     }

@@ -36,6 +36,7 @@ pub(super) fn batch_of(schema: SchemaRef, rows: &[&[&str]]) -> RowBatch {
         published: None,
         rejected: Vec::new(),
         filtered: Vec::new(),
+        operations: Vec::new(),
         record_keys: Vec::new(),
     }
 }

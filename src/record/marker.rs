@@ -10,7 +10,7 @@ use super::{Offset, Record, Rejection, RowBatch, UploadId};
 #[derive(Debug)]
 pub enum StreamElement {
     /// Rows of one upload.
-    Rows(RowBatch),
+    Rows(Box<RowBatch>),
     /// A control record of one upload.
     Marker(MarkerRecord),
     /// The source found out that this upload cannot be read (no header, wrong delimiter, two headers).

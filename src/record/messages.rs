@@ -179,6 +179,14 @@ messages! {
             ko "({x:?}, {y:?}){eun} {crs}의 위치가 아닙니다{hint}"
             [eun(y)];
     }
+    Reason::CoordOperation => {
+        NoOperation { x: f64, y: f64, from: String, to: String }
+            en "at ({x:?}, {y:?}) no operation from {from} to {to} is known, only in other parts of their areas: allow_ballpark = true in the \
+                map takes the point without the shift between the datums, which can be hundreds of metres"
+            ko "({x:?}, {y:?})에는 {from}에서 {to}{ro} 변환하는 방법이 없습니다. 다른 지역에만 있습니다. 측지계 사이의 이동량(수백 미터일 수 \
+                있음)을 무시해도 된다면 맵에 allow_ballpark = true를 쓰세요"
+            [ro(to)];
+    }
     Reason::CoordCrs => {
         RowCrsEmpty {}
             en "the row has coordinates and names no CRS"

@@ -24,4 +24,4 @@ pub use messages::{
 pub use reason::{Concern, Reason, reasons_markdown};
 pub use record::{Header, Record};
 pub use rejection::Rejection;
-pub use row::{ColumnLook, ColumnType, RawRows, RowBatch, RowKey};
+pub use row::{ColumnLook, ColumnType, RawRows, RowBatch, RowKey, UsedOperations};

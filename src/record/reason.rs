@@ -118,6 +118,9 @@ reasons! {
     CoordRange = "coord.range" for Row, Some("map.reproject.from");
         en "The point lies outside the area of its coordinate reference system." "Look for swapped columns or another system."
         ko "점이 좌표계의 사용 범위 밖에 있습니다." "x·y 열이 바뀌었는지, 좌표계를 잘못 고르지 않았는지 확인하세요.";
+    CoordOperation = "coord.operation" for Row, Some("map.reproject.allow_ballpark");
+        en "No operation between the two coordinate reference systems is known where the point lies." "Choose systems of that part of the world, or set allow_ballpark = true to ignore the shift between the datums."
+        ko "점이 있는 곳에서는 두 좌표계 사이의 변환 방법이 알려져 있지 않습니다." "그 지역에 맞는 좌표계를 고르거나, 측지계 사이의 이동량을 무시하려면 allow_ballpark = true로 설정하세요.";
     CoordCrs = "coord.crs" for Row, Some("map.reproject.from");
         en "The row names no coordinate reference system, or one that cannot be used." "Write its EPSG code, 5186 or EPSG:5186."
         ko "행에 좌표계가 없거나 쓸 수 없는 좌표계가 적혀 있습니다." "5186이나 EPSG:5186처럼 EPSG 코드를 쓰세요.";

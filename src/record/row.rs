@@ -1,5 +1,6 @@
 //! Rows: the columns of a batch, the place of each row in its upload, and how cells are read.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ pub struct RowKey {
     /// 0, or the 0-based row within the record.
     pub line: u32,
 }
+
+/// Of one `reproject` map with a choice: which of its CRS pair's operations rows of an upload went through, counted from 0.
+pub type UsedOperations = BTreeSet<u16>;
 
 /// Rows of one upload that arrived together: equally long columns plus what each row needs to be accounted for.
 ///
@@ -55,6 +59,9 @@ pub struct RowBatch {
     pub rejected: Vec<(u32, Rejection)>,
     /// Rows that a filter took out so far, ascending; none of them failed.
     pub filtered: Vec<u32>,
+    /// Of each `reproject` map so far: which of its CRS pair's operations each row went through, counted from 0. Empty where there is no
+    /// choice.
+    pub operations: Vec<Vec<Option<u16>>>,
     /// Record keys, run-length coded: (first row of the run, key).
     pub record_keys: Vec<(u32, Option<Bytes>)>,
 }

@@ -4,7 +4,8 @@
 use rust_xlsxwriter::utility::quote_sheet_name;
 use rust_xlsxwriter::{Url, Worksheet, XlsxError};
 
-use crate::crs::{CrsInfo, CrsPair};
+use crate::crs::{CrsInfo, CrsPair, Operation};
+use crate::record::UsedOperations;
 use crate::sink::digest::Digest;
 use crate::sink::formats::Formats;
 use crate::sink::sheet::RowSheet;
@@ -40,12 +41,18 @@ pub(super) fn write_about(
     if complete.incomplete {
         page.text(words.incomplete[0], words.incomplete[1])?;
     }
-    let operations = complete.operations.as_ref().unwrap_or(&facts.crs);
-    for pair in operations {
+    let pairs = complete.pairs.as_ref().unwrap_or(&facts.crs);
+    let used = |pair: usize| complete.operations.get(pair);
+    for (number, pair) in pairs.iter().enumerate() {
         page.heading(&[words.coordinates, "", ""])?;
-        page.text(words.from, &crs_text(&pair.from))?;
+        match &pair.row_column {
+            Some(column) => page.text(words.from, &words.row_crs.replace("{column}", column))?,
+            None => page.text(words.from, &crs_text(&pair.from))?,
+        }
         page.text(words.to, &crs_text(&pair.to))?;
-        page.text(words.accuracy[0], &accuracy_text(words, pair))?;
+        if pair.row_column.is_none() {
+            page.text(words.accuracy[0], &accuracy_text(words, &operations(pair, used(number))))?;
+        }
     }
 
     page.heading(&words.sheets)?;
@@ -58,8 +65,20 @@ pub(super) fn write_about(
     }
 
     page.heading(&[words.details, "", ""])?;
-    for pair in operations {
-        page.text(words.operation, &pair.operation)?;
+    for (number, pair) in pairs.iter().enumerate() {
+        if pair.row_column.is_some() {
+            page.text(words.operation, words.row_operation)?;
+            continue;
+        }
+        let operations = operations(pair, used(number));
+        for operation in &operations {
+            let accuracy = accuracy_text(words, &[operation]);
+            let name = &operation.name;
+            page.text(
+                words.operation,
+                &if operations.len() > 1 { format!("{name}: {accuracy}") } else { name.clone() },
+            )?;
+        }
     }
     page.text(words.topology, &format!("{} {}", facts.topology, facts.topology_hash))?;
     page.text(words.product, concat!("sheetstream ", env!("CARGO_PKG_VERSION")))?;
@@ -106,10 +125,19 @@ fn crs_text(crs: &CrsInfo) -> String {
     if crs.definition == crs.name { crs.name.clone() } else { format!("{} ({})", crs.name, crs.definition) }
 }
 
-fn accuracy_text(words: &Words, pair: &CrsPair) -> String {
+/// Those of a pair that the rows went through: the only one, or where there are several those that were used.
+fn operations<'a>(pair: &'a CrsPair, used: Option<&UsedOperations>) -> Vec<&'a Operation> {
+    let used = used.into_iter().flatten().filter_map(|number| pair.operations.get(usize::from(*number)));
+    let used: Vec<_> = used.collect();
+    if used.is_empty() { vec![pair.first_operation()] } else { used }
+}
+
+/// The accuracy of the operations that were used: of several that of the worst.
+fn accuracy_text(words: &Words, operations: &[&Operation]) -> String {
     let [_, not_stated, ballpark] = words.accuracy;
-    match pair.accuracy_m {
-        _ if pair.ballpark => ballpark.to_owned(),
+    let known = operations.iter().map(|operation| operation.accuracy_m);
+    match known.reduce(|a, b| a.zip(b).map(|(a, b)| f64::max(a, b))).flatten() {
+        _ if operations.iter().any(|operation| operation.ballpark) => ballpark.to_owned(),
         Some(metres) => format!("{metres} m"),
         None => not_stated.to_owned(),
     }

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::crs::CrsPair;
-use crate::record::{Accounting, ColumnLook, ColumnType, Message, Offset, UploadHash, UploadId};
+use crate::record::{Accounting, ColumnLook, ColumnType, Message, Offset, UploadHash, UploadId, UsedOperations};
 use crate::state::keys::PageState;
 
 pub use crate::record::Lang;
@@ -100,8 +100,10 @@ pub struct CompleteUpload {
     pub errors: Vec<RejectedRow>,
     /// CRS of its own, if its publisher announced one.
     pub crs: Option<Arc<str>>,
-    /// The coordinate operations of that CRS; `None` means those of the topology.
-    pub operations: Option<Vec<Arc<CrsPair>>>,
+    /// The CRS pairs of that CRS; `None` means those of the topology.
+    pub pairs: Option<Vec<Arc<CrsPair>>>,
+    /// Of each pair, in order: the operations that rows went through.
+    pub operations: Vec<UsedOperations>,
     /// Counts.
     pub accounting: Accounting,
     /// SHA-256 of the rows.

@@ -8,7 +8,7 @@ use calamine::{Data, Reader, Xlsx};
 use flate2::read::DeflateDecoder;
 use sha2::{Digest as _, Sha256};
 
-use crate::crs::{CrsInfo, CrsKind, CrsPair};
+use crate::crs::{CrsInfo, CrsKind, CrsPair, Operation};
 use crate::page::{OpenPage, PAGE_ROWS, PageWriter};
 use crate::record::{Accounting, ColumnType, Message, Offset, Quoted, Reason, UploadId};
 use crate::sink::chunk::Chunks;
@@ -48,11 +48,14 @@ fn maker(workbook: WorkbookConfig) -> WorkbookMaker {
     let pair = CrsPair {
         from: crs("EPSG:5181", "KGD2002 / Central Belt", CrsKind::Projected),
         to: crs("EPSG:4326", "WGS 84", CrsKind::Geographic),
-        operation: "Inverse of Korea Central Belt + Korea 2000 to WGS 84 (1)".into(),
-        accuracy_m: Some(1.0),
-        operation_area: None,
-        ballpark: false,
-        pipeline: String::new(),
+        operations: vec![Operation {
+            name: "Inverse of Korea Central Belt + Korea 2000 to WGS 84 (1)".into(),
+            accuracy_m: Some(1.0),
+            area: None,
+            ballpark: false,
+            pipeline: String::new(),
+        }],
+        row_column: None,
         lon_lat: None,
     };
     let about =
@@ -80,7 +83,8 @@ impl<'a> Upload<'a> {
             header: columns.iter().map(|name| (*name).to_owned()).collect(),
             errors: Vec::new(),
             crs: None,
-            operations: None,
+            pairs: None,
+            operations: Vec::new(),
             accounting: Accounting::default(),
             rows_sha256: [0xab; 32],
             incomplete: false,

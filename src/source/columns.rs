@@ -221,6 +221,7 @@ impl Batch {
             published: self.published,
             rejected: self.rejected,
             filtered: Vec::new(),
+            operations: Vec::new(),
             record_keys: self.record_keys,
         }
     }

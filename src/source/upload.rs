@@ -217,7 +217,7 @@ impl Upload {
     /// Hands over what has been read.
     pub(super) fn flush(&mut self, context: &mut SourceContext) {
         if let Some(batch) = self.batch.take() {
-            context.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
+            context.out.push_back(StreamElement::Rows(Box::new(batch.finish(self.id.clone(), self.crs.clone()))));
         }
     }
 
@@ -325,7 +325,7 @@ impl Upload {
         let origin =
             Origin { offset: marker.offset, key, attempt, traceparent: None, first_row: None, line: 0, format };
         let batch = Batch::new(&header.layout, origin);
-        context.out.push_back(StreamElement::Rows(batch.finish(self.id.clone(), self.crs.clone())));
+        context.out.push_back(StreamElement::Rows(Box::new(batch.finish(self.id.clone(), self.crs.clone()))));
     }
 
     /// Ends the reading of the upload. Rows that waited and rows that come later are passed on unread, after the failure.

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::PagePosition;
-use crate::record::{Accounting, ColumnLook, ColumnType, LogId, Message, Offset, RowKey, TaskId, UploadHash};
+use crate::record::{
+    Accounting, ColumnLook, ColumnType, LogId, Message, Offset, RowKey, TaskId, UploadHash, UsedOperations,
+};
 
 /// Version of the layouts below. The manifest contains it.
-pub const STATE_FORMAT: u32 = 6;
+pub const STATE_FORMAT: u32 = 7;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,6 +233,8 @@ pub struct OpenUploadState {
     pub header: Option<Vec<String>>,
     /// Columns of the workbook, once rows came through the maps.
     pub columns: Option<Vec<(String, ColumnType)>>,
+    /// Coordinate operations that its rows went through, of each `reproject` map.
+    pub operations: Vec<UsedOperations>,
     /// True when its rows carry `ss-row`.
     pub numbered: bool,
     /// Every record with rows has the id as its key.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Topology, words};
 use crate::aggregate::{AggregateConfig, SheetKey, SheetOrder};
-use crate::crs::{CrsInfo, OwnAxes};
+use crate::crs::{CrsInfo, Operation, OwnAxes};
 use crate::map::CoordinateInput;
 use crate::map::expression::Expression;
 use crate::map::{CastColumn, MapConfig, ReprojectConfig, Selection};
@@ -304,16 +304,6 @@ impl MapConfig {
 impl ReprojectConfig {
     fn facts(&self) -> Vec<Fact> {
         let crs = |crs: &CrsInfo| format!("{} ({})", crs.label(), crs.name);
-        let accuracy = match self.crs.accuracy_m {
-            _ if self.crs.ballpark => {
-                "unknown: a ballpark operation, datums may be hundreds of metres apart".to_owned()
-            }
-            Some(metres) if self.crs.operation_area == self.crs.from.area => format!("{metres} m"),
-            Some(metres) => {
-                format!("{metres} m within {}", self.crs.operation_area.map_or("an unknown area".into(), area))
-            }
-            None => "not stated by the authority".to_owned(),
-        };
         let input = match &self.input {
             CoordinateInput::Columns { x, y } => format!("x from {}; y from {}", x.join(" or "), y.join(" or ")),
             CoordinateInput::Geometry(candidates) => format!("points from {}", candidates.join(" or ")),
@@ -343,15 +333,37 @@ impl ReprojectConfig {
             (true, Some(bounds)) => format!("{}; a point outside is a bad row", area(bounds)),
         };
         [
-            vec![
-                fact("reproject", format!("{} to {}", crs(&self.crs.from), crs(&self.crs.to))),
-                fact("operation", &self.crs.operation),
-                fact("accuracy", accuracy),
-            ],
+            vec![fact("reproject", format!("{} to {}", crs(&self.crs.from), crs(&self.crs.to)))],
+            self.operations(),
             axes(&[&self.crs.from, &self.crs.to]),
             self.output_facts(input, area_of_use),
         ]
         .concat()
+    }
+
+    /// One operation and its accuracy, or all of them, one of which each point takes.
+    fn operations(&self) -> Vec<Fact> {
+        let accuracy = |operation: &Operation| match operation.accuracy_m {
+            _ if operation.ballpark => {
+                "unknown: a ballpark operation, datums may be hundreds of metres apart".to_owned()
+            }
+            Some(metres) if operation.area == self.crs.from.area => format!("{metres} m"),
+            Some(metres) => format!("{metres} m within {}", operation.area.map_or("an unknown area".into(), area)),
+            None => "not stated by the authority".to_owned(),
+        };
+        let (known, ballpark): (Vec<_>, Vec<_>) = self.crs.operations.iter().partition(|operation| !operation.ballpark);
+        if let [only] = self.crs.operations.as_slice() {
+            return vec![fact("operation", &only.name), fact("accuracy", accuracy(only))];
+        }
+        let elsewhere = match ballpark.first() {
+            Some(operation) if self.allow_ballpark => format!("{}: {}", operation.name, accuracy(operation)),
+            _ if !self.check_area && ballpark.is_empty() => known[0].name.clone(),
+            _ => "a point is a bad row".to_owned(),
+        };
+        let first =
+            fact("operation", format!("of these {} each point takes the most accurate one where it is", known.len()));
+        let each = known.iter().map(|operation| fact("", format!("{}: {}", operation.name, accuracy(operation))));
+        std::iter::once(first).chain(each).chain([fact("elsewhere", elsewhere)]).collect()
     }
 
     fn output_facts(&self, input: String, area_of_use: String) -> Vec<Fact> {

@@ -121,8 +121,9 @@ fn map(config: &MapConfig) -> Value {
                 CoordinateInput::Xy(candidates) => json!(["xy", candidates]),
                 CoordinateInput::Yx(candidates) => json!(["yx", candidates]),
             };
-            // The operation as well: another PROJ database may choose another one.
-            let crs = json!([crs.from.definition, crs.to.definition, crs.operation, crs.pipeline]);
+            // The operations as well: another PROJ database may know other ones.
+            let operations = crs.operations.iter().map(|operation| json!([operation.name, operation.pipeline]));
+            let crs = json!([crs.from.definition, crs.to.definition, operations.collect::<Vec<_>>()]);
             json!([
                 "reproject",
                 crs,

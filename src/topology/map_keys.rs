@@ -74,7 +74,10 @@ pub(super) const OPERATORS: [&str; 7] = ["reproject", "select", "rename", "drop"
 pub(super) static REPROJECT: Table = Table {
     place: "reproject",
     about: "Coordinates from one CRS to another. x is always east (longitude, easting) and y north, whatever the axis order of the \
-            authority.",
+            authority.\n\n\
+            Where PROJ knows several operations between the two CRSs, each for a part of the world, every point takes the one that PROJ \
+            itself (`cs2cs`, `pyproj`) takes there, among those that need no grid. `describe` lists them with accuracy and area, and *About* \
+            names those that the rows of a workbook went through.",
     keys: &[
         key(
             "from",
@@ -139,7 +142,8 @@ pub(super) static REPROJECT: Table = Table {
             Kind::Flag,
             Default::Flag(false),
             "true",
-            "Takes an operation that ignores an unknown datum shift, which can be hundreds of metres off.",
+            "Takes an operation that ignores an unknown datum shift, which can be hundreds of metres off. Between some systems the shift is known \
+             for parts of the world only; a point elsewhere is rejected as `coord.operation` unless this is set.",
         ),
         key(
             "check_area",

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::process::Command;
 
+use proj::Proj;
 use proptest::prelude::*;
 
 use super::*;
@@ -459,4 +460,72 @@ fn each_row_may_name_its_crs() {
     assert_near((lon[0], lon[39]), (-177.0, 57.0), 1e-9);
     let missing = run_row(&mut node, &["x", "y"], &["1", "2"]).unwrap_err();
     assert_eq!(missing.reason, Reason::ColumnMissing);
+}
+
+/// A point that PROJ itself transformed: see `tests/operations/points.py`.
+struct Judged<'a> {
+    from: &'a str,
+    to: &'a str,
+    point: Point,
+    target: Point,
+    operation: &'a str,
+}
+
+fn judged() -> impl Iterator<Item = Judged<'static>> {
+    const POINTS: &str = include_str!("../../../tests/operations/points.csv");
+    POINTS.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let fields: Vec<&str> = line.split(',').collect();
+        let [from, to, x, y, target_x, target_y, operation] = fields[..] else { panic!("{line}") };
+        let number = |text: &str| text.parse().unwrap();
+        let (point, target) = ((number(x), number(y)), (number(target_x), number(target_y)));
+        Judged { from, to, point, target, operation }
+    })
+}
+
+#[test]
+fn each_point_takes_the_operation_that_proj_takes_there() {
+    let mut nodes = HashMap::new();
+    let mut several = 0;
+    for Judged { from, to, point, target, operation } in judged() {
+        let node = nodes.entry((from, to)).or_insert_with(|| {
+            Reproject::new(&ReprojectConfig { allow_ballpark: true, check_area: false, ..config(from, to) }).unwrap()
+        });
+        let mut batch = batch(&["x", "y"], &[&[&point.0.to_string(), &point.1.to_string()]]);
+        node.process(&mut batch).unwrap();
+        assert!(batch.rejected.is_empty(), "{from} {to} {point:?}: {}", batch.rejected[0].1.message);
+        let tolerance = if node.usual.crs.to.kind == CrsKind::Geographic { 1e-9 } else { 1e-6 };
+        assert_near((numbers(&batch, "lon")[0], numbers(&batch, "lat")[0]), target, tolerance);
+        let operations = &node.usual.crs.operations;
+        let [taken] = &batch.operations[..] else { panic!("{:?}", batch.operations) };
+        let taken = match &taken[..] {
+            [] => &operations[0],
+            [taken] => &operations[usize::from(taken.unwrap())],
+            more => panic!("{more:?}"),
+        };
+        match operation {
+            "ballpark" => assert!(taken.ballpark, "{from} {to} {point:?}: {}", taken.name),
+            name => assert_eq!(taken.name, name, "{from} {to} {point:?}"),
+        }
+        several += usize::from(operations.len() > 1);
+    }
+    assert!(several > 100, "{several}");
+}
+
+#[test]
+fn a_point_where_only_the_datum_shift_could_be_ignored_is_refused_unless_that_is_allowed() {
+    for Judged { from, to, point, target, operation } in judged() {
+        let (x, y) = (point.0.to_string(), point.1.to_string());
+        if operation != "ballpark" {
+            continue;
+        }
+        let rejection = run(&mut reproject(from, to), &x, &y).unwrap_err();
+        assert_eq!(rejection.reason, Reason::CoordOperation, "{from} {to} {point:?}: {}", rejection.message);
+        let allowed = ReprojectConfig { allow_ballpark: true, ..config(from, to) };
+        assert_near(run(&mut Reproject::new(&allowed).unwrap(), &x, &y).unwrap(), target, 1e-6);
+    }
+    // A point outside of the source CRS's own area is a mistake of another kind.
+    let rejection = run(&mut reproject("EPSG:4267", "EPSG:4326"), "39.2", "-98.5").unwrap_err();
+    assert_eq!(rejection.reason, Reason::CoordRange);
+    let rejection = run(&mut reproject("EPSG:27700", "EPSG:4326"), "-2000000", "180000").unwrap_err();
+    assert_eq!(rejection.reason, Reason::CoordRange);
 }

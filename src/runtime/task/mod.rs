@@ -249,7 +249,7 @@ impl StreamTask {
                 StreamElement::Rows(mut batch) => {
                     self.map(&mut batch)?;
                     let mapped = Instant::now();
-                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.process(batch, ctx))?;
+                    self.call_aggregate(now_ms, |aggregate, ctx| aggregate.process(*batch, ctx))?;
                     self.outputs.metrics.aggregate.took(mapped.elapsed());
                 }
                 StreamElement::Marker(mut marker) => {
@@ -334,7 +334,7 @@ impl StreamTask {
         let own_crs = &mut self.outputs.own_crs;
         let Marker::Begin(announced) = &mut marker.marker else { return Ok(()) };
         announced.crs = announced.crs.take().filter(|crs| !own_crs.is_usual(crs));
-        announced.crs.as_ref().map_or(Ok(()), |crs| own_crs.operations(crs).map(|_found| ()))
+        announced.crs.as_ref().map_or(Ok(()), |crs| own_crs.pairs(crs).map(|_found| ()))
     }
 
     /// Looks at the clock: idle uploads, rows that wait for a header. `now_ms` is monotonic. Nothing happens before the task is live: a

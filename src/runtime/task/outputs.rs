@@ -35,7 +35,7 @@ pub(super) struct Outputs {
     topology: Arc<Topology>,
     about: AboutFacts,
     maker: WorkbookMaker,
-    /// Coordinate operations of uploads with a CRS of their own, which *About* names.
+    /// CRS pairs of uploads with a CRS of their own, which *About* names.
     pub(super) own_crs: OwnCrs,
     /// The counters of the task.
     pub(super) metrics: TaskMetrics,
@@ -256,7 +256,7 @@ impl Output for Outputs {
     fn workbook(&mut self, mut complete: CompleteUpload, store: &dyn StateStore) -> Result<Delivery, OutputError> {
         let begun = Instant::now();
         // A CRS that cannot be used has failed its upload at the beginning.
-        complete.operations = complete.crs.as_ref().and_then(|crs| self.own_crs.operations(crs).ok());
+        complete.pairs = complete.crs.as_ref().and_then(|crs| self.own_crs.pairs(crs).ok());
         let delivery = match self.maker.assemble(&complete) {
             Ok(workbook) => self.publish_workbook(&complete, &workbook, store)?,
             Err(rejection) => Delivery::Refused(rejection),
