@@ -1,4 +1,4 @@
-//! The seam between the runtime and where records come from and go to: Kafka, files, or a test.
+//! The seam between the runtime and the source and target of records: Kafka, files, or a test.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

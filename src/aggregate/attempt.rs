@@ -1,4 +1,4 @@
-//! One attempt of a publisher to send an upload: all that a new attempt makes void.
+//! One attempt of a publisher to send an upload: the state that a new attempt makes void.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The checksum of an upload's rows: SHA-256 over the rows in order, each followed by LF, which can be laid down and taken up again.
+//! The checksum of an upload's rows: SHA-256 over the rows in order, each followed by LF. Its state can be saved and restored.
 
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest, Sha256};

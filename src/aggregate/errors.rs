@@ -1,4 +1,4 @@
-//! The rejected rows of one upload as its *Errors* sheet will show them: the first 10,000 in row order, in the state rather than in memory.
+//! The rejected rows of one upload, as its *Errors* sheet will show them: the first 10,000 in row order. The state holds them, not memory.
 
 use crate::record::{Reason, Rejection, UploadHash};
 use crate::sink::RejectedRow;

@@ -1,4 +1,5 @@
-//! Which ids the ledger in the state may know: a Bloom filter that grows, about one byte an id. It spares new ids a look at the disk.
+//! A filter of the ids that the ledger in the state may know: a Bloom filter that grows, about one byte an id. It spares new ids a look at
+//! the disk.
 
 use crate::record::UploadHash;
 

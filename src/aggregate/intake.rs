@@ -1,4 +1,4 @@
-//! Rows into an open upload: each one is written, rejected, filtered out, a duplicate, or waits for a lower index (contract 5).
+//! Takes rows into an open upload: each one is written, rejected, filtered out, a duplicate, or waits for a lower index (contract 5).
 
 use super::config::AggregateSettings;
 use super::halt::Halt;

@@ -1,4 +1,4 @@
-//! Notices a topic whose records have a key per row, each of which opens an upload of its own that never ends (contract 1).
+//! Notices a topic whose records have a key per row: each key opens an upload of its own that never ends (contract 1).
 
 use crate::record::{Message, Rejection};
 

@@ -1,4 +1,4 @@
-//! Which upload a record belongs to: one that is open, a new one, the next revision of one that has ended, or one whose end was published.
+//! Finds the upload of a record: one that is open, a new one, the next revision of one that has ended, or one whose end was published.
 
 use std::mem;
 use std::ops::Range;

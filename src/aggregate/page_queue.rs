@@ -1,4 +1,4 @@
-//! The way of a full page: cut on whatever thread is free, laid down in the store in the order in which the pages were full.
+//! The queue of full pages: any free thread cuts a page, and the pages reach the store in the order in which they were full.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};

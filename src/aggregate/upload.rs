@@ -1,4 +1,4 @@
-//! One open upload: its place in the log, its counts, its open attempt, and what of all that is in the state.
+//! One open upload: its place in the log, its counts, its open attempt, and the parts of these that are in the state.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Looking at the cluster, and making and changing topics.
+//! Answers requests about the cluster, and makes and changes topics.
 
 use std::sync::Arc;
 

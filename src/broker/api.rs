@@ -1,4 +1,4 @@
-//! Which requests are served in which versions, and who serves them.
+//! The requests that are served, their versions, and their handlers.
 
 use std::time::Duration;
 

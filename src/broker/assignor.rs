@@ -1,4 +1,4 @@
-//! Who should own which partition: evenly, and with as few moves as that takes.
+//! Assigns partitions to members: evenly, and with as few moves as possible.
 
 use std::collections::{BTreeMap, BTreeSet};
 

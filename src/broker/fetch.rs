@@ -1,4 +1,4 @@
-//! Reading: Fetch with its long poll, and where logs begin and end.
+//! Serves reads: Fetch with its long poll, and the ends of logs.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Requests out of a stream of bytes, without ever trusting a length: not that of a frame, nor those inside it.
+//! Reads requests from a stream of bytes without trusting a length: neither that of a frame, nor those inside it.
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestHeader};

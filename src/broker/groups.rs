@@ -1,4 +1,4 @@
-//! Groups: whatever their members speak, each has offsets, a name and a state.
+//! Consumer groups: each has offsets, a name and a state, whichever protocol its members speak.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

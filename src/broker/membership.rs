@@ -1,4 +1,4 @@
-//! The requests of members, in the classic protocol and in that of KIP-848: which group they concern, and in which version it answers.
+//! Serves the requests of members, in the classic protocol and in that of KIP-848: finds the group, and answers in the version asked for.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Produce: batches into logs, for as long as there is room.
+//! Serves Produce: appends batches to logs, as long as there is room.
 
 use std::time::Duration;
 

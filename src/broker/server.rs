@@ -1,4 +1,4 @@
-//! Connections: one request after another is read, handed to `api` and answered, in order, as Kafka does it.
+//! Connections: reads one request after another, hands it to `api` and writes the answer, in order, as Kafka does.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How much the broker holds, and how much it may.
+//! Counts the bytes that the broker holds, and limits them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

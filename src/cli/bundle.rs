@@ -1,4 +1,4 @@
-//! `bundle`: what somebody needs who helps from afar, as one archive, without a row and without a secret.
+//! `bundle`: one archive for a person who helps from afar, without a row and without a secret.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! `completions`: what a shell needs to complete our commands and options.
+//! `completions`: scripts by which a shell completes our commands and options.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! `convert`: the topology on files, without Kafka.
+//! `convert`: runs a topology on files, without Kafka.
 
 use std::fs;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! `demo`: from nothing to a workbook that travelled over Kafka, with everything in this process.
+//! `demo`: makes a sample workbook over Kafka, with everything in this process.
 
 use std::fs;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! `describe`: what a topology does, node by node, and what it promises.
+//! `describe`: shows a topology, node by node, with its guarantees.
 
 use std::io::Write;
 

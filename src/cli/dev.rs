@@ -1,4 +1,4 @@
-//! `dev`: broker, topologies and page in one process, and topology files that are taken up as they are saved.
+//! `dev`: runs broker, topologies and page in one process, and takes up topology files as they are saved.
 
 use std::fs;
 use std::io::{self, Write};

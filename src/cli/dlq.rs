@@ -1,4 +1,4 @@
-//! `dlq`: the dead letters of a topology, and their uploads once more after a fix.
+//! `dlq`: shows the dead letters of a topology, and publishes their uploads once more after a fix.
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! `fetch`: workbooks from their topic into files.
+//! `fetch`: saves workbooks from their topic into files.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! `graph`: a topology as a drawing.
+//! `graph`: draws a topology.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! `health`: asks a running process how it is, so that a container needs no other program for its health check.
+//! `health`: asks a running process for its health, so that a container needs no other program for its health check.
 
 use std::io::Write;
 

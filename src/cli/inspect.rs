@@ -1,4 +1,4 @@
-//! `inspect`: what a file seems to be, as the page says it.
+//! `inspect`: shows the findings about a file, the same as the page.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `new`: a topology to begin with, written from a file.
+//! `new`: writes a topology to begin with, from a file.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-//! Standard output and standard error of commands whose exit code says how it went. A reader that went away changes nothing of that: what it
-//! does not read is dropped, and the command ends as it would have ended.
+//! Standard output and standard error of commands. The exit code of a command does not depend on its reader: output that nobody reads is
+//! dropped, and the command ends as it would have ended.
 
 use std::io::{self, ErrorKind, Write};
 

@@ -1,5 +1,5 @@
-//! A panic is a fault of ours: it ends the process, whichever thread it is on, and says where. A process with a thread less would hold its
-//! partitions and do nothing.
+//! Ends the process after a panic, on any thread, and names the place. A panic is a fault of ours. A process with a thread less would hold
+//! its partitions and do nothing.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;

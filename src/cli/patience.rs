@@ -1,4 +1,4 @@
-//! How long a command waits for a cluster that does not answer, and what it says then.
+//! How long a command waits for a cluster that does not answer, and the message after that.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `plan`: what would become of files, with nothing published and nothing left.
+//! `plan`: shows the outcome of files, publishes nothing and leaves nothing behind.
 
 use std::io::Write;
 use std::path::PathBuf;

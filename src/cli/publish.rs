@@ -1,4 +1,4 @@
-//! `publish`: files of CSV or JSON onto the topic, one upload each.
+//! `publish`: publishes files of CSV or JSON to the topic, one upload each.
 
 use std::io::Write;
 use std::path::PathBuf;

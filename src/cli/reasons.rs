@@ -1,4 +1,4 @@
-//! `reasons`: what a reason code means and what to do about it.
+//! `reasons`: explains reason codes.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

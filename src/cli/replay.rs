@@ -1,4 +1,4 @@
-//! `replay`: an upload once more, into its next revision.
+//! `replay`: processes an upload once more, into its next revision.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! `reset`: a topology begins again elsewhere on its source topic. Options are named as those of Kafka's `kafka-streams-application-reset`.
+//! `reset`: sets the offset at which a topology begins again. Options are named as those of Kafka's `kafka-streams-application-reset`.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What `demo` and `dev` come with: a topology, and a file of made-up places for it.
+//! The sample of `demo` and `dev`: a topology, and a file of made-up places for it.
 
 use std::io::Cursor;
 

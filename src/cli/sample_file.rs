@@ -1,4 +1,4 @@
-//! The beginning of a file and how it is read: options of the commands that say what a file seems to be.
+//! Options of the commands that inspect the beginning of a file and read it.
 
 use std::fs::File;
 use std::path::Path;

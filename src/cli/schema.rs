@@ -1,4 +1,4 @@
-//! `schema`: what a topology file can say, for editors and for people.
+//! `schema`: prints all keys of a topology file, for editors and for people.
 
 use std::io::{self, Write};
 

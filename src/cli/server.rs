@@ -1,4 +1,4 @@
-//! Which running process a command asks, over HTTP on this machine or a trusted network.
+//! The running process that a command asks, over HTTP on this machine or a trusted network.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -1,4 +1,4 @@
-//! `test`: a folder of cases, each a file and what is expected of it.
+//! `test`: runs a folder of cases, each a file and its expected outcome.
 
 use std::fmt::Write as _;
 use std::fs;

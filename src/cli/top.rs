@@ -1,4 +1,4 @@
-//! `top`: a running process at a glance, again and again.
+//! `top`: shows a running process at a glance, again and again.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};

@@ -1,4 +1,4 @@
-//! `topics`: the topics of a topology, made where they are missing.
+//! `topics`: lists the topics of a topology, and makes missing ones.
 
 use std::io::{self, Write};
 

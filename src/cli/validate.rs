@@ -1,5 +1,4 @@
-//! `validate`: everything that is wrong with topology files, found without a broker; and, where that is asked for, whether a file and the cluster
-//! fit them.
+//! `validate`: finds all problems of topology files without a broker. On request it also checks that a file and the cluster fit them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

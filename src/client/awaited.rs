@@ -1,4 +1,4 @@
-//! Uploads that somebody waits for: whether what was published is processed, and what came of it.
+//! Uploads that somebody waits for: whether their published records are processed, and their outcomes.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The topic of dead letters, read back: how many there are of what, and the letters of one upload.
+//! Reads back the topic of dead letters: their numbers by reason, and the letters of one upload.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Workbooks back from their topic: chunks joined, checksums verified.
+//! Reads workbooks back from their topic: joins chunks and verifies checksums.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;

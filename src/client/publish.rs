@@ -1,4 +1,4 @@
-//! A file onto the topic: one upload, in the one partition that its key leads to.
+//! Publishes a file to the topic: one upload, in the one partition that its key leads to.
 
 use std::sync::Arc;
 use std::time::Duration;

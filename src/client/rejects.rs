@@ -1,4 +1,4 @@
-//! The rows of an upload that were refused, read back from the topic of dead letters.
+//! Reads back the refused rows of an upload from the topic of dead letters.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

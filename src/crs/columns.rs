@@ -1,4 +1,4 @@
-//! Which columns of a table hold coordinates: by the names that portals give them, else by their values.
+//! Finds the columns of a table that contain coordinates: by the names that portals give them, else by their values.
 
 /// The columns of a table that hold coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Why two CRSs have no transformation between them, and what mends it.
+//! Reasons why two CRSs have no transformation between them, and the remedies.
 
 /// Which CRS of a pair an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

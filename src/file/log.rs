@@ -1,4 +1,4 @@
-//! A file as a log of one partition: the transport of `convert`.
+//! Serves a file as a log of one partition: the transport of `convert`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! Errors as problem documents (RFC 9457): what went wrong, in words for a person and with a type for a program.
+//! Errors as problem documents (RFC 9457): a sentence for a person and a type for a program.
 
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};

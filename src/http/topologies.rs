@@ -1,4 +1,4 @@
-//! `/topologies`: what uploads can become, and whether it is processed.
+//! `/topologies`: lists the topologies that files can be published to, and whether they are processed.
 
 use std::sync::Arc;
 

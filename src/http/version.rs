@@ -1,4 +1,4 @@
-//! `GET /version`: which product answers.
+//! `GET /version`: names the product and its version.
 
 use axum::routing::get;
 use axum::{Json, Router};

@@ -1,4 +1,4 @@
-//! A topology written down from what was found of a file and chosen for it: a file to begin with, whose comments say why.
+//! Writes a topology file from the findings about a file and the choices for it: a file to begin with, with comments that give the reasons.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Whether a topology and a file fit: what the task makes of the beginning of the file, and whether its points speak for the CRS of the
+//! Checks that a topology and a file fit: runs the beginning of the file through the task, and compares its points with the CRS of the
 //! topology.
 
 use std::collections::BTreeMap;

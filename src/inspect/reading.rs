@@ -1,4 +1,4 @@
-//! How a file is read where a person says so: its charset, its delimiter, and which line is the header.
+//! A person's settings for reading a file: its charset, its delimiter, and the line of the header.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Topics: made when missing, described, and refused where they cannot serve.
+//! Makes missing topics, describes topics, and refuses those that cannot serve.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Where the cluster is, how a client proves who it is, and how patient it is: [`Settings`] made into values.
+//! The configuration of a client: [`Settings`] made into values for addresses, credentials and timeouts.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Writes the batches of one partition in their order and once each, whatever happens on the way, for as long as the broker remembers who
-//! wrote them.
+//! Writes the batches of one partition in their order and once each, whatever fails on the way, as long as the broker remembers the writer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Reads a partition outside any group, for as long as somebody asks: the ledger after a loss of state, `fetch`, tests.
+//! Reads a partition outside any group, as long as somebody asks: for the ledger after a loss of state, for `fetch`, for tests.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Points out of WKT, hex WKB/EWKB and GeoJSON text, through geozero.
+//! Reads points from WKT, hex WKB/EWKB and GeoJSON text, through geozero.
 
 use geozero::error::{GeozeroError, Result as GeozeroResult};
 use geozero::geojson::GeoJson;

@@ -1,4 +1,4 @@
-//! Numbers out of text cells: coordinates that people typed.
+//! Reads numbers from text cells: coordinates that people typed.
 
 use crate::record::{Hint, Message, Quoted, Rejection};
 

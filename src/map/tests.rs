@@ -1,4 +1,4 @@
-//! Batches for the tests of maps, and a look at what became of them.
+//! Batches for the tests of maps, and their results.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;

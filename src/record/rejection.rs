@@ -1,4 +1,4 @@
-//! Why a row, a record or an upload did not make it: a stable code, and a message that says what to do.
+//! Why a row, a record or an upload was rejected: a stable code, and a message with the remedy.
 
 use std::sync::Arc;
 

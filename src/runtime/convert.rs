@@ -1,4 +1,4 @@
-//! A topology on files: the same task, a file for a log, and no state that outlives the process.
+//! Runs a topology on files: the same task, a file for a log, and no state that outlives the process.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! How the process is: whether its threads go round, what it still waits for, what is missing, which topologies have failed. Threads beat
+//! The health of the process: whether its threads go round, its unmet conditions, missing things, and failed topologies. Threads beat
 //! without a lock; `/healthz`, `/readyz` and the metrics read.
 
 use std::collections::BTreeMap;

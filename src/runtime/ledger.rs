@@ -1,4 +1,4 @@
-//! The ledger read back from the status topic, after local state was lost (contract 13). A status topic belongs to one topology.
+//! Reads the ledger back from the status topic, after local state was lost (contract 13). A status topic belongs to one topology.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who runs what: the memberships, the threads of the tasks, and what is tried again. A topology that fails, fails alone.
+//! Runs topologies: keeps the memberships and the threads of tasks, and tries failed ones again. A topology that fails, fails alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

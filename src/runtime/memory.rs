@@ -1,5 +1,5 @@
-//! How `--memory-max` is divided: a fixed part for the process, a part for open uploads as the topologies allow them, and an equal share of
-//! the rest for each task.
+//! Divides `--memory-max`: a fixed part for the process, a part for open uploads as the topologies allow them, and an equal share of the
+//! rest for each task.
 
 use crate::aggregate::MemoryLimits;
 

@@ -1,4 +1,4 @@
-//! The layer that starts things: tasks, the threads that run them, and how they come back after a crash.
+//! The layer that starts things: tasks, the threads that run them, and their recovery after a crash.
 
 pub mod config;
 pub mod convert;

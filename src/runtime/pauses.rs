@@ -1,5 +1,5 @@
-//! Topologies that somebody has paused: they keep their partitions and process nothing. They stay paused through restarts, for a file in the
-//! state directory names them; whoever deletes the directory resumes them.
+//! Topologies that somebody has paused: they keep their partitions and process nothing. A file in the state directory names them, so that
+//! they stay paused through restarts. Deleting the directory resumes them.
 
 use std::collections::BTreeMap;
 use std::fs;

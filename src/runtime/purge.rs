@@ -1,4 +1,4 @@
-//! Cleans the repartition topic up behind its reader, as Kafka Streams does: what no restart reads again is deleted.
+//! Cleans the repartition topic up behind its reader, as Kafka Streams does: deletes records that no restart reads again.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! When something that failed is tried again, and what ends the process instead.
+//! Decides when a failed thing is tried again, and which failures end the process instead.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The topics of a topology, looked at before anything is read.
+//! Checks the topics of a topology before anything is read.
 
 use crate::kafka::KafkaClient;
 use crate::runtime::ledger;

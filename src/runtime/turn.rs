@@ -1,5 +1,5 @@
-//! Whose turn it is to work: every task has a thread of its own, so that one that waits holds up no other, and no more of them work at once
-//! than there are processors for them.
+//! Turns of threads: every task has a thread of its own, so that one that waits holds up no other. No more of them work at once than there
+//! are processors for them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,5 @@
-//! Looks once a second at what nobody else would notice: brokers that do not answer, a disk that gets short, state that was thrown away.
+//! Looks once a second for things that nobody else would notice: brokers that do not answer, a disk that gets short, state that was thrown
+//! away.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The sheet *About*: where the rows of a workbook come from, what was done to them, and where they are. All of it follows from the content
+//! The sheet *About*: the origin of the rows of a workbook, the operations on them, and their sheets. All of it follows from the content
 //! alone.
 
 use rust_xlsxwriter::utility::quote_sheet_name;

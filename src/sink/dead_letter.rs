@@ -1,4 +1,4 @@
-//! Records that say which row was refused, and why (contract 14). Header names as in KIP-1034, then our own.
+//! Dead letters: records that name a refused row and the reason (contract 14). Header names are as in KIP-1034, then our own.
 
 use std::iter;
 use std::sync::Arc;

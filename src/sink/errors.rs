@@ -1,5 +1,5 @@
-//! The sheet of rejected rows: which row, why in a sentence and as a code, then its fields under the file's own columns, ready to be corrected
-//! and published again.
+//! The sheet of rejected rows: the number of the row, the reason as a sentence and as a code, then its fields under the file's own columns,
+//! ready to be corrected and published again.
 
 use std::sync::Arc;
 

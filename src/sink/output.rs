@@ -1,4 +1,4 @@
-//! The aggregate's only way out. Kafka Streams calls the implementation a record collector; ours is in `runtime/task/outputs.rs`.
+//! The only output of the aggregate. Kafka Streams calls the implementation a record collector; ours is in `runtime/task/outputs.rs`.
 
 use crate::record::{Offset, Rejection};
 use crate::sink::CompleteUpload;

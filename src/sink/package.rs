@@ -1,4 +1,5 @@
-//! A workbook as the bytes of a file: what was made for it, and between that the pages where they are. Memory does not grow with the rows.
+//! A workbook as the bytes of a file: the parts that were made for it, and between them the pages from the store. Memory does not grow with
+//! the rows.
 
 use std::sync::Arc;
 

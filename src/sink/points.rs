@@ -1,4 +1,4 @@
-//! The points of a finished workbook, read back out of two of its columns: what a map of it shows.
+//! Reads the points of a finished workbook back from two of its columns, for a map.
 
 use std::io::Read;
 

@@ -1,4 +1,4 @@
-//! The first rows of the first sheets: what one sees of a workbook without a spreadsheet, while it is made and when it is done.
+//! The first rows of the first sheets: a view of a workbook without a spreadsheet, while it is made and when it is done.
 
 use crate::page::StyleId;
 use crate::page::read::{self, ShownCell, element, inflate_rows, unescape};

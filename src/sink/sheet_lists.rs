@@ -1,5 +1,5 @@
-//! The four parts of a package that list its sheets: takes them as rust_xlsxwriter wrote them for a few sheets, and makes them what it would have
-//! written for any number.
+//! The four parts of a package that list its sheets: takes them as rust_xlsxwriter wrote them for a few sheets, and extends them to any
+//! number, as it would have written them.
 
 use std::fmt::Write as _;
 

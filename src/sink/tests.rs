@@ -1,4 +1,4 @@
-//! Whole workbooks: made of pages, then read by other people's readers.
+//! Whole workbooks: made of pages, then read by readers of other people.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};

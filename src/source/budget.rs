@@ -1,4 +1,4 @@
-//! How many rows of an upload may be rejected before it fails: `rejected_max = 100` or `rejected_max = "1%"`.
+//! Limits the rejected rows of an upload: `rejected_max = 100` or `rejected_max = "1%"`.
 
 use std::fmt;
 use std::str::FromStr;

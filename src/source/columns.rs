@@ -1,4 +1,4 @@
-//! Fields into Arrow columns: what a header makes of them, and the batch that grows row by row. Every cell stays text.
+//! Puts fields into Arrow columns: the layout that a header gives, and the batch that grows row by row. Every cell stays text.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Why a single row is rejected: its size, bytes, quotes, number of fields, and cells. Whole uploads fail elsewhere.
+//! Reasons why a single row is rejected: its size, bytes, quotes, number of fields, and cells. Whole uploads fail elsewhere.
 
 use std::borrow::Cow;
 

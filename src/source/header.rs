@@ -1,4 +1,4 @@
-//! How an upload gets its header: from its first row or a marker, at once or after a doubt, and what waits until then.
+//! Gives an upload its header: from its first row or a marker, at once or after a doubt. Rows wait until then.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The text of a header into names: the cells of one row, each fit to name a column.
+//! Reads the text of a header as names: the cells of one row, each fit to name a column.
 
 use crate::record::{Message, Quoted, Rejection};
 use crate::source::SourceConfig;

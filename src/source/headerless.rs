@@ -1,4 +1,4 @@
-//! Rows that came before the header they are read with is known, as they came.
+//! Rows that came before their header is known, as they came.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! Records to [`StreamElement`]s: which upload a record belongs to, whether it is a marker, and its rows as columns.
+//! Turns records into [`StreamElement`]s: finds the upload of a record, recognizes markers, and puts rows into columns.
 //!
 //! A [`Source`] serves one partition. Elements of one upload come in log order, and every row that comes in goes out, with its fate if it
 //! failed. The elements follow from the log alone; the number of rows in one batch does not.

@@ -1,4 +1,4 @@
-//! Names of columns: what makes two of them the same, and what makes each of them its own.
+//! Names of columns: when two of them are the same, and how each gets a name of its own.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

@@ -1,4 +1,4 @@
-//! The rows of one record into the batch of its upload, each with its cells or its fate.
+//! Reads the rows of one record into the batch of its upload, each with its cells or its fate.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How the rows of a value are written: found out here, read elsewhere.
+//! The format of the rows of a value: found out here, read elsewhere.
 
 use crate::source::config::Format;
 use crate::source::csv::{Fields, Rows};

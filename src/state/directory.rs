@@ -1,5 +1,5 @@
-//! The state directory of a process: its lock, its manifest, its one store thread. It decides what is thrown away; what is kept for one
-//! task is [`SledStore`]'s.
+//! The state directory of a process: its lock, its manifest, its one store thread. It decides which state is thrown away; [`SledStore`]
+//! keeps the state of one task.
 //!
 //! ```text
 //! MANIFEST   who made it, whether it can be trusted     index/                       small values of all tasks (sled)

@@ -1,4 +1,4 @@
-//! Who a state directory belongs to, and whether it can be trusted. Only what carries our manifest is ever removed.
+//! The owner of a state directory, and whether its state can be trusted. Only directories with our manifest are ever removed.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};

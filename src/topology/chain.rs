@@ -1,4 +1,4 @@
-//! Whether nodes have names of their own and form one chain: a source, any number of maps, an aggregate, a sink.
+//! Checks that nodes have names of their own and form one chain: a source, any number of maps, an aggregate, a sink.
 
 use toml::Spanned;
 

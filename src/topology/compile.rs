@@ -1,5 +1,5 @@
-//! From what a file says to a [`Topology`]: the small checks of meaning that `validate`, `describe` and `run` share. A check that fails is a
-//! finding, not a stop; only a file without findings becomes a topology.
+//! Compiles the content of a file to a [`Topology`]: the small checks of meaning that `validate`, `describe` and `run` share. A check that
+//! fails is a finding, not a stop; only a file without findings becomes a topology.
 
 use std::sync::Arc;
 

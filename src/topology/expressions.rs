@@ -1,4 +1,4 @@
-//! The section of docs/topology.md on expressions, up to its list of functions, which is that of the checker.
+//! The section of docs/topology.md on expressions, up to its list of functions, which comes from the checker.
 
 pub(super) const SECTION: &str = "
 ## Expressions

@@ -1,4 +1,4 @@
-//! A topology as a drawing: its topics and nodes and what flows between them, as Mermaid or as DOT.
+//! Draws a topology: its topics and nodes and the flow between them, as Mermaid or as DOT.
 
 use std::fmt::Write as _;
 

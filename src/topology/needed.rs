@@ -1,4 +1,4 @@
-//! Which columns of the rows a topology cannot do without, and names made alike on both sides: in the file of the topology as in the rows.
+//! The columns of the rows that a topology needs, and names made alike on both sides: in the file of the topology and in the rows.
 
 use super::Topology;
 use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};

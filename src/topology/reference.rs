@@ -1,4 +1,5 @@
-//! All that a topology file can say: as a JSON Schema for editors and as a page of documentation, both made of the tables of `keys.rs`.
+//! Describes all keys of a topology file: as a JSON Schema for editors and as a page of documentation, both made of the tables of
+//! `keys.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! Tables of keys as data: what a key of a topology file takes, what holds without it, and what it does.
+//! Tables of keys as data: the values of a key, its default, and its effect.
 
 /// A table of a topology file.
 pub(super) struct Table {

@@ -1,4 +1,4 @@
-//! Brokers: who answers, where the cluster sends clients, what it serves.
+//! Checks brokers: which answer, where the cluster sends clients, what they serve.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The state directory: there or makeable, writable, not in use, on a disk of this machine with room.
+//! Checks the state directory: it is there or can be made, is writable, is not in use, and is on a disk of this machine with room.
 
 use std::fs;
 use std::path::{Path, PathBuf};

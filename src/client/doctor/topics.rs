@@ -1,4 +1,4 @@
-//! The topics of a topology: there, led, allowed, set up so that they lose and refuse nothing.
+//! Checks the topics of a topology: they are there, have leaders and rights, and neither lose nor refuse records by their settings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

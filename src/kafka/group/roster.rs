@@ -1,5 +1,5 @@
-//! Who is in a group, by `ConsumerGroupDescribe` or, of the classic protocol, by `DescribeGroups`: who holds our name, and members that are
-//! none of ours.
+//! The members of a group, by `ConsumerGroupDescribe` or, in the classic protocol, by `DescribeGroups`: the holder of our name, and foreign
+//! members.
 
 use std::fmt;
 

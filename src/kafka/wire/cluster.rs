@@ -1,4 +1,4 @@
-//! Who leads what and who coordinates what, and the connections to them.
+//! The leaders of partitions, the coordinators of groups and transactions, and the connections to them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

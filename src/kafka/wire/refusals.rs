@@ -1,4 +1,5 @@
-//! Who refused us lately. Credentials that were wrong are wrong a moment later too, and a broker that counts failures may lock the account.
+//! Remembers recent refusals. Credentials that were wrong are wrong a moment later too, and a broker that counts failures may lock the
+//! account.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

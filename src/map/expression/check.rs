@@ -1,4 +1,4 @@
-//! Every part of an expression gets its type; what does not fit is a problem with its place.
+//! Gives every part of an expression its type. A part that does not fit is a problem with its place.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! The functions of the language: what each takes and gives, for the checker and for the reference.
+//! The functions of the language, with their arguments and results, for the checker and for the reference.
 
 use super::Kind;
 use super::Kind::{Boolean, Date, DateTime, Number, Text};

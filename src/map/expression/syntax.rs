@@ -1,5 +1,5 @@
-//! The text of an expression into a tree, by the grammar of docs/topology.md: precedence climbs from `or` to a sign. Names and types are
-//! not looked at here.
+//! Parses the text of an expression into a tree, by the grammar of docs/topology.md: precedence climbs from `or` to a sign. Names and types
+//! are not looked at here.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Expressions over a batch, and what is wrong with those that make no sense.
+//! Expressions over a batch, and the problems of expressions that make no sense.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How a task's names and the ends of its uploads read in metrics.
+//! The labels of a task's names and of the ends of its uploads in metrics.
 
 use crate::metrics::{Outcome, TaskMetrics, TaskNames, outputs_refused};
 use crate::record::{self, TaskId, TopicPartition};

@@ -1,4 +1,4 @@
-//! All that leaves a task: records, log lines, counts. The aggregate reaches it as its [`Output`].
+//! All outputs of a task: records, log lines, counts. The aggregate reaches it as its [`Output`].
 
 use std::iter;
 use std::mem;

@@ -1,5 +1,5 @@
-//! Where a task starts reading, and from when on its outputs count. A pure function of what the state, the group and the log say
-//! (contract 16 and 17).
+//! Decides where a task starts reading, and from which offset on its outputs count. It is a pure function of the state, the group's commit
+//! and the log (contract 16 and 17).
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! How a task starts: from its local state, or from the log. `recovery` decides; this restores.
+//! Starts a task: from its local state, or from the log. `recovery` decides; this file restores.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Rows out of a text, one after the other.
+//! Reads rows from a text, one after the other.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Fields into the text of a row.
+//! Writes fields as the text of a row.
 
 use super::rows::BOM;
 

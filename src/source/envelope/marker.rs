@@ -1,4 +1,4 @@
-//! Markers (contract 6): their kinds, and what they say beyond their kind, in headers and in text.
+//! Markers (contract 6): their kinds and their terms, in headers and in text.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,6 @@
-//! JSON text (RFC 8259) by position: where a value ends, and what is wrong where. Builds nothing, so that a number stays as it is written.
+//! Scans JSON text (RFC 8259) by position: finds the end of a value, and faults with their places. It builds nothing, so that a number
+//! stays as it is written. `NaN`, `Infinity` and `-Infinity` are read as numbers, for Python writes them; a column of numbers refuses them
+//! by its own reason.
 //!
 //! `NaN`, `Infinity` and `-Infinity` are read as numbers, for Python writes them; a column of numbers refuses them by its own reason.
 
