@@ -96,8 +96,8 @@ impl Outbox for Broker {
     fn send_best_effort(&mut self, record: OutRecord) {
         self.0.lock().expect("see Broker::call").hints.push(record);
     }
-    fn commit(&mut self, _: &TopicPartition, progress: Progress, _: &Fence) -> Result<(), TransportError> {
-        self.call(|state| state.committed = Committed::Ours(progress))
+    fn commit(&mut self, _: &TopicPartition, progress: &Progress, _: &Fence) -> Result<(), TransportError> {
+        self.call(|state| state.committed = Committed::Ours(progress.clone()))
     }
 }
 

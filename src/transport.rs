@@ -1,12 +1,16 @@
 //! The seam between the runtime and the source and target of records: Kafka, files, or a test.
 
+mod progress;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::record::{Header, LogId, Offset, Record, Rejection, TopicPartition};
+use crate::record::{Header, LogId, Offset, Record, Rejection, TopicPartition, UploadHash};
 use bytes::Bytes;
+
+pub use progress::{Committed, OpenUploads, Progress, Work};
 
 /// Where a reader begins, and what it relies on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,62 +103,6 @@ impl OutRecord {
     }
 }
 
-/// How far a task has come: the Kafka commit (contract 16).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// First record that is not processed: the committed offset.
-    pub next: Offset,
-    /// First record of the oldest open upload.
-    pub replay_from: Offset,
-    /// The log that the offsets are of, if it has an id.
-    pub log: Option<LogId>,
-    /// Leader epoch of the record before `next`, if it is known.
-    pub leader_epoch: Option<i32>,
-    /// First rows of an upload that begins below may have been gone from the log before it was read. Of a task that passes records on: a
-    /// number for the log that it passes them on to.
-    pub whole_from: Offset,
-    /// Open uploads: as many as a replay has to find again. Of a task that passes records on: partitions of the topic that it passes them
-    /// on to.
-    pub open_uploads: u32,
-    /// Of a task that passes records on: which reading of the partition it is, see [`Cut`](crate::record::Cut).
-    pub era: i64,
-}
-
-impl Progress {
-    /// The metadata string of the commit: `ss4:<replay offset>:<topic id>:<leader epoch>:<whole from>:<open uploads>:<era>`, with `-` for
-    /// what is not known.
-    pub fn metadata(&self) -> String {
-        let log = self.log.map_or("-".to_owned(), |log| log.to_string());
-        let epoch = self.leader_epoch.map_or("-".to_owned(), |epoch| epoch.to_string());
-        format!("ss4:{}:{log}:{epoch}:{}:{}:{}", self.replay_from, self.whole_from, self.open_uploads, self.era)
-    }
-    /// Reads a commit back; `None` for a metadata string that is not ours (somebody reset the offset).
-    pub fn parse(next: Offset, metadata: &str) -> Option<Progress> {
-        let mut parts = metadata.strip_prefix("ss4:")?.split(':');
-        let (replay_from, log, epoch, whole_from) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let whole_from = Offset(whole_from.parse().ok()?);
-        let open_uploads = parts.next()?.parse().ok()?;
-        let era = parts.next()?.parse().ok()?;
-        let replay_from = Offset(replay_from.parse().ok()?);
-        let log = if log == "-" { None } else { Some(LogId::parse(log)?) };
-        let leader_epoch = if epoch == "-" { None } else { Some(epoch.parse().ok()?) };
-        let is_ours = parts.next().is_none() && 0 <= replay_from.0 && replay_from <= next;
-        is_ours.then_some(Progress { next, replay_from, log, leader_epoch, whole_from, open_uploads, era })
-    }
-}
-
-/// The commit of a partition, from the group's coordinator.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Committed {
-    /// Nothing: a new group, or the offset expired.
-    #[default]
-    None,
-    /// An offset with our metadata.
-    Ours(Progress),
-    /// An offset without our metadata: somebody reset it.
-    Reset(Offset),
-}
-
 /// Under which membership a task was last ours: what a commit must carry so that the broker refuses a former owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fence {
@@ -190,7 +138,17 @@ pub trait Outbox: Send {
         false
     }
     /// Records how far the task has come.
-    fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError>;
+    fn commit(&mut self, partition: &TopicPartition, progress: &Progress, fence: &Fence) -> Result<(), TransportError>;
+    /// The partitions of its topic, which has so many, in which the group has an upload open besides `partition`, as of the last commits; of a
+    /// partition with more than a few hundred open uploads, among the oldest of them.
+    fn open_elsewhere(
+        &mut self,
+        _partition: &TopicPartition,
+        _partitions: i32,
+        _upload: UploadHash,
+    ) -> Result<Vec<i32>, TransportError> {
+        Ok(Vec::new())
+    }
 }
 
 /// An event of the group for a member.
@@ -270,40 +228,4 @@ pub enum TransportError {
     /// Anything else; not worth another try.
     #[error("{0}")]
     Failed(String),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_commit_is_read_back_and_no_other_string_is_one() {
-        let progress = Progress {
-            next: Offset(7),
-            replay_from: Offset(3),
-            log: Some(LogId(*b"sixteen bytes id")),
-            leader_epoch: Some(4),
-            whole_from: Offset(5),
-            open_uploads: 2,
-            era: 9,
-        };
-        assert_eq!(progress.metadata(), "ss4:3:73697874-6565-6e20-6279-746573206964:4:5:2:9");
-        assert_eq!(Progress::parse(Offset(7), &progress.metadata()), Some(progress));
-        let unknown = Progress { log: None, leader_epoch: None, ..progress };
-        assert_eq!(Progress::parse(Offset(7), &unknown.metadata()), Some(unknown));
-        for other in [
-            "",
-            "ss3:3:-:-:0:0",
-            "ss4:3",
-            "ss4:8:-:-:0:0:0",
-            "ss4:-1:-:-:0:0:0",
-            "ss4:3:nil:-:0:0:0",
-            "ss4:3:-:-:0:0",
-            "ss4:3:-:-:0:0:0:0",
-            "ss4:3:-:x:0:0:0",
-            "ss4:3:-:-:x:0:0",
-        ] {
-            assert_eq!(Progress::parse(Offset(7), other), None, "{other:?}");
-        }
-    }
 }

@@ -77,7 +77,7 @@ fn at_the_limit_producers_get_an_error_and_rows_of_open_uploads_stay() {
     let group = eager.group("readers");
     let fence = Fence { member: String::new(), epoch: -1 };
     let progress = Progress { next: Offset(written as i64), replay_from: Offset(10), ..Progress::default() };
-    group.commit(&rows, progress, &fence).expect("committed");
+    group.commit(&rows, &progress, &fence).expect("committed");
     while send(&eager, &rows, &[&value]).is_ok() {}
     let start = eager.bounds(&rows).expect("bounds").start.0;
     assert!(0 < start && start <= 10, "rows from {start} on are kept");
@@ -88,7 +88,7 @@ fn at_the_limit_producers_get_an_error_and_rows_of_open_uploads_stay() {
         replay_from: Offset(written as i64),
         ..Progress::default()
     };
-    group.commit(&rows, progress, &fence).expect("committed");
+    group.commit(&rows, &progress, &fence).expect("committed");
     send(&client(&broker), &rows, &[value.as_str(); 20]).expect("there is room again");
 }
 
@@ -247,11 +247,11 @@ fn an_end_whose_answer_is_lost_is_settled_by_a_new_beginning_and_never_guessed()
         let mut outbox = TransactionalOutbox::begin(&client, &group, "readers-0").expect("begun");
         for (value, next) in [("first", 1), ("second", 2)] {
             outbox.publish(&mut [record(value)].into_iter()).expect("acknowledged");
-            outbox.commit(&rows, progress(next), &fence).expect("committed");
+            outbox.commit(&rows, &progress(next), &fence).expect("committed");
         }
         broker.faults().script(Request::EndTxn, 0, 1, fault);
         outbox.publish(&mut [record("unclear")].into_iter()).expect("acknowledged");
-        let unclear = outbox.commit(&rows, progress(3), &fence);
+        let unclear = outbox.commit(&rows, &progress(3), &fence);
         assert!(matches!(unclear, Err(TransportError::Unavailable(_))), "{unclear:?}");
         let refused = outbox.publish(&mut [record("too early")].into_iter());
         assert!(matches!(&refused, Err(TransportError::Unavailable(why)) if why.contains("not known")), "{refused:?}");
@@ -260,7 +260,7 @@ fn an_end_whose_answer_is_lost_is_settled_by_a_new_beginning_and_never_guessed()
         let next = if is_committed { 3 } else { 2 };
         assert_eq!(committed, Some(Committed::Ours(progress(next))), "{fault:?}");
         outbox.publish(&mut [record("last")].into_iter()).expect("acknowledged");
-        outbox.commit(&rows, progress(4), &fence).expect("committed");
+        outbox.commit(&rows, &progress(4), &fence).expect("committed");
         let mut expected = vec!["first", "second"];
         expected.extend(is_committed.then_some("unclear"));
         expected.push("last");

@@ -237,7 +237,7 @@ fn a_restarted_member_is_given_its_partitions_back_without_a_rebalance() {
         assert_eq!(second.fence.epoch, fence.epoch, "same instance, same epoch");
         assert_ne!(second.fence.member, fence.member, "what the former one still sends is refused");
         let progress = Progress { next: Offset(0), replay_from: Offset(0), ..Progress::default() };
-        let refused = group.commit(&at(&topic, 0), progress, &fence);
+        let refused = group.commit(&at(&topic, 0), &progress, &fence);
         assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
     }
 }
@@ -369,7 +369,7 @@ fn progress_comes_back_as_committed_and_a_reset_is_noticed() {
     let mut member = Obedient::new(group.join(other(), [topic.clone()]));
     serve(&mut [&mut member], holds(&[2]));
     let progress = Progress { next: Offset(3), replay_from: Offset(1), ..Progress::default() };
-    group.commit(&at(&topic, 0), progress, &member.fence).expect("committed");
+    group.commit(&at(&topic, 0), &progress, &member.fence).expect("committed");
     assert_eq!(committed(0), Committed::Ours(progress));
     assert_eq!(committed(1), Committed::None);
 
@@ -398,11 +398,11 @@ fn a_former_owners_commit_is_fenced() {
         serve(&mut [&mut a, &mut b], holds(&[1, 1]));
         let (kept, lost) = (a.held.first().expect("one"), b.held.first().expect("one"));
         let progress = Progress { next: Offset(0), replay_from: Offset(0), ..Progress::default() };
-        group.commit(kept, progress, &former).expect("still ours");
-        let refused = group.commit(lost, progress, &former);
+        group.commit(kept, &progress, &former).expect("still ours");
+        let refused = group.commit(lost, &progress, &former);
         assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
         let unknown = Fence { member: Uuid::new_v4().to_string(), epoch: 1 };
-        assert!(matches!(group.commit(kept, progress, &unknown), Err(TransportError::Fenced(_))));
+        assert!(matches!(group.commit(kept, &progress, &unknown), Err(TransportError::Fenced(_))));
     }
 }
 
@@ -655,12 +655,12 @@ fn outputs_and_offset_of_a_transaction_count_together_or_not_at_all() {
 
         let mut outbox = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
         let progress = |next| Progress { next: Offset(next), replay_from: Offset(0), ..Progress::default() };
-        outbox.commit(&at(&rows, 0), progress(1), &member.fence).expect("an offset alone");
+        outbox.commit(&at(&rows, 0), &progress(1), &member.fence).expect("an offset alone");
         assert_eq!(committed(), Committed::Ours(progress(1)));
         let mut records = ["a", "b", "c"].iter().zip([0, 1, 0]).map(|(value, to)| out_record(&out, to, *value));
         outbox.publish(&mut records).expect("acknowledged");
         assert_eq!(committed_values(&client, &out), [""; 0], "not yet");
-        outbox.commit(&at(&rows, 0), progress(3), &member.fence).expect("committed");
+        outbox.commit(&at(&rows, 0), &progress(3), &member.fence).expect("committed");
         assert_eq!(committed(), Committed::Ours(progress(3)));
         wait_for_values(&client, &out, &["a", "c", "b"]);
 
@@ -669,7 +669,7 @@ fn outputs_and_offset_of_a_transaction_count_together_or_not_at_all() {
         let large = outbox.publish(&mut [out_record(&out, 0, vec![7; 1_100_000])].into_iter());
         assert!(matches!(large, Err(TransportError::TooLarge(_))), "{large:?}");
         outbox.send_best_effort(out_record(&out, 0, "e"));
-        outbox.commit(&at(&rows, 0), progress(4), &member.fence).expect("committed");
+        outbox.commit(&at(&rows, 0), &progress(4), &member.fence).expect("committed");
         wait_for_values(&client, &out, &["a", "c", "d", "e", "b"]);
 
         // Whoever dies in the middle has written nothing.
@@ -680,7 +680,7 @@ fn outputs_and_offset_of_a_transaction_count_together_or_not_at_all() {
         let mut outbox = TransactionalOutbox::begin(&client, &group, &id).expect("begun");
         assert_eq!(committed(), Committed::Ours(progress(4)));
         outbox.publish(&mut [out_record(&out, 1, "f")].into_iter()).expect("acknowledged");
-        outbox.commit(&at(&rows, 0), progress(5), &member.fence).expect("committed");
+        outbox.commit(&at(&rows, 0), &progress(5), &member.fence).expect("committed");
         wait_for_values(&client, &out, &["a", "c", "d", "e", "b", "f"]);
     }
 }
@@ -700,18 +700,18 @@ fn a_former_owner_of_a_transactional_id_is_fenced_at_its_next_write() {
     let mut present = TransactionalOutbox::begin(&client, &group, &id).expect("taken over");
     let refused = former.publish(&mut [out_record(&out, 0, "of a zombie")].into_iter());
     assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
-    let refused = former.commit(&at(&rows, 0), progress, &member.fence);
+    let refused = former.commit(&at(&rows, 0), &progress, &member.fence);
     assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
     present.publish(&mut [out_record(&out, 0, "of the present")].into_iter()).expect("acknowledged");
     // A commit of somebody who is no member any more is refused with all that belongs to it.
     let stranger = Fence { member: "nobody".into(), epoch: 1 };
-    let refused = present.commit(&at(&rows, 0), progress, &stranger);
+    let refused = present.commit(&at(&rows, 0), &progress, &stranger);
     assert!(matches!(refused, Err(TransportError::Fenced(_))), "{refused:?}");
     let refused = present.publish(&mut [out_record(&out, 0, "after a refusal")].into_iter());
     assert!(matches!(refused, Err(TransportError::Unavailable(_))), "{refused:?}");
     let mut last = TransactionalOutbox::begin(&client, &group, &id).expect("taken over");
     last.publish(&mut [out_record(&out, 0, "of the last")].into_iter()).expect("acknowledged");
-    last.commit(&at(&rows, 0), progress, &member.fence).expect("committed");
+    last.commit(&at(&rows, 0), &progress, &member.fence).expect("committed");
     wait_for_values(&client, &out, &["of the last"]);
 }
 

@@ -11,12 +11,13 @@ use kafka::Kafka;
 use sheetstream::client::doctor;
 use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::producer::ProducerConfig;
-use sheetstream::record::{Header, Offset, Record, TopicPartition};
+use sheetstream::record::{Header, Offset, Record, TopicPartition, UploadId};
 use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::streams::Streams;
 use sheetstream::sink::status::{StatusRecord, UploadState};
 use sheetstream::test_driver::TopologyTestDriver;
 use sheetstream::topology::Topology;
+use sheetstream::transport::{Committed, Guarantee};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -235,12 +236,15 @@ struct Cluster {
     kafka: &'static Kafka,
     name: String,
     stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<()>,
+    threads: Vec<std::thread::JoinHandle<()>>,
     _state: tempfile::TempDir,
 }
 
 impl Cluster {
     fn start(kafka: &'static Kafka, partitions: i32) -> Cluster {
+        Cluster::of_processes(kafka, partitions, 1, Guarantee::AtLeastOnce)
+    }
+    fn of_processes(kafka: &'static Kafka, partitions: i32, processes: usize, guarantee: Guarantee) -> Cluster {
         let name = format!("parts-{}", uuid::Uuid::new_v4().simple());
         let topic =
             |of: &str| NewTopic { name: format!("{name}.{of}"), partitions, replication: 1, configs: Vec::new() };
@@ -249,13 +253,16 @@ impl Cluster {
             .create_topics(&["rows", "workbooks", "status", "dead-letters"].map(topic))
             .expect("topics");
         let state = tempfile::tempdir().expect("a temporary folder");
-        let mut config = StreamsConfig::new(kafka.config("run"), state.path().join("state"));
-        config.commit_interval = Duration::from_millis(100);
-        let streams = Streams::new(vec![topology(&name, DECLARED)], config);
         let stop = Arc::new(AtomicBool::new(false));
-        let flag = stop.clone();
-        let thread = std::thread::spawn(move || streams.run(&flag).expect("it runs until it is stopped"));
-        Cluster { kafka, name, stop, thread, _state: state }
+        let process = |n| {
+            let mut config = StreamsConfig::new(kafka.config("run"), state.path().join(format!("state-{n}")));
+            (config.commit_interval, config.guarantee) = (Duration::from_millis(100), Some(guarantee));
+            let streams = Streams::new(vec![topology(&name, DECLARED)], config);
+            let flag = stop.clone();
+            std::thread::spawn(move || streams.run(&flag).expect("it runs until it is stopped"))
+        };
+        let threads = (0..processes).map(process).collect();
+        Cluster { kafka, name, stop, threads, _state: state }
     }
     fn publish(&self, records: &[(i32, Option<&str>, &str)], upload: &str) {
         let topic: Arc<str> = format!("{}.rows", self.name).into();
@@ -290,7 +297,7 @@ impl Cluster {
     }
     fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("stopped in order");
+        self.threads.into_iter().for_each(|thread| thread.join().expect("stopped in order"));
     }
 }
 
@@ -315,6 +322,55 @@ fn an_upload_over_several_partitions_names_the_others() {
     }
     assert_eq!(cluster.records("workbooks").len(), 0);
     cluster.stop();
+}
+
+/// Two clients place one key differently, and two processes have a partition each.
+fn a_part_in_another_process_is_seen(guarantee: Guarantee) {
+    let Some(kafka) = Kafka::shared() else { return };
+    let cluster = Cluster::of_processes(kafka, 2, 2, guarantee);
+    let group = kafka.client("test").group(&cluster.name);
+    let other = TopicPartition { topic: format!("{}.rows", cluster.name).into(), partition: 1 };
+    let knows = |upload: &str| match group.fetch_committed([other.clone()]).expect("commits").remove(&other) {
+        Some(Committed::Ours(progress)) => {
+            progress.open().is_some_and(|open| open.contains(UploadId::new(upload).hash()))
+        }
+        _ => false,
+    };
+    let begun = Instant::now();
+    for n in 0.. {
+        let upload = format!("{n}.csv");
+        let key = Some(upload.as_str());
+        cluster.publish(&[(0, key, "1,museum"), (1, key, "2,museum")], &upload);
+        while !knows(&upload) {
+            assert!(begun.elapsed() < LIMIT, "{upload} is in no commit");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        cluster.publish(&[(0, key, "#EOF")], &upload);
+        let status =
+            cluster.wait_for(&upload, |status| status.state != UploadState::Receiving && status.partition == 0);
+        let failure = status.failure.expect("a reason");
+        assert_eq!((status.state, failure.reason.as_str()), (UploadState::Incomplete, "upload.split"));
+        assert!(failure.message.contains("partition 1"), "{}", failure.message);
+        // Until the group is in balance one process has both.
+        if failure.message.contains("another process") {
+            break;
+        }
+        assert!(begun.elapsed() < LIMIT, "one process has both partitions");
+    }
+    assert_eq!(cluster.records("workbooks").len(), 0);
+    cluster.publish(&[(0, Some("whole.csv"), "1,museum"), (0, Some("whole.csv"), "#EOF")], "whole.csv");
+    cluster.wait_for("whole.csv", |status| status.state == UploadState::Published);
+    cluster.stop();
+}
+
+#[test]
+fn a_part_in_another_process_is_seen_at_least_once() {
+    a_part_in_another_process_is_seen(Guarantee::AtLeastOnce);
+}
+
+#[test]
+fn a_part_in_another_process_is_seen_exactly_once() {
+    a_part_in_another_process_is_seen(Guarantee::ExactlyOnceV2);
 }
 
 #[test]
@@ -391,6 +447,8 @@ fn a_key_per_row_is_noticed_over_all_partitions() {
 on_the_in_process_broker! {
     an_upload_over_several_partitions_names_the_others,
     an_end_in_another_partition_than_its_rows_names_where_they_are,
+    a_part_in_another_process_is_seen_at_least_once,
+    a_part_in_another_process_is_seen_exactly_once,
     an_upload_that_is_open_while_partitions_are_added_is_not_published_in_part,
     a_key_per_row_is_noticed_over_all_partitions,
 }

@@ -6,7 +6,7 @@ use super::halt::Halt;
 use super::sheets::Pager;
 use super::upload::OpenUpload;
 use super::upload_context::UploadContext;
-use crate::record::{ColumnType, Message, MissingRows, Offset, Parts, Rejection};
+use crate::record::{ColumnType, Message, MissingRows, Offset, Part, Parts, Rejection};
 use crate::sink::CompleteUpload;
 use crate::sink::digest::Digest;
 use crate::source::Incomplete;
@@ -42,6 +42,10 @@ impl OpenUpload {
             true => context.settings.siblings.elsewhere(&self.id, context.settings.task.partition),
             false => Parts::default(),
         };
+        let parts = match eof.rows {
+            None if is_spread && parts.is_empty() => self.elsewhere_in_group(context)?,
+            Some(_) | None => parts,
+        };
         let have = self.accounting.distinct();
         match eof.rows {
             Some(want) if have < want && !parts.is_empty() => {
@@ -72,6 +76,16 @@ impl OpenUpload {
             }
             Some(_) | None => self.check_rejected(context.settings).map(|()| Verdict::Whole),
         }
+    }
+
+    /// Where other processes of the group have the upload open. What was decided before a restart is not asked again.
+    fn elsewhere_in_group(&self, context: &mut UploadContext) -> Result<Parts, Halt> {
+        let (settings, partitions) = (context.settings, context.settings.partition_count.unwrap_or(1));
+        if !context.ctx.emits() || settings.siblings.has_all(partitions) {
+            return Ok(Parts::default());
+        }
+        let elsewhere = context.ctx.output.open_elsewhere(self.id.hash(), partitions)?;
+        Ok(Parts(elsewhere.into_iter().map(|partition| Part::Elsewhere { partition }).collect()))
     }
 
     fn doubts(&self) -> bool {

@@ -62,6 +62,7 @@ use page_queue::PageQueue;
 use restore::read_uploads;
 use rows::Rows;
 use segment::scratch_segment;
+use siblings::Seat;
 use upload::OpenUpload;
 use upload_context::UploadContext;
 
@@ -92,6 +93,7 @@ pub struct Aggregate {
     lost: Option<Range<Offset>>,
     /// First rows of an upload that begins below, without an announcement, may be gone from the log.
     whole_from: Offset,
+    _seat: Seat,
 }
 
 /// An upload that is no longer open.
@@ -151,6 +153,7 @@ impl Aggregate {
             latest: None,
             lost: None,
             whole_from: Offset(0),
+            _seat: settings.siblings.sit(settings.task.partition),
             settings,
         }
     }
@@ -395,6 +398,15 @@ impl Aggregate {
     /// Lowest offset of a row that is in no cut page.
     pub fn restore_from(&self) -> Option<Offset> {
         self.open.values().filter_map(|upload| upload.attempt.restore_from()).min()
+    }
+
+    /// Open uploads whose rows may be in other partitions as well, the oldest first.
+    pub fn placed_uploads(&self) -> Vec<UploadHash> {
+        let placed =
+            self.open.values().filter_map(|upload| Some((upload.first_offset, upload.placed.as_ref()?.hash())));
+        let mut placed: Vec<_> = placed.collect();
+        placed.sort_unstable();
+        placed.into_iter().map(|(_, hash)| hash).collect()
     }
 
     /// Number of open uploads, failed ones included.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::key_per_row::KeyPerRow;
-use crate::record::{Offset, Part, Parts, UploadId};
+use crate::record::{Offset, Part, Parts, UploadHash, UploadId};
 
 /// Shared by the tasks of a topology. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ type Open = HashMap<UploadId, BTreeMap<i32, (Offset, Arc<AtomicU64>)>>;
 #[derive(Debug, Default)]
 struct Shared {
     open: Mutex<Open>,
+    /// Partitions that tasks of this process have, each with their number: a former one may not be gone yet.
+    seats: Mutex<BTreeMap<i32, u32>>,
     key_per_row: Mutex<KeyPerRow>,
 }
 
@@ -26,16 +28,39 @@ struct Shared {
 pub(super) struct Placed {
     siblings: Siblings,
     upload: UploadId,
+    hash: UploadHash,
     partition: i32,
     rows: Arc<AtomicU64>,
 }
 
+/// A partition is known to be this process's for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Seat {
+    siblings: Siblings,
+    partition: i32,
+}
+
 impl Siblings {
+    /// Makes it known that this process has `partition`.
+    pub(super) fn sit(&self, partition: i32) -> Seat {
+        *self.seats().entry(partition).or_default() += 1;
+        Seat { siblings: self.clone(), partition }
+    }
+
+    /// Whether this process has all partitions of a topic with so many, so that no other process has anything.
+    pub(super) fn has_all(&self, partitions: i32) -> bool {
+        usize::try_from(partitions).is_ok_and(|partitions| self.seats().len() >= partitions)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, BTreeMap<i32, u32>> {
+        self.0.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes it known that `upload` is open in `partition` from `first` on.
     pub(super) fn place(&self, upload: &UploadId, partition: i32, first: Offset) -> Placed {
         let rows = Arc::<AtomicU64>::default();
         self.open().entry(upload.clone()).or_default().insert(partition, (first, rows.clone()));
-        Placed { siblings: self.clone(), upload: upload.clone(), partition, rows }
+        Placed { siblings: self.clone(), hash: upload.hash(), upload: upload.clone(), partition, rows }
     }
 
     /// Where `upload` is open besides `partition`.
@@ -61,9 +86,26 @@ impl Siblings {
 }
 
 impl Placed {
+    /// By which the group's other processes know the upload.
+    pub(super) fn hash(&self) -> UploadHash {
+        self.hash
+    }
+
     /// The upload has so many rows here.
     pub(super) fn rows(&self, rows: u64) {
         self.rows.store(rows, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.siblings.seats();
+        if let Some(tasks) = seats.get_mut(&self.partition) {
+            *tasks -= 1;
+            if *tasks == 0 {
+                seats.remove(&self.partition);
+            }
+        }
     }
 }
 

@@ -165,7 +165,7 @@ impl Outbox for SharedOutbox {
     /// The command shows its own progress.
     fn send_best_effort(&mut self, _: OutRecord) {}
     /// A file is read from its beginning each time.
-    fn commit(&mut self, _: &TopicPartition, _: Progress, _: &Fence) -> Result<(), TransportError> {
+    fn commit(&mut self, _: &TopicPartition, _: &Progress, _: &Fence) -> Result<(), TransportError> {
         Ok(())
     }
 }

@@ -27,6 +27,7 @@ impl Code {
     pub(crate) const ILLEGAL_SASL_STATE: Code = Code(34);
     pub(crate) const UNKNOWN_MEMBER_ID: Code = Code(25);
     pub(crate) const TOPIC_AUTHORIZATION_FAILED: Code = Code(29);
+    pub(crate) const OFFSET_METADATA_TOO_LARGE: Code = Code(12);
     pub(crate) const GROUP_AUTHORIZATION_FAILED: Code = Code(30);
     pub(crate) const CLUSTER_AUTHORIZATION_FAILED: Code = Code(31);
     pub(crate) const INVALID_TIMESTAMP: Code = Code(32);

@@ -18,7 +18,7 @@ use super::wire::rights::Resource;
 use super::wire::text::text;
 use super::{Code, KafkaError};
 use crate::record::{Offset, TopicPartition};
-use crate::transport::{Committed, Fence, Progress, TransportError};
+use crate::transport::{Committed, Fence, OpenUploads, Progress, TransportError};
 
 /// The last versions that name topics; the next ones want ids.
 const BY_NAME_MAX: i16 = 9;
@@ -37,10 +37,27 @@ impl Group {
         partitions: impl IntoIterator<Item = TopicPartition>,
     ) -> Result<HashMap<TopicPartition, Committed>, TransportError> {
         let partitions: Vec<_> = partitions.into_iter().collect();
-        Ok(self.client.block_on(self.fetch(&partitions))?)
+        Ok(self.client.block_on(self.fetch(&partitions, true))?)
+    }
+    /// The uploads that are open in `partitions` as of the last commits; nothing is waited for. Blocking.
+    pub(super) fn fetch_open(
+        &self,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+    ) -> Result<Vec<(i32, OpenUploads)>, TransportError> {
+        let partitions: Vec<_> = partitions.into_iter().collect();
+        let committed = self.client.block_on(self.fetch(&partitions, false))?;
+        let mut open: Vec<_> = committed
+            .into_iter()
+            .filter_map(|(at, committed)| match committed {
+                Committed::Ours(progress) => Some((at.partition, progress.open()?.clone())),
+                Committed::None | Committed::Reset(_) => None,
+            })
+            .collect();
+        open.sort_unstable_by_key(|(partition, _)| *partition);
+        Ok(open)
     }
     /// Commits `progress` under `fence`. A commit of a member that no longer owns the partition is [`TransportError::Fenced`]. Blocking.
-    pub fn commit(&self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
+    pub fn commit(&self, partition: &TopicPartition, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
         Ok(self.client.block_on(self.commit_retrying(partition, progress, fence))?)
     }
 
@@ -65,19 +82,25 @@ impl Group {
     async fn commit_retrying(
         &self,
         partition: &TopicPartition,
-        progress: Progress,
+        progress: &Progress,
         fence: &Fence,
     ) -> Result<(), KafkaError> {
         let config = &self.client.cluster.config;
         let mut backoff = Backoff::new("commit", config.retry_deadline.min(config.delivery_timeout));
         let mut fence = fence.clone();
-        let at =
+        let mut at =
             Commitment { offset: progress.next, leader_epoch: progress.leader_epoch, metadata: progress.metadata() };
         loop {
             let error = match self.try_commit(partition, &at, &fence).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
+            if error.code() == Some(Code::OFFSET_METADATA_TOO_LARGE)
+                && at.metadata.len() > progress.unlisted().metadata().len()
+            {
+                at.metadata = progress.unlisted().metadata();
+                continue;
+            }
             if let Some(renewed) = self.membership.fence_after(&error, partition, &fence) {
                 fence = renewed; // brokers before 4.3 take the newest epoch only, as classic groups do
                 continue;
@@ -116,10 +139,14 @@ impl Group {
         )
     }
 
-    async fn fetch(&self, partitions: &[TopicPartition]) -> Result<HashMap<TopicPartition, Committed>, KafkaError> {
+    async fn fetch(
+        &self,
+        partitions: &[TopicPartition],
+        is_stable: bool,
+    ) -> Result<HashMap<TopicPartition, Committed>, KafkaError> {
         let mut backoff = self.client.cluster.backoff("fetch offsets");
         loop {
-            match self.try_fetch(partitions).await {
+            match self.try_fetch(partitions, is_stable).await {
                 Ok(committed) => return Ok(committed),
                 Err(error) => {
                     self.forget_coordinator(&error);
@@ -128,7 +155,11 @@ impl Group {
             }
         }
     }
-    async fn try_fetch(&self, partitions: &[TopicPartition]) -> Result<HashMap<TopicPartition, Committed>, KafkaError> {
+    async fn try_fetch(
+        &self,
+        partitions: &[TopicPartition],
+        is_stable: bool,
+    ) -> Result<HashMap<TopicPartition, Committed>, KafkaError> {
         let mut by_topic: HashMap<&TopicPartition, Committed> =
             partitions.iter().map(|partition| (partition, Committed::None)).collect();
         let topic = |partition: &TopicPartition| {
@@ -140,7 +171,7 @@ impl Group {
             .with_group_id(GroupId(text(&self.id)))
             .with_member_epoch(-1)
             .with_topics(Some(partitions.iter().map(topic).collect()));
-        let request = OffsetFetchRequest::default().with_require_stable(true);
+        let request = OffsetFetchRequest::default().with_require_stable(is_stable);
         let coordinator = self.client.cluster.coordinator(&self.id).await?;
         // Brokers before 3.0 are asked for one group at a time.
         let is_batched = coordinator.version::<OffsetFetchRequest>(BY_NAME_MAX)? >= 8;

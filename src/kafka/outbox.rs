@@ -6,8 +6,8 @@ use super::KafkaClient;
 use super::group::Group;
 use super::producer::{Producer, ProducerConfig};
 use super::transaction::Transaction;
-use crate::record::TopicPartition;
-use crate::transport::{Fence, OutRecord, Outbox, Progress, TransportError};
+use crate::record::{TopicPartition, UploadHash};
+use crate::transport::{Fence, OpenUploads, OutRecord, Outbox, Progress, TransportError};
 
 /// At least once: records are acknowledged by the brokers before the offset is committed.
 pub struct KafkaOutbox {
@@ -15,12 +15,18 @@ pub struct KafkaOutbox {
     group: Group,
     /// Nothing was published since the last hint.
     hinted: bool,
+    others: Others,
 }
 
 impl KafkaOutbox {
     /// Writes through `client` and commits to `group`. Connects with the first record.
     pub fn new(client: &KafkaClient, group: &Group) -> KafkaOutbox {
-        KafkaOutbox { producer: client.producer(ProducerConfig::default()), group: group.clone(), hinted: false }
+        KafkaOutbox {
+            producer: client.producer(ProducerConfig::default()),
+            group: group.clone(),
+            hinted: false,
+            others: Others::default(),
+        }
     }
 
     /// Holds no more bytes than this that are not acknowledged. To be said before anything is sent.
@@ -62,8 +68,17 @@ impl Outbox for KafkaOutbox {
             tracing::debug!(%error, "a status in between was lost");
         }
     }
-    fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
+    fn commit(&mut self, partition: &TopicPartition, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
+        self.others.forget();
         self.group.commit(partition, progress, fence)
+    }
+    fn open_elsewhere(
+        &mut self,
+        partition: &TopicPartition,
+        partitions: i32,
+        upload: UploadHash,
+    ) -> Result<Vec<i32>, TransportError> {
+        self.others.find(&self.group, partition, partitions, upload)
     }
 }
 
@@ -76,6 +91,7 @@ pub struct TransactionalOutbox {
     client: KafkaClient,
     /// Goes with what is published next.
     hint: Option<OutRecord>,
+    others: Others,
 }
 
 impl TransactionalOutbox {
@@ -84,7 +100,14 @@ impl TransactionalOutbox {
         let transaction = Arc::new(Transaction::new(client.cluster.clone(), id.to_owned()));
         client.block_on(transaction.begin())?;
         let producer = client.producer_in(ProducerConfig::default(), Some(transaction.clone()));
-        Ok(TransactionalOutbox { transaction, producer, group: group.clone(), client: client.clone(), hint: None })
+        Ok(TransactionalOutbox {
+            transaction,
+            producer,
+            group: group.clone(),
+            client: client.clone(),
+            hint: None,
+            others: Others::default(),
+        })
     }
 
     /// Holds no more bytes than this that are not acknowledged. To be said before anything is sent.
@@ -113,7 +136,8 @@ impl Outbox for TransactionalOutbox {
         true
     }
     /// A commit of nothing but the offset needs no transaction: the member epoch fences it.
-    fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
+    fn commit(&mut self, partition: &TopicPartition, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
+        self.others.forget();
         if self.hint.is_some() {
             self.publish(&mut std::iter::empty())?;
         }
@@ -122,5 +146,41 @@ impl Outbox for TransactionalOutbox {
             return self.group.commit(partition, progress, fence);
         }
         Ok(self.client.block_on(self.transaction.commit(&self.group, partition, progress, fence))?)
+    }
+    fn open_elsewhere(
+        &mut self,
+        partition: &TopicPartition,
+        partitions: i32,
+        upload: UploadHash,
+    ) -> Result<Vec<i32>, TransportError> {
+        self.others.find(&self.group, partition, partitions, upload)
+    }
+}
+
+/// What the group's commits say of the other partitions of a topic. They are asked for once between two commits of our own.
+#[derive(Default)]
+struct Others(Option<Vec<(i32, OpenUploads)>>);
+
+impl Others {
+    fn forget(&mut self) {
+        self.0 = None;
+    }
+
+    /// The partitions besides `at` that have the upload open.
+    fn find(
+        &mut self,
+        group: &Group,
+        at: &TopicPartition,
+        partitions: i32,
+        upload: UploadHash,
+    ) -> Result<Vec<i32>, TransportError> {
+        let others = match &mut self.0 {
+            Some(others) => others,
+            None => {
+                let partition = |partition| TopicPartition { topic: at.topic.clone(), partition };
+                self.0.insert(group.fetch_open((0..partitions).filter(|other| *other != at.partition).map(partition))?)
+            }
+        };
+        Ok(others.iter().filter(|(_, open)| open.contains(upload)).map(|(partition, _)| *partition).collect())
     }
 }

@@ -160,7 +160,7 @@ impl Transaction {
         &self,
         group: &Group,
         partition: &TopicPartition,
-        progress: Progress,
+        progress: &Progress,
         fence: &Fence,
     ) -> Result<(), KafkaError> {
         let ended = async {
@@ -178,12 +178,13 @@ impl Transaction {
         &self,
         group: &Group,
         partition: &TopicPartition,
-        progress: Progress,
+        progress: &Progress,
         fence: &Fence,
     ) -> Result<(), KafkaError> {
         let mut backoff = self.backoff("commit offset in transaction");
         let mut fence = fence.clone();
         let mut is_added = self.is_implicit();
+        let (mut progress, unlisted) = (progress, progress.unlisted());
         loop {
             let tried = async {
                 if !is_added {
@@ -193,6 +194,10 @@ impl Transaction {
                 self.try_commit_offset(group, partition, progress, &fence).await
             };
             let Err(error) = tried.await else { return Ok(()) };
+            if error.code() == Some(Code::OFFSET_METADATA_TOO_LARGE) && *progress != unlisted {
+                progress = &unlisted;
+                continue;
+            }
             if let Some(renewed) = group.membership.fence_after(&error, partition, &fence) {
                 fence = renewed; // brokers before 4.3 take the newest epoch only, as classic groups do
                 continue;
@@ -226,7 +231,7 @@ impl Transaction {
         &self,
         group: &Group,
         at: &TopicPartition,
-        progress: Progress,
+        progress: &Progress,
         fence: &Fence,
     ) -> Result<(), KafkaError> {
         let (producer, epoch) = self.identity()?;

@@ -10,7 +10,7 @@ use crate::runtime::task::TaskError;
 use crate::sink::dead_letter::DeadLetter;
 use crate::source::spread::Router;
 use crate::topology::Topology;
-use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError};
+use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError, Work};
 
 /// Where all partitions of the source topic end now.
 pub(super) type Ends = Box<dyn FnMut() -> Result<Vec<i64>, TransportError> + Send>;
@@ -50,8 +50,8 @@ pub struct PassOn {
     log: Option<LogId>,
     leader_epoch: Option<i32>,
     era: i64,
-    /// Number of the repartition topic's log, and its partitions: part of every commit.
-    to: (i64, u32),
+    /// The repartition topic's log, and its partitions: part of every commit.
+    to: (Option<LogId>, u32),
     metrics: TaskMetrics,
 }
 
@@ -71,8 +71,14 @@ impl PassOn {
         start: PassOnStart,
     ) -> Result<PassOn, TransportError> {
         let (log_start, log_end) = start.bounds;
-        let (log, to) = (number_of(start.log), (number_of(start.to.0), start.to.1.unsigned_abs()));
+        let (log, to) = (number_of(start.log), (start.to.0, start.to.1.unsigned_abs()));
         let gone = (log_start > Offset(0)).then_some((Offset(0)..log_start, log_end));
+        let before = match &start.committed {
+            Committed::Ours(Progress { work: Work::Repartition { to, partitions, era }, .. }) => {
+                (*to, *partitions, *era)
+            }
+            _ => (None, 0, 0),
+        };
         // What was passed on of another log, or behind a cut, does not count any more; nor does it when somebody reset the offset.
         let (next, era, lost) = match (&start.committed, start.cut_at) {
             (Committed::None, _) => (log_start, 0, gone),
@@ -81,9 +87,11 @@ impl PassOn {
                 (log_start, 0, Some((Offset(0)..progress.next, Offset(0))))
             }
             // What was passed on is gone with the topic that it was passed on to.
-            (Committed::Ours(progress), _) if progress.whole_from.0 != to.0 => (log_start, progress.era, gone),
-            (Committed::Ours(progress), _) if progress.open_uploads != to.1 => {
-                let (topic, before, now) = (topology.source.upload_topic(), progress.open_uploads, to.1);
+            (Committed::Ours(progress), _) if progress.open().is_some() || before.0 != to.0 => {
+                (log_start, before.2, gone)
+            }
+            (Committed::Ours(_), _) if before.1 != to.1 => {
+                let (topic, before, now) = (topology.source.upload_topic(), before.1, to.1);
                 let message = format!(
                     "{topic} had {before} partitions and has {now}, so that uploads would be in parts: `sheetstream reset` passes all rows on again"
                 );
@@ -91,9 +99,9 @@ impl PassOn {
             }
             (Committed::Ours(progress), Some(cut)) => (cut, start.now_ms, Some((cut..progress.next, cut))),
             (Committed::Ours(progress), None) if progress.next < log_start => {
-                (log_start, progress.era, Some((progress.next..log_start, log_end)))
+                (log_start, before.2, Some((progress.next..log_start, log_end)))
             }
-            (Committed::Ours(progress), None) => (progress.next, progress.era, None),
+            (Committed::Ours(progress), None) => (progress.next, before.2, None),
         };
         let config = Arc::new(topology.source.clone());
         let mut router = Router::new(config, source.clone(), (log, era), start.to.1, partition_for_key);
@@ -226,18 +234,16 @@ impl PassOn {
             replay_from: self.position,
             log: self.log,
             leader_epoch: self.leader_epoch,
-            whole_from: Offset(self.to.0),
-            open_uploads: self.to.1,
-            era: self.era,
+            work: Work::Repartition { to: self.to.0, partitions: self.to.1, era: self.era },
         };
         let owed: Vec<usize> =
             (0..self.router.partitions()).filter(|at| self.router.owes(*at, self.position)).collect();
-        if owed.is_empty() && self.committed_progress == Some(progress) {
+        if owed.is_empty() && self.committed_progress.as_ref() == Some(&progress) {
             return Ok(());
         }
         let committed = self.say(owed).and_then(|()| {
             fail::fail_point!("pass-on-before-offset");
-            Ok(self.outbox.commit(&self.source, progress, &self.fence)?)
+            Ok(self.outbox.commit(&self.source, &progress, &self.fence)?)
         });
         if let Err(error) = &committed {
             commit_failures(error.code()).inc();
@@ -258,7 +264,7 @@ impl PassOn {
     /// Reports the state of the task to the metrics.
     pub fn report_metrics(&mut self, (log_start, end): (Offset, Option<Offset>), buffered_bytes: usize) {
         self.metrics.report(TaskMoment {
-            committed: self.committed_progress.map(|committed| committed.next),
+            committed: self.committed_progress.as_ref().map(|committed| committed.next),
             position: self.position,
             replay_from: self.position,
             log_start,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::record::TopicPartition;
+use crate::record::{TopicPartition, UploadHash};
 use crate::runtime::health::Pulse;
 use crate::transport::{Fence, OutRecord, Outbox, Progress, TransportError};
 
@@ -84,7 +84,15 @@ impl Outbox for PassingOutbox {
     fn is_transactional(&self) -> bool {
         self.outbox.is_transactional()
     }
-    fn commit(&mut self, partition: &TopicPartition, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
+    fn commit(&mut self, partition: &TopicPartition, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
         self.turn.passed(|| self.outbox.commit(partition, progress, fence))
+    }
+    fn open_elsewhere(
+        &mut self,
+        partition: &TopicPartition,
+        partitions: i32,
+        upload: UploadHash,
+    ) -> Result<Vec<i32>, TransportError> {
+        self.turn.passed(|| self.outbox.open_elsewhere(partition, partitions, upload))
     }
 }

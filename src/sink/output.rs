@@ -1,6 +1,6 @@
 //! The only output of the aggregate. Kafka Streams calls the implementation a record collector; ours is in `runtime/task/outputs.rs`.
 
-use crate::record::{Offset, Rejection};
+use crate::record::{Offset, Rejection, UploadHash};
 use crate::sink::CompleteUpload;
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::status::{StatusRecord, StatusWorkbook};
@@ -13,6 +13,10 @@ pub trait Output {
     fn workbook(&mut self, complete: CompleteUpload, store: &dyn StateStore) -> Result<Delivery, OutputError>;
     /// Publishes a change of an upload's state, which happened at `offset`.
     fn status(&mut self, status: StatusRecord, offset: Offset) -> Result<(), OutputError>;
+    /// The partitions, of `partitions` of the source topic, in which the group has an upload open besides this task's, as of the last commits.
+    fn open_elsewhere(&mut self, _upload: UploadHash, _partitions: i32) -> Result<Vec<i32>, OutputError> {
+        Ok(Vec::new())
+    }
     /// Publishes a refused row or marker.
     fn dead_letter(&mut self, letter: &DeadLetter<'_>) -> Result<(), OutputError>;
 }

@@ -234,6 +234,9 @@ texts! {
         At { partition: i32, first: Offset, rows: u64 }
             en "partition {partition} from offset {first} ({rows} rows)"
             ko "파티션 {partition}의 오프셋 {first}부터({rows}행)";
+        Elsewhere { partition: i32 }
+            en "partition {partition}, which another process has"
+            ko "다른 프로세스가 맡은 파티션 {partition}";
     }
 }
 

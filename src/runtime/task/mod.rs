@@ -29,7 +29,7 @@ use crate::source::spread::Gather;
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
-use crate::transport::{Fence, Fetched, Progress};
+use crate::transport::{Fence, Fetched, OpenUploads, Progress, Work};
 
 pub use error::TaskError;
 use outputs::Outputs;
@@ -368,7 +368,8 @@ impl StreamTask {
         }
         self.outputs.publish()?;
         let progress = self.progress();
-        if self.committed_progress == Some(progress) && self.finished.entries.is_empty() && !self.commit_due() {
+        if self.committed_progress.as_ref() == Some(&progress) && self.finished.entries.is_empty() && !self.commit_due()
+        {
             return Ok(());
         }
         let begun = Instant::now();
@@ -393,7 +394,7 @@ impl StreamTask {
             topology: self.topology.hash.to_string(),
             waiting: self.source.waiting_uploads().map(|(id, from)| (id.as_str().to_owned(), from)).collect(),
             log: self.log,
-            whole_from: progress.whole_from,
+            whole_from: self.aggregate.whole_from(),
         };
         // Once a commit, in release builds too: a state that could not be restored must not be written.
         assert!(
@@ -404,13 +405,13 @@ impl StreamTask {
         if self.outputs.is_transactional() {
             // State that is behind the commit catches up silently; state that is ahead of it would take outputs for sent that never
             // counted.
-            self.outputs.commit(progress, &self.fence)?;
+            self.outputs.commit(&progress, &self.fence)?;
             fail::fail_point!("task-after-offset");
             self.store.commit(batch)?;
         } else {
             self.store.commit(batch)?;
             fail::fail_point!("task-before-offset");
-            self.outputs.commit(progress, &self.fence)?;
+            self.outputs.commit(&progress, &self.fence)?;
             fail::fail_point!("task-after-offset");
         }
         self.aggregate.take_finished(&mut self.finished);
@@ -427,9 +428,10 @@ impl StreamTask {
             replay_from: open.unwrap_or(self.position).min(self.position),
             log: self.log,
             leader_epoch: self.leader_epoch,
-            whole_from: self.aggregate.whole_from(),
-            open_uploads: self.open_count(),
-            era: 0,
+            work: Work::Uploads {
+                whole_from: self.aggregate.whole_from(),
+                open: OpenUploads::new(self.open_count(), self.aggregate.placed_uploads().into_iter()),
+            },
         }
     }
 
@@ -451,7 +453,7 @@ impl StreamTask {
         let progress = self.progress();
         let counts = self.aggregate.counts();
         self.outputs.metrics.report(TaskMoment {
-            committed: self.committed_progress.map(|committed| committed.next),
+            committed: self.committed_progress.as_ref().map(|committed| committed.next),
             position: self.position,
             replay_from: progress.replay_from,
             log_start,

@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use crate::map::OwnCrs;
 use crate::metrics::{TaskMetrics, outputs_refused};
-use crate::record::{LogId, Message, Offset, Reason, Rejection, TaskId, TopicPartition};
+use crate::record::{LogId, Message, Offset, Reason, Rejection, TaskId, TopicPartition, UploadHash};
 use crate::runtime::task::metrics;
 use crate::sink::chunk::{self, Chunks};
 use crate::sink::dead_letter::DeadLetter;
@@ -139,7 +139,7 @@ impl Outputs {
     }
 
     /// Commits `progress` for the task's partition.
-    pub(super) fn commit(&mut self, progress: Progress, fence: &Fence) -> Result<(), TransportError> {
+    pub(super) fn commit(&mut self, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
         self.outbox.commit(&self.source, progress, fence)?;
         self.commit_due = false;
         Ok(())
@@ -280,6 +280,10 @@ impl Output for Outputs {
         let receiving_ms = mem::take(&mut self.last.receiving_ms);
         self.last = LastStatus { receiving_ms, ..LastStatus::of(status) };
         Ok(())
+    }
+
+    fn open_elsewhere(&mut self, upload: UploadHash, partitions: i32) -> Result<Vec<i32>, OutputError> {
+        Ok(self.outbox.open_elsewhere(&self.source, partitions, upload)?)
     }
 
     fn dead_letter(&mut self, letter: &DeadLetter<'_>) -> Result<(), OutputError> {

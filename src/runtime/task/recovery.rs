@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::record::{LedgerEntry, LogId, Offset};
 use crate::state::keys::TaskState;
-use crate::transport::Committed;
+use crate::transport::{Committed, Progress, Work};
 
 /// How a task starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,11 @@ pub(super) fn is_same_log(one: Option<LogId>, other: Option<LogId>) -> bool {
 pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFacts) -> Offset {
     let local = local.filter(|state| is_same_log(state.log, log.id)).map(|state| state.whole_from);
     let committed = match committed {
-        Committed::Ours(progress) if is_same_log(progress.log, log.id) => Some(progress.whole_from),
+        Committed::Ours(Progress { log: theirs, work: Work::Uploads { whole_from, .. }, .. })
+            if is_same_log(*theirs, log.id) =>
+        {
+            Some(*whole_from)
+        }
         Committed::Ours(_) | Committed::Reset(_) | Committed::None => None,
     };
     let known = local.into_iter().chain(committed).max();
@@ -175,7 +179,7 @@ pub fn plan(
 mod tests {
     use super::*;
     use crate::record::{Accounting, Outcome};
-    use crate::transport::Progress;
+    use crate::transport::OpenUploads;
 
     fn state(offset: i64, restore_from: i64) -> TaskState {
         let [offset, restore_from] = [Offset(offset), Offset(restore_from)];
@@ -272,7 +276,10 @@ mod tests {
         assert_eq!(whole_from(None, &Committed::None, &cut), Offset(80));
         assert_eq!(whole_from(None, &Committed::None, &LogFacts { start: Offset(0), ..cut }), Offset(0));
         let Committed::Ours(progress) = ours(100, 20) else { unreachable!("as made") };
-        let committed = Committed::Ours(Progress { whole_from: Offset(60), ..progress });
+        let committed = {
+            let work = Work::Uploads { whole_from: Offset(60), open: OpenUploads::default() };
+            Committed::Ours(Progress { work, ..progress })
+        };
         assert_eq!(whole_from(None, &committed, &cut), Offset(60));
         let local = TaskState { whole_from: Offset(70), ..state(100, 90) };
         assert_eq!(whole_from(Some(&local), &committed, &cut), Offset(70));

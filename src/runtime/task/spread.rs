@@ -23,7 +23,7 @@ impl From<GatherError> for TaskError {
 impl StreamTask {
     /// First record that a restart reads, as of the last commit.
     pub fn committed_replay_from(&self) -> Option<Offset> {
-        self.committed_progress.map(|progress| progress.replay_from)
+        self.committed_progress.as_ref().map(|progress| progress.replay_from)
     }
 
     /// Takes a record through the source, and what comes of it through the nodes behind.

@@ -113,7 +113,7 @@ impl StreamTask {
                 task.read_from = replay_from;
                 task.phase = Phase::at(replay_from, emit_from);
                 if let Committed::Ours(progress) = &start.committed {
-                    task.to_be_found = Some((progress.open_uploads, Offset(0)));
+                    task.to_be_found = Some((progress.open().map_or(0, |open| open.count), Offset(0)));
                 }
             }
         }
