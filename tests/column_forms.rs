@@ -81,3 +81,38 @@ fn options_that_contradict_the_type_are_refused_with_their_place() {
         assert!(problems.starts_with("t.toml:10:") && problems.contains(what), "{problems}");
     }
 }
+
+const MYSQL: &str = include_str!("topology/mysql.toml");
+
+#[test]
+fn rows_are_read_as_mysql_writes_them() {
+    let topology = Topology::parse(MYSQL, "mysql.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+    let mut driver = TopologyTestDriver::new(topology);
+    driver.pipe("a.tsv", "a\tsay \\\"hi\\\"\tx\\ty\na\tback\\\\slash\t\\N\n");
+    driver.pipe("a.tsv", "a\ttwo\\\nlines\t\"in \\\"quotes\\\"\"\na\tN\tdir\\\\N");
+    // The publisher of this one quotes as RFC 4180 says.
+    driver.pipe_with("a.tsv", "a\tC:\\new\t\"1\"\"\"", &[("ss-escape", "none")]);
+    driver.pipe("a.tsv", "#EOF rows=5");
+    let sheets = workbook::sheets(&driver.workbook("a.tsv").expect("a workbook"));
+    let rows: Vec<_> = sheets["a"][1..].iter().map(|row| (row[1].as_str(), row[2].as_str())).collect();
+    let expected = [
+        ("say \"hi\"", "x\ty"),
+        ("back\\slash", ""),
+        ("two\nlines", "in \"quotes\""),
+        ("N", "dir\\N"),
+        ("C:\\new", "1\""),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn escapes_need_a_delimiter_and_rows_of_csv() {
+    for (text, what) in [
+        (MYSQL.replace("delimiter = \"\\t\"\n", ""), "\"escape\" needs \"delimiter\""),
+        (MYSQL.replace("escape =", "format = \"json\"\nescape ="), "is about rows of CSV"),
+        (MYSQL.replace("\"backslash\"", "\"\\\\\""), "it is one of"),
+    ] {
+        let problems = Topology::parse(&text, "t.toml", &|_| None).expect_err(what).to_string();
+        assert!(problems.contains(what), "{problems}");
+    }
+}

@@ -1,9 +1,8 @@
-//! Any rows, however they are written and in any batches: the same workbook, byte for byte, as `convert` makes of the plain file.
+//! Any rows, however they are written and in any batches: the same workbook, byte for byte, as `convert` makes of the plain file. Rows over
+//! several partitions are in `spread.rs`.
 
-#[path = "support/workbook.rs"]
-mod workbook;
-
-use std::io::Cursor;
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -19,11 +18,17 @@ use sheetstream::topology::Topology;
 const NAMES: [&str; 5] = ["kind", "x", "y", "note", "n.id"];
 
 fn topology() -> Topology {
+    topology_with("")
+}
+
+/// A topology with more keys of its source.
+fn topology_with(source: &str) -> Topology {
     let text = r#"
 name = "forms"
 [[source]]
 name = "rows"
 columns = { "n.id" = "integer" }
+MORE
 [[map]]
 name = "wgs84"
 reproject = { from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }
@@ -33,7 +38,8 @@ sheet = "kind"
 [[sink]]
 name = "workbooks"
 "#;
-    Topology::parse(text, "forms.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+    Topology::parse(&text.replace("MORE", source), "forms.toml", &|_| None)
+        .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 type Row = [String; 5];
@@ -85,7 +91,10 @@ fn object(row: &Row, leaves_out: bool) -> Value {
 
 /// What `convert` makes of a file.
 fn converted(text: impl Into<Vec<u8>>) -> Vec<u8> {
-    let topology = topology();
+    converted_by(topology(), text)
+}
+
+fn converted_by(topology: Topology, text: impl Into<Vec<u8>>) -> Vec<u8> {
     let options = Options::for_source(&topology.source);
     let file = CsvFile::from_reader(Box::new(Cursor::new(text.into())), options).expect("a header");
     let upload = UploadRecords::new(vec![file], "rows", "1").expect("one file").unchecked();
@@ -98,7 +107,11 @@ fn converted(text: impl Into<Vec<u8>>) -> Vec<u8> {
 
 /// What the topology makes of values on its topic. The columns are named first, for an object of JSON has no order that counts.
 fn published(values: &[String]) -> Vec<u8> {
-    let mut driver = TopologyTestDriver::new(topology());
+    published_to(topology(), values)
+}
+
+fn published_to(topology: Topology, values: &[String]) -> Vec<u8> {
+    let mut driver = TopologyTestDriver::new(topology);
     driver.pipe("k", "#BEGIN name=rows");
     driver.pipe("k", json!({ "$ss": "header", "columns": NAMES }).to_string());
     values.iter().for_each(|value| driver.pipe("k", value.clone()));
@@ -110,11 +123,39 @@ fn enveloped(payload: Value) -> String {
     json!({ "schema": { "type": "string", "optional": false }, "payload": payload }).to_string()
 }
 
-/// Everything but the checksum of the rows as published, which is another one under another delimiter.
-fn cells(book: &[u8]) -> Vec<(String, Vec<Vec<String>>)> {
-    let mut sheets = workbook::sheets(book).into_iter().collect::<Vec<_>>();
-    sheets.iter_mut().for_each(|(_, rows)| rows.retain(|row| !row.iter().any(|cell| cell.starts_with("SHA-256"))));
-    sheets
+/// A row as MySQL writes it (`SELECT ... INTO OUTFILE`): `\N` for a blank, a backslash in front of what is none of the form.
+fn escaped(row: &[impl AsRef<str>], delimiter: char) -> String {
+    let cell = |cell: &str| {
+        if cell.is_empty() {
+            return "\\N".to_owned();
+        }
+        let is_special = |c: char| c == delimiter || matches!(c, '\\' | '\n' | '"' | '#');
+        cell.chars().flat_map(|c| is_special(c).then_some('\\').into_iter().chain([c])).collect()
+    };
+    row.iter().map(|text| cell(text.as_ref())).collect::<Vec<String>>().join(&delimiter.to_string())
+}
+
+/// The parts of a workbook, without two lines of *About*: the hash of the topology, and the checksum of the rows. That one is of the rows as
+/// published, for a publisher counts and signs the bytes that it sends, and another one in another dialect.
+fn parts(book: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut zip = zip::ZipArchive::new(Cursor::new(book)).expect("a container");
+    let (mut parts, mut checksums) = (BTreeMap::new(), 0);
+    for index in 0..zip.len() {
+        let mut part = zip.by_index(index).expect("a part");
+        let mut text = String::new();
+        part.read_to_string(&mut text).expect("XML");
+        let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_hash = |cell: &str| cell.strip_prefix("forms ").is_some_and(|hash| hash.len() == 16 && is_hex(hash));
+        let is_checksum = |cell: &str| cell.len() == 64 && is_hex(cell);
+        let cells = text.split(['<', '>']).filter(|cell| is_hash(cell) || is_checksum(cell));
+        for cell in cells.map(str::to_owned).collect::<Vec<_>>() {
+            checksums += usize::from(is_checksum(&cell));
+            text = text.replace(&cell, "");
+        }
+        parts.insert(part.name().expect("a name").into_owned(), text.into_bytes());
+    }
+    assert_eq!(checksums, 1, "it is in one place");
+    parts
 }
 
 /// The same rows each time; `PROPTEST_CASES` and another `PROPTEST_RNG_SEED` look further.
@@ -156,16 +197,30 @@ proptest! {
             prop_assert!(published(&values) == plain, "{form}: {values:#?}");
         }
 
-        for delimiter in [b';', b'\t', b'|'] {
-            let text = csv(NAMES, delimiter) + "\n" + &lines(&|row| csv(row, delimiter));
-            prop_assert_eq!(cells(&converted(text)), cells(&plain), "delimiter {}", delimiter.escape_ascii());
-        }
-        for (dialect, text) in [
-            ("quotes everywhere", quoted(NAMES) + "\n" + &lines(&|row| quoted(row))),
-            ("CRLF", csv(NAMES, b',') + "\r\n" + &rows.iter().map(|row| csv(row, b',') + "\r\n").collect::<String>()),
-            ("a byte order mark", format!("\u{feff}{header}") + &lines(&|row| csv(row, b','))),
+        let rows_of = |delimiter| csv(NAMES, delimiter) + "\n" + &lines(&|row| csv(row, delimiter));
+        let text = rows_of(b',');
+        let utf16 = |text: &str| -> Vec<u8> { format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        for (dialect, file) in [
+            ("semicolons", rows_of(b';').into_bytes()),
+            ("tabs", rows_of(b'\t').into_bytes()),
+            ("bars", rows_of(b'|').into_bytes()),
+            ("quotes everywhere", (quoted(NAMES) + "\n" + &lines(&|row| quoted(row))).into_bytes()),
+            ("CRLF", (csv(NAMES, b',') + "\r\n" + &rows.iter().map(|row| csv(row, b',') + "\r\n").collect::<String>()).into_bytes()),
+            ("CR", (csv(NAMES, b',') + "\r" + &rows.iter().map(|row| csv(row, b',') + "\r").collect::<String>()).into_bytes()),
+            ("no line end at the end", text.trim_end_matches('\n').to_owned().into_bytes()),
+            ("a byte order mark", format!("\u{feff}{text}").into_bytes()),
+            ("UTF-16", utf16(&text)),
+            ("semicolons in UTF-16", utf16(&rows_of(b';'))),
         ] {
-            prop_assert_eq!(cells(&converted(text)), cells(&plain), "{}", dialect);
+            prop_assert!(parts(&converted(file)) == parts(&plain), "{}: {}", dialect, text);
         }
+        let korean = encoding_rs::EUC_KR.encode(&text).0.into_owned();
+        prop_assert!(parts(&converted_by(topology_with("encoding = \"cp949\""), korean)) == parts(&plain), "CP949: {}", text);
+
+        let mysql = || topology_with("escape = \"backslash\"\ndelimiter = \"\\t\"");
+        let dump = escaped(&NAMES, '\t') + "\n" + &lines(&|row| escaped(row, '\t'));
+        prop_assert!(parts(&converted_by(mysql(), dump.clone())) == parts(&plain), "a dump of MySQL: {dump}");
+        let values = batches(&|rows| each(rows, &|row| escaped(row, '\t')));
+        prop_assert!(parts(&published_to(mysql(), &values)) == parts(&plain), "its rows on the topic: {values:#?}");
     }
 }

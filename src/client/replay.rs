@@ -141,6 +141,14 @@ pub fn replay(client: &KafkaClient, topology: &Topology, ended: &Ended) -> Resul
 fn is_of_one_record(name: &str) -> bool {
     matches!(
         name,
-        "ss-type" | "ss-row" | "ss-rows" | "ss-sha256" | "ss-partitions" | "ss-format" | "ss-encoding" | "ss-delimiter"
+        "ss-type"
+            | "ss-row"
+            | "ss-rows"
+            | "ss-sha256"
+            | "ss-partitions"
+            | "ss-format"
+            | "ss-encoding"
+            | "ss-escape"
+            | "ss-delimiter"
     )
 }

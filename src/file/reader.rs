@@ -19,7 +19,7 @@ use super::ready::Ready;
 use super::transcode::Transcoder;
 use super::{FileError, Options};
 use crate::source::charset::Charset;
-use crate::source::csv::{Fields, ROW_BYTES_MAX, Rows};
+use crate::source::csv::{Fields, ROW_BYTES_MAX, Rows, Unescaper};
 use crate::source::delimiter::delimiter_name;
 use crate::source::{Format, column_names, text_kind};
 
@@ -79,8 +79,11 @@ impl CsvFile {
             let as_csv = (Some(Format::Csv), Some(Charset::UTF_8), Some(b','));
             (options.format, options.charset, options.delimiter) = as_csv;
         }
+        let has_escapes = options.source.backslash_escapes && book.is_none() && options.format != Some(Format::Json);
+        let delimiter = options.delimiter.or(options.source.delimiter).filter(|_| has_escapes);
         let mut file = CsvFile {
-            input: Transcoder::new(input, options.charset, options.source.encoding),
+            input: Transcoder::new(input, options.charset, options.source.encoding)
+                .with_escapes(delimiter.map(Unescaper::new)),
             options,
             book,
             delimiter: b',',

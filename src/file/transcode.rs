@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read};
 
 use super::FileError;
 use crate::source::charset::{Charset, TextDecoder};
+use crate::source::csv::Unescaper;
 use crate::source::detect::{CHARSET_SAMPLE_BYTES, Detected, detect, detect_utf16};
 use crate::source::{KIND_BYTES, binary_kind};
 
@@ -21,6 +22,8 @@ pub(super) struct Transcoder {
     /// The charset if neither a person nor a byte order mark names another one.
     usual: Option<Charset>,
     ended: bool,
+    /// Takes backslash escapes out of the text.
+    unescaper: Option<Unescaper>,
 }
 
 enum State {
@@ -36,7 +39,12 @@ enum State {
 impl Transcoder {
     /// `charset` decides if it is given, then a byte order mark, then `usual`, then the bytes.
     pub(super) fn new(input: Box<dyn Read + Send>, charset: Option<Charset>, usual: Option<Charset>) -> Transcoder {
-        Transcoder { input, raw: Vec::new(), state: State::Beginning, charset, usual, ended: false }
+        Transcoder { input, raw: Vec::new(), state: State::Beginning, charset, usual, ended: false, unescaper: None }
+    }
+
+    /// Rewrites backslash escapes as quotes.
+    pub(super) fn with_escapes(self, unescaper: Option<Unescaper>) -> Transcoder {
+        Transcoder { unescaper, ..self }
     }
 
     /// The charset, once a byte that is not ASCII has decided it.
@@ -51,6 +59,18 @@ impl Transcoder {
 
     /// Reads once and appends the text that came of it, which may be none.
     pub(super) fn read_into(&mut self, text: &mut Vec<u8>) -> Result<(), FileError> {
+        let Some(mut unescaper) = self.unescaper.take() else { return self.decode_into(text) };
+        let mut decoded = Vec::new();
+        self.decode_into(&mut decoded)?;
+        unescaper.push(&decoded, text);
+        match self.has_ended() {
+            true => unescaper.finish(text),
+            false => self.unescaper = Some(unescaper),
+        }
+        Ok(())
+    }
+
+    fn decode_into(&mut self, text: &mut Vec<u8>) -> Result<(), FileError> {
         self.read_chunk()?;
         if matches!(self.state, State::Beginning) {
             if self.raw.len() < KIND_BYTES && !self.ended {

@@ -176,7 +176,7 @@ impl UploadRecords {
         let mut headers =
             vec![Header::new("ss-type", kind.to_owned()), Header::new("ss-attempt", self.attempt.clone())];
         // Whatever the file and the topic are in, this is transcoded.
-        headers.push(Header::new("ss-encoding", "utf-8"));
+        headers.extend([Header::new("ss-encoding", "utf-8"), Header::new("ss-escape", "none")]);
         headers.extend(more);
         UploadRecord { value, headers, rows }
     }

@@ -313,6 +313,10 @@ messages! {
             en "ss-encoding is {value}, which names no charset of the WHATWG Encoding Standard"
             ko "ss-encoding의 값 {value}{eun} WHATWG Encoding Standard에 있는 문자 집합이 아닙니다"
             [eun(value)];
+        EscapeHeader { value: String }
+            en "ss-escape is {value}, not none or backslash"
+            ko "ss-escape의 값 {value}{eun} none이나 backslash가 아닙니다"
+            [eun(value)];
         FormatHeader { value: String }
             en "ss-format is {value}, not csv or json"
             ko "ss-format의 값 {value}{eun} csv나 json이 아닙니다"

@@ -43,6 +43,8 @@ pub struct SourceConfig {
     pub exact_names: bool,
     /// Lines of a file above its header.
     pub skip_lines: u32,
+    /// Rows of CSV have backslash escapes, and `\N` is blank (`escape = "backslash"`).
+    pub backslash_escapes: bool,
     /// A stray quote or text behind a closing one is kept as text instead of rejecting the row (`quotes = "lenient"`).
     pub lenient_quotes: bool,
     /// A short row is filled with empty fields, surplus empty fields are dropped (`field_count = "pad"`).
@@ -85,6 +87,7 @@ impl SourceConfig {
             delimiter: None,
             exact_names: false,
             skip_lines: 0,
+            backslash_escapes: false,
             lenient_quotes: false,
             pad_fields: false,
             strip_control: false,

@@ -16,7 +16,7 @@ use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
 use crate::map::MapConfig;
 use crate::sink::SinkConfig;
 use crate::source::charset::Charset;
-use crate::source::{HeaderFrom, Placement, SourceConfig, Spread, UploadFrom};
+use crate::source::{Format, HeaderFrom, Placement, SourceConfig, Spread, UploadFrom};
 
 /// Longest topic name that Kafka takes.
 const TOPIC_LENGTH_MAX: usize = 249;
@@ -184,6 +184,7 @@ fn compile_source(
             Some(text) => Some(compile_delimiter(text, findings)?),
             None => None,
         },
+        backslash_escapes: has_escapes(spec, findings),
         exact_names: spec.exact_names,
         skip_lines: spec.skip_lines,
         lenient_quotes: spec.lenient_quotes,
@@ -214,6 +215,19 @@ fn compile_upload(text: &Spanned<String>, findings: &mut Findings) -> Option<Upl
             None
         }
     }
+}
+
+/// Escaped rows are rewritten before anything is found in them, so that their delimiter has to be known.
+fn has_escapes(spec: &SourceSpec, findings: &mut Findings) -> bool {
+    let Some(escapes) = spec.backslash_escapes.as_ref().filter(|escapes| *escapes.get_ref()) else { return false };
+    if spec.delimiter.is_none() {
+        let why = "the delimiter of escaped rows is not guessed; MySQL's own is delimiter = \"\\t\"";
+        findings.add(escapes.span(), "\"escape\" needs \"delimiter\" beside it", why);
+    }
+    if spec.format == Format::Json {
+        findings.add(escapes.span(), "\"escape\" is about rows of CSV", "format = \"json\" has escapes of its own");
+    }
+    true
 }
 
 fn compile_encoding(text: &Spanned<String>, findings: &mut Findings) -> Option<Charset> {

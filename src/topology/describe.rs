@@ -202,8 +202,9 @@ impl SourceConfig {
             0 => String::new(),
             lines => format!(", {lines} lines skipped above the header"),
         };
+        let escapes = if self.backslash_escapes { ", backslash escapes" } else { "" };
         let form = format!(
-            "{encoding}{delimiter}, names {}, quotes {}, field count {}, control characters {}, long cells {}{skipped}",
+            "{encoding}{delimiter}{escapes}, names {}, quotes {}, field count {}, control characters {}, long cells {}{skipped}",
             (words::EXACT_NAMES.word)(&self.exact_names),
             (words::LENIENT_QUOTES.word)(&self.lenient_quotes),
             (words::PAD_FIELDS.word)(&self.pad_fields),

@@ -155,6 +155,15 @@ pub(super) static SOURCE: Table = Table {
                     comes first, for a file `--delimiter` and a line `sep=;` at its beginning.",
         ),
         key(
+            "escape",
+            Kind::Choice(words::ESCAPES.names),
+            Default::Text("none"),
+            "\"backslash\"",
+            "Escapes in rows of CSV beside doubled quotes. `\"backslash\"`, with a `delimiter`: as MySQL and MariaDB write files, where `\\N` is \
+                    blank, a backslash in front of a quote, a delimiter or a line end makes it text, and `\\t` and `\\n` are tab and line end. The \
+                    header `ss-escape` of a record, `none` or `backslash`, comes first.",
+        ),
+        key(
             "names",
             Kind::Choice(words::EXACT_NAMES.names),
             Default::Text("alike"),

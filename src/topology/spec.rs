@@ -68,6 +68,7 @@ pub(super) struct SourceSpec {
     pub delimiter: Option<Spanned<String>>,
     pub exact_names: bool,
     pub skip_lines: u32,
+    pub backslash_escapes: Option<Spanned<bool>>,
     pub lenient_quotes: bool,
     pub pad_fields: bool,
     pub strip_control: bool,
@@ -182,6 +183,11 @@ fn read_source(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SourceSpec {
         delimiter: fields.text(reader, "delimiter"),
         exact_names: fields.choice(reader, "names", &words::EXACT_NAMES),
         skip_lines: fields.integer(reader, "skip_lines").unwrap_or_default(),
+        backslash_escapes: fields
+            .get("escape")
+            .map(Spanned::span)
+            .zip(fields.choice_if_any(reader, "escape", &words::ESCAPES))
+            .map(|(span, escapes)| Spanned::new(span, escapes)),
         lenient_quotes: fields.choice(reader, "quotes", &words::LENIENT_QUOTES),
         pad_fields: fields.choice(reader, "field_count", &words::PAD_FIELDS),
         strip_control: fields.choice(reader, "control", &words::STRIP_CONTROL),

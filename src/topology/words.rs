@@ -39,6 +39,7 @@ words! {
     FORMAT: Format = { "auto" = Format::Auto, "csv" = Format::Csv, "json" = Format::Json };
     UNKNOWN_KEYS: bool = { "reject" = false, "ignore" = true };
     EXACT_NAMES: bool = { "alike" = false, "exact" = true };
+    ESCAPES: bool = { "none" = false, "backslash" = true };
     LENIENT_QUOTES: bool = { "strict" = false, "lenient" = true };
     PAD_FIELDS: bool = { "strict" = false, "pad" = true };
     STRIP_CONTROL: bool = { "reject" = false, "strip" = true };

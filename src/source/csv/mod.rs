@@ -10,12 +10,14 @@
 //! line does, the row keeps all of them. The rule looks at nothing behind the row and does not depend on options, so that text cut in two
 //! at any row boundary gives the same rows.
 
+mod escapes;
 mod fields;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use escapes::Unescaper;
 pub use fields::Fields;
 pub use rows::{BOM, Defect, ROW_BYTES_MAX, Row, Rows};
 pub use write::{write_quoted, write_row};

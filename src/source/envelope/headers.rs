@@ -19,6 +19,7 @@ pub(in crate::source) struct ControlHeaders<'a> {
     pub(super) partitions: Option<&'a [u8]>,
     pub(super) delimiter: Option<&'a [u8]>,
     pub(super) encoding: Option<&'a [u8]>,
+    pub(super) escape: Option<&'a [u8]>,
     pub(super) format: Option<&'a [u8]>,
     pub(super) traceparent: Option<&'a [u8]>,
 }
@@ -48,6 +49,7 @@ impl<'a> ControlHeaders<'a> {
                 "ss-partitions" => &mut found.partitions,
                 "ss-delimiter" => &mut found.delimiter,
                 "ss-encoding" => &mut found.encoding,
+                "ss-escape" => &mut found.escape,
                 "ss-format" => &mut found.format,
                 "traceparent" => &mut found.traceparent,
                 name => {

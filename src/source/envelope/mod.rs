@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::record::{IdPlace, Marker, Message, Reason, Record, Rejection, UploadId};
 use crate::source::charset::Charset;
-use crate::source::csv::{BOM, Fields, Rows};
+use crate::source::csv::{BOM, Fields, Rows, Unescaper};
 use crate::source::delimiter::parse_delimiter;
 use crate::source::header_row::{check_names, marker_names};
 use crate::source::row_format::RowFormat;
@@ -104,8 +104,22 @@ pub(super) fn plain<'a>(
     };
     // A payload is a line of a file or a row, whatever is around it.
     let format = if payload.is_some() { Format::Auto } else { format };
-    let value = payload.or(decoded).map_or(Cow::Borrowed(value), Cow::Owned);
+    let mut value = payload.or(decoded).map_or(Cow::Borrowed(value), Cow::Owned);
+    if has_escapes(config, headers)? && format != Format::Json && Kind::of_text(&value).is_none() {
+        let delimiter = delimiter(config, headers)?;
+        value = Cow::Owned(Bytes::from(Unescaper::rewrite(&value, delimiter)));
+    }
     Ok(Plain { value: Some(value), format })
+}
+
+/// Whether rows of CSV in the record have backslash escapes.
+fn has_escapes(config: &SourceConfig, headers: &ControlHeaders<'_>) -> Result<bool, Rejection> {
+    match headers.escape {
+        None => Ok(config.backslash_escapes),
+        Some(b"none") => Ok(false),
+        Some(b"backslash") => Ok(true),
+        Some(other) => Err(Rejection::new(Message::EscapeHeader { value: shown(other) })),
+    }
 }
 
 /// Reads the headers, the key and the beginning of the value. `None` is a null value that has nothing to abort.
