@@ -11,6 +11,7 @@ use sheetstream::client::doctor::{self, Finding, Subject, Verdict};
 use sheetstream::topology::Topology;
 
 use super::broker::Broker;
+use super::grant::principal;
 use super::patience::quick_client;
 use super::topologies::OptionalTopologies;
 use super::{EXAMPLES_FIRST, Exit, Global, colours, io_runtime, out};
@@ -35,11 +36,6 @@ pub(crate) struct Doctor {
     /// Print the kafka-acls commands that give PRINCIPAL, as User:NAME, the least rights on the topologies, and look nothing over
     #[arg(long, value_name = "PRINCIPAL", requires = "topologies", value_parser = principal)]
     acls: Option<String>,
-}
-
-fn principal(text: &str) -> Result<String, String> {
-    let is_one = text.split_once(':').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
-    if is_one { Ok(text.to_owned()) } else { Err("write it as User:NAME".into()) }
 }
 
 impl Doctor {
@@ -71,7 +67,7 @@ impl Doctor {
         for topology in topologies {
             for purpose in Purpose::ALL {
                 let rights = rights(topology, purpose);
-                let commands: Vec<_> = rights.iter().map(|right| right.grant(principal, &bootstrap)).collect();
+                let commands: Vec<_> = rights.iter().map(|right| right.command(principal, &bootstrap)).collect();
                 if global.json {
                     let (topology, purpose) = (topology.name.as_ref(), purpose.commands());
                     listed.push(json!({ "topology": topology, "for": purpose, "commands": commands }));

@@ -13,6 +13,7 @@ mod dlq;
 mod doctor;
 mod exit;
 mod fetch;
+mod grant;
 mod graph;
 mod health;
 mod http;

@@ -11,6 +11,7 @@ use sheetstream::topology::Topology;
 use sheetstream::transport::TransportError;
 
 use super::broker::Broker;
+use super::grant::{Users, grant};
 use super::patience::Patience;
 use super::topologies::Topologies;
 use super::{EXAMPLES_FIRST, Exit, Global, out};
@@ -20,9 +21,10 @@ const EXAMPLES: &str = "Examples:
   sheetstream topics create -t topology/places-5179.toml --partitions 6 --replication-factor 3
   sheetstream topics create -t topology                                         of every topology in the folder
   sheetstream topics list -t topology/places-5179.toml
+  sheetstream topics grant -t topology/places-5179.toml --run User:sheetstream --fetch User:office
 ";
 
-/// Create or list the topics of topologies
+/// Create or list the topics of topologies, or grant rights on them
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct Topics {
@@ -46,6 +48,16 @@ enum Action {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Grant users the least rights on them that a command needs, where the cluster has ACLs
+    Grant {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        users: Users,
+        /// Say what would be granted, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// List them as they are; exits with 78 when one is missing
     List {
         #[command(flatten)]
@@ -65,7 +77,7 @@ struct Of {
 
 impl Topics {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let (Action::Create { of, .. } | Action::List { of }) = &self.action;
+        let (Action::Create { of, .. } | Action::Grant { of, .. } | Action::List { of }) = &self.action;
         let topologies = of.topologies.load()?;
         of.patience.run(of.broker.config("sheetstream-topics")?, |client| self.act(global, client, &topologies))
     }
@@ -85,6 +97,7 @@ impl Topics {
                         }
                     })?
                 }
+                Action::Grant { users, dry_run, .. } => grant(global, client, topology, users, *dry_run)?,
                 Action::List { .. } => list(global, client, topology)?,
             });
         }

@@ -4,6 +4,7 @@
 //! All of it hangs on one [`KafkaClient`]; the calls that threads make block, the work behind them runs on the caller's tokio runtime.
 //! Who a connection is, and whom it talks to, is proven in [`security`] before anything else is said.
 
+pub mod acls;
 pub mod admin;
 pub mod clock;
 pub mod config;

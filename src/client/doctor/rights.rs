@@ -1,7 +1,9 @@
-//! The least rights that each command needs on a cluster with ACLs, and the commands of Kafka's tools that grant them.
-//! `docs/kafka.md` has the same list.
+//! The least rights that each command needs on a cluster with ACLs. `docs/kafka.md` has the same list.
 
+use crate::kafka::acls::Operation::{Create, Delete, Describe, Read, Write};
+use crate::kafka::acls::{Operation, ResourceType, Right};
 use crate::topology::Topology;
+use crate::transport::Guarantee;
 
 /// The purpose of a right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,67 +40,52 @@ impl Purpose {
     }
 }
 
-/// Rights on one resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Right {
-    /// `--topic` or `--group`.
-    pub resource: &'static str,
-    /// Name of the topic or group.
-    pub name: String,
-    /// Operations by Kafka's names. Read and Write include Describe.
-    pub operations: &'static [&'static str],
-}
-
-impl Right {
-    /// The command that grants it to `principal`, as `User:alice`.
-    pub fn grant(&self, principal: &str, bootstrap: &str) -> String {
-        let operations: String = self.operations.iter().map(|operation| format!(" --operation {operation}")).collect();
-        let Right { resource, name, .. } = self;
-        format!(
-            "kafka-acls --bootstrap-server {bootstrap} --add --allow-principal {principal}{operations} {resource} {name}"
-        )
-    }
-}
-
 /// What `purpose` needs for a topology.
 pub fn rights(topology: &Topology, purpose: Purpose) -> Vec<Right> {
     let sink = &topology.sink;
-    let topic = |name: &str, operations| Right { resource: "--topic", name: name.to_owned(), operations };
-    let group = |operations| Right { resource: "--group", name: topology.name.to_string(), operations };
+    let right =
+        |resource, name: &str, operations| Right { resource, name: name.to_owned(), is_prefix: false, operations };
+    let topic = |name: &str, operations: &'static [Operation]| right(ResourceType::Topic, name, operations);
+    let group = |operations: &'static [Operation]| right(ResourceType::Group, &topology.name, operations);
     let (rows, workbooks, status, letters) =
         (&topology.source.topic, &sink.topic, &sink.status_topic, &sink.dead_letter_topic);
     let repartition = Some(topology.source.upload_topic()).filter(|topic| *topic != rows);
     match purpose {
         Purpose::Run => {
-            let mut rights: Vec<_> = topology.source.topics().iter().map(|rows| topic(rows, &["Read"])).collect();
-            rights.extend(repartition.map(|name| topic(name, &["Read", "Write", "Delete"])));
+            let mut rights: Vec<_> = topology.source.topics().iter().map(|rows| topic(rows, &[Read])).collect();
+            rights.extend(repartition.map(|name| topic(name, &[Read, Write, Delete])));
             rights.extend([
-                group(&["Read"]),
-                topic(workbooks, &["Write"]),
-                topic(letters, &["Write"]),
-                topic(status, &["Read", "Write"]),
+                group(&[Read]),
+                topic(workbooks, &[Write]),
+                topic(letters, &[Write]),
+                topic(status, &[Read, Write]),
             ]);
+            if topology.guarantee == Guarantee::ExactlyOnceV2 {
+                // A task's id begins with the topology's name.
+                let ids = right(ResourceType::TransactionalId, &format!("{}-", topology.name), &[Write]);
+                rights.push(Right { is_prefix: true, ..ids });
+            }
             rights
         }
-        Purpose::Http => vec![topic(rows, &["Write"]), topic(workbooks, &["Read"]), topic(letters, &["Read"])],
-        Purpose::Publish => vec![topic(rows, &["Write"])],
+        Purpose::Http => vec![topic(rows, &[Write]), topic(workbooks, &[Read]), topic(letters, &[Read])],
+        Purpose::Publish => vec![topic(rows, &[Write])],
         Purpose::Fetch => vec![
-            topic(workbooks, &["Read"]),
-            topic(status, &["Read"]),
-            topic(letters, &["Read"]),
-            topic(rows, &["Describe"]),
-            group(&["Describe"]),
+            topic(workbooks, &[Read]),
+            topic(status, &[Read]),
+            topic(letters, &[Read]),
+            topic(rows, &[Describe]),
+            group(&[Describe]),
         ],
         Purpose::Look => vec![
-            topic(status, &["Read"]),
-            topic(rows, &["Describe"]),
-            topic(workbooks, &["Describe"]),
-            topic(letters, &["Describe"]),
-            group(&["Describe"]),
+            topic(status, &[Read]),
+            topic(rows, &[Describe]),
+            topic(workbooks, &[Describe]),
+            topic(letters, &[Describe]),
+            group(&[Describe]),
         ],
         Purpose::CreateTopics => {
             let names = topology.source.topics().iter().chain(repartition).chain([workbooks, status, letters]);
-            names.map(|name| topic(name, &["Create", "Describe"])).collect()
+            names.map(|name| topic(name, &[Create, Describe])).collect()
         }
     }
 }

@@ -68,6 +68,7 @@ fn operation(api: &str, code: Code) -> &'static str {
         (Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "FindCoordinator") => "Describe",
         (Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, _) => "Write",
         (Code::CLUSTER_AUTHORIZATION_FAILED, "InitProducerId") => "IdempotentWrite",
+        (Code::CLUSTER_AUTHORIZATION_FAILED, "CreateAcls") => "Alter",
         _ => "Describe",
     }
 }
