@@ -14,6 +14,8 @@ pub struct KafkaConfig {
     pub bootstrap: Vec<String>,
     /// Name under which an operator sees us (`kafka-consumer-groups --describe`, quotas, broker logs).
     pub client_id: String,
+    /// Rack that we are in, for the nearest copy of a partition; empty for none.
+    pub client_rack: String,
     /// TLS and SASL.
     pub security: Security,
     /// The records that readers of transactional topics see.
@@ -120,6 +122,7 @@ impl KafkaConfig {
         Ok(KafkaConfig {
             bootstrap,
             client_id: settings.get("client.id").unwrap_or(default_client_id).to_owned(),
+            client_rack: settings.get("client.rack").unwrap_or_default().to_owned(),
             security,
             isolation: isolation.unwrap_or_default(),
             connect_timeout,

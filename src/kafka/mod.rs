@@ -15,6 +15,7 @@ pub mod group;
 pub mod ingest;
 mod ingest_buffer;
 pub mod inspect;
+mod nearest;
 mod offsets;
 pub mod outbox;
 mod partition_writer;

@@ -9,10 +9,13 @@ use std::time::Duration;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{FetchRequest, TopicName};
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::nearest::Nearest;
 use super::wire::batch::Batch;
 use super::wire::cluster::{Cluster, Lane, Topic};
+use super::wire::connection::Connection;
 use super::wire::rights::Resource;
 use super::wire::text::text;
 use super::{Code, Isolation, KafkaError};
@@ -34,6 +37,7 @@ pub struct PartitionReader {
     isolation: Isolation,
     from: ReadFrom,
     lane: Lane,
+    nearest: Nearest,
     /// As of the last answer with records; -1 before the first.
     high_watermark: Offset,
     log_start: Offset,
@@ -55,7 +59,8 @@ impl PartitionReader {
     ) -> PartitionReader {
         let lane = cluster.reader_lane();
         let (high_watermark, log_start) = (Offset(-1), Offset(-1));
-        PartitionReader { cluster, partition, isolation, from: from.into(), lane, high_watermark, log_start }
+        let (from, nearest) = (from.into(), Nearest::default());
+        PartitionReader { cluster, partition, isolation, from, lane, nearest, high_watermark, log_start }
     }
     /// Where the next fetch begins.
     pub fn next(&self) -> Offset {
@@ -71,9 +76,21 @@ impl PartitionReader {
     }
 
     /// One fetch, which the broker holds back up to `wait` while there is nothing. After a transient error the next call looks for the
-    /// leader again; the waiting between is the caller's.
+    /// leader again; the waiting between is the caller's. Where another copy fails, the next call asks the leader.
     pub async fn fetch(&mut self, wait: Duration) -> Result<Fetched, KafkaError> {
-        let fetched = self.try_fetch(wait).await;
+        if let Some(node) = self.nearest.follower(Instant::now()) {
+            let topic = self.cluster.topic(&self.partition.topic).await?;
+            self.check_log(&topic)?;
+            match self.fetch_from_copy(node, &topic, wait).await {
+                Ok(fetched) => return Ok(fetched),
+                // Whatever it is: a copy may be behind, and only the leader knows where the log begins and ends.
+                Err(error) => {
+                    tracing::info!(partition = %self.partition, node, %error, "the nearest copy does not serve; the leader is read");
+                    self.nearest.give_up(Instant::now(), self.cluster.config.metadata_max_age);
+                }
+            }
+        }
+        let fetched = self.fetch_from_leader(wait).await;
         if let Err(error) = &fetched {
             let moved = error.code().is_none_or(Code::is_wrong_broker);
             if moved && error.is_transient() {
@@ -83,28 +100,44 @@ impl PartitionReader {
         fetched
     }
 
-    async fn try_fetch(&mut self, wait: Duration) -> Result<Fetched, KafkaError> {
+    async fn fetch_from_copy(&mut self, node: i32, topic: &Topic, wait: Duration) -> Result<Fetched, KafkaError> {
+        let address = topic.node(node).ok_or_else(|| KafkaError::Leaderless(self.partition.clone()))?;
+        let copy = self.cluster.connect(address, self.lane).await?;
+        self.ask(&copy, topic, wait).await
+    }
+
+    async fn fetch_from_leader(&mut self, wait: Duration) -> Result<Fetched, KafkaError> {
         let (leader, topic) = self.cluster.leader(&self.partition, self.lane).await?;
         self.check_log(&topic)?;
-        let by_id = leader.version::<FetchRequest>(FETCH_VERSION_MAX)? >= TOPIC_ID_VERSION;
+        self.ask(&leader, &topic, wait).await
+    }
+
+    async fn ask(&mut self, broker: &Connection, topic: &Topic, wait: Duration) -> Result<Fetched, KafkaError> {
+        let by_id = broker.version::<FetchRequest>(FETCH_VERSION_MAX)? >= TOPIC_ID_VERSION;
         let request = self.request(by_id.then_some(topic.id), topic.leader_epoch(self.partition.partition), wait);
         let limit = wait + self.cluster.config.request_timeout;
-        let answer = leader.call_within(&request, FETCH_VERSION_MAX, limit).await?;
+        let answer = broker.call_within(&request, FETCH_VERSION_MAX, limit).await?;
         let resource = Resource::topic(&self.partition.topic);
-        leader.check::<FetchRequest>(answer.error_code, None, resource)?;
-        leader.throttle(answer.throttle_time_ms);
+        broker.check::<FetchRequest>(answer.error_code, None, resource)?;
+        broker.throttle(answer.throttle_time_ms);
         let answered = answer.responses.into_iter().next().and_then(|topic| topic.partitions.into_iter().next());
         let Some(answered) = answered else {
             if answer.throttle_time_ms > 0 {
                 return Ok(self.nothing_new()); // KIP-219: a throttled fetch is answered without records
             }
-            return Err(leader.malformed::<FetchRequest>("no partition in the answer"));
+            return Err(broker.malformed::<FetchRequest>("no partition in the answer"));
         };
-        leader.check::<FetchRequest>(answered.error_code, None, resource)?;
+        broker.check::<FetchRequest>(answered.error_code, None, resource)?;
         if answered.diverging_epoch.end_offset >= 0 {
             let (partition, read_to) = (self.partition.clone(), self.from.next);
             let end = Offset(answered.diverging_epoch.end_offset).min(read_to);
             return Err(KafkaError::Truncated { partition, read_to, end });
+        }
+        // An answer that names a copy has no records.
+        let named = answered.preferred_read_replica.0;
+        if named >= 0 && self.nearest.is_wanted() {
+            tracing::info!(partition = %self.partition, node = named, rack = self.cluster.config.client_rack, "the nearest copy is read");
+            self.nearest.name(named, Instant::now(), self.cluster.config.metadata_max_age);
         }
         Ok(self.accept(answered))
     }
@@ -131,7 +164,9 @@ impl PartitionReader {
             Some(id) => topic.with_topic_id(id),
             None => topic.with_topic(TopicName(text(&self.partition.topic))),
         };
+        let rack = if self.nearest.is_wanted() { self.cluster.config.client_rack.as_str() } else { "" };
         FetchRequest::default()
+            .with_rack_id(text(rack))
             .with_max_wait_ms(i32::try_from(wait.as_millis()).unwrap_or(i32::MAX))
             .with_min_bytes(1)
             .with_max_bytes(FETCH_BYTES)

@@ -38,6 +38,12 @@ pub const KEYS: &[Key] = &[
         "Name under which an operator sees the process; by default `sheetstream` and the command",
     ),
     key(
+        "client.rack",
+        &[],
+        "",
+        "Rack or zone that the process is in: committed records are read from a copy there, where brokers have `replica.selector.class`",
+    ),
+    key(
         "security.protocol",
         &[],
         "PLAINTEXT",
@@ -216,7 +222,6 @@ pub const UNUSED: &[Unused] = &[
     unused("buffer.memory", "at most 16 MiB are unacknowledged"),
     unused("check.crcs", "checksums of batches are always verified"),
     unused("client.dns.lookup", "every address of a name is tried"),
-    unused("client.rack", "partitions are read from their leaders"),
     unused("connections.max.idle.ms", "a connection that the broker closed is opened anew"),
     unused("debug", "SHEETSTREAM_LOG sets what is logged"),
     unused("enable.auto.commit", GROUP),

@@ -49,6 +49,8 @@ pub struct Topic {
     /// Number of partitions.
     pub partitions: i32,
     leaders: HashMap<i32, Leader>,
+    /// Addresses of brokers by their ids.
+    nodes: HashMap<i32, String>,
 }
 
 /// Who leads a partition, and since which election.
@@ -66,6 +68,10 @@ impl Topic {
         }
         let leader = self.leaders.get(&partition.partition);
         leader.map(|leader| leader.address.as_str()).ok_or_else(|| KafkaError::Leaderless(partition.clone()))
+    }
+    /// Address of a broker that holds a copy.
+    pub(crate) fn node(&self, id: i32) -> Option<&str> {
+        self.nodes.get(&id).map(String::as_str)
     }
     /// Epoch of the leader of `partition` (KIP-320); `None` without one.
     pub(crate) fn leader_epoch(&self, partition: i32) -> Option<i32> {
@@ -221,7 +227,7 @@ impl Cluster {
             return Ok(topic.clone());
         }
         let (connection, answer) = self.metadata(Some(&[name])).await?;
-        let address: HashMap<i32, String> =
+        let nodes: HashMap<i32, String> =
             answer.brokers.iter().map(|b| (b.node_id.0, format!("{}:{}", b.host, b.port))).collect();
         let found = answer.topics.into_iter().next();
         let found = found.ok_or_else(|| connection.malformed::<MetadataRequest>("no topic in the answer"))?;
@@ -231,7 +237,7 @@ impl Cluster {
         }
         connection.check::<MetadataRequest>(found.error_code, None, Resource::topic(name))?;
         let leader = |p: &kafka_protocol::messages::metadata_response::MetadataResponsePartition| {
-            let address = address.get(&p.leader_id.0)?.clone();
+            let address = nodes.get(&p.leader_id.0)?.clone();
             Some((p.partition_index, Leader { address, epoch: p.leader_epoch }))
         };
         let topic = Arc::new(Topic {
@@ -239,6 +245,7 @@ impl Cluster {
             id: found.topic_id,
             partitions: i32::try_from(found.partitions.len()).unwrap_or(i32::MAX),
             leaders: found.partitions.iter().filter_map(leader).collect(),
+            nodes,
         });
         lock(&self.topics).insert(name.into(), (Instant::now(), topic.clone()));
         Ok(topic)
