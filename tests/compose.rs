@@ -1,6 +1,8 @@
 //! `docker-compose.yml` and `Dockerfile` without an engine: the file keeps the Compose Specification, what it names is there, its services
-//! agree with one another, and sheetstream runs by its lines.
+//! agree with one another, and Kafka and sheetstream run by its lines, in every profile.
 
+#[path = "support/compose.rs"]
+mod containers;
 #[path = "support/dashboards.rs"]
 mod files;
 #[path = "support/http.rs"]
@@ -10,77 +12,21 @@ mod kafka;
 #[path = "support/tool.rs"]
 mod tool;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use containers::{
+    KafkaContainer, LIMIT, Places, Run, compose, environment, free_port, mounts, ports, python, service, services,
+    some, texts, yaml,
+};
 use files::{list, path, read, text};
 use kafka::Kafka;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// Python with the schema of the Compose Specification and a reader of YAML.
-fn python(arguments: &[&str]) -> Option<Output> {
-    let mut python = tool::python("check_jsonschema, ruamel.yaml")?;
-    Some(python.args(arguments).current_dir(path("")).output().expect("it runs"))
-}
-
-/// A YAML file as JSON, anchors and merges resolved.
-fn yaml(name: &str) -> Option<Value> {
-    const SCRIPT: &str = "import json, sys; from ruamel.yaml import YAML; \
-                          json.dump(YAML(typ='safe', pure=True).load(open(sys.argv[1])), sys.stdout)";
-    let output = python(&["-c", SCRIPT, name])?;
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    Some(serde_json::from_slice(&output.stdout).expect("JSON"))
-}
-
-/// The compose file.
-fn compose() -> Option<Value> {
-    yaml("docker-compose.yml")
-}
-
-fn services(compose: &Value) -> &Map<String, Value> {
-    compose["services"].as_object().expect("services")
-}
-
-fn texts(value: &Value) -> Vec<&str> {
-    list(value).iter().map(text).collect()
-}
-
-/// Elements of a list that may be missing.
-fn some(value: &Value) -> Vec<&str> {
-    if value.is_null() { Vec::new() } else { texts(value) }
-}
-
-/// Source, target, and whether it is read only, of every mount of a service.
-fn mounts<'a>(service: &'a Value) -> Vec<(&'a str, &'a str, bool)> {
-    let parts = |mount: &'a str| {
-        let parts: Vec<_> = mount.split(':').collect();
-        match parts[..] {
-            [source, target] => (source, target, false),
-            [source, target, mode] => (source, target, mode == "ro"),
-            _ => panic!("{mount} is no mount"),
-        }
-    };
-    some(&service["volumes"]).into_iter().map(parts).collect()
-}
-
-/// Port on the host and in the container.
-fn ports(service: &Value) -> Vec<(u16, u16)> {
-    let number = |port: &str| port.parse().expect("a port");
-    let publish = |port: &str| {
-        let rest = port.strip_prefix("127.0.0.1:").unwrap_or_else(|| panic!("{port} is open to the network"));
-        let (host, container) = rest.split_once(':').expect("two ports");
-        (number(host), number(container))
-    };
-    some(&service["ports"]).into_iter().map(publish).collect()
-}
-
-fn environment<'a>(service: &'a Value, name: &str) -> &'a str {
-    text(&service["environment"][name])
-}
+/// The page's user.
+const AUTHORIZATION: (&str, &str) = ("authorization", "Bearer a secret of the office");
 
 #[test]
 fn the_file_keeps_the_compose_specification() {
@@ -94,16 +40,16 @@ fn the_file_keeps_the_compose_specification() {
 #[test]
 fn every_service_is_limited_and_has_no_rights_it_does_not_need() {
     let Some(compose) = compose() else { return };
-    assert_eq!(services(&compose).len(), 8);
+    assert_eq!(services(&compose).len(), 18);
     for (name, service) in services(&compose) {
-        let is_one_shot = name == "topics";
+        let is_one_shot = ["topics", "secrets", "rights", "topics-secure", "topics-cluster"].contains(&name.as_str());
         assert_eq!(text(&service["restart"]), if is_one_shot { "no" } else { "unless-stopped" }, "{name}");
         assert!(service["mem_limit"].is_string(), "{name} may take all memory");
         assert_eq!(text(&service["stop_grace_period"]), "30s", "{name}");
         assert_eq!(texts(&service["cap_drop"]), ["ALL"], "{name}");
         assert_eq!(texts(&service["security_opt"]), ["no-new-privileges:true"], "{name}");
         assert!(service["logging"]["options"]["max-size"].is_string(), "{name}: its log has no limit");
-        assert_eq!(service["read_only"] == true, name != "broker", "{name}");
+        assert_eq!(service["read_only"] == true, !name.starts_with("broker"), "{name}");
         let has_check = service["healthcheck"]["test"].is_array();
         assert!(has_check != is_one_shot, "{name}");
         let image = text(&service["image"]);
@@ -119,7 +65,10 @@ fn ports_are_on_loopback_and_do_not_collide() {
     let Some(compose) = compose() else { return };
     let published: Vec<u16> = services(&compose).values().flat_map(ports).map(|(host, _)| host).collect();
     assert_eq!(published.iter().collect::<BTreeSet<_>>().len(), published.len(), "{published:?}");
-    assert_eq!(BTreeSet::from_iter(published), BTreeSet::from([3000, 8000, 8080, 9090, 9092, 9093, 9095]));
+    assert_eq!(
+        BTreeSet::from_iter(published),
+        BTreeSet::from([3000, 8000, 8001, 8002, 8080, 9090, 9092, 9093, 9094, 9095, 9192, 9193, 9194])
+    );
 }
 
 #[test]
@@ -127,7 +76,7 @@ fn what_is_mounted_is_there() {
     let Some(compose) = compose() else { return };
     let declared: BTreeSet<&str> =
         compose["volumes"].as_object().expect("volumes").keys().map(String::as_str).collect();
-    let mut used = BTreeSet::new();
+    let (mut used, mut readers) = (BTreeSet::new(), BTreeMap::new());
     for (name, service) in services(&compose) {
         for (source, target, is_read_only) in mounts(service) {
             match source.strip_prefix("./") {
@@ -135,12 +84,18 @@ fn what_is_mounted_is_there() {
                     assert!(path(folder).is_dir(), "{name}: {source} is not there");
                     assert!(is_read_only, "{name} may write {source}");
                 }
+                None if is_read_only => {
+                    assert!(readers.insert(source, name).is_none(), "{name}: {source} has two readers");
+                }
                 None => assert!(used.insert(source), "{name}: {source} has two masters"),
             }
             assert!(target.starts_with('/'), "{name}: {target}");
         }
     }
     assert_eq!(used, declared);
+    // What is secret is made by one service, and each part is read by one other.
+    let secrets: BTreeSet<&str> = mounts(&services(&compose)["secrets"]).iter().skip(1).map(|mount| mount.0).collect();
+    assert_eq!(readers.keys().copied().collect::<BTreeSet<_>>(), secrets);
 }
 
 #[test]
@@ -209,6 +164,10 @@ fn prometheus_and_grafana_find_what_they_watch() {
     let Some(compose) = compose() else { return };
     let sheetstream = &compose["services"]["sheetstream"];
     let [(_, port)] = ports(sheetstream)[..] else { panic!("one port") };
+    for other in ["sheetstream-secure", "sheetstream-cluster"] {
+        let aliases = texts(&compose["services"][other]["networks"]["default"]["aliases"]);
+        assert_eq!(aliases, ["sheetstream"], "Prometheus does not find it");
+    }
     let config = yaml("prometheus/prometheus.yml").expect("it could be read");
     let target = text(&config["scrape_configs"][0]["static_configs"][0]["targets"][0]).to_owned();
     assert_eq!(target, format!("sheetstream:{port}"));
@@ -360,36 +319,22 @@ fn every_limit_in_the_table_names_its_test() {
     }
 }
 
-/// A process that ends with the test.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+#[test]
+fn every_broker_is_the_same_version_and_says_where_it_is_reached() {
+    let Some(compose) = compose() else { return };
+    let image = text(&compose["services"]["broker"]["image"]).to_owned();
+    for (name, service) in services(&compose).iter().filter(|(name, _)| name.starts_with("broker")) {
+        assert_eq!(text(&service["image"]), image, "{name}");
+        let advertised = environment(service, "KAFKA_ADVERTISED_LISTENERS");
+        assert!(advertised.contains(&format!("://{name}:19092,")), "{name}: {advertised}");
+        let [(host, inside)] = ports(service)[..] else { panic!("{name}: one port") };
+        assert!(host == inside && advertised.ends_with(&format!("://localhost:{host}")), "{name}: {advertised}");
+        let voters = environment(service, "KAFKA_CONTROLLER_QUORUM_VOTERS");
+        let voter = format!("{}@{name}:29093", environment(service, "KAFKA_NODE_ID"));
+        assert!(voters.split(',').any(|one| one == voter), "{name}: {voters}");
+        // The image's start script asks for stores of its own kind where a listener's name ends so.
+        assert!(!advertised.contains("SSL://") && !advertised.contains("SASL_"), "{name}: {advertised}");
     }
-}
-
-/// A service of sheetstream's by its line and environment, with what a container has elsewhere put where it is here.
-fn service(compose: &Value, name: &str, kafka: &Kafka, volume: &Path) -> Command {
-    let service = &compose["services"][name];
-    let here = |value: &str| {
-        let value = value.replace("broker:19092", &kafka.bootstrap).replace("0.0.0.0:8080", "127.0.0.1:0");
-        let value = value.replace("/var/lib/sheetstream", &volume.display().to_string());
-        if value == "/topology" { path("topology").display().to_string() } else { value }
-    };
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
-    command.args(texts(&service["command"]).into_iter().map(here)).stdin(Stdio::null());
-    for (key, value) in service["environment"].as_object().expect("an environment") {
-        // Interpolated from .env.
-        let value = if text(value).starts_with("${SHEETSTREAM_HTTP_TOKEN:?") {
-            "a secret of the office".into()
-        } else {
-            here(text(value))
-        };
-        command.env(key, value);
-    }
-    command
 }
 
 #[test]
@@ -397,43 +342,163 @@ fn sheetstream_runs_by_the_lines_of_its_services() {
     let Some(compose) = compose() else { return };
     let Some(kafka) = Kafka::shared() else { return };
     let volume = tempfile::tempdir().expect("a temporary folder");
+    let places = Places::default().with("broker:19092", &kafka.bootstrap);
     for _ in 0..2 {
-        let topics = service(&compose, "topics", kafka, volume.path()).output().expect("topics");
-        assert!(topics.status.success(), "{}", String::from_utf8_lossy(&topics.stderr));
+        succeed(service(&compose, "topics", &places, volume.path()));
     }
-    let log = volume.path().join("log");
-    let mut run = service(&compose, "sheetstream", kafka, volume.path());
-    let run = run.stderr(std::fs::File::create(&log).expect("a log")).spawn().expect("run");
-    let _run = Ends(run);
-    let begun = Instant::now();
-    let address = loop {
-        let log = std::fs::read_to_string(&log).expect("a log");
-        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        if let Some(served) = lines.find(|line| line["message"] == "HTTP is served") {
-            break text(&served["address"]).parse().expect("an address");
-        }
-        assert!(begun.elapsed() < LIMIT, "{log}");
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let run = Run::start(&compose, "sheetstream", &places, volume.path());
+    let address = run.address();
     let check = texts(&compose["services"]["sheetstream"]["healthcheck"]["test"]);
     assert_eq!(check[..2], ["CMD", "/usr/local/bin/sheetstream"]);
     let mut health = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
     health.args(&check[2..]).env("SHEETSTREAM_HEALTH_URL", format!("http://{address}/healthz"));
-    let health = health.output().expect("health");
-    assert!(health.status.success(), "{}", String::from_utf8_lossy(&health.stderr));
-    while http::get(address, "/readyz").status != 200 {
-        assert!(begun.elapsed() < LIMIT, "{}", http::get(address, "/readyz").text());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    succeed(health);
+    run.until_ready();
     // As Prometheus comes, and as others do.
     let of = |path: &str, host: &str| http::request(address, "GET", path, &[("host", host)]).status;
     assert_eq!(of("/metrics", "sheetstream:8080"), 200);
     assert_eq!(of("/metrics", "elsewhere:8080"), 421);
     assert_eq!(of("/topologies", "localhost:8000"), 401);
-    let answer = http::request(address, "GET", "/topologies", &[("authorization", "Bearer a secret of the office")]);
+    let answer = http::request(address, "GET", "/topologies", &[AUTHORIZATION]);
     let shipped = std::fs::read_dir(path("topology")).expect("topologies").map(|entry| entry.expect("an entry").path());
     let shipped = shipped.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
     assert_eq!(list(&answer.json()).len(), shipped.count());
+}
+
+fn succeed(mut command: Command) -> Output {
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The sample goes in by the page, its last row so many times, and a workbook comes out.
+fn upload(run: &Run, times: usize) {
+    let mut file = std::fs::read(path("examples/data/places-cp949.csv")).expect("the sample");
+    let last = file.trim_ascii_end().iter().rposition(|byte| *byte == b'\n').expect("several rows");
+    let row = file[last + 1..].to_vec();
+    (1..times).for_each(|_| file.extend_from_slice(&row));
+    let path = format!("/uploads?topology=facilities&name={times}.csv");
+    let answer = http::send(run.address(), "POST", &path, &[AUTHORIZATION], &file);
+    assert!(answer.status == 200 || answer.status == 201, "{}\n{}", answer.text(), run.log());
+    let id = text(&answer.json()["id"]).to_owned();
+    let begun = Instant::now();
+    loop {
+        let answer = http::request(run.address(), "GET", &format!("/uploads/{id}"), &[AUTHORIZATION]);
+        if answer.json()["state"] == "PUBLISHED" {
+            return;
+        }
+        assert!(begun.elapsed() < LIMIT, "{}\n{}", answer.text(), run.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Brokers by their lines on ports of this machine, and where they are.
+fn brokers(compose: &Value, names: &[&str], places: Places, folder: &Path) -> (Vec<KafkaContainer>, Places) {
+    let mut inside = places;
+    let listeners = names.iter().map(|name| {
+        let [reached, controller, host] = [free_port(), free_port(), free_port()];
+        inside = inside.with(format!("{name}:19092"), format!("localhost:{reached}"));
+        inside = inside.with(format!("{name}:29093"), format!("localhost:{controller}"));
+        (*name, reached, controller, host)
+    });
+    let listeners: Vec<_> = listeners.collect();
+    let start = |(name, reached, controller, host): &(&str, u16, u16, u16)| {
+        let [(published, _)] = ports(&compose["services"][*name])[..] else { panic!("{name}: one port") };
+        let own = inside.with("://:19092", format!("://localhost:{reached}"));
+        let own = own.with("://:29093", format!("://localhost:{controller}"));
+        let own = own.with(format!("://:{published}"), format!("://localhost:{host}"));
+        let own = own.with(format!("://localhost:{published}"), format!("://localhost:{host}"));
+        KafkaContainer::start(compose, name, &own, folder)
+    };
+    let started: Vec<_> = listeners.iter().map(start).collect();
+    started.iter().for_each(KafkaContainer::until_started);
+    (started, inside)
+}
+
+#[test]
+fn the_secure_profile_gives_everybody_what_they_need_and_no_more() {
+    let Some(compose) = compose() else { return };
+    if kafka::library().is_none() || tool::tool("keytool", &["-help"]).is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let secrets = folder.path().join("secrets");
+    let entry = texts(&compose["services"]["secrets"]["entrypoint"]);
+    let [shell, script, target, host] = entry[..] else { panic!("{entry:?}") };
+    for _ in 0..2 {
+        let mut made = Command::new(shell);
+        made.arg(path(&script.replace("/secure/", "deploy/secure/")));
+        made.arg(target.replace("/secrets", secrets.to_str().expect("a path"))).arg(host);
+        succeed(made);
+    }
+    // Where a service has what is secret, by the volume that it mounts.
+    let mounted = |name: &str, places: &Places| {
+        let at = |(source, target, _): (&str, &str, bool)| {
+            let user = source.strip_prefix("secrets-")?;
+            Some(places.with(target, secrets.join(user).display()))
+        };
+        mounts(&compose["services"][name]).into_iter().find_map(at).expect("secrets")
+    };
+    let places = mounted("broker-secure", &Places::default());
+    let (_brokers, places) = brokers(&compose, &["broker-secure"], places, folder.path());
+    for name in ["rights", "topics-secure"] {
+        succeed(service(&compose, name, &mounted(name, &places), folder.path()));
+    }
+    let name = "sheetstream-secure";
+    let places = mounted(name, &places);
+    let run = Run::start(&compose, name, &places, folder.path());
+    run.until_ready();
+    upload(&run, 1);
+
+    // Who makes topics reads none, and who runs makes none.
+    let environment = |name: &str| {
+        let places = mounted(name, &places);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+        for key in ["SHEETSTREAM_BROKERS", "SHEETSTREAM_KAFKA_CONFIG"] {
+            command.env(key, places.here(containers::environment(&compose["services"][name], key)));
+        }
+        command
+    };
+    let refused = |mut command: Command, arguments: &[&str], said: &str| {
+        let output = command.args(arguments).current_dir(path("")).output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(77) && text.contains(said), "{arguments:?}: {text}");
+    };
+    let topology = "topology/facilities.toml";
+    refused(environment("topics-secure"), &["status", topology], "the right to");
+    refused(
+        environment(name),
+        &["topics", "create", "-t", "tests/topology/minimal.toml"],
+        "the right to Describe topic minimal.rows",
+    );
+    refused(
+        environment(name),
+        &["topics", "grant", "--run", "User:topics", "-t", topology],
+        "the right to Alter cluster",
+    );
+}
+
+#[test]
+fn the_cluster_profile_loses_a_broker_and_nothing_else_and_reads_the_nearest_copy() {
+    let Some(compose) = compose() else { return };
+    if kafka::library().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let names = ["broker-1", "broker-2", "broker-3"];
+    let (mut started, places) = brokers(&compose, &names, Places::default(), folder.path());
+    succeed(service(&compose, "topics-cluster", &places, folder.path()));
+    let run = Run::start(&compose, "sheetstream-cluster", &places, folder.path());
+    run.until_ready();
+    upload(&run, 1);
+    // Of so many topics the leaders are spread, so some are in other racks.
+    let says = |text: &str| run.log().contains(text);
+    assert!(says("the nearest copy is read"), "{}", run.log());
+    let rack = environment(&compose["services"]["sheetstream-cluster"], "SHEETSTREAM_KAFKA_CLIENT_RACK");
+    let near = names.iter().position(|name| environment(&compose["services"][*name], "KAFKA_BROKER_RACK") == rack);
+    started[near.expect("a broker in that rack")].kill();
+    upload(&run, 2);
+    assert!(says("the nearest copy does not serve"), "{}", run.log());
 }
 
 on_the_in_process_broker! {

@@ -300,7 +300,7 @@ pub fn connect(config: KafkaConfig) -> KafkaClient {
 }
 
 /// The directory of Kafka's jars. Without it or Java the test is skipped, and says so.
-fn library() -> Option<&'static Path> {
+pub fn library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let find = || {
         let given = std::env::var_os("SHEETSTREAM_KAFKA_LIB").map(PathBuf::from);
