@@ -8,11 +8,12 @@ mod certificates;
 mod kafka;
 
 use std::fs;
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use app::App;
@@ -39,6 +40,11 @@ impl Secured {
     }
 
     fn start(more: &[&str]) -> Option<Secured> {
+        Secured::start_behind(None, more)
+    }
+
+    /// One whose listener for `SASL_PLAINTEXT` is reached by another port.
+    fn start_behind(proxy: Option<u16>, more: &[&str]) -> Option<Secured> {
         let folder = tempfile::tempdir().expect("a folder");
         let authority = Authority::new("Test Authority");
         let broker = authority.sign("kafka-1", &["127.0.0.1", "localhost"]);
@@ -47,11 +53,13 @@ impl Secured {
         fs::write(folder.path().join("client.pem"), format!("{}{}", client.key, client.certificate)).expect("written");
         let [plain, controller, ssl, mutual, sasl, sasl_ssl] = ports();
         let names = [("SSL", ssl), ("MUTUAL", mutual), ("SASL_PLAINTEXT", sasl), ("SASL_SSL", sasl_ssl)];
-        let secured = names.map(|(name, port)| format!("{name}://127.0.0.1:{port}")).join(",");
+        let listed = |names: [(&str, u16); 4]| names.map(|(name, port)| format!("{name}://127.0.0.1:{port}")).join(",");
+        let secured = listed(names);
+        let advertised = listed(names.map(|(name, port)| (name, proxy.filter(|_| port == sasl).unwrap_or(port))));
         let mut settings = vec![
             format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
             format!("listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},{secured}"),
-            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{plain},{secured}"),
+            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{plain},{advertised}"),
             "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,MUTUAL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL".into(),
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer".into(),
             "super.users=User:ANONYMOUS;User:alice;User:CN=client".into(),
@@ -82,13 +90,17 @@ impl Secured {
         kafka.bootstrap = format!("127.0.0.1:{plain}");
         let secured = Secured { kafka, folder, ssl, mutual, sasl, sasl_ssl };
         for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
-            let credentials = format!("{mechanism}=[password={PASSWORD}]");
-            let mut users = secured.kafka.tool("configs")?;
-            users.args(["--alter", "--entity-type", "users", "--entity-name", "alice", "--add-config", &credentials]);
-            let added = users.output().expect("the tool");
-            assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+            secured.set_password(mechanism, PASSWORD);
         }
         Some(secured)
+    }
+    /// Alice's, from now on.
+    fn set_password(&self, mechanism: &str, password: &str) {
+        let credentials = format!("{mechanism}=[password={password}]");
+        let mut users = self.kafka.tool("configs").expect("Kafka runs");
+        users.args(["--alter", "--entity-type", "users", "--entity-name", "alice", "--add-config", &credentials]);
+        let added = users.output().expect("the tool");
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
     }
 
     fn ca(&self) -> String {
@@ -460,6 +472,130 @@ fn a_token_that_expires_and_is_renewed_costs_nothing() {
     }
     app.publish(&[&app.csv("a.csv", 20)]);
     fs::copy(secured.token("alice", 3_600), &token).expect("renewed");
+    app.wait_for(&["a.csv"], "run");
+    assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
+}
+
+/// Passes connections on to a broker without TLS, counts how often credentials are shown, and can cut every connection.
+struct Proxy {
+    port: u16,
+    broker: Arc<OnceLock<u16>>,
+    shown: Arc<AtomicUsize>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Proxy {
+    fn start() -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let proxy = Proxy { port, broker: Arc::default(), shown: Arc::default(), open: Arc::default() };
+        let (broker, shown, open) = (proxy.broker.clone(), proxy.shown.clone(), proxy.open.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.expect("a client");
+                let server = TcpStream::connect(("127.0.0.1", *broker.wait())).expect("the broker");
+                let copy = |stream: &TcpStream| stream.try_clone().expect("a handle");
+                open.lock().expect("unpoisoned").extend([copy(&client), copy(&server)]);
+                let (mut from_server, mut to_client) = (copy(&server), copy(&client));
+                std::thread::spawn(move || std::io::copy(&mut from_server, &mut to_client));
+                let shown = shown.clone();
+                std::thread::spawn(move || pass(client, server, &shown));
+            }
+        });
+        proxy
+    }
+    fn cut(&self) {
+        for stream in self.open.lock().expect("unpoisoned").drain(..) {
+            let _ = stream.shutdown(std::net::Shutdown::Both); // it may have ended by itself
+        }
+    }
+}
+
+/// Passes requests on, which are a length, an API key and the rest, until either end closes.
+fn pass(mut client: TcpStream, mut server: TcpStream, shown: &AtomicUsize) -> std::io::Result<()> {
+    const SASL_HANDSHAKE: [u8; 2] = [0, 17];
+    loop {
+        let mut length = [0; 4];
+        client.read_exact(&mut length)?;
+        let mut request = vec![0; u32::from_be_bytes(length) as usize];
+        client.read_exact(&mut request)?;
+        if request.starts_with(&SASL_HANDSHAKE) {
+            shown.fetch_add(1, Ordering::SeqCst);
+        }
+        server.write_all(&[&length[..], &request].concat())?;
+    }
+}
+
+#[test]
+fn a_password_that_counts_no_more_is_shown_once_in_ten_seconds_until_it_counts_again() {
+    let proxy = Proxy::start();
+    let Some(secured) = Secured::start_behind(Some(proxy.port), &[]) else { return };
+    let secured: &'static Secured = Box::leak(Box::new(secured));
+    proxy.broker.set(secured.sasl).expect("once");
+    let app = App::new(&secured.kafka, "password", 2);
+    let lines = [secured.protocol("SASL_PLAINTEXT"), secured.mechanism("SCRAM-SHA-512", "alice", PASSWORD)].concat();
+    let properties = secured.properties("password", proxy.port, &lines);
+    let topology = app.topology();
+    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
+    let mut run = command(&properties, &["run", "--threads", "2", "--commit-interval-ms", "100"]);
+    run.arg("--state-dir").arg(app.folder.path().join("state")).arg(&topology).stderr(log);
+    let run = app::Running(run.spawn().expect("run starts"));
+    app.publish(&[&app.csv("0.csv", 20)]);
+    app.wait_for(&["0.csv"], "run");
+
+    secured.set_password("SCRAM-SHA-512", "Zx9-marked-other");
+    let before = proxy.shown.load(Ordering::SeqCst);
+    let begun = std::time::Instant::now();
+    proxy.cut();
+    let tries = loop {
+        let tries = proxy.shown.load(Ordering::SeqCst) - before;
+        if tries >= 3 {
+            break tries;
+        }
+        assert!(begun.elapsed() < app::LIMIT, "{tries} tries: {}", app.log("run"));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    // The third came twenty seconds after the first, or later, however slow this machine is.
+    let most = 1 + begun.elapsed().as_secs() as usize / 10;
+    assert!(tries <= most, "{tries} tries in {:?}: {}", begun.elapsed(), app.log("run"));
+    assert!(app.log("run").contains("SCRAM-SHA-512 as alice was refused"), "{}", app.log("run"));
+
+    secured.set_password("SCRAM-SHA-512", PASSWORD);
+    app.publish(&[&app.csv("1.csv", 20)]);
+    app.wait_for(&["1.csv"], "run");
+    assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
+}
+
+#[test]
+fn exactly_once_runs_by_the_rights_that_an_administrator_grants() {
+    let Some(secured) = Secured::shared() else { return };
+    let app = App::new(&secured.kafka, "granted", 1);
+    let text = fs::read_to_string(app.topology()).expect("the topology");
+    fs::write(app.topology(), format!("guarantee = \"exactly_once_v2\"\n{text}")).expect("written");
+    let topology = app.topology();
+    let topology = topology.to_str().expect("a path");
+    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
+    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let mut run = command(&properties, &["run", topology, "--threads", "1", "--commit-interval-ms", "100"]);
+    run.arg("--state-dir").arg(app.folder.path().join("state"));
+    let refused = run.output().expect("it runs");
+    assert_eq!(refused.status.code(), Some(77), "{}", said(&refused));
+
+    let grant = |more: &[&str]| {
+        let mut grant = app.command(&["topics", "grant", "-t", topology, "--run", "User:bob"]);
+        let granted = grant.args(more).output().expect("it runs");
+        assert!(granted.status.success(), "{}", said(&granted));
+        said(&granted)
+    };
+    let ids = format!("Write on transactional-id {}-*", app.name);
+    assert!(grant(&["--dry-run"]).contains(&format!("User:bob: would be granted {ids}")));
+    assert_eq!(run.output().expect("it runs").status.code(), Some(77), "a dry run grants nothing");
+    for _ in 0..2 {
+        assert!(grant(&[]).contains(&format!("User:bob: granted {ids}")));
+    }
+    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
+    let run = app::Running(run.stderr(log).spawn().expect("run starts"));
+    app.publish(&[&app.csv("a.csv", 20)]);
     app.wait_for(&["a.csv"], "run");
     assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
 }

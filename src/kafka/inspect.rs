@@ -67,10 +67,11 @@ impl KafkaClient {
         let answers = self.block_on(async {
             let mut asked = JoinSet::new();
             for (at, address) in addresses.iter().cloned().enumerate() {
-                let (config, limit) = (self.config().clone(), self.config().request_timeout);
+                let (cluster, limit) = (self.cluster.clone(), self.config().request_timeout);
                 asked.spawn(async move {
                     let reach = Arc::default();
-                    let probed = async { probe(&Connection::open(&address, &config, &reach).await?).await };
+                    let opened = Connection::open(&address, &cluster.config, &reach, cluster.refusals());
+                    let probed = async { probe(&opened.await?).await };
                     let silent = || KafkaError::Silent { address: address.clone(), api: "Metadata", limit };
                     let probed = timeout(limit, probed).await.unwrap_or_else(|_| Err(silent()));
                     (at, address, probed)

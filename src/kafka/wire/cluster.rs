@@ -148,6 +148,10 @@ impl Cluster {
     pub fn reach(&self) -> &Reach {
         &self.reach
     }
+    /// Who refused us lately.
+    pub(in crate::kafka) fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
     /// A lane that no other reader has.
     pub fn reader_lane(&self) -> Lane {
         Lane::Fetch(self.readers.fetch_add(1, Ordering::Relaxed))
@@ -164,7 +168,7 @@ impl Cluster {
             return Ok(connection.clone());
         }
         self.refusals.check(address, Instant::now())?;
-        let opened = Connection::open(address, &self.config, &self.reach).await;
+        let opened = Connection::open(address, &self.config, &self.reach, &self.refusals).await;
         let opened = Arc::new(opened.map_err(|error| self.refusals.note(address, error))?);
         self.refusals.note_welcome();
         let mut connections = lock(&self.connections);

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::frame::{self, api_name};
 use super::listener::{self, Expectation};
 use super::reach::Reach;
+use super::refusals::Refusals;
 use super::rights::Resource;
 use super::socket::Socket;
 use super::text::text;
@@ -87,8 +88,14 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Connects, proves who both ends are, and learns which versions the broker serves. `reach` hears of every request.
-    pub async fn open(address: &str, config: &KafkaConfig, reach: &Arc<Reach>) -> Result<Connection, KafkaError> {
+    /// Connects, proves who both ends are, and learns which versions the broker serves. `reach` hears of every request; `refusals` says when
+    /// credentials may be shown.
+    pub(in crate::kafka) async fn open(
+        address: &str,
+        config: &KafkaConfig,
+        reach: &Arc<Reach>,
+        refusals: &Refusals,
+    ) -> Result<Connection, KafkaError> {
         let socket = Socket::connect(address, &config.security, config.connect_timeout).await;
         let socket = match socket {
             Err(error) if error.is_transient() && config.security.tls.is_some() => {
@@ -124,8 +131,12 @@ impl Connection {
             answer.finalized_features.iter().map(|f| (f.name.to_string(), f.max_version_level)).collect();
         connection.versions = answer.api_keys.iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect();
         if let Some(sasl) = &config.security.sasl {
+            let shown = refusals.show(address).await?;
             let authenticated = sasl.authenticate(&connection).await;
+            let authenticated = authenticated.map_err(|error| refusals.note(address, error));
             let lifetime = authenticated.or_else(|error| reach.note("SaslAuthenticate", Err(error)))?;
+            refusals.note_welcome();
+            drop(shown);
             // Before four fifths are over, as clients of Kafka do at the earliest.
             connection.renew_at = lifetime.map(|lifetime| Instant::now() + lifetime * 4 / 5);
         }
@@ -396,7 +407,10 @@ mod tests {
     async fn a_silent_broker_is_given_up_at_the_limit() {
         let (listener, address) = listening().await;
         let accepted = tokio::spawn(async move { listener.accept().await });
-        let error = Connection::open(&address, &patient(Duration::from_millis(50)), &Arc::default()).await.err();
+        let error =
+            Connection::open(&address, &patient(Duration::from_millis(50)), &Arc::default(), &Refusals::default())
+                .await
+                .err();
         assert!(matches!(error, Some(KafkaError::Silent { api: "ApiVersions", .. })), "{error:?}");
         drop(accepted);
     }
@@ -409,7 +423,9 @@ mod tests {
             socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("open socket");
             let _ = socket.read_buf(&mut Vec::new()).await;
         });
-        let error = Connection::open(&address, &patient(Duration::from_secs(5)), &Arc::default()).await.err();
+        let error = Connection::open(&address, &patient(Duration::from_secs(5)), &Arc::default(), &Refusals::default())
+            .await
+            .err();
         assert!(matches!(error, Some(KafkaError::Connection { .. })), "{error:?}");
     }
 }

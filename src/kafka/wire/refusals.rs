@@ -12,18 +12,39 @@ use crate::kafka::KafkaError;
 
 /// Wait after a refusal before another try.
 const PAUSE: Duration = Duration::from_secs(10);
+/// How long the welcome of one connection lets others go on without waiting for each other.
+const WELCOME: Duration = Duration::from_secs(1);
 /// Credentials are the same for every broker.
 const EVERYWHERE: &str = "";
 
 /// Refusals by address.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
+pub(in crate::kafka) struct Refusals {
     lately: Mutex<HashMap<String, (Instant, KafkaError)>>,
     /// A broker of this cluster has let us in before.
     was_welcome: AtomicBool,
+    /// When that was last.
+    welcome_at: Mutex<Option<Instant>>,
+    /// Held by who shows credentials while nobody was let in lately: all connections have the same, and one refusal is enough.
+    showing: tokio::sync::Mutex<()>,
 }
 
 impl Refusals {
+    /// Waits for others that show our credentials, unless some were let in a moment ago; fails if they were refused. Whoever has what it
+    /// returns shows them.
+    pub(super) async fn show(&self, address: &str) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, KafkaError> {
+        if self.is_welcome(Instant::now()) {
+            return Ok(None);
+        }
+        let alone = self.showing.lock().await;
+        let now = Instant::now();
+        self.check(address, now)?;
+        Ok((!self.is_welcome(now)).then_some(alone))
+    }
+    fn is_welcome(&self, now: Instant) -> bool {
+        let at = *self.welcome_at.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| now - at < WELCOME)
+    }
     /// Fails with what was said last, if that was a moment ago.
     pub(super) fn check(&self, address: &str, now: Instant) -> Result<(), KafkaError> {
         let mut lately = self.lately();
@@ -47,12 +68,14 @@ impl Refusals {
             }
             error => error,
         };
-        self.lately().insert(at.to_owned(), (Instant::now(), error.clone()));
+        // What others are told of an older refusal makes it no younger.
+        self.lately().entry(at.to_owned()).or_insert((Instant::now(), error.clone()));
         error
     }
     /// Takes note of a connection that succeeded.
     pub(super) fn note_welcome(&self) {
         self.was_welcome.store(true, Ordering::Relaxed);
+        *self.welcome_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
     fn lately(&self) -> MutexGuard<'_, HashMap<String, (Instant, KafkaError)>> {
         self.lately.lock().unwrap_or_else(PoisonError::into_inner)
@@ -92,5 +115,26 @@ mod tests {
         refusals.note_welcome();
         assert!(refusals.note("a:1", expired()).is_transient());
         assert!(refusals.check("a:1", Instant::now()).is_err_and(|error| error.is_transient()));
+    }
+
+    #[tokio::test]
+    async fn one_shows_credentials_and_the_others_wait_for_the_answer() {
+        let refusals = Refusals::default();
+        let wrong = || KafkaError::Credentials { address: "a:1".into(), message: "wrong".into() };
+        let shown = refusals.show("a:1").await.expect("nobody was refused");
+        let mut second = std::pin::pin!(refusals.show("b:1"));
+        let waits = tokio::time::timeout(Duration::from_millis(1), second.as_mut()).await;
+        assert!(waits.is_err(), "it waits");
+        refusals.note("a:1", wrong());
+        drop(shown);
+        assert!(second.await.is_err(), "the first was refused");
+
+        let refusals = Refusals::default();
+        let shown = refusals.show("a:1").await.expect("nobody was refused");
+        refusals.note_welcome();
+        drop(shown);
+        let first = refusals.show("a:1").await.expect("welcome");
+        let second = refusals.show("b:1").await.expect("welcome");
+        assert!(first.is_none() && second.is_none(), "side by side");
     }
 }
