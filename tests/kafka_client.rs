@@ -312,6 +312,57 @@ fn a_classic_member_that_was_put_out_loses_everything_and_comes_back() {
 }
 
 #[test]
+fn members_are_put_out_by_whoever_resets_the_group() {
+    let Some(kafka) = Kafka::shared() else { return };
+    for protocol in BOTH {
+        let topic = kafka.topic("rows", 2, &[]);
+        let group = client_of(kafka, "group", protocol).group(&group_name(&topic));
+        let mut member = Obedient::new(group.join(other(), [topic.clone()]));
+        serve(&mut [&mut member], holds(&[2]));
+        let removed = client_of(kafka, "reset", protocol).remove_members(&group_name(&topic));
+        assert_eq!(removed.expect("removed"), 1, "{protocol:?}");
+        // It is alive, and comes back.
+        let lost = Cell::new(false);
+        serve(&mut [&mut member], |members| {
+            lost.set(lost.get() || members[0].held.is_empty());
+            lost.get() && members[0].held.len() == 2
+        });
+        let nobody = client_of(kafka, "reset", protocol).remove_members(&format!("no-{}", group_name(&topic)));
+        assert_eq!(nobody.expect("no group"), 0, "{protocol:?}");
+    }
+}
+
+/// Apache Kafka translates between the protocols of a group; the in-process broker keeps the one that a group began with.
+fn translating() -> Option<&'static Kafka> {
+    Kafka::shared()
+}
+
+#[test]
+fn a_group_goes_over_to_the_newer_protocol_member_by_member_and_back() {
+    let Some(kafka) = translating() else { return };
+    let topic = kafka.topic("rows", 4, &[]);
+    let name = group_name(&topic);
+    // As `run` calls itself.
+    let join = |protocol, instance| {
+        let group = client_of(kafka, "sheetstream", protocol).group(&name);
+        Obedient::new(group.join(process(instance, None), [topic.clone()]))
+    };
+    let mut first = join(Protocol::Classic, "first");
+    let mut second = join(Protocol::Classic, "second");
+    serve(&mut [&mut first, &mut second], holds(&[2, 2]));
+    for protocol in [Protocol::Consumer, Protocol::Classic] {
+        second.member.leave();
+        second = join(protocol, "second");
+        serve(&mut [&mut first, &mut second], holds(&[2, 2]));
+        let foreign = kafka.client("status").foreign_members(&name).expect("described");
+        assert_eq!(foreign, [], "a member of the other protocol is ours");
+        first.member.leave();
+        first = join(protocol, "first");
+        serve(&mut [&mut first, &mut second], holds(&[2, 2]));
+    }
+}
+
+#[test]
 fn a_consumer_in_a_classic_group_is_named_and_keeps_us_out_until_it_leaves() {
     let Some(kafka) = Kafka::shared() else { return };
     let topic = kafka.topic("rows", 2, &[]);
@@ -946,6 +997,7 @@ on_the_in_process_broker! {
     a_member_that_is_none_of_ours_is_seen_and_named,
     a_member_that_was_put_out_loses_everything_and_comes_back,
     a_classic_member_that_was_put_out_loses_everything_and_comes_back,
+    members_are_put_out_by_whoever_resets_the_group,
     a_consumer_in_a_classic_group_is_named_and_keeps_us_out_until_it_leaves,
     partitions_that_are_added_are_taken_up_by_a_classic_group,
     progress_comes_back_as_committed_and_a_reset_is_noticed,

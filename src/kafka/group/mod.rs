@@ -8,6 +8,7 @@ mod embedded;
 mod holdings;
 mod member;
 mod protocol;
+mod removal;
 mod roster;
 
 use std::collections::HashMap;

@@ -21,6 +21,10 @@ use crate::transport::TransportError;
 const NOT_FOUND: i16 = 69;
 /// How the ids of our members begin; a member of another name is foreign.
 const OURS: &str = "sheetstream-";
+/// `memberType` of a member of the classic protocol in a group of KIP-848.
+pub(super) const CLASSIC: i8 = 0;
+/// Client id of `run` unless it is told another.
+const CLIENT_ID: &str = "sheetstream";
 
 /// The id of a member of ours: its process, and how often that has joined.
 pub(super) fn member_id(incarnation: uuid::Uuid, joined: u32) -> String {
@@ -100,7 +104,7 @@ pub(super) async fn foreign(cluster: &Cluster, id: &str) -> Result<Vec<ForeignMe
     if cluster.coordinator(id).await?.group_protocol() == Protocol::Consumer {
         let members = members(cluster, id).await?;
         if !members.is_empty() {
-            let is_foreign = |member: &&Member| !member.member_id.starts_with(OURS);
+            let is_foreign = |member: &&Member| !is_ours(member, &cluster.config.client_id);
             return Ok(members.iter().filter(is_foreign).map(ForeignMember::of).collect());
         }
     }
@@ -109,6 +113,15 @@ pub(super) async fn foreign(cluster: &Cluster, id: &str) -> Result<Vec<ForeignMe
         return Ok(Vec::new()); // all members of a classic group have one protocol: with ours, all are ours
     }
     Ok(group.members.iter().map(ForeignMember::of_classic).collect())
+}
+
+/// While a group goes over from the classic protocol to KIP-848, the broker has given the members that have yet to go their ids: those are
+/// known by the client id and by having a name.
+fn is_ours(member: &Member, client_id: &str) -> bool {
+    let is_older = member.member_type == CLASSIC
+        && member.instance_id.is_some()
+        && [CLIENT_ID, client_id].contains(&member.client_id.as_str());
+    member.member_id.starts_with(OURS) || is_older
 }
 
 /// A group of the classic protocol, with what each member said when it joined; without members if it does not exist or is of KIP-848.
