@@ -143,8 +143,24 @@ fn a_reset_begins_at_the_given_place_and_needs_an_empty_group() {
             .expect("JSON");
     assert_eq!(kept["partitions"][0]["from"].as_i64(), Some(end), "a dry run changes nothing");
 
+    let offsets = app.folder.path().join("offsets.csv");
+    let from_file = |line: String| {
+        fs::write(&offsets, line).expect("written");
+        let mut reset = app.command(&["reset", &topology, "--dry-run", "--json", "--from-file"]);
+        reset.arg(&offsets).output().expect("it runs")
+    };
+    let planned = from_file(format!("{}.rows,0,2\n", app.name));
+    let planned: serde_json::Value = serde_json::from_slice(&planned.stdout).expect("JSON");
+    assert_eq!(planned["partitions"][0]["to"].as_i64(), Some(2), "{planned}");
+    let refused = said(&from_file(format!("{}.rows,7,2\n", app.name)));
+    assert!(refused.contains("rows-7 is no partition of a source topic"), "{refused}");
+    let refused = said(&from_file("rows 0 2\n".to_owned()));
+    assert!(refused.contains("offsets.csv:1: write it as TOPIC,PARTITION,OFFSET"), "{refused}");
+
     mend(&app);
-    succeed(&app, &["reset", &topology, "--to-earliest", "--state-dir", &state]);
+    // One that died is in the group until its session is over.
+    app.run("state").kill();
+    succeed(&app, &["reset", &topology, "--to-earliest", "--force", "--state-dir", &state]);
     let running = app.run("state");
     until("the next revision", || ends(&app, "a.csv").contains(&(2, UploadState::Published)).then_some(()));
     assert_eq!(app.workbooks()["a.csv"].len(), 2);
@@ -170,7 +186,7 @@ fn a_topology_that_is_paused_stays_so_through_a_restart_until_it_is_resumed() {
     assert_eq!(nameless.status, 401, "it needs the token");
     assert!(!ask(to, &["pause", "nothing"]).0);
     let (done, out) = ask(to, &["pause", &app.name]);
-    assert!(done, "{out}");
+    assert!(done && out.contains(&format!("paused in http://{to} alone")), "{out}");
     app.publish(&[&app.csv("a.csv", 50)]);
 
     let lag = format!("kafka_consumergroup_lag{{consumergroup=\"{}\"", app.name);
@@ -187,6 +203,7 @@ fn a_topology_that_is_paused_stays_so_through_a_restart_until_it_is_resumed() {
     assert!(app.statuses().is_empty(), "nothing is processed");
     let (done, screen) = ask(to, &["top", "--once"]);
     assert!(done && screen.contains("PAUSED") && screen.contains("partition 0"), "{screen}");
+    assert!(screen.contains("PAUSED is this process alone"), "{screen}");
     assert_eq!(running.stop(), Some(0));
 
     fs::remove_file(app.folder.path().join("state.log")).expect("a log");

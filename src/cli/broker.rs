@@ -13,11 +13,17 @@ const CLIENT_ID: &str = "SHEETSTREAM_CLIENT_ID";
 #[derive(Args, Debug)]
 pub(super) struct Broker {
     /// Brokers to begin with [default: bootstrap.servers of the settings, else localhost:9092]
-    #[arg(help_heading = "Kafka", long, env = BROKERS, value_name = "HOST:PORT,...")]
+    #[arg(help_heading = "Kafka", long, visible_alias = "bootstrap-server", env = BROKERS, value_name = "HOST:PORT,...")]
     brokers: Option<String>,
     /// Settings of a Kafka client, as Kafka's own tools take them by --command-config: TLS, SASL, time-outs. Each is a variable too:
     /// SHEETSTREAM_KAFKA_SASL_PASSWORD is sasl.password, SHEETSTREAM_KAFKA_SASL_PASSWORD_FILE a file that holds it
-    #[arg(help_heading = "Kafka", long, env = "SHEETSTREAM_KAFKA_CONFIG", value_name = "FILE")]
+    #[arg(
+        help_heading = "Kafka",
+        long,
+        visible_alias = "command-config",
+        env = "SHEETSTREAM_KAFKA_CONFIG",
+        value_name = "FILE"
+    )]
     kafka_config: Option<PathBuf>,
     /// Name that an operator sees us under
     #[arg(help_heading = "Kafka", long, env = CLIENT_ID, value_name = "NAME")]

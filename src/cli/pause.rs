@@ -3,15 +3,16 @@
 use clap::Args;
 
 use super::out::say;
-use super::server::Server;
+use super::server::Servers;
 use super::shown::shown;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
 const PAUSE: &str = "Examples:
   sheetstream pause seoul-markets
-  sheetstream pause seoul-markets --server http://10.0.0.7:8080
+  sheetstream pause seoul-markets --server http://10.0.0.7:8080 --server http://10.0.0.8:8080
 
-Each instance is paused by itself, and stays paused when it is restarted with its state directory.
+Each instance is paused by itself, so name them all. It stays paused when it is restarted with its
+state directory. Its partitions go to others when it leaves, and are processed there.
 Rows wait on the topic meanwhile, and an upload does not expire.
 ";
 
@@ -41,14 +42,16 @@ struct Of {
     #[arg(value_name = "NAME")]
     topology: String,
     #[command(flatten)]
-    server: Server,
+    servers: Servers,
 }
 
 impl Of {
     fn post(&self, what: &str) -> anyhow::Result<Exit> {
         let name: String = self.topology.bytes().map(encoded).collect();
-        self.server.ask("POST", &format!("/topologies/{name}/{what}"))?;
-        say!("{}: {what}d", shown(&self.topology));
+        for server in self.servers.each() {
+            server.ask("POST", &format!("/topologies/{name}/{what}"))?;
+            say!("{}: {what}d in {} alone; other instances stay as they are", shown(&self.topology), server.url());
+        }
         Ok(Exit::Ok)
     }
 }

@@ -1,14 +1,15 @@
 //! `reset`: sets the offset at which a topology begins again. Options are named as those of Kafka's `kafka-streams-application-reset`.
 
+use std::collections::HashMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 use serde_json::json;
 use sheetstream::client::reset::{Reset as Plan, Target, apply, plan};
-use sheetstream::record::TaskId;
+use sheetstream::record::{TaskId, TopicPartition};
 use sheetstream::state::keys::TaskHash;
 use sheetstream::state::{StateDir, StateOptions};
 use sheetstream::topology::Topology;
@@ -22,6 +23,7 @@ const EXAMPLES: &str = "Examples:
   sheetstream reset topology/seoul-markets.toml --dry-run          what would be set, and nothing else
   sheetstream reset topology/seoul-markets.toml --to-earliest --state-dir state
   sheetstream reset topology/seoul-markets.toml --by-duration P1DT12H
+  sheetstream reset topology/seoul-markets.toml --from-file offsets.csv --force
 
 Stop every instance first: a group with members cannot be reset. Uploads behind the new offset are
 processed again: under the same topology they are answered with the revision that is there, under
@@ -44,7 +46,7 @@ pub(crate) struct Reset {
     /// To this offset, in every partition
     #[arg(long, group = "target", value_name = "OFFSET")]
     to_offset: Option<i64>,
-    /// To the first record from this moment on, as 2026-11-28T09:30:00Z or with +09:00
+    /// To the first record from this moment on, as 2026-11-28T09:30:00, which is UTC, or with +09:00
     #[arg(long, group = "target", value_name = "DATETIME", value_parser = moment)]
     to_datetime: Option<i64>,
     /// To the first record of the last so long, as P1DT12H30M
@@ -53,6 +55,12 @@ pub(crate) struct Reset {
     /// By so many records from where it is, backwards if negative
     #[arg(long, group = "target", value_name = "N", allow_negative_numbers = true)]
     shift_by: Option<i64>,
+    /// To the offsets in this file, each line TOPIC,PARTITION,OFFSET; other partitions stay where they are
+    #[arg(long, group = "target", value_name = "FILE")]
+    from_file: Option<PathBuf>,
+    /// Put members that are left over out of the group first; one that is alive comes back
+    #[arg(long, conflicts_with = "dry_run")]
+    force: bool,
     /// Say what would be set, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -68,9 +76,15 @@ pub(crate) struct Reset {
 impl Reset {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let topology = Topology::load(self.topology.path())?;
+        let target = self.target()?;
         self.patience.run(self.broker.config("sheetstream-reset")?, |client| {
-            let resets = plan(client, &topology, self.target())?;
+            let resets = plan(client, &topology, &target)?;
+            check_listed(&target, &resets)?;
             if !self.dry_run {
+                if self.force {
+                    let removed = client.remove_members(&topology.name)?;
+                    tracing::info!(group = %topology.name, removed, "members were put out of the group");
+                }
                 // The directory first: while a process holds it, nothing is reset.
                 let state = self.state_dir.as_ref().filter(|dir| dir.exists());
                 let state = state.map(|dir| StateDir::open(dir, StateOptions::default())).transpose()?;
@@ -89,15 +103,17 @@ impl Reset {
         })
     }
 
-    fn target(&self) -> Target {
+    fn target(&self) -> anyhow::Result<Target> {
+        let each = self.from_file.as_ref().map(|file| read_offsets(file)).transpose()?;
         let targets = [
             self.to_latest.then_some(Target::Latest),
             self.to_offset.map(Target::Offset),
             self.to_datetime.map(Target::Moment),
             self.by_duration.map(Target::Ago),
             self.shift_by.map(Target::ShiftBy),
+            each.map(Target::Each),
         ];
-        targets.into_iter().flatten().next().unwrap_or(Target::Earliest)
+        Ok(targets.into_iter().flatten().next().unwrap_or(Target::Earliest))
     }
 
     fn show(&self, global: &Global, topology: &Topology, resets: &[Plan]) -> anyhow::Result<Exit> {
@@ -122,9 +138,39 @@ impl Reset {
     }
 }
 
-/// A moment in milliseconds since 1970 (RFC 3339).
+/// The offsets of a file, as Kafka's tool takes them.
+fn read_offsets(file: &Path) -> anyhow::Result<HashMap<TopicPartition, i64>> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let mut offsets = HashMap::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let place = format!("{}:{}", file.display(), number + 1);
+        let (at, offset) = read_offset(line).with_context(|| format!("{place}: write it as TOPIC,PARTITION,OFFSET"))?;
+        anyhow::ensure!(offsets.insert(at.clone(), offset).is_none(), "{place}: {at} is there twice");
+    }
+    anyhow::ensure!(!offsets.is_empty(), "{}: it has no line TOPIC,PARTITION,OFFSET", file.display());
+    Ok(offsets)
+}
+
+fn read_offset(line: &str) -> Option<(TopicPartition, i64)> {
+    let [topic, partition, offset] = line.split(',').map(str::trim).collect::<Vec<_>>()[..] else { return None };
+    let offset = offset.parse().ok().filter(|offset| *offset >= 0)?;
+    Some((TopicPartition { topic: topic.into(), partition: partition.parse().ok()? }, offset))
+}
+
+/// What is listed and is no partition of the topology would be passed over silently.
+fn check_listed(target: &Target, resets: &[Plan]) -> anyhow::Result<()> {
+    let Target::Each(offsets) = target else { return Ok(()) };
+    let is_set = |at: &TopicPartition| resets.iter().any(|to| *to.topic == *at.topic && to.partition == at.partition);
+    match offsets.keys().find(|at| !is_set(at)) {
+        Some(at) => anyhow::bail!("{at} is no partition of a source topic of this topology"),
+        None => Ok(()),
+    }
+}
+
+/// A moment in milliseconds since 1970 (RFC 3339); without a zone in UTC, as Kafka's tool takes it.
 fn moment(text: &str) -> Result<i64, String> {
-    read_moment(text).ok_or_else(|| "write it as 2026-11-28T09:30:00Z, or with +09:00 for Z".to_owned())
+    read_moment(text)
+        .ok_or_else(|| "write it as 2026-11-28T09:30:00, which is UTC, or with +09:00 behind it".to_owned())
 }
 
 fn read_moment(text: &str) -> Option<i64> {
@@ -133,6 +179,7 @@ fn read_moment(text: &str) -> Option<i64> {
     let [year, month, day] = numbers(date, '-')?[..] else { return None };
     let (time, zone) = match time.strip_suffix('Z') {
         Some(time) => (time, 0),
+        None if !time.contains(['+', '-']) => (time, 0),
         None => {
             let at = time.rfind(['+', '-'])?;
             let [hours, minutes] = numbers(&time[at + 1..], ':')?[..] else { return None };
@@ -190,10 +237,15 @@ mod tests {
             ("2026-11-28T18:30:00+09:00", Some(1_795_858_200_000)),
             ("2026-11-28", None),
             ("2026-13-28T18:30:00Z", None),
-            ("2026-11-28T18:30:00", None),
+            ("1970-01-01T00:00:01.500", Some(1_500)),
         ] {
             assert_eq!(read_moment(text), ms, "{text}");
         }
+        let at = |partition| TopicPartition { topic: "t.rows".into(), partition };
+        assert_eq!(read_offset("t.rows, 2,70"), Some((at(2), 70)));
+        assert!(
+            ["t.rows,2", "t.rows,2,-1", "t.rows,x,1", "t.rows,1,2,3"].iter().all(|line| read_offset(line).is_none())
+        );
         for (text, seconds) in [
             ("P1D", Some(86_400)),
             ("P1DT12H30M5S", Some(131_405)),

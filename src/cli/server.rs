@@ -21,10 +21,35 @@ pub(super) struct Server {
     server: String,
 }
 
+/// The processes that are asked, one after another.
+#[derive(Args, Debug)]
+pub(super) struct Servers {
+    /// Where a running process serves HTTP, once for each process; http:// only. Their token is taken from SHEETSTREAM_HTTP_TOKEN
+    #[arg(
+        long = "server",
+        env = "SHEETSTREAM_SERVER",
+        default_value = "http://127.0.0.1:8080",
+        value_delimiter = ',',
+        value_name = "URL"
+    )]
+    servers: Vec<String>,
+}
+
+impl Servers {
+    /// Each of them.
+    pub(super) fn each(&self) -> impl Iterator<Item = Server> {
+        self.servers.iter().map(|server| Server { server: server.clone() })
+    }
+}
+
 impl Server {
+    /// Its address, as it was given.
+    pub(super) fn url(&self) -> &str {
+        self.server.trim_end_matches('/')
+    }
     /// Asks for `path`; an answer that is no success is an error that says why.
     pub(super) fn ask(&self, method: &str, path: &str) -> anyhow::Result<String> {
-        let url = format!("{}{path}", self.server.trim_end_matches('/'));
+        let url = format!("{}{path}", self.url());
         let token = std::env::var("SHEETSTREAM_HTTP_TOKEN").ok().filter(|token| !token.is_empty());
         let (status, body) = request(method, &url, token.as_deref()).with_context(|| url.clone())?;
         if (200..300).contains(&status) {

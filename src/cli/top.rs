@@ -147,6 +147,9 @@ fn screen(
             }
         }
     }
+    if topologies.as_array().into_iter().flatten().any(|topology| topology["paused"] == true) {
+        writeln!(text, "PAUSED is this process alone: other instances stay as they are")?;
+    }
     writeln!(text)?;
     writeln!(text, "{:<10} {:>10} {:>9} {:>10}  NAME", "UPLOAD", "ROWS", "REJECTED", "ROWS/S")?;
     for upload in uploads["uploads"].as_array().into_iter().flatten() {

@@ -1,6 +1,7 @@
 //! Where a group begins again, as Kafka's own `kafka-streams-application-reset` sets it: an offset without our metadata, which beats the
 //! local state.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::topology::Topology;
 use crate::transport::{Committed, TransportError};
 
 /// Where to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The start of the log.
     Earliest,
@@ -25,6 +26,8 @@ pub enum Target {
     Moment(i64),
     /// The first record of the last so long.
     Ago(Duration),
+    /// An offset for each of these partitions; the others stay where they are.
+    Each(HashMap<TopicPartition, i64>),
 }
 
 /// A partition that is set.
@@ -45,7 +48,7 @@ pub struct Reset {
 }
 
 /// Where each partition of the source would be set. Changes nothing. Blocks.
-pub fn plan(client: &KafkaClient, topology: &Topology, target: Target) -> Result<Vec<Reset>, TransportError> {
+pub fn plan(client: &KafkaClient, topology: &Topology, target: &Target) -> Result<Vec<Reset>, TransportError> {
     let mut all = Vec::new();
     for topic in topology.source.topics() {
         let partitions = 0..client.partitions(topic)?;
@@ -64,13 +67,17 @@ pub fn plan(client: &KafkaClient, topology: &Topology, target: Target) -> Result
         let to = match target {
             Target::Earliest => bounds.start,
             Target::Latest => bounds.end,
-            Target::Offset(offset) => Offset(offset),
-            Target::ShiftBy(by) => Offset(from.unwrap_or(bounds.start).0.saturating_add(by)),
-            Target::Moment(ms) => since(ms)?,
+            Target::Offset(offset) => Offset(*offset),
+            Target::ShiftBy(by) => Offset(from.unwrap_or(bounds.start).0.saturating_add(*by)),
+            Target::Moment(ms) => since(*ms)?,
             Target::Ago(duration) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                since(i64::try_from(now.saturating_sub(duration).as_millis()).unwrap_or(i64::MAX))?
+                since(i64::try_from(now.saturating_sub(*duration).as_millis()).unwrap_or(i64::MAX))?
             }
+            Target::Each(offsets) => match offsets.get(&at) {
+                Some(offset) => Offset(*offset),
+                None => continue,
+            },
         };
         let to = to.clamp(bounds.start, bounds.end);
         let (from, to) = (from.map(|offset| offset.0), to.0);
