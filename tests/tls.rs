@@ -196,6 +196,49 @@ fn a_truststore_that_is_renewed_is_read_again() {
 }
 
 #[test]
+fn a_clients_certificate_that_is_renewed_is_shown_at_the_next_connection() {
+    let (folder, authority) = (folder(), Authority::new("New Authority"));
+    let ca = authority.file(folder.path());
+    let listener = Listener::asking(&authority.sign("kafka-1", &["127.0.0.1"]), Some(&authority));
+    let former = Authority::new("Former Authority").sign("client", &["client"]);
+    let renewed = authority.sign("client", &["client"]);
+    let pem = |signed: &Signed| format!("{}{}", signed.key, signed.certificate);
+    // Of `config` a process makes every connection.
+    let is_renewed = |settings: &[(&'static str, &str)], renew: &dyn Fn()| {
+        let trusted = ("ssl.truststore.location", text(&ca));
+        let mut config = config(&listener.address, &[&[trusted], settings].concat());
+        config.retry_deadline = Duration::ZERO;
+        let complaint = || {
+            let client = KafkaClient::new(listener.runtime.handle().clone(), config.clone());
+            client.list_topics().expect_err("nobody answers").to_string()
+        };
+        assert!(complaint().contains("does it trust the authority of our certificate"), "{}", complaint());
+        renew();
+        assert!(complaint().contains(BELIEVED), "{}", complaint());
+    };
+    let pair = written(folder.path(), "pair.pem", &pem(&former));
+    is_renewed(&[("ssl.keystore.location", text(&pair))], &|| {
+        written(folder.path(), "pair.pem", "half of a fi");
+        written(folder.path(), "pair.pem", &pem(&renewed));
+    });
+    let key = written(folder.path(), "key.pem", &former.key);
+    let chain = written(folder.path(), "chain.pem", &former.certificate);
+    is_renewed(&[("ssl.key.location", text(&key)), ("ssl.certificate.location", text(&chain))], &|| {
+        written(folder.path(), "key.pem", &renewed.key);
+        written(folder.path(), "chain.pem", &renewed.certificate);
+    });
+    let store = |signed: &Signed| {
+        written(folder.path(), "both.pem", &pem(signed));
+        openssl(folder.path(), &["pkcs12", "-export", "-in", "both.pem", "-out", "client.p12", "-passout", "pass:open"])
+    };
+    let Some(()) = store(&former) else { return };
+    let path = folder.path().join("client.p12");
+    is_renewed(&[("ssl.keystore.location", text(&path)), ("ssl.keystore.password", "open")], &|| {
+        store(&renewed).expect("openssl was there before");
+    });
+}
+
+#[test]
 fn a_client_without_tls_sees_that_the_listener_has_it() {
     let listener = Listener::start(&Authority::new("Test Authority").sign("kafka-1", &["127.0.0.1"]));
     let complaint = listener.complaint(&[("security.protocol", "PLAINTEXT")]);
