@@ -9,7 +9,7 @@ use sources::rust_files;
 
 const LAYERS: [&[&str]; 7] = [
     &["record"],
-    &["transport", "page", "crs", "state", "metrics"],
+    &["transport", "page", "crs", "state", "metrics", "traces"],
     &["source", "map", "aggregate", "sink"],
     &["topology", "kafka", "file"],
     &["runtime", "client", "broker"],

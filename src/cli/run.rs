@@ -10,6 +10,7 @@ use sheetstream::http::{self, HttpParts};
 use sheetstream::runtime::config::{Guarantee, StreamsConfig};
 use sheetstream::runtime::memory::MEMORY_BYTES_MIN;
 use sheetstream::runtime::streams::Streams;
+use sheetstream::traces::{self, TraceSettings};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::broker::{self, Broker};
@@ -63,6 +64,10 @@ pub(crate) struct Run {
     /// How long the state of a task is kept that has moved to another process, in case it comes back
     #[arg(long, env = "SHEETSTREAM_STATE_CLEANUP_DELAY_MS", default_value_t = 600_000, value_name = "MS")]
     state_cleanup_delay_ms: u64,
+    /// Collector that a trace of each upload is sent to by OTLP/HTTP, as http://127.0.0.1:4318 [env: OTEL_EXPORTER_OTLP_ENDPOINT, and the
+    /// other variables of OpenTelemetry]
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
     #[command(flatten)]
     http: Http,
 }
@@ -116,6 +121,9 @@ impl Run {
         });
         config.power_safe = self.power_safe;
         config.state_cleanup_delay = Duration::from_millis(self.state_cleanup_delay_ms);
+        let traces = TraceSettings::read(self.otlp_endpoint.as_deref(), |name| std::env::var(name).ok());
+        let traces = traces.map_err(|problem| anyhow::anyhow!("traces: {problem}"))?;
+        let _traces = traces.map(traces::start).transpose()?;
         let stop = stop_on_signal()?;
         let shown = topologies.iter().cloned().map(Arc::new).collect();
         let kafka = config.kafka.clone();

@@ -29,6 +29,7 @@ use crate::source::spread::Gather;
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
+use crate::traces::Stage;
 use crate::transport::{Fence, Fetched, OpenUploads, Progress, Work};
 
 pub use error::TaskError;
@@ -249,8 +250,11 @@ impl StreamTask {
                 StreamElement::Rows(mut batch) => {
                     self.map(&mut batch)?;
                     let mapped = Instant::now();
+                    let traced = self.outputs.traces.is_on().then(|| batch.upload.clone());
+                    traced.iter().for_each(|upload| self.outputs.traces.rows(upload, mapped - begun));
                     self.call_aggregate(now_ms, |aggregate, ctx| aggregate.process(*batch, ctx))?;
                     self.outputs.metrics.aggregate.took(mapped.elapsed());
+                    traced.iter().for_each(|upload| self.outputs.traces.took(upload, Stage::Pages, mapped.elapsed()));
                 }
                 StreamElement::Marker(mut marker) => {
                     let unusable = self.check_crs(&mut marker).err();
@@ -298,6 +302,7 @@ impl StreamTask {
     fn forget_closed(&mut self) {
         for closed in self.aggregate.take_closed() {
             self.outputs.closed(self.phase.is_live().then_some(closed.open_ms));
+            self.outputs.traces.forget(&closed.upload);
             self.source.forget(&closed.upload);
             if let Some(gather) = self.gather.as_mut().filter(|_| !self.is_releasing) {
                 gather.closed(&closed.upload, self.read_from);

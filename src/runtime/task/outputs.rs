@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use crate::map::OwnCrs;
 use crate::metrics::{TaskMetrics, outputs_refused};
-use crate::record::{LogId, Message, Offset, Reason, Rejection, TaskId, TopicPartition, UploadHash};
+use crate::record::{LogId, Message, Offset, Reason, Rejection, TaskId, TopicPartition, UploadHash, UploadId};
 use crate::runtime::task::metrics;
 use crate::sink::chunk::{self, Chunks};
 use crate::sink::dead_letter::DeadLetter;
@@ -20,6 +20,7 @@ use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::{AboutFacts, CompleteUpload};
 use crate::state::StateStore;
 use crate::topology::Topology;
+use crate::traces::{Ended, Stage, UploadTraces};
 use crate::transport::{Fence, OutRecord, Outbox, Progress, TransportError};
 
 /// Buffered records are handed to the outbox when they hold this many bytes, or at the end of a fetch.
@@ -39,6 +40,8 @@ pub(super) struct Outputs {
     pub(super) own_crs: OwnCrs,
     /// The counters of the task.
     pub(super) metrics: TaskMetrics,
+    /// When it worked on which upload.
+    pub(super) traces: UploadTraces,
     outbox: Box<dyn Outbox>,
     /// Status records and dead letters that no broker has yet.
     buffer: Vec<OutRecord>,
@@ -72,6 +75,7 @@ impl Outputs {
         Outputs {
             about: topology.about(),
             own_crs: OwnCrs::new(&topology.maps),
+            traces: UploadTraces::new(&task.topology, &source.topic),
             task,
             source,
             topology,
@@ -200,6 +204,7 @@ impl Outputs {
         store: &dyn StateStore,
     ) -> Result<Delivery, OutputError> {
         fail::fail_point!("task-before-workbook");
+        let begun = Instant::now();
         self.publish()?; // the dead letters first: a reader of the workbook finds them
         let sink = &self.topology.sink;
         let sha256 = workbook.sha256(store)?;
@@ -214,7 +219,9 @@ impl Outputs {
             sent => sent?,
         }
         fail::fail_point!("task-after-workbook");
-        info!(task = %self.task, upload = %complete.upload, rows = complete.accounting.written, bytes = workbook.length(), offset = %complete.completion_offset, traceparent = complete.traceparent.as_deref(), "published");
+        self.traces.took(&complete.upload, Stage::Publish, begun.elapsed());
+        let trace_id = self.traces.id(&complete.upload, complete.traceparent.as_deref());
+        info!(task = %self.task, upload = %complete.upload, rows = complete.accounting.written, bytes = workbook.length(), offset = %complete.completion_offset, traceparent = complete.traceparent.as_deref(), trace_id, "published");
         Ok(Delivery::Sent(StatusWorkbook {
             topic: sink.topic.to_string(),
             bytes: workbook.length(),
@@ -224,30 +231,44 @@ impl Outputs {
         }))
     }
 
+    fn trace(&mut self, status: &StatusRecord) {
+        let state = format!("{:?}", status.state).to_uppercase();
+        let ended = Ended {
+            traceparent: status.traceparent.as_deref(),
+            revision: status.revision,
+            state: &state,
+            failure: status.failure.as_ref().map(|failure| &*failure.reason),
+            accounting: status.accounting,
+        };
+        self.traces.ended(&UploadId::new(status.upload.as_str()), ended);
+    }
+
     /// One line for a change of state. The reason is a code only: its sentence may quote a row, and is in the status.
     fn log(&self, status: &StatusRecord, offset: Offset) {
         let (task, upload) = (&self.task, status.upload.escape_debug());
         let (reason, traceparent) =
             (status.failure.as_ref().map(|failure| &*failure.reason), status.traceparent.as_deref());
+        let trace_id = || self.traces.id(&UploadId::new(status.upload.as_str()), traceparent);
+        let trace_id = self.traces.is_on().then(trace_id).flatten();
         match status.state {
             UploadState::Receiving => {}
             UploadState::Published if status.workbook.is_some() => {} // logged with its workbook
             UploadState::Published => {
                 let revision = status.revision;
-                info!(%task, %upload, %offset, revision, traceparent, "the same content again: answered from the ledger");
+                info!(%task, %upload, %offset, revision, traceparent, trace_id, "the same content again: answered from the ledger");
             }
             UploadState::Failed if self.last.is_about(status) && self.last.state == Some(UploadState::Failed) => {
-                debug!(%task, %upload, %offset, reason, traceparent, "a failed upload ended");
+                debug!(%task, %upload, %offset, reason, traceparent, trace_id, "a failed upload ended");
             }
             // Said once for all of them, by the aggregate.
             UploadState::Failed if reason == Some(Reason::UploadTooMany.code()) => {
-                debug!(%task, %upload, %offset, reason, traceparent, "turned away");
+                debug!(%task, %upload, %offset, reason, traceparent, trace_id, "turned away");
             }
-            UploadState::Aborted => info!(%task, %upload, %offset, traceparent, "aborted"),
-            UploadState::Incomplete => warn!(%task, %upload, %offset, reason, traceparent, "incomplete"),
-            UploadState::Stalled => warn!(%task, %upload, %offset, traceparent, "stalled"),
-            UploadState::Failed => warn!(%task, %upload, %offset, reason, traceparent, "failed"),
-            UploadState::Expired => warn!(%task, %upload, %offset, reason, traceparent, "expired"),
+            UploadState::Aborted => info!(%task, %upload, %offset, traceparent, trace_id, "aborted"),
+            UploadState::Incomplete => warn!(%task, %upload, %offset, reason, traceparent, trace_id, "incomplete"),
+            UploadState::Stalled => warn!(%task, %upload, %offset, traceparent, trace_id, "stalled"),
+            UploadState::Failed => warn!(%task, %upload, %offset, reason, traceparent, trace_id, "failed"),
+            UploadState::Expired => warn!(%task, %upload, %offset, reason, traceparent, trace_id, "expired"),
         }
     }
 }
@@ -257,7 +278,9 @@ impl Output for Outputs {
         let begun = Instant::now();
         // A CRS that cannot be used has failed its upload at the beginning.
         complete.pairs = complete.crs.as_ref().and_then(|crs| self.own_crs.pairs(crs).ok());
-        let delivery = match self.maker.assemble(&complete) {
+        let assembled = self.maker.assemble(&complete);
+        self.traces.took(&complete.upload, Stage::Assemble, begun.elapsed());
+        let delivery = match assembled {
             Ok(workbook) => self.publish_workbook(&complete, &workbook, store)?,
             Err(rejection) => Delivery::Refused(rejection),
         };
@@ -272,6 +295,9 @@ impl Output for Outputs {
         self.log(&status, offset);
         if let Some(outcome) = metrics::outcome(&status) {
             self.metrics.ended(outcome, &status.accounting);
+            if self.traces.is_on() {
+                self.trace(&status);
+            }
         }
         self.commit_due = true;
         let status = StatusRecord { topic_id: self.topic_id.clone(), ..status };
