@@ -69,7 +69,9 @@ impl Refusals {
             error => error,
         };
         // What others are told of an older refusal makes it no younger.
-        self.lately().entry(at.to_owned()).or_insert((Instant::now(), error.clone()));
+        let mut lately = self.lately();
+        let since = lately.get(at).map_or_else(Instant::now, |(since, _)| *since);
+        lately.insert(at.to_owned(), (since, error.clone()));
         error
     }
     /// Takes note of a connection that succeeded.
