@@ -365,7 +365,7 @@ fn enter_in_the_field_of_another_crs_shows_and_does_not_send() {
         // What cannot be used is said alone, without what another choice came to.
         browser.run("document.querySelector('[name=other-crs]').value = ''");
         browser.type_into("[name=other-crs]", "nonsense\u{e007}");
-        browser.wait_for(".plan .error", "is written in no form");
+        browser.wait_for(".plan .error", "is not written in a known form");
         assert_eq!(browser.text(".trial") + &browser.text(".advice") + &browser.text(".preview"), "");
         // A name finds its code.
         browser.run("document.querySelector('[name=other-crs]').value = ''");

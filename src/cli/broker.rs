@@ -25,7 +25,7 @@ pub(super) struct Broker {
         value_name = "FILE"
     )]
     kafka_config: Option<PathBuf>,
-    /// Name that an operator sees us under
+    /// Client id: the name of this process for operators
     #[arg(help_heading = "Kafka", long, env = CLIENT_ID, value_name = "NAME")]
     client_id: Option<String>,
 }

@@ -36,7 +36,7 @@ pub(crate) struct Bundle {
     /// Archive to write
     #[arg(short, long, default_value = "sheetstream-bundle.tar.gz", value_name = "FILE")]
     out: PathBuf,
-    /// State directory, of which names and sizes of files are listed
+    /// State directory; the archive lists names and sizes of its files
     #[arg(long, env = "SHEETSTREAM_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
     #[command(flatten)]

@@ -38,7 +38,7 @@ enum Command {
     Show {
         #[command(flatten)]
         selection: Selection,
-        /// Most letters to show
+        /// Largest number of letters to show
         #[arg(long, default_value_t = 100, value_name = "N")]
         limit: usize,
     },

@@ -22,7 +22,7 @@ const EXAMPLES: &str = "Examples:
   sheetstream doctor -t topology/seoul-markets.toml --acls User:sheetstream     print the least rights, as commands
 ";
 
-/// Look for what is wrong with a cluster, with the topics of topologies, with a state directory, and say what to do
+/// Check a cluster, the topics of topologies and a state directory, and say how to mend problems
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct Doctor {
@@ -30,10 +30,10 @@ pub(crate) struct Doctor {
     topologies: OptionalTopologies,
     #[command(flatten)]
     broker: Broker,
-    /// State directory to look over
+    /// State directory to check
     #[arg(long, env = "SHEETSTREAM_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// Print the kafka-acls commands that give PRINCIPAL, as User:NAME, the least rights on the topologies, and look nothing over
+    /// Print the kafka-acls commands that give PRINCIPAL, as User:NAME, the least rights on the topologies, and check nothing
     #[arg(long, value_name = "PRINCIPAL", requires = "topologies", value_parser = principal)]
     acls: Option<String>,
 }

@@ -44,14 +44,14 @@ const LETTERS_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct Fetch {
-    /// Upload ids to wait for: the newest revision of each, and that of what was published before [default: every workbook that is there
-    /// now]
+    /// Upload ids to wait for: the newest revision of each, once all records that are published now are processed [default: every
+    /// workbook that is there now]
     #[arg(value_name = "ID")]
     uploads: Vec<String>,
     /// Topology whose workbooks to fetch
     #[arg(short, long, value_name = "TOPOLOGY", required_unless_present = "topic")]
     topology: Option<PathBuf>,
-    /// Workbook topic, instead of a topology: whether something newer is on its way is not known then
+    /// Workbook topic, instead of a topology; without a topology, newer workbooks on their way are not waited for
     #[arg(long, value_name = "TOPIC", conflicts_with = "topology")]
     topic: Option<String>,
     /// Folder for the files; made if it is missing
@@ -166,7 +166,7 @@ impl Fetch {
         }
     }
 
-    /// A workbook without a row is no success for whoever is strict.
+    /// With `--strict` a workbook without a row is not a success.
     fn judge(&self, upload: &Upload) -> io::Result<Exit> {
         let accounting = &upload.accounting;
         if accounting.written + accounting.filtered > 0 || accounting.rejected == 0 {

@@ -23,7 +23,7 @@ use super::shown::shown;
 /// How to read files of rows.
 #[derive(Args, Debug)]
 pub(super) struct Input {
-    /// What the files are: csv or json (NDJSON, arrays, pretty-printed) [default: the topology's format, else found in the file]
+    /// Format of the files: csv or json (NDJSON, arrays, pretty-printed) [default: the topology's format, else found in the file]
     #[arg(help_heading = "How files are read", long, value_parser = format, value_name = "FORMAT")]
     format: Option<Format>,
     /// Charset, by any name: utf-8, cp949, utf-16le, windows-1252, shift_jis, gbk and so on [default: found in the file]

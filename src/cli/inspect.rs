@@ -16,7 +16,7 @@ const EXAMPLES: &str = "Examples:
   sheetstream inspect export.csv --json | jq '.suggestion.ranking.families[0].systems[0]'
 ";
 
-/// Say what a CSV file seems to be: how it is read, which columns hold coordinates, which CRSs fit them
+/// Inspect a CSV file: its format, the columns that contain coordinates, and the CRSs that fit them
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct Inspect {

@@ -16,7 +16,7 @@ const EXAMPLES: &str = "Examples:
   sheetstream new --from export.csv --crs EPSG:5174
 ";
 
-/// Write a topology for a CSV file: its columns, their types, its CRS, and why
+/// Write a topology for a CSV file: its columns, their types, its CRS, with reasons
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct New {

@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 /// Sheets that are listed; --json lists all.
 const SHEETS_SHOWN: usize = 20;
 
-/// Say what would become of files: sheets, rows, rejects by reason, size and records of the workbook; no Kafka, nothing is left
+/// Show the outcome of files beforehand: sheets, rows, rejects by reason, size and records of the workbook; no Kafka, no files left
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct Plan {

@@ -37,10 +37,10 @@ another one they become the next revision.
 pub(crate) struct Reset {
     #[command(flatten)]
     topology: OneTopology,
-    /// To the first record that the topic holds; what happens unless something else is said
+    /// To the first record that the topic holds; the default
     #[arg(long, group = "target")]
     to_earliest: bool,
-    /// To the end of the topic: what is there already is not processed
+    /// To the end of the topic: records that are there already are not processed
     #[arg(long, group = "target")]
     to_latest: bool,
     /// To this offset, in every partition
@@ -49,10 +49,10 @@ pub(crate) struct Reset {
     /// To the first record from this moment on, as 2026-11-28T09:30:00, which is UTC, or with +09:00
     #[arg(long, group = "target", value_name = "DATETIME", value_parser = moment)]
     to_datetime: Option<i64>,
-    /// To the first record of the last so long, as P1DT12H30M
+    /// To the first record within the last period, as P1DT12H30M
     #[arg(long, group = "target", value_name = "DURATION", value_parser = duration)]
     by_duration: Option<Duration>,
-    /// By so many records from where it is, backwards if negative
+    /// By this number of records from the present offset, backwards if negative
     #[arg(long, group = "target", value_name = "N", allow_negative_numbers = true)]
     shift_by: Option<i64>,
     /// To the offsets in this file, each line TOPIC,PARTITION,OFFSET; other partitions stay where they are

@@ -37,31 +37,32 @@ pub(crate) struct Run {
     /// Local state: a cache that may be deleted while nothing runs, one process at a time
     #[arg(long, env = "SHEETSTREAM_STATE_DIR", default_value = "state", value_name = "DIR")]
     state_dir: PathBuf,
-    /// Partitions that are processed at the same time; one that waits for a broker is none of them [default: one a processor]
+    /// Partitions that are processed at the same time; one that waits for a broker does not count [default: one a processor]
     #[arg(long, env = "SHEETSTREAM_THREADS", value_name = "N")]
     threads: Option<usize>,
     /// Memory that the process may take, as 256MiB or 1GiB: divided between fetched records, waiting rows, open pages and outputs; 192MiB
-    /// at least [default: what each partition is best with]
+    /// at least [default: the best amount for each partition]
     #[arg(long, env = "SHEETSTREAM_MEMORY_MAX", value_name = "SIZE", value_parser = memory)]
     memory_max: Option<u64>,
     /// Longest time between two commits
     #[arg(long, env = "SHEETSTREAM_COMMIT_INTERVAL_MS", default_value_t = 1_000, value_name = "MS")]
     commit_interval_ms: u64,
-    /// Stable name of this instance; one that comes back under it gets its partitions at once [default: machine, host and state directory]
+    /// Stable name of this instance; after a restart under the same name it gets its partitions at once [default: machine, host and state
+    /// directory]
     #[arg(long, env = "SHEETSTREAM_INSTANCE_ID", value_name = "NAME")]
     instance_id: Option<String>,
     /// Which records of transactions are read; read_uncommitted takes rows of aborted ones, too [default: isolation.level of the
     /// settings, else read_committed]
     #[arg(long, env = ISOLATION, value_enum, value_name = "LEVEL")]
     isolation: Option<IsolationLevel>,
-    /// How often an output may appear: again after a crash, or once for readers of committed records [default: what each topology says,
+    /// How often an output may appear: again after a crash, or once for readers of committed records [default: that of each topology,
     /// else at_least_once]
     #[arg(long, env = "SHEETSTREAM_GUARANTEE", value_enum, value_name = "GUARANTEE")]
     guarantee: Option<GuaranteeLevel>,
     /// Keep the state through power cuts too, at the price of syncing its file system with every commit
     #[arg(long, env = "SHEETSTREAM_POWER_SAFE")]
     power_safe: bool,
-    /// How long the state of a task is kept that has moved to another process, in case it comes back
+    /// How long to keep the state of a task that has moved to another process, in case it comes back
     #[arg(long, env = "SHEETSTREAM_STATE_CLEANUP_DELAY_MS", default_value_t = 600_000, value_name = "MS")]
     state_cleanup_delay_ms: u64,
     /// Collector that a trace of each upload is sent to by OTLP/HTTP, as http://127.0.0.1:4318 [env: OTEL_EXPORTER_OTLP_ENDPOINT, and the

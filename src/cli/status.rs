@@ -42,7 +42,7 @@ pub(crate) struct Status {
     /// Look again every second, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
-    /// Uploads to show, the one heard of last first
+    /// Number of uploads to show, the latest first
     #[arg(long, default_value_t = 20, value_name = "N")]
     limit: usize,
     #[command(flatten)]

@@ -27,7 +27,7 @@ const EXAMPLES: &str = "Examples:
 A case is a folder:
   in.csv           the file; any ending, such as in.json
   topology.toml    its topology; without one that of a folder above it, or -t
-  expected.txt     what became of it: status, rows, rejects, every cell; a line ... matches any lines
+  expected.txt     its outcome: status, rows, rejects, every cell; a line ... matches any lines
 ";
 
 const EXPECTED: &str = "expected.txt";
@@ -35,7 +35,7 @@ const TOPOLOGY: &str = "topology.toml";
 /// Name of the file of a case, without its ending.
 const INPUT: &str = "in";
 
-/// Run a folder of cases: files, and what is expected of their workbooks; exits with 1 when one is not met
+/// Run a folder of cases: files with their expected outcomes; exits with 1 when one is not met
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
 pub(crate) struct Test {

@@ -38,7 +38,7 @@ enum Action {
     Create {
         #[command(flatten)]
         of: Of,
-        /// Partitions of the source topic, and so of the status topic [default: what the source topic has, else 1]
+        /// Partitions of the source topic, and so of the status topic [default: those of the source topic, else 1]
         #[arg(long, value_name = "N")]
         partitions: Option<i32>,
         /// Copies of each partition [default: the brokers' default]

@@ -24,7 +24,7 @@ pub enum Target {
     ShiftBy(i64),
     /// The first record from this moment on, in milliseconds since 1970.
     Moment(i64),
-    /// The first record of the last so long.
+    /// The first record within the last period.
     Ago(Duration),
     /// An offset for each of these partitions; the others stay where they are.
     Each(HashMap<TopicPartition, i64>),

@@ -64,8 +64,8 @@ messages! {
             en "the upload ended before a header came: send a header marker first, or declare the columns"
             ko "제목 행이 오기 전에 업로드가 끝났습니다. 제목 행 표식을 먼저 보내거나 열을 선언하세요";
         HeaderNotFirst {}
-            en "which row is the header is not known, for rows of several partitions have the time of the first one: send a header marker, \
-                or declare the columns"
+            en "it is not clear which row is the header, for rows of several partitions have the time of the first one: send a header \
+                marker, or declare the columns"
             ko "여러 파티션의 행이 같은 시각이라 어느 것이 제목 행인지 알 수 없습니다. 제목 행 표식을 보내거나 열을 선언하세요";
         RestartedWithoutHeader {}
             en "another attempt began before the header of this one was known"
@@ -93,7 +93,7 @@ messages! {
     }
     Reason::TextEncoding => {
         NotOfTheCharset { characters: usize }
-            en "behind its first {characters} characters the row is no text in the charset that it is read in; --charset names that of a \
+            en "behind its first {characters} characters the row is not text in the charset that it is read in; --charset names that of a \
                 file, `encoding` in the source or the header ss-encoding that of rows on a topic"
             ko "행의 첫 {characters}자 뒤는 읽은 문자 집합의 글이 아닙니다. 파일은 --charset으로, 토픽의 행은 소스의 encoding이나 헤더 \
                 ss-encoding으로 문자 집합을 지정하세요";
@@ -108,7 +108,7 @@ messages! {
     }
     Reason::CellTooLong => {
         ComputedTooLong { limit: usize }
-            en "the expression makes a text of more than {limit} characters, which no cell holds; substring(text, 1, 100) cuts it"
+            en "the expression makes a text of more than {limit} characters, too long for a cell; substring(text, 1, 100) cuts it"
             ko "식으로 만든 글이 셀의 한도 {limit}자를 넘습니다. substring(text, 1, 100)처럼 자를 수 있습니다";
         CellTooLong { characters: usize, limit: usize }
             en "the cell has {characters} characters, a workbook keeps {limit}; long_cells = \"truncate\" in the source cuts it"
@@ -164,7 +164,7 @@ messages! {
     }
     Reason::CoordRange => {
         NullIsland { crs: String }
-            en "(0, 0) is what empty cells become, not a place in {crs}"
+            en "(0, 0) comes from empty cells and is not a place in {crs}"
             ko "(0, 0)은 빈 칸이 0으로 바뀐 값으로 보이며, {crs}의 위치가 아닙니다";
         OutsideArea { x: f64, y: f64, place: Place, crs: String, area: Area, hint: Option<Hint> }
             en "({x:?}, {y:?}) is at {place}, outside the area of {crs} ({area}){hint}"
@@ -175,7 +175,7 @@ messages! {
             ko "{from}의 ({x:?}, {y:?}){eun} {to}{ro} 나타낼 수 없는 곳입니다. 이 지역에 맞는 좌표계로 변환하세요"
             [eun(y), ro(to)];
         NoPlace { x: f64, y: f64, crs: String, hint: Option<Hint> }
-            en "({x:?}, {y:?}) is no place in {crs}{hint}"
+            en "({x:?}, {y:?}) is not a place in {crs}{hint}"
             ko "({x:?}, {y:?}){eun} {crs}의 위치가 아닙니다{hint}"
             [eun(y)];
     }
@@ -264,7 +264,7 @@ messages! {
     }
     Reason::RecordNotText => {
         NotText { kind: Binary }
-            en "the value is no rows of text: {kind}"
+            en "the value does not contain rows of text: {kind}"
             ko "값이 글로 된 행이 아닙니다: {kind}";
         JsonRows {}
             en "the value is JSON, and it is read as CSV: leave `format` of the source and the header ss-format out, or say json"
@@ -277,7 +277,7 @@ messages! {
     }
     Reason::JsonDuplicateKey => {
         JsonDuplicateKey { key: Quoted }
-            en "the key {key} is there twice, or two keys name the same column: which value counts is not said"
+            en "the key {key} is there twice, or two keys name the same column: it is not clear which value counts"
             ko "{key} 키가 두 번 있거나 두 키가 같은 열을 가리킵니다. 어느 값을 쓸지 알 수 없습니다";
     }
     Reason::JsonUnknownKey => {
@@ -397,8 +397,8 @@ messages! {
             en "a checksum is of all rows of an upload, and these come from several topics: leave it out, and say the number of rows"
             ko "체크섬은 업로드의 모든 행에 대한 것인데 행이 여러 토픽에서 옵니다. 체크섬을 빼고 행 수를 쓰세요";
         NoRowsYet { want: u64 }
-            en "its end came and none of its {want} rows: they are waited for in this partition; if they are in another one, the records were \
-                placed by two partitioners: Java clients use murmur2, librdkafka (kcat, Python, Go, C) CRC32 unless \
+            en "its end came and none of its {want} rows: this partition waits for them; if they are in another one, two partitioners \
+                placed the records: Java clients use murmur2, librdkafka (kcat, Python, Go, C) CRC32 unless \
                 partitioner=murmur2_random is set"
             ko "끝 표식이 먼저 왔고 {want}행은 아직 하나도 오지 않아 이 파티션에서 기다립니다. 행이 다른 파티션에 있다면 파티셔너가 서로 다른 것입니다. Java \
                 클라이언트는 murmur2를, librdkafka(kcat, Python, Go, C)는 partitioner=murmur2_random이 아니면 CRC32를 씁니다";
@@ -410,7 +410,7 @@ messages! {
                 LF, without the header; publish it again"
             ko "{rows}행의 sha256은 {have}인데 끝 표식의 값은 {want}입니다. 제목 행을 뺀 UTF-8 행마다 LF를 붙여 계산합니다. 다시 올리세요";
         PublishedIncomplete {}
-            en "the end-of-file marker promised other rows than these; the workbook holds what came"
+            en "the end-of-file marker announced other rows than these; the workbook has the rows that came"
             ko "끝 표식이 알린 행과 다릅니다. 엑셀 파일에는 실제로 온 행이 들어 있습니다";
     }
     Reason::UploadCrs => {
@@ -418,7 +418,7 @@ messages! {
             en "its own CRS (ss-crs) has {bytes} bytes, more than {limit}: write its EPSG code"
             ko "지정한 좌표계(ss-crs)가 {bytes}바이트로, 한도 {limit}바이트를 넘습니다. EPSG 코드로 쓰세요";
         CrsForm {}
-            en "its own CRS (ss-crs) is written in no form that is read: write a code such as EPSG:5186, WKT, PROJJSON, or a PROJ string"
+            en "its own CRS (ss-crs) is not written in a known form: write a code such as EPSG:5186, WKT, PROJJSON, or a PROJ string"
             ko "지정한 좌표계(ss-crs)의 표기를 읽을 수 없습니다. EPSG:5186 같은 코드, WKT, PROJJSON, PROJ 문자열 가운데 하나로 쓰세요";
         NothingToReproject {}
             en "it names a CRS of its own and the topology reprojects nothing, or by the CRS of each row: publish it without one (ss-crs)"
@@ -488,8 +488,8 @@ messages! {
     }
     Reason::UploadAmbiguous => {
         BorderGuessed {}
-            en "records of another upload with this id stood on the topic when an end was read, and only the publishers' timestamps, which may be \
-                wrong, show which rows belong to which: publish it again with rows= on the end-of-file marker, or under an id of its own; \
+            en "records of another upload with this id were on the topic when an end was read, and only the publishers' timestamps, which \
+                may be wrong, show which rows belong to which: publish it again with rows= on the end-of-file marker, or under an id of its own; \
                 message.timestamp.type=LogAppendTime on the topic, or clock_tolerance in the source, makes timestamps count"
             ko "끝 표식을 읽을 때 아이디가 같은 다른 업로드의 레코드가 토픽에 함께 있었고, 어느 행이 어느 업로드의 것인지 보내는 쪽의 시각으로만 가릴 수 있어 틀릴 수 \
                 있습니다. 끝 표식에 rows=로 행 수를 알리거나 업로드마다 다른 아이디로 다시 올리세요. 토픽에 message.timestamp.type=LogAppendTime을 쓰거나 소스에 \

@@ -92,7 +92,7 @@ reasons! {
         en "A workbook cannot hold a control character." "Take it out, or set control = \"strip\"."
         ko "엑셀 파일에 넣을 수 없는 제어 문자가 있습니다." "지우거나 control = \"strip\"으로 설정하세요.";
     TextEncoding = "text.encoding" for Row, Some("source.encoding");
-        en "The row is no text in the charset it is read in." "Name it: --charset for a file, `encoding` of the source for a topic."
+        en "The row is not text in the charset that it is read in." "Name it: --charset for a file, `encoding` of the source for a topic."
         ko "읽은 문자 집합으로는 행이 글이 아닙니다." "문자 집합을 지정하세요. 파일은 --charset, 토픽은 소스의 encoding입니다.";
     CellTooLong = "cell.too_long" for Row, Some("source.long_cells = \"truncate\"");
         en "A cell has more than Excel's 32,767 characters." "Shorten it, or set long_cells = \"truncate\"."
@@ -185,7 +185,7 @@ reasons! {
         en "Nothing came for the idle timeout and no end either." "Publish it again."
         ko "제한 시간 동안 아무것도 오지 않았고 끝 표식도 없었습니다." "다시 올리세요.";
     UploadTooMany = "upload.too_many" for Upload, Some("source.open_uploads_max");
-        en "As many uploads of the partition are open as may be, or nearly every row opens one, as with a key per row." "End uploads with an end-of-file marker, and publish again what was turned away. If every row has a key of its own, set upload on the source."
+        en "The partition has as many open uploads as it may have, or nearly every row opens one, as with a key per row." "End uploads with an end-of-file marker, and publish again the uploads that were turned away. If every row has a key of its own, set upload on the source."
         ko "이 파티션에 열려 있는 업로드가 한도에 이르렀거나, 거의 모든 행이 새 업로드를 엽니다(행마다 다른 키)." "끝 표식으로 업로드를 끝내고, 받지 않은 업로드는 다시 올리세요. 행마다 키가 다르다면 소스의 upload를 설정하세요.";
     UploadAborted = "upload.aborted" for Upload, None;
         en "Its publisher aborted it." "Publish it again when it is ready."

@@ -105,15 +105,15 @@ fn bad_coordinates_are_refused_with_their_reason_and_a_hint() {
         ("EPSG:5181", "EPSG:5179", "953900", "1952030", CoordRange, "outside the area of EPSG:5181"),
         ("EPSG:3857", "EPSG:5179", "14135000", "99999999", CoordRange, "outside the area of EPSG:3857"),
         ("EPSG:5179", "EPSG:4326", "1e15", "1e15", CoordRange, "no place in EPSG:5179"),
-        ("EPSG:5179", "EPSG:4326", "1e300", "-1e300", CoordRange, "(1e300, -1e300) is no place in EPSG:5179"),
+        ("EPSG:5179", "EPSG:4326", "1e300", "-1e300", CoordRange, "(1e300, -1e300) is not a place in EPSG:5179"),
         ("EPSG:4326", "EPSG:3857", "200", "10", CoordRange, "outside the area"),
         ("EPSG:4326", "EPSG:3857", "900", "10", CoordRange, "no place"),
         // a place on earth, in no way swapped, that the target cannot hold
         ("EPSG:4326", "EPSG:5186", "36.8172", "-1.2864", CoordRange, "is a place that EPSG:5186 cannot hold"),
         // zeros that were empty cells
-        ("EPSG:4326", "EPSG:5179", "0", "0.0", CoordRange, "(0, 0) is what empty cells become"),
-        ("EPSG:5179", "EPSG:4326", "0", "0", CoordRange, "(0, 0) is what empty cells become"),
-        ("EPSG:27700", "EPSG:4326", "-0", "0", CoordRange, "(0, 0) is what empty cells become"),
+        ("EPSG:4326", "EPSG:5179", "0", "0.0", CoordRange, "(0, 0) comes from empty cells"),
+        ("EPSG:5179", "EPSG:4326", "0", "0", CoordRange, "(0, 0) comes from empty cells"),
+        ("EPSG:27700", "EPSG:4326", "-0", "0", CoordRange, "(0, 0) comes from empty cells"),
         // the wrong unit
         ("EPSG:4326", "EPSG:5179", "953900", "1952030", CoordRange, "looks like metres"),
         ("EPSG:5179", "EPSG:4326", "126.978", "37.5665", CoordRange, "looks like degrees"),
@@ -176,7 +176,7 @@ fn without_the_area_check_only_what_proj_cannot_carry_fails() {
     assert_near(run(&mut unchecked("EPSG:4326", "EPSG:3857"), "0", "0").unwrap(), (0.0, 0.0), 1e-6);
     let rejection = run(&mut unchecked("EPSG:4326", "EPSG:3857"), "37.5665", "126.978").unwrap_err();
     assert_eq!(rejection.reason, Reason::CoordRange);
-    assert_eq!(rejection.message.to_string(), "(37.5665, 126.978) is no place in EPSG:4326");
+    assert_eq!(rejection.message.to_string(), "(37.5665, 126.978) is not a place in EPSG:4326");
 }
 
 #[test]
