@@ -104,10 +104,10 @@ fn bad_coordinates_are_refused_with_their_reason_and_a_hint() {
         ("EPSG:5181", "EPSG:4326", "953900", "1952030", CoordRange, "outside the area of EPSG:5181"),
         ("EPSG:5181", "EPSG:5179", "953900", "1952030", CoordRange, "outside the area of EPSG:5181"),
         ("EPSG:3857", "EPSG:5179", "14135000", "99999999", CoordRange, "outside the area of EPSG:3857"),
-        ("EPSG:5179", "EPSG:4326", "1e15", "1e15", CoordRange, "no place in EPSG:5179"),
+        ("EPSG:5179", "EPSG:4326", "1e15", "1e15", CoordRange, "not a place in EPSG:5179"),
         ("EPSG:5179", "EPSG:4326", "1e300", "-1e300", CoordRange, "(1e300, -1e300) is not a place in EPSG:5179"),
         ("EPSG:4326", "EPSG:3857", "200", "10", CoordRange, "outside the area"),
-        ("EPSG:4326", "EPSG:3857", "900", "10", CoordRange, "no place"),
+        ("EPSG:4326", "EPSG:3857", "900", "10", CoordRange, "not a place"),
         // a place on earth, in no way swapped, that the target cannot hold
         ("EPSG:4326", "EPSG:5186", "36.8172", "-1.2864", CoordRange, "is a place that EPSG:5186 cannot hold"),
         // zeros that were empty cells
