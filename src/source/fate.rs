@@ -1,8 +1,5 @@
 //! Reasons why a single row is rejected: its size, bytes, quotes, number of fields, and cells. Whole uploads fail elsewhere.
 
-use std::borrow::Cow;
-
-use encoding_rs::UTF_8;
 use memchr::memchr2;
 
 use crate::page::cells::CELL_UNITS_MAX;
@@ -12,9 +9,6 @@ use crate::source::SourceConfig;
 use crate::source::columns::Layout;
 use crate::source::csv::{Defect, Fields, ROW_BYTES_MAX, Row};
 use crate::source::json::{Escapes, fault_instead_of_csv, is_json};
-
-/// Texts below this length, in bytes, are checked by the standard library.
-const SHORT_BYTES: usize = 128;
 
 /// The text of a record, and what holds for all of it, so that its rows need not be asked one by one.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +25,7 @@ impl<'a> Text<'a> {
         // One pass without a branch, which compilers turn into vector code. 0xEF leads U+FFFE and U+FFFF, and little else.
         let suspicious = |byte: &u8| (*byte < 0x20) & !matches!(*byte, b'\t' | b'\n' | b'\r') | (*byte == 0xEF);
         let is_clean = !bytes.iter().fold(false, |found, byte| found | suspicious(byte));
-        let valid = match bytes.len() {
-            ..SHORT_BYTES => std::str::from_utf8(bytes).ok(),
-            // Decodes nothing: it is a faster check than the standard library's, and takes longer to begin.
-            _ => match UTF_8.decode_without_bom_handling_and_without_replacement(bytes) {
-                Some(Cow::Borrowed(valid)) => Some(valid),
-                Some(Cow::Owned(_)) | None => None,
-            },
-        };
+        let valid = simdutf8::basic::from_utf8(bytes).ok();
         Text { bytes, valid, is_clean }
     }
 

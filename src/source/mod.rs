@@ -212,7 +212,7 @@ impl Source {
 
     /// The upload is closed: forgets its header. Rows that still wait for one come out unread, rejected as `csv.no_header`.
     pub fn forget(&mut self, upload: &UploadId) {
-        self.attend(upload.as_str(), Upload::close);
+        self.attend(upload.as_str(), None, Upload::close);
         if let Some(first) = self.uploads.remove(upload).and_then(|upload| upload.single_at) {
             self.singles.remove(&first);
         }
@@ -231,7 +231,7 @@ impl Source {
             }
         }
         for (first, id) in due {
-            self.attend(id.as_str(), |upload, context| upload.stop_waiting(context, first, Message::NoHeader {}));
+            self.attend(id.as_str(), None, |upload, context| upload.stop_waiting(context, first, Message::NoHeader {}));
             self.context.out.push_back(StreamElement::Expired { upload: id });
         }
     }
@@ -267,7 +267,7 @@ impl Source {
     /// The rows of an open upload that follow have a header of their own: they are of another topic.
     pub fn begin_topic(&mut self, upload: &UploadId) {
         if self.uploads.contains_key(upload) {
-            self.attend(upload.as_str(), Upload::forget_header);
+            self.attend(upload.as_str(), None, Upload::forget_header);
         }
     }
 
@@ -280,7 +280,7 @@ impl Source {
     /// The upload's EOF came before the restart and rows are still missing: from here on every record's rows come out at once, so that
     /// nothing behind the last row is read as a part of this upload.
     pub fn expect_rows(&mut self, upload: &UploadId) {
-        self.attend(upload.as_str(), |upload, _| upload.expect_rows());
+        self.attend(upload.as_str(), None, |upload, _| upload.expect_rows());
     }
 
     /// The first record that has to be read again after a restart because it is still undecided here.
@@ -331,29 +331,7 @@ impl Source {
                 Admission::TurnedAway => return Err(self.turned_away(id)),
             }
         };
-        let before = self.taken_so_far(id);
-        let taken = self.take_content(record, plain.value.as_deref(), envelope, plain.format, is_late);
-        if self.taken_so_far(id) != before {
-            self.count_record(id, record.offset, before.1.is_none());
-        }
-        taken
-    }
-
-    /// Elements that wait, and rows of an upload that have not come out: what changes when a record is taken, and not by lines without a
-    /// row.
-    fn taken_so_far(&self, id: &str) -> (usize, Option<u64>) {
-        (self.context.out.len(), self.uploads.get(id).map(Upload::rows_under_way))
-    }
-
-    /// A record of an upload was taken, its first or another one. While records are read again its only one comes once more.
-    fn count_record(&mut self, id: &str, offset: Offset, is_first: bool) {
-        let Some(upload) = self.uploads.get_mut(id) else { return };
-        if is_first {
-            upload.single_at = Some(offset);
-            self.singles.insert(offset, upload.id().clone());
-        } else if let Some(first) = upload.single_at.take_if(|first| *first != offset) {
-            self.singles.remove(&first);
-        }
+        self.take_content(record, plain.value.as_deref(), envelope, plain.format, is_late)
     }
 
     /// Takes what is in a record; `value` is in UTF-8.
@@ -374,7 +352,7 @@ impl Source {
                 let (offset, format) = (record.offset, RowFormat::Csv(self.context.config.topic_delimiter()));
                 let origin = Origin { offset, key, attempt, traceparent: None, first_row: None, line: 0, format };
                 let is_read_again = self.refill.is_some();
-                self.attend(id, |upload, context| {
+                self.attend(id, Some(record.offset), |upload, context| {
                     if !(is_read_again && upload.is_restored()) {
                         upload.expect_header(context, origin);
                     }
@@ -388,7 +366,9 @@ impl Source {
                 self.take_marker(MarkerRecord { upload, offset: record.offset, marker, attempt, key, value }, format);
             }
             Content::UnfitHeader(rejection) => {
-                self.attend(id, |upload, context| upload.take_unfit_header(context, record.offset, rejection));
+                self.attend(id, Some(record.offset), |upload, context| {
+                    upload.take_unfit_header(context, record.offset, rejection)
+                });
             }
             Content::Rows { text, first_row, traceparent, delimiter } => {
                 let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
@@ -401,7 +381,7 @@ impl Source {
                     let rejection = Rejection::new(Message::NotText { kind });
                     let mut is_taken = false;
                     if is_of_a_registry {
-                        self.attend(id, |upload, context| {
+                        self.attend(id, Some(record.offset), |upload, context| {
                             is_taken = upload.take_opaque(context, origin, text, &rejection);
                         });
                     }
@@ -418,7 +398,7 @@ impl Source {
                     Upload::new(UploadId::new(id)).pass_unread_at_once(&mut self.context, origin, text, &late);
                     return Ok(None);
                 }
-                self.attend(id, |upload, context| upload.take_rows(context, origin, text));
+                self.attend(id, Some(record.offset), |upload, context| upload.take_rows(context, origin, text));
             }
         }
         Ok(below)
@@ -453,27 +433,41 @@ impl Source {
             return self.context.out.push_back(StreamElement::Marker(marker));
         }
         let is_read_again = self.refill.is_some();
-        self.attend(id.as_str(), |upload, context| match is_read_again && upload.is_restored() {
+        self.attend(id.as_str(), Some(marker.offset), |upload, context| match is_read_again && upload.is_restored() {
             true => upload.take_marker_again(context, &marker),
             false => upload.take_marker(context, format, marker),
         });
     }
 
     /// Works on one upload, which is opened if it is not, and keeps the lists in step.
-    fn attend(&mut self, id: &str, work: impl FnOnce(&mut Upload, &mut SourceContext)) {
-        let (is_new, heard_of) = (!self.uploads.contains_key(id), self.context.out.len());
-        let upload = match self.uploads.get_mut(id) {
-            Some(upload) => upload,
+    /// `at` is the record that is taken, if one is.
+    fn attend(&mut self, id: &str, at: Option<Offset>, work: impl FnOnce(&mut Upload, &mut SourceContext)) {
+        let heard_of = self.context.out.len();
+        let (is_new, upload) = match self.uploads.get_mut(id) {
+            Some(upload) => (false, upload),
             None => {
                 let id = UploadId::new(id);
-                self.uploads.entry(id.clone()).or_insert_with(|| Upload::new(id))
+                (true, self.uploads.entry(id.clone()).or_insert_with(|| Upload::new(id)))
             }
         };
         let (grew, since, bytes) = (upload.has_batch(), upload.waiting_since(), upload.waiting_bytes());
+        let rows = upload.rows_under_way();
         work(upload, &mut self.context);
-        if is_new && self.context.out.len() == heard_of && !upload.is_under_way() {
+        let is_heard_of = self.context.out.len() != heard_of;
+        if is_new && !is_heard_of && !upload.is_under_way() {
             self.uploads.remove(id); // lines without a row begin no upload
             return;
+        }
+        match at {
+            Some(offset) if is_new => {
+                upload.single_at = Some(offset);
+                self.singles.insert(offset, upload.id().clone());
+            }
+            // While records are read again, the only one comes once more; lines without a row are no record.
+            Some(offset) if is_heard_of || upload.rows_under_way() != rows => {
+                upload.single_at.take_if(|first| *first != offset).map(|first| self.singles.remove(&first));
+            }
+            Some(_) | None => {}
         }
         if !grew && upload.has_batch() {
             self.growing.push(upload.id().clone());
