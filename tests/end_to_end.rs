@@ -385,7 +385,7 @@ fn kill_9_at_any_instant_loses_and_changes_nothing() {
             std::thread::sleep(Duration::from_millis(dice.roll(700)));
             running.kill();
             if dice.roll(3) == 0 {
-                let _ = fs::remove_dir_all(app.folder.path().join("state"));
+                fs::remove_dir_all(app.folder.path().join("state")).ok();
             }
             round += 1;
         }
@@ -431,7 +431,7 @@ fn aborts_at_every_fail_point_lose_and_change_nothing() {
                 drop(running);
             }
             if wipe {
-                let _ = fs::remove_dir_all(app.folder.path().join("state"));
+                fs::remove_dir_all(app.folder.path().join("state")).ok();
             }
             let running = app.run("state");
             app.wait_for(&["a.csv"], "state");

@@ -610,7 +610,7 @@ fn identity_provider(status: &'static str, answer: String) -> (String, std::sync
             let mut stream = stream.expect("a client");
             let mut request = vec![0; 8_192];
             let length = std::io::Read::read(&mut stream, &mut request).expect("a request");
-            let _ = asked.send(String::from_utf8_lossy(&request[..length]).into_owned());
+            asked.send(String::from_utf8_lossy(&request[..length]).into_owned()).ok();
             let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
             stream.write_all((head + &answer).as_bytes()).expect("answered");
         }

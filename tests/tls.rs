@@ -56,7 +56,7 @@ impl Listener {
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 if let Ok(mut stream) = acceptor.accept(stream).await {
-                    let _ = stream.read(&mut [0; 64]).await;
+                    stream.read_u8().await.ok();
                 }
             }
         });

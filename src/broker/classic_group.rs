@@ -121,7 +121,7 @@ impl ClassicGroup {
         self.join_by = self.members.values().map(|member| now + member.rebalance_timeout).max();
         for member in self.members.values_mut() {
             if let Some(syncing) = member.syncing.take() {
-                let _ = syncing.send(sync_refused(ResponseError::RebalanceInProgress)); // who hung up needs no answer
+                syncing.send(sync_refused(ResponseError::RebalanceInProgress)).ok(); // who hung up needs no answer
             }
         }
     }
@@ -159,7 +159,7 @@ impl ClassicGroup {
                 member.assignment = Bytes::new();
                 member.seen = now;
                 if let Some(joining) = member.joining.take() {
-                    let _ = joining.send(response); // who hung up will be silent, and expire
+                    joining.send(response).ok(); // who hung up will be silent, and expire
                 }
             }
         }
@@ -288,7 +288,7 @@ impl ClassicGroup {
                         if let Some(syncing) = member.syncing.take() {
                             member.seen = now;
                             // Who hung up will be silent, and expire.
-                            let _ = syncing.send(answer.clone().with_assignment(member.assignment.clone()));
+                            syncing.send(answer.clone().with_assignment(member.assignment.clone())).ok();
                         }
                     }
                 }

@@ -175,6 +175,6 @@ impl Faults {
     /// Returns at once unless frozen.
     pub(super) async fn thawed(&self) {
         // The sender lives as long as the broker; when it goes the connection goes too.
-        let _ = self.frozen.subscribe().wait_for(|frozen| !frozen).await;
+        self.frozen.subscribe().wait_for(|frozen| !frozen).await.ok();
     }
 }

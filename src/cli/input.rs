@@ -126,7 +126,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {human_pos} rows, {rate}, {elapsed}") {
             let rate = |state: &ProgressState, into: &mut dyn std::fmt::Write| {
                 // A string takes everything.
-                let _ = write!(into, "{:.0} rows/s", state.per_sec());
+                write!(into, "{:.0} rows/s", state.per_sec()).ok();
             };
             bar.set_style(style.with_key("rate", rate));
         }

@@ -132,8 +132,8 @@ impl<W: Write> Log<W> {
             LogFormat::Text => fields.text(level, target, self.colours),
             LogFormat::Json => fields.json(level, target),
         };
-        // Where stderr is closed nobody can read the error.
-        let _ = out.write_all(line.as_bytes());
+        // Where stderr is closed nobody can read the line.
+        out.write_all(line.as_bytes()).ok();
     }
 }
 
@@ -194,7 +194,7 @@ impl Fields {
         let mut line = format!("{dim}{}{end} {hue}{level:>5}{hue_end} {dim}{target}:{end} ", now());
         escape(&self.message, &mut line);
         for (name, _, text) in &self.rest {
-            let _ = write!(line, " {dim}{name}={end}"); // a String takes any text
+            write!(line, " {dim}{name}={end}").ok(); // a String takes any text
             escape(text, &mut line);
         }
         line.push('\n');
@@ -240,7 +240,7 @@ impl Fields {
 /// RFC 3339, UTC, microseconds.
 fn now() -> String {
     let mut text = String::new();
-    let _ = SystemTime.format_time(&mut Writer::new(&mut text)); // a String takes any text
+    SystemTime.format_time(&mut Writer::new(&mut text)).ok(); // a String takes any text
     text
 }
 

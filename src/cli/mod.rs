@@ -202,11 +202,11 @@ pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
 /// Writes an error and its causes to stderr; problems of a topology as `validate` writes them.
 pub(crate) fn complain(error: &anyhow::Error) {
     let red = if colours(&io::stderr()) { AnsiColor::Red.on_default().bold() } else { Style::new() };
-    // Where stderr is closed nobody can read the error.
-    let _ = match error.downcast_ref::<Problems>() {
+    let written = match error.downcast_ref::<Problems>() {
         Some(problems) => writeln!(io::stderr(), "{}", problems.with_excerpts()),
         None => writeln!(io::stderr(), "{red}error:{red:#} {}", shown::escaped(&sentence(error))),
     };
+    written.ok(); // where stderr is closed, nobody reads
 }
 
 /// The error and its causes, without causes that the text before them says already.

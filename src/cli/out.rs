@@ -12,7 +12,7 @@ pub(super) fn stdout() -> Dropping<io::Stdout> {
 macro_rules! say {
     ($($argument:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($argument)*);
+        writeln!(std::io::stderr(), $($argument)*).ok();
     }};
 }
 pub(super) use say;

@@ -45,6 +45,6 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = self.join(); // an error is on its way already
+        self.join().ok(); // an error is on its way already
     }
 }

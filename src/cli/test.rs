@@ -1,6 +1,5 @@
 //! `test`: runs a folder of cases, each a file and its expected outcome.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -174,23 +173,20 @@ fn junit(verdicts: &[Verdict]) -> String {
     let total: f64 = verdicts.iter().map(|verdict| verdict.took.as_secs_f64()).sum();
     let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
     let counts = format!("tests=\"{}\" failures=\"{failed}\" errors=\"0\" time=\"{total:.3}\"", verdicts.len());
-    // Writing to a string cannot fail.
-    let _ = writeln!(xml, "<testsuites {counts}>\n  <testsuite name=\"sheetstream\" {counts}>");
+    xml.push_str(&format!("<testsuites {counts}>\n  <testsuite name=\"sheetstream\" {counts}>\n"));
     for Verdict { name, failure, took, .. } in verdicts {
-        let _ = write!(
-            xml,
+        xml.push_str(&format!(
             "    <testcase classname=\"sheetstream\" name=\"{}\" time=\"{:.3}\"",
             in_xml(name),
             took.as_secs_f64()
-        );
-        let _ = match failure {
-            None => writeln!(xml, "/>"),
-            Some(failure) => writeln!(
-                xml,
-                ">\n      <failure message=\"not as expected\">{}</failure>\n    </testcase>",
+        ));
+        match failure {
+            None => xml.push_str("/>\n"),
+            Some(failure) => xml.push_str(&format!(
+                ">\n      <failure message=\"not as expected\">{}</failure>\n    </testcase>\n",
                 in_xml(failure)
-            ),
-        };
+            )),
+        }
     }
     xml + "  </testsuite>\n</testsuites>\n"
 }

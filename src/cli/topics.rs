@@ -93,7 +93,7 @@ impl Topics {
                     created.inspect_err(|error| {
                         if Exit::from(error) == Exit::Unauthorised {
                             // Where stderr is closed there is nobody left to help.
-                            let _ = writeln!(io::stderr(), "An administrator makes the topics with\n{commands}");
+                            writeln!(io::stderr(), "An administrator makes the topics with\n{commands}").ok();
                         }
                     })?
                 }

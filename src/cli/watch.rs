@@ -137,5 +137,5 @@ fn report(global: &Global, event: &WatchEvent) {
     };
     let line = if global.json { json.to_string() } else { line };
     // A reader that went away takes nothing from the work.
-    let _ = writeln!(out::stdout(), "{line}");
+    writeln!(out::stdout(), "{line}").ok();
 }

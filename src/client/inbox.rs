@@ -92,7 +92,7 @@ impl Inbox {
         if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             let mut holder = String::new();
             // Whoever has it may not have written it yet.
-            let _ = lock.read_to_string(&mut holder);
+            lock.read_to_string(&mut holder).ok();
             let locked = InboxError::Locked { dir: root.to_owned(), holder: format!("process {holder}") };
             return Err(if error == rustix::io::Errno::WOULDBLOCK { locked } else { failed(error.into()) });
         }

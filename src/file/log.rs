@@ -132,7 +132,7 @@ impl Drop for FileOutbox {
     fn drop(&mut self) {
         if self.file.take().is_some() {
             // A workbook that was not finished is of no use to anybody.
-            let _ = fs::remove_file(&self.beside);
+            fs::remove_file(&self.beside).ok();
         }
     }
 }

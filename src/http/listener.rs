@@ -102,7 +102,7 @@ async fn converse(
     routes: Router,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
-    let _ = stream.set_nodelay(true);
+    stream.set_nodelay(true).ok();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -133,9 +133,9 @@ async fn converse(
     match outcome {
         Err(error) if error.is_timeout() => {
             if !parts.read_buf.is_empty() {
-                let _ = stream.write_all(REQUEST_TIMEOUT.as_bytes()).await;
+                stream.write_all(REQUEST_TIMEOUT.as_bytes()).await.ok();
             }
-            let _ = stream.shutdown().await;
+            stream.shutdown().await.ok();
             Err(error)
         }
         outcome => {

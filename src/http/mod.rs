@@ -214,10 +214,10 @@ impl HttpServer {
 
     /// Accepts nothing more, ends streams of events, gives open requests a few seconds.
     pub fn stop(self) {
-        let _ = self.stop.send(true);
+        self.stop.send(true).ok();
         let serving = self.serving;
         // A client that does not go away is cut off.
-        let _ = self.runtime.block_on(async { tokio::time::timeout(STOP_TIMEOUT, serving).await });
+        self.runtime.block_on(async { tokio::time::timeout(STOP_TIMEOUT, serving).await }).ok();
         self.runtime.shutdown_timeout(STOP_TIMEOUT);
         self.kafka_runtime.shutdown_background();
     }

@@ -305,7 +305,7 @@ async fn catch_up(app: &AppState) -> Result<(), Problem> {
     let mut news = app.uploads.watch();
     let known = async {
         while !app.uploads.has_caught_up() {
-            let _ = tokio::time::timeout(Duration::from_millis(50), news.changed()).await;
+            tokio::time::timeout(Duration::from_millis(50), news.changed()).await.ok();
         }
     };
     tokio::time::timeout(CATCH_UP, known).await.map_err(|_| {

@@ -1,7 +1,5 @@
 //! Writes a topology file from the findings about a file and the choices for it: a file to begin with, with comments that give the reasons.
 
-use std::fmt::Write as _;
-
 use super::columns::UsedColumns;
 use super::reading::{FileFacts, Reading};
 use super::table::{Suggestion, Table};
@@ -40,16 +38,14 @@ impl Draft<'_> {
     pub fn to_toml(&self) -> String {
         let lang = if self.is_korean() { Lang::Ko } else { Lang::En };
         let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "# Written from {}: {}, {} columns.",
+        text.push_str(&format!(
+            "# Written from {}: {}, {} columns.\n",
             comment(self.file_name),
             self.file.charset,
             self.file.columns.len()
-        );
-        let _ = writeln!(text, "# What else may be said here: sheetstream schema --markdown");
-        let _ = writeln!(text, "\nname = {}\n\n[[source]]\nname = \"rows\"", quoted(&self.name()));
+        ));
+        text.push_str("# What else may be said here: sheetstream schema --markdown\n");
+        text.push_str(&format!("\nname = {}\n\n[[source]]\nname = \"rows\"\n", quoted(&self.name())));
         self.write_reading(&mut text);
         self.write_types(&mut text);
         self.write_coordinates(lang, &mut text);
@@ -61,9 +57,9 @@ impl Draft<'_> {
                 "no column names sheets: one for all rows".to_owned(),
             ),
         };
-        let _ = writeln!(text, "\n# {why}\n[[aggregate]]\nname = \"sheets\"\nsheet = {}", quoted(&sheet));
+        text.push_str(&format!("\n# {why}\n[[aggregate]]\nname = \"sheets\"\nsheet = {}\n", quoted(&sheet)));
         let lang = if lang == Lang::Ko { "ko" } else { "en" };
-        let _ = writeln!(text, "\n[[sink]]\nname = \"workbooks\"\nworkbook = {{ lang = \"{lang}\" }}");
+        text.push_str(&format!("\n[[sink]]\nname = \"workbooks\"\nworkbook = {{ lang = \"{lang}\" }}\n"));
         text
     }
 
@@ -88,20 +84,22 @@ impl Draft<'_> {
 
     fn write_reading(&self, text: &mut String) {
         if let Some(charset) = self.reading.charset {
-            let _ = writeln!(text, "encoding = {}", quoted(charset.encoding().name()));
+            text.push_str(&format!("encoding = {}\n", quoted(charset.encoding().name())));
         }
         if self.reading.delimiter.is_some() || self.file.delimiter != "," {
-            let _ = writeln!(text, "delimiter = {}", quoted(&self.file.delimiter));
+            text.push_str(&format!("delimiter = {}\n", quoted(&self.file.delimiter)));
         }
         match self.file.header_line {
             0 => {
                 let names: Vec<String> = self.file.columns.iter().map(|name| quoted(name)).collect();
-                let _ =
-                    writeln!(text, "header = [{}]   # the file has no header: name its columns here", names.join(", "));
+                text.push_str(&format!(
+                    "header = [{}]   # the file has no header: name its columns here\n",
+                    names.join(", ")
+                ));
             }
             1 => {}
             line => {
-                let _ = writeln!(text, "skip_lines = {}   # lines above the header", line - 1);
+                text.push_str(&format!("skip_lines = {}   # lines above the header\n", line - 1));
             }
         }
     }
@@ -126,7 +124,7 @@ impl Draft<'_> {
         });
         let typed: Vec<String> = typed.collect();
         if !typed.is_empty() {
-            let _ = writeln!(text, "columns = {{ {} }}", typed.join(", "));
+            text.push_str(&format!("columns = {{ {} }}\n", typed.join(", ")));
         }
     }
 
@@ -144,10 +142,12 @@ impl Draft<'_> {
             false => name.to_owned(),
         };
         let into = wanted.map(|name| quoted(&free(name))).join(", ");
-        let _ = writeln!(text, "\n# {}", self.why(&from, ranking));
-        let _ = writeln!(text, "[[map]]\nname = \"wgs84\"");
+        text.push_str(&format!("\n# {}\n", self.why(&from, ranking)));
+        text.push_str("[[map]]\nname = \"wgs84\"\n");
         let (from, x, y) = (quoted(&from), quoted(x), quoted(y));
-        let _ = writeln!(text, "reproject = {{ from = {from}, to = \"{TARGET}\", x = {x}, y = {y}, into = [{into}] }}");
+        text.push_str(&format!(
+            "reproject = {{ from = {from}, to = \"{TARGET}\", x = {x}, y = {y}, into = [{into}] }}\n"
+        ));
     }
 
     /// Why this CRS.
@@ -196,7 +196,7 @@ impl Draft<'_> {
                     .map(|name| quoted(name)),
             );
         }
-        let _ = writeln!(text, "\n[[map]]\nname = \"columns\"\nselect = [{}]", kept.join(", "));
+        text.push_str(&format!("\n[[map]]\nname = \"columns\"\nselect = [{}]\n", kept.join(", ")));
     }
 }
 

@@ -1,8 +1,6 @@
 //! Writes the outcome of a file as a text: the facts about it, its rows, its reasons, every cell of every sheet. Two such texts are
 //! compared line by line, so that files with expected outcomes test a topology.
 
-use std::fmt::Write as _;
-
 use super::InspectError;
 use super::made::Made;
 use crate::file::FileError;
@@ -26,32 +24,31 @@ const DIFFERENCE_LINES: usize = 12;
 /// The temporary folder takes no workbook.
 pub fn outcome(topology: &Topology, file: Result<CsvFile, FileError>, name: &str) -> Result<String, InspectError> {
     let mut text = String::new();
-    // Writing to a string cannot fail.
     let file = match file {
         Ok(file) => file,
         Err(error) => {
-            let _ = writeln!(text, "unreadable: {error}");
+            text.push_str(&format!("unreadable: {error}\n"));
             return Ok(text);
         }
     };
-    let _ = writeln!(text, "file: {}", file.description());
+    text.push_str(&format!("file: {}\n", file.description()));
     file.notes().iter().for_each(|note| text += &format!("note: {note}\n"));
     let upload = match UploadRecords::new(vec![file], name, "case") {
         Ok(upload) => upload,
         Err(error) => {
-            let _ = writeln!(text, "unreadable: {error}");
+            text.push_str(&format!("unreadable: {error}\n"));
             return Ok(text);
         }
     };
     let made = Made::of(topology.clone(), upload, &mut |_| ())?;
     let status = &made.converted.status;
     let state = serde_json::to_value(status.state).unwrap_or_default();
-    let _ = writeln!(text, "status: {}", state.as_str().unwrap_or_default());
+    text.push_str(&format!("status: {}\n", state.as_str().unwrap_or_default()));
     if let Some(failure) = &status.failure {
-        let _ = writeln!(text, "failure: {}: {}", failure.reason, failure.message);
+        text.push_str(&format!("failure: {}: {}\n", failure.reason, failure.message));
     }
     let rows = status.accounting;
-    let _ = writeln!(text, "rows: {} in, {} written, {} rejected", rows.rows_in, rows.written, rows.rejected);
+    text.push_str(&format!("rows: {} in, {} written, {} rejected\n", rows.rows_in, rows.written, rows.rejected));
     made.converted.rejected.iter().for_each(|(reason, count)| text += &format!("rejected: {count} {reason}\n"));
     let (sheets, errors) = made.sheets(topology.sink.workbook.lang, ROWS_MAX, ROWS_MAX);
     sheets.iter().chain(&errors).for_each(|sheet| write_sheet(sheet, &mut text));

@@ -99,7 +99,7 @@ fn run(queue: &Mutex<Receiver<Job>>) {
             Some(suitable) => writer.insert(suitable),
             None => writer.insert(PageWriter::new(styles, cell_refs)),
         };
-        let _ = done.send(writer.cut(&mut page, first_row)); // nobody waits for pages of an upload that was given up
+        done.send(writer.cut(&mut page, first_row)).ok(); // nobody waits for pages of an upload that was given up
     }
 }
 

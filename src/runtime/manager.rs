@@ -242,7 +242,7 @@ impl Manager {
         let (client, found) = (self.client.clone(), self.looks.0.clone());
         self.client.handle.spawn_blocking(move || {
             if let Some(look) = look(&client) {
-                let _ = found.send(look); // the manager may have ended
+                found.send(look).ok(); // the manager may have ended
             }
         });
     }

@@ -27,7 +27,7 @@ impl Pauses {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let _ = self.folder.set(folder.to_owned()); // streams run once
+        self.folder.set(folder.to_owned()).ok(); // streams run once
         Ok(())
     }
 

@@ -60,7 +60,7 @@ impl Queries {
         for (_, sender) in self.tasks().as_ref().ok_or(QueryError::NotRunning)?.iter().filter(is_asked) {
             let (query, answers) = (query.clone(), answers.clone());
             sender.ask(Box::new(move |task| {
-                let _ = answers.send(task.and_then(|task| query(task))); // whoever asked may have lost patience
+                answers.send(task.and_then(|task| query(task))).ok(); // whoever asked may have lost patience
             }));
             asked += 1;
         }

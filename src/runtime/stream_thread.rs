@@ -144,7 +144,7 @@ pub struct QuerySender {
 impl QuerySender {
     /// Has `query` answered, unless the thread ends before.
     pub fn ask(&self, query: Query) {
-        let _ = self.commands.send(Command::Ask(query));
+        self.commands.send(Command::Ask(query)).ok();
         self.thread.unpark();
     }
 }
@@ -193,7 +193,7 @@ impl StreamThread {
 
     fn send(&self, command: Command) {
         // A thread that is gone has panicked, which whoever owns it finds out.
-        let _ = self.commands.send(command);
+        self.commands.send(command).ok();
         self.thread.unpark();
     }
 
@@ -372,7 +372,7 @@ impl RunLoop {
         };
         if !slot.reads && ingest.high_watermark().is_some() {
             slot.reads = true;
-            let _ = self.reports.send(TaskReport::Reads(self.id.clone()));
+            self.reports.send(TaskReport::Reads(self.id.clone())).ok();
         }
         let now = Instant::now();
         if !worked && !is_paused && now >= slot.next_tick {
@@ -385,7 +385,7 @@ impl RunLoop {
             let bounds = (ingest.log_start(), ingest.high_watermark());
             task.report_metrics(now_ms, bounds, ingest.buffered_bytes());
             if self.behind.take_if(|behind| *behind <= task.position()).is_some() {
-                let _ = self.reports.send(TaskReport::Recovered(self.id.clone()));
+                self.reports.send(TaskReport::Recovered(self.id.clone())).ok();
             }
         }
         Ok(worked)
@@ -416,6 +416,6 @@ impl RunLoop {
     }
 
     fn report(&self, report: TaskReport) {
-        let _ = self.reports.send(report); // a manager that is gone needs no word
+        self.reports.send(report).ok(); // a manager that is gone needs no word
     }
 }

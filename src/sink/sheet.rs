@@ -166,7 +166,7 @@ impl Frame {
             let max = min + run.len() - 1;
             let width = stated_width(run[0], self.font.digit);
             // Writing to a string cannot fail.
-            let _ = write!(columns, "<col min=\"{min}\" max=\"{max}\" width=\"{width}\" customWidth=\"1\"/>");
+            write!(columns, "<col min=\"{min}\" max=\"{max}\" width=\"{width}\" customWidth=\"1\"/>").ok();
             min = max + 1;
         }
         columns.push_str("</cols>");

@@ -79,7 +79,7 @@ fn relationships(xml: &str, sheets: usize) -> String {
             Some((_, rest)) => {
                 for rest in repeated(rest, sheets) {
                     id += 1;
-                    let _ = write!(out, "<Relationship Id=\"rId{id}\" Type={rest}");
+                    write!(out, "<Relationship Id=\"rId{id}\" Type={rest}").ok();
                 }
             }
             None => out.push_str(element),
@@ -97,7 +97,7 @@ fn workbook(xml: &str, sheets: &[Listed]) -> Option<String> {
     out.push_str("<sheets>");
     for (n, sheet) in (1..).zip(sheets) {
         let name = escape_attribute(&sheet.name);
-        let _ = write!(out, "<sheet name=\"{name}\" sheetId=\"{n}\" r:id=\"rId{n}\"/>");
+        write!(out, "<sheet name=\"{name}\" sheetId=\"{n}\" r:id=\"rId{n}\"/>").ok();
     }
     out.push_str("</sheets>");
     let filters = ranges(sheets, |sheet| {
@@ -109,7 +109,7 @@ fn workbook(xml: &str, sheets: &[Listed]) -> Option<String> {
         out.push_str("<definedNames>");
         for (names, name, hidden) in [(&filters, "_FilterDatabase", " hidden=\"1\""), (&titles, "Print_Titles", "")] {
             for (range, sheet) in names {
-                let _ = write!(out, "<definedName name=\"_xlnm.{name}\" localSheetId=\"{sheet}\"{hidden}>");
+                write!(out, "<definedName name=\"_xlnm.{name}\" localSheetId=\"{sheet}\"{hidden}>").ok();
                 push_text(range, &mut out);
                 out.push_str("</definedName>");
             }
@@ -148,10 +148,10 @@ fn properties(xml: &str, sheets: &[Listed]) -> Option<String> {
     if !titles.is_empty() {
         let count = titles.len();
         out.push_str("<vt:variant><vt:lpstr>Named Ranges</vt:lpstr></vt:variant>");
-        let _ = write!(out, "<vt:variant><vt:i4>{count}</vt:i4></vt:variant>");
+        write!(out, "<vt:variant><vt:i4>{count}</vt:i4></vt:variant>").ok();
     }
     let parts = sheets.len() + titles.len();
-    let _ = write!(out, "</vt:vector>{between}<TitlesOfParts><vt:vector size=\"{parts}\" baseType=\"lpstr\">");
+    write!(out, "</vt:vector>{between}<TitlesOfParts><vt:vector size=\"{parts}\" baseType=\"lpstr\">").ok();
     for sheet in sheets {
         push_part(&sheet.name, &mut out);
     }

@@ -40,12 +40,12 @@ impl StoreThread {
         std::thread::Builder::new().name("state-store".to_owned()).spawn(move || {
             match open(watched) {
                 Ok(writer) => {
-                    let _ = reply.send(Ok(()));
+                    reply.send(Ok(())).ok();
                     run(writer, &queue);
                 }
                 Err(error) => drop(reply.send(Err(error))),
             }
-            let _ = end.send(());
+            end.send(()).ok();
         })?;
         let thread = StoreThread { jobs: Some(jobs), watchdog, ended: Mutex::new(ended) };
         thread.wait(&opened)?;
@@ -135,7 +135,7 @@ fn run(mut writer: IndexWriter, jobs: &Receiver<Job>) {
             }
         }
         for (reply, result) in replies.into_iter().zip(writer.commit(group)) {
-            let _ = reply.send(result);
+            reply.send(result).ok();
         }
     }
     writer.end();
@@ -151,7 +151,7 @@ mod tests {
     fn call_that_does_not_return_is_given_up_and_so_is_every_later_one() {
         let (never, blocked) = channel::<()>();
         let started = StoreThread::start(move |watchdog| {
-            let _ = watchdog.during("open", Duration::ZERO, || blocked.recv());
+            watchdog.during("open", Duration::ZERO, || blocked.recv()).ok();
             Err(StateError::Damaged("only now".to_owned()))
         });
         assert!(matches!(started, Err(StateError::Hung { call: "open", .. })));

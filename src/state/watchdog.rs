@@ -64,7 +64,7 @@ impl Patience {
         } else if let Some(step) = step {
             self.waited += LOOK_EVERY;
             if self.waited > step.limit {
-                let _ = watchdog.hung.set(step);
+                watchdog.hung.set(step).ok();
             }
         }
         watchdog.hung()

@@ -1,7 +1,5 @@
 //! Draws a topology: its topics and nodes and the flow between them, as Mermaid or as DOT.
 
-use std::fmt::Write as _;
-
 use super::{Description, NodeKind, Topology};
 
 /// A drawing of a topology.
@@ -59,8 +57,7 @@ impl Graph {
         };
         for (number, shown) in self.boxes.iter().enumerate() {
             let [open, close] = if shown.is_topic { ["[(", ")]"] } else { ["[", "]"] };
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "  n{number}{open}\"{}\"{close}", label(shown));
+            text.push_str(&format!("  n{number}{open}\"{}\"{close}\n", label(shown)));
         }
         self.arrows.iter().for_each(|[from, to]| text += &format!("  n{from} --> n{to}\n"));
         text
@@ -72,8 +69,7 @@ impl Graph {
         for (number, shown) in self.boxes.iter().enumerate() {
             let does = shown.does.as_ref().map(|does| format!("\\n{}", in_dot(does))).unwrap_or_default();
             let shape = if shown.is_topic { ", shape=cylinder" } else { "" };
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "  n{number} [label=\"{}{does}\"{shape}];", in_dot(&shown.name));
+            text.push_str(&format!("  n{number} [label=\"{}{does}\"{shape}];\n", in_dot(&shown.name)));
         }
         self.arrows.iter().for_each(|[from, to]| text += &format!("  n{from} -> n{to};\n"));
         text + "}\n"

@@ -150,7 +150,7 @@ impl Drop for Browser {
             let headers = [("host", "localhost")];
             send(self.address, "DELETE", &format!("/session{}", self.session), &headers, b"");
         }
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
+        self.driver.kill().ok();
+        self.driver.wait().ok();
     }
 }

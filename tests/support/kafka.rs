@@ -114,7 +114,7 @@ impl Kafka {
             Kind::InProcess(broker) => return broker.connect().expect("its port is still free"),
             Kind::Apache { dir, .. } => dir.join("log"),
         };
-        let _ = std::fs::remove_file(&log);
+        std::fs::remove_file(&log).ok();
         self.say("START");
         let since = Instant::now();
         let started = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("Kafka Server started"));
@@ -203,7 +203,7 @@ impl Drop for Kafka {
     fn drop(&mut self) {
         if let Kind::Apache { serving, .. } = &mut self.kind {
             drop(serving.stdin.take());
-            let _ = serving.wait();
+            serving.wait().ok();
         }
     }
 }

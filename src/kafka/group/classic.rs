@@ -183,7 +183,7 @@ impl Actor {
             }
             Some(Command::Leave(left)) => {
                 self.leave().await;
-                let _ = left.send(()); // the caller may have stopped waiting
+                left.send(()).ok(); // the caller may have stopped waiting
                 Flow::Ended
             }
             None => Flow::Ended,

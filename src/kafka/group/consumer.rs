@@ -117,7 +117,7 @@ impl Actor {
                     Some(Command::Released(partitions)) => self.holdings.release(&partitions),
                     Some(Command::Leave(left)) => {
                         self.leave().await;
-                        let _ = left.send(()); // the caller may have stopped waiting
+                        left.send(()).ok(); // the caller may have stopped waiting
                         return Ok(());
                     }
                     None => return Ok(()),

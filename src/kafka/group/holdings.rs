@@ -177,6 +177,6 @@ impl Holdings {
     /// Sends the event to the tasks.
     fn send(&self, event: GroupEvent) {
         // A receiver that is gone has dropped the member; the command channel ends the membership.
-        let _ = self.events.send(event);
+        self.events.send(event).ok();
     }
 }

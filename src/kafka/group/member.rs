@@ -48,7 +48,7 @@ impl Membership for GroupMember {
     }
     fn released(&mut self, partitions: &BTreeSet<TopicPartition>) {
         // A member that has ended has nothing to release.
-        let _ = self.commands.send(Command::Released(partitions.clone()));
+        self.commands.send(Command::Released(partitions.clone())).ok();
     }
     fn leave(&mut self) {
         let (left, done) = channel();

@@ -164,7 +164,7 @@ impl Group {
             if let Err(error) = kept {
                 tracing::error!(group = %id, %error, "membership ended");
                 // A receiver that is gone has dropped the member.
-                let _ = events.send(GroupEvent::Fatal(error.into()));
+                events.send(GroupEvent::Fatal(error.into())).ok();
             }
         });
         GroupMember::new(received, commands, self.client.clone())

@@ -421,7 +421,7 @@ mod tests {
         tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.expect("a client");
             socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("open socket");
-            let _ = socket.read_buf(&mut Vec::new()).await;
+            socket.read_buf(&mut Vec::new()).await.ok();
         });
         let error = Connection::open(&address, &patient(Duration::from_secs(5)), &Arc::default(), &Refusals::default())
             .await
