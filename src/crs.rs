@@ -11,6 +11,7 @@ pub mod places;
 pub mod ranking;
 mod sandbox;
 pub mod systems;
+pub mod zones;
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -61,6 +62,8 @@ pub struct CrsInfo {
     pub axes: Option<OwnAxes>,
     /// Area of use: west, south, east, north in degrees; west is greater than east across the antimeridian.
     pub area: Option<[f64; 4]>,
+    /// That area in the authority's words: "Republic of Korea (South Korea) - onshore between 126°E and 128°E.".
+    pub area_description: Option<String>,
 }
 
 /// The kind of a CRS by its coordinates.
@@ -259,13 +262,15 @@ impl Context {
             what,
             hint,
         })?;
+        let (area, area_description) = object.area_of_use().unzip();
         let info = CrsInfo {
             definition: definition.into(),
             name: object.name(),
             epsg: object.epsg(),
             kind,
             axes: object.axes().filter(|axes| axes.stay()),
-            area: object.area_of_use(),
+            area,
+            area_description,
         };
         Ok((object, info))
     }
@@ -385,16 +390,22 @@ impl<'c> Object<'c> {
         }
     }
 
-    fn area_of_use(&self) -> Option<[f64; 4]> {
+    /// The area of use, and how the authority describes it.
+    fn area_of_use(&self) -> Option<([f64; 4], String)> {
         let [mut west, mut south, mut east, mut north] = [f64::NAN; 4];
-        // SAFETY: context and object are alive, the four numbers outlive the call, and the name is not wanted.
-        let known = unsafe {
-            let (context, name) = (self.context.ptr, ptr::null_mut());
-            proj_get_area_of_use(context, self.ptr, &mut west, &mut south, &mut east, &mut north, name)
+        let mut described = ptr::null();
+        // SAFETY: context and object are alive, the four numbers and the pointer outlive the call, and the text belongs to the object,
+        // which lives until it is copied.
+        let (known, description) = unsafe {
+            let context = self.context.ptr;
+            let known =
+                proj_get_area_of_use(context, self.ptr, &mut west, &mut south, &mut east, &mut north, &mut described);
+            (known, text(described))
         };
         let area = [west, south, east, north];
         // PROJ writes -1000 for an area that is described in words only.
-        (known != 0 && area.iter().all(|bound| bound.abs() <= 360.0)).then_some(area)
+        let is_known = known != 0 && area.iter().all(|bound| bound.abs() <= 360.0);
+        is_known.then(|| (area, description.unwrap_or_default()))
     }
 }
 

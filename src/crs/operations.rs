@@ -188,7 +188,7 @@ impl Object<'_> {
             Some(Operation {
                 name: self.name(),
                 accuracy_m: (accuracy >= 0.0).then_some(accuracy),
-                area: self.area_of_use(),
+                area: self.area_of_use().map(|(area, _)| area),
                 ballpark: proj_coordoperation_has_ballpark_transformation(context.ptr, self.ptr) != 0,
                 pipeline: text(pipeline)?,
             })

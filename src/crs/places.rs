@@ -49,6 +49,8 @@ pub struct Atlas {
     korea: Grid,
     world: Grid,
     names: HashMap<String, Vec<Place>>,
+    /// Of South Korea, with their islands.
+    districts: Vec<Place>,
 }
 
 /// Cells with the number of the area that their centre is in, above 0.
@@ -112,6 +114,7 @@ impl Atlas {
             korea: Grid::new([124.0, 32.5, 132.5, 39.0], 0.02),
             world: Grid::new([-180.0, -90.0, 180.0, 90.0], 0.25),
             names: HashMap::new(),
+            districts: Vec::new(),
         };
         for (outlines, is_korea) in [(korea, true), (world, false)] {
             let mut rings = Vec::new();
@@ -137,6 +140,7 @@ impl Atlas {
         for (province, name, west, south, east, north) in &known.districts {
             let Some(province) = number(province) else { continue };
             let place = Place::Box([*west, *south, *east, *north], province);
+            atlas.districts.push(place);
             named.push((name.clone(), place));
             // A city or county goes by its name without the suffix too.
             if let Some(stem) = name.strip_suffix(['시', '군']).filter(|stem| stem.chars().count() >= 2) {
@@ -181,6 +185,22 @@ impl Atlas {
     pub fn area_at(&self, lon: f64, lat: f64) -> Option<u8> {
         let found = self.korea.at(lon, lat).or_else(|| self.korea.near(lon, lat).next());
         found.or_else(|| self.world.at(lon, lat)).or_else(|| self.world.near(lon, lat).next())
+    }
+
+    /// Countries other than South Korea: number and English name.
+    pub fn countries(&self) -> impl Iterator<Item = (u8, &str)> {
+        let numbered = (1..).zip(&self.areas).filter(|(number, _)| !self.is_korean(*number));
+        numbered.map(|(number, area)| (number, area.en.as_str()))
+    }
+
+    /// Whether a point is on land of that country, or as close as the outlines can show.
+    pub fn is_in_country(&self, country: u8, lon: f64, lat: f64) -> bool {
+        self.holds(Place::Area(country), lon, lat)
+    }
+
+    /// Whether a point is on land of South Korea, or in the box around a district: the outlines leave small islands out.
+    pub fn is_in_korea(&self, lon: f64, lat: f64) -> bool {
+        self.korea.near(lon, lat).next().is_some() || self.districts.iter().any(|place| self.holds(*place, lon, lat))
     }
 
     /// Whether a point is at this place, or as close as the outlines can show.

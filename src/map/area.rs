@@ -1,8 +1,11 @@
 //! Checks that a point lies in the area of use of its own CRS. No other check distinguishes a wrong pair of numbers from a right one.
 
+use std::cell::OnceCell;
+
 use proj::Proj;
 
 use super::points::Point;
+use crate::crs::zones::Zone;
 use crate::crs::{self, CrsError, CrsKind, CrsPair, LonLat};
 
 /// An area of use, and how a point's longitude and latitude are had.
@@ -11,6 +14,9 @@ use crate::crs::{self, CrsError, CrsKind, CrsPair, LonLat};
 /// projected CRSs, and to a datum other than WGS 84, every point costs a second transformation.
 pub(super) struct Area {
     bounds: [f64; 4],
+    description: String,
+    /// Found when a point is out of bounds for the first time.
+    zone: OnceCell<Option<Zone>>,
     way: Way,
 }
 
@@ -33,7 +39,8 @@ impl Area {
             LonLat::Target => Way::Target,
             LonLat::Through(pipeline) => Way::Through(crs::open(pipeline)?),
         };
-        Ok(Some(Area { bounds, way }))
+        let description = pair.from.area_description.clone().unwrap_or_default();
+        Ok(Some(Area { bounds, description, zone: OnceCell::new(), way }))
     }
 
     /// As messages name it.
@@ -51,15 +58,22 @@ impl Area {
         }
     }
 
-    /// Whether it lies inside. NaN and infinity do not.
+    /// Whether it lies inside, or on land that the zone is used for. NaN and infinity do not.
     pub(super) fn holds(&self, source: Point, target: Point) -> bool {
+        self.lon_lat(source, target).is_some_and(|(lon, lat)| self.bounds_hold(lon, lat) || self.zone_reaches(lon, lat))
+    }
+
+    fn bounds_hold(&self, lon: f64, lat: f64) -> bool {
         let [west, south, east, north] = self.bounds;
-        self.lon_lat(source, target).is_some_and(|(lon, lat)| {
-            let between = match west <= east {
-                true => west <= lon && lon <= east,
-                false => (west <= lon && lon < f64::INFINITY) || (lon <= east && f64::NEG_INFINITY < lon),
-            };
-            between && south <= lat && lat <= north
-        })
+        let between = match west <= east {
+            true => west <= lon && lon <= east,
+            false => (west <= lon && lon < f64::INFINITY) || (lon <= east && f64::NEG_INFINITY < lon),
+        };
+        between && south <= lat && lat <= north
+    }
+
+    fn zone_reaches(&self, lon: f64, lat: f64) -> bool {
+        let zone = self.zone.get_or_init(|| Zone::of(self.bounds, &self.description));
+        zone.as_ref().is_some_and(|zone| zone.reaches(lon, lat))
     }
 }

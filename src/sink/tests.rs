@@ -44,6 +44,7 @@ fn maker(workbook: WorkbookConfig) -> WorkbookMaker {
         kind,
         axes: None,
         area: None,
+        area_description: None,
     };
     let pair = CrsPair {
         from: crs("EPSG:5181", "KGD2002 / Central Belt", CrsKind::Projected),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Topology, words};
 use crate::aggregate::{AggregateConfig, SheetKey, SheetOrder};
+use crate::crs::zones::Zone;
 use crate::crs::{CrsInfo, Operation, OwnAxes};
 use crate::map::CoordinateInput;
 use crate::map::expression::Expression;
@@ -331,7 +332,12 @@ impl ReprojectConfig {
         let area_of_use = match (self.check_area, self.crs.from.area) {
             (false, _) => "not checked".to_owned(),
             (true, None) => "not known, not checked".to_owned(),
-            (true, Some(bounds)) => format!("{}; a point outside is a bad row", area(bounds)),
+            (true, Some(bounds)) => {
+                let description = self.crs.from.area_description.as_deref().unwrap_or_default();
+                let beside =
+                    if Zone::of(bounds, description).is_some() { ", and land of its country beside it" } else { "" };
+                format!("{}{beside}; a point outside is a bad row", area(bounds))
+            }
         };
         [
             vec![fact("reproject", format!("{} to {}", crs(&self.crs.from), crs(&self.crs.to)))],

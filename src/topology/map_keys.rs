@@ -150,7 +150,9 @@ pub(super) static REPROJECT: Table = Table {
             Kind::Flag,
             Default::Flag(true),
             "false",
-            "Rejects a row whose point lies outside the area of use of its own CRS, or at (0, 0).",
+            "Rejects a row whose point lies outside the area of use of its own CRS, or at (0, 0). Where that area is a belt between two \
+             meridians, as that of EPSG:5174 and 5186 is, land of the same country on either side is taken too: agencies publish \
+             whole countries in one belt.",
         ),
         key(
             "missing",

@@ -170,6 +170,34 @@ fn a_point_right_on_the_edge_or_across_the_antimeridian_is_inside() {
 }
 
 #[test]
+fn a_belt_of_a_country_takes_all_of_its_land() {
+    for (crs, north) in [("EPSG:5174", 0.0), ("EPSG:5181", 0.0), ("EPSG:5186", 100_000.0)] {
+        let mut node = reproject(crs, "EPSG:4326");
+        // Busan, Daegu, Gangneung, Jeju and Baengnyeongdo, all outside of 126 to 128 degrees or of its latitudes.
+        for (x, y, lon, lat) in [
+            (388_000.0, 188_000.0, 129.06, 35.18),
+            (344_000.0, 264_000.0, 128.59, 35.87),
+            (366_000.0, 470_000.0, 128.88, 37.72),
+            (155_000.0, 3_000.0, 126.51, 33.52),
+            (-2_000.0, 498_000.0, 124.71, 37.95),
+        ] {
+            let point = run(&mut node, &x.to_string(), &(y + north).to_string());
+            assert_near(point.unwrap_or_else(|rejection| panic!("{crs}: {}", rejection.message)), (lon, lat), 0.02);
+        }
+        // Degrees, Seoul swapped, and a point of EPSG:5179 lie at sea or in no country that has the belt.
+        for (x, y, hint) in [
+            (126.978, 37.5665, "looks like degrees"),
+            (451_885.03 + north, 198_056.37, "looks swapped: x is east, y is north"),
+            (953_900.0, 1_952_030.0, ""),
+        ] {
+            let rejection = run(&mut node, &x.to_string(), &y.to_string()).expect_err("no place in Korea");
+            assert_eq!(rejection.reason, Reason::CoordRange);
+            assert!(rejection.message.to_string().ends_with(hint), "{crs}: {}", rejection.message);
+        }
+    }
+}
+
+#[test]
 fn without_the_area_check_only_what_proj_cannot_carry_fails() {
     let unchecked = |from, to| Reproject::new(&ReprojectConfig { check_area: false, ..config(from, to) }).unwrap();
     assert_near(run(&mut unchecked("EPSG:5179", "EPSG:4326"), "0", "0").unwrap(), (117.99, 19.69), 0.01);
