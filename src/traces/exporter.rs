@@ -60,7 +60,7 @@ impl Drop for Export {
         if self.to.try_send(Message::End).is_ok()
             && let Some(thread) = self.thread.take()
         {
-            let _ = thread.join(); // a thread that panicked has said so
+            thread.join().ok(); // a thread that panicked has said so
         }
     }
 }

@@ -208,7 +208,7 @@ impl KafkaContainer {
 impl Drop for KafkaContainer {
     fn drop(&mut self) {
         drop(self.process.0.stdin.take());
-        let _ = self.process.0.wait();
+        self.process.0.wait().ok();
     }
 }
 
@@ -217,7 +217,7 @@ pub struct Ends(pub Child);
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
