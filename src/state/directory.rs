@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::held::{HeldDirectory, Rebuilds};
+use super::held::{Distrusted, HeldDirectory, Rebuilds};
 use super::index_writer::IndexWriter;
 use super::keys::TaskHash;
 use super::lock::DirectoryLock;
@@ -88,8 +88,8 @@ impl StateDir {
         manifest.power_safe = options.power_safe;
         manifest.failed_opens = 0;
         manifest.save(&root)?;
-        let held =
-            HeldDirectory { thread, files, root, manifest: Mutex::new(manifest), options, rebuilds, _lock: lock };
+        let (manifest, distrusted) = (Mutex::new(manifest), Distrusted::default());
+        let held = HeldDirectory { thread, files, root, manifest, options, rebuilds, distrusted, _lock: lock };
         Ok(StateDir { held: Arc::new(held) })
     }
 

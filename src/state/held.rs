@@ -1,11 +1,12 @@
 //! A state directory that is open: what its handle and the stores of its tasks share. How it is opened, and what of it is thrown away,
 //! is decided in `directory`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::RebuildReason;
+use super::keys::TaskHash;
 use super::lock::DirectoryLock;
 use super::manifest::Manifest;
 use super::open_files::OpenFiles;
@@ -21,7 +22,25 @@ pub(super) struct HeldDirectory {
     pub(super) manifest: Mutex<Manifest>,
     pub(super) options: StateOptions,
     pub(super) rebuilds: Rebuilds,
+    pub(super) distrusted: Distrusted,
     pub(super) _lock: DirectoryLock,
+}
+
+/// Tasks of which a page turned out to be damaged when it was read. Opening a state reads no page, so it would be read again and again.
+#[derive(Debug, Default)]
+pub(super) struct Distrusted(Mutex<BTreeSet<TaskHash>>);
+
+impl Distrusted {
+    pub(super) fn add(&self, task: TaskHash) {
+        self.tasks().insert(task);
+    }
+    /// Whether the state of a task has to go; asked once.
+    pub(super) fn take(&self, task: TaskHash) -> bool {
+        self.tasks().remove(&task)
+    }
+    fn tasks(&self) -> MutexGuard<'_, BTreeSet<TaskHash>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How often state was thrown away, by reason.

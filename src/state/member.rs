@@ -31,8 +31,8 @@ pub fn instance_name(instance: Option<&str>, state_dir: &Path) -> String {
 /// Only for the holder of the lock.
 pub fn succeed(state_dir: &Path, incarnation: Uuid) -> io::Result<Option<Uuid>> {
     let path = state_dir.join(INCARNATION);
-    let former = match std::fs::read_to_string(&path) {
-        Ok(text) => Uuid::parse_str(text.trim()).ok(), // unreadable: nothing is proven
+    let former = match std::fs::read(&path) {
+        Ok(text) => Uuid::try_parse_ascii(text.trim_ascii()).ok(), // unreadable: nothing is proven
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
@@ -63,7 +63,9 @@ mod tests {
         let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
         assert_eq!(succeed(dir.path(), first).expect("written"), None);
         assert_eq!(succeed(dir.path(), second).expect("written"), Some(first));
-        std::fs::write(dir.path().join(INCARNATION), "torn").expect("written");
-        assert_eq!(succeed(dir.path(), first).expect("written"), None);
+        for damaged in [&b"torn"[..], b"\xff0000000-0000-0000-0000-000000000001\n"] {
+            std::fs::write(dir.path().join(INCARNATION), damaged).expect("written");
+            assert_eq!(succeed(dir.path(), first).expect("written"), None);
+        }
     }
 }

@@ -30,6 +30,10 @@ impl SledStore {
     ) -> Result<SledStore, StateError> {
         let segments = Segments::empty(pages, held.files.clone());
         let mut store = SledStore { held, task, fingerprint: fingerprint.to_owned(), epoch: 0, segments };
+        if store.held.distrusted.take(task) {
+            store.clear()?;
+            return Ok(store);
+        }
         match store.restore() {
             Err(StateError::Damaged(what)) => {
                 store.held.rebuilds.count(RebuildReason::Damaged, &what);
@@ -99,7 +103,11 @@ impl StateStore for SledStore {
     }
 
     fn read(&self, upload: UploadHash, at: PagePosition, into: &mut Vec<u8>) -> Result<(), StateError> {
-        self.noticed(self.segments.read(upload, at, into))
+        let read = self.segments.read(upload, at, into);
+        if let Err(StateError::Damaged(_)) = &read {
+            self.held.distrusted.add(self.task);
+        }
+        self.noticed(read)
     }
 
     fn commit(&mut self, batch: WriteBatch) -> Result<(), StateError> {

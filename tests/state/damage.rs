@@ -40,7 +40,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Opens a directory and takes it as it is or, where it is damaged, clears the task; then continues. Returns the commits that were found.
+/// Opens a directory and takes it as it is or, where it is damaged, opens the task again, as one that starts anew does; then continues.
+/// Returns the commits that were found.
 fn recovered(dir: &Path, seed: u64) -> u64 {
     let dir = open(dir).unwrap();
     let mut store = dir.task(&task(0), "t").unwrap();
@@ -49,7 +50,8 @@ fn recovered(dir: &Path, seed: u64) -> u64 {
     if let Err(error) = history.compare(&store, &model) {
         assert!(matches!(error, StateError::Damaged(_)), "{error}");
         assert!(dir.rebuilds().contains_key(&RebuildReason::Damaged));
-        store.clear().unwrap();
+        drop(store);
+        store = dir.task(&task(0), "t").unwrap();
         assert_eq!((store.scan(&[]).unwrap(), store.bytes()), (vec![], 0));
         (history, model) = History::replay(seed, 0);
     }

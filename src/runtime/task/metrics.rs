@@ -1,7 +1,8 @@
 //! The labels of a task's names and of the ends of its uploads in metrics.
 
-use crate::metrics::{Outcome, TaskMetrics, TaskNames, outputs_refused};
+use crate::metrics::{Outcome, TaskMetrics, TaskNames, log_changes, outputs_refused};
 use crate::record::{self, TaskId, TopicPartition};
+use crate::runtime::task::recovery::ReplayReason;
 use crate::sink::status::{StatusRecord, UploadState};
 use crate::topology::Topology;
 use crate::transport::Committed;
@@ -20,6 +21,9 @@ pub(super) fn of(
         sink: &topology.sink.node,
     };
     let Some(committed) = committed else { return TaskMetrics::uncounted(&names) };
+    for change in [ReplayReason::Recreated, ReplayReason::Truncated] {
+        log_changes(&id.topology, change.code()); // a series that begins at 0 shows its first rise
+    }
     for topic in [&topology.sink.status_topic, &topology.sink.dead_letter_topic] {
         outputs_refused(&id.topology, topic); // a series that begins at 0 shows its first rise
     }
