@@ -181,7 +181,7 @@ fn rows_without_keys_over_three_partitions_are_one_workbook_in_their_order() {
 }
 
 #[test]
-fn an_end_waits_for_everything_that_stood_before_it_in_any_partition() {
+fn an_end_waits_for_everything_before_it_in_any_partition() {
     let mut world = World::new(topology(DECLARED, "kind"), 3);
     for n in 0..9 {
         world.publish(("t.rows", n % 3), Some("a.csv"), &format!("{n},park"));
@@ -205,7 +205,7 @@ fn an_end_waits_for_everything_that_stood_before_it_in_any_partition() {
 }
 
 #[test]
-fn files_without_a_name_that_follow_each_other_are_told_apart_though_all_of_them_are_there_already() {
+fn files_without_a_name_that_follow_each_other_are_distinguished_though_all_of_them_are_there_already() {
     let mut world = World::new(topology(SPREAD, "kind"), 3);
     world.is_append_time = true;
     for (kind, rows) in [("park", 4), ("shop", 6), ("pool", 1)] {
@@ -241,9 +241,9 @@ fn ambiguous() -> (UploadState, u64, Option<String>) {
     (UploadState::Failed, 0, Some("upload.ambiguous".to_owned()))
 }
 
-/// What only clocks of publishers tell apart is said, however they differ, and wherever the process is killed.
+/// Publications that only clocks of publishers distinguish fail, however the clocks differ, and wherever the process is killed.
 #[test]
-fn publications_of_one_id_that_only_clocks_tell_apart_are_no_workbooks() {
+fn publications_of_one_id_that_only_clocks_distinguish_are_no_workbooks() {
     for id in [None, Some("a.csv")] {
         for skew_ms in [-3_600_000, -20, -8, -3, 0, 8, 3_600_000] {
             for ends in [(0, 1), (0, 0), (2, 1)] {
@@ -268,7 +268,7 @@ fn publications_of_one_id_that_only_clocks_tell_apart_are_no_workbooks() {
 
 /// The second publication ends long after the first one is decided: what it has may be a part.
 #[test]
-fn a_publication_whose_first_rows_stood_before_the_last_end_was_read_is_no_workbook_either() {
+fn a_publication_that_began_before_the_last_end_was_read_is_no_workbook_either() {
     for killed in [false, true] {
         let mut world = World::new(topology(DECLARED, "kind"), 3);
         publication(&mut world, Some("a.csv"), 10_000, &[0, 1, 2], (0, 1, "#EOF"));
@@ -293,7 +293,7 @@ fn a_publication_whose_first_rows_stood_before_the_last_end_was_read_is_no_workb
 }
 
 #[test]
-fn publications_of_one_id_are_told_apart_by_counts_partitions_brokers_or_clocks_that_agree() {
+fn publications_of_one_id_are_distinguished_by_counts_partitions_brokers_or_clocks_that_agree() {
     let tolerant = format!("{DECLARED}clock_tolerance = \"1s\"\n");
     for (what, source, is_append_time, places, eofs) in [
         ("counts", DECLARED, false, [0, 1, 2], [(1, "#EOF rows=6"), (1, "#EOF rows=6")]),
@@ -334,7 +334,7 @@ fn a_row_that_is_later_than_the_end_is_said_unless_clocks_may_differ_by_as_much(
 }
 
 #[test]
-fn what_cannot_be_told_apart_is_published_flagged_where_the_topology_says_so() {
+fn publications_that_cannot_be_distinguished_are_flagged_where_the_topology_says_so() {
     let mut world = World::new(topology(&format!("{DECLARED}incomplete = \"emit\"\n"), "kind"), 3);
     publication(&mut world, None, 10_000, &[0, 1, 2], (0, 1, "#EOF"));
     publication(&mut world, None, 10_010, &[0, 1, 2], (1, 1, "#EOF"));
@@ -645,7 +645,7 @@ fn lines_without_keys_become_a_workbook_and_what_was_consumed_is_deleted() {
     let _running = app.run("state");
     for n in 0..4 {
         publish(&app, "rows", None, rows("park", 300));
-        // Files without a name are told apart by time.
+        // Time distinguishes files without a name.
         std::thread::sleep(Duration::from_millis(5));
         let eof = if n % 2 == 0 { "#EOF" } else { "#EOF rows=300" };
         publish(&app, "rows", None, [(n % 3, eof.to_owned())]);

@@ -2,7 +2,7 @@
 
 The processor under test is any command. It gets KAFKA_BOOTSTRAP, SS_INPUT, SS_OUTPUT, SS_APP, SS_STATE, SS_THREADS in its
 environment, and is observed only through its output topic and /proc. Progress is seen by probes: uploads of one row and a
-marker, put before, in the middle of and after the rows of each partition; a probe's workbook tells that all rows before it on its
+marker, put before, in the middle of and after the rows of each partition; a probe's workbook shows that all rows before it on its
 partition have been processed.
 """
 import argparse
@@ -198,7 +198,7 @@ def proc_cpu(pid):
 
 
 def thread_cpu(pid):
-    """CPU seconds by thread name, the six largest: tells JIT and collector work from the processor's own."""
+    """CPU seconds by thread name, the six largest: separates JIT and collector work from the processor's own."""
     total = {}
     for f in glob.glob(f"/proc/{pid}/task/*/stat"):
         try:
@@ -223,7 +223,7 @@ def tree_mib(path):
 
 
 def log_mib(prefix):
-    """Bytes of the broker's log segments of topics with this prefix, if the broker's log directory is told."""
+    """Bytes of the broker's log segments of topics with this prefix, if the broker's log directory is given."""
     root = os.environ.get("KAFKA_LOG_DIR")
     if not root:
         return None

@@ -254,10 +254,10 @@ pub(super) static SOURCE: Table = Table {
             Kind::Duration,
             Default::Derived("timestamps of publishers decide nothing alone"),
             "\"500ms\"",
-            "With `placement = \"spread\"`: by how much the clocks of publishers differ at most. Where two publications of one id are on the \
-                    topic, without `rows` on their end-of-file markers, timestamps further apart than this show which row belongs to which; otherwise \
-                    both uploads fail as `upload.ambiguous`. With `message.timestamp.type=LogAppendTime` on the topic the brokers' timestamps \
-                    tell it without this key.",
+            "With `placement = \"spread\"`: the largest difference between the clocks of publishers. Where two publications of one id are \
+                    on the topic, without `rows` on their end-of-file markers, timestamps further apart than this show which row belongs \
+                    to which; otherwise both uploads fail as `upload.ambiguous`. With `message.timestamp.type=LogAppendTime` on the topic the \
+                    brokers' timestamps show it without this key.",
         ),
     ],
     one_of: &[],

@@ -1,7 +1,7 @@
 //! Where traces go and in whose name, by the variables of OpenTelemetry
 //! (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
 
-/// A collector, and what it is told of this process.
+/// A collector, and the attributes of this process that it gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceSettings {
     /// `host:port`.

@@ -23,7 +23,7 @@ const NOT_FOUND: i16 = 69;
 const OURS: &str = "sheetstream-";
 /// `memberType` of a member of the classic protocol in a group of KIP-848.
 pub(super) const CLASSIC: i8 = 0;
-/// Client id of `run` unless it is told another.
+/// Client id of `run` unless an option names another.
 const CLIENT_ID: &str = "sheetstream";
 
 /// The id of a member of ours: its process, and how often that has joined.

@@ -12,7 +12,7 @@ use crate::kafka::KafkaError;
 
 /// Wait after a refusal before another try.
 const PAUSE: Duration = Duration::from_secs(10);
-/// How long the welcome of one connection lets others go on without waiting for each other.
+/// Time after the welcome of one connection in which others do not wait for each other.
 const WELCOME: Duration = Duration::from_secs(1);
 /// Credentials are the same for every broker.
 const EVERYWHERE: &str = "";
@@ -68,7 +68,7 @@ impl Refusals {
             }
             error => error,
         };
-        // What others are told of an older refusal makes it no younger.
+        // Reporting an older refusal to others makes it no younger.
         let mut lately = self.lately();
         let since = lately.get(at).map_or_else(Instant::now, |(since, _)| *since);
         lately.insert(at.to_owned(), (since, error.clone()));

@@ -425,7 +425,7 @@ fn axes_to_the_west_and_the_south_are_turned() {
 }
 
 #[test]
-fn both_coordinates_may_stand_in_one_cell() {
+fn both_coordinates_may_be_in_one_cell() {
     let with = |input| Reproject::new(&ReprojectConfig { input, ..config("EPSG:4326", "EPSG:5179") }).unwrap();
     let seoul = run(&mut reproject("EPSG:4326", "EPSG:5179"), "126.978", "37.5665").unwrap();
     let names = || vec!["at".to_owned()];

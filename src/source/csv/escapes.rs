@@ -129,7 +129,7 @@ impl Unescaper {
     }
 }
 
-/// The byte that one behind a backslash stands for (MySQL 8.4 Reference Manual, LOAD DATA).
+/// The byte that a byte behind a backslash means (MySQL 8.4 Reference Manual, LOAD DATA).
 fn unescaped(byte: u8) -> u8 {
     match byte {
         b'0' => 0,
