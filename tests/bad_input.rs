@@ -300,6 +300,7 @@ fn the_life_of_an_upload_ends_as_the_contract_says() {
 fn an_unknown_end_goes_to_the_dead_letters_with_a_hint() {
     let mut driver = driver(COLUMNS);
     driver.pipe("b.csv", "#EOF");
+    driver.advance_wall_clock_time(std::time::Duration::from_secs(2));
     assert_eq!(reasons(&driver), ["eof.unknown"]);
     let letter = driver.dead_letters().pop().expect("a dead letter");
     assert!(header(&letter, "__streams.errors.message").is_some_and(|text| text.contains("partition")));

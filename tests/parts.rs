@@ -15,7 +15,7 @@ use sheetstream::record::{Header, Offset, Record, TopicPartition, UploadId};
 use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::streams::Streams;
 use sheetstream::sink::status::{StatusRecord, UploadState};
-use sheetstream::test_driver::TopologyTestDriver;
+use sheetstream::test_driver::{TopologyTestDriver, header};
 use sheetstream::topology::Topology;
 use sheetstream::transport::{Committed, Guarantee};
 
@@ -204,6 +204,119 @@ fn an_end_that_comes_before_its_rows_waits_for_them_if_it_counts_them() {
             let published: Vec<_> = published.map(|status| (status.revision, status.accounting.written)).collect();
             assert_eq!(published, [(1, 3), (2, 1)], "{source} {restarts}: {statuses:?}");
             assert_eq!(driver.dead_letters().len(), 0);
+        }
+    }
+}
+
+fn append_at(driver: &mut TopologyTestDriver, timestamp_ms: i64, key: &str, value: &str) {
+    let (key, value) = (Some(key.as_bytes().to_vec().into()), Some(value.as_bytes().to_vec().into()));
+    driver.append(Record { timestamp_ms, key, value, ..Record::default() });
+    driver.run(1).expect("the driver's own world");
+}
+
+fn reasons(driver: &TopologyTestDriver) -> Vec<String> {
+    driver.dead_letters().iter().filter_map(|letter| header(letter, "ss-reason")).collect()
+}
+
+/// The end overtook its rows; another record shows that nothing more of the upload comes.
+#[test]
+fn an_end_that_comes_before_its_rows_waits_until_the_log_shows_that_no_more_come() {
+    for source in [DECLARED, "header = \"first\""] {
+        for keeps_state in [None, Some(true), Some(false)] {
+            let mut driver = driver(source);
+            append_at(&mut driver, 1_000, "a.csv", "#EOF");
+            if source.contains("first") {
+                append_at(&mut driver, 998, "a.csv", "id,kind");
+            }
+            append_at(&mut driver, 999, "a.csv", "1,museum");
+            append_at(&mut driver, 2_500, "a.csv", "2,museum");
+            keeps_state.into_iter().for_each(|keeps_state| driver.crash(keeps_state));
+            append_at(&mut driver, 4_500, "other.csv", "#BEGIN");
+            append_at(&mut driver, 4_500, "other.csv", "#HEADER id,kind");
+            assert!(driver.statuses().is_empty() && driver.dead_letters().is_empty(), "{source}: it waits");
+            append_at(&mut driver, 4_501, "other.csv", "1,museum");
+            assert_eq!(last(&driver, "a.csv"), (UploadState::Published, 2, None), "{source} {keeps_state:?}");
+            // What comes now is another upload.
+            if source.contains("first") {
+                append_at(&mut driver, 4_502, "a.csv", "id,kind");
+            }
+            append_at(&mut driver, 4_503, "a.csv", "3,museum");
+            append_at(&mut driver, 4_504, "a.csv", "#EOF");
+            assert_eq!(last(&driver, "a.csv"), (UploadState::Published, 1, None), "{source} {keeps_state:?}");
+            assert_eq!(driver.dead_letters().len(), 0);
+        }
+    }
+}
+
+/// On a silent partition the clock decides, and a row that comes at once afterwards changes nothing, wherever the process is killed.
+#[test]
+fn an_end_that_came_before_its_rows_ends_its_upload_on_a_silent_partition() {
+    let pause = Duration::from_secs(2);
+    for killed in 0..5 {
+        for keeps_state in [true, false] {
+            let mut driver = driver(DECLARED);
+            let mut step = 0..;
+            let mut may_die = |driver: &mut TopologyTestDriver| {
+                if step.next() == Some(killed) {
+                    driver.crash(keeps_state);
+                    driver.run(1).expect("the driver's own world");
+                }
+            };
+            append_at(&mut driver, 1_000, "pins.csv", "1,museum");
+            append_at(&mut driver, 1_000, "a.csv", "#EOF");
+            append_at(&mut driver, 1_000, "a.csv", "1,museum");
+            may_die(&mut driver);
+            driver.advance_wall_clock_time(pause);
+            may_die(&mut driver);
+            driver.advance_wall_clock_time(pause);
+            may_die(&mut driver);
+            driver.advance_wall_clock_time(pause);
+            assert_eq!(last(&driver, "a.csv"), (UploadState::Published, 1, None), "{killed} {keeps_state}");
+            may_die(&mut driver);
+            append_at(&mut driver, 1_001, "a.csv", "2,museum");
+            may_die(&mut driver);
+            driver.advance_wall_clock_time(pause);
+            assert_eq!(driver.workbooks("a.csv").len(), 1, "{killed} {keeps_state}");
+            append_at(&mut driver, 1_002, "a.csv", "#EOF");
+            assert_eq!(last(&driver, "a.csv"), (UploadState::Published, 1, None), "{killed} {keeps_state}");
+            let revisions: Vec<_> = driver.statuses().iter().map(|status| status.revision).collect();
+            assert_eq!(revisions, [1, 2], "{killed} {keeps_state}");
+        }
+    }
+}
+
+/// The clock has decided and its word is not committed: a row that was sent in time still belongs to the upload.
+#[test]
+fn a_decision_of_the_clock_that_is_not_committed_was_none() {
+    let mut driver = driver(DECLARED);
+    append_at(&mut driver, 1_000, "a.csv", "#EOF");
+    append_at(&mut driver, 1_000, "a.csv", "1,museum");
+    driver.task().expect("it runs").tick(3_000).expect("nothing is sent");
+    driver.crash(true);
+    append_at(&mut driver, 1_500, "a.csv", "2,museum");
+    append_at(&mut driver, 9_000, "other.csv", "1,museum");
+    assert_eq!(last(&driver, "a.csv"), (UploadState::Published, 2, None));
+}
+
+#[test]
+fn an_end_without_any_row_is_a_dead_letter_when_it_has_waited() {
+    for silent in [true, false] {
+        for keeps_state in [None, Some(true), Some(false)] {
+            let mut driver = driver(DECLARED);
+            append_at(&mut driver, 1_000, "a.csv", "#EOF");
+            append_at(&mut driver, 1_001, "a.csv", "#EOF");
+            assert_eq!(reasons(&driver), ["eof.unknown"], "the second end");
+            if silent {
+                driver.advance_wall_clock_time(Duration::from_secs(2));
+            } else {
+                append_at(&mut driver, 3_002, "other.csv", "1,museum");
+            }
+            keeps_state.into_iter().for_each(|keeps_state| driver.crash(keeps_state));
+            append_at(&mut driver, 3_003, "a.csv", "1,museum");
+            assert_eq!(reasons(&driver)[..2], ["eof.unknown", "eof.unknown"], "{silent} {keeps_state:?}");
+            assert!(driver.statuses().is_empty(), "{silent} {keeps_state:?}: {:?}", driver.statuses());
+            append_at(&mut driver, 3_004, "a.csv", "#EOF");
+            assert_eq!(last(&driver, "a.csv"), (UploadState::Published, 1, None), "{silent} {keeps_state:?}");
         }
     }
 }

@@ -108,6 +108,10 @@ fn line(key: &str, value: &str) -> Record {
     record(key, value, &[])
 }
 
+fn at(timestamp_ms: i64, record: Record) -> Record {
+    Record { timestamp_ms, ..record }
+}
+
 /// A row of JSON, with a number or without.
 fn json(key: &str, value: &str, number: Option<u64>) -> Record {
     let number = number.map(|number| number.to_string());
@@ -166,6 +170,33 @@ fn numbered_rows_after_the_end_are_late_and_open_nothing() {
 fn an_upload_with_a_header_alone_keeps_the_columns_that_maps_make() {
     let log = [line("other", "sheet,a,b\ns,1,2"), line("h", "sheet,a,b"), line("h", "#EOF"), line("other", "#EOF")];
     same_from_every_restart_point("\"first\"", &log);
+}
+
+/// Ends come before rows, and before nothing; time goes on by two of them.
+#[test]
+fn ends_that_overtake_their_rows() {
+    let log = [
+        at(0, line("p", "#EOF")),
+        at(100, line("q", "#EOF")),
+        at(100, line("p", "sheet,a,b\ns,1,2")),
+        at(900, line("r", "#EOF")),
+        at(1_500, line("p", "s,2,3")),
+        at(1_600, line("r", "#BEGIN")),
+        at(2_101, line("open", "sheet,a,b")),
+        at(3_000, line("open", "s,1,2")),
+        at(3_501, line("p", "sheet,a,b\ns,3,4")),
+        at(3_601, line("r", "sheet,a,b\ns,5,6")),
+        at(3_700, line("r", "#EOF")),
+        at(3_800, line("p", "#EOF")),
+        at(3_900, line("q", "sheet,a,b\ns,7,8")),
+        at(4_000, line("q", "#EOF")),
+        at(4_001, line("open", "#EOF")),
+    ];
+    same_from_every_restart_point("\"first\"", &log);
+    let published = run(topology("\"first\""), &log, None);
+    let books = |upload: &str| published.books.get(upload).map_or(0, Vec::len);
+    assert_eq!(["p", "q", "r", "open"].map(books), [2, 1, 1, 1], "{:?}", published.statuses);
+    assert_eq!(published.dead_letters.len(), 2, "{:?}", published.dead_letters);
 }
 
 #[test]
@@ -256,9 +287,11 @@ fn an_upload_of_a_single_record_gives_way_from_every_restart_point() {
 
 /// One step of a publisher: `(upload, what, how much)`. Upload `q` numbers its rows, the others do not: an upload that does both is refused.
 fn any_log() -> impl Strategy<Value = Vec<Record>> {
-    prop::collection::vec((0..3_usize, 0..30_u8, 1..5_u64), 4..22).prop_map(|steps| {
+    prop::collection::vec((0..3_usize, 0..30_u8, 1..5_u64, 0..1_500_i64), 4..22).prop_map(|steps| {
         let mut next = [1_u64; 3];
-        let step = |(id, what, much): (usize, u8, u64)| {
+        let mut now_ms = 0;
+        let step = |(id, what, much, pause_ms): (usize, u8, u64, i64)| {
+            now_ms += pause_ms;
             let key = ["p", "q", "r"][id];
             let attempt = "1";
             let what = match (key, what) {
@@ -271,7 +304,7 @@ fn any_log() -> impl Strategy<Value = Vec<Record>> {
                 next[id] += 1;
                 next[id] - 1
             });
-            match what {
+            let made = match what {
                 0..=1 => line(key, "sheet,a,b"),
                 2 => line(key, "sheet,b,a"),
                 3..=6 => line(key, &format!("s,{much},x\nt,{what},y")),
@@ -299,7 +332,8 @@ fn any_log() -> impl Strategy<Value = Vec<Record>> {
                 28 => line(key, r#"{"$ss":"header","columns":["sheet","a","b"]}"#),
                 29 => line(key, r#"{"$ss":"eof"}"#),
                 _ => Record { key: Some(Bytes::copy_from_slice(key.as_bytes())), value: None, ..Record::default() },
-            }
+            };
+            at(now_ms, made)
         };
         steps.into_iter().map(step).collect()
     })

@@ -11,6 +11,7 @@ use super::restored_rows::RestoredRows;
 use super::sheets::Sheets;
 use crate::record::{Announcement, ColumnType, Message, Offset, Rejection, RowBatch, UploadHash, UsedOperations};
 use crate::state::WriteBatch;
+use crate::state::keys::OvertakingEnd;
 
 /// An attempt from its first record on.
 pub(super) struct Attempt {
@@ -59,6 +60,8 @@ pub(super) struct PendingEof {
     /// Rows that it announced; `None`: all gaps have to fill.
     pub(super) rows: Option<u64>,
     pub(super) sha256: Option<[u8; 32]>,
+    /// It came before all rows.
+    pub(super) overtaking: Option<OvertakingEnd>,
 }
 
 impl Attempt {

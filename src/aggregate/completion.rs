@@ -111,7 +111,7 @@ impl OpenUpload {
     /// Lets the end-of-file marker wait for rows that may still come.
     pub(super) fn hold(&mut self, eof: EndOfFile) {
         let EndOfFile { offset, rows, sha256, .. } = eof;
-        self.attempt.eof = Some(PendingEof { offset, rows, sha256 });
+        self.attempt.eof = Some(PendingEof { offset, rows, sha256, overtaking: None });
         self.mark_changed();
     }
 

@@ -176,7 +176,8 @@ impl Aggregate {
         }
         let timeout_ms = u64::try_from(self.settings.source.idle_timeout.as_millis()).unwrap_or(u64::MAX);
         let (mut over, mut stalled) = (Vec::new(), Vec::new());
-        for upload in self.open.values_mut() {
+        self.tick_overtaken(ctx)?;
+        for upload in self.open.values_mut().filter(|upload| !upload.is_only_an_end()) {
             let since_ms = *upload.idle.since_ms.get_or_insert(ctx.now_ms);
             upload.begun_ms.get_or_insert(ctx.now_ms);
             let idle_ms = ctx.now_ms.saturating_sub(since_ms);

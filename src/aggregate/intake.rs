@@ -82,6 +82,7 @@ impl OpenUpload {
     /// Whether the rows that the waiting end-of-file marker asks for are there.
     fn count_is_met(&self) -> bool {
         match &self.attempt.eof {
+            Some(eof) if eof.overtaking.is_some() => false,
             Some(eof) => eof.rows.map_or(self.attempt.waiting.is_empty(), |rows| self.accounting.distinct() == rows),
             None => false,
         }

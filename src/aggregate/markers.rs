@@ -18,11 +18,24 @@ impl Aggregate {
         if matches!(record.marker, Marker::Eof { .. }) {
             self.settings.siblings.key_per_row().ended();
         }
+        let (id, read_at) = (record.upload.clone(), record.read_at);
+        self.take_marker(record, ctx)?;
+        if let Some(upload) = self.open.get_mut(&id) {
+            upload.reach(read_at);
+        }
+        Ok(())
+    }
+
+    fn take_marker(&mut self, record: MarkerRecord, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         match self.find(&record.upload, record.offset, ctx)? {
             Lookup::Open(upload) => self.marker_of_open(upload, record, ctx),
             Lookup::New(revision) if self.announces_rows(&record) => {
                 let upload = self.begin(&record.upload, revision, record.offset, ctx);
                 self.marker_of_open(upload, record, ctx)
+            }
+            Lookup::New(revision) if self.may_overtake(&record) => {
+                self.overtake(record, revision, ctx);
+                Ok(())
             }
             Lookup::New(revision) | Lookup::Ended(revision) => self.marker_of_closed(record, revision, ctx),
             Lookup::Past => Ok(()),
@@ -35,7 +48,7 @@ impl Aggregate {
     }
 
     /// Where the upload of a marker is open besides this partition.
-    fn parts(&self, record: &MarkerRecord) -> Parts {
+    pub(super) fn parts(&self, record: &MarkerRecord) -> Parts {
         self.settings.siblings.elsewhere(&record.upload, self.settings.task.partition)
     }
 
@@ -53,6 +66,9 @@ impl Aggregate {
             Marker::Header(names) if !is_foreign && upload.attempt.header.is_none() => {
                 upload.attempt.header = Some(names.clone());
                 upload.attempt.id = upload.attempt.id.take().or_else(|| record.attempt.clone());
+            }
+            Marker::Eof { rows: None, .. } if upload.is_overtaken() && upload.accounting.distinct() == 0 => {
+                stray_eof(record, Message::EofOfNothing {}, ctx)?;
             }
             Marker::Eof { .. } if is_foreign => {
                 stray_eof(record, Message::EofOfOtherAttempt {}, ctx)?;

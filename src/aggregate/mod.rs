@@ -19,6 +19,7 @@ mod key_per_row;
 mod ledger;
 mod lookup;
 mod markers;
+mod overtaking;
 mod page_queue;
 mod phase;
 mod preview;
@@ -37,6 +38,7 @@ mod upload_context;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
@@ -93,6 +95,10 @@ pub struct Aggregate {
     lost: Option<Range<Offset>>,
     /// First rows of an upload that begins below, without an announcement, may be gone from the log.
     whole_from: Offset,
+    /// Uploads whose end came first, some of which are not any more.
+    overtaken: BTreeSet<UploadId>,
+    /// What the clock has decided is to be committed.
+    wants_commit: bool,
     _seat: Seat,
 }
 
@@ -153,6 +159,8 @@ impl Aggregate {
             latest: None,
             lost: None,
             whole_from: Offset(0),
+            overtaken: BTreeSet::new(),
+            wants_commit: false,
             _seat: settings.siblings.sit(settings.task.partition),
             settings,
         }
@@ -184,6 +192,9 @@ impl Aggregate {
                 single_at: upload.single_at(),
             });
             self.place(&mut upload);
+            if upload.is_overtaken() {
+                self.overtaken.insert(upload.id.clone());
+            }
             self.open.insert(upload.id.clone(), Box::new(upload));
         }
         Ok(restored)

@@ -127,7 +127,9 @@ impl Parts {
         let announced = Announcement { name: text(state.name), rows: state.rows_announced, crs: text(state.crs) };
         let failed =
             state.failed.map(|(column, message)| Rejection { column: text(column), ..Rejection::new(message) });
-        let eof = state.eof.map(|(offset, rows, sha256)| PendingEof { offset, rows, sha256 });
+        let overtaking = state.overtaking;
+        let held = state.eof.is_some() && overtaking.is_none();
+        let eof = state.eof.map(|(offset, rows, sha256)| PendingEof { offset, rows, sha256, overtaking });
         let attempt = Attempt {
             traceparent: text(state.traceparent),
             key: state.key.map(Into::into),
@@ -141,7 +143,7 @@ impl Parts {
             checksum: RowsChecksum::restore(&state.sha256).ok_or("its checksum cannot be read")?,
             sheets,
             errors: ErrorRows::restore(state.errors),
-            held: eof.is_some(),
+            held,
             eof,
             failed,
             restored: Some(RestoredRows { settled: state.settled, ..RestoredRows::default() }),

@@ -102,6 +102,14 @@ impl OpenUpload {
         self.changed = true;
     }
 
+    /// A record at `offset` was its last so far.
+    pub(super) fn reach(&mut self, offset: Offset) {
+        if self.last_offset < offset {
+            self.last_offset = offset;
+            self.changed = true;
+        }
+    }
+
     /// Learns from a batch what its rows have in common; refuses one that contradicts the rows before it.
     pub(super) fn admit(
         &mut self,
@@ -246,6 +254,7 @@ impl OpenUpload {
             sheets: attempt.sheets.len() as u32,
             errors: attempt.errors.len(),
             eof: attempt.eof.as_ref().map(|eof| (eof.offset, eof.rows, eof.sha256)),
+            overtaking: attempt.eof.as_ref().and_then(|eof| eof.overtaking.clone()),
             settled: attempt.waiting.settled().iter().copied().collect(),
             failed: attempt
                 .failed

@@ -60,6 +60,8 @@ pub struct MarkerRecord {
     pub upload: UploadId,
     /// Its offset in its partition.
     pub offset: Offset,
+    /// The record that it was read from: behind `offset` if rows waited for it.
+    pub read_at: Offset,
     /// The marker.
     pub marker: Marker,
     /// `ss-attempt`, if it carries one.

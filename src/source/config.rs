@@ -63,6 +63,8 @@ pub struct SourceConfig {
     pub open_uploads_max: u32,
     /// The effect of an end-of-file marker with a count or checksum that is not met.
     pub incomplete: Incomplete,
+    /// How long an end-of-file marker without a count waits for rows that it came before.
+    pub eof_settle: Duration,
     /// By how much clocks of publishers differ at most; without it, nothing is decided by their timestamps alone.
     pub clock_tolerance: Option<Duration>,
     /// Columns that the nodes behind it cannot do without, each by all names it may have. A header is recognized by them.
@@ -97,6 +99,7 @@ impl SourceConfig {
             idle_timeout: Duration::from_secs(24 * 3_600),
             open_uploads_max: OPEN_UPLOADS_MAX,
             incomplete: Incomplete::Hold,
+            eof_settle: Duration::from_secs(2),
             clock_tolerance: None,
             needed: Arc::new([]),
         }

@@ -79,6 +79,7 @@ impl Upload {
             let marker = MarkerRecord {
                 upload: self.id.clone(),
                 offset: origin.offset,
+                read_at: origin.offset,
                 marker: Marker::Header(names.into()),
                 attempt: origin.attempt.map(Arc::from),
                 key: origin.key.cloned(),

@@ -140,7 +140,7 @@ impl ApplicantKind {
                 ApplicantKind::Header
             }
             Content::Marker(Marker::Eof { rows, .. }, _) => {
-                ApplicantKind::End { announces_rows: rows.is_some_and(|rows| rows > 0) }
+                ApplicantKind::End { announces_rows: rows.is_none_or(|rows| rows > 0) }
             }
             Content::Marker(Marker::Abort, _) => ApplicantKind::End { announces_rows: false },
         }
@@ -363,7 +363,10 @@ impl Source {
                 let attempt = envelope.attempt.map(Into::into);
                 let marker = self.vouch(&upload, marker);
                 let (key, value) = (record.key.clone(), value.cloned());
-                self.take_marker(MarkerRecord { upload, offset: record.offset, marker, attempt, key, value }, format);
+                self.take_marker(
+                    MarkerRecord { upload, offset: record.offset, read_at: record.offset, marker, attempt, key, value },
+                    format,
+                );
             }
             Content::UnfitHeader(rejection) => {
                 self.attend(id, Some(record.offset), |upload, context| {

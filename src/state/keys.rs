@@ -11,7 +11,7 @@ use crate::record::{
 };
 
 /// Version of the layouts below. The manifest contains it.
-pub const STATE_FORMAT: u32 = 7;
+pub const STATE_FORMAT: u32 = 8;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,10 +253,29 @@ pub struct OpenUploadState {
     pub errors: u32,
     /// An end-of-file marker that waits for rows: (offset, rows, sha256).
     pub eof: Option<(Offset, Option<u64>, Option<[u8; 32]>)>,
+    /// It came before its rows and does not count them.
+    pub overtaking: Option<OvertakingEnd>,
     /// Numbered: indexes above `next_index` that failed or were filtered, and so are accounted for already.
     pub settled: Vec<u64>,
     /// Why it failed: (column, message). Its rows are void until its end.
     pub failed: Option<(Option<String>, Message)>,
+}
+
+/// An end-of-file marker without a count that came before all rows of its upload: producers reorder records over connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OvertakingEnd {
+    /// The publisher vouches that the upload is in one partition.
+    pub one_partition: bool,
+    /// Key of its record.
+    pub key: Option<Vec<u8>>,
+    /// Value of its record.
+    pub value: Option<Vec<u8>>,
+    /// Record time, in milliseconds since 1970, up to which rows are waited for; each row waits for the next one.
+    pub until_ms: i64,
+    /// It is in the dead letters.
+    pub is_reported: bool,
+    /// By the clock nothing came for so long, on a partition that is silent.
+    pub is_silent: bool,
 }
 
 /// A sheet of an open upload.

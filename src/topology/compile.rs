@@ -196,6 +196,7 @@ fn compile_source(
         idle_timeout: spec.idle_timeout?,
         open_uploads_max: spec.open_uploads_max?,
         incomplete: spec.incomplete,
+        eof_settle: spec.eof_settle?,
         clock_tolerance: spec.clock_tolerance.as_ref().map(|tolerance| *tolerance.get_ref()),
         needed: Arc::new([]), // follows from the nodes behind it
     })

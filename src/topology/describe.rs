@@ -138,7 +138,13 @@ impl Topology {
             ),
             fact("order", self.source.order()),
             fact("duplicates", "the first row of an index is written, others are counted"),
-            fact("completion", "at the end-of-file marker, when all rows that it counts are there; never by time"),
+            fact(
+                "completion",
+                format!(
+                    "at the end-of-file marker, when all rows that it counts are there; one without a count that comes before its rows waits for them for {}",
+                    duration(self.source.eof_settle)
+                ),
+            ),
             fact("incomplete", format!("an upload whose count or checksum is not met {incomplete}")),
             fact("idle", format!("an upload without news for {} expires", duration(self.source.idle_timeout))),
             fact(

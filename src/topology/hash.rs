@@ -60,6 +60,7 @@ fn source(config: &SourceConfig) -> Value {
         idle_timeout: _,     // it decides whether there is a workbook, never its content
         open_uploads_max: _, // as well
         incomplete,
+        eof_settle: _,      // it decides when an end is one
         clock_tolerance: _, // it decides whether there is a workbook
         needed: _,          // follows from the other nodes
     } = config;

@@ -250,6 +250,15 @@ pub(super) static SOURCE: Table = Table {
                     timeout, `\"emit\"` publishes the workbook and flags it, `\"fail\"` fails the upload.",
         ),
         key(
+            "eof_settle",
+            Kind::Duration,
+            Default::Text("2s"),
+            "\"500ms\"",
+            "With `placement = \"keyed\"`: how long an end-of-file marker without `rows` waits for rows that it came before, for producers \
+                    reorder records over connections. Nothing of the upload comes for so long, by the timestamps of records or on a silent \
+                    partition by the clock: then it ends, or without any row its marker goes to the dead letters.",
+        ),
+        key(
             "clock_tolerance",
             Kind::Duration,
             Default::Derived("timestamps of publishers decide nothing alone"),

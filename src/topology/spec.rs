@@ -78,6 +78,7 @@ pub(super) struct SourceSpec {
     pub idle_timeout: Option<Duration>,
     pub open_uploads_max: Option<u32>,
     pub incomplete: Incomplete,
+    pub eof_settle: Option<Duration>,
     pub clock_tolerance: Option<Spanned<Duration>>,
 }
 
@@ -197,6 +198,7 @@ fn read_source(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SourceSpec {
         idle_timeout: fields.duration(reader, "idle_timeout"),
         open_uploads_max: fields.integer(reader, "open_uploads_max"),
         incomplete: fields.choice(reader, "incomplete", &words::INCOMPLETE),
+        eof_settle: fields.duration(reader, "eof_settle"),
         clock_tolerance: fields
             .get("clock_tolerance")
             .map(Spanned::span)

@@ -338,6 +338,7 @@ impl Task {
                     let record = MarkerRecord {
                         upload: UploadId::new(line.upload),
                         offset: Offset(offset),
+                        read_at: Offset(offset),
                         marker: marker.clone(),
                         attempt: line.attempt.map(Arc::from),
                         key: None,

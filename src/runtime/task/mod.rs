@@ -119,7 +119,7 @@ impl StreamTask {
 
     /// True when a commit should not wait for its interval: an upload changed its state.
     pub fn commit_due(&self) -> bool {
-        self.outputs.commit_due()
+        self.outputs.commit_due() || self.aggregate.wants_commit()
     }
 
     /// Takes the records of one fetch through the topology:
@@ -420,6 +420,7 @@ impl StreamTask {
             fail::fail_point!("task-after-offset");
         }
         self.aggregate.take_finished(&mut self.finished);
+        self.aggregate.committed();
         self.committed_progress = Some(progress);
         Ok(())
     }

@@ -28,6 +28,13 @@ impl StreamTask {
 
     /// Takes a record through the source, and what comes of it through the nodes behind.
     pub(super) fn read(&mut self, record: Record, now_ms: u64) -> Result<(), TaskError> {
+        let (offset, timestamp_ms) = (record.offset, record.timestamp_ms);
+        if !self.phase.is_restoring() && self.aggregate.settles_before(timestamp_ms) {
+            self.source.flush();
+            self.drain(now_ms)?;
+            self.call_aggregate(now_ms, |aggregate, ctx| aggregate.settle_before(offset, timestamp_ms, ctx))?;
+            self.forget_closed();
+        }
         let (aggregate, store, phase) = (&mut self.aggregate, &*self.store, self.phase);
         let mut asked = Ok(());
         self.source.push(record, &mut |record| {
@@ -37,7 +44,13 @@ impl StreamTask {
             })
         });
         asked?;
-        self.drain(now_ms)
+        self.drain(now_ms)?;
+        if !self.phase.is_restoring() && self.aggregate.has_overtaken() {
+            self.source.flush();
+            self.drain(now_ms)?;
+            self.aggregate.note_time(offset, timestamp_ms);
+        }
+        Ok(())
     }
 
     /// Takes a record of the repartition topic.
