@@ -6,8 +6,8 @@ use crate::source::csv::{Fields, Rows};
 use crate::state::keys::{ErrorState, StateKey, decode, encode};
 use crate::state::{StateError, StateStore, WriteBatch};
 
-/// Rejected rows that a workbook lists.
-pub(super) const ERRORS_MAX: u32 = 10_000;
+/// Rejected rows that the sheet of errors of a workbook lists.
+pub const ERRORS_MAX: u32 = 10_000;
 /// Characters of a row's text that it shows.
 const RAW_CHARS_MAX: usize = 4_096;
 

@@ -46,6 +46,7 @@ use std::sync::Arc;
 use ahash::HashMap;
 pub use config::{AggregateConfig, AggregateSettings, SheetKey, SheetOrder, TemplatePart};
 pub use context::AggregateContext;
+pub use errors::ERRORS_MAX;
 pub use phase::Phase;
 pub use preview::UploadPreview;
 pub use reorder::MemoryLimits;

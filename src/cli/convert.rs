@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
+use sheetstream::aggregate::ERRORS_MAX;
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::record::{Lang, Reason};
-use sheetstream::runtime::convert::convert;
+use sheetstream::runtime::convert::{Converted, convert};
 use sheetstream::topology::Topology;
 use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::exit::{Rejected, UsageError};
 use super::input::{Input, Progress, upload_name};
 use super::out::say;
+use super::shown::shown;
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
@@ -89,16 +91,15 @@ impl Convert {
             filtered => format!(", {filtered} left out by a filter"),
         };
         say!("{} rows written, {} rejected{filtered}, {seconds:.2} s", rows.written, rows.rejected);
-        for (reason, count) in &converted.rejected {
-            let explained = Reason::of_code(reason).map_or(String::new(), |reason| reason.explain(Lang::En));
-            say!("  {count} {reason}: {explained}");
-        }
-        if rows.rejected > 0 {
-            say!("  the sheet of errors lists the first 10,000 rejected rows");
+        rejected_lines(&converted).for_each(|line| say!("  {line}"));
+        if rows.rejected > u64::from(ERRORS_MAX) {
+            say!("  the sheet of errors lists the first {ERRORS_MAX} rejected rows");
         }
         let all_rejected = rows.written + rows.filtered == 0 && rows.rejected > 0;
         if all_rejected {
             say!("warning: no row was written, all {} were rejected", rows.rejected);
+        } else if rows.rows_in == 0 {
+            say!("warning: there is no row below the header");
         }
         if !global.json && !is_piped {
             writeln!(out::stdout(), "{out}")?;
@@ -131,4 +132,13 @@ impl Convert {
         };
         Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{out} {refused}")).into())
     }
+}
+
+/// For each reason code: how many rows were rejected, what to do, and the first of them.
+pub(super) fn rejected_lines(converted: &Converted) -> impl Iterator<Item = String> {
+    converted.rejected.iter().flat_map(|(reason, count)| {
+        let explained = Reason::of_code(reason).map_or(String::new(), |reason| reason.explain(Lang::En));
+        let first = converted.first_rejected.get(reason).map(|first| format!("  {}", shown(first)));
+        [Some(format!("{count} {reason}: {explained}")), first].into_iter().flatten()
+    })
 }

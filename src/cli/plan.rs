@@ -8,10 +8,10 @@ use clap::Args;
 use serde_json::json;
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::inspect::made::Made;
-use sheetstream::record::{Lang, Reason};
 use sheetstream::sink::preview::SheetPreview;
 use sheetstream::topology::Topology;
 
+use super::convert::rejected_lines;
 use super::input::{Input, Progress, upload_name};
 use super::shown::shown;
 use super::{EXAMPLES_FIRST, Exit, Global, out};
@@ -84,9 +84,8 @@ fn report(made: &Made, sheets: &[SheetPreview], record_bytes_max: usize, took: D
     }
     let rows = status.accounting;
     line("rows", format!("{}: {} written, {} rejected", rows.rows_in, rows.written, rows.rejected))?;
-    for (reason, count) in &made.converted.rejected {
-        let explained = Reason::of_code(reason).map_or(String::new(), |reason| reason.explain(Lang::En));
-        line("", format!("{count} {reason}: {explained}"))?;
+    for rejected in rejected_lines(&made.converted) {
+        line("", rejected)?;
     }
     line("sheets", sheets.len().to_string())?;
     for sheet in sheets.iter().take(SHEETS_SHOWN) {

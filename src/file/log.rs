@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::FileError;
 use super::upload::{UploadRecord, UploadRecords};
-use crate::record::{Offset, Record, TopicPartition};
+use crate::record::{Lang, Message, Offset, Record, TopicPartition};
 use crate::transport::{Fence, Fetched, Fetcher, OutRecord, Outbox, Progress, TransportError};
 
 /// Records that are read ahead.
@@ -72,6 +72,7 @@ pub struct FileOutbox {
     beside: PathBuf,
     file: Option<BufWriter<File>>,
     rejected: BTreeMap<String, u64>,
+    first_rejected: BTreeMap<String, String>,
     status: Option<Bytes>,
 }
 
@@ -87,6 +88,7 @@ impl FileOutbox {
             beside,
             file: None,
             rejected: BTreeMap::new(),
+            first_rejected: BTreeMap::new(),
             status: None,
         }
     }
@@ -94,6 +96,11 @@ impl FileOutbox {
     /// Refused rows so far, by reason code.
     pub fn rejected(&self) -> &BTreeMap<String, u64> {
         &self.rejected
+    }
+
+    /// The first refused row of each reason code, in English: "row 12: the coordinate is empty".
+    pub fn first_rejected(&self) -> &BTreeMap<String, String> {
+        &self.first_rejected
     }
 
     /// The last status record.
@@ -118,9 +125,16 @@ impl FileOutbox {
             };
             file.write_all(&record.value)?;
         } else if record.topic == self.dead_letters {
-            let reason = record.headers.iter().find(|header| &*header.name == "ss-reason");
-            let reason = reason.and_then(|header| header.value.as_deref()).unwrap_or_default();
-            *self.rejected.entry(String::from_utf8_lossy(reason).into_owned()).or_default() += 1;
+            let value = |name: &str| {
+                let header = record.headers.iter().find(|header| &*header.name == name);
+                String::from_utf8_lossy(header.and_then(|header| header.value.as_deref()).unwrap_or_default())
+            };
+            let count = self.rejected.entry(value("ss-reason").into_owned()).or_default();
+            *count += 1;
+            if let (1, Some(message)) = (*count, Message::from_json(&value("ss-message"))) {
+                let first = format!("row {}: {}", value("ss-row"), message.say(Lang::En));
+                self.first_rejected.insert(value("ss-reason").into_owned(), first);
+            }
         } else {
             self.status = Some(record.value);
         }

@@ -22,6 +22,8 @@ pub struct Converted {
     pub status: StatusRecord,
     /// Refused rows by reason code.
     pub rejected: BTreeMap<String, u64>,
+    /// The first refused row of each reason code, in English.
+    pub first_rejected: BTreeMap<String, String>,
     /// Whether there is a workbook.
     pub has_workbook: bool,
 }
@@ -57,7 +59,7 @@ pub fn convert(
     let mut outbox = outbox.lock();
     let status = outbox.status().and_then(|status| StatusRecord::parse(status));
     let status = status.ok_or_else(|| failed(std::io::Error::other("the file ended without a result")))?;
-    let rejected = outbox.rejected().clone();
+    let (rejected, first_rejected) = (outbox.rejected().clone(), outbox.first_rejected().clone());
     let has_workbook = outbox.finish().map_err(failed)?;
-    Ok(Converted { status, rejected, has_workbook })
+    Ok(Converted { status, rejected, first_rejected, has_workbook })
 }
