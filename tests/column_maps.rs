@@ -148,3 +148,37 @@ fn a_row_may_name_its_crs_and_write_both_coordinates_in_one_cell() {
     assert_eq!(header(&letter, "ss-reason").as_deref(), Some("coord.crs"));
     assert_eq!(header(&letter, "ss-column").as_deref(), Some("epsg"));
 }
+
+/// The shipped topology of this kind, with the sample that its first lines name.
+#[test]
+fn open_shops_are_typed_filtered_computed_and_cleaned() {
+    let mut driver = driver(include_str!("../topology/open-shops.toml"));
+    driver.pipe("shops.csv", include_str!("../examples/data/shops.csv"));
+    driver.pipe("shops.csv", "#EOF rows=9");
+    let rows = accounting(&driver);
+    assert_eq!((rows.rows_in, rows.written, rows.rejected, rows.filtered), (9, 5, 1, 3));
+    let sheets = workbook::sheets(&driver.workbook("shops.csv").expect("a workbook"));
+    let columns =
+        ["가게", "인허가일자", "소재지면적", "월임대료", "주소", "자치구", "면적당임대료", "개업연도", "경도", "위도"];
+    assert_eq!(sheets["종로구"][0], columns);
+    let shown = |district: &str| -> Vec<[String; 4]> {
+        sheets[district][1..].iter().map(|row| [0, 3, 6, 7].map(|column: usize| row[column].clone())).collect()
+    };
+    let row = |cells: [&str; 4]| cells.map(str::to_owned);
+    assert_eq!(
+        shown("종로구"),
+        [
+            row(["푸른문 서점", "1980000", "30000", "2011"]),
+            row(["솔숲 찻집", "850000", "", "2021"]),
+            row(["별마루 약국", "2169000", "30000", "2017"])
+        ]
+    );
+    assert_eq!(
+        shown("마포구"),
+        [row(["붉은연 식당", "1200000", "35821", "2019"]), row(["달빛 공방", "1000000", "20000", "2023"])]
+    );
+    let rejected = &sheets["오류"][1];
+    assert_eq!((rejected[2].as_str(), rejected[3].as_str()), ("월임대료", "number.format"), "{rejected:?}");
+    let about: Vec<String> = sheets["정보"].iter().map(|row| row[..2].join("|")).collect();
+    assert!(about.contains(&"조건에 맞지 않아 뺀 행|3".to_owned()), "{about:?}");
+}

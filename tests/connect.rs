@@ -1,4 +1,7 @@
 //! A worker of Kafka Connect reads a file into the topic, with the converters that people have, and the workbook is that of the file.
+//!
+//! The connectors that read the columns of a file (spooldir, FilePulse) are not on Maven Central: their records are made here after their
+//! documentation, value, key and headers alike.
 
 #[path = "support/app.rs"]
 mod app;
@@ -10,8 +13,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use app::{App, Running};
+use bytes::Bytes;
 use kafka::Kafka;
+use serde_json::{Value, json};
+use sheetstream::record::{Header, Record};
 use sheetstream::sink::status::UploadState;
+use sheetstream::test_driver::TopologyTestDriver;
+use sheetstream::topology::Topology;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/script/kafka");
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
@@ -98,4 +106,70 @@ on_the_in_process_broker! {
     lines_in_the_envelope_of_the_default_converter,
     lines_as_json_strings,
     lines_as_they_are,
+}
+
+/// Rows of a file as a connector publishes them with `JsonConverter`: the schema, the payload, and what it says of the file.
+fn by_columns(rows: &[[&str; 3]], headers: &[(&'static str, &str)], with_key: bool) -> Vec<Record> {
+    let field = |name: &str| json!({ "type": "string", "optional": true, "field": name });
+    let enveloped = |names: &[&str], payload: Value| {
+        let fields: Vec<Value> = names.iter().map(|name| field(name)).collect();
+        json!({ "schema": { "type": "struct", "fields": fields, "optional": false }, "payload": payload }).to_string()
+    };
+    let record = |(line, [name, kind, note]): (usize, &[&str; 3])| {
+        let payload =
+            json!({ "name": name, "kind": kind, "note": if note.is_empty() { Value::Null } else { json!(note) } });
+        let offset = (line + 2).to_string();
+        let value = Some(Bytes::from(enveloped(&["name", "kind", "note"], payload)));
+        let headers = headers.iter().copied().chain([("file.offset", offset.as_str())]);
+        Record {
+            key: with_key.then(|| Bytes::from(enveloped(&["name"], json!({ "name": name })))),
+            value,
+            headers: headers.map(|(name, value)| Header::new(name, value.to_owned())).collect(),
+            ..Record::default()
+        }
+    };
+    rows.iter().enumerate().map(record).collect()
+}
+
+#[test]
+fn records_of_spooldir_and_filepulse_are_rows_of_their_file() {
+    const ROWS: [[&str; 3]; 3] =
+        [["Blue Door", "cafe", "a, \"b\""], ["Red Kite", "bar", ""], ["푸른문", "cafe", "두\n줄"]];
+    // https://jcustenborder.github.io/kafka-connect-documentation (SpoolDirSchemaLessJson, SpoolDirCsv: headers of `metadata.location`)
+    let spooldir = [
+        ("file.path", "/in/shops.csv"),
+        ("file.parent.dir.name", "in"),
+        ("file.name", "shops.csv"),
+        ("file.name.without.extension", "shops"),
+        ("file.length", "1024"),
+        ("file.last.modified", "2026-01-31T09:30:00.000Z"),
+        ("file.relative.path", "shops.csv"),
+    ];
+    // https://streamthoughts.github.io/kafka-connect-file-pulse (headers of `FileObjectMeta`)
+    let filepulse = [
+        ("connect.file.name", "shops.csv"),
+        ("connect.file.uri", "file:/in/shops.csv"),
+        ("connect.file.contentLength", "1024"),
+        ("connect.file.lastModified", "1769851800000"),
+        ("connect.file.contentDigest", "1466679696"),
+        ("connect.file.hostname", "worker"),
+    ];
+    let topology = || {
+        let text = "name = \"shops\"\n[[source]]\nname = \"rows\"\nheader = [\"name\", \"kind\", \"note\"]\n\
+                    [[aggregate]]\nname = \"by-kind\"\nsheet = \"kind\"\n[[sink]]\nname = \"workbooks\"\n";
+        Topology::parse(text, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+    };
+    let workbook = |records: Vec<Record>| {
+        let mut driver = TopologyTestDriver::new(topology());
+        records.into_iter().for_each(|record| driver.pipe_record(record));
+        driver.pipe("shops.csv", "#EOF rows=3");
+        driver.workbook("shops.csv").unwrap_or_else(|| panic!("{:?}", driver.statuses()))
+    };
+    let mut plain = TopologyTestDriver::new(topology());
+    plain.pipe("shops.csv", "Blue Door,cafe,\"a, \"\"b\"\"\"\nRed Kite,bar,\n푸른문,cafe,\"두\n줄\"");
+    plain.pipe("shops.csv", "#EOF rows=3");
+    let plain = plain.workbook("shops.csv").expect("a workbook");
+    assert!(workbook(by_columns(&ROWS, &spooldir, true)) == plain, "spooldir, with a key");
+    assert!(workbook(by_columns(&ROWS, &spooldir, false)) == plain, "spooldir");
+    assert!(workbook(by_columns(&ROWS, &filepulse, false)) == plain, "FilePulse");
 }

@@ -10,6 +10,9 @@ filter = \"kind in ('cafe', 'bakery') and number(area) >= 33.5\"
 compute = { density = \"round(people / area, 2)\", label = \"name || ' (' || kind || ')'\" }
 ```
 
+A whole topology with all the maps over columns is
+[open-shops.toml](../topology/open-shops.toml), with a sample file.
+
 An expression has a type, which `validate` checks with the rest of the file and points at where it
 is wrong. It reads the columns of one row and nothing else, and it always ends. Types are `number`,
 `text`, `boolean`, `date` and `datetime`. A column has the type that `columns` of the source, a
