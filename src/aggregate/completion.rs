@@ -1,4 +1,4 @@
-//! When an upload is complete (contract 7), and what its workbook is made from.
+//! Decides whether an upload is complete (contract 7), and gathers the parts of its workbook.
 
 use super::attempt::PendingEof;
 use super::config::AggregateSettings;
@@ -15,13 +15,13 @@ use crate::state::StateError;
 /// Ranges of missing rows that a message names.
 const GAPS_SHOWN: usize = 10;
 
-/// What an end-of-file marker says, and where.
+/// The terms of an end-of-file marker, and its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EndOfFile {
     pub(super) offset: Offset,
     pub(super) rows: Option<u64>,
     pub(super) sha256: Option<[u8; 32]>,
-    /// The publisher vouches that the upload stands in one partition.
+    /// The publisher vouches that the upload lies in one partition.
     pub(super) one_partition: bool,
 }
 
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
 }
 
 impl OpenUpload {
-    /// Holds the upload against an end-of-file marker. When its rows are there they are all written, in order.
+    /// Compares the upload with an end-of-file marker. When its rows are there they are all written, in order.
     pub(super) fn judge(&mut self, eof: &EndOfFile, context: &mut UploadContext) -> Result<Verdict, Halt> {
         let incomplete = |message, hopeful| Ok(Verdict::Incomplete { rejection: Rejection::new(message), hopeful });
         let is_spread = context.settings.partition_count.is_some_and(|count| count > 1) && !eof.one_partition;
@@ -61,7 +61,7 @@ impl OpenUpload {
             None if is_spread && self.id.as_str().is_empty() => return incomplete(Message::Split {}, false),
             None if !parts.is_empty() => return incomplete(Message::SplitParts { parts }, false),
             None if is_spread && !self.attempt.keyed => return incomplete(Message::SplitKeys {}, false),
-            // Numbers show what is missing, but not what belongs to another upload.
+            // Numbers show missing rows, but not rows that belong to another upload.
             None if self.doubts() => return self.judge_doubt(context.settings.source.incomplete),
             None if !self.attempt.waiting.is_empty() => {
                 return incomplete(Message::RowsMissingBetween { missing: self.missing(0) }, true);
@@ -78,7 +78,7 @@ impl OpenUpload {
         }
     }
 
-    /// Where other processes of the group have the upload open. What was decided before a restart is not asked again.
+    /// The partitions in which other processes of the group have the upload open. A decision from before a restart is not asked for again.
     fn elsewhere_in_group(&self, context: &mut UploadContext) -> Result<Parts, Halt> {
         let (settings, partitions) = (context.settings, context.settings.partition_count.unwrap_or(1));
         if !context.ctx.emits() || settings.siblings.has_all(partitions) {
@@ -96,7 +96,8 @@ impl OpenUpload {
         }
     }
 
-    /// Lost rows do not come any more, nor does anything that tells two uploads apart; the rest of an expired upload may be vouched for.
+    /// Lost rows do not come any more, nor does anything that distinguishes two uploads. For the rest of an expired upload a publisher may
+    /// vouch.
     fn judge_doubt(&self, incomplete: Incomplete) -> Result<Verdict, Halt> {
         match self.attempt.doubt.clone() {
             Some(lost @ Message::FirstRowsLost { .. }) => Err(Halt::Upload(Rejection::new(lost))),
@@ -115,7 +116,7 @@ impl OpenUpload {
         self.mark_changed();
     }
 
-    /// Numbers of rows that did not come, of an upload with numbered rows that should have `want`.
+    /// Numbers of the missing rows of an upload with numbered rows that should have `want`.
     fn missing(&self, want: u64) -> Option<MissingRows> {
         if !self.attempt.numbered {
             return None;
@@ -134,7 +135,7 @@ impl OpenUpload {
         (!gaps.is_empty()).then(|| MissingRows::Numbers { numbers: format!("{}{more}", gaps.join(", ")) })
     }
 
-    /// Gives up what was gathered for the workbook.
+    /// Hands over the parts of the workbook.
     pub(super) fn assemble(
         &mut self,
         completion_offset: Offset,
@@ -172,7 +173,7 @@ impl OpenUpload {
         name.unwrap_or(&settings.task.topology).to_owned()
     }
 
-    /// Without rows no map has told its columns: those of the header.
+    /// The columns of an upload without rows: no map has shown others, so they are those of the header.
     fn published_columns(&self, settings: &AggregateSettings) -> std::sync::Arc<[(String, ColumnType)]> {
         let kind = |name: &String| settings.source.columns.get(name).copied().unwrap_or(ColumnType::Auto);
         self.attempt.header.iter().flat_map(|header| header.iter()).map(|name| (name.clone(), kind(name))).collect()

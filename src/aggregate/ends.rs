@@ -39,7 +39,7 @@ impl Aggregate {
         Ok(next)
     }
 
-    /// Holds an upload against its end-of-file marker, at `offset`. True when that ended it.
+    /// Compares an upload with its end-of-file marker, at `offset`. True when that ended it.
     pub(super) fn end_of_file(
         &mut self,
         mut upload: Box<OpenUpload>,
@@ -84,8 +84,8 @@ impl Aggregate {
         Ok(true)
     }
 
-    /// Forwards a complete upload: its workbook, unless the same content was published before, then its status. What the ledger remembers is
-    /// what became of the workbook. `flag` says why the workbook is not all that was announced.
+    /// Forwards a complete upload: its workbook, unless the same content was published before, then its status. The ledger remembers the
+    /// outcome of the workbook. `flag` says why the workbook does not have everything that was announced.
     fn complete(
         &mut self,
         mut upload: Box<OpenUpload>,
@@ -158,7 +158,7 @@ impl Aggregate {
         self.closed.push(ClosedUpload::of(upload, now_ms));
     }
 
-    /// Uploads that ended since the last call: what the source remembers of them is to be forgotten.
+    /// Uploads that ended since the last call, for the source to forget them.
     pub fn take_closed(&mut self) -> Vec<ClosedUpload> {
         mem::take(&mut self.closed)
     }
@@ -219,8 +219,8 @@ impl Aggregate {
     }
 }
 
-/// Whether it is the same end of the same upload, read again: its workbook has the same bytes, for the log and the topology decide them. The
-/// checksum of one that was flagged as incomplete is not remembered, so that its content alone does not tell.
+/// Whether it is the same end of the same upload, read again: its workbook has the same bytes, for the log and the topology decide them.
+/// The checksum of one that was flagged as incomplete is not remembered, so that its content alone does not decide.
 fn is_same_end(before: &LedgerEntry, now: &LedgerEntry) -> bool {
     let records = |entry: &LedgerEntry| (entry.first_offset, entry.completion_offset);
     before.outcome == Outcome::Published
@@ -229,7 +229,7 @@ fn is_same_end(before: &LedgerEntry, now: &LedgerEntry) -> bool {
         && (&before.header, &before.crs, &before.topology) == (&now.header, &now.crs, &now.topology)
 }
 
-/// Whether an upload is one again that was published before.
+/// Whether an upload is the same as one that was published before.
 fn has_same_content(before: &LedgerEntry, now: &LedgerEntry) -> bool {
     before.outcome == Outcome::Published
         && before.rows_sha256.is_some()

@@ -1,5 +1,5 @@
-//! What the tasks of one topology in this process know of each other's uploads. Records without the right key, or partitions that were added,
-//! bring rows of one upload into several partitions, and each has a part of it only.
+//! A list of open uploads that the tasks of one topology in this process share. Records without the right key, or partitions that were
+//! added, bring rows of one upload into several partitions, and each has only a part of it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::record::{Offset, Part, Parts, UploadHash, UploadId};
 #[derive(Clone, Debug, Default)]
 pub struct Siblings(Arc<Shared>);
 
-/// Open uploads; of each by partition its first offset and rows so far.
+/// Open uploads. Each has, by partition, its first offset and its rows so far.
 type Open = HashMap<UploadId, BTreeMap<i32, (Offset, Arc<AtomicU64>)>>;
 
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl Siblings {
         Placed { siblings: self.clone(), hash: upload.hash(), upload: upload.clone(), partition, rows }
     }
 
-    /// Where `upload` is open besides `partition`.
+    /// The partitions besides `partition` in which `upload` is open.
     pub(super) fn elsewhere(&self, upload: &UploadId, partition: i32) -> Parts {
         let open = self.open();
         let others = open.get(upload).into_iter().flatten().filter(|(other, _)| **other != partition);
@@ -91,7 +91,7 @@ impl Placed {
         self.hash
     }
 
-    /// The upload has so many rows here.
+    /// Notes the number of rows of the upload here.
     pub(super) fn rows(&self, rows: u64) {
         self.rows.store(rows, Ordering::Relaxed);
     }

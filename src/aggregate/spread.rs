@@ -1,4 +1,4 @@
-//! What an upload needs whose rows stand anywhere: it is open from its first record on, though its rows come at its end.
+//! Spread uploads in the aggregate: such an upload is open from its first record on, though its rows come at its end.
 
 use super::lookup::Lookup;
 use super::{Aggregate, AggregateContext};
@@ -9,8 +9,8 @@ use crate::source::spread::Past;
 use crate::state::{StateError, StateStore};
 
 impl Aggregate {
-    /// Something came of an upload at `offset`, and is held: it opens the upload, unless it may be nothing but late rows. `is_own` says that it
-    /// is an upload of its own, whatever ended before; `is_doubtful` that its first rows may be gone.
+    /// Something came of an upload at `offset`, and is held: it opens the upload, unless it may be nothing but late rows. `is_own` says
+    /// that it is an upload of its own, whatever ended before; `is_doubtful` that its first rows may be gone.
     pub fn announce(
         &mut self,
         id: &UploadId,
@@ -34,7 +34,7 @@ impl Aggregate {
         Ok(())
     }
 
-    /// What is known of the last end of an upload.
+    /// The last end of an upload.
     pub fn past_of(&mut self, id: &UploadId, store: &dyn StateStore) -> Result<Past, StateError> {
         self.ledger.look_up(id.hash(), store)?;
         let last = self.ledger.last(id.hash());
@@ -49,7 +49,7 @@ impl Aggregate {
         })
     }
 
-    /// Nothing but timestamps that may be wrong says which rows are those of an open upload: it needs a count.
+    /// Only timestamps that may be wrong show which rows belong to an open upload: it needs a count.
     pub fn doubt_border(&mut self, id: &UploadId) {
         if let Some(upload) = self.open.get_mut(id) {
             let has_lost_rows = matches!(upload.attempt.doubt, Some(Message::FirstRowsLost { .. }));
@@ -60,7 +60,7 @@ impl Aggregate {
         }
     }
 
-    /// Up to where the source partitions are an open upload's own; its end remembers it.
+    /// Sets where an open upload ends in each source partition. Its end remembers these places.
     pub fn set_cuts(&mut self, id: &UploadId, cuts: Cuts) {
         if let Some(upload) = self.open.get_mut(id) {
             upload.cuts = Some(cuts);

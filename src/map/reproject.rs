@@ -33,7 +33,7 @@ struct OpenPair {
     allow_ballpark: bool,
 }
 
-/// What a `reproject` does to batches of one shape.
+/// The work of a `reproject` on batches of one shape.
 struct Plan {
     /// Where the coordinates are, and the CRS of each row.
     input: Result<(Input, Option<usize>), Rejection>,
@@ -170,7 +170,7 @@ impl OpenPair {
         }
         let area = self.area.as_ref();
         let place = area.zip(target).and_then(|(area, target)| area.lon_lat((x, y), target));
-        // What lies where degrees say, and yet nowhere in the target, is neither swapped nor in another unit.
+        // A point that lies where degrees say, and yet nowhere in the target, is neither swapped nor in another unit.
         let is_on_earth = x.abs() <= 180.0 && y.abs() <= 90.0;
         if target.is_none() && from.kind == CrsKind::Geographic && is_on_earth {
             return Rejection::new(Message::OutOfReach { x, y, from: crs, to: self.crs.to.label() });

@@ -1,5 +1,5 @@
-//! One source partition of a topology whose rows stand anywhere: passes its records on to the repartition topic, and says how far it has come.
-//! It has no state but its offset.
+//! The task of one source partition under `placement = "spread"`: passes its records on to the repartition topic, and reports how far it
+//! has come. It has no state but its offset.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::source::spread::Router;
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError, Work};
 
-/// Where all partitions of the source topic end now.
+/// The present ends of all partitions of the source topic.
 pub(super) type Ends = Box<dyn FnMut() -> Result<Vec<i64>, TransportError> + Send>;
 
-/// What a task that passes on has to know before it reads.
+/// The facts that a task that passes on needs before it reads.
 pub struct PassOnStart {
-    /// What the group's coordinator holds.
+    /// The commit, from the group's coordinator.
     pub committed: Committed,
     /// First offset of the log, and its end.
     pub bounds: (Offset, Offset),
@@ -79,14 +79,14 @@ impl PassOn {
             }
             _ => (None, 0, 0),
         };
-        // What was passed on of another log, or behind a cut, does not count any more; nor does it when somebody reset the offset.
+        // Records that were passed on from another log, or behind a cut, do not count any more; nor do they after a reset of the offset.
         let (next, era, lost) = match (&start.committed, start.cut_at) {
             (Committed::None, _) => (log_start, 0, gone),
             (Committed::Reset(offset), _) => ((*offset).max(log_start), start.now_ms, None),
             (Committed::Ours(progress), _) if progress.log != start.log => {
                 (log_start, 0, Some((Offset(0)..progress.next, Offset(0))))
             }
-            // What was passed on is gone with the topic that it was passed on to.
+            // Records that were passed on are gone with the former repartition topic.
             (Committed::Ours(progress), _) if progress.open().is_some() || before.0 != to.0 => {
                 (log_start, before.2, gone)
             }
@@ -227,7 +227,7 @@ impl PassOn {
         })
     }
 
-    /// Says how far it has come, and commits the offset.
+    /// Writes how far it has come, and commits the offset.
     pub fn commit(&mut self) -> Result<(), TaskError> {
         let progress = Progress {
             next: self.position,

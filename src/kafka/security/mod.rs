@@ -1,4 +1,4 @@
-//! How a connection proves who is at either end: TLS, then SASL. What goes over it afterwards is `wire`'s business.
+//! Secures a connection: TLS, then SASL, so that each end proves its identity. `wire` handles the data afterwards.
 
 pub(super) mod sasl;
 mod stores;
@@ -14,7 +14,7 @@ use tls::Tls;
 
 use super::settings::Settings;
 
-/// What a listener expects of its clients, by Kafka's names.
+/// The security that a listener expects of its clients, by Kafka's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Neither.
@@ -56,7 +56,7 @@ impl Protocol {
     }
 }
 
-/// What every connection to a cluster has in common. Cheap to clone.
+/// The security settings that all connections to a cluster share. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Security {
     pub(super) tls: Option<Arc<Tls>>,
@@ -64,7 +64,7 @@ pub struct Security {
 }
 
 impl Security {
-    /// Reads certificates, keys and credentials once, so that what is wrong with them is known before anything connects.
+    /// Reads certificates, keys and credentials once, so that their faults are known before anything connects.
     pub(super) fn new(settings: &Settings) -> Result<Security, Vec<String>> {
         let protocols = [Protocol::Plaintext, Protocol::Ssl, Protocol::SaslPlaintext, Protocol::SaslSsl];
         let protocol = settings.word("security.protocol", &protocols.map(|protocol| (protocol.name(), protocol)));

@@ -1,5 +1,5 @@
-//! SASL: who we are, said by one of the mechanisms that Kafka knows. PLAIN is RFC 4616, SCRAM is RFC 5802 and 7677, OAUTHBEARER is RFC 7628;
-//! how their messages travel is KIP-43 and KIP-152, how long a session lasts is KIP-368.
+//! SASL: who we are, said by one of the mechanisms that Kafka knows. PLAIN is RFC 4616, SCRAM is RFC 5802 and 7677, OAUTHBEARER is RFC
+//! 7628; how their messages travel is KIP-43 and KIP-152, how long a session lasts is KIP-368.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ impl Mechanism {
 /// Names and values that go with a token (KIP-342).
 type Extensions = Vec<(String, String)>;
 
-/// A mechanism with what it needs.
+/// A mechanism with its credentials.
 #[derive(Debug)]
 pub(crate) struct Sasl {
     mechanism: Mechanism,
@@ -112,7 +112,8 @@ impl Sasl {
         Ok(Sasl { mechanism, credentials, extensions, protocol })
     }
 
-    /// Authenticates a connection that has just been opened. The answer is how long the session lasts, `None` for as long as the connection.
+    /// Authenticates a connection that has just been opened. The answer is how long the session lasts, `None` for as long as the
+    /// connection.
     pub(crate) async fn authenticate(&self, connection: &Connection) -> Result<Option<Duration>, KafkaError> {
         let name = self.mechanism.name();
         let hello = SaslHandshakeRequest::default().with_mechanism(text(name));
@@ -220,12 +221,12 @@ impl Session {
         Ok(Session { step, lifetime: None })
     }
 
-    /// The next message to send, `None` when all is said. An error is what the broker has against us.
+    /// The next message to send, `None` after the last one. An error is the broker's refusal.
     fn next(&mut self, received: Option<&[u8]>) -> Result<Option<Vec<u8>>, String> {
         match &mut self.step {
             Step::Once(message) => match (message.take(), received) {
                 (Some(message), _) => Ok(Some(message)),
-                // RFC 7628, 3.2.2: what is wrong with a token comes as a challenge.
+                // RFC 7628, 3.2.2: the fault of a token comes as a challenge.
                 (None, Some(challenge)) if !challenge.is_empty() => {
                     let challenge: serde_json::Value = serde_json::from_slice(challenge).unwrap_or_default();
                     Err(challenge["status"].as_str().unwrap_or("invalid token").to_owned())
@@ -266,7 +267,7 @@ impl SessionCallback for PasswordCallback {
     }
 }
 
-/// What `sasl.jaas.config` says, or the settings that stand in for it.
+/// The login of `sasl.jaas.config`, or of the settings that replace it.
 struct Login {
     user: Option<String>,
     password: Option<Secret>,

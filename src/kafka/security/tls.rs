@@ -1,4 +1,4 @@
-//! TLS by rustls: what is trusted, who we are, and certificates that are renewed on disk while we run.
+//! TLS by rustls: trusted authorities, our own certificate, and certificates that are renewed on disk while we run.
 
 use std::io;
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ pub(crate) struct Tls {
     current: Mutex<Current>,
 }
 
-/// What was last read from the files.
+/// The content of the files when they were last read.
 #[derive(Debug)]
 struct Current {
     config: Arc<ClientConfig>,
@@ -146,7 +146,7 @@ impl Tls {
         TlsConnector::from(self.config()).connect(name, stream).await
     }
 
-    /// What TLS said when a connection broke; `None` when it was not TLS that broke it.
+    /// The error of TLS when a connection broke; `None` when TLS did not break it.
     pub(crate) fn explain(&self, address: &str, error: &io::Error) -> Option<KafkaError> {
         let tls = error.get_ref()?.downcast_ref::<TlsError>()?;
         let message = match tls {
@@ -183,7 +183,7 @@ impl Tls {
     }
 }
 
-/// Whether whoever is at the other end of `stream` speaks TLS, be its certificate what it may.
+/// Whether the other end of `stream` speaks TLS, whatever its certificate is.
 pub(in crate::kafka) async fn is_spoken(address: &str, stream: TcpStream) -> bool {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let Ok(builder) = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() else {

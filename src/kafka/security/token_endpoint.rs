@@ -22,7 +22,7 @@ use crate::kafka::secret::Secret;
 /// Longest answer that is read; tokens have some thousand bytes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// What is asked for, and in whose name.
+/// A request for a token, and its credentials.
 #[derive(Debug)]
 pub(super) struct Grant {
     pub client_id: String,
@@ -30,7 +30,7 @@ pub(super) struct Grant {
     pub scope: Option<String>,
 }
 
-/// What was granted.
+/// A granted token.
 pub(super) struct Granted {
     pub token: Secret,
     /// How long it is valid, where the provider says so.

@@ -1,4 +1,4 @@
-//! Whether a broker's certificate is to be believed, and a sentence where it is not: which certificate, what was expected, what to do.
+//! Verifies a broker's certificate, and explains a refusal in a sentence: which certificate, the expectation, the remedy.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Uploads whose rows stand anywhere: what the task does between the repartition topic and its source.
+//! Spread uploads in the task: the work between the repartition topic and the source.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ impl StreamTask {
         self.committed_progress.as_ref().map(|progress| progress.replay_from)
     }
 
-    /// Takes a record through the source, and what comes of it through the nodes behind.
+    /// Takes a record through the source, and its elements through the nodes behind.
     pub(super) fn read(&mut self, record: Record, now_ms: u64) -> Result<(), TaskError> {
         let (offset, timestamp_ms) = (record.offset, record.timestamp_ms);
         if !self.phase.is_restoring() && self.aggregate.settles_before(timestamp_ms) {
@@ -87,12 +87,12 @@ impl StreamTask {
         Ok(())
     }
 
-    /// As many uploads are held as may be: others fail, and what comes of them until their end goes to the dead letters.
+    /// No more uploads can be held: others fail, and their records until their end go to the dead letters.
     fn turn_away(&mut self, records: Vec<(UploadId, Record)>, at: Offset, now_ms: u64) -> Result<(), TaskError> {
         let rejection = Rejection::new(Message::TooManyOpen { limit: self.topology.source.open_uploads_max });
-        let mut told = BTreeSet::new();
+        let mut turned_away = BTreeSet::new();
         for (id, record) in records {
-            if told.insert(id.clone()) {
+            if turned_away.insert(id.clone()) {
                 self.call_aggregate(now_ms, |aggregate, ctx| aggregate.turn_away(&id, at, ctx))?;
             }
             self.outputs.refused(&DeadLetter {
@@ -115,7 +115,7 @@ impl StreamTask {
         self.is_releasing = true;
         while let Some(step) = release.merge.next(&*self.store)? {
             if release.merge.is_at_end() {
-                // Its rows have opened it by now, and its end remembers where they stood.
+                // Its rows have opened it by now, and its end remembers their places.
                 self.source.flush();
                 self.drain(now_ms)?;
                 self.aggregate.set_cuts(id, release.cuts.clone());
@@ -148,7 +148,7 @@ impl StreamTask {
         Ok(())
     }
 
-    /// Looks at the clock: uploads for which nothing comes any more are given up, with all that came.
+    /// Looks at the clock: gives up uploads for which nothing comes any more, with all their records.
     pub(super) fn tick_held(&mut self, now_ms: u64) -> Result<(), TaskError> {
         let at = self.read_from;
         let timeout = self.topology.source.idle_timeout;

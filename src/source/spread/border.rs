@@ -1,6 +1,6 @@
-//! Where an upload ends in each partition, and whether more than timestamps of publishers says so. In the partition of the end it is the end
-//! itself; in the others it is the barrier, behind which nothing can be the upload's. In front of the barrier may stand records of another
-//! publication of the id, that began before the end was read.
+//! Finds where an upload ends in each partition, and whether more than timestamps of publishers shows it. In the partition of the end that
+//! is the end itself. In the others it is the barrier: nothing behind it can belong to the upload. In front of the barrier there may be
+//! records of another publication of the id, which began before the end was read.
 
 use std::collections::BTreeSet;
 
@@ -13,22 +13,22 @@ use crate::state::{StateError, StateStore};
 pub(super) struct Border {
     /// First offset that is not the upload's.
     pub(super) next: i64,
-    /// Only timestamps that may be wrong say so.
+    /// Only timestamps that may be wrong show it.
     pub(super) is_guess: bool,
 }
 
 /// How far timestamps are trusted, and for what.
 #[derive(Clone, Copy)]
 pub(super) struct Judgement {
-    /// By how many milliseconds clocks of publishers differ at most, if that is known.
+    /// Largest difference between clocks of publishers in milliseconds, if it is known.
     pub(super) tolerance_ms: Option<i64>,
-    /// Records of another publication may stand in front of the barrier.
+    /// There may be records of another publication in front of the barrier.
     pub(super) has_neighbour: bool,
     /// Timestamps distinguish them, right or wrong.
     pub(super) is_by_time: bool,
 }
 
-/// A record, as far as a border is about it.
+/// The facts about a record that a border needs.
 #[derive(Clone, Copy)]
 struct Stamp {
     offset: i64,
@@ -44,7 +44,7 @@ impl Stamp {
 }
 
 impl End {
-    /// Where a partition of its topic ended when it was read.
+    /// The end that a partition of its topic had when it was read.
     fn barrier(&self, partition: i32) -> i64 {
         usize::try_from(partition).ok().and_then(|at| self.ends.get(at)).copied().unwrap_or(0)
     }
@@ -58,7 +58,7 @@ impl End {
 
 impl Gathered {
     /// Whether another publication of the id begins or ends behind `end`, as far as timestamps say.
-    pub(super) fn goes_on_behind(&self, end: &End) -> bool {
+    pub(super) fn continues_behind(&self, end: &End) -> bool {
         let is_later = |place: &Place, offset: i64, timestamp_ms: i64| {
             let is_behind = *place == end.place && offset > end.offset;
             place.0 == end.place.0 && (timestamp_ms > end.record.timestamp_ms || is_behind)
@@ -69,8 +69,8 @@ impl Gathered {
             || self.ends.iter().any(|other| is_later(&other.place, other.offset, other.record.timestamp_ms))
     }
 
-    /// Whether something shows that records of another publication of the id stood on the topic when `end` was read: a record behind it in its
-    /// partition, another end, a second begin, or a record that is later than it.
+    /// Whether something shows that records of another publication of the id were on the topic when `end` was read: a record behind it in
+    /// its partition, another end, a second begin, or a record that is later than it.
     pub(super) fn has_neighbour(
         &self,
         end: &End,
@@ -102,7 +102,7 @@ impl Gathered {
         Ok(false)
     }
 
-    /// Where the upload that ends with `end` ends in `place`.
+    /// The place in `place` where the upload with the end `end` ends.
     pub(super) fn border(
         &self,
         place: &Place,
@@ -153,7 +153,7 @@ impl Gathered {
 }
 
 impl Part {
-    /// Whether a record below `barrier` is what is looked for; only blocks that may hold one are read.
+    /// Whether `is_found` holds for a record below `barrier`; only blocks that may have such a record are read.
     fn any_below(
         &self,
         barrier: i64,

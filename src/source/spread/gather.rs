@@ -1,6 +1,6 @@
-//! Stage two: what has come of each upload, how far each source partition is passed on, and which upload is whole.
+//! Stage two: holds the records of each upload, notes how far each source partition is passed on, and finds uploads that are whole.
 //!
-//! All of it follows from the repartition topic, read from [`Gather::replay_from`] on; nothing of it is in the state.
+//! All of this follows from the repartition topic, read from [`Gather::replay_from`] on; nothing of it is in the state.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
@@ -17,19 +17,19 @@ use crate::state::{StateError, StateStore};
 /// Bytes that are held in memory, over all uploads.
 pub(super) const MEMORY_MAX: usize = 32 << 20;
 
-/// What is known of the last end of an upload.
+/// The last end of an upload.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
-    /// Up to where the source partitions were its own.
+    /// Where the upload ended in each source partition.
     pub cuts: Option<Cuts>,
     /// It was turned away, and its end has not come yet.
     pub is_turned_away: bool,
-    /// First rows of the upload that follows may have been taken for its own: only timestamps told them apart, and no count has shown that it is
-    /// whole.
+    /// First rows of the upload that follows may have been taken for its own: only timestamps distinguished them, and no count has shown
+    /// that it is whole.
     pub is_border_guessed: bool,
 }
 
-/// Tells the [`Past`] of an upload.
+/// Finds the [`Past`] of an upload.
 pub type PastOf<'a> = &'a mut dyn FnMut(&UploadId, &dyn StateStore) -> Result<Past, StateError>;
 
 /// Holds the records of open uploads.
@@ -38,7 +38,7 @@ pub struct Gather {
     pub(super) topics: Arc<[Arc<str>]>,
     pub(super) passed: BTreeMap<Place, Passed>,
     pub(super) uploads: HashMap<UploadId, Gathered>,
-    /// Uploads that an end has come for.
+    /// Uploads with at least one end.
     pub(super) ending: BTreeSet<UploadId>,
     /// Ends whose records may be passed on once more: a replay has to know of them.
     pub(super) ended: Vec<(Offset, Cuts)>,
@@ -48,14 +48,14 @@ pub struct Gather {
     pub(super) dropped: Vec<UploadHash>,
 }
 
-/// What a run brings.
+/// The effects of a run.
 #[derive(Default)]
 pub struct Arrivals {
-    /// Uploads that something came for; whether they are uploads of their own, whatever came before; whether first rows may be gone.
+    /// Uploads with new records; whether they are uploads of their own, whatever came before; whether first rows may be gone.
     pub touched: Vec<(UploadId, bool, bool)>,
     /// Records that go to the source at once.
     pub through: Vec<(Option<UploadId>, Arc<str>, Record)>,
-    /// Records that would open an upload, and as many are open as may be.
+    /// Records that would open an upload, when no more may be open.
     pub too_many: Vec<(UploadId, Record)>,
     /// Uploads that ended in some topics and not in others, and why they wait.
     pub waiting: Vec<(UploadId, Rejection)>,
@@ -185,7 +185,7 @@ impl Gather {
             let plain = envelope::plain(&config, &whole, &headers);
             let opened = plain.as_ref().ok().map(|plain| envelope::open(&config, &whole, &headers, plain));
             let Some(Ok(Some(envelope))) = opened else {
-                // What it is, the source says.
+                // The source decides about such a record.
                 arrivals.through.push((None, from.place.0.clone(), whole));
                 continue;
             };
@@ -283,7 +283,7 @@ impl Gather {
         is_begun.then(|| Rejection::new(Message::TopicsNotEnded { topics: missing.join(", ") }))
     }
 
-    /// Every topic has an end, or one aborts, and all that stood before it has come.
+    /// Every topic has an end, or one aborts, and all records before it have come.
     pub(super) fn is_due(&self, upload: &Gathered) -> bool {
         let first = |topic: &Arc<str>| upload.first_end(topic).map(|at| &upload.ends[at]);
         let aborts = upload.ends.iter().find(|end| end.is_abort).is_some_and(|end| self.is_past(end));
@@ -336,7 +336,8 @@ impl Gather {
         mem::take(&mut self.dropped)
     }
 
-    /// What `is_void` names, by partition, log and reading, does not count from offset `from` on: it is read again, or its log is no more.
+    /// Records that `is_void` names, by partition, log and reading, do not count from offset `from` on: they are read again, or their log
+    /// is gone.
     fn void(
         &mut self,
         is_void: &dyn Fn(&Place, i64, i64) -> bool,

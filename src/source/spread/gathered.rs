@@ -1,4 +1,4 @@
-//! What has come of one upload: records by source partition, the markers before its rows, and its ends.
+//! The held parts of one upload: records by source partition, the markers before its rows, and its ends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crate::record::{Cuts, Offset, Record, UploadHash};
 /// A partition of a source topic.
 pub(super) type Place = (Arc<str>, i32);
 
-/// When a run is taken.
+/// The moment at which a run is taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// Monotonic milliseconds.
     pub now_ms: u64,
-    /// The run is new: what it does is not known yet.
+    /// The run is new: its effects are not known yet.
     pub is_live: bool,
 }
 
@@ -44,9 +44,9 @@ impl Passed {
     }
 }
 
-/// What has come of an upload, and is not given to the source yet.
+/// The parts of an upload that are not given to the source yet.
 pub(super) struct Gathered {
-    /// Offset of the first run that holds something of it.
+    /// Offset of the first run with records of it.
     pub(super) first: Offset,
     pub(super) parts: BTreeMap<Place, Part>,
     /// By time.
@@ -71,14 +71,14 @@ pub(super) struct Released {
     pub(super) until_ms: i64,
 }
 
-/// What one source partition has of an upload.
+/// The part of an upload in one source partition.
 #[derive(Default)]
 pub(super) struct Part {
     pub(super) log: i64,
     /// The reading that it is of.
     pub(super) era: i64,
     pub(super) blocks: VecDeque<Block>,
-    /// Markers that begin it or name its columns, as they stand.
+    /// Markers that begin it or name its columns, in their order.
     pub(super) markers: VecDeque<HeldMarker>,
 }
 
@@ -99,7 +99,7 @@ pub(super) struct End {
     pub(super) rows: Option<u64>,
     pub(super) has_sha256: bool,
     pub(super) is_abort: bool,
-    /// The barrier: where the partitions of its topic ended when it was read.
+    /// The barrier: the ends that the partitions of its topic had when it was read.
     pub(super) ends: Vec<i64>,
     pub(super) record: Record,
 }

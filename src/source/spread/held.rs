@@ -1,5 +1,5 @@
-//! Records that are held for their upload: in memory, and on disk when there are many. What is on disk is scratch: a restart reads the
-//! repartition topic again.
+//! Records that are held for their upload: in memory, and on disk when there are many. The records on disk are scratch: a restart reads
+//! the repartition topic again.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::record::{Offset, UploadHash};
 use crate::state::keys::{decode, encode};
 use crate::state::{PagePosition, StateError, StateStore};
 
-/// Records of one upload out of one run, in their order.
+/// Records of one upload from one run, in their order.
 pub(super) struct Block {
     /// Offset of the run.
     pub(super) at: Offset,
@@ -54,7 +54,7 @@ impl Block {
         Ok(())
     }
 
-    /// What is in the block, encoded.
+    /// The records of the block, encoded.
     pub(super) fn read(&self, store: &dyn StateStore) -> Result<Bytes, StateError> {
         match &self.body {
             Body::Memory(bytes) => Ok(bytes.clone()),
@@ -91,7 +91,7 @@ impl Block {
         Ok((block(below), block(rest)))
     }
 
-    /// Whether one of its records is what is looked for.
+    /// Whether `is_found` holds for one of its records.
     pub(super) fn any(
         &self,
         is_found: &dyn Fn(&RunRecord<'_>) -> bool,
@@ -116,7 +116,7 @@ pub(super) fn records(body: &Bytes) -> Result<Vec<RunRecord<'_>>, StateError> {
     decode(body).ok_or_else(|| StateError::Damaged("records that are held cannot be read".into()))
 }
 
-/// Parts `blocks` in front of the record at `offset`: those below, and the rest.
+/// Divides `blocks` in front of the record at `offset`: those below, and the rest.
 pub(super) fn part_at(
     blocks: VecDeque<Block>,
     offset: i64,

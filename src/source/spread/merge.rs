@@ -1,5 +1,5 @@
-//! A complete upload as one sequence of records. Rows of one partition stay in their order; between partitions the earlier timestamp is
-//! first, then the lower partition. Where topics are sheets, one topic comes after the other.
+//! Merges a complete upload into one sequence of records. Rows of one partition stay in their order; between partitions the earlier
+//! timestamp is first, then the lower partition. Where topics are sheets, one topic comes after the other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::source::envelope::{self, Content, ControlHeaders};
 use crate::source::header_row::names_what_is_needed;
 use crate::state::{StateError, StateStore};
 
-/// What goes to the source next.
+/// The next step of the sequence.
 #[derive(Debug)]
 pub enum Step {
     /// The records that follow are of this topic, whose rows have a header of their own.
@@ -26,7 +26,7 @@ pub enum Step {
     Fail(Rejection),
 }
 
-/// What has come of an upload.
+/// The parts of an upload.
 #[derive(Default)]
 pub(super) struct Parts {
     /// Offset under which the source sees it.
@@ -99,7 +99,7 @@ impl Merge {
             }
         }
         if attempts.len() > 1 && attempts.iter().any(|(attempt, _)| attempt.is_none()) {
-            // Whose rows they are, nothing tells.
+            // Nothing shows to which attempt these rows belong.
             let attempt = attempts.iter().find_map(|(attempt, _)| attempt.clone()).unwrap_or_default();
             let message = Message::OtherAttempt { attempt, open: OpenAttempt::None {} };
             plan.push_back(Plan::Step(Step::Fail(Rejection::new(message))));
@@ -187,7 +187,7 @@ fn has_names(config: &SourceConfig, record: &Record) -> bool {
     matches!(opened, Ok(Some(envelope)) if matches!(envelope.content, Content::Marker(..)))
 }
 
-/// What ends the upload: the one marker, or the sum of those of all topics.
+/// The end of the upload: the one marker, or the sum of those of all topics.
 fn last_steps(mut ends: Vec<End>, topics: usize) -> Vec<Step> {
     let is_only = topics == 1 || ends.len() < 2;
     if let Some(end) = ends.iter().position(|end| end.is_abort).or(is_only.then(|| ends.len().checked_sub(1)).flatten())

@@ -1,4 +1,4 @@
-//! A whole upload out of what is held, up to its ends; what is behind them stays for the next revision.
+//! Takes a whole upload out of the held records, up to its ends. Records behind the ends stay for the next revision.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -15,17 +15,17 @@ use crate::state::{StateError, StateStore};
 pub struct Release {
     /// Its records, in order.
     pub merge: Merge,
-    /// Up to where they stand in the source.
+    /// Where they end in each source partition.
     pub cuts: Cuts,
-    /// Nothing but timestamps that may be wrong says which records are its own.
+    /// Only timestamps that may be wrong show which records are its own.
     pub is_guess: bool,
     first: Offset,
     until_ms: i64,
 }
 
 impl Gather {
-    /// Takes an upload out, to be given to the source as of `at`: up to its ends, or all that has come when it has none. What is behind its
-    /// ends stays.
+    /// Takes an upload out, to be given to the source as of `at`: up to its ends, or all its records when it has none. Records behind its
+    /// ends stay.
     pub fn release(
         &mut self,
         id: &UploadId,
@@ -119,7 +119,7 @@ impl Gather {
         Ok(Some(Release { merge, cuts, is_guess, first, until_ms }))
     }
 
-    /// How an upload is told from another publication of its id. One that counts its rows is known by them.
+    /// How an upload is distinguished from another publication of its id. An upload with a count of rows is known by the count.
     fn judgement(
         &self,
         id: &UploadId,
@@ -133,7 +133,7 @@ impl Gather {
         for end in ends {
             let is_crowded = upload.has_neighbour(end, tolerance_ms, store)?;
             has_neighbour |= is_crowded;
-            is_by_time |= upload.goes_on_behind(end) || (is_crowded && end.rows.is_none());
+            is_by_time |= upload.continues_behind(end) || (is_crowded && end.rows.is_none());
         }
         Ok(Judgement { tolerance_ms, has_neighbour, is_by_time })
     }
@@ -149,7 +149,7 @@ impl Gather {
         }
     }
 
-    /// Up to where the records of an upload that waits for rows stand.
+    /// Where the records of an upload that waits for rows end, by source partition.
     pub fn cuts(&self, id: &UploadId) -> Option<&Cuts> {
         Some(&self.uploads.get(id)?.released.as_ref()?.cuts)
     }

@@ -1,4 +1,4 @@
-//! Stage one: which partition of the repartition topic a record goes to, and the runs that fill for each of them. Nothing of a row is read.
+//! Stage one: finds the partition of the repartition topic for a record, and fills a run for each partition. Nothing of a row is read.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Router {
         Router { config, source, reading, destinations, partition_of }
     }
 
-    /// Takes the next record of the partition. Returns where it goes; `None` for one that means nothing.
+    /// Takes the next record of the partition. Returns its target partition; `None` for one that means nothing.
     pub fn push(&mut self, record: Record) -> Option<usize> {
         let (upload, is_end) = self.look(&record)?;
         let partitions = i32::try_from(self.destinations.len()).unwrap_or(i32::MAX);
@@ -61,8 +61,8 @@ impl Router {
         Some(at)
     }
 
-    /// Upload id of a record, and whether it ends the upload. One that cannot be read goes where uploads without a name go: stage two says
-    /// what is wrong with it.
+    /// Upload id of a record, and whether it ends the upload. A record that cannot be read goes the way of uploads without a name: stage
+    /// two rejects it.
     fn look(&self, record: &Record) -> Option<(String, bool)> {
         let headers = ControlHeaders::among(&record.headers, &self.config);
         let Ok(plain) = envelope::plain(&self.config, record, &headers) else { return Some((String::new(), false)) };
@@ -109,7 +109,7 @@ impl Router {
         self.is_filling(at) || self.destinations[at].from.is_none_or(|from| from < position)
     }
 
-    /// The run up to `to`, to be sent. `ends` is where the partitions of the topic ended after its last marker was read.
+    /// The run up to `to`, to be sent. `ends` are the ends of the topic's partitions after its last marker was read.
     pub fn seal(&mut self, at: usize, to: Offset, committed: Offset, ends: Vec<i64>) -> Bytes {
         let filled = std::mem::take(&mut self.destinations[at]);
         self.destinations[at].from = Some(to);

@@ -1,5 +1,5 @@
-//! A value of the repartition topic: what one source partition holds, between two of its offsets, for one partition of the repartition
-//! topic. A run without records says that there is nothing.
+//! A value of the repartition topic: the records of one source partition, between two of its offsets, for one partition of the repartition
+//! topic. A run without records says that there are none.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -28,14 +28,14 @@ pub struct Run<'a> {
     pub committed: i64,
     /// Records that are gone: from, to, and the end of the partition when that was found.
     pub lost: Option<(i64, i64, i64)>,
-    /// Where the partitions of the topic ended after the last marker among the records was read, by partition. Empty without one.
+    /// The ends of the topic's partitions after the last marker among the records was read, by partition. Empty without a marker.
     pub ends: Vec<i64>,
     /// The records.
     #[serde(borrow)]
     pub records: Vec<RunRecord<'a>>,
 }
 
-/// A record, as it stands in its source partition.
+/// A record, as its source partition has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord<'a> {
     /// Its offset there.
@@ -86,7 +86,7 @@ impl<'a> RunRecord<'a> {
         }
     }
 
-    /// The record again, at `offset`; it shares the memory of `body`, in which it stands.
+    /// The record again, at `offset`. It shares the memory of `body`, which contains it.
     pub fn to_record(&self, offset: Offset, body: &Bytes) -> Record {
         let share = |part: &&[u8]| body.slice_ref(part);
         let header =

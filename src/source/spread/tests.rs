@@ -1,4 +1,4 @@
-//! What is held, and where.
+//! The records that are held, and their places.
 
 use std::sync::Arc;
 
