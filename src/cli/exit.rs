@@ -48,7 +48,7 @@ pub enum Exit {
 #[error("{0}")]
 pub(super) struct UsageError(pub String);
 
-/// Data of which no workbook can be made.
+/// Data from which no workbook can be made.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Rejected(pub String);

@@ -58,7 +58,7 @@ const PAIRS: [(&str, &str); 44] = [
     ("east", "north"),
     ("e", "n"),
 ];
-/// Words that say more of coordinates and nothing of which they are.
+/// Words about coordinates that do not say which axis they are.
 const NOISE: [&str; 13] =
     ["wgs84", "wgs", "grs80", "utmk", "katec", "bessel", "refine", "좌표계", "tm", "decimal", "degree", "m단위", "gps"];
 /// Rows that are looked at.

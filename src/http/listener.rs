@@ -1,5 +1,5 @@
 //! Accepts connections and sets the limits of each: how long a head may take, how large it may be. One that breaks them costs a socket and
-//! a few kilobytes, nothing that others wait for. How many there may be is the matter of `places`.
+//! a few kilobytes, nothing that others wait for. `places` limits their number.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;

@@ -52,7 +52,7 @@ fn readyz(health: &Health) -> Response {
     (code, Json(body)).into_response()
 }
 
-/// Topologies of which a partition cannot be read or written.
+/// Topologies with a partition that cannot be read or written.
 fn failed(health: &Health) -> Vec<Value> {
     let failed = |(topology, failure): &(Arc<str>, TopologyFailure)| json!({ "topology": **topology, "state": "FAILED", "reason": failure.reason, "since": rfc3339(failure.since), "why": failure.advice() });
     health.failures().iter().map(failed).collect()

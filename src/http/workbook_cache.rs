@@ -1,5 +1,5 @@
 //! Files of workbooks that were asked for. They are kept until there are too many bytes or files, or nobody has asked for one for a while: each
-//! is an open file, of which a process has few.
+//! is an open file, and a process may have few of them.
 
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,5 @@
 //! `GET /workbooks/{id}`: the finished file, whole or in ranges. Workbooks are kept in temporary files without names, until there are too
-//! many bytes or files, or nobody has asked for one for a while. Each is an open file, of which a process has few.
+//! many bytes or files, or nobody has asked for one for a while. Each is an open file, and a process may have few of them.
 
 use std::io;
 use std::ops::Range;

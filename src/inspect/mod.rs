@@ -28,7 +28,7 @@ pub enum InspectError {
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A charset, a delimiter or a header row that there is none of; `field` names which.
+    /// A charset, a delimiter or a header row that does not exist; `field` names the setting.
     #[error("{message}")]
     Reading {
         /// Name of the setting.

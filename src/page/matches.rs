@@ -107,7 +107,7 @@ impl Matches {
         }
     }
 
-    /// Decides XML of which nothing is known.
+    /// Decides XML without known places.
     pub(super) fn search(&mut self, xml: &[u8], deflate: &mut Deflate) {
         self.text.matches(xml, 0, xml.len(), deflate);
     }

@@ -35,7 +35,7 @@ pub enum StreamElement {
         /// Where.
         offset: Offset,
     },
-    /// An upload of which a single record has come gives way to another one, for too many are open: it is turned away.
+    /// An upload with a single record gives way to another one, for too many are open: it is turned away.
     GivesWay {
         /// The upload.
         upload: UploadId,

@@ -1,7 +1,5 @@
 //! A worksheet of rows: its name, its pages, and the XML around them. With 2,000 sheets, compressing that XML is most of the work. So the
 //! XML that all sheets share is compressed once, and the little that differs is stored.
-//!
-//! With 2,000 sheets compressing that XML is most of the work, so what all sheets share is compressed once, and little that differs is stored.
 
 use std::fmt::Write as _;
 

@@ -58,9 +58,9 @@ pub fn upload_of(config: &SourceConfig, record: &Record) -> Option<String> {
 pub struct Source {
     context: SourceContext,
     uploads: HashMap<UploadId, Upload>,
-    /// Uploads of which a batch grows, some more than once.
+    /// Uploads with a batch that grows, some more than once.
     growing: Vec<UploadId>,
-    /// Uploads of which a single record has come, by its offset: the first to give way when there is no room.
+    /// Uploads with a single record, by its offset: the first to give way when there is no room.
     singles: BTreeMap<Offset, UploadId>,
     /// Uploads with rows that wait for their header, by the first record that they cannot do without.
     waiting: BTreeMap<Offset, WaitingUpload>,

@@ -154,7 +154,7 @@ impl Holdings {
         self.look_for_foreign().await;
     }
 
-    /// Looks for members that are none of ours.
+    /// Looks for foreign members.
     pub(super) async fn look_for_foreign(&self) {
         match roster::foreign(&self.group.client.cluster, &self.group.id).await {
             Ok(foreign) => self.note_foreign(foreign),
@@ -162,7 +162,7 @@ impl Holdings {
         }
     }
 
-    /// Reports members that are none of ours, once each.
+    /// Reports foreign members, once each.
     fn note_foreign(&self, foreign: Vec<roster::ForeignMember>) {
         metrics::group_foreign_members(&self.group.id).set(foreign.len() as f64);
         let before = std::mem::replace(&mut self.group.membership.present().foreign, foreign.clone());

@@ -131,7 +131,7 @@ impl Group {
     pub fn id(&self) -> &str {
         &self.id
     }
-    /// True once we have been in the group for long enough to know what is ours, be it nothing.
+    /// True once we have been in the group for long enough to know our partitions, even if there are none.
     pub fn is_settled(&self) -> bool {
         self.membership.present().joined_at.is_some_and(|at| at.elapsed() >= UNSETTLED)
     }
@@ -140,7 +140,7 @@ impl Group {
     pub fn is_vouched_for(&self) -> bool {
         self.membership.present().vouched_until.is_some_and(|until| Instant::now() < until)
     }
-    /// Members that are none of ours, as of the last look: they take partitions and process nothing.
+    /// Foreign members, as of the last look: they take partitions and process nothing.
     pub fn foreign_members(&self) -> Vec<ForeignMember> {
         self.membership.present().foreign.clone()
     }

@@ -82,7 +82,7 @@ impl ForeignMember {
 }
 
 impl KafkaClient {
-    /// Members of the group `id` that are none of ours. A group that does not exist has none. Blocking.
+    /// Foreign members of the group `id`. A group that does not exist has none. Blocking.
     pub fn foreign_members(&self, id: &str) -> Result<Vec<ForeignMember>, TransportError> {
         Ok(self.block_on(async {
             let mut backoff = self.cluster.backoff("describe group");
@@ -99,7 +99,7 @@ impl KafkaClient {
     }
 }
 
-/// Members of a group that are none of ours, whichever protocol it has.
+/// Foreign members of a group, whichever protocol it has.
 pub(super) async fn foreign(cluster: &Cluster, id: &str) -> Result<Vec<ForeignMember>, KafkaError> {
     if cluster.coordinator(id).await?.group_protocol() == Protocol::Consumer {
         let members = members(cluster, id).await?;

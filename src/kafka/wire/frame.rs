@@ -53,7 +53,7 @@ pub(super) fn encode<R: Request>(
     Ok(frame.freeze())
 }
 
-/// The rest of an answer of which the length was read.
+/// The rest of an answer whose length was read.
 pub(super) async fn read_rest(socket: &mut (impl AsyncRead + Unpin), length: i32) -> io::Result<Bytes> {
     let fits = |length: &usize| (4..=FRAME_BYTES_MAX).contains(length);
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, format!("an answer of {length} bytes"));

@@ -1,7 +1,5 @@
 //! Identifies records: their upload ids, and markers (contract 1 and 6). Knows nothing of columns. Of a repeated header the last value that
 //! is not null counts; other headers are ignored.
-//!
-//! Of a header that is there several times the last one that is not null counts; headers with other names are no business of ours.
 
 mod connect;
 mod headers;

@@ -1,6 +1,5 @@
 //! Scans JSON text (RFC 8259) by position: finds the end of a value, and faults with their places. It builds nothing, so that a number
-//! stays as it is written. `NaN`, `Infinity` and `-Infinity` are read as numbers, for Python writes them; a column of numbers refuses them
-//! by its own reason.
+//! stays as it is written.
 //!
 //! `NaN`, `Infinity` and `-Infinity` are read as numbers, for Python writes them; a column of numbers refuses them by its own reason.
 
