@@ -44,7 +44,7 @@ pub struct StreamTask {
     source: Source,
     /// Stage in front of the source for uploads that may have rows in any partition.
     gather: Option<Gather>,
-    /// An upload that was held is being read: its end is not reported as new.
+    /// An upload that was held is being read: its end is not reported to `gather`.
     is_releasing: bool,
     /// Topic that the rows came from.
     topic: Arc<str>,
