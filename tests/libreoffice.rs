@@ -1,4 +1,5 @@
-//! LibreOffice opens a workbook of ours and saves it again: every sheet, row and cell is still there. Where it is not installed the test prints
+//! LibreOffice opens a workbook of ours and saves it again: every sheet, row and cell is still there. And a workbook of Excel 97 that
+//! LibreOffice made is read. Where it is not installed the test prints
 //! one `skipped:` line and passes, or fails with `SHEETSTREAM_REQUIRE_TOOLS=1`.
 
 #[path = "support/tool.rs"]
@@ -7,6 +8,7 @@ mod tool;
 mod workbook;
 
 use std::fs;
+use std::process::Command;
 
 use sheetstream::test_driver::TopologyTestDriver;
 use sheetstream::topology::Topology;
@@ -80,4 +82,60 @@ fn libreoffice_keeps_every_cell() {
             assert!(same, "{name}, row {}: {here:?} became {there:?}", number + 1);
         }
     }
+}
+
+const OLD_TOPOLOGY: &str = r#"
+name = "old"
+[[source]]
+name = "rows"
+header = "first"
+columns = { opened = "date", code = "text" }
+[[map]]
+name = "wgs84"
+reproject = { from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }
+[[aggregate]]
+name = "by-kind"
+sheet = "kind"
+[[sink]]
+name = "workbooks"
+"#;
+
+#[test]
+fn a_workbook_of_excel_97_is_read_as_its_rows() {
+    let Some(mut office) = tool("soffice", &["--version"]) else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = |name: &str| folder.path().join(name);
+    let mut csv = "code,kind,name,x,y,opened\n".to_owned();
+    for n in 1..=2_000 {
+        let kind = if n % 3 == 0 { "빵집 & 카페" } else { "서점" };
+        csv += &format!(
+            "A{n:05},{kind},\"{n}호점, 본관\",{}.25,{},2024-02-{:02}\n",
+            953_900 + n,
+            1_952_030 + n,
+            1 + n % 28
+        );
+    }
+    fs::write(place("shops.csv"), csv).expect("a file");
+    fs::write(place("old.toml"), OLD_TOPOLOGY).expect("a file");
+    let profile = format!("-env:UserInstallation=file://{}", place("profile").display());
+    // Commas, double quotes, UTF-8 (76), from the first line on.
+    office.args([&profile, "--headless", "--infilter=CSV:44,34,76,1", "--convert-to", "xls:MS Excel 97", "--outdir"]);
+    let saved = office.arg(folder.path()).arg(place("shops.csv")).output().expect("it runs");
+    assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+    assert!(
+        fs::read(place("shops.xls")).expect("a workbook").starts_with(&[0xD0, 0xCF, 0x11, 0xE0]),
+        "a compound file"
+    );
+
+    let convert = |file: &str| {
+        let out = place(&format!("{file}.xlsx"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+        command.current_dir(folder.path()).args(["convert", file, "-t", "old.toml", "--strict", "-o"]).arg(&out);
+        let output = command.output().expect("it runs");
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+        let mut sheets = workbook::sheets(&fs::read(out).expect("a workbook"));
+        sheets.remove("About"); // it names the file
+        sheets
+    };
+    assert_eq!(convert("shops.xls"), convert("shops.csv"));
 }
