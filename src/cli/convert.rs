@@ -17,7 +17,7 @@ use tracing::subscriber::{NoSubscriber, with_default};
 use super::exit::{Rejected, UsageError};
 use super::input::{Input, Progress, upload_name};
 use super::out::say;
-use super::shown::shown;
+use super::shown::{json, shown};
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
@@ -81,7 +81,8 @@ impl Convert {
             io::copy(&mut fs::File::open(&path)?, &mut out::stdout())?;
         } else if global.json {
             let workbook = converted.has_workbook.then(|| out.to_string());
-            writeln!(out::stdout(), "{:#}", json!({ "workbook": workbook, "status": converted.status }))?;
+            let all = json!({ "workbook": workbook, "status": converted.status });
+            writeln!(out::stdout(), "{}", json(&all))?;
         }
         if let (false, Some(failure)) = (converted.has_workbook, &converted.status.failure) {
             return Err(Rejected(format!("no workbook: {}: {}", failure.reason, failure.message)).into());

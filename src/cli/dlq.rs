@@ -12,7 +12,7 @@ use super::broker::Broker;
 use super::out::say;
 use super::patience::Patience;
 use super::replay;
-use super::shown::{escaped, shown};
+use super::shown::{escaped, json, json_line, shown};
 use super::topologies::OneTopology;
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
@@ -100,7 +100,7 @@ fn list(global: &Global, client: &KafkaClient, topology: &Topology, selection: &
     piles.retain(|pile| selection.takes(pile.upload.as_deref(), &pile.reason));
     let mut out = out::stdout();
     if global.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&piles)?)?;
+        writeln!(out, "{}", json(&piles))?;
         return Ok(Exit::Ok);
     }
     for pile in piles {
@@ -130,7 +130,7 @@ fn show(
     let mut out = out::stdout();
     for letter in &found {
         if global.json {
-            writeln!(out, "{}", serde_json::to_string(letter)?)?;
+            writeln!(out, "{}", json_line(letter))?;
             continue;
         }
         let reject = &letter.reject;

@@ -13,6 +13,7 @@ use sheetstream::topology::Topology;
 use super::broker::Broker;
 use super::grant::principal;
 use super::patience::quick_client;
+use super::shown::json_line;
 use super::topologies::OptionalTopologies;
 use super::{EXAMPLES_FIRST, Exit, Global, colours, io_runtime, out};
 
@@ -50,7 +51,7 @@ impl Doctor {
         let exit = exit(&findings);
         let mut out = out::stdout();
         if global.json {
-            writeln!(out, "{}", json!({ "exit": exit as u8, "findings": findings }))?;
+            writeln!(out, "{}", json_line(&json!({ "exit": exit as u8, "findings": findings })))?;
         } else {
             for finding in &findings {
                 writeln!(out, "{}", line(finding, colours(&std::io::stdout())))?;

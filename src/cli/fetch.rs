@@ -22,7 +22,7 @@ use sheetstream::transport::{Fetcher, TransportError};
 
 use super::broker::Broker;
 use super::patience::run_within;
-use super::shown::shown;
+use super::shown::{json_line, shown};
 use super::upload_progress::UploadProgress;
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
@@ -338,7 +338,7 @@ impl Saving<'_> {
         if self.global.json {
             let (upload, revision, sha256) = (&label.upload, label.revision, &label.sha256);
             let line = json!({ "upload": upload, "revision": revision, "sha256": sha256, "path": path });
-            writeln!(out::stdout(), "{line}")?;
+            writeln!(out::stdout(), "{}", json_line(&line))?;
         } else {
             writeln!(out::stdout(), "{path}")?;
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 use sheetstream::crs::ranking::{Certainty, Family};
 
 use super::sample_file::SampleFile;
-use super::shown::shown;
+use super::shown::{json, shown};
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
@@ -33,7 +33,7 @@ impl Inspect {
         let mut out = out::stdout();
         if global.json {
             let all = json!({ "file": found.file, "columns": found.used, "suggestion": found.suggestion });
-            writeln!(out, "{all:#}")?;
+            writeln!(out, "{}", json(&all))?;
             return Ok(Exit::Ok);
         }
         let mut line = |label: &str, text: &str| writeln!(out, "{label:<12} {}", shown(text));

@@ -19,7 +19,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use super::shown::{escape, is_harmless};
+use super::shown::{escape, in_json};
 
 /// Lines that one place in the code may write in a window, if they are warnings or errors.
 const LINES_MAX: u64 = 10;
@@ -225,15 +225,7 @@ impl Fields {
         }
         let entries: Vec<String> =
             entries.into_iter().map(|(name, value)| format!("{}:{value}", Value::from(name))).collect();
-        let mut line = String::new();
-        for c in format!("{{{}}}", entries.join(",")).chars() {
-            match c {
-                c if is_harmless(c) => line.push(c),
-                c => _ = write!(line, "\\u{:04x}", u32::from(c)), // all of them are in the first plane
-            }
-        }
-        line.push('\n');
-        line
+        in_json(&format!("{{{}}}", entries.join(","))) + "\n"
     }
 }
 
@@ -311,6 +303,7 @@ mod tests {
     use tracing::{error, info, warn};
 
     use super::*;
+    use crate::cli::shown::is_harmless;
 
     /// Remembers where the last event came from.
     #[derive(Clone, Default)]

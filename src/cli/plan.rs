@@ -13,7 +13,7 @@ use sheetstream::topology::Topology;
 
 use super::convert::rejected_lines;
 use super::input::{Input, Progress, upload_name};
-use super::shown::shown;
+use super::shown::{json, shown};
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
@@ -65,7 +65,7 @@ impl Plan {
             let all = json!({
                 "status": status, "sheets": sheets, "rejected": made.converted.rejected, "seconds": took.as_secs_f64(),
             });
-            writeln!(out::stdout(), "{all:#}")?;
+            writeln!(out::stdout(), "{}", json(&all))?;
         } else {
             report(&made, &sheets, record_bytes_max, took)?;
         }

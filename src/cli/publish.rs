@@ -17,7 +17,7 @@ use super::exit::UsageError;
 use super::input::{Input, Progress, upload_name};
 use super::out::say;
 use super::patience::Patience;
-use super::shown::shown;
+use super::shown::{json_line, shown};
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
@@ -89,7 +89,7 @@ impl Publish {
             let seconds = progress.finish().as_secs_f64();
             let rate = rows as f64 / seconds.max(1e-3);
             if global.json {
-                writeln!(out::stdout(), "{}", json!({ "upload": id, "topic": topic, "rows": rows }))?;
+                writeln!(out::stdout(), "{}", json_line(&json!({ "upload": id, "topic": topic, "rows": rows })))?;
             }
             let (name, id) = (shown(&name), shown(id));
             say!("{name}: {rows} rows to {topic} as \"{id}\", {seconds:.2} s, {rate:.0} rows/s");

@@ -9,7 +9,7 @@ use sheetstream::topology::Topology;
 
 use super::broker::Broker;
 use super::patience::Patience;
-use super::shown::shown;
+use super::shown::{json_line, shown};
 use super::topologies::OneTopology;
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
@@ -68,7 +68,9 @@ pub(super) fn again(
             writeln!(
                 out,
                 "{}",
-                json!({ "upload": upload, "revision": revision, "topic": topic, "partition": partition, "first": first, "last": last, "records": records })
+                json_line(
+                    &json!({ "upload": upload, "revision": revision, "topic": topic, "partition": partition, "first": first, "last": last, "records": records })
+                )
             )?;
         } else {
             match records {

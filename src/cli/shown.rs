@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
+
 /// Characters of one value that fit a line.
 const CHARS_MAX: usize = 200;
 
@@ -29,6 +31,28 @@ pub(super) fn escape(text: &str, into: &mut String) {
         let written = if is_harmless(c) { write!(into, "{c}") } else { write!(into, "{}", c.escape_default()) };
         written.expect("a string takes everything");
     }
+}
+
+/// A value as JSON on several lines. Texts in it have `\\u202e` for what a terminal would obey: JSON itself asks that of a few only.
+pub(super) fn json(value: &impl Serialize) -> String {
+    in_json(&serde_json::to_string_pretty(value).expect("plain data always encodes"))
+}
+
+/// The same on one line.
+pub(super) fn json_line(value: &impl Serialize) -> String {
+    in_json(&serde_json::to_string(value).expect("plain data always encodes"))
+}
+
+/// JSON whose texts are escaped; it is the same value.
+pub(super) fn in_json(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if is_harmless(c) || c == '\n' => escaped.push(c),
+            c => write!(escaped, "\\u{:04x}", u32::from(c)).expect("a String takes any text"), // all of them are in the first plane
+        }
+    }
+    escaped
 }
 
 /// False for what a terminal would obey: control characters steer it or begin a line of their own; the others change the direction of writing, or separate lines.

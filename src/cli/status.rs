@@ -18,7 +18,7 @@ use sheetstream::transport::{Committed, TransportError};
 
 use super::broker::Broker;
 use super::patience::Patience;
-use super::shown::shown;
+use super::shown::{json, json_line, shown};
 use super::topologies::Topologies;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
@@ -123,8 +123,7 @@ impl Status {
         let mut stdout = io::stdout().lock();
         if global.json {
             // One document a line under --watch, so that a program can read them one by one.
-            let json = if self.watch { serde_json::to_string(look) } else { serde_json::to_string_pretty(look) };
-            writeln!(stdout, "{}", json?)?;
+            writeln!(stdout, "{}", if self.watch { json_line(look) } else { json(look) })?;
         } else {
             let clear = if self.watch && stdout.is_terminal() { "\x1b[H\x1b[2J" } else { "" };
             write!(stdout, "{clear}{}", table(look)?)?;

@@ -14,7 +14,7 @@ use sheetstream::inspect::outcome::{difference, outcome};
 use sheetstream::topology::Topology;
 
 use super::out::say;
-use super::shown::escaped;
+use super::shown::{escaped, json};
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
@@ -96,7 +96,7 @@ impl Test {
                 let Verdict { name, failure, is_updated, took } = verdict;
                 json!({ "case": name, "failure": failure, "updated": is_updated, "seconds": took.as_secs_f64() })
             });
-            writeln!(out::stdout(), "{:#}", json!(all.collect::<Vec<_>>()))?;
+            writeln!(out::stdout(), "{}", json(&all.collect::<Vec<_>>()))?;
         } else {
             writeln!(out::stdout(), "{} cases, {failed} failed", verdicts.len())?;
         }

@@ -16,7 +16,7 @@ use super::input::upload_name;
 use super::out::say;
 use super::patience::quick_client;
 use super::sample_file::read_beginning;
-use super::shown::shown;
+use super::shown::{json, shown};
 use super::topologies::Topologies;
 use super::{EXAMPLES_FIRST, Exit, Global, colours, out};
 
@@ -74,7 +74,7 @@ impl Validate {
             }
         }
         if global.json {
-            writeln!(out::stdout(), "{:#}", json!(verdicts))?;
+            writeln!(out::stdout(), "{}", json(&verdicts))?;
         }
         Ok(exit)
     }

@@ -19,7 +19,7 @@ use super::exit::UsageError;
 use super::input::Input;
 use super::out::say;
 use super::run::stop_on_signal;
-use super::shown::shown;
+use super::shown::{json_line, shown};
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
@@ -135,7 +135,7 @@ fn report(global: &Global, event: &WatchEvent) {
             (format!("{}: no workbook: {}; see {}", shown(name), shown(why), moved.display()), json)
         }
     };
-    let line = if global.json { json.to_string() } else { line };
+    let line = if global.json { json_line(&json) } else { line };
     // A reader that went away takes nothing from the work.
     writeln!(out::stdout(), "{line}").ok();
 }
