@@ -77,7 +77,9 @@ pub(super) static SOURCE: Table = Table {
             Default::Derived("the one of `topic`"),
             "[\"seoul.shops\", \"seoul.parks\"]",
             "Topics that rows are read from, several in the place of `topic`. An upload has an end-of-file marker in each of them and one \
-                    workbook. Needs `placement = \"spread\"`; `sheet = \"topic\"` makes a sheet of each topic.",
+                    workbook. Needs `placement = \"spread\"`; `sheet = \"topic\"` makes a sheet of each topic. A pattern of names cannot be written: an \
+                    upload is complete when each topic has its end, so the topics have to be known before its first row. A further topic is \
+                    named here, and `run` started again.",
         ),
         key(
             "placement",
