@@ -12,7 +12,7 @@ use super::{StreamTask, TaskError};
 use crate::aggregate::{Aggregate, AggregateSettings, MemoryLimits, Phase, Siblings};
 use crate::map;
 use crate::map::NodeError;
-use crate::metrics;
+use crate::metrics::{self, Unusable};
 use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition, UploadId};
 use crate::sink::workbook::WorkbookMaker;
 use crate::source::Source;
@@ -146,6 +146,11 @@ impl StreamTask {
     fn survive_retention(&mut self, lost: Range<Offset>, end: Offset) -> Result<(), TaskError> {
         warn!(task = %self.id, from = %lost.start, to = %lost.end, "retention removed records of open uploads; raise retention.ms or retention.bytes");
         self.position = self.position.max(lost.end);
+        // What had been read before is lost for a rebuild alone.
+        let unread = if self.phase.is_live() { lost.start } else { self.phase.emit_from().max(lost.start) };
+        if unread < lost.end {
+            self.outputs.metrics.unusable(Unusable::Missing, (lost.end.0 - unread.0).unsigned_abs());
+        }
         match self.phase {
             // The state has what was open.
             Phase::Restoring { until, .. } if lost.end <= until => {}
