@@ -185,6 +185,19 @@ fn a_form_and_a_crs_of_its_own_make_another_upload_of_the_same_file() {
 }
 
 #[test]
+fn a_form_may_be_as_large_as_a_raw_body() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let site = Site::start(kafka, "largeform");
+    let file = fs::read(site.app.csv("large.csv", 100_000)).expect("the file");
+    assert!(file.len() > 3 << 20, "{}", file.len());
+    let head = "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"large.csv\"\r\n\r\n";
+    let body = [head.as_bytes(), &file, b"\r\n--b--\r\n"].concat();
+    let sent = send(site.address, "POST", "/uploads", &[("content-type", "multipart/form-data; boundary=b")], &body);
+    assert_eq!(sent.status, 201, "{sent:?}");
+    assert_eq!(site.published(&id(&sent))["accounting"]["rows_in"], 100_000);
+}
+
+#[test]
 fn a_client_that_goes_away_half_way_leaves_nothing() {
     let Some(kafka) = Kafka::shared() else { return };
     let site = Site::start(kafka, "halfway");
@@ -298,6 +311,7 @@ fn while_the_broker_is_down_an_upload_is_put_off() {
 on_the_in_process_broker! {
     a_file_becomes_the_workbook_that_convert_makes,
     a_form_and_a_crs_of_its_own_make_another_upload_of_the_same_file,
+    a_form_may_be_as_large_as_a_raw_body,
     a_client_that_goes_away_half_way_leaves_nothing,
     an_open_upload_is_watched_and_given_up,
     while_the_broker_is_down_an_upload_is_put_off,

@@ -206,15 +206,13 @@ async fn receive_parts(
     mut fields: Fields,
     watch: &Watch,
 ) -> Result<Form, Problem> {
-    let broken = |error: &dyn std::error::Error| {
-        Problem::bad_request("multipart", format!("the body is no multipart form: {error}"))
-    };
-    let mut parts = Multipart::from_request(request, &()).await.map_err(|error| broken(&error))?;
+    let broken = |why: String| Problem::bad_request("multipart", format!("the body is no multipart form: {why}"));
+    let mut parts = Multipart::from_request(request, &()).await.map_err(|error| broken(error.body_text()))?;
     let mut file = None;
     let mut count = 0;
     loop {
         watch.allow(PART_HEAD_BYTES_MAX);
-        let Some(mut part) = parts.next_field().await.map_err(|error| broken(&error))? else { break };
+        let Some(mut part) = parts.next_field().await.map_err(|error| broken(error.body_text()))? else { break };
         count += 1;
         if count > PARTS_MAX {
             let detail = format!("the form has more than {PARTS_MAX} parts; send fields and one file");
@@ -231,7 +229,7 @@ async fn receive_parts(
                 fields.name = fields.name.take().or(named);
                 watch.allow(u64::MAX);
                 let mut spool = Spool::new(room.clone());
-                while let Some(piece) = part.chunk().await.map_err(|error| broken(&error))? {
+                while let Some(piece) = part.chunk().await.map_err(|error| broken(error.body_text()))? {
                     spool.push(&piece).await?;
                 }
                 file = Some(spool.finish().await?);
@@ -242,7 +240,9 @@ async fn receive_parts(
         };
         let bytes_max = if target == "corrections" { CORRECTIONS_BYTES_MAX } else { FIELD_BYTES_MAX };
         watch.allow(bytes_max as u64 + PART_HEAD_BYTES_MAX);
-        let text = read_text(part, bytes_max).await.map_err(|error| error.unwrap_or_else(|error| broken(&error)))?;
+        let text = read_text(part, bytes_max)
+            .await
+            .map_err(|error| error.unwrap_or_else(|error| broken(error.body_text())))?;
         let Some(field) = fields.slot(&target) else {
             let detail = format!("the form has a part \"{target}\"; there are {} and file", NAMES.join(", "));
             return Err(Problem::bad_request("multipart", detail));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::header::{LOCATION, USER_AGENT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -49,7 +49,10 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 const USER_AGENT_BYTES_MAX: usize = 256;
 
 pub(super) fn routes() -> Router<SharedState> {
-    Router::new().route("/uploads", post(create).get(list)).route("/uploads/{id}", get(show).delete(give_up))
+    // axum ends a form after 2 MiB unless it is asked not to; `body` has limits of its own.
+    Router::new()
+        .route("/uploads", post(create).get(list).layer(DefaultBodyLimit::disable()))
+        .route("/uploads/{id}", get(show).delete(give_up))
 }
 
 #[derive(Serialize)]
