@@ -320,6 +320,28 @@ fn publications_of_one_id_are_distinguished_by_counts_partitions_brokers_or_cloc
 
 /// Workers of one upload, of which one has a clock that is ahead.
 #[test]
+fn rows_that_are_held_are_shown_as_received() {
+    for (source, header) in [(SPREAD, "id,kind"), (DECLARED, "")] {
+        let mut world = World::new(topology(source, "kind"), 3);
+        world.publish(("t.rows", 1), Some("a.csv"), header);
+        for n in 0..6 {
+            world.publish(("t.rows", n % 3), Some("a.csv"), &format!("{n},park\n{n},pool"));
+        }
+        world.pass_all_on();
+        let open = world.driver.task().expect("it runs").open_uploads().pop().expect("an open upload");
+        let shown = world.driver.receiving().pop().expect("a status in between");
+        let counted = open.accounting;
+        assert_eq!((counted.rows_in, counted.waiting, counted.balances()), (12, 12, true), "{source}: {open:?}");
+        // One a second is sent: it had the rows of the first run.
+        let counted = shown.accounting;
+        assert!(counted.rows_in > 0 && counted.waiting == counted.rows_in && counted.balances(), "{source}: {shown:?}");
+        world.publish(("t.rows", 0), Some("a.csv"), "#EOF rows=12");
+        world.pass_all_on();
+        assert_eq!(world.states("a.csv"), [published(12)], "{source}");
+    }
+}
+
+#[test]
 fn a_row_that_is_later_than_the_end_is_said_unless_clocks_may_differ_by_as_much() {
     for (source, expected) in
         [(DECLARED.to_owned(), ambiguous()), (format!("{DECLARED}clock_tolerance = \"5s\"\n"), published(2))]
@@ -576,7 +598,7 @@ fn what_cannot_be_meant_is_refused() {
     for (source, problem) in [
         ("topics = [\"a\", \"b\"]", "placement = \"spread\""),
         ("topics = []\nplacement = \"spread\"", "empty list"),
-        ("topic = \"a\"\ntopics = [\"a\"]\nplacement = \"spread\"", "side by side"),
+        ("topic = \"a\"\ntopics = [\"a\"]\nplacement = \"spread\"", "both there"),
         ("topics = [\"a\", \"a\"]\nplacement = \"spread\"", "and so is"),
         ("topics = [\"a\", \"t.status\"]\nplacement = \"spread\"", "and so is"),
         ("placement = \"here\"", "cannot be \"here\""),
@@ -768,6 +790,9 @@ fn a_reset_reads_all_again_and_sends_no_workbook_a_second_time() {
         publish(&app, "rows", Some(upload), [(1, "#EOF".to_owned())]);
     }
     app.wait_for(&["a.csv", "b.csv"], "state");
+    let replay = app.command(&["replay"]).arg(app.topology()).args(["--upload", "a.csv"]).output().expect("replay");
+    let said = String::from_utf8_lossy(&replay.stderr);
+    assert!(!replay.status.success() && said.contains("placement = \"spread\"") && said.contains("reset"), "{said}");
     assert_eq!(running.stop(), Some(0));
     let reset =
         app.command(&["reset"]).arg(app.topology()).arg("--state-dir").arg(app.folder.path().join("state")).output();

@@ -56,7 +56,6 @@ pub use siblings::Siblings;
 use crate::page::PageWriter;
 use crate::record::{ColumnType, Concern, LedgerEntry, Message, Offset, Rejection, RowBatch, UploadHash, UploadId};
 use crate::sink::output::OutputError;
-use crate::sink::status::{StatusRecord, UploadState};
 use crate::state::{StateError, StateStore, WriteBatch};
 use intake::Taken;
 use ledger::Ledger;
@@ -431,23 +430,6 @@ impl Aggregate {
         self.queue.pages_cut()
     }
 
-    /// Counts the open uploads by state.
-    pub fn counts(&self) -> UploadCounts {
-        let mut counts = UploadCounts::default();
-        for upload in self.open.values() {
-            let count = match upload.open_state() {
-                UploadState::Failed => &mut counts.failed,
-                UploadState::Stalled => &mut counts.stalled,
-                UploadState::Incomplete => &mut counts.incomplete,
-                _ => &mut counts.receiving,
-            };
-            *count += 1;
-            counts.rows_waiting += upload.accounting.waiting;
-            counts.oldest_ms = counts.oldest_ms.into_iter().chain(upload.begun_ms).min();
-        }
-        counts
-    }
-
     /// The upload that received rows last, unless it has ended or failed.
     fn receiving_upload(&self) -> Option<&OpenUpload> {
         let upload = self.open.get(self.latest.as_ref()?)?;
@@ -457,11 +439,6 @@ impl Aggregate {
     /// Rows so far of the upload that received rows last; 0 when it has ended.
     pub fn rows_received(&self) -> u64 {
         self.receiving_upload().map_or(0, |upload| upload.accounting.rows_in)
-    }
-
-    /// The status of the upload that received rows last, if it is open.
-    pub fn receiving(&self) -> Option<StatusRecord> {
-        Some(self.status(self.receiving_upload()?, UploadState::Receiving, None))
     }
 
     /// Spills open pages, the largest first, when all uploads together hold too much of them in memory.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Aggregate;
 use super::context::AggregateContext;
 use super::upload::OpenUpload;
-use crate::record::{LedgerEntry, Offset, Outcome, Rejection};
+use super::{Aggregate, UploadCounts};
+use crate::record::{LedgerEntry, Offset, Outcome, Rejection, UploadId};
 use crate::sink::digest::Digest;
 use crate::sink::output::OutputError;
 use crate::sink::status::{StatusFailure, StatusOffsets, StatusRecord, StatusWorkbook, UploadState};
@@ -82,5 +82,33 @@ impl Aggregate {
             workbook,
             failure: failure.map(StatusFailure::from),
         }
+    }
+
+    /// Counts the open uploads by state.
+    pub fn counts(&self) -> UploadCounts {
+        let mut counts = UploadCounts::default();
+        for upload in self.open.values() {
+            let count = match upload.open_state() {
+                UploadState::Failed => &mut counts.failed,
+                UploadState::Stalled => &mut counts.stalled,
+                UploadState::Incomplete => &mut counts.incomplete,
+                _ => &mut counts.receiving,
+            };
+            *count += 1;
+            counts.rows_waiting += upload.accounting.waiting;
+            counts.oldest_ms = counts.oldest_ms.into_iter().chain(upload.begun_ms).min();
+        }
+        counts
+    }
+
+    /// The status of the upload that received rows last, if it is open.
+    pub fn receiving(&self) -> Option<StatusRecord> {
+        Some(self.status(self.receiving_upload()?, UploadState::Receiving, None))
+    }
+
+    /// The status of an open upload that has not failed.
+    pub fn receiving_of(&self, id: &UploadId) -> Option<StatusRecord> {
+        let upload = self.open.get(id).filter(|upload| upload.attempt.failed.is_none())?;
+        Some(self.status(upload, UploadState::Receiving, None))
     }
 }

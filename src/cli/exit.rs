@@ -143,6 +143,7 @@ fn replay(error: &ReplayError) -> Option<Exit> {
     match error {
         ReplayError::Transport(error) => transport(error),
         ReplayError::Unknown { .. }
+        | ReplayError::Spread { .. }
         | ReplayError::Open { .. }
         | ReplayError::Endless { .. }
         | ReplayError::Gone { .. } => None,

@@ -8,7 +8,7 @@ use crate::kafka::KafkaClient;
 use crate::kafka::producer::ProducerConfig;
 use crate::record::{Header, LogId, Offset, TopicPartition};
 use crate::sink::status::{StatusRecord, UploadState};
-use crate::source::upload_of;
+use crate::source::{Placement, upload_of};
 use crate::topology::Topology;
 use crate::transport::{Fetcher, TransportError};
 
@@ -42,6 +42,14 @@ pub enum ReplayError {
         upload: String,
         /// Where statuses are.
         topic: String,
+    },
+    /// Its rows are anywhere.
+    #[error(
+        "rows of upload \"{upload}\" may be in any partition (placement = \"spread\"), among those of other uploads: publish it again; `sheetstream reset` passes all uploads on again"
+    )]
+    Spread {
+        /// The upload.
+        upload: String,
     },
     /// It has not ended.
     #[error("upload \"{upload}\" is still open: its end comes first")]
@@ -78,6 +86,9 @@ pub enum ReplayError {
 
 /// How the upload `wanted` ended last, and where its records are. Blocks.
 pub fn ended(client: &KafkaClient, topology: &Topology, wanted: &str) -> Result<Ended, ReplayError> {
+    if topology.source.placement != Placement::Keyed {
+        return Err(ReplayError::Spread { upload: wanted.to_owned() });
+    }
     let topic = &topology.sink.status_topic;
     let mut last: Option<StatusRecord> = None;
     for partition in 0..client.partitions(topic)? {

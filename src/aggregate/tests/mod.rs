@@ -19,7 +19,7 @@ use crate::record::{
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::digest::Digest;
 use crate::sink::output::{Delivery, Output};
-use crate::sink::status::StatusWorkbook;
+use crate::sink::status::{StatusRecord, StatusWorkbook, UploadState};
 use crate::sink::{CompletePage, CompleteUpload, RejectedRow};
 use crate::source::{Incomplete, OnError, SourceConfig};
 use crate::state::{InMemoryStore, StateStore};

@@ -34,6 +34,7 @@ use crate::transport::{Fence, Fetched, OpenUploads, Progress, Work};
 
 pub use error::TaskError;
 use outputs::Outputs;
+use spread::{receiving, with_held};
 pub use start::TaskStart;
 
 /// One partition of one topology.
@@ -94,7 +95,7 @@ impl StreamTask {
 
     /// The status of every open upload.
     pub fn open_uploads(&self) -> Vec<StatusRecord> {
-        self.aggregate.open_statuses().collect()
+        self.aggregate.open_statuses().map(|status| with_held(status, self.gather.as_ref())).collect()
     }
 
     /// The first rows of an open upload, as its workbook would show them if it were complete now; `None` unless it is open here.
@@ -360,7 +361,8 @@ impl StreamTask {
 
     fn report_receiving(&mut self, now_ms: u64) {
         if self.phase.is_live() {
-            self.outputs.report_receiving(now_ms, || self.aggregate.receiving());
+            let receiving = || receiving(&self.aggregate, self.gather.as_ref());
+            self.outputs.report_receiving(now_ms, receiving);
         }
     }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use tracing::info;
 
 use super::{StreamTask, TaskError};
-use crate::record::{Message, Offset, Record, Rejection, UploadId};
+use crate::aggregate::Aggregate;
+use crate::record::{Accounting, Message, Offset, Record, Rejection, UploadId};
 use crate::sink::dead_letter::DeadLetter;
+use crate::sink::status::StatusRecord;
 use crate::source::Admission;
 use crate::source::spread::{Gather, GatherError, Moment, Step};
 use crate::transport::TransportError;
@@ -164,4 +166,20 @@ impl StreamTask {
         }
         Ok(())
     }
+}
+
+/// The status of the upload that rows came for last.
+pub(super) fn receiving(aggregate: &Aggregate, gather: Option<&Gather>) -> Option<StatusRecord> {
+    match gather {
+        None => aggregate.receiving(),
+        Some(gather) => Some(with_held(aggregate.receiving_of(gather.latest()?)?, Some(gather))),
+    }
+}
+
+/// The status of an open upload with the rows that are held for it: they wait.
+pub(super) fn with_held(status: StatusRecord, gather: Option<&Gather>) -> StatusRecord {
+    let held = gather.map_or(0, |gather| gather.rows_held(&UploadId::new(status.upload.as_str())));
+    let counted = status.accounting;
+    let accounting = Accounting { rows_in: counted.rows_in + held, waiting: counted.waiting + held, ..counted };
+    StatusRecord { accounting, ..status }
 }

@@ -46,6 +46,8 @@ pub struct Gather {
     pub(super) segments: u64,
     /// Segments that nothing is in any more.
     pub(super) dropped: Vec<UploadHash>,
+    /// The upload that rows came for last.
+    latest: Option<UploadId>,
 }
 
 /// The effects of a run.
@@ -89,7 +91,18 @@ impl Gather {
             bytes: 0,
             segments: 0,
             dropped: Vec::new(),
+            latest: None,
         }
+    }
+
+    /// The upload that rows came for last.
+    pub fn latest(&self) -> Option<&UploadId> {
+        self.latest.as_ref()
+    }
+
+    /// Rows of an upload that are held, about: its lines.
+    pub fn rows_held(&self, id: &UploadId) -> u64 {
+        self.uploads.get(id).map_or(0, |upload| upload.rows(self.config.takes_first_row()))
     }
 
     /// An upload ended at `at`.
@@ -251,6 +264,7 @@ impl Gather {
             let block = Block::new(from.at, &records);
             self.bytes += block.bytes();
             upload.part(from).blocks.push_back(block);
+            self.latest = Some(id);
             if self.bytes > MEMORY_MAX {
                 self.segments += 1;
                 let segment = *upload.segment.get_or_insert_with(|| segment(self.segments));

@@ -165,6 +165,20 @@ impl Gathered {
         });
     }
 
+    /// Rows that are held, about: lines, without the header of each topic where the first one is it.
+    pub(super) fn rows(&self, has_headers: bool) -> u64 {
+        let mut by_topic = BTreeMap::<&str, u64>::new();
+        for ((topic, _), part) in &self.parts {
+            let lines: u64 = part.blocks.iter().map(|block| block.lines).sum();
+            *by_topic.entry(topic).or_default() += lines;
+        }
+        let is_named = |topic: &str| {
+            self.parts.iter().any(|((of, _), part)| **of == *topic && part.markers.iter().any(|mark| !mark.is_begin))
+        };
+        let header = |topic: &str| u64::from(has_headers && !is_named(topic));
+        by_topic.into_iter().map(|(topic, lines)| lines.saturating_sub(header(topic))).sum()
+    }
+
     /// Which end of a topic comes first: of those of one partition the first in its order, and of these the earliest.
     pub(super) fn first_end(&self, topic: &Arc<str>) -> Option<usize> {
         let of_topic = || self.ends.iter().enumerate().filter(|(_, end)| end.place.0 == *topic);

@@ -18,6 +18,8 @@ pub(super) struct Block {
     pub(super) first: i64,
     pub(super) next: i64,
     pub(super) latest_ms: i64,
+    /// Lines of the records: as many rows, unless cells have line breaks.
+    pub(super) lines: u64,
     body: Body,
 }
 
@@ -34,6 +36,7 @@ impl Block {
             first: records.first().map_or(0, |record| record.offset),
             next: records.last().map_or(0, |record| record.offset + 1),
             latest_ms: records.iter().map(|record| record.timestamp_ms).max().unwrap_or(0),
+            lines: records.iter().map(|record| lines(record.value.unwrap_or_default())).sum(),
             body: Body::Memory(encode(&records).into()),
         }
     }
@@ -109,6 +112,12 @@ impl Block {
         let body = self.read(store)?;
         Ok(records(&body)?.iter().find(|record| record.timestamp_ms > timestamp_ms).map(|record| record.offset))
     }
+}
+
+/// Lines of a value that are not empty.
+fn lines(value: &[u8]) -> u64 {
+    let ends = memchr::memchr_iter(b'\n', value).count() as u64;
+    ends + u64::from(value.last().is_some_and(|last| *last != b'\n'))
 }
 
 /// The records of a block that was read.
