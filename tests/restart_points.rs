@@ -172,7 +172,7 @@ fn an_upload_with_a_header_alone_keeps_the_columns_that_maps_make() {
     same_from_every_restart_point("\"first\"", &log);
 }
 
-/// Ends come before rows, and before nothing; time goes on by two of them.
+/// Ends come before rows, and before nothing; two of them advance the clock.
 #[test]
 fn ends_that_overtake_their_rows() {
     let log = [

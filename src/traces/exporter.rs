@@ -1,4 +1,4 @@
-//! The thread that sends traces. It never holds up a task: what it cannot keep or send is counted and said.
+//! The thread that sends traces. It never holds up a task: traces that it cannot keep or send are counted and reported.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::otlp;
 use super::settings::TraceSettings;
-use super::upload::Trace;
+use super::trace::Trace;
 
 /// Traces that wait; more are left out.
 const WAITING_MAX: usize = 1_024;
@@ -76,15 +76,15 @@ pub fn start(settings: TraceSettings) -> io::Result<Export> {
 }
 
 fn run(settings: &TraceSettings, traces: &Receiver<Message>) {
-    let mut goes_on = true;
-    while goes_on {
+    let mut continues = true;
+    while continues {
         let Ok(Message::Trace(first)) = traces.recv() else { return };
         let (mut together, until) = (vec![*first], Instant::now() + TOGETHER);
         while together.len() < TOGETHER_MAX {
             match traces.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Message::Trace(trace)) => together.push(*trace),
                 Ok(Message::End) => {
-                    goes_on = false;
+                    continues = false;
                     break;
                 }
                 Err(_) => break,

@@ -6,8 +6,10 @@ mod context;
 mod exporter;
 mod otlp;
 mod settings;
+mod trace;
 mod upload;
 
 pub use exporter::{Export, start};
 pub use settings::TraceSettings;
-pub use upload::{Ended, Stage, UploadTraces};
+pub use trace::Stage;
+pub use upload::{Ended, UploadTraces};

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value as Json, json};
 
 use super::context::{hex, span_id};
-use super::upload::{Trace, Value};
+use super::trace::{Trace, Value};
 
 /// `SPAN_KIND_INTERNAL` and `SPAN_KIND_CONSUMER`.
 const INTERNAL: u8 = 1;

@@ -1,35 +1,12 @@
-//! When which stage of a task worked on which upload.
+//! Notes when the stages of a task worked on each upload, and sends the trace of an upload that has ended.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use super::context::{TraceContext, hex};
 use super::exporter::{self, Sender};
+use super::trace::{Stage, StageSpan, Trace, Value};
 use crate::record::{Accounting, UploadId};
-
-/// A stage on the way of rows; each is a span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The maps work on the columns of rows.
-    Map,
-    /// Rows are put in order and written to the pages of their sheets.
-    Pages,
-    /// The workbook is put together from its pages.
-    Assemble,
-    /// The workbook is sent and acknowledged.
-    Publish,
-}
-
-impl Stage {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Stage::Map => "map",
-            Stage::Pages => "pages",
-            Stage::Assemble => "assemble",
-            Stage::Publish => "publish",
-        }
-    }
-}
 
 /// How an upload ended.
 #[derive(Clone, Copy, Debug)]
@@ -42,20 +19,11 @@ pub struct Ended<'a> {
     pub state: &'a str,
     /// Reason code of a failure.
     pub failure: Option<&'a str>,
-    /// What became of its rows.
+    /// The fates of its rows.
     pub accounting: Accounting,
 }
 
-/// A stage of one upload: its first and last moment, and how much of the time between it worked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StageSpan {
-    pub(super) stage: Stage,
-    pub(super) begun: SystemTime,
-    pub(super) ended: SystemTime,
-    pub(super) busy: Duration,
-}
-
-/// What is noted of an upload, from its first rows in this process on.
+/// The notes about an open upload, from its first rows in this process on.
 #[derive(Debug)]
 struct OpenTrace {
     /// Counts unless the records carry one.
@@ -63,25 +31,6 @@ struct OpenTrace {
     begun: SystemTime,
     read_to: SystemTime,
     stages: Vec<StageSpan>,
-}
-
-/// An upload that has ended.
-#[derive(Debug)]
-pub(super) struct Trace {
-    pub(super) context: TraceContext,
-    pub(super) begun: SystemTime,
-    pub(super) read_to: SystemTime,
-    pub(super) ended: SystemTime,
-    pub(super) stages: Vec<StageSpan>,
-    pub(super) failure: Option<String>,
-    pub(super) attributes: Vec<(&'static str, Value)>,
-}
-
-/// Value of an attribute.
-#[derive(Debug)]
-pub(super) enum Value {
-    Text(String),
-    Count(u64),
 }
 
 /// The uploads of one task. Without a collector it notes nothing.
