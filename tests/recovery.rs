@@ -207,6 +207,19 @@ fn a_reset_offset_processes_everything_again_and_sends_nothing_twice() {
     assert!(driver.statuses().iter().all(|status| status.revision == 1));
 }
 
+/// Somebody set the offset for another log than the one that is there: what this one has is read, and nothing waits for that offset.
+#[test]
+fn an_offset_that_was_set_behind_the_end_of_the_log_says_nothing() {
+    let mut driver = TopologyTestDriver::new(topology());
+    driver.append(record("a.csv", format!("{HEADER}\n{}", row(1)), &[]));
+    driver.append(record("a.csv", "#EOF".into(), &[]));
+    driver.reset_offset(Offset(1_000));
+    driver.run(1).expect("the driver's own world");
+    driver.pipe("a.csv", format!("{HEADER}\n{}", row(2)));
+    driver.pipe("a.csv", "#EOF");
+    assert_eq!(driver.workbooks("a.csv").len(), 2);
+}
+
 /// Whoever keeps the workbook of the highest revision has that of the new topology.
 #[test]
 fn what_another_topology_makes_of_the_same_log_has_a_higher_revision() {

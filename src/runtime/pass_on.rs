@@ -80,7 +80,7 @@ impl PassOn {
             _ => (None, 0, 0),
         };
         // Records that were passed on from another log, or behind a cut, do not count any more; nor do they after a reset of the offset.
-        let (next, era, lost) = match (&start.committed, start.cut_at) {
+        let (next, era, lost) = match (&start.committed.within(log_end), start.cut_at) {
             (Committed::None, _) => (log_start, 0, gone),
             (Committed::Reset(offset), _) => ((*offset).max(log_start), start.now_ms, None),
             (Committed::Ours(progress), _) if progress.log != start.log => {

@@ -158,6 +158,16 @@ pub enum Committed {
     Reset(Offset),
 }
 
+impl Committed {
+    /// What counts for a log that ends at `end`: a reset to an offset behind it was meant for another log, and says nothing.
+    pub fn within(self, end: Offset) -> Committed {
+        match self {
+            Committed::Reset(offset) if offset > end => Committed::None,
+            Committed::None | Committed::Ours(_) | Committed::Reset(_) => self,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,9 +56,10 @@ impl StreamTask {
         id: TaskId,
         topology: Arc<Topology>,
         (store, outbox): (Box<dyn StateStore>, Box<dyn Outbox>),
-        start: TaskStart,
+        mut start: TaskStart,
         read_ledger: &mut dyn FnMut() -> Result<Vec<LedgerEntry>, TransportError>,
     ) -> Result<(StreamTask, Offset), TaskError> {
+        start.committed = start.committed.within(start.log_end);
         let local = store.scan(&StateKey::Task.encode())?.pop();
         // Held records are read again from the repartition topic, as from a changelog.
         let local = local.filter(|_| !start.gathers);
