@@ -65,9 +65,19 @@ fn published(driver: &TopologyTestDriver) -> Published {
     published
 }
 
-fn run(topology: Topology, log: &[Record], killed_at: Option<(usize, bool)>) -> Published {
+/// Where a process is killed.
+#[derive(Clone, Copy, Debug)]
+struct Killed {
+    /// Behind so many records.
+    at: usize,
+    /// Of the last of them no commit is left: what they gave is out.
+    uncommitted: usize,
+    keeps_state: bool,
+}
+
+fn run(topology: Topology, log: &[Record], killed_at: Option<Killed>) -> Published {
     let mut driver = TopologyTestDriver::new(topology);
-    let killed = killed_at.map_or(log.len(), |(at, _)| at);
+    let killed = killed_at.map_or(log.len(), |killed| killed.at - killed.uncommitted);
     let feed = |driver: &mut TopologyTestDriver, records: &[Record]| {
         records.iter().for_each(|record| {
             driver.append(record.clone());
@@ -75,20 +85,34 @@ fn run(topology: Topology, log: &[Record], killed_at: Option<(usize, bool)>) -> 
         driver.run(1).expect("the driver's own world");
     };
     feed(&mut driver, &log[..killed]);
-    if let Some((_, keeps_state)) = killed_at {
+    if let Some(Killed { at, uncommitted, keeps_state }) = killed_at {
+        log[killed..at].iter().for_each(|record| {
+            driver.append(record.clone());
+        });
+        if uncommitted > 0 {
+            driver.step(uncommitted).expect("the driver's own world");
+        }
         driver.crash(keeps_state);
     }
-    feed(&mut driver, &log[killed..]);
+    feed(&mut driver, &log[killed_at.map_or(log.len(), |killed| killed.at)..]);
     published(&driver)
 }
 
-/// Kills the process behind every record, with its state kept and lost.
+/// Kills the process behind every record, with its state kept and lost, and with the last commits kept and lost.
 fn same_from_every_restart_point(header: &str, log: &[Record]) {
+    same_from_restart_points(header, log, log.len());
+}
+
+/// The same, where commits of at most `uncommitted_max` records are lost.
+fn same_from_restart_points(header: &str, log: &[Record], uncommitted_max: usize) {
     let expected = run(topology(header), log, None);
     for at in 0..log.len() {
-        for keeps_state in [true, false] {
-            let found = run(topology(header), log, Some((at, keeps_state)));
-            assert_eq!(found, expected, "killed behind record {at}, state kept: {keeps_state}, of {log:#?}");
+        for uncommitted in (0..=at.min(uncommitted_max)).filter(|records| *records <= 4 || *records == at) {
+            for keeps_state in [true, false] {
+                let killed = Killed { at, uncommitted, keeps_state };
+                let found = run(topology(header), log, Some(killed));
+                assert_eq!(found, expected, "{killed:?}, of {log:#?}");
+            }
         }
     }
 }
@@ -352,6 +376,8 @@ proptest! {
     #[test]
     fn any_log_gives_the_same_from_every_restart_point(log in any_log(), declared in any::<bool>(), open in 1..=3) {
         let header = if declared { r#"["sheet", "a", "b"]"# } else { "\"first\"" };
-        same_from_every_restart_point(&format!("{header}\nopen_uploads_max = {open}"), &log);
+        // With room for all three. What is turned away may be said once more after a lost commit.
+        let uncommitted_max = if open == 3 { log.len() } else { 0 };
+        same_from_restart_points(&format!("{header}\nopen_uploads_max = {open}"), &log, uncommitted_max);
     }
 }

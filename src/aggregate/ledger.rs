@@ -181,6 +181,12 @@ impl Ledger {
         self.before(upload, offset).map_or(Admission::New(1), |last| Admission::After(last.revision + 1))
     }
 
+    /// Whether `offset` lies within an upload whose end was sent and not committed: it is read again from its first record on.
+    pub(super) fn is_ahead(&self, upload: UploadHash, offset: Offset, emit_from: Offset) -> bool {
+        let entries = self.at_hand.get(&upload).map_or(&[][..], Vec::as_slice);
+        entries.iter().any(|entry| entry.first_offset <= offset && offset < entry.end() && emit_from < entry.end())
+    }
+
     /// The end of the upload that begins at `first_offset`, if it had ended before the replay that is under way.
     pub(super) fn of(&self, upload: UploadHash, first_offset: Offset) -> Option<&LedgerEntry> {
         let entries = self.at_hand.get(&upload)?;

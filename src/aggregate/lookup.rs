@@ -48,6 +48,12 @@ impl Aggregate {
         }
         self.ledger.look_up(id.hash(), store)?;
         Ok(match self.ledger.admit(id.hash(), record.offset, phase.emit_from()) {
+            // Its rows wait in the source: the end that is known is its own, and lies ahead.
+            ledger::Admission::Past
+                if record.is_known && self.ledger.is_ahead(id.hash(), record.offset, phase.emit_from()) =>
+            {
+                Admission::Read
+            }
             ledger::Admission::Past if record.is_known => Admission::Over,
             ledger::Admission::Past => Admission::PassOver,
             ledger::Admission::After(_) | ledger::Admission::New(_) if record.is_known => Admission::Read,
