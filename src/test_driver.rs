@@ -45,6 +45,8 @@ pub struct TopologyTestDriver {
     task: Option<StreamTask>,
     log: Vec<Record>,
     poisoned: Vec<(Offset, Rejection)>,
+    /// First offset behind the last one without a record.
+    unseen_end: Offset,
     log_start: Offset,
     read: Offset,
     now_ms: u64,
@@ -144,6 +146,7 @@ impl TopologyTestDriver {
             task: None,
             log: Vec::new(),
             poisoned: Vec::new(),
+            unseen_end: Offset(0),
             log_start: Offset(0),
             read: Offset(0),
             now_ms: 0,
@@ -194,13 +197,15 @@ impl TopologyTestDriver {
         self.poisoned.push((offset, rejection));
     }
 
+    /// Appends what no reader of committed records sees: the end of a transaction, or a record of one that was aborted.
+    pub fn append_unseen(&mut self) {
+        self.unseen_end = self.end().next();
+    }
+
     fn end(&self) -> Offset {
-        Offset(
-            self.log_start
-                .0
-                .max(self.log.last().map_or(0, |r| r.offset.0 + 1))
-                .max(self.poisoned.last().map_or(0, |(o, _)| o.0 + 1)),
-        )
+        let record = self.log.last().map(|record| record.offset.next());
+        let poisoned = self.poisoned.last().map(|(offset, _)| offset.next());
+        [record, poisoned].into_iter().flatten().fold(self.log_start.max(self.unseen_end), Offset::max)
     }
 
     /// Retention: the log begins at `offset` from now on.

@@ -41,7 +41,7 @@ fn is_ours(topic: &str, topology: &str, status: &StatusRecord) -> Result<(), Tra
 }
 
 /// The terminal records of one task's status partition in their order, all that compaction has left: a replay needs the end before the last
-/// one too. Ends in another log than `log` count revisions only.
+/// one too.
 pub fn read(
     client: &KafkaClient,
     at: &TopicPartition,
@@ -55,10 +55,7 @@ pub fn read(
         if foreign.is_ok() {
             foreign = is_ours(&at.topic, topology, &status);
         }
-        let Some(entry) = status.ledger() else { return };
-        let of = status.topic_id.as_deref().and_then(LogId::parse);
-        let is_former = matches!((of, log), (Some(of), Some(log)) if of != log);
-        ledger.push(if is_former { entry.into_former_log() } else { entry });
+        ledger.extend(status.ledger_in(log));
     })?;
     foreign.map(|()| ledger)
 }

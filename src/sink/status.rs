@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Accounting, Cuts, Header, Lang, LedgerEntry, Message, Offset, Outcome, Reason, Rejection};
+use crate::record::{Accounting, Cuts, Header, Lang, LedgerEntry, LogId, Message, Offset, Outcome, Reason, Rejection};
 use crate::sink::dead_letter::clip_text;
 use crate::sink::digest::Digest;
 use crate::transport::OutRecord;
@@ -202,6 +202,14 @@ impl StatusRecord {
     /// Reads a value of the status topic; `None` for anything that is not ours. Fields that are not known are passed over.
     pub fn parse(value: &[u8]) -> Option<StatusRecord> {
         serde_json::from_slice(value).ok()
+    }
+
+    /// Its entry in the ledger of a task that reads `log`. An end in another log counts revisions only.
+    pub fn ledger_in(&self, log: Option<LogId>) -> Option<LedgerEntry> {
+        let of = self.topic_id.as_deref().and_then(LogId::parse);
+        let is_former = matches!((of, log), (Some(of), Some(log)) if of != log);
+        let entry = self.ledger()?;
+        Some(if is_former { entry.into_former_log() } else { entry })
     }
 
     /// Its entry in the ledger; `None` while the upload is open.
