@@ -113,10 +113,6 @@ impl Broker {
         self.shared.data.notify_waiters();
         Ok(())
     }
-    /// Bytes of records that are held.
-    pub fn bytes_held(&self) -> u64 {
-        self.shared.space.used()
-    }
     /// Closes every connection and listens no more, as if the process were killed; the records stay for [`Broker::connect`].
     pub fn disconnect(&mut self) {
         if let Some(serving) = self.serving.take() {
