@@ -467,7 +467,6 @@ fn a_missing_topic_is_fatal_to_a_member_and_is_not_created() {
     let mut reading = Reading::from(&client, at(&missing, 0), 0);
     assert!(matches!(reading.next(), Err(TransportError::Topic(_))));
     assert!(matches!(client.describe_topic(&missing), Err(TransportError::Topic(_))));
-    assert!(!client.list_topics().expect("listed").contains(&missing.to_string()));
 }
 
 #[test]
@@ -487,7 +486,6 @@ fn topics_are_created_once_and_described() {
     let described = client.describe_topic(&name).expect("described");
     assert_eq!((described.partitions, described.max_message_bytes), (3, Some(2_000_000)));
     assert!(matches!(described.check_uncompacted(), Err(TransportError::Topic(_))));
-    assert!(client.list_topics().expect("listed").contains(&name));
     assert_eq!(client.partitions(&name).expect("there"), 3);
 }
 

@@ -70,7 +70,7 @@ impl Listener {
         let mut config = config(address, settings);
         config.retry_deadline = Duration::ZERO;
         let client = KafkaClient::new(self.runtime.handle().clone(), config);
-        client.list_topics().expect_err("nobody answers").to_string()
+        client.partitions("shops.rows").expect_err("nobody answers").to_string()
     }
 }
 
@@ -186,7 +186,7 @@ fn a_truststore_that_is_renewed_is_read_again() {
     config.retry_deadline = Duration::ZERO;
     let complaint = |config: &KafkaConfig| {
         let client = KafkaClient::new(listener.runtime.handle().clone(), config.clone());
-        client.list_topics().expect_err("nobody answers").to_string()
+        client.partitions("shops.rows").expect_err("nobody answers").to_string()
     };
     assert!(complaint(&config).contains("issued by CN=New Authority"));
     std::fs::write(&ca, "half of a fi").expect("written");
@@ -210,7 +210,7 @@ fn a_clients_certificate_that_is_renewed_is_shown_at_the_next_connection() {
         config.retry_deadline = Duration::ZERO;
         let complaint = || {
             let client = KafkaClient::new(listener.runtime.handle().clone(), config.clone());
-            client.list_topics().expect_err("nobody answers").to_string()
+            client.partitions("shops.rows").expect_err("nobody answers").to_string()
         };
         assert!(complaint().contains("does it trust the authority of our certificate"), "{}", complaint());
         renew();

@@ -136,23 +136,6 @@ impl KafkaClient {
     pub fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, TransportError> {
         Ok(self.block_on(self.cluster.end_of_epoch(partition, epoch))?)
     }
-    /// Names of all topics that we may see, Kafka's internal ones excluded.
-    pub fn list_topics(&self) -> Result<Vec<String>, TransportError> {
-        Ok(self.block_on(async {
-            let mut backoff = self.cluster.backoff("list topics");
-            loop {
-                match self.cluster.metadata(None).await {
-                    Ok((_, answer)) => {
-                        let visible = answer.topics.into_iter().filter(|topic| !topic.is_internal);
-                        let mut names: Vec<_> = visible.filter_map(|topic| Some(topic.name?.to_string())).collect();
-                        names.sort();
-                        return Ok::<_, KafkaError>(names);
-                    }
-                    Err(error) => backoff.wait(error).await?,
-                }
-            }
-        })?)
-    }
     /// The first record of a partition that is not older than `timestamp_ms`; `None` when all are.
     pub fn offset_at(&self, partition: &TopicPartition, timestamp_ms: i64) -> Result<Option<Offset>, TransportError> {
         // Negative times have meanings of their own.
