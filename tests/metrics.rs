@@ -98,6 +98,21 @@ fn the_documentation_names_every_metric_and_no_other() {
     }
 }
 
+#[test]
+fn a_command_explains_metrics() {
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+        command.arg("metrics").args(arguments).output().expect("it runs")
+    };
+    let listed: serde_json::Value = serde_json::from_slice(&run(&["--json"]).stdout).expect("JSON");
+    let names: Vec<_> = listed.as_array().expect("a list").iter().map(|metric| metric["name"].as_str()).collect();
+    assert_eq!(names, metrics::descriptions().iter().map(|metric| Some(metric.name)).collect::<Vec<_>>());
+    let one = String::from_utf8(run(&["sheetstream_rows_total"]).stdout).expect("UTF-8");
+    assert!(one.starts_with("sheetstream_rows_total (counter by topology, result)\n  "), "{one}");
+    let none = run(&["sheetstream_nothing"]);
+    assert!(!none.status.success() && String::from_utf8_lossy(&none.stderr).contains("no metric"), "{none:?}");
+}
+
 /// Runs `promtool check metrics` on a scrape; false, loudly, where there is none.
 fn check_with_promtool(scrape: &str) -> bool {
     let tool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();

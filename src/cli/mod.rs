@@ -21,6 +21,7 @@ mod input;
 mod inspect;
 pub(crate) mod log;
 mod man;
+mod metrics;
 mod new;
 mod out;
 pub(crate) mod panic;
@@ -122,6 +123,7 @@ pub(crate) enum Command {
     Graph(graph::Graph),
     Schema(schema::Schema),
     Reasons(reasons::Reasons),
+    Metrics(metrics::Metrics),
     Status(status::Status),
     Top(top::Top),
     Doctor(doctor::Doctor),
@@ -171,6 +173,7 @@ impl Command {
             Command::Graph(command) => command.run(global),
             Command::Schema(command) => command.run(global),
             Command::Reasons(command) => command.run(global),
+            Command::Metrics(command) => command.run(global),
             Command::Status(command) => command.run(global),
             Command::Top(command) => command.run(global),
             Command::Doctor(command) => command.run(global),
