@@ -39,7 +39,7 @@ pub struct RunningTask {
 
 /// The task of a thread.
 pub enum Task {
-    /// Makes workbooks. If its input is its own, a [`Purge`] deletes the records that it has consumed.
+    /// Makes workbooks. If its input is its own, a `Purge` deletes the records that it has consumed.
     Stream(Box<StreamTask>, Option<Purge>),
     /// Passes records on.
     PassOn(Box<PassOn>),
