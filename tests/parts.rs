@@ -139,6 +139,25 @@ fn an_upload_behind_a_gap_fails_with_the_state_kept_or_lost() {
     }
 }
 
+/// Somebody set the group's offset into the middle of an upload: the rest of it is not the whole.
+#[test]
+fn an_upload_that_is_read_from_its_middle_on_fails_and_the_next_one_does_not() {
+    let mut driver = driver(DECLARED);
+    append_rows(&mut driver, "a.csv", 1..=4);
+    append(&mut driver, "a.csv", "#EOF");
+    append(&mut driver, "b.csv", "#BEGIN");
+    append_rows(&mut driver, "b.csv", 1..=2);
+    append(&mut driver, "b.csv", "#EOF");
+    driver.reset_offset(Offset(2));
+    driver.run(1).expect("the driver's own world");
+    assert_eq!(last(&driver, "a.csv"), (UploadState::Failed, 0, Some("log.gap".to_owned())));
+    assert_eq!(last(&driver, "b.csv"), (UploadState::Published, 2, None), "its begin was read");
+    append_rows(&mut driver, "c.csv", 1..=1);
+    append(&mut driver, "c.csv", "#EOF");
+    driver.run(1).expect("the driver's own world");
+    assert_eq!(last(&driver, "c.csv"), (UploadState::Published, 1, None));
+}
+
 #[test]
 fn the_rest_of_an_expired_upload_is_no_revision_of_its_own() {
     let expired = |source: &str| {

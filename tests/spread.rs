@@ -611,7 +611,7 @@ fn what_cannot_be_meant_is_refused() {
     let topics = parse("topics = [\"a\", \"b\"]\nplacement = \"spread\"", "topic").expect("a topology");
     assert_eq!(topics.read_topics().iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["a", "b", "t-a-repartition"]);
     let text = topics.describe().to_string();
-    for said in ["topics: [a, b]", "t-a-repartition", "one for each topic", "by timestamp, then by partition"] {
+    for said in ["topics: [a, b]", "t-a-repartition", "one for each topic", "their timestamp, then the partition"] {
         assert!(text.contains(said), "{said}: {text}");
     }
 }

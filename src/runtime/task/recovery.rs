@@ -94,8 +94,8 @@ pub(super) fn is_same_log(one: Option<LogId>, other: Option<LogId>) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 
-/// From which offset on uploads are known to have lost no first rows: what state or commit say of this log, or, when it is read for the
-/// first time, its end if anything of it is gone already.
+/// From which offset on uploads are known to have lost no first rows: what state or commit say of this log. When it is read for the first
+/// time, or from an offset that somebody set, it is the log's end if anything lies in front.
 pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFacts) -> Offset {
     let local = local.filter(|state| is_same_log(state.log, log.id)).map(|state| state.whole_from);
     let committed = match committed {
@@ -104,6 +104,7 @@ pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFac
         {
             Some(*whole_from)
         }
+        Committed::Reset(offset) if *offset > log.start => Some(log.end),
         Committed::Ours(_) | Committed::Reset(_) | Committed::None => None,
     };
     let known = local.into_iter().chain(committed).max();
@@ -275,6 +276,8 @@ mod tests {
         let cut = LogFacts { start: Offset(5), end: Offset(80), ..LogFacts::default() };
         assert_eq!(whole_from(None, &Committed::None, &cut), Offset(80));
         assert_eq!(whole_from(None, &Committed::None, &LogFacts { start: Offset(0), ..cut }), Offset(0));
+        let is_reset = |to| whole_from(None, &Committed::Reset(Offset(to)), &LogFacts { start: Offset(0), ..cut });
+        assert_eq!((is_reset(0), is_reset(7)), (Offset(0), Offset(80)));
         let Committed::Ours(progress) = ours(100, 20) else { unreachable!("as made") };
         let committed = {
             let work = Work::Uploads { whole_from: Offset(60), open: OpenUploads::default() };
