@@ -132,17 +132,16 @@ fn nothing_but_whole_uploads(found: &Found, topology: &Topology, lanes: &[Lane])
         let all = whole.entry(&publication.id).or_default();
         all.extend(converted(topology, publication));
     }
-    // Rows that an election lost before anybody read them, nobody misses unless somebody counts them; nor those that a reset skips. Where a count is not met, the rows of
+    // Rows that an election lost before anybody read them, nobody misses unless somebody counts them. Where a count is not met, the rows of
     // the next publication are taken for the missing ones, unless it begins with a marker.
     let is_excused = |upload: &str| {
         let publications = lanes.iter().map(|lane| &lane.publications).find(|all| all.iter().any(|p| p.id == upload));
         let publications = publications.map_or(&[][..], Vec::as_slice);
         let is_cut = publications.iter().any(|p| !p.counted && p.disturbed().contains("cut"));
-        let is_reset = publications.iter().any(|p| p.disturbed().contains("reset"));
         let runs_on = publications.windows(2).any(|pair| !pair[0].disturbed().is_empty() && !pair[1].announced);
         // The other part of an upload that nobody counts may be in a partition that another process reads, or nobody yet.
         let is_split = publications.iter().any(|p| !p.counted && p.has_moved());
-        is_cut || is_reset || runs_on || is_split
+        is_cut || runs_on || is_split
     };
     for (upload, books) in &found.books {
         for book in books {
