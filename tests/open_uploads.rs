@@ -102,3 +102,21 @@ fn lines_without_a_row_open_nothing() {
     }
     assert_eq!(statuses(&driver, "e"), [(UploadState::Published, 1, None)]);
 }
+
+/// An end that comes before its rows is awaited, and no more than that: it gives way, also after a restart.
+#[test]
+fn ends_of_nothing_give_way_to_uploads() {
+    for restarts in [None, Some(true), Some(false)] {
+        let mut driver = driver(2);
+        for upload in ["a", "b", "c", "d"] {
+            driver.pipe(upload, "#EOF");
+        }
+        if let Some(keeps_state) = restarts {
+            driver.crash(keeps_state);
+        }
+        for line in ["1,museum", "2,museum", "#EOF"] {
+            driver.pipe("e", line);
+        }
+        assert_eq!(statuses(&driver, "e"), [(UploadState::Published, 1, None)], "{restarts:?}");
+    }
+}

@@ -360,9 +360,9 @@ impl Aggregate {
         self.open = open;
     }
 
-    /// Whether an upload has an end-of-file marker, and waits for rows.
-    pub fn expects_rows(&self, id: &UploadId) -> bool {
-        self.open.get(id).is_some_and(|upload| upload.attempt.eof.is_some())
+    /// Whether the end-of-file marker of an upload that waits for rows counts them; `None` where no such marker has come.
+    pub fn expects_rows(&self, id: &UploadId) -> Option<bool> {
+        self.open.get(id)?.attempt.eof.as_ref().map(|eof| eof.rows.is_some())
     }
 
     /// All rows of [`Phase::Restoring`] were given: the open pages must be as the state says.

@@ -84,9 +84,10 @@ impl OpenUpload {
         OpenUpload { last_offset, accounting, attempt, changed: false, ..OpenUpload::begin(id, revision, first_offset) }
     }
 
-    /// The offset of its only record, if it has had no other one; an end that waits for rows is none to give way.
+    /// The offset of its only record, if it has had no other one; an end that counts rows is none to give way.
     pub(super) fn single_at(&self) -> Option<Offset> {
-        (self.first_offset == self.last_offset && self.attempt.eof.is_none()).then_some(self.first_offset)
+        let counts = self.attempt.eof.as_ref().is_some_and(|eof| eof.rows.is_some());
+        (self.first_offset == self.last_offset && !counts).then_some(self.first_offset)
     }
 
     /// The state has to be written again.

@@ -279,8 +279,10 @@ impl Source {
 
     /// The upload's EOF came before the restart and rows are still missing: from here on every record's rows come out at once, so that
     /// nothing behind the last row is read as a part of this upload.
-    pub fn expect_rows(&mut self, upload: &UploadId) {
-        self.attend(upload.as_str(), None, |upload, _| upload.expect_rows());
+    ///
+    /// `at` is the EOF, where it was read just now and counts no rows: an upload that nothing else has come of gives way to others.
+    pub fn expect_rows(&mut self, upload: &UploadId, at: Option<Offset>) {
+        self.attend(upload.as_str(), at, |upload, _| upload.expect_rows());
     }
 
     /// The first record that has to be read again after a restart because it is still undecided here.

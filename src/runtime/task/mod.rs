@@ -261,8 +261,8 @@ impl StreamTask {
                     let unusable = self.check_crs(&mut marker).err();
                     let (upload, offset) = (marker.upload.clone(), marker.offset);
                     self.call_aggregate(now_ms, |aggregate, ctx| aggregate.on_marker(marker, ctx))?;
-                    if self.aggregate.expects_rows(&upload) {
-                        self.source.expect_rows(&upload);
+                    if let Some(counts) = self.aggregate.expects_rows(&upload) {
+                        self.source.expect_rows(&upload, (!counts).then_some(offset));
                     }
                     if let Some(rejection) = unusable {
                         self.call_aggregate(now_ms, |aggregate, ctx| aggregate.fail(&upload, offset, rejection, ctx))?;

@@ -137,7 +137,7 @@ impl StreamTask {
             let header = open.header.filter(|_| waiting.iter().all(|(id, _)| *id != open.upload));
             self.source.restore(open.upload.clone(), header, (open.crs, open.attempt), open.single_at);
             if open.expects_rows {
-                self.source.expect_rows(&open.upload);
+                self.source.expect_rows(&open.upload, None);
             }
         }
         Ok(())
