@@ -11,6 +11,7 @@ use proj::Proj;
 
 use super::places::{Area, Atlas, Place, atlas, distance_m};
 use super::systems::{ListedCrs, system, systems};
+use super::zones::holds;
 use super::{CrsKind, CrsPair, KATEC, LON_LAT_CRS, open};
 
 /// Points that every system is tried on.
@@ -255,11 +256,6 @@ impl Candidate {
         let systems = vec![self.system.clone()];
         Family { systems, spread_m: 0.0, is_swapped, on_land, inside, as_named, areas, score, places }
     }
-}
-
-fn holds([west, south, east, north]: [f64; 4], lon: f64, lat: f64) -> bool {
-    let between = if west <= east { west <= lon && lon <= east } else { west <= lon || lon <= east };
-    between && south <= lat && lat <= north
 }
 
 /// Korean systems in the order in which files use them; others come behind.

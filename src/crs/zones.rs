@@ -1,10 +1,10 @@
 //! Countries whose places are published in one zone of a projected CRS. EPSG gives each belt of such a CRS an area of use between two
-//! meridians, and agencies use one belt for the whole country: licences of all of Korea are in EPSG:5174, the belt from 126°E to 128°E, Busan
-//! at 129°E too. The projection is exact there as well (PROJ's transverse Mercator is, thousands of kilometres from its meridian).
+//! meridians, and agencies use one belt for the whole country: licences of all of Korea are in EPSG:5174, the belt from 126°E to 128°E.
+//! Busan is at 129°E. PROJ's transverse Mercator is exact there too: thousands of kilometres from its meridian.
 //!
 //! Land is known by the outlines of [`places`](super::places), within a few kilometres in Korea and some twenty elsewhere.
 
-use super::places::{Atlas, atlas};
+use super::places::atlas;
 
 /// Lowest strip that is a zone of a country, in degrees of latitude: a belt for one island is for that island.
 const ZONE_LATITUDE_MIN: f64 = 2.0;
@@ -41,11 +41,20 @@ impl Zone {
     /// Whether a point is on land of one of its countries, and not too far from the strip. Longitude and latitude in degrees.
     pub fn reaches(&self, lon: f64, lat: f64) -> bool {
         let [west, _, east, _] = self.bounds;
-        let atlas: &Atlas = atlas();
+        let atlas = atlas();
         (west - REACH..=east + REACH).contains(&lon)
             && ((self.is_korean && atlas.is_in_korea(lon, lat))
                 || self.countries.iter().any(|country| atlas.is_in_country(*country, lon, lat)))
     }
+}
+
+/// Whether an area of use holds a point. West is greater than east across the antimeridian; NaN and infinity are nowhere.
+pub fn holds([west, south, east, north]: [f64; 4], lon: f64, lat: f64) -> bool {
+    let between = match west <= east {
+        true => west <= lon && lon <= east,
+        false => (west <= lon && lon < f64::INFINITY) || (lon <= east && f64::NEG_INFINITY < lon),
+    };
+    between && south <= lat && lat <= north
 }
 
 /// Whether a description says "between" two meridians.

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use proj::Proj;
 
 use super::points::Point;
-use crate::crs::zones::Zone;
+use crate::crs::zones::{self, Zone};
 use crate::crs::{self, CrsError, CrsKind, CrsPair, LonLat};
 
 /// An area of use, and how a point's longitude and latitude are had.
@@ -60,16 +60,8 @@ impl Area {
 
     /// Whether it lies inside, or on land that the zone is used for. NaN and infinity do not.
     pub(super) fn holds(&self, source: Point, target: Point) -> bool {
-        self.lon_lat(source, target).is_some_and(|(lon, lat)| self.bounds_hold(lon, lat) || self.zone_reaches(lon, lat))
-    }
-
-    fn bounds_hold(&self, lon: f64, lat: f64) -> bool {
-        let [west, south, east, north] = self.bounds;
-        let between = match west <= east {
-            true => west <= lon && lon <= east,
-            false => (west <= lon && lon < f64::INFINITY) || (lon <= east && f64::NEG_INFINITY < lon),
-        };
-        between && south <= lat && lat <= north
+        let is_held = |(lon, lat)| zones::holds(self.bounds, lon, lat) || self.zone_reaches(lon, lat);
+        self.lon_lat(source, target).is_some_and(is_held)
     }
 
     fn zone_reaches(&self, lon: f64, lat: f64) -> bool {
