@@ -8,6 +8,7 @@ mod tool;
 mod workbook;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use sheetstream::test_driver::TopologyTestDriver;
@@ -39,6 +40,18 @@ fn is_same(here: &str, there: &str) -> bool {
     }
 }
 
+/// The file that LibreOffice makes of `file` in `folder`, with these options.
+fn saved(office: &mut Command, folder: &Path, file: &str, options: &[&str]) -> Vec<u8> {
+    let out = folder.join("saved");
+    let profile = format!("-env:UserInstallation=file://{}", folder.join("profile").display());
+    office.args([&profile, "--headless"]).args(options).arg("--outdir").arg(&out).arg(folder.join(file));
+    let output = office.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let made = fs::read_dir(&out).unwrap_or_else(|error| panic!("{error}: {said}")).next().expect("a file");
+    fs::read(made.expect("a file").path()).expect("it is read")
+}
+
 #[test]
 fn libreoffice_keeps_every_cell() {
     let Some(mut office) = tool("soffice", &["--version"]) else { return };
@@ -62,12 +75,7 @@ fn libreoffice_keeps_every_cell() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let place = |name: &str| folder.path().join(name);
     fs::write(place("ours.xlsx"), &ours).expect("a file");
-    let profile = format!("-env:UserInstallation=file://{}", place("profile").display());
-    office.args([&profile, "--headless", "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir"]);
-    let saved = office.arg(place("theirs")).arg(place("ours.xlsx")).output().expect("it runs");
-    let said = String::from_utf8_lossy(&saved.stderr);
-    assert!(saved.status.success(), "{said}");
-    let theirs = fs::read(place("theirs/ours.xlsx")).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let theirs = saved(&mut office, folder.path(), "ours.xlsx", &["--convert-to", "xlsx:Calc MS Excel 2007 XML"]);
 
     let (ours, theirs) = (workbook::sheets(&ours), workbook::sheets(&theirs));
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
@@ -117,15 +125,11 @@ fn a_workbook_of_excel_97_is_read_as_its_rows() {
     }
     fs::write(place("shops.csv"), csv).expect("a file");
     fs::write(place("old.toml"), OLD_TOPOLOGY).expect("a file");
-    let profile = format!("-env:UserInstallation=file://{}", place("profile").display());
     // Commas, double quotes, UTF-8 (76), from the first line on.
-    office.args([&profile, "--headless", "--infilter=CSV:44,34,76,1", "--convert-to", "xls:MS Excel 97", "--outdir"]);
-    let saved = office.arg(folder.path()).arg(place("shops.csv")).output().expect("it runs");
-    assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
-    assert!(
-        fs::read(place("shops.xls")).expect("a workbook").starts_with(&[0xD0, 0xCF, 0x11, 0xE0]),
-        "a compound file"
-    );
+    let options = ["--infilter=CSV:44,34,76,1", "--convert-to", "xls:MS Excel 97"];
+    let old = saved(&mut office, folder.path(), "shops.csv", &options);
+    assert!(old.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]), "a compound file");
+    fs::write(place("shops.xls"), old).expect("a file");
 
     let convert = |file: &str| {
         let out = place(&format!("{file}.xlsx"));
