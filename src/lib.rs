@@ -23,19 +23,19 @@
 //!  4  runtime/   client/   broker/                    start threads, read the clock
 //!  3  topology/   kafka/   file/                      name and validate, build the nodes of layer 2; implement the transport
 //!  2  source/    map/    aggregate/    sink/          do the work; synchronous
-//!  1  transport  page/  crs  state/  metrics/  traces/ what the nodes share
+//!  1  transport page/ crs state/ metrics/ traces/     what the nodes share
 //!  0  record                                          the nouns
 //! ```
-//! Each library is used in one place: rskafka in `kafka/ingest.rs`, kafka-protocol in `kafka/` and `broker/`, proj in `crs.rs` and
+//! Each library is used in one place: rskafka in `kafka/ingest.rs`, kafka-protocol in `kafka/` and `broker/`, proj in `crs` and
 //! `map/area.rs`, geozero in `map/`, sled in `state/sled.rs`, rust_xlsxwriter in `sink/`, calamine in `file/`, prometheus in
 //! `metrics/`, axum in `http/`.
 //!
-//! Below layer 4 only `state/` and `page/` have threads. Their callers do not see them.
+//! Below layer 4 only `state/`, `page/`, `file/` and `traces/` have threads. Their callers do not see them.
 //!
 //! # What is not here
-//! Nothing below layer 4 reads the clock, except `metrics/` and `traces/`, which do not influence output: a workbook depends on the log alone. There are
-//! no changelog topics: the input is the changelog. There is no second copy of anything that matters: state is a cache, and may be deleted
-//! while nothing runs.
+//! Nothing below layer 4 reads the clock, except `metrics/` and `traces/`, which do not influence output: a workbook depends on the log
+//! alone. There are no changelog topics: the input is the changelog. There is no second copy of anything that matters: state is a cache,
+//! and may be deleted while nothing runs.
 
 #![warn(unreachable_pub)]
 

@@ -139,8 +139,8 @@ pub trait Outbox: Send {
     }
     /// Records how far the task has come.
     fn commit(&mut self, partition: &TopicPartition, progress: &Progress, fence: &Fence) -> Result<(), TransportError>;
-    /// The partitions of its topic, which has so many, in which the group has an upload open besides `partition`, as of the last commits; of a
-    /// partition with more than a few hundred open uploads, among the oldest of them.
+    /// The partitions in which the group has an upload open besides `partition`, as of the last commits. The topic has `partitions` of
+    /// them. Of a partition with more than a few hundred open uploads the oldest are known.
     fn open_elsewhere(
         &mut self,
         _partition: &TopicPartition,

@@ -135,8 +135,8 @@ fn escaped(row: &[impl AsRef<str>], delimiter: char) -> String {
     row.iter().map(|text| cell(text.as_ref())).collect::<Vec<String>>().join(&delimiter.to_string())
 }
 
-/// The parts of a workbook, without two lines of *About*: the hash of the topology, and the checksum of the rows. That one is of the rows as
-/// published, for a publisher counts and signs the bytes that it sends, and another one in another dialect.
+/// The parts of a workbook, without two lines of *About*: the hash of the topology, and the checksum of the rows. A publisher computes that
+/// checksum over the bytes that it sends, so each dialect has its own.
 fn parts(book: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut zip = zip::ZipArchive::new(Cursor::new(book)).expect("a container");
     let (mut parts, mut checksums) = (BTreeMap::new(), 0);

@@ -1,5 +1,5 @@
-//! A deterministic simulation: real tasks over brokers, disks and a clock that are made up, on one thread, with everything that may go wrong
-//! when it may. A seed decides it all: one that fails is run again to the same trace.
+//! A deterministic simulation: real tasks on one thread, over brokers, disks and a clock that are made up. Anything may fail at any time. A
+//! seed decides all of it: one that fails is run again to the same trace.
 //!
 //! 1,000 seeds in a usual run. `SIMULATION_SEEDS=100000` runs more of them, `SIMULATION_FROM=4711` begins with another one.
 

@@ -222,8 +222,8 @@ fn files_without_a_name_that_follow_each_other_are_distinguished_though_all_of_t
     assert_eq!(world.driver.dead_letters().len(), 0);
 }
 
-/// Publications of one id: rows over the partitions `places`, from `from_ms` on by the publisher's clock, and an end in partition `end.0` as
-/// much later as `end.1` says.
+/// A publication of one id: six rows over the partitions `places`, from `from_ms` on by the publisher's clock, and the end `eof` in partition
+/// `at`, `after_ms` later.
 fn publication(
     world: &mut World,
     id: Option<&str>,

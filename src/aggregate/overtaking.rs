@@ -1,6 +1,6 @@
-//! An end-of-file marker that comes before the rows of its upload, without a count: producers reorder records over connections. It opens the
-//! upload and waits until nothing of it has come for `eof_settle`. The log says so by the timestamp of the next record. A partition that is
-//! silent cannot; there the clock does, and its word is in the state before anything follows from it, so that a restart obeys it.
+//! An end-of-file marker without a count that comes before the rows of its upload: producers reorder records over connections. It opens
+//! the upload and waits until nothing of it has come for `eof_settle`. The timestamp of the next record decides that. On a silent partition
+//! the clock decides; its decision is in the state before anything follows from it, so that a restart obeys it.
 
 use bytes::Bytes;
 

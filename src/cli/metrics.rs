@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use sheetstream::metrics::{Description, descriptions};
 
-use super::shown::json as pretty;
+use super::shown::json;
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
@@ -35,7 +35,7 @@ impl Metrics {
         let mut out = out::stdout();
         if global.json {
             let entry = |Description { name, kind, labels, help }: &Description| json!({ "name": name, "type": kind, "labels": labels, "help": help });
-            writeln!(out, "{}", pretty(&found.iter().map(entry).collect::<Vec<_>>()))?;
+            writeln!(out, "{}", json(&found.iter().map(entry).collect::<Vec<_>>()))?;
             return Ok(Exit::Ok);
         }
         for Description { name, kind, labels, help } in found {

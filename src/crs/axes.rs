@@ -1,5 +1,5 @@
-//! Axes in the order of a CRS itself. PROJ brings most of them into the order east, north; those that run to the south or the west, as in South
-//! African and Czech systems, it leaves as the authority has them, and a step before or behind an operation makes them east and north.
+//! Axes in the order of a CRS itself. PROJ brings most of them into the order east, north. It leaves those that run to the south or the
+//! west, as in South African and Czech systems; a step before or behind an operation turns them to the east and the north.
 
 /// The two axes of a CRS, in its own order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,8 +26,8 @@ pub struct Operation {
 
 /// The operations of a pair, ready to run on the thread that opens them.
 ///
-/// Of several, a point takes the one that PROJ itself takes (`proj_trans`): the most accurate one whose area of use holds it. A pair with one
-/// operation has no choice.
+/// Of several, a point takes the one that PROJ itself takes (`proj_trans`): the most accurate one whose area of use holds it. A pair with
+/// one operation has no choice.
 pub struct Transformation {
     operations: Vec<*mut PJ>,
     choice: Option<Choice>,
@@ -112,7 +112,8 @@ impl Drop for Transformation {
 }
 
 impl Context {
-    /// The operations from `source` to `target` that need no grid, in PROJ's order: large areas first, those that ignore a datum shift last.
+    /// The operations from `source` to `target` that need no grid, in PROJ's order: large areas first, those that ignore a datum shift
+    /// last.
     pub(super) fn operations(&self, source: &Object, target: &Object) -> Vec<Operation> {
         self.list(source, target).elements().flatten().collect()
     }

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use arrow_array::{ArrayRef, Float64Array};
+use arrow_schema::{DataType, Field};
+
 use super::area::Area;
 use super::points::{Column, Input, Point, Points};
 use super::reproject_config::{CoordinateInput, REMEMBERED_MAX, ReprojectConfig, refusal};
 use super::{Layout, Map, NodeError, Planned, find, free_name};
 use crate::crs::{CrsError, CrsKind, CrsPair, Transformation, is_definition};
 use crate::record::{ColumnType, Hint, Message, Place, Quoted, Rejection, RowBatch};
-use arrow_array::{ArrayRef, Float64Array};
-use arrow_schema::{DataType, Field};
 
 /// The `reproject` map: appends two Float64 columns, leaves the source columns as they are.
 ///

@@ -13,7 +13,7 @@ pub trait Output {
     fn workbook(&mut self, complete: CompleteUpload, store: &dyn StateStore) -> Result<Delivery, OutputError>;
     /// Publishes a change of an upload's state, which happened at `offset`.
     fn status(&mut self, status: StatusRecord, offset: Offset) -> Result<(), OutputError>;
-    /// The partitions, of `partitions` of the source topic, in which the group has an upload open besides this task's, as of the last commits.
+    /// The other partitions in which the group has an upload open, as of the last commits. The source topic has `partitions` of them.
     fn open_elsewhere(&mut self, _upload: UploadHash, _partitions: i32) -> Result<Vec<i32>, OutputError> {
         Ok(Vec::new())
     }

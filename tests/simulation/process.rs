@@ -171,8 +171,7 @@ impl Process {
         is_read && running.task.position().0 == end && (is_committed || end == 0) && !running.task.commit_due()
     }
 
-    /// One turn of a task's thread. `fetch` says how many records the reader fetches before, and `process` whether the thread gets to what was
-    /// fetched.
+    /// One turn of a task's thread. The reader fetches `fetch` records before; the thread processes them if `process` is true.
     pub fn turn(&mut self, partition: usize, app: &Application, now_ms: u64, fetch: usize, process: bool) -> String {
         let Some(held) = self.holds.get(&partition) else { return String::new() };
         if held.running.is_none() && held.start_at > now_ms {

@@ -88,8 +88,8 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Connects, proves who both ends are, and learns which versions the broker serves. `reach` hears of every request; `refusals` says when
-    /// credentials may be shown.
+    /// Connects, proves who both ends are, and learns which versions the broker serves. `reach` hears of every request; `refusals` says
+    /// when credentials may be shown.
     pub(in crate::kafka) async fn open(
         address: &str,
         config: &KafkaConfig,

@@ -1,5 +1,5 @@
-//! Backslash escapes, as MySQL and MariaDB write rows (`SELECT ... INTO OUTFILE`, `mysqldump --tab`), into the quotes of RFC 4180. All other code
-//! reads only those.
+//! Rewrites backslash escapes, as MySQL and MariaDB have them in rows (`SELECT ... INTO OUTFILE`, `mysqldump --tab`), into the quotes of
+//! RFC 4180. All other code reads those alone.
 
 use super::rows::BOM;
 use super::write::write_quoted;
