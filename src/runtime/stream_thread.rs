@@ -356,12 +356,13 @@ impl RunLoop {
         self.turn.pass(); // what was done may have waited for a broker, and taken the turn again
     }
 
-    /// One fetch; true when there was something to do.
+    /// One fetch; true when there was something to do. A commit counts: while it waits for the broker it takes the wake-up of a fetch that
+    /// comes in the meantime, and a thread that then sleeps would let that fetch wait.
     fn run_once(&mut self) -> Result<bool, TaskError> {
         let (now_ms, is_paused) = self.clock.look();
         let Some(slot) = &mut self.slot else { return Ok(false) };
         let RunningTask { task, ingest } = &mut slot.running;
-        let worked = match if is_paused { None } else { ingest.try_next() } {
+        let mut worked = match if is_paused { None } else { ingest.try_next() } {
             Some(fetched) => {
                 let fetched = fetched?;
                 self.reached = fetched.next;
@@ -381,6 +382,7 @@ impl RunLoop {
         }
         if task.commit_due() || now.duration_since(slot.committed_at) >= self.commit_interval {
             task.commit()?;
+            worked = true;
             slot.committed_at = Instant::now();
             let bounds = (ingest.log_start(), ingest.high_watermark());
             task.report_metrics(now_ms, bounds, ingest.buffered_bytes());
