@@ -21,7 +21,7 @@ pub(super) struct Attempt {
     pub(super) id: Option<Arc<str>>,
     /// The publisher's announcement. An end-of-file marker corrects the number of rows.
     pub(super) announced: Announcement,
-    /// W3C `traceparent` of its first record that carried one.
+    /// W3C `traceparent` of its first record, row or marker, that carried one.
     pub(super) traceparent: Option<Arc<str>>,
     /// Key of its first record with rows.
     pub(super) key: Option<Bytes>,

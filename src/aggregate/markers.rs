@@ -61,6 +61,9 @@ impl Aggregate {
         let offset = record.offset;
         upload.touch(ctx.now_ms, offset);
         let is_foreign = upload.is_foreign(&record);
+        if !is_foreign && !matches!(record.marker, Marker::Begin(_)) {
+            upload.learn_trace(record.traceparent.as_ref());
+        }
         match &record.marker {
             Marker::Begin(_) => upload.begin_attempt(&record),
             Marker::Header(names) if !is_foreign && upload.attempt.header.is_none() => {
@@ -117,12 +120,14 @@ impl Aggregate {
                 let mut upload = self.begin_unannounced(&record.upload, revision, offset, ctx)?;
                 upload.attempt.header = Some(names.clone());
                 upload.attempt.id.clone_from(&record.attempt);
+                upload.learn_trace(record.traceparent.as_ref());
                 self.keep(upload);
             }
             Marker::Eof { rows: Some(0), sha256, partitions } => {
                 let one_partition = *partitions == Some(1);
                 let eof = EndOfFile { offset, rows: Some(0), sha256: *sha256, one_partition };
-                let upload = self.begin(&record.upload, revision, offset, ctx);
+                let mut upload = self.begin(&record.upload, revision, offset, ctx);
+                upload.learn_trace(record.traceparent.as_ref());
                 self.end_of_file(upload, eof, offset, ctx)?;
             }
             Marker::Eof { rows, sha256, .. } => match self.ledger.before(record.upload.hash(), offset) {
@@ -187,6 +192,7 @@ impl OpenUpload {
         } else {
             self.restart(record, announced.clone());
         }
+        self.learn_trace(record.traceparent.as_ref());
         self.mark_changed();
     }
 }

@@ -26,6 +26,7 @@ impl Aggregate {
     pub(super) fn overtake(&mut self, record: MarkerRecord, revision: u32, ctx: &mut AggregateContext) {
         let Marker::Eof { sha256, partitions, .. } = record.marker else { return };
         let mut upload = self.begin(&record.upload, revision, record.offset, ctx);
+        upload.learn_trace(record.traceparent.as_ref());
         let bytes = |bytes: Option<Bytes>| bytes.map(|bytes| bytes.to_vec());
         let overtaking = OvertakingEnd {
             one_partition: partitions == Some(1),

@@ -135,14 +135,19 @@ impl OpenUpload {
             return Err(Rejection::new(Message::OtherColumns {}));
         }
         self.learn_columns(batch, shared);
-        if self.attempt.traceparent.is_none() {
-            self.attempt.traceparent.clone_from(&batch.traceparent);
-        }
+        self.learn_trace(batch.traceparent.as_ref());
         if self.attempt.key.is_none() {
             // A copy, for the original keeps the whole record batch in memory.
             self.attempt.key = batch.record_key(0).map(|key| Bytes::copy_from_slice(key));
         }
         Ok(())
+    }
+
+    /// The first record of an attempt that carries a `traceparent` says what caused the upload.
+    pub(super) fn learn_trace(&mut self, traceparent: Option<&Arc<str>>) {
+        if self.attempt.traceparent.is_none() {
+            self.attempt.traceparent = traceparent.cloned();
+        }
     }
 
     /// Learns the columns of the workbook. `shared` is the last list of columns that any upload had: most uploads have the same.

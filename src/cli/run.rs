@@ -65,8 +65,8 @@ pub(crate) struct Run {
     /// How long to keep the state of a task that has moved to another process, in case it comes back
     #[arg(long, env = "SHEETSTREAM_STATE_CLEANUP_DELAY_MS", default_value_t = 600_000, value_name = "MS")]
     state_cleanup_delay_ms: u64,
-    /// Collector that a trace of each upload is sent to by OTLP/HTTP, as http://127.0.0.1:4318 [env: OTEL_EXPORTER_OTLP_ENDPOINT, and the
-    /// other variables of OpenTelemetry]
+    /// Collector that a trace of each upload is sent to by OTLP/HTTP, as http://127.0.0.1:4318 or https://collector:4318
+    /// [env: OTEL_EXPORTER_OTLP_ENDPOINT, and the other variables of OpenTelemetry]
     #[arg(long, value_name = "URL")]
     otlp_endpoint: Option<String>,
     #[command(flatten)]

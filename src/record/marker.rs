@@ -66,6 +66,8 @@ pub struct MarkerRecord {
     pub marker: Marker,
     /// `ss-attempt`, if it carries one.
     pub attempt: Option<Arc<str>>,
+    /// `traceparent`, if it carries one.
+    pub traceparent: Option<Arc<str>>,
     /// The record's key, for dead letters.
     pub key: Option<Bytes>,
     /// The record's value, for dead letters.

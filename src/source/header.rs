@@ -82,6 +82,7 @@ impl Upload {
                 read_at: origin.offset,
                 marker: Marker::Header(names.into()),
                 attempt: origin.attempt.map(Arc::from),
+                traceparent: origin.traceparent.map(Arc::from),
                 key: origin.key.cloned(),
                 value: None,
             };

@@ -345,14 +345,14 @@ impl Source {
         format: Format,
         is_late: bool,
     ) -> Result<Option<Bytes>, Refusal> {
-        let id = envelope.upload;
+        let (id, traceparent) = (envelope.upload, envelope.traceparent);
         let below = value.filter(|_| !envelope.below.is_empty());
         let below = below.map(|value| value.slice_ref(envelope.below));
         match envelope.content {
             Content::HeaderFollows => {
                 let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
                 let (offset, format) = (record.offset, RowFormat::Csv(self.context.config.topic_delimiter()));
-                let origin = Origin { offset, key, attempt, traceparent: None, first_row: None, line: 0, format };
+                let origin = Origin { offset, key, attempt, traceparent, first_row: None, line: 0, format };
                 let is_read_again = self.refill.is_some();
                 self.attend(id, Some(record.offset), |upload, context| {
                     if !(is_read_again && upload.is_restored()) {
@@ -364,9 +364,10 @@ impl Source {
                 let upload = UploadId::new(id);
                 let attempt = envelope.attempt.map(Into::into);
                 let marker = self.vouch(&upload, marker);
-                let (key, value) = (record.key.clone(), value.cloned());
+                let (offset, key, value) = (record.offset, record.key.clone(), value.cloned());
+                let traceparent = traceparent.map(Arc::from);
                 self.take_marker(
-                    MarkerRecord { upload, offset: record.offset, read_at: record.offset, marker, attempt, key, value },
+                    MarkerRecord { upload, offset, read_at: offset, marker, attempt, traceparent, key, value },
                     format,
                 );
             }
@@ -375,7 +376,7 @@ impl Source {
                     upload.take_unfit_header(context, record.offset, rejection)
                 });
             }
-            Content::Rows { text, first_row, traceparent, delimiter } => {
+            Content::Rows { text, first_row, delimiter } => {
                 let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
                 let opaque = RowFormat::Opaque;
                 let origin =

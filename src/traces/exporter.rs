@@ -100,7 +100,7 @@ fn run(settings: &TraceSettings, traces: &Receiver<Message>) {
 
 /// One request, on a connection of its own.
 fn post(settings: &TraceSettings, body: &[u8]) -> io::Result<()> {
-    let TraceSettings { address, path, headers, .. } = settings;
+    let TraceSettings { address, path, headers, tls, .. } = settings;
     let mut last = io::Error::other("no such host");
     let found = address.to_socket_addrs()?.find_map(|at| match TcpStream::connect_timeout(&at, LIMIT) {
         Ok(stream) => Some(stream),
@@ -109,7 +109,7 @@ fn post(settings: &TraceSettings, body: &[u8]) -> io::Result<()> {
             None
         }
     });
-    let Some(mut stream) = found else { return Err(last) };
+    let Some(stream) = found else { return Err(last) };
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -118,15 +118,28 @@ fn post(settings: &TraceSettings, body: &[u8]) -> io::Result<()> {
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
          Connection: close\r\n{headers}\r\n"
     );
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body)?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    let answer = match tls {
+        None => exchange(stream, &head, body)?,
+        Some(tls) => exchange(tls.over(address, stream)?, &head, body)?,
+    };
     let line = answer.split(|byte| *byte == b'\r').next().map(String::from_utf8_lossy).unwrap_or_default();
     let status = line.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
     match status {
         Some(200..300) => Ok(()),
         Some(status) => Err(io::Error::other(format!("HTTP {status}"))),
         None => Err(io::Error::other("the answer is no HTTP")),
+    }
+}
+
+/// Sends a request and reads the answer, or its beginning.
+fn exchange(mut stream: impl Read + Write, head: &str, body: &[u8]) -> io::Result<Vec<u8>> {
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    stream.flush()?;
+    let mut answer = Vec::new();
+    match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer) {
+        // Who closes without an end of TLS has answered all the same.
+        Err(error) if answer.is_empty() || error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+        Ok(_) | Err(_) => Ok(answer),
     }
 }

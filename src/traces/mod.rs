@@ -6,6 +6,7 @@ mod context;
 mod exporter;
 mod otlp;
 mod settings;
+mod tls;
 mod trace;
 mod upload;
 

@@ -1,12 +1,18 @@
 //! Where traces go and in whose name, by the variables of OpenTelemetry
 //! (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
 
+use std::path::PathBuf;
+
+use super::tls::TlsFiles;
+
 /// A collector, and the attributes of this process that it gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceSettings {
     /// `host:port`.
     pub(super) address: String,
     pub(super) path: String,
+    /// For `https`.
+    pub(super) tls: Option<TlsFiles>,
     pub(super) headers: Vec<(String, String)>,
     /// Attributes of the process.
     pub(super) resource: Vec<(String, String)>,
@@ -39,7 +45,22 @@ impl TraceSettings {
                     .into(),
             );
         }
-        let (address, path) = read_url(&url)?;
+        let (is_secure, address, path) = read_url(&url)?;
+        let file = |name: &str| of(name).map(PathBuf::from);
+        let identity = match (file("CLIENT_CERTIFICATE"), file("CLIENT_KEY")) {
+            (Some(chain), Some(key)) => Some((chain, key)),
+            (None, None) => None,
+            (chain, _) => {
+                let (given, missing) = if chain.is_some() { ("CERTIFICATE", "KEY") } else { ("KEY", "CERTIFICATE") };
+                return Err(format!(
+                    "OTEL_EXPORTER_OTLP_CLIENT_{given} is set: set OTEL_EXPORTER_OTLP_CLIENT_{missing} too"
+                ));
+            }
+        };
+        let tls = is_secure.then(|| TlsFiles { authorities: file("CERTIFICATE"), identity });
+        if let Some(tls) = &tls {
+            tls.config().map_err(|problem| format!("TLS to {url}: {problem}"))?;
+        }
         let mut resource = pairs(&variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default());
         if let Some(name) = variable("OTEL_SERVICE_NAME") {
             resource.retain(|(key, _)| key != "service.name");
@@ -54,23 +75,24 @@ impl TraceSettings {
         if headers.iter().any(|(name, value)| (name.clone() + value).contains(['\r', '\n'])) {
             return Err("OTEL_EXPORTER_OTLP_HEADERS: a header has one line".into());
         }
-        Ok(Some(TraceSettings { address, path, headers, resource }))
+        Ok(Some(TraceSettings { address, path, tls, headers, resource }))
     }
 }
 
-/// Address and path of an `http` URL.
-fn read_url(url: &str) -> Result<(String, String), String> {
-    let Some(rest) = url.strip_prefix("http://") else {
-        return Err(format!(
-            "\"{url}\" does not begin with http://: send traces to a collector in this network, which sends them on"
-        ));
+/// Whether an URL is one of `https`, its address and its path.
+fn read_url(url: &str) -> Result<(bool, String, String), String> {
+    let (is_secure, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => return Err(format!("\"{url}\" begins neither with https:// nor with http://")),
     };
     let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     if host.is_empty() || url.contains(char::is_whitespace) {
         return Err(format!("\"{url}\" names no host"));
     }
-    Ok((if has_port { host.to_owned() } else { format!("{host}:80") }, path.to_owned()))
+    let port = if is_secure { 443 } else { 80 };
+    Ok((is_secure, if has_port { host.to_owned() } else { format!("{host}:{port}") }, path.to_owned()))
 }
 
 /// `key=value,key=value`, values percent-encoded as in W3C Baggage.
@@ -133,8 +155,12 @@ mod tests {
         assert_eq!(found.resource[2].0, "service.version");
         let grpc = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
         assert!(read(Some("http://c:4317"), &grpc).is_err_and(|why| why.contains("4318")));
-        assert!(read(Some("https://c"), &[]).is_err_and(|why| why.contains("in this network")));
+        assert!(read(Some("ftp://c"), &[]).is_err_and(|why| why.contains("neither")));
         assert!(read(Some("http://"), &[]).is_err());
+        let half = [("OTEL_EXPORTER_OTLP_CLIENT_KEY", "key.pem")];
+        assert!(read(Some("https://c"), &half).is_err_and(|why| why.contains("OTLP_CLIENT_CERTIFICATE too")));
+        let no_file = [("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem")];
+        assert!(read(Some("https://c"), &no_file).is_err_and(|why| why.contains("/nowhere/ca.pem")));
         let two_lines = [("OTEL_EXPORTER_OTLP_HEADERS", "a=b%0D%0Ac: d")];
         assert!(read(Some("http://c:1"), &two_lines).is_err());
     }

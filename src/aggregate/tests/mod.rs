@@ -341,6 +341,7 @@ impl Task {
                         read_at: Offset(offset),
                         marker: marker.clone(),
                         attempt: line.attempt.map(Arc::from),
+                        traceparent: None,
                         key: None,
                         value: Some(Bytes::from_static(b"#MARKER")),
                     };

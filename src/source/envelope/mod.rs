@@ -35,6 +35,7 @@ const TRACEPARENT_BYTES_MAX: usize = 512;
 pub(super) struct Envelope<'a> {
     pub(super) upload: &'a str,
     pub(super) attempt: Option<Cow<'a, str>>,
+    pub(super) traceparent: Option<&'a str>,
     pub(super) content: Content<'a>,
     /// The lines below a marker. They are read as if they were the next record. Empty where there are none.
     pub(super) below: &'a [u8],
@@ -48,7 +49,6 @@ pub(super) enum Content<'a> {
         text: &'a [u8],
         /// `ss-row` of the first row; the rows that follow it in the record count on.
         first_row: Option<u64>,
-        traceparent: Option<&'a str>,
         /// The delimiter of fields: `ss-delimiter`, else that of the topology.
         delimiter: u8,
     },
@@ -176,6 +176,7 @@ fn envelope_of<'a>(
     let text = value.map_or(&[][..], |value| value.strip_prefix(BOM).unwrap_or(value));
     let mut terms = Terms::from_headers(headers)?;
     let delimiter = delimiter(config, headers)?;
+    let traceparent = traceparent(headers);
     let mut below = &[][..];
     let (kind, names) = match headers.kind {
         Some(kind) => (Kind::of_header(kind)?, text),
@@ -189,7 +190,7 @@ fn envelope_of<'a>(
                     (names, below) = first_row_of(lines, delimiter, format);
                     if names.is_empty() {
                         let attempt = terms.attempt.take();
-                        return Ok(Envelope { upload, attempt, content: Content::HeaderFollows, below });
+                        return Ok(Envelope { upload, attempt, traceparent, content: Content::HeaderFollows, below });
                     }
                 }
                 (Some(kind), names)
@@ -219,9 +220,9 @@ fn envelope_of<'a>(
         }
         Some(Kind::Eof) => Content::Marker(terms.eof()?, written),
         Some(Kind::Abort) => Content::Marker(Marker::Abort, written),
-        None => Content::Rows { text, first_row: first_row(headers)?, traceparent: traceparent(headers), delimiter },
+        None => Content::Rows { text, first_row: first_row(headers)?, delimiter },
     };
-    Ok(Envelope { upload, attempt, content, below })
+    Ok(Envelope { upload, attempt, traceparent, content, below })
 }
 
 /// Splits the lines below `#HEADER`: the first row, which names the columns, and the text behind it.
