@@ -223,6 +223,42 @@ fn ends_that_overtake_their_rows() {
     assert_eq!(published.dead_letters.len(), 2, "{:?}", published.dead_letters);
 }
 
+/// Ends of publications whose rows are gone, and ends that came before their own beginning.
+#[test]
+fn ends_that_came_before_a_begin() {
+    let log = [
+        line("p", "#EOF rows=2"),
+        at(100, line("q", "#EOF")),
+        at(100, marker("r", "eof", "7", "", Some("2"))),
+        at(200, line("p", "#BEGIN")),
+        at(200, line("q", "#BEGIN")),
+        at(200, record("r", "", &[("ss-type", "begin"), ("ss-attempt", "7"), ("ss-name", "r of seven")])),
+        at(300, line("p", "sheet,a,b\ns,1,2\ns,2,3")),
+        at(300, line("q", "sheet,a,b\ns,1,2\ns,2,3")),
+        at(300, marker("r", "header", "7", "sheet,a,b", None)),
+        at(400, row("r", 2, "7")),
+        at(400, row("r", 1, "7")),
+        at(9_000, line("p", "s,3,4")),
+        at(9_000, line("q", "s,3,4")),
+        at(9_000, line("p", "#EOF rows=3")),
+        at(9_000, line("q", "#EOF")),
+    ];
+    for header in ["\"first\"", r#"["sheet", "a", "b"]"#] {
+        same_from_every_restart_point(header, &log);
+    }
+    let published = run(topology("\"first\""), &log, None);
+    assert!(published.books.values().all(|books| books.len() == 1), "{:?}", published.statuses);
+    let rows = |rows: u64| {
+        published
+            .statuses
+            .iter()
+            .filter(|s| s.contains(&format!("Published 1 None Accounting {{ rows_in: {rows},")))
+            .count()
+    };
+    assert_eq!((rows(3), rows(2)), (2, 1), "{:?}", published.statuses);
+    assert_eq!(published.dead_letters.iter().filter(|letter| letter.contains("eof.unknown")).count(), 2);
+}
+
 #[test]
 fn json_rows_in_any_order_of_keys_and_shape() {
     let log = [

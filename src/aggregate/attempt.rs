@@ -11,7 +11,7 @@ use super::restored_rows::RestoredRows;
 use super::sheets::Sheets;
 use crate::record::{Announcement, ColumnType, Message, Offset, Rejection, RowBatch, UploadHash, UsedOperations};
 use crate::state::WriteBatch;
-use crate::state::keys::OvertakingEnd;
+use crate::state::keys::PendingEof;
 
 /// An attempt from its first record on.
 pub(super) struct Attempt {
@@ -53,17 +53,6 @@ pub(super) struct Attempt {
     pub(super) restored: Option<RestoredRows>,
 }
 
-/// An end-of-file marker that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PendingEof {
-    pub(super) offset: Offset,
-    /// Rows that it announced; `None`: all gaps have to fill.
-    pub(super) rows: Option<u64>,
-    pub(super) sha256: Option<[u8; 32]>,
-    /// It came before all rows.
-    pub(super) overtaking: Option<OvertakingEnd>,
-}
-
 impl Attempt {
     /// An attempt whose first record is at `begun_at`.
     pub(super) fn begin(begun_at: Offset, id: Option<Arc<str>>, announced: Announcement) -> Attempt {
@@ -89,6 +78,11 @@ impl Attempt {
             failed: None,
             restored: None,
         }
+    }
+
+    /// `ss-attempt`: of its own records, or else of the end that came before them.
+    pub(super) fn known_id(&self) -> Option<&str> {
+        self.id.as_deref().or_else(|| self.eof.as_ref()?.end.attempt.as_deref())
     }
 
     /// Remembers the coordinate operations that a row went through.

@@ -1,6 +1,5 @@
 //! Decides whether an upload is complete (contract 7), and gathers the parts of its workbook.
 
-use super::attempt::PendingEof;
 use super::config::AggregateSettings;
 use super::halt::Halt;
 use super::sheets::Pager;
@@ -11,19 +10,10 @@ use crate::sink::CompleteUpload;
 use crate::sink::digest::Digest;
 use crate::source::Incomplete;
 use crate::state::StateError;
+use crate::state::keys::{EndOfFile, PendingEof};
 
 /// Ranges of missing rows that a message names.
 const GAPS_SHOWN: usize = 10;
-
-/// The terms of an end-of-file marker, and its offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct EndOfFile {
-    pub(super) offset: Offset,
-    pub(super) rows: Option<u64>,
-    pub(super) sha256: Option<[u8; 32]>,
-    /// The publisher vouches that the upload lies in one partition.
-    pub(super) one_partition: bool,
-}
 
 /// Whether an upload is whole.
 pub(super) enum Verdict {
@@ -110,9 +100,8 @@ impl OpenUpload {
     }
 
     /// Lets the end-of-file marker wait for rows that may still come.
-    pub(super) fn hold(&mut self, eof: EndOfFile) {
-        let EndOfFile { offset, rows, sha256, .. } = eof;
-        self.attempt.eof = Some(PendingEof { offset, rows, sha256, overtaking: None });
+    pub(super) fn hold(&mut self, end: EndOfFile) {
+        self.attempt.eof = Some(PendingEof { end, overtaking: None });
         self.mark_changed();
     }
 

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::completion::{EndOfFile, Verdict};
+use super::completion::Verdict;
 use super::context::AggregateContext;
 use super::halt::Halt;
 use super::upload::{Idle, OpenUpload};
@@ -13,6 +13,7 @@ use crate::record::{LedgerEntry, Message, Offset, Outcome, Rejection, RowBatch, 
 use crate::sink::output::{Delivery, OutputError};
 use crate::sink::status::UploadState;
 use crate::source::Incomplete;
+use crate::state::keys::EndOfFile;
 
 impl Aggregate {
     /// Row `next - 1`, at `offset`, was the last that the end-of-file marker asked for. Returns the row to continue with.
@@ -28,7 +29,7 @@ impl Aggregate {
             self.keep(upload);
             return Ok(next);
         };
-        let eof = EndOfFile { offset: pending.offset, rows: pending.rows, sha256: pending.sha256, one_partition: true };
+        let eof = EndOfFile { one_partition: true, ..pending.end };
         if self.end_of_file(upload, eof, offset, ctx)? {
             // A record ends with the upload that it completes: no row of it begins another one, for that could not be replayed.
             while batch.offsets.get(next) == Some(&offset) {

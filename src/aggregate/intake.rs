@@ -68,7 +68,7 @@ impl OpenUpload {
 
     /// How many rows from `at` on are the very next ones in order, and not more than a waiting end-of-file marker asks for.
     fn run_length(&self, rows: &Rows, at: usize, to: usize) -> usize {
-        let asked_for = self.attempt.eof.as_ref().and_then(|eof| eof.rows?.checked_sub(self.accounting.distinct()));
+        let asked_for = self.attempt.eof.as_ref().and_then(|eof| eof.end.rows?.checked_sub(self.accounting.distinct()));
         let most = asked_for.map_or(to - at, |rows| usize::try_from(rows).unwrap_or(usize::MAX).min(to - at));
         if !self.attempt.numbered {
             return most;
@@ -83,7 +83,9 @@ impl OpenUpload {
     fn count_is_met(&self) -> bool {
         match &self.attempt.eof {
             Some(eof) if eof.overtaking.is_some() => false,
-            Some(eof) => eof.rows.map_or(self.attempt.waiting.is_empty(), |rows| self.accounting.distinct() == rows),
+            Some(eof) => {
+                eof.end.rows.map_or(self.attempt.waiting.is_empty(), |rows| self.accounting.distinct() == rows)
+            }
             None => false,
         }
     }

@@ -1,13 +1,14 @@
 //! The effects of markers on uploads (contract 6 to 8).
 
-use super::completion::EndOfFile;
-use super::upload::OpenUpload;
-use super::{Aggregate, AggregateContext, Lookup};
+use bytes::Bytes;
 use tracing::info;
 
-use crate::record::{LedgerEntry, Marker, MarkerRecord, Message, Outcome, Parts, Rejection};
+use super::upload::OpenUpload;
+use super::{Aggregate, AggregateContext, Lookup};
+use crate::record::{Announcement, LedgerEntry, Marker, MarkerRecord, Message, Outcome, Parts, Rejection, UploadId};
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::output::OutputError;
+use crate::state::keys::{EndOfFile, PendingEof};
 
 impl Aggregate {
     /// Takes a marker.
@@ -65,7 +66,7 @@ impl Aggregate {
             upload.learn_trace(record.traceparent.as_ref());
         }
         match &record.marker {
-            Marker::Begin(_) => upload.begin_attempt(&record),
+            Marker::Begin(_) => upload.begin_attempt(&record, ctx)?,
             Marker::Header(names) if !is_foreign && upload.attempt.header.is_none() => {
                 upload.attempt.header = Some(names.clone());
                 upload.attempt.id = upload.attempt.id.take().or_else(|| record.attempt.clone());
@@ -86,10 +87,10 @@ impl Aggregate {
                 let rejection = Rejection::new(Message::Aborted {});
                 return self.end(upload, Outcome::Aborted, offset, Some(rejection), ctx);
             }
-            Marker::Eof { rows, sha256, partitions } => {
-                let one_partition = *partitions == Some(1);
-                let eof = EndOfFile { offset, rows: *rows, sha256: *sha256, one_partition };
-                return self.end_of_file(upload, eof, offset, ctx).map(|_ended| ());
+            Marker::Eof { .. } => {
+                if let Some(eof) = EndOfFile::of(&record) {
+                    return self.end_of_file(upload, eof, offset, ctx).map(|_ended| ());
+                }
             }
         }
         self.keep(upload);
@@ -113,7 +114,7 @@ impl Aggregate {
         match &record.marker {
             Marker::Begin(_) => {
                 let mut upload = self.begin(&record.upload, revision, offset, ctx);
-                upload.begin_attempt(&record);
+                upload.begin_attempt(&record, ctx)?;
                 self.keep(upload);
             }
             Marker::Header(names) => {
@@ -123,12 +124,12 @@ impl Aggregate {
                 upload.learn_trace(record.traceparent.as_ref());
                 self.keep(upload);
             }
-            Marker::Eof { rows: Some(0), sha256, partitions } => {
-                let one_partition = *partitions == Some(1);
-                let eof = EndOfFile { offset, rows: Some(0), sha256: *sha256, one_partition };
-                let mut upload = self.begin(&record.upload, revision, offset, ctx);
-                upload.learn_trace(record.traceparent.as_ref());
-                self.end_of_file(upload, eof, offset, ctx)?;
+            Marker::Eof { rows: Some(0), .. } => {
+                if let Some(eof) = EndOfFile::of(&record) {
+                    let mut upload = self.begin(&record.upload, revision, offset, ctx);
+                    upload.learn_trace(record.traceparent.as_ref());
+                    self.end_of_file(upload, eof, offset, ctx)?;
+                }
             }
             Marker::Eof { rows, sha256, .. } => match self.ledger.before(record.upload.hash(), offset) {
                 Some(before) if ends_again(before, *rows, *sha256) => {
@@ -176,23 +177,73 @@ fn stray_eof(record: MarkerRecord, message: Message, ctx: &mut AggregateContext)
     })
 }
 
+impl EndOfFile {
+    /// What an end-of-file marker says; `None` for another marker.
+    pub(super) fn of(record: &MarkerRecord) -> Option<EndOfFile> {
+        let Marker::Eof { rows, sha256, partitions } = record.marker else { return None };
+        let bytes = |bytes: &Option<Bytes>| bytes.as_deref().map(<[u8]>::to_vec);
+        Some(EndOfFile {
+            offset: record.offset,
+            rows,
+            sha256,
+            one_partition: partitions == Some(1),
+            attempt: record.attempt.as_deref().map(str::to_owned),
+            key: bytes(&record.key),
+            value: bytes(&record.value),
+        })
+    }
+
+    /// The marker goes to the dead letters.
+    pub(super) fn refuse(
+        &self,
+        upload: &UploadId,
+        message: Message,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        ctx.dead_letter(&DeadLetter {
+            offset: self.offset,
+            key: self.key.clone().map(Bytes::from).as_ref(),
+            value: self.value.as_deref(),
+            upload: Some(upload),
+            row: None,
+            rejection: &Rejection::new(message),
+        })
+    }
+}
+
 impl OpenUpload {
-    /// An attempt begins. The rows of another one are void; the same one may be announced again.
-    fn begin_attempt(&mut self, record: &MarkerRecord) {
-        let Marker::Begin(announced) = &record.marker else { return };
-        let is_same = self.attempt.id.is_some() && self.attempt.id == record.attempt;
+    /// An attempt begins. The rows of another one are void; the same one may be announced again. An end that waits is one of another attempt
+    /// too, unless both carry the same `ss-attempt`: it may be all that is left of a publication whose rows are gone, and would make a part
+    /// of this one the whole.
+    fn begin_attempt(&mut self, record: &MarkerRecord, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        let Marker::Begin(announced) = &record.marker else { return Ok(()) };
+        let is_same = |id: Option<&str>| id.is_some() && id == record.attempt.as_deref();
         // A header before the begin is not one of this attempt.
         let is_blank = self.accounting.rows_in == 0 && self.attempt.failed.is_none() && self.attempt.header.is_none();
         let is_first = self.attempt.id.is_none() && is_blank;
-        if is_same {
-            self.attempt.announced.complete(announced);
-        } else if is_first {
-            self.attempt.id.clone_from(&record.attempt);
-            self.attempt.announced.clone_from(announced);
-        } else {
-            self.restart(record, announced.clone());
+        match &self.attempt.eof {
+            _ if is_same(self.attempt.id.as_deref()) => self.attempt.announced.complete(announced),
+            None if is_first => self.announce(record, announced.clone()),
+            Some(PendingEof { end, .. }) if is_first && is_same(end.attempt.as_deref()) => {
+                let rows = end.rows.or(announced.rows);
+                self.announce(record, Announcement { rows, ..announced.clone() });
+            }
+            eof => {
+                let is_news = |eof: &&PendingEof| eof.overtaking.as_ref().is_none_or(|end| !end.is_reported);
+                if let Some(eof) = eof.as_ref().filter(|_| self.accounting.distinct() == 0).filter(is_news) {
+                    eof.end.refuse(&self.id, Message::EofBeforeBegin {}, ctx)?;
+                }
+                self.restart(record, announced.clone());
+            }
         }
         self.learn_trace(record.traceparent.as_ref());
         self.mark_changed();
+        Ok(())
+    }
+
+    /// Takes up what the first begin of an attempt says, of which no row has come yet.
+    fn announce(&mut self, record: &MarkerRecord, announced: Announcement) {
+        self.attempt.id.clone_from(&record.attempt);
+        self.attempt.announced = announced;
     }
 }

@@ -362,7 +362,7 @@ impl Aggregate {
 
     /// Whether the end-of-file marker of an upload that waits for rows counts them; `None` where no such marker has come.
     pub fn expects_rows(&self, id: &UploadId) -> Option<bool> {
-        self.open.get(id)?.attempt.eof.as_ref().map(|eof| eof.rows.is_some())
+        self.open.get(id)?.attempt.eof.as_ref().map(|eof| eof.end.rows.is_some())
     }
 
     /// All rows of [`Phase::Restoring`] were given: the open pages must be as the state says.

@@ -2,17 +2,12 @@
 //! the upload and waits until nothing of it has come for `eof_settle`. The timestamp of the next record decides that. On a silent partition
 //! the clock decides; its decision is in the state before anything follows from it, so that a restart obeys it.
 
-use bytes::Bytes;
-
-use super::attempt::PendingEof;
-use super::completion::EndOfFile;
 use super::upload::OpenUpload;
 use super::{Aggregate, AggregateContext, ClosedUpload, Finished};
-use crate::record::{Marker, MarkerRecord, Message, Offset, Rejection, UploadId};
-use crate::sink::dead_letter::DeadLetter;
+use crate::record::{Marker, MarkerRecord, Message, Offset, UploadId};
 use crate::sink::output::OutputError;
 use crate::source::Placement;
-use crate::state::keys::OvertakingEnd;
+use crate::state::keys::{EndOfFile, OvertakingEnd, PendingEof};
 
 impl Aggregate {
     /// Whether a marker may be the end of rows that are still to come here.
@@ -24,20 +19,12 @@ impl Aggregate {
 
     /// The end of an upload opens it.
     pub(super) fn overtake(&mut self, record: MarkerRecord, revision: u32, ctx: &mut AggregateContext) {
-        let Marker::Eof { sha256, partitions, .. } = record.marker else { return };
+        let Some(end) = EndOfFile::of(&record) else { return };
         let mut upload = self.begin(&record.upload, revision, record.offset, ctx);
         upload.learn_trace(record.traceparent.as_ref());
-        let bytes = |bytes: Option<Bytes>| bytes.map(|bytes| bytes.to_vec());
-        let overtaking = OvertakingEnd {
-            one_partition: partitions == Some(1),
-            key: bytes(record.key),
-            value: bytes(record.value),
-            until_ms: i64::MIN, // until it is noted
-            is_reported: false,
-            is_silent: false,
-        };
-        upload.attempt.eof =
-            Some(PendingEof { offset: record.offset, rows: None, sha256, overtaking: Some(overtaking) });
+        let until_ms = i64::MIN; // until it is noted
+        let overtaking = OvertakingEnd { until_ms, is_reported: false, is_silent: false };
+        upload.attempt.eof = Some(PendingEof { end, overtaking: Some(overtaking) });
         self.overtaken.insert(record.upload);
         self.keep(upload);
     }
@@ -155,29 +142,26 @@ impl Aggregate {
             return Ok(());
         }
         let Some(mut upload) = self.take(id) else { return Ok(()) };
-        let Some(PendingEof { offset, sha256, overtaking: Some(end), .. }) = upload.attempt.eof.take() else {
-            self.keep(upload);
-            return Ok(());
-        };
-        let eof = EndOfFile { offset, rows: None, sha256, one_partition: end.one_partition };
-        self.end_of_file(upload, eof, at, ctx).map(|_ended| ())
+        match upload.attempt.eof.take() {
+            Some(PendingEof { end, .. }) => self.end_of_file(upload, end, at, ctx).map(|_ended| ()),
+            None => {
+                self.keep(upload);
+                Ok(())
+            }
+        }
     }
 
     /// The end goes to the dead letters.
     fn report_overtaking(&mut self, id: &UploadId, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         let Some(upload) = self.open.get_mut(id) else { return Ok(()) };
         upload.mark_changed();
-        let offset = upload.attempt.eof.as_ref().map_or(upload.first_offset, |eof| eof.offset);
-        let Some(end) = upload.overtaking_mut() else { return Ok(()) };
-        end.is_reported = true;
-        ctx.dead_letter(&DeadLetter {
-            offset,
-            key: end.key.clone().map(Bytes::from).as_ref(),
-            value: end.value.as_deref(),
-            upload: Some(id),
-            row: None,
-            rejection: &Rejection::new(Message::EofOfNothing {}),
-        })
+        match &mut upload.attempt.eof {
+            Some(PendingEof { end, overtaking: Some(overtaking) }) => {
+                overtaking.is_reported = true;
+                end.refuse(id, Message::EofOfNothing {}, ctx)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// An upload of which nothing but its end has come is none.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::attempt::{Attempt, PendingEof};
+use super::attempt::Attempt;
 use super::checksum::RowsChecksum;
 use super::errors::ErrorRows;
 use super::restored_rows::RestoredRows;
@@ -127,9 +127,7 @@ impl Parts {
         let announced = Announcement { name: text(state.name), rows: state.rows_announced, crs: text(state.crs) };
         let failed =
             state.failed.map(|(column, message)| Rejection { column: text(column), ..Rejection::new(message) });
-        let overtaking = state.overtaking;
-        let held = state.eof.is_some() && overtaking.is_none();
-        let eof = state.eof.map(|(offset, rows, sha256)| PendingEof { offset, rows, sha256, overtaking });
+        let held = state.eof.as_ref().is_some_and(|eof| eof.overtaking.is_none());
         let attempt = Attempt {
             traceparent: text(state.traceparent),
             key: state.key.map(Into::into),
@@ -144,7 +142,7 @@ impl Parts {
             sheets,
             errors: ErrorRows::restore(state.errors),
             held,
-            eof,
+            eof: state.eof,
             failed,
             restored: Some(RestoredRows { settled: state.settled, ..RestoredRows::default() }),
             ..Attempt::begin(state.begun_at, text(state.attempt), announced)

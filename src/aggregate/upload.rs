@@ -86,7 +86,7 @@ impl OpenUpload {
 
     /// The offset of its only record, if it has had no other one; an end that counts rows is none to give way.
     pub(super) fn single_at(&self) -> Option<Offset> {
-        let counts = self.attempt.eof.as_ref().is_some_and(|eof| eof.rows.is_some());
+        let counts = self.attempt.eof.as_ref().is_some_and(|eof| eof.end.rows.is_some());
         (self.first_offset == self.last_offset && !counts).then_some(self.first_offset)
     }
 
@@ -119,11 +119,12 @@ impl OpenUpload {
     ) -> Result<(), Rejection> {
         let has_rows = self.accounting.distinct() > 0;
         if let Some(attempt) = &batch.attempt {
-            match &self.attempt.id {
-                Some(open) if open == attempt => {}
-                None if !has_rows => self.attempt.id = Some(Arc::clone(attempt)),
-                open => return Err(conflict(open.as_deref(), attempt)),
+            match self.attempt.known_id() {
+                Some(open) if *open == **attempt => {}
+                None if !has_rows => {}
+                open => return Err(conflict(open, attempt)),
             }
+            self.attempt.id = Some(Arc::clone(attempt));
         }
         if has_rows && self.attempt.numbered != batch.numbered {
             return Err(Rejection::new(Message::SomeRowsNumbered {}));
@@ -166,7 +167,7 @@ impl OpenUpload {
 
     /// Whether a marker belongs to another attempt than the open one.
     pub(super) fn is_foreign(&self, record: &MarkerRecord) -> bool {
-        matches!((&self.attempt.id, &record.attempt), (Some(open), Some(theirs)) if open != theirs)
+        matches!((self.attempt.known_id(), &record.attempt), (Some(open), Some(theirs)) if *open != **theirs)
     }
 
     /// A new attempt begins: the rows of the open one are void.
@@ -259,8 +260,7 @@ impl OpenUpload {
             sha256: attempt.checksum.save(),
             sheets: attempt.sheets.len() as u32,
             errors: attempt.errors.len(),
-            eof: attempt.eof.as_ref().map(|eof| (eof.offset, eof.rows, eof.sha256)),
-            overtaking: attempt.eof.as_ref().and_then(|eof| eof.overtaking.clone()),
+            eof: attempt.eof.clone(),
             settled: attempt.waiting.settled().iter().copied().collect(),
             failed: attempt
                 .failed

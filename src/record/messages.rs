@@ -299,6 +299,11 @@ messages! {
             Java clients place a key by murmur2, librdkafka (kcat, Python, Go, C) by CRC32 unless partitioner=murmur2_random is set"
         ko "이 업로드의 행은 {parts}에 있는데 끝 표식은 그곳에 있지 않습니다. 모든 레코드에 업로드 아이디를 키로 붙이고 같은 파티셔너를 쓰세요. 키의 파티션을 \
             Java 클라이언트는 murmur2로, librdkafka(kcat, Python, Go, C)는 partitioner=murmur2_random이 아니면 CRC32로 정합니다";
+    Reason::EofUnknown => EofBeforeBegin {}
+        en "a begin came behind it, and before any row: it may be the end of an earlier publication whose rows are gone; \
+            publish the end again, or give begin and end the same ss-attempt"
+        ko "행보다 먼저 왔고 그 뒤에 시작 표식이 왔습니다. 행이 사라진 이전 업로드의 끝일 수 있습니다. 끝 표식을 다시 보내거나 시작과 끝에 같은 ss-attempt를 \
+            붙이세요";
     Reason::EofUnknown => EofOfNothing {}
         en "no upload with this id is open in this partition; its rows may be in another one: Java clients place a key by murmur2, \
             librdkafka (kcat, Python, Go, C) by CRC32 unless partitioner=murmur2_random is set"

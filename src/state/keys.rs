@@ -11,7 +11,7 @@ use crate::record::{
 };
 
 /// Version of the layouts below. The manifest contains it.
-pub const STATE_FORMAT: u32 = 8;
+pub const STATE_FORMAT: u32 = 9;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,25 +251,45 @@ pub struct OpenUploadState {
     pub sheets: u32,
     /// Entries for the *Errors* sheet so far.
     pub errors: u32,
-    /// An end-of-file marker that waits for rows: (offset, rows, sha256).
-    pub eof: Option<(Offset, Option<u64>, Option<[u8; 32]>)>,
-    /// It came before its rows and does not count them.
-    pub overtaking: Option<OvertakingEnd>,
+    /// An end-of-file marker that waits for rows.
+    pub eof: Option<PendingEof>,
     /// Numbered: indexes above `next_index` that failed or were filtered, and so are accounted for already.
     pub settled: Vec<u64>,
     /// Why it failed: (column, message). Its rows are void until its end.
     pub failed: Option<(Option<String>, Message)>,
 }
 
-/// An end-of-file marker without a count that came before all rows of its upload: producers reorder records over connections.
+/// The terms of an end-of-file marker, and its record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OvertakingEnd {
+pub struct EndOfFile {
+    /// Its offset.
+    pub offset: Offset,
+    /// Rows that it announces; `None`: all that came before it, and no gap between their numbers.
+    pub rows: Option<u64>,
+    /// SHA-256 of the rows, each followed by LF.
+    pub sha256: Option<[u8; 32]>,
     /// The publisher vouches that the upload is in one partition.
     pub one_partition: bool,
+    /// `ss-attempt` of its record.
+    pub attempt: Option<String>,
     /// Key of its record.
     pub key: Option<Vec<u8>>,
     /// Value of its record.
     pub value: Option<Vec<u8>>,
+}
+
+/// An end-of-file marker that waits for rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingEof {
+    /// The marker.
+    pub end: EndOfFile,
+    /// It came before its rows and does not count them.
+    pub overtaking: Option<OvertakingEnd>,
+}
+
+/// An end-of-file marker without a count that came before all rows of its upload: producers reorder records over connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OvertakingEnd {
     /// Record time, in milliseconds since 1970, up to which rows are waited for; each row waits for the next one.
     pub until_ms: i64,
     /// It is in the dead letters.

@@ -137,13 +137,11 @@ fn nothing_but_whole_uploads(found: &Found, topology: &Topology, lanes: &[Lane])
     let is_excused = |upload: &str| {
         let publications = lanes.iter().map(|lane| &lane.publications).find(|all| all.iter().any(|p| p.id == upload));
         let publications = publications.map_or(&[][..], Vec::as_slice);
-        // An end that counts the rows of a publication that a set offset passed over is taken for that of the next one.
-        let is_passed_over = publications.iter().any(|p| p.counted && p.disturbed().contains("reset"));
         let is_cut = publications.iter().any(|p| !p.counted && p.disturbed().contains("cut"));
         let runs_on = publications.windows(2).any(|pair| !pair[0].disturbed().is_empty() && !pair[1].announced);
         // The other part of an upload that nobody counts may be in a partition that another process reads, or nobody yet.
         let is_split = publications.iter().any(|p| !p.counted && p.has_moved());
-        is_cut || is_passed_over || runs_on || is_split
+        is_cut || runs_on || is_split
     };
     for (upload, books) in &found.books {
         for book in books {

@@ -72,6 +72,30 @@ fn numbered_rows_complete_an_upload_whose_eof_came_first() {
 }
 
 #[test]
+fn an_end_that_came_before_a_begin_is_not_the_end_of_that_attempt() {
+    // The rows of the first publication are gone; its end must not make the next one of a part.
+    let log = [eof_of("a", 3), begin("a"), rows("a", 1..=3), rows("a", 4..=4), eof_of("a", 4)];
+    let published = run(&log);
+    assert_eq!(published.book("a", 1).sha256, checksum(1..=4));
+    assert_eq!(words(&published), [(UploadState::Incomplete, Some(Reason::UploadIncomplete))]);
+    assert_eq!(published.dead_letters, [(0, None, "eof.unknown")].into());
+}
+
+#[test]
+fn an_end_before_its_own_begin_is_known_by_its_attempt() {
+    let with = |end: &'static str, begun: &'static str| {
+        let rows = [rows("a", 1..=3).of(begun), rows("a", 4..=4).of(begun)];
+        run(&[eof_of("a", 4).of(end), begin("a").of(begun), rows[0].clone(), rows[1].clone()])
+    };
+    let same = with("x", "x");
+    assert_eq!((same.book("a", 1).sha256, same.dead_letters), (checksum(1..=4), [].into()));
+    let other = with("x", "y");
+    assert_eq!((other.books.len(), other.dead_letters), (0, [(0, None, "eof.unknown")].into()));
+    let rows_alone = run(&[eof_of("a", 2).of("x"), rows("a", 1..=2).of("y")]);
+    assert_eq!((rows_alone.books.len(), words(&rows_alone)[1].1), (0, Some(Reason::UploadConflict)));
+}
+
+#[test]
 fn the_same_index_again_is_counted_and_changes_nothing() {
     let log = [numbered("a", 1..=5), numbered("a", 4..=8), numbered("a", 8..=8), eof_of("a", 8)];
     let (_, _, _, accounting) = run(&log).ends[&("a".to_owned(), 0)];
