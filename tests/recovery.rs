@@ -262,6 +262,24 @@ fn an_expired_commit_and_lost_state_publish_nothing_again() {
     }
 }
 
+/// The end of an upload says nothing of a row of another one that is still on its way out.
+#[test]
+fn a_dead_letter_from_before_the_first_commit_is_not_lost() {
+    for calls in 0..10 {
+        let mut driver = TopologyTestDriver::new(topology());
+        driver.append(record("open.csv", format!("{HEADER}\n{}", row(5)), &[]));
+        driver.append(record("a.csv", format!("{HEADER}\n{}", row(1)), &[]));
+        driver.append(record("a.csv", "#EOF".into(), &[]));
+        driver.fail_broker_after(calls);
+        let ran = driver.run(usize::MAX);
+        driver.crash(false);
+        driver.run(usize::MAX).expect("the broker is back");
+        let letters: BTreeSet<_> = driver.dead_letters().iter().map(|letter| header(letter, "ss-upload")).collect();
+        assert_eq!(letters, [Some("open.csv".to_owned())].into(), "after {calls} calls: {ran:?}");
+        assert!(driver.workbook("a.csv").is_some(), "after {calls} calls: {ran:?}");
+    }
+}
+
 #[test]
 fn retention_that_overtakes_an_open_upload_fails_it_and_no_other() {
     let mut driver = TopologyTestDriver::new(topology());

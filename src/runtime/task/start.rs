@@ -122,6 +122,10 @@ impl StreamTask {
             task.survive_retention(task.read_from..start.log_start, start.log_end)?;
         }
         task.finish_read(task.read_from.max(start.log_start))?;
+        if start.committed == Committed::None {
+            // Before the first output: else only the ends of uploads would say how far it had come, and dead letters of others be lost.
+            task.commit()?;
+        }
         let from = task.read_from;
         Ok((task, from))
     }
