@@ -113,10 +113,9 @@ pub struct Fence {
 }
 
 /// How often an output may appear, by the names that Kafka Streams uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guarantee {
     /// Once; after a crash or a change of owner perhaps again, with the same bytes.
-    #[default]
     AtLeastOnce,
     /// Once, for readers of committed records (`isolation.level=read_committed`).
     ExactlyOnceV2,

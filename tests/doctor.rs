@@ -156,7 +156,7 @@ fn topics_that_lose_rows_or_refuse_workbooks_are_named() {
 
 /// Three copies of the log of transactions and one broker: a producer would wait for ever.
 #[test]
-fn a_cluster_that_cannot_keep_transactions_is_reported_to_users_of_them() {
+fn a_cluster_that_cannot_keep_transactions_serves_at_least_once_and_says_so() {
     let Some(kafka) = apache(&["transaction.state.log.replication.factor=3"]) else { return };
     let kafka: &'static Kafka = Box::leak(Box::new(kafka));
     let app = App::new(kafka, "no-transactions", 1);
@@ -166,11 +166,19 @@ fn a_cluster_that_cannot_keep_transactions_is_reported_to_users_of_them() {
     assert_eq!(report.code, Some(0), "{:#?}", report.findings);
     let trouble = report.trouble("transactions");
     assert!(trouble.contains("transaction.state.log.replication.factor is 3 and there are 1 brokers"), "{trouble}");
+    assert!(trouble.contains("at least once"), "{trouble}");
 
-    // The process says so at once, and ends, for nothing else runs in it.
-    let mut running = app.run_with("state", &["--guarantee", "exactly_once_v2"], &[]);
-    assert_eq!(running.0.wait().expect("it ends").code(), Some(78), "{}", app.log("state"));
-    assert!(app.log("state").contains("transaction.state.log.replication.factor is 3"), "{}", app.log("state"));
+    let running = app.run("state");
+    app.publish(&[&app.csv("a.csv", 20)]);
+    app.wait_for(&["a.csv"], "state");
+    assert_eq!(running.stop(), Some(0), "{}", app.log("state"));
+    let log = app.log("state");
+    assert!(log.contains("at least once") && log.contains("transaction.state.log.replication.factor is 3"), "{log}");
+
+    // One that is told to deliver once says so at once, and ends, for nothing else runs in it.
+    let mut running = app.run_with("told", &["--guarantee", "exactly_once_v2"], &[]);
+    assert_eq!(running.0.wait().expect("it ends").code(), Some(78), "{}", app.log("told"));
+    assert!(app.log("told").contains("transaction.state.log.replication.factor is 3"), "{}", app.log("told"));
 
     let text = fs::read_to_string(&topology).expect("the topology");
     let (name, rest) = text.split_once("\n[[").expect("a name, then tables");

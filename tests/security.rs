@@ -572,8 +572,6 @@ fn a_password_that_counts_no_more_is_shown_once_in_ten_seconds_until_it_counts_a
 fn exactly_once_runs_by_the_rights_that_an_administrator_grants() {
     let Some(secured) = Secured::shared() else { return };
     let app = App::new(&secured.kafka, "granted", 1);
-    let text = fs::read_to_string(app.topology()).expect("the topology");
-    fs::write(app.topology(), format!("guarantee = \"exactly_once_v2\"\n{text}")).expect("written");
     let topology = app.topology();
     let topology = topology.to_str().expect("a path");
     let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
@@ -603,6 +601,28 @@ fn exactly_once_runs_by_the_rights_that_an_administrator_grants() {
 }
 
 /// An identity provider: answers every request with `answer`, and keeps what it was asked.
+/// Bob may see neither the setting nor the topic.
+#[test]
+fn a_cluster_without_transactions_serves_a_user_of_least_rights_too() {
+    let Some(secured) = Secured::start(&["transaction.state.log.replication.factor=3"]) else { return };
+    let secured: &'static Secured = Box::leak(Box::new(secured));
+    let app = App::new(&secured.kafka, "short", 1);
+    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
+    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let topology = app.topology();
+    let topology = topology.to_str().expect("a path");
+    grants(secured, topology, "run").iter().for_each(|command| grant(command));
+    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
+    let mut run = command(&properties, &["run", topology, "--threads", "1", "--commit-interval-ms", "100"]);
+    run.arg("--state-dir").arg(app.folder.path().join("state")).stderr(log);
+    let run = app::Running(run.spawn().expect("run starts"));
+    app.publish(&[&app.csv("a.csv", 20)]);
+    app.wait_for(&["a.csv"], "run");
+    assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
+    let log = app.log("run");
+    assert!(log.contains("at least once") && log.contains("do not make __transaction_state"), "{log}");
+}
+
 fn identity_provider(status: &'static str, answer: String) -> (String, std::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/oauth/token", listener.local_addr().expect("bound"));

@@ -230,10 +230,13 @@ fn a_topology_without_its_topics_joins_when_they_are_there() {
 #[test]
 fn the_guarantee_is_that_of_the_topology_unless_the_process_has_another() {
     let Some(kafka) = Kafka::shared() else { return };
-    let once = || topology_with("once", "guarantee = \"exactly_once_v2\"", "");
-    for (topology, given, ends) in
-        [(topology("plain"), None, 0), (once(), None, 1), (once(), Some(Guarantee::AtLeastOnce), 0)]
-    {
+    let with = |guarantee| topology_with(guarantee, &format!("guarantee = \"{guarantee}\""), "");
+    for (topology, given, ends) in [
+        (topology("plain"), None, 1),
+        (with("at_least_once"), None, 0),
+        (with("at_least_once"), Some(Guarantee::ExactlyOnceV2), 1),
+        (with("exactly_once_v2"), Some(Guarantee::AtLeastOnce), 0),
+    ] {
         let name = topology.name.to_string();
         create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{name}.{topic}")));
         let running = Running::start(kafka, vec![topology], given);

@@ -56,7 +56,7 @@ pub(crate) struct Run {
     #[arg(long, env = ISOLATION, value_enum, value_name = "LEVEL")]
     isolation: Option<IsolationLevel>,
     /// How often an output may appear: again after a crash, or once for readers of committed records [default: that of each topology,
-    /// else at_least_once]
+    /// else exactly_once_v2 where the brokers can keep a transaction log]
     #[arg(long, env = "SHEETSTREAM_GUARANTEE", value_enum, value_name = "GUARANTEE")]
     guarantee: Option<GuaranteeLevel>,
     /// Keep the state through power cuts too, at the price of syncing its file system with every commit

@@ -17,12 +17,6 @@ use crate::transport::TransportError;
 
 /// Resource type of a topic in `DescribeConfigs`.
 const TOPIC_RESOURCE: i8 = 2;
-/// Resource type of a broker.
-const BROKER_RESOURCE: i8 = 4;
-/// The log of transactions, which the cluster makes with the first one.
-const TRANSACTION_LOG: &str = "__transaction_state";
-/// Copies that it is made with.
-const TRANSACTION_LOG_COPIES: &str = "transaction.state.log.replication.factor";
 
 /// A topic that should exist.
 #[derive(Clone, Debug)]
@@ -126,10 +120,6 @@ impl KafkaClient {
                 }
             }
         }
-    }
-    /// Why the cluster cannot keep a log of transactions, and what to do; `None` when it can, or does not let us see whether.
-    pub fn transaction_log_shortage(&self) -> Result<Option<String>, TransportError> {
-        Ok(self.block_on(transaction_log_shortage(&self.cluster))?)
     }
     /// Where records of leader epoch `epoch` and of those before it end: a reader that has read further in that epoch has read what is not
     /// in the log any more (KIP-320).
@@ -257,33 +247,6 @@ pub(super) async fn describe_topic(cluster: &Cluster, name: &str) -> Result<Topi
         cleanup_policy: configs.get("cleanup.policy").cloned(),
         max_message_bytes: configs.get("max.message.bytes").and_then(|bytes| bytes.parse().ok()),
     })
-}
-
-/// Brokers make the log with as many copies as their setting says, or not at all; a producer would wait for it for ever.
-async fn transaction_log_shortage(cluster: &Cluster) -> Result<Option<String>, KafkaError> {
-    let (connection, answer) = cluster.metadata(Some(&[TRANSACTION_LOG])).await?;
-    if answer.topics.first().is_some_and(|topic| topic.error_code == 0) {
-        return Ok(None);
-    }
-    let brokers = answer.brokers.len();
-    // Only a broker itself says how it is set, and which of them answers is not known.
-    for broker in &answer.brokers {
-        let resource = DescribeConfigsResource::default()
-            .with_resource_type(BROKER_RESOURCE)
-            .with_resource_name(text(&broker.node_id.0.to_string()))
-            .with_configuration_keys(Some(vec![text(TRANSACTION_LOG_COPIES)]));
-        let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
-        let answer = connection.call(&request, 4).await?;
-        let described = answer.results.first().filter(|described| described.error_code == 0);
-        let value = described.and_then(|described| described.configs.first()?.value.as_ref()?.parse::<usize>().ok());
-        if let Some(copies) = value {
-            let shortage = format!(
-                "{TRANSACTION_LOG} cannot be created, so there are no transactions: {TRANSACTION_LOG_COPIES} is {copies} and there are {brokers} brokers; lower it on the brokers, start more of them, or run with the guarantee at_least_once"
-            );
-            return Ok((copies > brokers).then_some(shortage));
-        }
-    }
-    Ok(None)
 }
 
 /// Settings of a topic.

@@ -27,6 +27,7 @@ pub mod security;
 pub mod settings;
 pub mod topic_reader;
 mod transaction;
+mod transaction_log;
 pub mod wire;
 
 use std::sync::Arc;

@@ -66,6 +66,16 @@ pub struct TaskId {
     pub partition: i32,
 }
 
+impl TaskId {
+    /// The transactional id of its outputs: whoever begins under it fences the task's former owner.
+    pub fn transactional_id(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{}-{source}-{}", self.topology, self.partition),
+            None => format!("{}-{}", self.topology, self.partition),
+        }
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {

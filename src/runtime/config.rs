@@ -15,7 +15,7 @@ pub struct StreamsConfig {
     pub state_dir: PathBuf,
     /// Tasks that work at the same time. Every task has a thread of its own, and one that waits for a broker does not count.
     pub threads: usize,
-    /// How often an output may appear, whatever the topologies say; `None` leaves it to them.
+    /// How often an output may appear, whatever the topologies say; `None` leaves it to them and to what the brokers can keep.
     pub guarantee: Option<Guarantee>,
     /// Memory that the process may take, in bytes, divided between its tasks; `None` leaves each task what it is best with.
     pub memory_max: Option<u64>,

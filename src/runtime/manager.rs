@@ -24,7 +24,7 @@ use crate::runtime::state_cleanup::StateCleanup;
 use crate::runtime::stream_thread::{StreamThread, TaskReport, ThreadParts};
 use crate::runtime::task::TaskError;
 use crate::runtime::task_maker::{MakerParts, task_maker};
-use crate::runtime::topics::check_topics;
+use crate::runtime::topics::{Checked, check_topics};
 use crate::source::Placement;
 use crate::state::{StateDir, StateError, member};
 use crate::topology::Topology;
@@ -44,6 +44,7 @@ struct Application {
     member: GroupMember,
     fence: Fence,
     partition_count: i32,
+    guarantee: Guarantee,
     siblings: Siblings,
     /// Tasks that are ours.
     tasks: BTreeSet<TaskId>,
@@ -63,7 +64,7 @@ struct Waiting {
 /// The result of a look at topics, which a thread of its own waits for.
 enum Look {
     /// Whether the topics of a waiting topology can serve by now, and the partitions of its source.
-    Topics(Waiting, Result<i32, TransportError>),
+    Topics(Waiting, Result<Checked, TransportError>),
     /// Partitions of the source of a topology that runs.
     Partitions(Arc<str>, i32),
 }
@@ -131,7 +132,7 @@ impl Manager {
         let mut failed = Vec::new();
         for topology in topologies.into_iter().map(Arc::new) {
             match check_topics(&self.client, &topology, self.guarantee(&topology)) {
-                Ok(partition_count) => self.join_group(topology, partition_count),
+                Ok(checked) => self.join_group(topology, checked),
                 Err(error) => failed.push((topology, error)),
             }
         }
@@ -153,11 +154,12 @@ impl Manager {
     }
 
     /// A guarantee given to the process beats that of the topology.
-    fn guarantee(&self, topology: &Topology) -> Guarantee {
-        self.config.guarantee.unwrap_or(topology.guarantee)
+    fn guarantee(&self, topology: &Topology) -> Option<Guarantee> {
+        self.config.guarantee.or(topology.guarantee)
     }
 
-    fn join_group(&mut self, topology: Arc<Topology>, partition_count: i32) {
+    fn join_group(&mut self, topology: Arc<Topology>, checked: Checked) {
+        let Checked { partition_count, guarantee } = checked;
         let Some(instance) = self.instance.clone() else { return };
         let group = self.client.group(&topology.name);
         info!(topology = %topology.name, hash = %topology.hash, instance = instance.name, "joining");
@@ -167,6 +169,7 @@ impl Manager {
             group,
             fence: Fence::default(),
             partition_count,
+            guarantee,
             siblings: Siblings::default(),
             tasks: BTreeSet::new(),
             revoking: BTreeSet::new(),
@@ -229,7 +232,7 @@ impl Manager {
         }
         while let Ok(look) = self.looks.1.try_recv() {
             match look {
-                Look::Topics(waiting, Ok(partition_count)) => self.join_group(waiting.topology, partition_count),
+                Look::Topics(waiting, Ok(checked)) => self.join_group(waiting.topology, checked),
                 Look::Topics(waiting, Err(error)) => self.wait(waiting.topology, waiting.failures + 1, error)?,
                 Look::Partitions(topology, count) => self.count_partitions(&topology, count),
             }
@@ -429,7 +432,7 @@ impl Manager {
             siblings: app.siblings.clone(),
             client: self.client.clone(),
             state: self.state.clone(),
-            guarantee: self.guarantee(&app.topology),
+            guarantee: app.guarantee,
             commit_interval: self.config.commit_interval,
             share: self.share(),
         };

@@ -74,10 +74,7 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
             Guarantee::AtLeastOnce => Box::new(KafkaOutbox::new(&client, &group).within(share.unacknowledged)),
             // First of all: it settles what a former owner left open, which decides what is committed.
             Guarantee::ExactlyOnceV2 => {
-                let transactional_id = match &id.source {
-                    Some(source) => format!("{}-{source}-{}", id.topology, id.partition),
-                    None => format!("{}-{}", id.topology, id.partition),
-                };
+                let transactional_id = id.transactional_id();
                 Box::new(TransactionalOutbox::begin(&client, &group, &transactional_id)?.within(share.unacknowledged))
             }
         };

@@ -1,17 +1,27 @@
 //! Checks the topics of a topology before anything is read.
 
+use tracing::warn;
+
 use crate::kafka::KafkaClient;
+use crate::record::TaskId;
 use crate::runtime::ledger;
 use crate::source::Placement;
 use crate::topology::Topology;
 use crate::transport::{Guarantee, TransportError};
 
-/// Refuses topics that cannot serve, before anything is read. Returns the number of partitions that rows of one upload may lie in.
+/// What the topics of a topology and their brokers allow.
+pub(super) struct Checked {
+    /// The number of partitions that rows of one upload may lie in.
+    pub(super) partition_count: i32,
+    pub(super) guarantee: Guarantee,
+}
+
+/// Refuses topics that cannot serve, before anything is read. Without a `wanted` guarantee it is the best that the brokers can keep.
 pub(super) fn check_topics(
     client: &KafkaClient,
     topology: &Topology,
-    guarantee: Guarantee,
-) -> Result<i32, TransportError> {
+    wanted: Option<Guarantee>,
+) -> Result<Checked, TransportError> {
     let hint = |error| match error {
         TransportError::Topic(message) => {
             TransportError::Topic(format!("{message}; `sheetstream topics create` makes the topics of a topology"))
@@ -38,11 +48,26 @@ pub(super) fn check_topics(
         )));
     }
     ledger::check_owner(client, topology, status.partitions)?;
-    if guarantee == Guarantee::ExactlyOnceV2
-        && let Some(shortage) = client.transaction_log_shortage()?
-    {
-        return Err(TransportError::Topic(shortage));
-    }
     // The repartition topic has all rows of an upload in one partition.
-    Ok(if topology.source.placement == Placement::Keyed { input.partitions } else { 1 })
+    let partition_count = if topology.source.placement == Placement::Keyed { input.partitions } else { 1 };
+    Ok(Checked { partition_count, guarantee: guarantee(client, topology, wanted)? })
+}
+
+fn guarantee(
+    client: &KafkaClient,
+    topology: &Topology,
+    wanted: Option<Guarantee>,
+) -> Result<Guarantee, TransportError> {
+    if wanted == Some(Guarantee::AtLeastOnce) {
+        return Ok(Guarantee::AtLeastOnce);
+    }
+    let first = TaskId { topology: topology.name.clone(), source: None, partition: 0 };
+    match client.prepare_transactions(&first.transactional_id())? {
+        None => Ok(Guarantee::ExactlyOnceV2),
+        Some(shortage) if wanted.is_some() => Err(TransportError::Topic(shortage)),
+        Some(shortage) => {
+            warn!(topology = %topology.name, shortage, "workbooks are sent at least once");
+            Ok(Guarantee::AtLeastOnce)
+        }
+    }
 }

@@ -127,8 +127,11 @@ impl Topology {
             Incomplete::Fail => "fails at once",
         };
         let delivery = match self.guarantee {
-            Guarantee::AtLeastOnce => "at least once; a workbook that is sent twice is the same bytes",
-            Guarantee::ExactlyOnceV2 => "exactly once, for readers with isolation.level=read_committed",
+            Some(Guarantee::AtLeastOnce) => "at least once; a workbook that is sent twice is the same bytes",
+            Some(Guarantee::ExactlyOnceV2) => "exactly once, for readers with isolation.level=read_committed",
+            None => {
+                "exactly once, for readers with isolation.level=read_committed; at least once where the brokers cannot keep a transaction log"
+            }
         };
         vec![
             fact("delivery", delivery),

@@ -26,11 +26,12 @@ pub(super) static TOPOLOGY: Table = Table {
         key(
             "guarantee",
             Kind::Choice(words::GUARANTEE.names),
-            Default::Text("at_least_once"),
-            "\"exactly_once_v2\"",
-            "How often an output may appear. `\"at_least_once\"`: once, and after a crash or a change of owner perhaps again, with the same \
-                    bytes; `\"exactly_once_v2\"`: once, for readers of committed records (`isolation.level=read_committed`), in one \
-                    transaction with the offset, which needs a transaction log on the brokers. `run --guarantee` beats it.",
+            Default::Derived("exactly once where the brokers can keep a transaction log, else at least once"),
+            "\"at_least_once\"",
+            "How often an output may appear. `\"exactly_once_v2\"`: once, for readers of committed records \
+                    (`isolation.level=read_committed`), in one transaction with the offset, which needs a transaction log on the brokers; \
+                    `\"at_least_once\"`: once, and after a crash or a change of owner perhaps again, with the same bytes. \
+                    `run --guarantee` beats it.",
         ),
         key("source", Kind::Tables(&SOURCE, 1), Default::Required, "[{ name = \"rows\" }]", "Where rows come from."),
         key(

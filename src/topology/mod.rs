@@ -59,8 +59,8 @@ pub struct Topology {
     /// 16 hex digits of SHA-256 over everything that shapes a workbook: page and state formats, product version, the name and all
     /// nodes, but neither the names of nodes and topics nor partition counts, record sizes and the idle timeout.
     pub hash: Arc<str>,
-    /// How often an output may appear.
-    pub guarantee: Guarantee,
+    /// How often an output may appear; `None`: once, where the brokers can keep a transaction log.
+    pub guarantee: Option<Guarantee>,
     /// Where rows come from.
     pub source: SourceConfig,
     /// The maps that rows go through, in order.

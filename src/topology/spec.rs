@@ -24,7 +24,7 @@ pub(super) struct TopologySpec {
     /// Application id.
     pub name: Option<Spanned<String>>,
     /// How often an output may appear.
-    pub guarantee: Guarantee,
+    pub guarantee: Option<Guarantee>,
     /// Nodes in the order of the file.
     pub nodes: Vec<NodeSpec>,
 }
@@ -109,7 +109,7 @@ pub(super) struct SinkSpec {
 pub(super) fn read<'t>(reader: &mut Reader<'_>, file: &'t DeTable<'t>) -> TopologySpec {
     reader.table(&keys::TOPOLOGY, 0..0, file, |reader, fields| {
         let name = fields.need_text(reader, "name");
-        let guarantee = fields.choice(reader, "guarantee", &words::GUARANTEE);
+        let guarantee = fields.choice_if_any(reader, "guarantee", &words::GUARANTEE);
         let mut nodes = Vec::new();
         let mut read = |kind, keys, required, read: fn(&mut Reader<'_>, &mut Fields<'t>) -> NodeKind| {
             read_nodes(reader, fields, (kind, keys), required, &mut nodes, read);

@@ -60,7 +60,7 @@ pub fn rights(topology: &Topology, purpose: Purpose) -> Vec<Right> {
                 topic(letters, &[Write]),
                 topic(status, &[Read, Write]),
             ]);
-            if topology.guarantee == Guarantee::ExactlyOnceV2 {
+            if topology.guarantee != Some(Guarantee::AtLeastOnce) {
                 // A task's id begins with the topology's name.
                 let ids = right(ResourceType::TransactionalId, &format!("{}-", topology.name), &[Write]);
                 rights.push(Right { is_prefix: true, ..ids });

@@ -80,10 +80,12 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
         Ok(None) => {}
         Ok(Some(shortage)) => {
             let (subject, check) = (Subject::Topic, "transactions");
-            let advice = "it matters to topologies with guarantee = \"exactly_once_v2\" only";
             match topology.guarantee {
-                Guarantee::ExactlyOnceV2 => findings.fail(subject, check, shortage, "else the topology does not start"),
-                Guarantee::AtLeastOnce => findings.warn(subject, check, shortage, advice),
+                Some(Guarantee::ExactlyOnceV2) => {
+                    findings.fail(subject, check, shortage, "else the topology does not start");
+                }
+                Some(Guarantee::AtLeastOnce) => findings.ok(subject, check, shortage),
+                None => findings.warn(subject, check, shortage, "until then its workbooks are sent at least once"),
             }
         }
         Err(error) => report_error(&topology.name, &error, findings),

@@ -47,8 +47,15 @@ impl<'a> Resource<'a> {
         };
         let operation = operation(api, code);
         let name = name.unwrap_or("NAME");
-        let (of, argument) =
-            if name.is_empty() { (String::new(), String::new()) } else { (format!(" {name}"), format!(" {name}")) };
+        let (of, argument) = match code {
+            Code::CLUSTER_AUTHORIZATION_FAILED => (String::new(), String::new()),
+            // Each task has an id of its own, which ends with the number of its partition.
+            Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => {
+                let prefix = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
+                (format!(" {name}"), format!(" {prefix} --resource-pattern-type prefixed"))
+            }
+            _ => (format!(" {name}"), format!(" {name}")),
+        };
         Some(format!(
             "the right to {operation} {kind}{of} is missing; grant it with \
              kafka-acls --add --allow-principal User:NAME --operation {operation} {option}{argument}"
@@ -65,8 +72,7 @@ fn operation(api: &str, code: Code) -> &'static str {
         (Code::TOPIC_AUTHORIZATION_FAILED, "DescribeConfigs") => "DescribeConfigs",
         (Code::GROUP_AUTHORIZATION_FAILED, "OffsetFetch" | "FindCoordinator" | "ConsumerGroupDescribe") => "Describe",
         (Code::GROUP_AUTHORIZATION_FAILED, _) => "Read",
-        (Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "FindCoordinator") => "Describe",
-        (Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, _) => "Write",
+        (Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, _) => "Write", // it includes Describe
         (Code::CLUSTER_AUTHORIZATION_FAILED, "InitProducerId") => "IdempotentWrite",
         (Code::CLUSTER_AUTHORIZATION_FAILED, "CreateAcls") => "Alter",
         _ => "Describe",
@@ -87,7 +93,9 @@ mod tests {
         let said = missing("ConsumerGroupHeartbeat", Code::GROUP_AUTHORIZATION_FAILED);
         assert!(said.ends_with("--operation Read --group places"), "{said}");
         let said = missing("InitProducerId", Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
-        assert!(said.ends_with("--operation Write --transactional-id places-0"), "{said}");
+        assert!(said.contains("the right to Write transactional id places-0 is missing"), "{said}");
+        let prefixed = "--operation Write --transactional-id places- --resource-pattern-type prefixed";
+        assert!(said.ends_with(prefixed), "{said}");
         let said = missing("InitProducerId", Code::CLUSTER_AUTHORIZATION_FAILED);
         assert!(said.ends_with("--operation IdempotentWrite --cluster"), "{said}");
         assert_eq!(resource.missing_right("Fetch", Code::OFFSET_OUT_OF_RANGE), None);
