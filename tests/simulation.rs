@@ -15,6 +15,8 @@ mod oracle;
 mod process;
 #[path = "simulation/publisher.rs"]
 mod publisher;
+#[path = "simulation/reader.rs"]
+mod reader;
 #[path = "simulation/world.rs"]
 mod world;
 

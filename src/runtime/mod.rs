@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod convert;
+pub mod environment;
 mod error;
 pub mod health;
 pub mod ledger;
@@ -12,6 +13,7 @@ pub mod pauses;
 mod purge;
 pub mod queries;
 mod retry;
+pub mod running_task;
 mod state_cleanup;
 pub mod stream_thread;
 pub mod streams;

@@ -16,26 +16,25 @@ use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, T
 pub(super) type Ends = Box<dyn FnMut() -> Result<Vec<i64>, TransportError> + Send>;
 
 /// The facts that a task that passes on needs before it reads.
-pub struct PassOnStart {
+pub(super) struct PassOnStart {
     /// The commit, from the group's coordinator.
-    pub committed: Committed,
+    pub(super) committed: Committed,
     /// First offset of the log, and its end.
-    pub bounds: (Offset, Offset),
+    pub(super) bounds: (Offset, Offset),
     /// The log of today, if it has an id.
-    pub log: Option<LogId>,
+    pub(super) log: Option<LogId>,
     /// Where the log was cut below the committed offset, if it was.
-    pub cut_at: Option<Offset>,
+    pub(super) cut_at: Option<Offset>,
     /// The repartition topic of today, and its partitions.
-    pub to: (Option<LogId>, i32),
+    pub(super) to: (Option<LogId>, i32),
     /// The membership under which the task is ours.
-    pub fence: Fence,
+    pub(super) fence: Fence,
     /// Milliseconds since 1970.
-    pub now_ms: i64,
+    pub(super) now_ms: i64,
 }
 
 /// Passes the records of one source partition on.
-pub struct PassOn {
-    id: TaskId,
+pub(super) struct PassOn {
     source: TopicPartition,
     topology: Arc<Topology>,
     router: Router,
@@ -63,7 +62,7 @@ fn number_of(log: Option<LogId>) -> i64 {
 
 impl PassOn {
     /// The task; it reads from [`PassOn::position`] on.
-    pub fn start(
+    pub(super) fn start(
         id: TaskId,
         source: TopicPartition,
         topology: Arc<Topology>,
@@ -116,7 +115,6 @@ impl PassOn {
         };
         Ok(PassOn {
             metrics: TaskMetrics::counted(&id, &source, &names, Some(next)),
-            id,
             source,
             topology,
             router,
@@ -133,23 +131,18 @@ impl PassOn {
         })
     }
 
-    /// The task's name.
-    pub fn id(&self) -> &TaskId {
-        &self.id
-    }
-
     /// First record that is not passed on.
-    pub fn position(&self) -> Offset {
+    pub(super) fn position(&self) -> Offset {
         self.position
     }
 
     /// The task commits under this fence from now on.
-    pub fn set_fence(&mut self, fence: Fence) {
+    pub(super) fn set_fence(&mut self, fence: Fence) {
         self.fence = fence;
     }
 
     /// Passes the records of one fetch on.
-    pub fn process(&mut self, fetched: Fetched) -> Result<(), TaskError> {
+    pub(super) fn process(&mut self, fetched: Fetched) -> Result<(), TaskError> {
         self.log = fetched.log_of(&self.source, self.log)?;
         let end = fetched.high_watermark.max(fetched.next);
         let last_ms = fetched.records.last().map(|record| record.timestamp_ms);
@@ -228,7 +221,7 @@ impl PassOn {
     }
 
     /// Writes how far it has come, and commits the offset.
-    pub fn commit(&mut self) -> Result<(), TaskError> {
+    pub(super) fn commit(&mut self) -> Result<(), TaskError> {
         let progress = Progress {
             next: self.position,
             replay_from: self.position,
@@ -262,7 +255,7 @@ impl PassOn {
     }
 
     /// Reports the state of the task to the metrics.
-    pub fn report_metrics(&mut self, (log_start, end): (Offset, Option<Offset>), buffered_bytes: usize) {
+    pub(super) fn report_metrics(&mut self, (log_start, end): (Offset, Option<Offset>), buffered_bytes: usize) {
         self.metrics.report(TaskMoment {
             committed: self.committed_progress.as_ref().map(|committed| committed.next),
             position: self.position,

@@ -9,99 +9,20 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use crate::kafka::ingest::IngestHandle;
 use crate::record::{Offset, TaskId};
 use crate::runtime::health::Health;
-use crate::runtime::pass_on::PassOn;
-use crate::runtime::purge::Purge;
+use crate::runtime::running_task::{RunningTask, commit_interval};
 use crate::runtime::task::{StreamTask, TaskError};
 use crate::runtime::turn::{Turn, Turns};
-use crate::transport::{Fence, Fetched};
+use crate::transport::Fence;
 
 /// Longest sleep of a thread that nobody wakes.
 const SLEEP_MAX: Duration = Duration::from_millis(200);
-/// Longest time between two commits of a task that passes records on: a whole upload waits for its word.
-const PASS_ON_COMMIT_MAX: Duration = Duration::from_millis(100);
-
 /// Makes a task on its thread, and starts reading at the offset the task asks for.
 pub type TaskMaker = Box<dyn FnOnce(&Arc<Turn>, Waker) -> Result<RunningTask, TaskError> + Send>;
 
 /// Wakes a stream thread that sleeps.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
-
-/// A task together with its input.
-pub struct RunningTask {
-    /// The task.
-    pub task: Task,
-    /// Records in.
-    pub ingest: IngestHandle,
-}
-
-/// The task of a thread.
-pub enum Task {
-    /// Makes workbooks. If its input is its own, a `Purge` deletes the records that it has consumed.
-    Stream(Box<StreamTask>, Option<Purge>),
-    /// Passes records on.
-    PassOn(Box<PassOn>),
-}
-
-impl Task {
-    fn position(&self) -> Offset {
-        match self {
-            Task::Stream(task, _) => task.position(),
-            Task::PassOn(task) => task.position(),
-        }
-    }
-    fn set_fence(&mut self, fence: Fence) {
-        match self {
-            Task::Stream(task, _) => task.set_fence(fence),
-            Task::PassOn(task) => task.set_fence(fence),
-        }
-    }
-    fn process(&mut self, fetched: Fetched, now_ms: u64) -> Result<(), TaskError> {
-        match self {
-            Task::Stream(task, _) => task.process(fetched, now_ms),
-            Task::PassOn(task) => task.process(fetched),
-        }
-    }
-    fn tick(&mut self, now_ms: u64) -> Result<(), TaskError> {
-        match self {
-            Task::Stream(task, _) => task.tick(now_ms),
-            Task::PassOn(_) => Ok(()),
-        }
-    }
-    fn commit_due(&self) -> bool {
-        match self {
-            Task::Stream(task, _) => task.commit_due(),
-            Task::PassOn(_) => false,
-        }
-    }
-    fn commit(&mut self) -> Result<(), TaskError> {
-        match self {
-            Task::Stream(task, purge) => {
-                task.commit()?;
-                if let Some((purge, below)) = purge.as_mut().zip(task.committed_replay_from()) {
-                    purge.committed(below);
-                }
-                Ok(())
-            }
-            Task::PassOn(task) => task.commit(),
-        }
-    }
-    fn report_metrics(&mut self, now_ms: u64, bounds: (Offset, Option<Offset>), buffered_bytes: usize) {
-        match self {
-            Task::Stream(task, _) => task.report_metrics(now_ms, bounds, buffered_bytes),
-            Task::PassOn(task) => task.report_metrics(bounds, buffered_bytes),
-        }
-    }
-    /// The task that answers queries about uploads.
-    fn stream(&mut self) -> Option<&mut StreamTask> {
-        match self {
-            Task::Stream(task, _) => Some(task),
-            Task::PassOn(_) => None,
-        }
-    }
-}
 
 /// A question to a task; it gets `None` when the task is not running.
 pub type Query = Box<dyn FnOnce(Option<&mut StreamTask>) + Send>;
@@ -175,14 +96,11 @@ impl StreamThread {
     /// Starts the thread of task `id`, which names it. The task comes with [`StreamThread::start`].
     pub fn spawn(id: TaskId, parts: &ThreadParts) -> std::io::Result<StreamThread> {
         let (commands, inbox) = channel();
-        let ThreadParts { commit_interval, reports, health, turns } = parts.clone();
+        let ThreadParts { commit_interval: usual, reports, health, turns } = parts.clone();
         let name = id.to_string();
         let turn = turns.of(health.pulse(&name));
         let is_paused = health.pauses.flag(&id.topology);
-        let commit_interval = match id.source {
-            Some(_) => commit_interval.min(PASS_ON_COMMIT_MAX),
-            None => commit_interval,
-        };
+        let commit_interval = commit_interval(&id, usual);
         let join = std::thread::Builder::new().name(name.clone()).spawn(move || {
             let (slot, reached, behind) = (None, Offset(0), None);
             RunLoop { id, inbox, reports, turn, commit_interval, slot, reached, behind, clock: Clock::new(is_paused) }
@@ -240,8 +158,6 @@ impl StreamThread {
 
 struct Slot {
     running: RunningTask,
-    committed_at: Instant,
-    next_tick: Instant,
     /// It has read from its partition.
     reads: bool,
 }
@@ -253,7 +169,7 @@ struct RunLoop {
     turn: Arc<Turn>,
     commit_interval: Duration,
     slot: Option<Slot>,
-    /// End of the fetch that was handed to the task last.
+    /// End of the fetch that was handed last to a task that failed.
     reached: Offset,
     /// The task has failed, and has not committed up to here since.
     behind: Option<Offset>,
@@ -323,19 +239,18 @@ impl RunLoop {
         match command {
             Command::Start(make) => match make(&self.turn, waker.clone()) {
                 Ok(running) => {
-                    info!(task = %self.id, position = %running.task.position(), "task running");
-                    let now = Instant::now();
-                    self.slot = Some(Slot { running, committed_at: now, next_tick: now, reads: false });
+                    info!(task = %self.id, position = %running.position(), "task running");
+                    self.slot = Some(Slot { running, reads: false });
                 }
                 Err(error) => self.fail(error),
             },
             Command::Fence(fence) => {
                 if let Some(slot) = &mut self.slot {
-                    slot.running.task.set_fence(fence);
+                    slot.running.set_fence(fence);
                 }
             }
             Command::Partitions(count) => {
-                if let Some(task) = self.slot.as_mut().and_then(|slot| slot.running.task.stream()) {
+                if let Some(task) = self.slot.as_mut().and_then(|slot| slot.running.stream()) {
                     task.set_partition_count(count);
                 }
             }
@@ -345,12 +260,12 @@ impl RunLoop {
             }
             Command::Lose => {
                 if let Some(slot) = self.slot.take() {
-                    slot.running.ingest.stop();
+                    slot.running.stop_reading();
                     warn!(task = %self.id, "task lost to another member; nothing is committed");
                 }
                 self.report(TaskReport::LetGo(self.id.clone()));
             }
-            Command::Ask(query) => query(self.slot.as_mut().and_then(|slot| slot.running.task.stream())),
+            Command::Ask(query) => query(self.slot.as_mut().and_then(|slot| slot.running.stream())),
             Command::Stop => unreachable!("handled by the loop"),
         }
         self.turn.pass(); // what was done may have waited for a broker, and taken the turn again
@@ -361,55 +276,37 @@ impl RunLoop {
     fn run_once(&mut self) -> Result<bool, TaskError> {
         let (now_ms, is_paused) = self.clock.look();
         let Some(slot) = &mut self.slot else { return Ok(false) };
-        let RunningTask { task, ingest } = &mut slot.running;
-        let mut worked = match if is_paused { None } else { ingest.try_next() } {
-            Some(fetched) => {
-                let fetched = fetched?;
-                self.reached = fetched.next;
-                task.process(fetched, now_ms)?;
-                true
-            }
-            None => false,
-        };
-        if !slot.reads && ingest.high_watermark().is_some() {
+        let ran = slot.running.run_once(now_ms, is_paused)?;
+        if !slot.reads && slot.running.reads() {
             slot.reads = true;
             self.reports.send(TaskReport::Reads(self.id.clone())).ok();
         }
-        let now = Instant::now();
-        if !worked && !is_paused && now >= slot.next_tick {
-            task.tick(now_ms)?;
-            slot.next_tick = now + self.commit_interval;
+        let position = slot.running.position();
+        if ran.committed && self.behind.take_if(|behind| *behind <= position).is_some() {
+            self.reports.send(TaskReport::Recovered(self.id.clone())).ok();
         }
-        if task.commit_due() || now.duration_since(slot.committed_at) >= self.commit_interval {
-            task.commit()?;
-            worked = true;
-            slot.committed_at = Instant::now();
-            let bounds = (ingest.log_start(), ingest.high_watermark());
-            task.report_metrics(now_ms, bounds, ingest.buffered_bytes());
-            if self.behind.take_if(|behind| *behind <= task.position()).is_some() {
-                self.reports.send(TaskReport::Recovered(self.id.clone())).ok();
-            }
-        }
-        Ok(worked)
+        Ok(ran.took.is_some() || ran.committed)
     }
 
     /// The task ends, and is behind until it has committed what it failed at: a mere start proves nothing.
     fn fail(&mut self, error: TaskError) {
-        let reached = if error.is_of_another_log() { Offset(0) } else { self.reached };
+        let slot = self.slot.take();
+        let reached = slot.as_ref().and_then(|slot| slot.running.reached()).unwrap_or(self.reached);
+        let reached = if error.is_of_another_log() { Offset(0) } else { reached };
         (self.reached, self.behind) = (reached, Some(reached));
-        if let Some(slot) = self.slot.take() {
-            slot.running.ingest.stop();
+        if let Some(slot) = slot {
+            slot.running.stop_reading();
         }
         self.report(TaskReport::Failed(self.id.clone(), error));
     }
 
     /// Commits and drops the task.
     fn close(&mut self) {
-        let Some(Slot { running: RunningTask { mut task, ingest }, .. }) = self.slot.take() else { return };
-        ingest.stop();
+        let Some(Slot { mut running, .. }) = self.slot.take() else { return };
+        running.stop_reading();
         self.turn.take();
-        match task.commit() {
-            Ok(()) => info!(task = %self.id, position = %task.position(), "task closed"),
+        match running.commit() {
+            Ok(()) => info!(task = %self.id, position = %running.position(), "task closed"),
             Err(error) => {
                 warn!(task = %self.id, %error, "task closed without a commit; the next start replays from the one before");
             }

@@ -1,25 +1,27 @@
-//! Makes a task on its thread: asks where to start, restores, begins to read. Blocks; each step may wait for a broker.
+//! Makes a task on its thread, in front of Kafka. Blocks; each step may wait for a broker.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::aggregate::Siblings;
+use crate::kafka::KafkaClient;
 use crate::kafka::clock::now_ms;
 use crate::kafka::group::Group;
+use crate::kafka::ingest::{self, IngestHandle};
 use crate::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
-use crate::kafka::{KafkaClient, ingest};
-use crate::record::{LogId, Offset, TaskId, TopicPartition};
+use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::config::Guarantee;
+use crate::runtime::environment::{Environment, Input};
 use crate::runtime::ledger;
 use crate::runtime::memory::Share;
 use crate::runtime::pass_on::{PassOn, PassOnStart};
 use crate::runtime::purge::Purge;
-use crate::runtime::stream_thread::{RunningTask, Task, TaskMaker, Waker};
-use crate::runtime::task::{StreamTask, TaskStart};
+use crate::runtime::running_task::{self, Found, RunningTask, StreamParts, Task};
+use crate::runtime::stream_thread::{TaskMaker, Waker};
 use crate::runtime::turn::{PassingOutbox, Turn};
-use crate::state::StateDir;
+use crate::state::{StateDir, StateError, StateStore};
 use crate::topology::Topology;
-use crate::transport::{Committed, Fence, Outbox, ReadFrom, TransportError};
+use crate::transport::{Committed, Fence, Fetched, Outbox, ReadFrom, TransportError};
 
 /// The parts of a task, besides the facts that the brokers give.
 pub(super) struct MakerParts {
@@ -36,22 +38,73 @@ pub(super) struct MakerParts {
     pub(super) share: Share,
 }
 
-/// Where the log was cut below the committed offset, if it was: by its leader epochs, or because it ends before (KIP-320).
-fn cut_at(
-    client: &KafkaClient,
-    partition: &TopicPartition,
-    committed: &Committed,
-    log: Option<LogId>,
-) -> Result<Option<Offset>, TransportError> {
-    let Committed::Ours(progress) = committed else { return Ok(None) };
-    if progress.log != log {
-        return Ok(None);
+/// Kafka, the state directory and the clock of this machine.
+struct KafkaEnvironment {
+    client: KafkaClient,
+    group: Group,
+    state: Arc<StateDir>,
+    share: Share,
+    turn: Arc<Turn>,
+    waker: Waker,
+}
+
+impl Environment for KafkaEnvironment {
+    fn now(&self) -> Instant {
+        Instant::now()
     }
-    let end = match progress.leader_epoch {
-        Some(epoch) => client.end_of_epoch(partition, epoch)?,
-        None => client.bounds(partition)?.end,
-    };
-    Ok((0 <= end.0 && end < progress.next).then_some(end))
+    fn outbox(&self, transactional_id: Option<&str>) -> Result<Box<dyn Outbox>, TransportError> {
+        let (client, group, most) = (&self.client, &self.group, self.share.unacknowledged);
+        let outbox: Box<dyn Outbox> = match transactional_id {
+            None => Box::new(KafkaOutbox::new(client, group).within(most)),
+            Some(id) => Box::new(TransactionalOutbox::begin(client, group, id)?.within(most)),
+        };
+        Ok(Box::new(PassingOutbox { outbox, turn: self.turn.clone() }))
+    }
+    fn store(&self, id: &TaskId, topology_hash: &str) -> Result<Box<dyn StateStore>, StateError> {
+        Ok(Box::new(self.state.task(id, topology_hash)?))
+    }
+    fn committed(&self, partition: &TopicPartition) -> Result<Committed, TransportError> {
+        Ok(self.group.fetch_committed([partition.clone()])?.remove(partition).unwrap_or(Committed::None))
+    }
+    fn log(&self, topic: &str) -> Result<Option<LogId>, TransportError> {
+        self.client.log(topic)
+    }
+    fn bounds(&self, partition: &TopicPartition) -> Result<(Offset, Offset), TransportError> {
+        let bounds = self.turn.passed(|| self.client.bounds(partition))?;
+        Ok((bounds.start, bounds.end))
+    }
+    fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, TransportError> {
+        self.turn.passed(|| self.client.end_of_epoch(partition, epoch))
+    }
+    fn ledger(
+        &self,
+        status: &TopicPartition,
+        topology: &str,
+        log: Option<LogId>,
+    ) -> Result<Vec<LedgerEntry>, TransportError> {
+        ledger::read(&self.client, status, topology, log)
+    }
+    fn read(&self, partition: &TopicPartition, from: ReadFrom) -> Box<dyn Input> {
+        Box::new(ingest::spawn(&self.client, partition.clone(), from, self.waker.clone(), self.share.fetched))
+    }
+}
+
+impl Input for IngestHandle {
+    fn try_next(&mut self) -> Option<Result<Fetched, TransportError>> {
+        IngestHandle::try_next(self)
+    }
+    fn buffered_bytes(&self) -> usize {
+        IngestHandle::buffered_bytes(self)
+    }
+    fn log_start(&self) -> Offset {
+        IngestHandle::log_start(self)
+    }
+    fn high_watermark(&self) -> Option<Offset> {
+        IngestHandle::high_watermark(self)
+    }
+    fn stop(&self) {
+        IngestHandle::stop(self);
+    }
 }
 
 /// Makes task `id`.
@@ -68,62 +121,26 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
         commit_interval,
         share,
     } = parts;
-    let partition = topology.partition_of(&id);
+    let (partition, commit_interval) =
+        (topology.partition_of(&id), running_task::commit_interval(&id, commit_interval));
     Box::new(move |turn: &Arc<Turn>, waker: Waker| {
-        let outbox: Box<dyn Outbox> = match guarantee {
-            Guarantee::AtLeastOnce => Box::new(KafkaOutbox::new(&client, &group).within(share.unacknowledged)),
-            // First of all: it settles what a former owner left open, which decides what is committed.
-            Guarantee::ExactlyOnceV2 => {
-                let transactional_id = id.transactional_id();
-                Box::new(TransactionalOutbox::begin(&client, &group, &transactional_id)?.within(share.unacknowledged))
-            }
-        };
-        let log = client.log(&partition.topic)?;
-        let committed = group.fetch_committed([partition.clone()])?.remove(&partition).unwrap_or(Committed::None);
-        let bounds = client.bounds(&partition)?;
-        let (log_start, log_end, cut_at) = (bounds.start, bounds.end, cut_at(&client, &partition, &committed, log)?);
-        let last_epoch = match &committed {
-            Committed::Ours(progress) if cut_at.is_none() => Some((progress.next, progress.leader_epoch)),
-            _ => None,
-        };
-        let outbox = Box::new(PassingOutbox { outbox, turn: turn.clone() });
-        if id.source.is_some() {
-            let upload_topic = topology.source.upload_topic();
-            let to = (client.log(upload_topic)?, client.partitions(upload_topic)?);
-            let (bounds, now_ms) = ((log_start, log_end), now_ms());
-            let start = PassOnStart { committed, bounds, log, cut_at, to, fence, now_ms };
-            let (topic, asked, turn) = (partition.topic.clone(), client.clone(), turn.clone());
-            let ends = Box::new(move || turn.passed(|| asked.ends(&topic)));
-            let task = PassOn::start(id, partition.clone(), topology, (outbox, ends), start)?;
-            let next = task.position();
-            let leader_epoch = last_epoch.and_then(|(at, epoch)| epoch.filter(|_| at == next));
-            let ingest = ingest::spawn(&client, partition, ReadFrom { next, log, leader_epoch }, waker, share.fetched);
-            return Ok(RunningTask { task: Task::PassOn(Box::new(task)), ingest });
+        let environment = KafkaEnvironment { client: client.clone(), group, state, share, turn: turn.clone(), waker };
+        let environment = Box::new(environment);
+        if id.source.is_none() {
+            let gathers = topology.source.upload_topic() != &topology.source.topic;
+            let purge = gathers.then(|| Purge::new(&client, partition, commit_interval));
+            let limits = share.rows;
+            let parts = StreamParts { topology, guarantee, fence, partition_count, siblings, limits, commit_interval };
+            return RunningTask::start(id, parts, environment, purge);
         }
-        let gathers = topology.source.upload_topic() != &topology.source.topic;
-        let store = Box::new(state.task(&id, &topology.hash)?);
-        let partition_count = Some(partition_count);
-        let start = TaskStart {
-            committed,
-            log_start,
-            log_end,
-            siblings,
-            partition_count,
-            fence,
-            log,
-            cut_at,
-            gathers,
-            limits: share.rows,
-            is_counted: true,
-        };
-        let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
-        let name = topology.name.clone();
-        let mut read_ledger = || ledger::read(&client, &status, &name, log);
-        let (task, from) = StreamTask::start(id, topology, (store, outbox), start, &mut read_ledger)?;
-        let leader_epoch = last_epoch.and_then(|(next, epoch)| epoch.filter(|_| next == from));
-        let purge = gathers.then(|| Purge::new(&client, partition.clone(), commit_interval));
-        let from = ReadFrom { next: from, log, leader_epoch };
-        let ingest = ingest::spawn(&client, partition, from, waker, share.fetched);
-        Ok(RunningTask { task: Task::Stream(Box::new(task), purge), ingest })
+        let Found { outbox, committed, bounds, log, cut_at } = Found::of(&id, &partition, guarantee, &*environment)?;
+        let upload_topic = topology.source.upload_topic();
+        let to = (client.log(upload_topic)?, client.partitions(upload_topic)?);
+        let start = PassOnStart { committed: committed.clone(), bounds, log, cut_at, to, fence, now_ms: now_ms() };
+        let (topic, turn) = (partition.topic.clone(), turn.clone());
+        let ends = Box::new(move || turn.passed(|| client.ends(&topic)));
+        let task = PassOn::start(id, partition.clone(), topology, (outbox, ends), start)?;
+        let from = Found::read_from(&committed, cut_at, log, task.position());
+        Ok(RunningTask::new(Task::PassOn(Box::new(task)), &partition, from, environment, commit_interval))
     })
 }

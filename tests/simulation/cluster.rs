@@ -181,6 +181,16 @@ impl Cluster {
 }
 
 impl Group {
+    /// Partitions besides `partition` in which an upload is open, as of the commits.
+    fn open_elsewhere(&self, partition: usize, upload: UploadHash) -> Vec<i32> {
+        let is_open = |committed: &Committed| match committed {
+            Committed::Ours(progress) => progress.open().is_some_and(|open| open.contains(upload)),
+            Committed::None | Committed::Reset(_) => false,
+        };
+        let others = self.committed.iter().filter(|(other, committed)| **other != partition && is_open(committed));
+        others.map(|(other, _)| i32::try_from(*other).expect("few")).collect()
+    }
+
     fn commit(&mut self, partition: usize, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
         match self.owners.get(&partition) {
             Some((member, since)) if *member == fence.member && *since <= fence.epoch => {
@@ -228,6 +238,15 @@ impl Outbox for PlainOutbox {
     fn commit(&mut self, partition: &TopicPartition, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
         let commit = |cluster: &mut Cluster| cluster.group.commit(number(partition), progress, fence);
         self.brokers.lock().call(self.process, unavailable, commit)
+    }
+    fn open_elsewhere(
+        &mut self,
+        partition: &TopicPartition,
+        _: i32,
+        upload: UploadHash,
+    ) -> Result<Vec<i32>, TransportError> {
+        let ask = |cluster: &mut Cluster| Ok(cluster.group.open_elsewhere(number(partition), upload));
+        self.brokers.lock().call(self.process, unavailable, ask)
     }
 }
 
@@ -310,6 +329,15 @@ impl Outbox for TransactionalOutbox {
         })?;
         (self.epoch, self.is_open) = (Some(epoch), false);
         Ok(())
+    }
+    fn open_elsewhere(
+        &mut self,
+        partition: &TopicPartition,
+        _: i32,
+        upload: UploadHash,
+    ) -> Result<Vec<i32>, TransportError> {
+        let ask = |cluster: &mut Cluster| Ok(cluster.group.open_elsewhere(number(partition), upload));
+        self.brokers.lock().call(self.process, unavailable, ask)
     }
 }
 

@@ -1,32 +1,36 @@
-//! One `sheetstream run`: the tasks that it holds, its disk, and the loop that its threads are in, one turn at a time.
+//! One `sheetstream run`: its disk, the tasks that it holds, and what is around them. The tasks start and take their steps as they do on the
+//! threads of a service.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use sheetstream::aggregate::Siblings;
-use sheetstream::record::{Offset, TaskId};
-use sheetstream::runtime::task::{StreamTask, TaskError, TaskStart};
-use sheetstream::state::StateStore;
+use sheetstream::aggregate::{MemoryLimits, Siblings};
+use sheetstream::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
+use sheetstream::runtime::environment::{Environment, Input};
+use sheetstream::runtime::running_task::{RunningTask, StreamParts};
+use sheetstream::runtime::task::TaskError;
+use sheetstream::state::{StateError, StateStore};
 use sheetstream::topology::Topology;
-use sheetstream::transport::{Committed, Fence, Fetched, Guarantee, Outbox, ReadFrom, TransportError};
+use sheetstream::transport::{Committed, Fence, Guarantee, Outbox, ReadFrom, TransportError};
 
 use super::cluster::{Brokers, PlainOutbox, Process as Number, Store, TransactionalOutbox};
-use super::log;
 use super::oracle;
+use super::reader::Reader;
 
-/// Longest time between two commits, ms.
-const COMMIT_MS: u64 = 100;
+/// Longest time between two commits.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 /// Before a task that failed is started again, ms.
 const RETRY_MS: u64 = 1_000;
-/// Fetches that wait to be processed.
-const BUFFERED_MAX: usize = 2;
 
 /// What all processes run.
 pub struct Application {
     pub topology: Arc<Topology>,
     pub guarantee: Guarantee,
     pub brokers: Brokers,
+    /// The time that the processes' clocks began with.
+    pub epoch: Instant,
 }
 
 pub struct Process {
@@ -61,12 +65,61 @@ pub struct Held {
 }
 
 struct Running {
-    task: StreamTask,
-    from: ReadFrom,
-    begun: bool,
-    fetched: VecDeque<Result<Fetched, TransportError>>,
-    committed_at: u64,
-    next_tick: u64,
+    task: RunningTask,
+    reader: Reader,
+}
+
+/// What a task finds around it in a process.
+struct Surroundings {
+    brokers: Brokers,
+    epoch: Instant,
+    topology: Arc<Topology>,
+    process: Number,
+    vouched: Arc<AtomicBool>,
+    store: Store,
+    reader: Reader,
+}
+
+fn number(partition: &TopicPartition) -> usize {
+    usize::try_from(partition.partition).expect("partitions are counted from 0")
+}
+
+impl Environment for Surroundings {
+    fn now(&self) -> Instant {
+        self.epoch + Duration::from_millis(self.brokers.lock().now_ms)
+    }
+    fn outbox(&self, transactional_id: Option<&str>) -> Result<Box<dyn Outbox>, TransportError> {
+        let (brokers, process) = (self.brokers.clone(), self.process);
+        Ok(match transactional_id {
+            None => Box::new(PlainOutbox { brokers, process, vouched: self.vouched.clone() }),
+            Some(id) => Box::new(TransactionalOutbox::begin(&brokers, process, id.to_owned())?),
+        })
+    }
+    fn store(&self, _: &TaskId, _: &str) -> Result<Box<dyn StateStore>, StateError> {
+        Ok(Box::new(self.store.clone()))
+    }
+    fn committed(&self, partition: &TopicPartition) -> Result<Committed, TransportError> {
+        Ok(self.brokers.lock().group.committed.get(&number(partition)).cloned().unwrap_or_default())
+    }
+    fn log(&self, _: &str) -> Result<Option<LogId>, TransportError> {
+        Ok(Some(self.brokers.lock().source.id))
+    }
+    fn bounds(&self, partition: &TopicPartition) -> Result<(Offset, Offset), TransportError> {
+        let log = &self.brokers.lock().source.partitions[number(partition)];
+        Ok((Offset(log.start), Offset(log.end)))
+    }
+    fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, TransportError> {
+        Ok(Offset(self.brokers.lock().source.partitions[number(partition)].end_of_epoch(epoch)))
+    }
+    fn ledger(&self, status: &TopicPartition, _: &str, log: Option<LogId>) -> Result<Vec<LedgerEntry>, TransportError> {
+        let cluster = self.brokers.lock();
+        let statuses = oracle::statuses(&cluster, &self.topology).filter(|found| found.partition == status.partition);
+        Ok(statuses.filter_map(|status| status.ledger_in(log)).collect())
+    }
+    fn read(&self, _: &TopicPartition, from: ReadFrom) -> Box<dyn Input> {
+        self.reader.begin(from);
+        Box::new(self.reader.clone())
+    }
 }
 
 impl Process {
@@ -156,7 +209,8 @@ impl Process {
     pub fn count_partitions(&mut self, count: usize) {
         self.partition_count = count;
         for running in self.holds.values_mut().filter_map(|held| held.running.as_mut()) {
-            running.task.set_partition_count(i32::try_from(count).expect("few"));
+            let count = i32::try_from(count).expect("few");
+            running.task.stream().expect("it makes workbooks").set_partition_count(count);
         }
     }
 
@@ -167,8 +221,10 @@ impl Process {
         let end = cluster.source.partitions[partition].end;
         let committed = cluster.group.committed.get(&partition);
         let is_committed = matches!(committed, Some(Committed::Ours(progress)) if progress.next.0 == end);
-        let is_read = running.from.next.0 == end && running.fetched.is_empty();
-        is_read && running.task.position().0 == end && (is_committed || end == 0) && !running.task.commit_due()
+        running.reader.has_handed_over(end)
+            && running.task.position().0 == end
+            && (is_committed || end == 0)
+            && !running.task.commit_due()
     }
 
     /// One turn of a task's thread. The reader fetches `fetch` records before; the thread processes them if `process` is true.
@@ -178,8 +234,8 @@ impl Process {
             return "waits".into();
         }
         let done = match held.running {
-            None => self.start(partition, app, now_ms).map(|from| format!("starts at {from}")),
-            Some(_) => self.run_once(partition, app, now_ms, fetch, process),
+            None => self.start(partition, app).map(|from| format!("starts at {from}")),
+            Some(_) => self.run_once(partition, now_ms, (fetch, process)),
         };
         done.unwrap_or_else(|error| {
             self.stumble(partition, now_ms);
@@ -187,106 +243,48 @@ impl Process {
         })
     }
 
-    /// As the task maker does it.
-    fn start(&mut self, partition: usize, app: &Application, now_ms: u64) -> Result<Offset, TaskError> {
-        let topology = &app.topology;
-        let outbox: Box<dyn Outbox> = match app.guarantee {
-            Guarantee::AtLeastOnce => Box::new(PlainOutbox {
-                brokers: app.brokers.clone(),
-                process: self.number,
-                vouched: self.vouched.clone(),
-            }),
-            Guarantee::ExactlyOnceV2 => {
-                let id = format!("{}-{partition}", topology.name);
-                Box::new(TransactionalOutbox::begin(&app.brokers, self.number, id)?)
-            }
+    fn start(&mut self, partition: usize, app: &Application) -> Result<Offset, TaskError> {
+        let store = self.stores.entry(partition).or_insert_with(|| Store::new(&app.brokers, self.number)).clone();
+        let reader = Reader::new(&app.brokers, partition);
+        let surroundings = Surroundings {
+            brokers: app.brokers.clone(),
+            epoch: app.epoch,
+            topology: app.topology.clone(),
+            process: self.number,
+            vouched: self.vouched.clone(),
+            store,
+            reader: reader.clone(),
         };
         let held = self.holds.get_mut(&partition).expect("looked at by the caller");
-        let (start, last_epoch) = {
-            let cluster = app.brokers.lock();
-            let log = &cluster.source.partitions[partition];
-            let committed = cluster.group.committed.get(&partition).cloned().unwrap_or_default();
-            let cut_at = match &committed {
-                Committed::Ours(progress) if progress.log == Some(cluster.source.id) => {
-                    let end = progress.leader_epoch.map_or(log.end, |epoch| log.end_of_epoch(epoch));
-                    (end < progress.next.0).then_some(Offset(end))
-                }
-                _ => None,
-            };
-            let last_epoch = match &committed {
-                Committed::Ours(progress) if cut_at.is_none() => Some((progress.next, progress.leader_epoch)),
-                _ => None,
-            };
-            let start = TaskStart {
-                committed,
-                log_start: Offset(log.start),
-                log_end: Offset(log.end),
-                siblings: self.siblings.clone(),
-                partition_count: i32::try_from(self.partition_count).ok(),
-                fence: held.fence.clone(),
-                log: Some(cluster.source.id),
-                cut_at,
-                ..TaskStart::default()
-            };
-            (start, last_epoch)
+        let parts = StreamParts {
+            topology: app.topology.clone(),
+            guarantee: app.guarantee,
+            fence: held.fence.clone(),
+            partition_count: i32::try_from(self.partition_count).expect("few"),
+            siblings: self.siblings.clone(),
+            limits: MemoryLimits::default(),
+            commit_interval: COMMIT_INTERVAL,
         };
-        let store = self.stores.entry(partition).or_insert_with(|| Store::new(&app.brokers, self.number)).clone();
-        let ends: (Box<dyn StateStore>, Box<dyn Outbox>) = (Box::new(store), outbox);
-        let id =
-            TaskId { topology: topology.name.clone(), source: None, partition: i32::try_from(partition).expect("few") };
-        let log = start.log;
-        let mut read_ledger = || {
-            let cluster = app.brokers.lock();
-            let statuses = oracle::statuses(&cluster, topology).filter(|status| status.partition == id.partition);
-            Ok(statuses.filter_map(|status| status.ledger_in(log)).collect())
-        };
-        let (task, next) = StreamTask::start(id.clone(), topology.clone(), ends, start, &mut read_ledger)?;
-        let leader_epoch = last_epoch.and_then(|(at, epoch)| epoch.filter(|_| at == next));
-        let from = ReadFrom { next, log, leader_epoch };
-        let fetched = VecDeque::new();
-        held.running = Some(Running { task, from, begun: false, fetched, committed_at: now_ms, next_tick: now_ms });
+        let partition = i32::try_from(partition).expect("few");
+        let id = TaskId { topology: app.topology.name.clone(), source: None, partition };
+        let task = RunningTask::start(id, parts, Box::new(surroundings), None)?;
+        let next = reader.next();
+        held.running = Some(Running { task, reader });
         Ok(next)
     }
 
-    /// As the loop of a stream thread does it.
     fn run_once(
         &mut self,
         partition: usize,
-        app: &Application,
         now_ms: u64,
-        fetch: usize,
-        process: bool,
+        (fetch, process): (usize, bool),
     ) -> Result<String, TaskError> {
         let held = self.holds.get_mut(&partition).expect("looked at by the caller");
         let running = held.running.as_mut().expect("looked at by the caller");
-        if fetch > 0 && running.fetched.len() < BUFFERED_MAX && running.fetched.back().is_none_or(Result::is_ok) {
-            let cluster = app.brokers.lock();
-            let before = running.from.next;
-            let fetched = log::fetch(&cluster.source, partition, &mut running.from, running.begun, fetch);
-            running.begun |= fetched.is_ok();
-            // An answer without anything new is not handed on.
-            if fetched.as_ref().map_or(true, |fetched| fetched.next > before) {
-                running.fetched.push_back(fetched);
-            }
-        }
-        let mut done = String::new();
-        match if process { running.fetched.pop_front() } else { None } {
-            Some(fetched) => {
-                let fetched = fetched?;
-                done = format!("takes {} up to {}", fetched.records.len(), fetched.next);
-                running.task.process(fetched, now_ms)?;
-            }
-            None if now_ms >= running.next_tick => {
-                running.task.tick(now_ms)?;
-                running.next_tick = now_ms + COMMIT_MS;
-            }
-            None => {}
-        }
-        if running.task.commit_due() || now_ms >= running.committed_at + COMMIT_MS {
-            running.task.commit()?;
-            running.committed_at = now_ms;
-            done.push_str(" and commits");
-        }
-        Ok(done)
+        running.reader.fetch(fetch);
+        running.reader.hold_back(!process);
+        let ran = running.task.run_once(now_ms, false)?;
+        let took = ran.took.map_or_else(String::new, |next| format!("takes records up to {next}"));
+        Ok(took + if ran.committed { " and commits" } else { "" })
     }
 }

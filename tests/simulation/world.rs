@@ -1,7 +1,7 @@
 //! One simulation: what happens next is what the dice say. Everything is on one thread, and the time is made up.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sheetstream::record::Offset;
 use sheetstream::topology::Topology;
@@ -98,7 +98,7 @@ impl World {
         let processes = (0..dice.between(1, 3)).map(|number| Process::new(number, partitions)).collect();
         let trace =
             vec![format!("{guarantee:?}, {partitions} partitions, {}", if is_calm { "calm" } else { "disturbed" })];
-        let app = Application { topology, guarantee, brokers };
+        let app = Application { topology, guarantee, brokers, epoch: Instant::now() };
         World { dice, app, processes, lanes, now_ms: 1_000, is_calm, trace }
     }
 

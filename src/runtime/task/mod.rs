@@ -88,6 +88,11 @@ impl StreamTask {
         self.position
     }
 
+    /// Whether it has read again what was processed before, and records are new.
+    pub fn is_live(&self) -> bool {
+        self.phase.is_live()
+    }
+
     /// Rows so far of the upload that received rows last.
     pub fn rows_received(&self) -> u64 {
         self.aggregate.rows_received()
