@@ -3,7 +3,8 @@
 //! # The way of one row
 //! The way goes down and never turns back.
 //! 1. [`kafka::ingest`] fetches from the task's offset into a bounded buffer; a full buffer stops that partition and no other.
-//! 2. [`runtime::stream_thread`] hands the records to the partition's [`runtime::task::StreamTask`].
+//! 2. [`runtime::stream_thread`] has a thread for each partition, and [`runtime::running_task`] the step that it repeats: it hands the
+//!    records to the partition's [`runtime::task::StreamTask`].
 //!    With `placement = "spread"` they have come a longer way: `runtime::pass_on` sent them from the source's partitions to the
 //!    repartition topic, and [`source::spread`] holds those of an upload until its end has come.
 //! 3. [`source`] makes elements of them, rows grouped by upload: a [`record::RowBatch`] or a [`record::Marker`]. A row that fails keeps its
