@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
@@ -764,6 +764,27 @@ fn a_former_owner_of_a_transactional_id_is_fenced_at_its_next_write() {
     wait_for_values(&client, &out, &["of the last"]);
 }
 
+/// The brokers abort it, and answer as if its id had been taken over.
+#[test]
+fn a_transaction_that_takes_too_long_is_named_with_its_setting() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let (rows, out) = (kafka.topic("rows", 1, &[]), kafka.topic("out", 1, &[]));
+    let config = KafkaConfig { transaction_timeout: Duration::from_secs(1), ..kafka.config("slow") };
+    let client = connect(config);
+    let mut outbox =
+        TransactionalOutbox::begin(&client, &client.group(&group_name(&rows)), &format!("{rows}-0")).expect("begun");
+    let begun = Instant::now();
+    let refused = loop {
+        match outbox.publish(&mut [out_record(&out, 0, "chunk")].into_iter()) {
+            Ok(()) => assert!(begun.elapsed() < LIMIT, "it is never aborted"),
+            Err(error) => break error,
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let TransportError::Failed(text) = &refused else { panic!("{refused:?}") };
+    assert!(text.contains("set transaction.timeout.ms higher"), "{text}");
+}
+
 #[test]
 fn a_transaction_timeout_that_the_brokers_do_not_take_is_named_with_its_setting() {
     let Some(kafka) = Kafka::shared() else { return };
@@ -1009,6 +1030,7 @@ on_the_in_process_broker! {
     a_null_header_is_delivered_by_the_wire_reader,
     outputs_and_offset_of_a_transaction_count_together_or_not_at_all,
     a_former_owner_of_a_transactional_id_is_fenced_at_its_next_write,
+    a_transaction_that_takes_too_long_is_named_with_its_setting,
     a_transaction_timeout_that_the_brokers_do_not_take_is_named_with_its_setting,
     transactions_are_read_in_both_isolations,
     an_offset_below_the_log_is_out_of_range_and_names_the_setting,

@@ -120,10 +120,9 @@ impl TransactionalOutbox {
 impl Outbox for TransactionalOutbox {
     fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError> {
         self.transaction.identity()?;
-        for record in self.hint.take().into_iter().chain(records) {
-            self.producer.send_record(&record)?;
-        }
-        self.producer.flush()
+        let mut records = self.hint.take().into_iter().chain(records);
+        let sent = records.try_for_each(|record| self.producer.send_record(&record));
+        sent.and_then(|()| self.producer.flush()).map_err(|error| self.transaction.explain(error))
     }
     fn record_bytes_max(&mut self, topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
         self.producer.record_bytes_max(topic)
@@ -145,7 +144,8 @@ impl Outbox for TransactionalOutbox {
         if !self.transaction.is_open() {
             return self.group.commit(partition, progress, fence);
         }
-        Ok(self.client.block_on(self.transaction.commit(&self.group, partition, progress, fence))?)
+        let committed = self.client.block_on(self.transaction.commit(&self.group, partition, progress, fence));
+        committed.map_err(|error| self.transaction.explain(error.into()))
     }
     fn open_elsewhere(
         &mut self,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::txn_offset_commit_request::{
@@ -22,7 +22,7 @@ use super::wire::rights::Resource;
 use super::wire::text::text;
 use super::{Code, KafkaError};
 use crate::record::TopicPartition;
-use crate::transport::{Fence, Progress};
+use crate::transport::{Fence, Progress, TransportError};
 
 /// First wait after a refusal: the marker of the transaction before is written within milliseconds.
 const FIRST_WAIT: Duration = Duration::from_millis(3);
@@ -45,8 +45,8 @@ struct State {
     identity: Option<Identity>,
     /// KIP-890.
     is_implicit: bool,
-    /// Something was written since the last end.
-    is_open: bool,
+    /// When the first was written since the last end.
+    open_since: Option<Instant>,
     /// Partitions that the coordinator knows to be part of the open one.
     added: BTreeSet<TopicPartition>,
     /// By partition the number of the next record under this identity: what was acknowledged so far.
@@ -68,7 +68,22 @@ impl Transaction {
     }
     /// Something was written that [`Transaction::commit`] has not ended.
     pub(super) fn is_open(&self) -> bool {
-        self.state().is_open
+        self.state().open_since.is_some()
+    }
+    /// The true reason of `error` where the brokers have aborted the transaction for it took too long: they answer as if its id had been
+    /// taken over.
+    pub(super) fn explain(&self, error: TransportError) -> TransportError {
+        let (limit, open_for) =
+            (self.cluster.config.transaction_timeout, self.state().open_since.map(|since| since.elapsed()));
+        match (error, open_for) {
+            (TransportError::Fenced(text), Some(open_for)) if open_for > limit => TransportError::Failed(format!(
+                "the transaction of {} was open for {} s and was aborted by the brokers, for it may take {} s: set transaction.timeout.ms higher, up to their transaction.max.timeout.ms, for a workbook that takes so long to send, or use guarantee = \"at_least_once\" ({text})",
+                self.id,
+                open_for.as_secs(),
+                limit.as_secs()
+            )),
+            (error, _) => error,
+        }
     }
     /// Writing adds partitions by itself.
     pub(super) fn is_implicit(&self) -> bool {
@@ -127,7 +142,7 @@ impl Transaction {
         let (producer, epoch) = self.identity()?;
         {
             let mut state = self.state();
-            state.is_open = true;
+            state.open_since.get_or_insert_with(Instant::now);
             if state.is_implicit || state.added.contains(partition) {
                 return Ok(());
             }
@@ -224,7 +239,7 @@ impl Transaction {
         let answer = coordinator.call(&request, 3).await?;
         let resource = Resource::group(group.id()).and_transaction(&self.id);
         coordinator.check::<AddOffsetsToTxnRequest>(answer.error_code, None, resource)?;
-        self.state().is_open = true;
+        self.state().open_since.get_or_insert_with(Instant::now);
         Ok(())
     }
     async fn try_commit_offset(
@@ -288,7 +303,7 @@ impl Transaction {
                         state.identity = Some((answer.producer_id.0, answer.producer_epoch));
                         state.sequences.clear();
                     }
-                    state.is_open = false;
+                    state.open_since = None;
                     state.added.clear();
                     return Ok(());
                 }

@@ -178,8 +178,8 @@ pub const KEYS: &[Key] = &[
         "transaction.timeout.ms",
         &[],
         "60000",
-        "With `exactly_once_v2`: how long the brokers keep a transaction of a process that is silent; at most their \
-         `transaction.max.timeout.ms`",
+        "With `exactly_once_v2`: how long a workbook may take to send, and readers wait for a process that died while it sent one; at most \
+         the brokers' `transaction.max.timeout.ms`",
     ),
 ];
 
