@@ -7,6 +7,8 @@ pub mod columns;
 mod definition;
 mod error;
 mod operations;
+#[cfg(packed_proj)]
+mod packed;
 pub mod places;
 pub mod ranking;
 mod sandbox;
