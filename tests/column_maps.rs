@@ -158,9 +158,28 @@ fn open_shops_are_typed_filtered_computed_and_cleaned() {
     let rows = accounting(&driver);
     assert_eq!((rows.rows_in, rows.written, rows.rejected, rows.filtered), (9, 5, 1, 3));
     let sheets = workbook::sheets(&driver.workbook("shops.csv").expect("a workbook"));
-    let columns =
-        ["가게", "인허가일자", "소재지면적", "월임대료", "주소", "자치구", "면적당임대료", "개업연도", "경도", "위도"];
+    let columns = [
+        "가게",
+        "인허가일자",
+        "소재지면적",
+        "월임대료",
+        "주소",
+        "자치구",
+        "면적당임대료",
+        "개업연도",
+        "경도",
+        "위도",
+        "지도",
+    ];
     assert_eq!(sheets["종로구"][0], columns);
+    assert!(sheets["종로구"][1..].iter().all(|row| row[10] == "지도"), "{:?}", sheets["종로구"]);
+    let summary = &sheets["요약"];
+    assert_eq!(summary[0][..4], ["시트", "행 수", "경도 최솟값", "경도 최댓값"]);
+    assert_eq!(summary[0][6..], ["면적당임대료 최솟값", "면적당임대료 최댓값"]);
+    let line = |line: usize| [0, 1, 6, 7].map(|column: usize| summary[line][column].as_str());
+    assert_eq!(line(1), ["마포구", "2", "20000", "35821"]);
+    assert_eq!(line(2), ["종로구", "3", "30000", "30000"]);
+    assert_eq!(line(3), ["전체", "5", "20000", "35821"]);
     let shown = |district: &str| -> Vec<[String; 4]> {
         sheets[district][1..].iter().map(|row| [0, 3, 6, 7].map(|column: usize| row[column].clone())).collect()
     };
@@ -180,5 +199,7 @@ fn open_shops_are_typed_filtered_computed_and_cleaned() {
     let rejected = &sheets["오류"][1];
     assert_eq!((rejected[2].as_str(), rejected[3].as_str()), ("월임대료", "number.format"), "{rejected:?}");
     let about: Vec<String> = sheets["정보"].iter().map(|row| row[..2].join("|")).collect();
+    let links = "지도 링크|map.kakao.com (링크를 열면 그 위치가 이 사이트에 전달됩니다)";
+    assert!(about.contains(&links.to_owned()), "{about:?}");
     assert!(about.contains(&"조건에 맞지 않아 뺀 행|3".to_owned()), "{about:?}");
 }

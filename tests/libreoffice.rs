@@ -8,9 +8,11 @@ mod tool;
 mod workbook;
 
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 use std::process::Command;
 
+use calamine::{Reader, Xlsx};
 use sheetstream::test_driver::TopologyTestDriver;
 use sheetstream::topology::Topology;
 use tool::tool;
@@ -24,12 +26,15 @@ columns = { id = "text", opened = "date", seen = "datetime", open = "boolean", p
 [[map]]
 name = "wgs84"
 reproject = { from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }
+[[map]]
+name = "map"
+map_link = "https://map.kakao.com/link/map/{name},{lat},{lon}"
 [[aggregate]]
 name = "by-kind"
 sheet = "kind"
 [[sink]]
 name = "workbooks"
-workbook = { lang = "ko" }
+workbook = { lang = "ko", summary = true, summary_numbers = ["price"] }
 "#;
 
 /// LibreOffice writes numbers with 15 digits.
@@ -50,6 +55,14 @@ fn saved(office: &mut Command, folder: &Path, file: &str, options: &[&str]) -> V
     assert!(output.status.success(), "{said}");
     let made = fs::read_dir(&out).unwrap_or_else(|error| panic!("{error}: {said}")).next().expect("a file");
     fs::read(made.expect("a file").path()).expect("it is read")
+}
+
+/// Every formula of a workbook.
+fn links(book: &[u8]) -> Vec<String> {
+    let mut book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(book)).expect("a workbook");
+    let names = book.sheet_names();
+    let sheets: Vec<_> = names.iter().map(|name| book.worksheet_formula(name).expect("its formulas")).collect();
+    sheets.iter().flat_map(|sheet| sheet.used_cells()).map(|(.., formula)| formula.clone()).collect()
 }
 
 #[test]
@@ -77,7 +90,15 @@ fn libreoffice_keeps_every_cell() {
     fs::write(place("ours.xlsx"), &ours).expect("a file");
     let theirs = saved(&mut office, folder.path(), "ours.xlsx", &["--convert-to", "xlsx:Calc MS Excel 2007 XML"]);
 
+    for book in [&ours, &theirs] {
+        let links = links(book);
+        // Those of the rows, and on the summary those to two sheets.
+        assert_eq!(links.len(), rows - 3 + 2);
+        let is_one = |link: &&String| link.contains("HYPERLINK(\"https://map.kakao.com/link/map/%3D1%2B2,3");
+        assert!(links.iter().filter(is_one).count() > rows / 9, "{:?}", links.first());
+    }
     let (ours, theirs) = (workbook::sheets(&ours), workbook::sheets(&theirs));
+    assert_eq!(ours["요약"].last().expect("a line for all sheets")[..2], ["전체", "2997"]);
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
     assert!(ours["a_b"].len() + ours["빵집 & 카페"].len() == 2 + rows - 3 && ours["오류"].len() == 1 + 3);
     for (name, rows) in &ours {

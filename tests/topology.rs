@@ -81,7 +81,15 @@ fn a_minimal_file_gets_the_defaults() {
     let sink = topology.sink;
     assert_eq!((&*sink.topic, sink.partitions, sink.record_bytes_max), ("minimal.workbooks", None, 921_600));
     assert_eq!((&*sink.status_topic, &*sink.dead_letter_topic), ("minimal.status", "minimal.dead-letters"));
-    let look = WorkbookConfig { freeze_header: true, autofilter: true, cell_refs: true, about: true, lang: Lang::En };
+    let look = WorkbookConfig {
+        freeze_header: true,
+        autofilter: true,
+        cell_refs: true,
+        about: true,
+        summary: false,
+        summary_numbers: Vec::new(),
+        lang: Lang::En,
+    };
     assert_eq!(sink.workbook, look);
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::reorder::MemoryLimits;
 use super::siblings::Siblings;
 use crate::page::Styles;
-use crate::record::TaskId;
+use crate::record::{TaskId, TemplatePart};
 use crate::source::SourceConfig;
 
 /// The aggregate of a topology.
@@ -39,32 +39,7 @@ impl fmt::Display for SheetKey {
         match self {
             SheetKey::Topic => f.write_str("topic"),
             SheetKey::Column(column) => f.write_str(column),
-            SheetKey::Template(parts) => parts.iter().try_for_each(|part| match part {
-                TemplatePart::Literal(text) => f.write_str(text),
-                TemplatePart::Column(column) => write!(f, "{{{column}}}"),
-                TemplatePart::ColumnOr(column, text) => write!(f, "{{{column}|{text}}}"),
-            }),
-        }
-    }
-}
-
-/// A piece of a sheet template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TemplatePart {
-    /// Fixed text.
-    Literal(String),
-    /// The value of a column.
-    Column(String),
-    /// The value of a column, or this text in uploads without such a column.
-    ColumnOr(String, String),
-}
-
-impl TemplatePart {
-    /// The column that it names.
-    pub fn column(&self) -> Option<&str> {
-        match self {
-            TemplatePart::Literal(_) => None,
-            TemplatePart::Column(column) | TemplatePart::ColumnOr(column, _) => Some(column),
+            SheetKey::Template(parts) => parts.iter().try_for_each(|part| part.fmt(f)),
         }
     }
 }
@@ -99,4 +74,6 @@ pub struct AggregateSettings {
     pub styles: Styles,
     /// Whether cells carry their reference.
     pub cell_refs: bool,
+    /// Whether the ranges of numbers are wanted.
+    pub ranges: bool,
 }

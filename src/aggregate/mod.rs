@@ -44,7 +44,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ahash::HashMap;
-pub use config::{AggregateConfig, AggregateSettings, SheetKey, SheetOrder, TemplatePart};
+pub use config::{AggregateConfig, AggregateSettings, SheetKey, SheetOrder};
 pub use context::AggregateContext;
 pub use errors::ERRORS_MAX;
 pub use phase::Phase;
@@ -146,7 +146,7 @@ impl Aggregate {
     /// An aggregate without uploads.
     pub fn new(settings: AggregateSettings) -> Aggregate {
         Aggregate {
-            queue: PageQueue::new(PageWriter::new(settings.styles.clone(), settings.cell_refs)),
+            queue: PageQueue::new(PageWriter::new(settings.styles.clone(), settings.cell_refs), settings.ranges),
             open: HashMap::default(),
             ledger: Ledger::default(),
             finished: Vec::new(),

@@ -7,9 +7,9 @@ use std::fmt::Write;
 use arrow_array::{Array, Float64Array, StringArray};
 use serde::{Deserialize, Serialize};
 
-use super::{SheetKey, TemplatePart};
+use super::SheetKey;
 use crate::page::OpenPage;
-use crate::record::{ColumnType, Message, Nearest, Offset, Rejection, RowBatch};
+use crate::record::{ColumnType, Message, Nearest, Offset, Rejection, RowBatch, TemplatePart};
 
 /// A batch with its columns resolved.
 pub(super) struct Rows<'a> {

@@ -9,7 +9,7 @@ use super::config::SheetOrder;
 use super::page_queue::{PageQueue, PageSlot};
 use super::segment::scratch_segment;
 use crate::page::{OPEN_ROWS_MAX, OpenPage};
-use crate::record::{ColumnLook, Offset, RowKey, UploadHash};
+use crate::record::{ColumnLook, NumberRange, Offset, RowKey, UploadHash};
 use crate::sink::{CompletePage, CompleteSheet, SHEET_ROWS_MAX};
 use crate::source::clean_name;
 use crate::state::keys::{PageState, SheetState, StateKey, encode};
@@ -44,6 +44,8 @@ pub(super) struct Sheet {
     pages: Vec<PageSlot>,
     paged_through: Option<RowKey>,
     looks: Vec<ColumnLook>,
+    /// Of the numbers in cut pages.
+    ranges: Vec<Option<NumberRange>>,
     open: OpenPage,
     /// Where the beginning of the open page is, in pieces: scratch, which a restart does not know.
     spilled: Vec<PagePosition>,
@@ -188,7 +190,12 @@ impl Sheets {
             SheetOrder::Name => sheets.sort_by(|a, b| a.value.cmp(&b.value)),
         }
         if sheets.is_empty() {
-            sheets.push(CompleteSheet { value: String::new(), pages: Vec::new(), looks: Vec::new() });
+            sheets.push(CompleteSheet {
+                value: String::new(),
+                pages: Vec::new(),
+                looks: Vec::new(),
+                ranges: Vec::new(),
+            });
         }
         Ok(sheets)
     }
@@ -237,6 +244,7 @@ impl Sheets {
             sheet.paged_rows = state.paged_rows;
             sheet.paged_through = state.paged_through;
             sheet.looks = state.looks;
+            sheet.ranges = state.ranges;
             sheet.pages = pages.into_iter().map(PageSlot::from).collect();
             sheets.add(sheet);
         }
@@ -252,6 +260,7 @@ impl Sheet {
             pages: Vec::new(),
             paged_through: None,
             looks: Vec::new(),
+            ranges: Vec::new(),
             open: OpenPage::default(),
             spilled: Vec::new(),
             open_from: Offset(0),
@@ -284,7 +293,7 @@ impl Sheet {
     }
 
     fn cut(&mut self, segment: UploadHash, pager: &mut Pager) -> Result<(), StateError> {
-        let Some(first_row) = self.finish_page(segment, pager.store)? else { return Ok(()) };
+        let Some(first_row) = self.finish_page(segment, pager)? else { return Ok(()) };
         let rows = self.open.rows();
         self.pages.push(pager.queue.cut(&mut self.open, first_row, segment, pager.store)?);
         self.paged_rows += u64::from(rows);
@@ -293,25 +302,28 @@ impl Sheet {
     }
 
     /// Makes the open page ready to be cut: gives the number of its first row, unless it has none.
-    fn finish_page(&mut self, segment: UploadHash, store: &dyn StateStore) -> Result<Option<u32>, StateError> {
+    fn finish_page(&mut self, segment: UploadHash, pager: &Pager) -> Result<Option<u32>, StateError> {
         if self.open.rows() == 0 {
             return Ok(None);
         }
-        reload(&mut self.open, &self.spilled, segment, store)?;
+        reload(&mut self.open, &self.spilled, segment, pager.store)?;
         self.spilled = Vec::new();
         if self.pages.is_empty() {
             self.open.looks(&mut self.looks);
+        }
+        if pager.queue.has_ranges() {
+            self.open.ranges(&mut self.ranges);
         }
         // The header row is the first of every worksheet.
         Ok(Some((self.paged_rows % SHEET_ROWS_MAX + 2) as u32))
     }
 
     fn complete(mut self, segment: UploadHash, pager: &mut Pager) -> Result<CompleteSheet, StateError> {
-        let last = self.finish_page(segment, pager.store)?;
+        let last = self.finish_page(segment, pager)?;
         let last = last.map(|first_row| pager.queue.cut_last(&mut self.open, first_row));
         let mut pages: Vec<_> = self.pages().map(|page| CompletePage::Stored(segment, *page)).collect();
         pages.extend(last.map(|page| CompletePage::Inline(Arc::new(page))));
-        Ok(CompleteSheet { value: self.value.to_string(), pages, looks: self.looks })
+        Ok(CompleteSheet { value: self.value.to_string(), pages, looks: self.looks, ranges: self.ranges })
     }
 
     fn state(&self) -> SheetState {
@@ -321,6 +333,7 @@ impl Sheet {
             pages: self.pages.len() as u32,
             paged_through: self.paged_through,
             looks: self.looks.clone(),
+            ranges: self.ranges.clone(),
         }
     }
 }
@@ -365,7 +378,7 @@ mod tests {
     }
 
     fn queue() -> PageQueue {
-        PageQueue::new(PageWriter::new(Styles::new([0; StyleId::COUNT]), false))
+        PageQueue::new(PageWriter::new(Styles::new([0; StyleId::COUNT]), false), true)
     }
 
     fn page_rows(sheets: &Sheets) -> Vec<Vec<u32>> {
@@ -433,6 +446,7 @@ mod tests {
             pages: 1,
             paged_through: Some(RowKey::default()),
             looks: Vec::new(),
+            ranges: Vec::new(),
         };
         let mut sheets = Sheets::restore(vec![(state, vec![page])]).expect("it adds up");
         write(&mut sheets, &mut InMemoryStore::new(), (0..4).map(|_| (0, "x".to_owned())));

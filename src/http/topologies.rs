@@ -56,7 +56,11 @@ impl Shown {
             problems,
             keeps_blank: topology.maps.iter().all(|map| match map {
                 MapConfig::Reproject(map) => map.blank_missing,
-                MapConfig::Select(_) | MapConfig::Filter(_) | MapConfig::Compute(_) | MapConfig::Cast(_) => true,
+                MapConfig::Select(_)
+                | MapConfig::Filter(_)
+                | MapConfig::Compute(_)
+                | MapConfig::Cast(_)
+                | MapConfig::Link(_) => true,
             }),
             no_files: check_topology(topology).err().map(|problem| problem.detail),
             name: topology.name.to_string(),

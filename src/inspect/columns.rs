@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::InspectError;
 use super::table::Table;
-use crate::aggregate::{SheetKey, TemplatePart};
+use crate::aggregate::SheetKey;
 use crate::crs::columns::{coordinate_columns, number};
 use crate::file::upload::UploadRecords;
 use crate::map::{CoordinateInput, MapConfig};
 use crate::page::cells::parse_date;
+use crate::record::TemplatePart;
 use crate::topology::Topology;
 
 /// Different values that a column has at most to be a sheet for each.

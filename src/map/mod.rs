@@ -6,6 +6,7 @@ pub mod compute;
 pub mod expression;
 pub mod filter;
 pub mod geometry;
+pub mod link;
 mod number;
 mod own_crs;
 mod points;
@@ -18,11 +19,12 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 
-use crate::record::{AnyOf, ColumnType, Message, Names, Rejection, RowBatch};
+use crate::record::{AnyOf, ColumnType, Message, Names, Rejection, RowBatch, TemplatePart};
 
 pub use cast::{Cast, CastColumn, CastConfig};
 pub use compute::{Compute, ComputeConfig};
 pub use filter::{Filter, FilterConfig};
+pub use link::{Link, LinkConfig};
 pub use own_crs::OwnCrs;
 pub use reproject::Reproject;
 pub use reproject_config::{CoordinateInput, ReprojectConfig};
@@ -63,6 +65,8 @@ pub enum MapConfig {
     Compute(ComputeConfig),
     /// Give columns another type.
     Cast(CastConfig),
+    /// Add a column of links.
+    Link(LinkConfig),
 }
 
 impl MapConfig {
@@ -74,6 +78,7 @@ impl MapConfig {
             MapConfig::Filter(config) => &config.node,
             MapConfig::Compute(config) => &config.node,
             MapConfig::Cast(config) => &config.node,
+            MapConfig::Link(config) => &config.node,
         }
     }
 
@@ -98,6 +103,13 @@ impl MapConfig {
                 config.columns.iter().flat_map(|(_, expression)| expression.columns()).map(one).collect()
             }
             MapConfig::Cast(config) => config.columns.iter().map(|column| one(&column.name)).collect(),
+            MapConfig::Link(config) => {
+                let needed = config.address.iter().filter_map(|part| match part {
+                    TemplatePart::Column(name) => Some(name),
+                    TemplatePart::Literal(_) | TemplatePart::ColumnOr(..) => None,
+                });
+                needed.map(one).collect()
+            }
         }
     }
 
@@ -107,6 +119,7 @@ impl MapConfig {
             MapConfig::Reproject(config) => config.into.iter().collect(),
             MapConfig::Select(config) => config.selection.makes().collect(),
             MapConfig::Compute(config) => config.columns.iter().map(|(name, _)| name).collect(),
+            MapConfig::Link(config) => vec![&config.into],
             MapConfig::Filter(_) | MapConfig::Cast(_) => Vec::new(),
         }
     }
@@ -129,6 +142,9 @@ impl MapConfig {
                 names
             }
             MapConfig::Cast(config) => config.columns.iter_mut().map(|column| &mut column.name).collect(),
+            MapConfig::Link(config) => {
+                config.address.iter_mut().filter_map(TemplatePart::column_mut).chain([&mut config.into]).collect()
+            }
         }
     }
 }
@@ -141,6 +157,7 @@ pub fn build(config: &MapConfig) -> Result<Box<dyn Map>, NodeError> {
         MapConfig::Filter(config) => Box::new(Filter::new(config)),
         MapConfig::Compute(config) => Box::new(Compute::new(config)),
         MapConfig::Cast(config) => Box::new(Cast::new(config)),
+        MapConfig::Link(config) => Box::new(Link::new(config)),
     })
 }
 

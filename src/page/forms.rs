@@ -64,7 +64,8 @@ impl CellForm {
             | ColumnType::Boolean
             | ColumnType::Text
             | ColumnType::Auto
-            | ColumnType::Computed { .. } => Some(cell.to_owned()),
+            | ColumnType::Computed { .. }
+            | ColumnType::Link { .. } => Some(cell.to_owned()),
         }
     }
 

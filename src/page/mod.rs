@@ -8,6 +8,7 @@ pub mod cutters;
 mod deflate;
 pub mod forms;
 mod huffman;
+pub mod link;
 mod matches;
 pub mod of_type;
 pub mod open;

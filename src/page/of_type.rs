@@ -20,7 +20,7 @@ pub fn read(cell: &str, kind: ColumnType, form: Option<&CellForm>) -> Result<Opt
 
 fn is_of_type(kind: ColumnType, cell: &str) -> bool {
     match kind {
-        ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => true,
+        ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } | ColumnType::Link { .. } => true,
         ColumnType::Number => parse_number(cell).is_some(),
         ColumnType::Integer => parse_integer(cell).is_some(),
         ColumnType::Date => parse_date(cell).is_some(),
@@ -42,7 +42,11 @@ pub fn not_of_type(kind: ColumnType, cell: &str, has_form: bool) -> Message {
             Message::NotADateTime { value, hint: hint(has_zone, Hint::ZoneOption {}) }
         }
         ColumnType::Boolean => Message::NotABoolean { value },
-        ColumnType::Number | ColumnType::Auto | ColumnType::Text | ColumnType::Computed { .. } => {
+        ColumnType::Number
+        | ColumnType::Auto
+        | ColumnType::Text
+        | ColumnType::Computed { .. }
+        | ColumnType::Link { .. } => {
             let is_angle = cell.contains(['°', '′', '도']) || cell.trim_end().ends_with(['N', 'S', 'E', 'W']);
             let options = if is_angle { Hint::AngleOption {} } else { Hint::NumberOptions {} };
             Message::NotANumber { value, hint: hint(is_angle || cell.contains(','), options) }

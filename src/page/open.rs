@@ -1,10 +1,10 @@
 //! Rows of one sheet that wait for their page, in about as many bytes as they had as CSV.
 
-use crate::record::{ColumnLook, ColumnType};
+use crate::record::{ColumnLook, ColumnType, NumberRange};
 
 use super::styles::{DECIMALS_MAX, StyleId};
 use super::width::width;
-use super::{PAGE_BYTES_MAX, PAGE_ROWS, cells};
+use super::{PAGE_BYTES_MAX, PAGE_ROWS, cells, link};
 
 /// Rows below their sheet's last page, cell by cell in the order of their columns. Empty it is three words; it grows with its rows.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +61,10 @@ impl OpenPage {
             },
             ColumnType::DateTime => match cells::parse_datetime(text) {
                 Some(moment) => return self.push(StyleId::DATETIME, without_zero(zmij::Buffer::new().format(moment))),
+                None => (StyleId::TEXT, text),
+            },
+            ColumnType::Link { lang } => match link::formula(text, lang) {
+                Some(formula) => return self.push(StyleId::LINK, &formula),
                 None => (StyleId::TEXT, text),
             },
             ColumnType::Boolean => match cells::parse_boolean(text) {
@@ -151,6 +155,27 @@ impl OpenPage {
                 let is_number = style.num_format().is_some();
                 look.has_numbers |= is_number;
                 look.has_texts |= !is_number;
+            }
+            column += 1;
+        }
+    }
+
+    /// Widens the ranges of the columns by its numbers.
+    pub fn ranges(&self, into: &mut Vec<Option<NumberRange>>) {
+        let mut column = 0;
+        for item in self.items() {
+            if item == Item::RowEnd {
+                column = 0;
+                continue;
+            }
+            if let Item::Cell(style, value) = item
+                && let (Some(decimals), Some(number)) = (style.decimals(), number(value))
+            {
+                into.resize(into.len().max(column + 1), None);
+                let range = into[column].get_or_insert(NumberRange { min: number, max: number, decimals });
+                range.min = range.min.min(number);
+                range.max = range.max.max(number);
+                range.decimals = range.decimals.max(decimals);
             }
             column += 1;
         }
@@ -249,6 +274,10 @@ fn scaled_decimal(scaled: i64, decimals: u8, text: &mut [u8; DECIMAL_LENGTH_MAX]
     std::str::from_utf8(&text[at..]).unwrap_or_default()
 }
 
+fn number(value: &[u8]) -> Option<f64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
 /// A double's text without the `.0` of a whole number.
 fn without_zero(text: &str) -> &str {
     text.strip_suffix(".0").unwrap_or(text)
@@ -286,6 +315,21 @@ mod tests {
         assert_eq!(read("2024-01-05 12:00", ColumnType::DateTime), cell(StyleId::DATETIME, "45296.5"));
         assert_eq!(read("Yes", ColumnType::Boolean), cell(StyleId::BOOLEAN, "1"));
         assert_eq!(read("", ColumnType::Text), cell(StyleId::TEXT, "Blank"));
+    }
+
+    #[test]
+    fn the_numbers_of_columns_have_ranges() {
+        let mut page = OpenPage::default();
+        for (number, text) in [(3.5, "7"), (-1.25, "x"), (2.0, "9.10")] {
+            page.float(number, 2);
+            page.cell(text, ColumnType::Auto);
+            page.cell("2024-01-05", ColumnType::Date);
+            page.end_row();
+        }
+        let mut ranges = vec![Some(NumberRange { min: 0.0, max: 3.0, decimals: 1 })];
+        page.ranges(&mut ranges);
+        let range = |min, max, decimals| Some(NumberRange { min, max, decimals });
+        assert_eq!(ranges, [range(-1.25, 3.5, 2), range(7.0, 9.1, 2)]);
     }
 
     #[test]

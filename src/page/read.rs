@@ -4,6 +4,7 @@
 use flate2::{Decompress, FlushDecompress};
 
 use super::cells::date_text;
+use super::link;
 use super::open::{Item, OpenPage};
 use super::styles::{StyleId, Styles};
 
@@ -46,8 +47,9 @@ impl ShownCell {
         let (text, kind) = match style {
             StyleId::TEXT => (value.to_owned(), CellKind::Text),
             StyleId::BOOLEAN => (if value == "1" { "TRUE" } else { "FALSE" }.to_owned(), CellKind::Boolean),
+            StyleId::LINK => (link::shown(value).to_owned(), CellKind::Text),
             StyleId::DATE | StyleId::DATETIME => (moment(value, style == StyleId::DATETIME), CellKind::Date),
-            number => (with_decimals(value, number.decimals()), CellKind::Number),
+            number => (with_decimals(value, number.decimals().unwrap_or(0)), CellKind::Number),
         };
         ShownCell { text, kind }
     }
@@ -112,6 +114,8 @@ pub fn rows(xml: &[u8], style_of: impl Fn(u16) -> StyleId, rows_max: usize) -> O
             let style = style_of(cell.attribute("s").and_then(|style| style.parse().ok()).unwrap_or(0));
             cells.push(match cell.attribute("t") {
                 _ if cell.content.is_empty() => ShownCell::blank(),
+                // The formula of a link was made of its shown text.
+                Some("str") => ShownCell::new(StyleId::TEXT, &unescape(element(cell.content, "v")?.0.content)),
                 Some("inlineStr") => ShownCell::new(StyleId::TEXT, &unescape(element(cell.content, "t")?.0.content)),
                 Some("b") => ShownCell::new(StyleId::BOOLEAN, element(cell.content, "v")?.0.content),
                 None => ShownCell::new(style, element(cell.content, "v")?.0.content),

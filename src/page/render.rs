@@ -27,9 +27,11 @@ impl Kind {
     pub(super) fn index(self) -> usize {
         usize::from(self.0)
     }
-    /// True for text.
+    /// True for text, and for the addresses of links.
+    #[inline]
     pub(super) fn is_text(self) -> bool {
-        self == Kind::TEXT || self == Kind::PRESERVED
+        const TEXTS: u32 = 1 << Kind::TEXT.0 | 1 << Kind::PRESERVED.0 | 1 << StyleId::LINK.index();
+        TEXTS >> self.0 & 1 == 1
     }
     /// How it ends, below [`Kind::ENDINGS`].
     pub(super) fn ending(self) -> usize {
@@ -100,6 +102,7 @@ impl Renderer {
                 match style {
                     StyleId::TEXT => " t=\"inlineStr\"><is><t>",
                     StyleId::BOOLEAN => " t=\"b\"><v>",
+                    StyleId::LINK => " t=\"str\"><f>HYPERLINK(\"",
                     _ => "><v>",
                 },
             );

@@ -37,8 +37,10 @@ impl StyleId {
     pub const DATE: StyleId = StyleId(2);
     /// A day and a time.
     pub const DATETIME: StyleId = StyleId(3);
+    /// A link to a web page.
+    pub const LINK: StyleId = StyleId(NUMBER_FIRST + NUMBER_FORMATS.len() as u8);
     /// How many styles there are.
-    pub const COUNT: usize = NUMBER_FIRST as usize + NUMBER_FORMATS.len();
+    pub const COUNT: usize = StyleId::LINK.index() + 1;
 
     /// A number shown with this many decimals, [`DECIMALS_MAX`] at most.
     pub const fn number(decimals: u8) -> StyleId {
@@ -55,15 +57,15 @@ impl StyleId {
     /// The number format as Excel writes it; `None` for the general one.
     pub fn num_format(self) -> Option<&'static str> {
         match self {
-            StyleId::TEXT | StyleId::BOOLEAN => None,
+            StyleId::TEXT | StyleId::BOOLEAN | StyleId::LINK => None,
             StyleId::DATE => Some("yyyy-mm-dd"),
             StyleId::DATETIME => Some("yyyy-mm-dd hh:mm:ss"),
             StyleId(number) => Some(NUMBER_FORMATS[usize::from(number - NUMBER_FIRST)]),
         }
     }
-    /// Decimals that it shows; 0 for what is no number.
-    pub fn decimals(self) -> u8 {
-        self.0.saturating_sub(NUMBER_FIRST)
+    /// Decimals that it shows; `None` for what is no number.
+    pub fn decimals(self) -> Option<u8> {
+        self.0.checked_sub(NUMBER_FIRST).filter(|_| self != StyleId::LINK)
     }
     /// The style at this place of the table.
     pub(super) fn from_index(index: u8) -> StyleId {
@@ -107,6 +109,6 @@ mod tests {
         let places: Vec<usize> = StyleId::all().map(StyleId::index).collect();
         assert_eq!(places, (0..StyleId::COUNT).collect::<Vec<_>>());
         let formats: std::collections::HashSet<_> = StyleId::all().filter_map(StyleId::num_format).collect();
-        assert_eq!(formats.len(), StyleId::COUNT - 2);
+        assert_eq!(formats.len(), StyleId::COUNT - 3);
     }
 }

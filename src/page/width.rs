@@ -1,5 +1,6 @@
 //! How wide a cell is on the screen.
 
+use super::link;
 use super::styles::StyleId;
 
 /// Characters that a column is made wide for at most.
@@ -18,6 +19,7 @@ pub fn width(style: StyleId, value: &[u8]) -> u16 {
             }
             width
         }
+        StyleId::LINK => columns_of(link::shown(&String::from_utf8_lossy(value))) as u16,
         StyleId::BOOLEAN if value == b"1" => 4,
         StyleId::BOOLEAN => 5,
         StyleId::DATE => 10,

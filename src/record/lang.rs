@@ -9,7 +9,7 @@ use std::fmt::{self, Debug, Display, Formatter};
 use super::Offset;
 
 /// Language of what people read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Lang {
     /// English.
     En,

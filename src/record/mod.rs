@@ -11,6 +11,7 @@ mod reason;
 mod record;
 mod rejection;
 mod row;
+mod template;
 
 pub use accounting::{Accounting, LedgerEntry, Outcome};
 pub use cuts::{Cut, Cuts};
@@ -24,4 +25,5 @@ pub use messages::{
 pub use reason::{Concern, Reason, reasons_markdown};
 pub use record::{Header, Record};
 pub use rejection::Rejection;
-pub use row::{ColumnLook, ColumnType, RawRows, RowBatch, RowKey, UsedOperations};
+pub use row::{ColumnLook, ColumnType, NumberRange, RawRows, RowBatch, RowKey, UsedOperations};
+pub use template::TemplatePart;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 
-use super::{Offset, Rejection, UploadId};
+use super::{Lang, Offset, Rejection, UploadId};
 
 /// The place of a row in its upload; the order in which rows are written.
 ///
@@ -166,6 +166,17 @@ pub struct ColumnLook {
     pub has_texts: bool,
 }
 
+/// The least and the greatest number in a column of a sheet.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct NumberRange {
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+    /// The most decimals that a number of the column is shown with.
+    pub decimals: u8,
+}
+
 /// How the cells of a column are read and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ColumnType {
@@ -187,5 +198,10 @@ pub enum ColumnType {
     Computed {
         /// Decimals that are kept.
         decimals: u8,
+    },
+    /// The address of a web page, which is shown as a link.
+    Link {
+        /// Language of the text that is shown in its place.
+        lang: Lang,
     },
 }

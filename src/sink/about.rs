@@ -55,6 +55,11 @@ pub(super) fn write_about(
         }
     }
 
+    if !facts.links.is_empty() {
+        let [label, remark] = words.links;
+        page.text(label, &format!("{} ({remark})", facts.links.join(", ")))?;
+    }
+
     page.heading(&words.sheets)?;
     for entry in data {
         let line = page.next;

@@ -8,6 +8,7 @@ use crate::sink::Lang;
 
 const HEADER_FILL: &str = "#DDE7F3";
 const HEADER_LINE: &str = "#8AA4C4";
+const COUNT: &str = "#,##0";
 /// Excel's colour of links.
 const LINK: u32 = 0x05_63_C1;
 
@@ -56,8 +57,10 @@ pub(super) struct Formats {
     pub label: Format,
     /// The title of *About*.
     pub title: Format,
-    /// A link to a sheet.
+    /// A link.
     pub link: Format,
+    /// On *Summary*: a count, and below all lines text, a count and any other number.
+    pub summary: [Format; 4],
 }
 
 /// The alignment of a column's name, the same as that of its cells.
@@ -85,20 +88,27 @@ impl Formats {
             .set_border_bottom(FormatBorder::Thin)
             .set_border_bottom_color(HEADER_LINE);
         let top = plain.clone().set_align(FormatAlign::Top);
+        let count = to_the_right(plain.clone()).set_num_format(COUNT);
+        let total = plain.clone().set_bold().set_border_top(FormatBorder::Thin).set_border_top_color(HEADER_LINE);
+        let total_number = to_the_right(total.clone());
         let left = top.clone().set_align(FormatAlign::Left);
         Formats {
             headers: [header.clone(), to_the_right(header.clone()), header.set_align(FormatAlign::Center)],
             wrapped: top.clone().set_text_wrap(),
             number: to_the_right(top.clone()).set_num_format("0"),
-            count: left.set_num_format("#,##0"),
+            count: left.set_num_format(COUNT),
             label: top.set_bold(),
             title: plain.clone().set_bold().set_font_size(16),
+            summary: [count, total, total_number.clone().set_num_format(COUNT), total_number],
             link: plain.clone().set_font_color(Color::RGB(LINK)).set_underline(FormatUnderline::Single),
             plain,
         }
     }
     /// The cells of a style of pages.
     pub(super) fn of_style(&self, style: StyleId) -> Option<Format> {
+        if style == StyleId::LINK {
+            return Some(self.link.clone());
+        }
         let format = self.plain.clone().set_num_format(style.num_format()?);
         Some(match style {
             StyleId::DATE | StyleId::DATETIME => format.set_align(FormatAlign::Center),

@@ -15,6 +15,7 @@ mod sheet_lists;
 pub mod sheet_names;
 mod skeleton;
 pub mod status;
+mod summary;
 pub mod words;
 pub mod workbook;
 pub mod zip;
@@ -27,7 +28,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::crs::CrsPair;
-use crate::record::{Accounting, ColumnLook, ColumnType, Message, Offset, UploadHash, UploadId, UsedOperations};
+use crate::record::{
+    Accounting, ColumnLook, ColumnType, Message, NumberRange, Offset, UploadHash, UploadId, UsedOperations,
+};
 use crate::state::keys::PageState;
 
 pub use crate::record::Lang;
@@ -62,7 +65,11 @@ pub struct WorkbookConfig {
     pub cell_refs: bool,
     /// The *About* sheet (and its map of sheet names) is part of the workbook.
     pub about: bool,
-    /// Language of *About* and *Errors*.
+    /// The first sheet is *Summary*: the sheets, their rows, and the extent of their coordinates.
+    pub summary: bool,
+    /// Columns of whose numbers *Summary* shows the least and the greatest as well.
+    pub summary_numbers: Vec<String>,
+    /// Language of *Summary*, *About* and *Errors*.
     pub lang: Lang,
 }
 
@@ -75,6 +82,10 @@ pub struct AboutFacts {
     pub topology_hash: Arc<str>,
     /// The CRS pairs of its reproject maps, in order.
     pub crs: Vec<Arc<CrsPair>>,
+    /// The columns that its last reproject map adds, x first.
+    pub coordinates: Option<[String; 2]>,
+    /// The hosts that the links of rows lead to.
+    pub links: Vec<String>,
 }
 
 /// A complete upload: all that its workbook follows from.
@@ -138,6 +149,8 @@ pub struct CompleteSheet {
     pub pages: Vec<CompletePage>,
     /// How each column looks in the first page.
     pub looks: Vec<ColumnLook>,
+    /// The range of the numbers of each column, where *Summary* is wanted.
+    pub ranges: Vec<Option<NumberRange>>,
 }
 
 /// Columns of a worksheet (Excel's limit).

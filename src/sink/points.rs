@@ -64,14 +64,20 @@ fn header(workbook: &[u8], part: &StoredPart) -> Option<Vec<String>> {
 
 /// Where the columns are: the last one that has the name, or the name and a number.
 fn places(header: &[String], columns: &[String; 2]) -> Option<[usize; 2]> {
-    let place = |name: &String| {
-        let is_numbered = |found: &str| {
-            let number = found.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('_'));
-            number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
-        };
-        header.iter().rposition(|found| found == name || is_numbered(found))
+    let header = || header.iter().map(String::as_str);
+    Some([place(header(), &columns[0])?, place(header(), &columns[1])?])
+}
+
+/// Where a column is: the last one that has the name, or the name and a number.
+pub(super) fn place<'a>(
+    mut header: impl DoubleEndedIterator<Item = &'a str> + ExactSizeIterator,
+    name: &str,
+) -> Option<usize> {
+    let is_numbered = |found: &str| {
+        let number = found.strip_prefix(name).and_then(|rest| rest.strip_prefix('_'));
+        number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
     };
-    Some([place(&columns[0])?, place(&columns[1])?])
+    header.rposition(|found| found == name || is_numbered(found))
 }
 
 /// Goes through the rows of a sheet piece by piece; a sheet may be larger than memory.

@@ -3,12 +3,12 @@
 use crate::page::StyleId;
 use crate::page::read::{self, ShownCell, element, inflate_rows, unescape};
 use crate::record::SheetName;
-use crate::sink::Lang;
 use crate::sink::sheet_names::SheetNamer;
 use crate::sink::skeleton::worksheet_part;
 use crate::sink::status::StatusRecord;
 use crate::sink::words::Words;
 use crate::sink::zip::{Method, StoredPart, read_directory};
+use crate::sink::{Lang, WorkbookConfig};
 
 /// Rows of a sheet that are shown.
 pub const ROWS_MAX: usize = 20;
@@ -40,10 +40,9 @@ pub struct SheetPreview {
     pub head: Vec<Vec<ShownCell>>,
 }
 
-/// The names that a workbook in this language gives to sheets of these values, in their order.
-pub fn sheet_names<'a>(lang: Lang, values: impl Iterator<Item = &'a str>) -> Vec<SheetName> {
-    let words = Words::of(lang);
-    let mut namer = SheetNamer::new(&[words.about, words.errors], lang);
+/// The names that a workbook of this look gives to sheets of these values, in their order.
+pub fn sheet_names<'a>(config: &WorkbookConfig, values: impl Iterator<Item = &'a str>) -> Vec<SheetName> {
+    let mut namer = SheetNamer::new(&Words::of(config.lang).reserved(config), config.lang);
     values.map(|value| namer.name(value)).collect()
 }
 

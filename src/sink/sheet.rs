@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use rust_xlsxwriter::utility::cell_range;
+use rust_xlsxwriter::utility::{cell_range, quote_sheet_name};
 
 use crate::page::{CutPage, OpenPage, PageWriter, xml};
 use crate::record::{ColumnLook, ColumnType, Rejection, SheetName};
@@ -187,6 +187,8 @@ fn header_row(columns: &[(&str, u16)], cell_refs: bool) -> Vec<u8> {
 pub(super) enum Cell<'a> {
     Text(&'a str, u16),
     Number(&'a str, u16),
+    /// A link to the sheet of this name, which it shows.
+    Sheet(&'a str, u16),
 }
 
 /// A row of such cells. `height` is in points.
@@ -213,6 +215,18 @@ pub(super) fn write_row(number: u32, height: Option<u32>, cells: &[Cell<'_>], ce
                 row.extend_from_slice(start.as_bytes());
                 xml::escape(text.as_bytes(), |piece| row.extend_from_slice(piece));
                 row.extend_from_slice(b"</t></is></c>");
+            }
+            Cell::Sheet(name, style) => {
+                let target = format!("#{}!A1", quote_sheet_name(name));
+                row.extend_from_slice(format!(" s=\"{style}\" t=\"str\"><f>HYPERLINK(").as_bytes());
+                for (text, end) in [(target.as_str(), ","), (*name, ")</f><v>")] {
+                    // Text in a formula has its quotes doubled.
+                    let text = format!("\"{}\"", text.replace('"', "\"\""));
+                    xml::escape(text.as_bytes(), |piece| row.extend_from_slice(piece));
+                    row.extend_from_slice(end.as_bytes());
+                }
+                xml::escape(name.as_bytes(), |piece| row.extend_from_slice(piece));
+                row.extend_from_slice(b"</v></c>");
             }
             Cell::Number(text, style) => row.extend_from_slice(format!(" s=\"{style}\"><v>{text}</v></c>").as_bytes()),
         }
@@ -249,8 +263,15 @@ mod tests {
     use crate::sink::zip::read_directory;
     use crate::state::{InMemoryStore, StateError};
 
-    const LOOK: WorkbookConfig =
-        WorkbookConfig { freeze_header: true, autofilter: true, cell_refs: true, about: false, lang: Lang::En };
+    const LOOK: WorkbookConfig = WorkbookConfig {
+        freeze_header: true,
+        autofilter: true,
+        cell_refs: true,
+        about: false,
+        summary: false,
+        summary_numbers: Vec::new(),
+        lang: Lang::En,
+    };
 
     fn template() -> SheetTemplate {
         let skeleton = Skeleton::make(&LOOK, "", |_, _| Ok(())).expect("a skeleton");

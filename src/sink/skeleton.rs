@@ -18,10 +18,11 @@ use crate::sink::zip::{Method, StoredPart, read_directory};
 
 /// Part of the template.
 pub(super) const TEMPLATE_PART: &str = "xl/worksheets/sheet1.xml";
-/// Rows of the template, from 0: the header formats, the table of styles, the format of wrapped text.
+/// Rows of the template, from 0: the header formats, the table of styles, the formats of wrapped text and of *Summary*.
 const HEADER_ROW: u32 = 0;
 const STYLE_ROW: u32 = 1;
 const WRAPPED_ROW: u32 = 2;
+const SUMMARY_ROW: u32 = 3;
 /// A4, as files number paper sizes (ECMA-376 part 1, 18.3.1.63).
 const A4: u8 = 9;
 /// The name of the sheet, the page and how many there are.
@@ -83,6 +84,9 @@ impl Skeleton {
         }
         template.write_blank(WRAPPED_ROW, 0, &formats.wrapped)?;
         template.write_blank(WRAPPED_ROW, 1, &formats.number)?;
+        for (column, format) in (0..).zip(&formats.summary) {
+            template.write_blank(SUMMARY_ROW, column, format)?;
+        }
         if config.freeze_header {
             template.set_freeze_panes(1, 0)?;
         }
@@ -152,6 +156,8 @@ pub(super) struct SheetTemplate {
     pub styles: Styles,
     /// `cellXfs` indexes of text that takes several lines, and of a number beside it.
     pub wrapped_styles: [u16; 2],
+    /// `cellXfs` indexes of *Summary*, in the order of [`Formats::summary`].
+    pub summary_styles: [u16; 4],
 }
 
 impl SheetTemplate {
@@ -164,7 +170,7 @@ impl SheetTemplate {
         let style_at = |row, column| style_of(rows, &row_col_to_cell(row, column));
         let mut indexes = [0; StyleId::COUNT];
         for (column, style) in (0..).zip(StyleId::all()) {
-            if style.num_format().is_some() {
+            if style.num_format().is_some() || style == StyleId::LINK {
                 indexes[style.index()] = style_at(STYLE_ROW, column)?;
             }
         }
@@ -176,6 +182,12 @@ impl SheetTemplate {
             header_styles: [style_at(HEADER_ROW, 0)?, style_at(HEADER_ROW, 1)?, style_at(HEADER_ROW, 2)?],
             styles: Styles::new(indexes),
             wrapped_styles: [style_at(WRAPPED_ROW, 0)?, style_at(WRAPPED_ROW, 1)?],
+            summary_styles: [
+                style_at(SUMMARY_ROW, 0)?,
+                style_at(SUMMARY_ROW, 1)?,
+                style_at(SUMMARY_ROW, 2)?,
+                style_at(SUMMARY_ROW, 3)?,
+            ],
         })
     }
 
@@ -198,8 +210,15 @@ mod tests {
     use super::*;
     use crate::sink::Lang;
 
-    const LOOK: WorkbookConfig =
-        WorkbookConfig { freeze_header: true, autofilter: true, cell_refs: true, about: true, lang: Lang::En };
+    const LOOK: WorkbookConfig = WorkbookConfig {
+        freeze_header: true,
+        autofilter: true,
+        cell_refs: true,
+        about: true,
+        summary: false,
+        summary_numbers: Vec::new(),
+        lang: Lang::En,
+    };
 
     fn skeleton() -> Skeleton {
         Skeleton::make(&LOOK, "", |_, _| Ok(())).expect("a skeleton")
@@ -217,7 +236,7 @@ mod tests {
         for style in StyleId::all() {
             let index = template.styles.index(style);
             let Some(format) = style.num_format() else {
-                assert_eq!(index, 0, "general cells carry no style");
+                assert_eq!(index > 0, style == StyleId::LINK, "general cells carry no style");
                 continue;
             };
             assert!(!seen.contains(&index), "{format} has an index of its own");

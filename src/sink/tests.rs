@@ -21,8 +21,15 @@ use crate::sink::{
 use crate::state::keys::PageState;
 use crate::state::{InMemoryStore, StateError, StateStore};
 
-const LOOK: WorkbookConfig =
-    WorkbookConfig { freeze_header: true, autofilter: true, cell_refs: true, about: true, lang: Lang::En };
+const LOOK: WorkbookConfig = WorkbookConfig {
+    freeze_header: true,
+    autofilter: true,
+    cell_refs: true,
+    about: true,
+    summary: false,
+    summary_numbers: Vec::new(),
+    lang: Lang::En,
+};
 
 fn config(workbook: WorkbookConfig) -> Arc<SinkConfig> {
     Arc::new(SinkConfig {
@@ -59,8 +66,13 @@ fn maker(workbook: WorkbookConfig) -> WorkbookMaker {
         row_column: None,
         lon_lat: None,
     };
-    let about =
-        AboutFacts { topology: "seoul".into(), topology_hash: "0123456789abcdef".into(), crs: vec![Arc::new(pair)] };
+    let about = AboutFacts {
+        topology: "seoul".into(),
+        topology_hash: "0123456789abcdef".into(),
+        crs: vec![Arc::new(pair)],
+        coordinates: Some(["lon".into(), "lat".into()]),
+        links: Vec::new(),
+    };
     WorkbookMaker::new(config(workbook), about).expect("a maker")
 }
 
@@ -97,7 +109,7 @@ impl<'a> Upload<'a> {
 
     /// Adds a sheet of these rows, all pages but the last in the store; a page never crosses a multiple of `rows_max`.
     fn sheet(&mut self, value: &str, rows: &[Vec<&str>], rows_max: usize) {
-        let mut sheet = CompleteSheet { value: value.into(), pages: Vec::new(), looks: Vec::new() };
+        let mut sheet = CompleteSheet { value: value.into(), pages: Vec::new(), looks: Vec::new(), ranges: Vec::new() };
         let mut done = 0;
         while done < rows.len() {
             let in_worksheet = done % rows_max;
@@ -110,6 +122,7 @@ impl<'a> Upload<'a> {
             if done == 0 {
                 page.looks(&mut sheet.looks);
             }
+            page.ranges(&mut sheet.ranges);
             let cut = self.writer.cut(&mut page, in_worksheet as u32 + 2);
             done += count;
             sheet.pages.push(if done == rows.len() {
@@ -271,7 +284,7 @@ fn excels_last_row_is_used_and_not_crossed() {
     pages.push(page(1));
     let mut store = InMemoryStore::new();
     let mut complete = Upload::new(&maker, &mut store, &["n"]).complete;
-    complete.sheets = vec![CompleteSheet { value: "s".into(), pages, looks: Vec::new() }];
+    complete.sheets = vec![CompleteSheet { value: "s".into(), pages, looks: Vec::new(), ranges: Vec::new() }];
     let parts = parts(&file(&maker.assemble(&complete).expect("a workbook"), &store));
     let rows = |sheet: &str| parts[sheet].matches("<row>").count();
     assert_eq!(rows("xl/worksheets/sheet1.xml"), 1_048_576);
@@ -365,7 +378,7 @@ fn rejected_rows_are_on_the_errors_sheet() {
 #[test]
 fn about_explains_the_workbook_in_both_languages() {
     for (lang, sheet, rejected, value) in
-        [(Lang::En, "About", "Rows rejected", "Value in the data"), (Lang::Ko, "정보", "제외된 행", "원본 값")]
+        [(Lang::En, "About", "Rows rejected", "Value in the data"), (Lang::Ko, "정보", "오류 행", "원본 값")]
     {
         let maker = maker(WorkbookConfig { lang, ..LOOK });
         let mut store = InMemoryStore::new();
@@ -446,11 +459,14 @@ fn a_workbook_can_do_without_its_extras() {
         autofilter: false,
         cell_refs: false,
         about: false,
+        summary: false,
+        summary_numbers: Vec::new(),
         lang: Lang::En,
     });
     let mut store = InMemoryStore::new();
     let mut complete = Upload::new(&maker, &mut store, &["x"]).complete;
-    complete.sheets = vec![CompleteSheet { value: "s".into(), pages: Vec::new(), looks: Vec::new() }];
+    complete.sheets =
+        vec![CompleteSheet { value: "s".into(), pages: Vec::new(), looks: Vec::new(), ranges: Vec::new() }];
     let file = file(&maker.assemble(&complete).expect("a workbook"), &store);
     assert_eq!(names(&file), ["s"]);
     let parts = parts(&file);
@@ -480,7 +496,13 @@ fn sendable() -> (SinkConfig, AboutFacts, CompleteUpload, Workbook, InMemoryStor
     upload.complete.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
     let complete = upload.complete;
     let workbook = maker.assemble(&complete).expect("a workbook");
-    let about = AboutFacts { topology: "seoul".into(), topology_hash: "0123".into(), crs: Vec::new() };
+    let about = AboutFacts {
+        topology: "seoul".into(),
+        topology_hash: "0123".into(),
+        crs: Vec::new(),
+        coordinates: None,
+        links: Vec::new(),
+    };
     ((*config(LOOK)).clone(), about, complete, workbook, store)
 }
 
@@ -529,4 +551,37 @@ fn a_page_that_cannot_be_read_ends_the_chunks_with_its_error() {
     assert!(chunks.next().is_none());
     assert!(chunks.finish().is_err());
     drop(store);
+}
+
+#[test]
+fn a_summary_names_the_sheets_their_rows_and_their_extent() {
+    let config = WorkbookConfig { summary: true, summary_numbers: vec!["size".into(), "none".into()], ..LOOK };
+    let (maker, mut store) = (maker(config), InMemoryStore::new());
+    let mut upload = Upload::new(&maker, &mut store, &["lon", "lat", "size"]);
+    upload.sheet("가", &[vec!["126.5", "37.25", "7"], vec!["127", "36.5", "x"]], usize::MAX);
+    upload.sheet("it's \"B\"", &[vec!["", "", ""]], usize::MAX);
+    upload.sheet("Summary", &(0..2_500).map(|_| vec!["128", "35", "-1.5"]).collect::<Vec<_>>(), 2_048);
+    let workbook = maker.assemble_with(&upload.complete, 2_048).expect("a workbook");
+    let file = file(&workbook, &store);
+    assert_eq!(names(&file), ["Summary", "가", "it's \"B\"", "Summary (2)", "Summary (3)", "About"]);
+    let header =
+        ["Sheet", "Rows", "lon least", "lon greatest", "lat least", "lat greatest", "size least", "size greatest"];
+    let number = |value: f64| Data::Float(value);
+    let line = |sheet: &str, numbers: &[f64]| {
+        let blank = std::iter::repeat_n(Data::Empty, 7 - numbers.len());
+        [text(sheet)].into_iter().chain(numbers.iter().map(|value| number(*value))).chain(blank).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        cells(&file, "Summary"),
+        [
+            header.map(text).to_vec(),
+            line("가", &[2.0, 126.5, 127.0, 36.5, 37.25, 7.0, 7.0]),
+            line("it's \"B\"", &[1.0]),
+            line("Summary (2)", &[2_500.0, 128.0, 128.0, 35.0, 35.0, -1.5, -1.5]),
+            line("All sheets", &[2_503.0, 126.5, 128.0, 35.0, 37.25, -1.5, 7.0]),
+        ]
+    );
+    let xml = &parts(&file)["xl/worksheets/sheet1.xml"];
+    assert!(xml.contains("tabSelected=\"1\"") && xml.contains("<autoFilter ref=\"A1:H4\"/>"));
+    assert!(xml.contains("<f>HYPERLINK(\"#'it''s \"\"B\"\"'!A1\",\"it's \"\"B\"\"\")</f>"), "{xml}");
 }

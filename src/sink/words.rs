@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::page::cells::CELL_UNITS_MAX;
-use crate::sink::Lang;
+use crate::sink::{Lang, WorkbookConfig};
 
 /// The columns of *Errors* before those of the file: row, reason, column, code.
 pub const EXPLAINING_COLUMNS: usize = 4;
@@ -16,6 +16,12 @@ pub(super) struct Words {
     pub about: &'static str,
     /// Name of the sheet of failed rows.
     pub errors: &'static str,
+    /// Name of the sheet that lists the others.
+    pub summary: &'static str,
+    pub summary_columns: [&'static str; 2],
+    /// Behind the name of a column: its least and its greatest number.
+    pub least_and_greatest: [&'static str; 2],
+    pub all_sheets: &'static str,
     pub title: &'static str,
     pub source: &'static str,
     pub rows_written: &'static str,
@@ -29,6 +35,8 @@ pub(super) struct Words {
     pub to: &'static str,
     pub accuracy: [&'static str; 3],
     pub sheets: [&'static str; 3],
+    /// Where the links of rows lead, and what that means.
+    pub links: [&'static str; 2],
     pub details: &'static str,
     pub operation: &'static str,
     pub row_operation: &'static str,
@@ -44,6 +52,10 @@ const ENGLISH: Words = Words {
     lang: Lang::En,
     about: "About",
     errors: "Errors",
+    summary: "Summary",
+    summary_columns: ["Sheet", "Rows"],
+    least_and_greatest: ["least", "greatest"],
+    all_sheets: "All sheets",
     title: "About this workbook",
     source: "Made from",
     rows_written: "Rows in this workbook",
@@ -56,6 +68,7 @@ const ENGLISH: Words = Words {
     to: "To",
     accuracy: ["Accuracy", "not stated", "approximate: the shift between the datums is unknown"],
     sheets: ["Sheet", "Value in the data", "Rows"],
+    links: ["Links lead to", "whoever follows a link tells this site the place"],
     details: "Details",
     operation: "Operation",
     row_operation: "the best one of each system",
@@ -70,10 +83,14 @@ const KOREAN: Words = Words {
     lang: Lang::Ko,
     about: "정보",
     errors: "오류",
+    summary: "요약",
+    summary_columns: ["시트", "행 수"],
+    least_and_greatest: ["최솟값", "최댓값"],
+    all_sheets: "전체",
     title: "이 엑셀 파일에 대하여",
     source: "원본 파일",
     rows_written: "담긴 행",
-    rows_rejected: "제외된 행",
+    rows_rejected: "오류 행",
     rows_filtered: "조건에 맞지 않아 뺀 행",
     incomplete: ["불완전", "보낸 쪽이 알린 행 수 또는 검증값과 일치하지 않습니다. 빠진 행이 있을 수 있습니다."],
     coordinates: "좌표",
@@ -82,6 +99,7 @@ const KOREAN: Words = Words {
     to: "변환 좌표계",
     accuracy: ["정확도", "명시되지 않음", "근사값: 두 측지계 사이의 이동량을 알 수 없음"],
     sheets: ["시트", "원본 값", "행 수"],
+    links: ["지도 링크", "링크를 열면 그 위치가 이 사이트에 전달됩니다"],
     details: "세부 정보",
     operation: "변환 방법",
     row_operation: "좌표계마다 가장 정확한 방법",
@@ -89,10 +107,14 @@ const KOREAN: Words = Words {
     rows_sha256: "자료 검증값(SHA-256)",
     product: "작성 도구",
     error_columns: ["자료 행", "이유", "열", "코드"],
-    more_errors: ["이 밖에 제외된 행 ", "개는 표시하지 않았습니다"],
+    more_errors: ["이 밖의 오류 행 ", "개는 표시하지 않았습니다"],
 };
 
 impl Words {
+    /// The names of our own sheets in a workbook of this look: no sheet of rows has them.
+    pub(super) fn reserved(&self, config: &WorkbookConfig) -> Vec<&'static str> {
+        [self.about, self.errors].into_iter().chain(config.summary.then_some(self.summary)).collect()
+    }
     /// The texts in this language.
     pub(super) fn of(lang: Lang) -> &'static Words {
         match lang {
@@ -123,7 +145,7 @@ mod tests {
     #[test]
     fn both_languages_name_their_sheets_as_excel_allows() {
         for words in [&ENGLISH, &KOREAN] {
-            assert!(SheetName::parse(words.about).is_some() && SheetName::parse(words.errors).is_some());
+            assert!([words.about, words.errors, words.summary].iter().all(|name| SheetName::parse(name).is_some()));
         }
     }
 

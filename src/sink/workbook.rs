@@ -13,6 +13,7 @@ use crate::sink::sheet::{Frame, RowSheet};
 use crate::sink::sheet_lists::{Listed, SheetList};
 use crate::sink::sheet_names::SheetNamer;
 use crate::sink::skeleton::{SheetTemplate, Skeleton, TEMPLATE_PART, broken, worksheet_number, worksheet_part};
+use crate::sink::summary::Summary;
 use crate::sink::words::Words;
 use crate::sink::{AboutFacts, COLUMNS_MAX, CompleteUpload, SHEET_ROWS_MAX, SinkConfig};
 
@@ -60,12 +61,21 @@ impl WorkbookMaker {
         }
         let words = Words::of(config.lang);
         let mut writer = PageWriter::new(self.template.styles.clone(), config.cell_refs);
-        let mut namer = SheetNamer::new(&[words.about, words.errors], config.lang);
+        let mut namer = SheetNamer::new(&words.reserved(config), config.lang);
         let data = RowSheet::all(complete, &mut namer, rows_max)?;
         let names = complete.columns.iter().enumerate();
         let names: Vec<_> = names.map(|(at, (name, kind))| (&**name, alignment(*kind, at, complete))).collect();
         let data_frame = Frame::new(&self.template, &names, config, &mut writer);
-        let mut sheets: Vec<(&RowSheet<'_>, &Frame)> = data.iter().map(|sheet| (sheet, &data_frame)).collect();
+
+        let summary = config.summary.then(|| {
+            let summary = Summary::new(words, config, &self.about, complete, &data, &self.template, &mut writer);
+            let frame = Frame::new(&self.template, &summary.columns(), config, &mut writer);
+            (summary, frame)
+        });
+        let summary_sheet = summary.as_ref().map(|(summary, frame)| (summary.sheet(words), frame));
+        let mut sheets: Vec<(&RowSheet<'_>, &Frame)> = Vec::with_capacity(data.len() + 2);
+        sheets.extend(summary_sheet.as_ref().map(|(sheet, frame)| (sheet, *frame)));
+        sheets.extend(data.iter().map(|sheet| (sheet, &data_frame)));
 
         let errors = (complete.accounting.rejected > 0).then(|| {
             let frame = Frame::new(&self.template, &error_columns(words, complete), config, &mut writer);
@@ -125,6 +135,6 @@ fn alignment(kind: ColumnType, at: usize, complete: &CompleteUpload) -> HeaderAl
             HeaderAlign::Right
         }
         ColumnType::Date | ColumnType::DateTime | ColumnType::Boolean => HeaderAlign::Center,
-        ColumnType::Auto | ColumnType::Text => HeaderAlign::Left,
+        ColumnType::Auto | ColumnType::Text | ColumnType::Link { .. } => HeaderAlign::Left,
     }
 }

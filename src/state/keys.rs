@@ -7,11 +7,11 @@ use sha2::{Digest, Sha256};
 
 use super::PagePosition;
 use crate::record::{
-    Accounting, ColumnLook, ColumnType, LogId, Message, Offset, RowKey, TaskId, UploadHash, UsedOperations,
+    Accounting, ColumnLook, ColumnType, LogId, Message, NumberRange, Offset, RowKey, TaskId, UploadHash, UsedOperations,
 };
 
 /// Version of the layouts below. The manifest contains it.
-pub const STATE_FORMAT: u32 = 9;
+pub const STATE_FORMAT: u32 = 10;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,7 +299,7 @@ pub struct OvertakingEnd {
 }
 
 /// A sheet of an open upload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SheetState {
     /// The value that names it, before it is made a sheet name.
     pub value: String,
@@ -311,6 +311,8 @@ pub struct SheetState {
     pub paged_through: Option<RowKey>,
     /// How each column looks in the first page.
     pub looks: Vec<ColumnLook>,
+    /// The range of the numbers of each column in its pages, where it is wanted.
+    pub ranges: Vec<Option<NumberRange>>,
 }
 
 /// A cut page.

@@ -219,7 +219,7 @@ fn compile_select(spec: &[(Spanned<String>, Spanned<String>)], columns: &mut Col
         columns.check("select", std::slice::from_ref(from), findings);
     }
     check_distinct("select", &spec.iter().map(|(_, name)| name).collect::<Vec<_>>(), findings);
-    let mut selected = Columns::known(Vec::new());
+    let mut selected = columns.without_names();
     spec.iter().for_each(|(from, name)| selected.add(name.get_ref(), columns.column_type(from.get_ref())));
     *columns = selected;
 }

@@ -28,6 +28,8 @@ pub(super) struct Columns {
     untyped: HashSet<String>,
     /// Whether that is so of all of them.
     is_untyped: bool,
+    /// Those of the last place in degrees, longitude first.
+    degrees: Option<[String; 2]>,
 }
 
 impl Columns {
@@ -42,6 +44,10 @@ impl Columns {
     /// These and no others.
     pub(super) fn known(names: Vec<String>) -> Columns {
         Columns { names, ..Columns::default() }
+    }
+    /// No columns; what else is known stays.
+    pub(super) fn without_names(&self) -> Columns {
+        Columns { degrees: self.degrees.clone(), ..Columns::default() }
     }
     /// True when a column of that name is certain to be there.
     pub(super) fn has(&self, name: &str) -> bool {
@@ -79,6 +85,14 @@ impl Columns {
         self.names.retain(|known| known != name);
         self.types.remove(name);
         self.gone.insert(name.to_owned());
+    }
+    /// The columns of the last place in degrees, longitude first.
+    pub(super) fn degrees(&self) -> Option<&[String; 2]> {
+        self.degrees.as_ref()
+    }
+    /// These columns, longitude first, are a place in degrees.
+    pub(super) fn set_degrees(&mut self, columns: &[String; 2]) {
+        self.degrees = Some(columns.clone());
     }
     /// One of `candidates` must be there.
     pub(super) fn check(&self, key: &str, candidates: &[Spanned<String>], findings: &mut Findings) {

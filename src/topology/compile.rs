@@ -12,8 +12,9 @@ use super::maps::mark_source_crs;
 use super::problem::{Findings, list, nearest};
 use super::spec::{AggregateSpec, HeaderSpec, NodeKind, SinkSpec, SourceSpec, TopologySpec};
 use super::{Topology, hash, needed, sheet};
-use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
+use crate::aggregate::{AggregateConfig, SheetKey};
 use crate::map::MapConfig;
+use crate::record::{Lang, TemplatePart};
 use crate::sink::SinkConfig;
 use crate::source::charset::Charset;
 use crate::source::{Format, HeaderFrom, Placement, SourceConfig, Spread, UploadFrom};
@@ -33,6 +34,10 @@ pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<To
     let (mut source, mut maps, mut aggregate, mut sink) = (None, Vec::new(), None, None);
     let mut columns = Columns::open();
     let mut has_topics = false;
+    let lang = spec.nodes.iter().find_map(|node| match &node.kind {
+        NodeKind::Sink(sink) => Some(sink.workbook.lang),
+        _ => None,
+    });
     let aggregate_name = spec.nodes.iter().find(|node| matches!(node.kind, NodeKind::Aggregate(_)));
     let aggregate_name =
         aggregate_name.and_then(|node| node.name.as_ref()).map_or("", |name| name.get_ref()).to_owned();
@@ -43,9 +48,9 @@ pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<To
                 source = compile_source(node_name, (name, &aggregate_name), spec, &mut columns, findings);
                 has_topics = spec.topics.is_some();
             }
-            NodeKind::Map(spec) => maps.push(spec.compile(node_name, &mut columns, findings)),
+            NodeKind::Map(spec) => maps.push(spec.compile(node_name, lang.unwrap_or(Lang::En), &mut columns, findings)),
             NodeKind::Aggregate(spec) => aggregate = compile_aggregate(node_name, spec, has_topics, &columns, findings),
-            NodeKind::Sink(spec) => sink = compile_sink(node_name, name, spec),
+            NodeKind::Sink(spec) => sink = compile_sink(node_name, name, spec, &columns, findings),
         }
     }
     let mut maps = maps.into_iter().collect::<Option<Vec<MapConfig>>>()?;
@@ -283,7 +288,19 @@ fn compile_aggregate(
     Some(AggregateConfig { node, sheet, sheet_order: spec.sheet_order, sheets_max: spec.sheets_max? })
 }
 
-fn compile_sink(node: Arc<str>, app: &str, spec: &SinkSpec) -> Option<SinkConfig> {
+fn compile_sink(
+    node: Arc<str>,
+    app: &str,
+    spec: &SinkSpec,
+    columns: &Columns,
+    findings: &mut Findings,
+) -> Option<SinkConfig> {
+    for name in &spec.summary_numbers {
+        columns.check("summary_numbers", std::slice::from_ref(name), findings);
+    }
+    if let Some(first) = spec.summary_numbers.first().filter(|_| !spec.workbook.summary) {
+        findings.add(first.span(), "\"summary_numbers\" needs \"summary\"", "set summary = true beside it");
+    }
     Some(SinkConfig {
         node,
         topic: topic(&spec.topic, app, "workbooks"),

@@ -13,6 +13,7 @@ use crate::map::CoordinateInput;
 use crate::map::expression::Expression;
 use crate::map::{CastColumn, MapConfig, ReprojectConfig, Selection};
 use crate::page::forms::{CellForm, Thousands};
+use crate::record::TemplatePart;
 use crate::sink::{Lang, SinkConfig};
 use crate::source::{Format, HeaderFrom, Incomplete, Markers, OnError, Placement, SourceConfig, UploadFrom};
 use crate::transport::Guarantee;
@@ -301,6 +302,12 @@ impl MapConfig {
                 };
                 config.columns.iter().map(column).collect()
             }
+            MapConfig::Link(config) => {
+                vec![
+                    fact("adds", format!("{} (link)", config.into)),
+                    fact("links to", config.address.iter().map(TemplatePart::to_string).collect::<String>()),
+                ]
+            }
             MapConfig::Cast(config) => {
                 let column = |CastColumn { name, kind, form }: &CastColumn| {
                     let form = form.as_ref().map_or_else(String::new, CellForm::to_string);
@@ -435,6 +442,7 @@ impl SinkConfig {
             (look.freeze_header, "frozen header"),
             (look.autofilter, "filter buttons"),
             (look.cell_refs, "cell references"),
+            (look.summary, "Summary sheet"),
             (look.about, "About sheet"),
         ];
         let shown = shown.iter().filter(|(on, _)| *on).map(|(_, what)| *what);

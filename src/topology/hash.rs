@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Topology, words};
-use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
+use crate::aggregate::{AggregateConfig, SheetKey};
 use crate::map::CoordinateInput;
 use crate::map::expression::Expression;
 use crate::map::{
-    CastColumn, CastConfig, ComputeConfig, FilterConfig, MapConfig, ReprojectConfig, SelectConfig, Selection,
+    CastColumn, CastConfig, ComputeConfig, FilterConfig, LinkConfig, MapConfig, ReprojectConfig, SelectConfig,
+    Selection,
 };
 use crate::page::PAGE_FORMAT;
 use crate::page::forms::CellForm;
+use crate::record::TemplatePart;
 use crate::sink::{SinkConfig, WorkbookConfig};
 use crate::source::{HeaderFrom, Placement, SourceConfig};
 use crate::state::keys::STATE_FORMAT;
@@ -156,6 +158,9 @@ fn map(config: &MapConfig) -> Value {
             };
             json!(["cast", columns.iter().map(column).collect::<Vec<_>>()])
         }
+        MapConfig::Link(LinkConfig { node: _, address, into, lang }) => {
+            json!(["map_link", address.iter().map(template_part).collect::<Vec<_>>(), into, (words::LANG.word)(lang)])
+        }
     }
 }
 
@@ -169,16 +174,17 @@ fn aggregate(config: &AggregateConfig) -> Value {
     let sheet = match sheet {
         SheetKey::Topic => json!([["topic"]]),
         SheetKey::Column(column) => json!([["column", column]]),
-        SheetKey::Template(parts) => parts
-            .iter()
-            .map(|part| match part {
-                TemplatePart::Literal(text) => json!(["literal", text]),
-                TemplatePart::Column(column) => json!(["column", column]),
-                TemplatePart::ColumnOr(column, text) => json!(["column_or", column, text]),
-            })
-            .collect(),
+        SheetKey::Template(parts) => parts.iter().map(template_part).collect(),
     };
     json!([sheet, (words::SHEET_ORDER.word)(sheet_order), sheets_max])
+}
+
+fn template_part(part: &TemplatePart) -> Value {
+    match part {
+        TemplatePart::Literal(text) => json!(["literal", text]),
+        TemplatePart::Column(column) => json!(["column", column]),
+        TemplatePart::ColumnOr(column, text) => json!(["column_or", column, text]),
+    }
 }
 
 fn sink(config: &SinkConfig) -> Value {
@@ -191,6 +197,7 @@ fn sink(config: &SinkConfig) -> Value {
         dead_letter_topic: _,
         workbook,
     } = config;
-    let WorkbookConfig { freeze_header, autofilter, cell_refs, about, lang } = workbook;
-    json!([freeze_header, autofilter, cell_refs, about, (words::LANG.word)(lang)])
+    let WorkbookConfig { freeze_header, autofilter, cell_refs, about, summary, summary_numbers, lang } = workbook;
+    let summary = summary.then_some(summary_numbers);
+    json!([freeze_header, autofilter, cell_refs, about, summary, (words::LANG.word)(lang)])
 }

@@ -381,11 +381,27 @@ pub(super) static WORKBOOK: Table = Table {
             "The sheet *About* says where the rows come from and what was done to them.",
         ),
         key(
+            "summary",
+            Kind::Flag,
+            Default::Flag(false),
+            "true",
+            "The first sheet is *Summary*: a line for each sheet, with a link to it, its rows, and the least and the greatest coordinates that \
+             the last `reproject` computed; and a line for all of them.",
+        ),
+        key(
+            "summary_numbers",
+            Kind::Columns,
+            Default::Derived("none"),
+            "[\"area\", \"rent\"]",
+            "With `summary`: columns of whose numbers the least and the greatest are shown as well, under their names in the workbook. A \
+             column that a workbook does not have is left out.",
+        ),
+        key(
             "lang",
             Kind::Choice(words::LANG.names),
             Default::Text("en"),
             "\"ko\"",
-            "Language of the sheets *About* and *Errors*: English or Korean.",
+            "Language of the sheets *Summary*, *About* and *Errors*, and of links: English or Korean.",
         ),
     ],
     one_of: &[],

@@ -64,12 +64,25 @@ pub(super) static MAP: Table = Table {
             "Adds columns, each computed by an [expression](#expressions) over the columns before this map, in the order of the table. A name \
              that a file has already becomes `name_2`.",
         ),
+        key(
+            "map_link",
+            Kind::TextOr(&MAP_LINK),
+            Default::Derived("none"),
+            "\"https://map.kakao.com/link/map/{name},{lat},{lon}\"",
+            "Adds a column with a link for each row, as a rule to its place on a map. The text is the address of a web page with columns in \
+             braces; `{lat}` and `{lon}` are the place that the last `reproject` to degrees computed, without such a map columns of these \
+             names. `{name|place}` is the text `place` where there is no column `name`, or no value in it. A row that has no value for one of \
+             the others has no link. Values are percent-encoded. An address of more than 255 characters, the most that Excel takes in a \
+             formula, stays text; beyond that the number of links is not limited, as they are formulas (`HYPERLINK`). Whoever follows a \
+             link tells its host the place.",
+        ),
     ],
-    one_of: &[&["reproject"], &["select"], &["rename"], &["drop"], &["cast"], &["filter"], &["compute"]],
+    one_of: &[&["reproject"], &["select"], &["rename"], &["drop"], &["cast"], &["filter"], &["compute"], &["map_link"]],
 };
 
 /// The keys of [`MAP`] of which a table has one.
-pub(super) const OPERATORS: [&str; 7] = ["reproject", "select", "rename", "drop", "cast", "filter", "compute"];
+pub(super) const OPERATORS: [&str; 8] =
+    ["reproject", "select", "rename", "drop", "cast", "filter", "compute", "map_link"];
 
 pub(super) static REPROJECT: Table = Table {
     place: "reproject",
@@ -164,6 +177,28 @@ pub(super) static REPROJECT: Table = Table {
         ),
     ],
     one_of: &[&["x", "y"], &["geometry"], &["xy"], &["yx"]],
+};
+
+pub(super) static MAP_LINK: Table = Table {
+    place: "map_link",
+    about: "A column of links under a name of its own.",
+    keys: &[
+        key(
+            "url",
+            Kind::Text,
+            Default::Required,
+            "\"https://www.openstreetmap.org/?mlat={lat}&mlon={lon}#map=17/{lat}/{lon}\"",
+            "Address of a web page with columns in braces. It begins with `https://` or `http://`, and no column is part of the host.",
+        ),
+        key(
+            "into",
+            Kind::Text,
+            Default::Derived("`\"Map\"`, or `\"지도\"` with `lang = \"ko\"`"),
+            "\"위치\"",
+            "Name of the column that is added. A name that a file has already becomes `name_2`.",
+        ),
+    ],
+    one_of: &[],
 };
 
 pub(super) static SELECTED: Table = Table {

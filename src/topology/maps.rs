@@ -9,13 +9,14 @@ use toml::de::DeValue;
 
 use super::column_maps::ColumnMapSpec;
 use super::columns::{Columns, check_distinct};
+use super::map_link::LinkSpec;
 use super::problem::Findings;
 use super::reader::{Fields, Reader};
 use super::{map_keys, words};
 use crate::crs::{CrsKind, CrsPair, Side};
 use crate::map::CoordinateInput;
 use crate::map::{MapConfig, ReprojectConfig};
-use crate::record::ColumnType;
+use crate::record::{ColumnType, Lang};
 
 const DEGREE_DECIMALS: u8 = 9;
 const METRE_DECIMALS: u8 = 6;
@@ -24,6 +25,8 @@ const METRE_DECIMALS: u8 = 6;
 pub(super) enum MapSpec {
     /// `reproject = { .. }`
     Reproject(ReprojectSpec),
+    /// `map_link = ".."`
+    Link(LinkSpec),
     /// Any other.
     Columns(ColumnMapSpec),
     /// One that could not be read.
@@ -65,7 +68,7 @@ impl MapSpec {
         let Some((key, value)) = written.next() else {
             fields.need_because(
                 "reproject",
-                "a [[map]] does one thing: reproject, select, rename, drop, cast, filter or compute",
+                "a [[map]] does one thing: reproject, select, rename, drop, cast, filter, compute or map_link",
             );
             return MapSpec::Unknown;
         };
@@ -76,14 +79,22 @@ impl MapSpec {
         }
         let spec = match key {
             "reproject" => read_reproject(reader, value).map(MapSpec::Reproject),
+            "map_link" => LinkSpec::read(reader, value).map(MapSpec::Link),
             _ => ColumnMapSpec::read(reader, key, value).map(MapSpec::Columns),
         };
         spec.unwrap_or(MapSpec::Unknown)
     }
 
-    /// The map, if it could be made; `columns` becomes what rows have behind it.
-    pub(super) fn compile(&self, node: Arc<str>, columns: &mut Columns, findings: &mut Findings) -> Option<MapConfig> {
+    /// The map, if it could be made; `columns` becomes what rows have behind it. `lang` is the language of the workbook.
+    pub(super) fn compile(
+        &self,
+        node: Arc<str>,
+        lang: Lang,
+        columns: &mut Columns,
+        findings: &mut Findings,
+    ) -> Option<MapConfig> {
         match self {
+            MapSpec::Link(spec) => spec.compile(node, lang, columns, findings),
             MapSpec::Reproject(spec) => compile_reproject(node, spec, columns, findings),
             MapSpec::Columns(spec) => spec.compile(node, columns, findings),
             MapSpec::Unknown => {
@@ -181,6 +192,9 @@ fn compile_reproject(
     // No check depends on the decimals.
     into.iter().for_each(|name| columns.add(name, ColumnType::Computed { decimals: 0 }));
     let crs = Arc::new(check_crs(spec, findings)?);
+    if crs.to.kind == CrsKind::Geographic {
+        columns.set_degrees(&into);
+    }
     let names = |candidates: &[Spanned<String>]| candidates.iter().map(|name| name.get_ref().clone()).collect();
     let input = match spec.input.as_ref()? {
         CoordinateSpec::Columns { x, y } => CoordinateInput::Columns { x: names(x), y: names(y) },

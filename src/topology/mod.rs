@@ -16,6 +16,7 @@ mod hash;
 mod interpolate;
 mod keys;
 mod map_keys;
+mod map_link;
 mod maps;
 mod needed;
 mod problem;
@@ -25,6 +26,7 @@ mod shared_keys;
 mod sheet;
 mod spec;
 mod table;
+mod template;
 mod words;
 
 use std::fs::File;
@@ -137,7 +139,22 @@ impl Topology {
     /// The facts that the *About* sheet of its workbooks shows.
     pub fn about(&self) -> AboutFacts {
         let crs = self.maps.iter().filter_map(MapConfig::as_reproject).map(|reproject| reproject.crs.clone());
-        AboutFacts { topology: self.name.clone(), topology_hash: self.hash.clone(), crs: crs.collect() }
+        let links = self.maps.iter().filter_map(|map| match map {
+            MapConfig::Link(link) => Some(link.host().to_owned()),
+            _ => None,
+        });
+        AboutFacts {
+            topology: self.name.clone(),
+            topology_hash: self.hash.clone(),
+            crs: crs.collect(),
+            coordinates: self
+                .maps
+                .iter()
+                .rev()
+                .find_map(MapConfig::as_reproject)
+                .map(|reproject| reproject.into.clone()),
+            links: links.collect(),
+        }
     }
 }
 

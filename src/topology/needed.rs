@@ -1,8 +1,9 @@
 //! The columns of the rows that a topology needs, and names made alike on both sides: in the file of the topology and in the rows.
 
 use super::Topology;
-use crate::aggregate::{AggregateConfig, SheetKey, TemplatePart};
+use crate::aggregate::{AggregateConfig, SheetKey};
 use crate::map::MapConfig;
+use crate::record::TemplatePart;
 use crate::source::{HeaderFrom, clean_name};
 
 /// Cleans every name of a column, as the source cleans those of the rows.
@@ -17,13 +18,11 @@ pub(super) fn clean_names(topology: &mut Topology) {
     let forms = std::mem::take(&mut source.forms);
     source.forms = forms.into_iter().map(|(name, form)| (clean_name(&name).into_owned(), form)).collect();
     topology.maps.iter_mut().flat_map(MapConfig::names_mut).for_each(clean);
+    topology.sink.workbook.summary_numbers.iter_mut().for_each(clean);
     match &mut topology.aggregate.sheet {
         SheetKey::Topic => {}
         SheetKey::Column(name) => clean(name),
-        SheetKey::Template(parts) => parts.iter_mut().for_each(|part| match part {
-            TemplatePart::Column(name) | TemplatePart::ColumnOr(name, _) => clean(name),
-            TemplatePart::Literal(_) => {}
-        }),
+        SheetKey::Template(parts) => parts.iter_mut().filter_map(TemplatePart::column_mut).for_each(clean),
     }
 }
 

@@ -117,6 +117,7 @@ pub fn markdown() -> String {
         &map_keys::REPROJECT,
         &map_keys::ROW_CRS,
         &map_keys::SELECTED,
+        &map_keys::MAP_LINK,
         &keys::AGGREGATE,
         &keys::SINK,
         &keys::WORKBOOK,

@@ -1,20 +1,18 @@
 //! Reads `sheet`, which names a row's sheet: a column, or a template such as `"{city} {kind}"`.
 
-use crate::aggregate::{SheetKey, TemplatePart};
-use crate::record::SheetName;
-
-/// Why no sheet can have such a name: what is wrong, and why.
-pub(super) type SheetFault = (String, String);
+use super::template::{TemplateFault, split};
+use crate::aggregate::SheetKey;
+use crate::record::{SheetName, TemplatePart};
 
 /// Reads `sheet`. Text without braces is a column; a template of a single column is that column.
-pub(super) fn parse(text: &str) -> Result<SheetKey, SheetFault> {
+pub(super) fn parse(text: &str) -> Result<SheetKey, TemplateFault> {
     if text.is_empty() {
         return Err(("\"sheet\" is empty".into(), "it is a column, or a template such as \"{city} {kind}\"".into()));
     }
     if !text.contains(['{', '}']) {
         return Ok(SheetKey::Column(text.into()));
     }
-    let parts = split(text)?;
+    let parts = split("sheet", text)?;
     check_literals(&parts)?;
     Ok(match &parts[..] {
         [TemplatePart::Column(column)] => SheetKey::Column(column.clone()),
@@ -22,46 +20,8 @@ pub(super) fn parse(text: &str) -> Result<SheetKey, SheetFault> {
     })
 }
 
-/// Literal text and columns by turns.
-fn split(text: &str) -> Result<Vec<TemplatePart>, SheetFault> {
-    let unbalanced = |brace: char| {
-        let what = format!("\"sheet\" has a '{brace}' without its counterpart");
-        Err((what, "a column is written in braces, \"{city}\", and braces do not nest".to_owned()))
-    };
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some(open) = rest.find(['{', '}']) {
-        if rest[open..].starts_with('}') {
-            return unbalanced('}');
-        }
-        let (literal, column) = (&rest[..open], &rest[open + 1..]);
-        let Some(close) = column.find(['{', '}']).filter(|at| column[*at..].starts_with('}')) else {
-            return unbalanced('{');
-        };
-        if close == 0 {
-            return Err(("\"sheet\" has braces with nothing in them".into(), "the name of a column is missing".into()));
-        }
-        if !literal.is_empty() {
-            parts.push(TemplatePart::Literal(literal.into()));
-        }
-        parts.push(match column[..close].split_once('|') {
-            Some(("", _) | (_, "")) => {
-                let why = "a column, `|`, and the name of the sheet of uploads without that column";
-                return Err(("\"sheet\" has braces with a `|` and nothing beside it".into(), why.into()));
-            }
-            Some((column, text)) => TemplatePart::ColumnOr(column.into(), text.into()),
-            None => TemplatePart::Column(column[..close].into()),
-        });
-        rest = &column[close + 1..];
-    }
-    if !rest.is_empty() {
-        parts.push(TemplatePart::Literal(rest.into()));
-    }
-    Ok(parts)
-}
-
 /// The fixed text must fit a sheet name and leave room for what the columns say.
-fn check_literals(parts: &[TemplatePart]) -> Result<(), SheetFault> {
+fn check_literals(parts: &[TemplatePart]) -> Result<(), TemplateFault> {
     let literals = parts.iter().filter_map(|part| match part {
         TemplatePart::Literal(text) | TemplatePart::ColumnOr(_, text) => Some(text.as_str()),
         TemplatePart::Column(_) => None,

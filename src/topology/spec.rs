@@ -101,6 +101,8 @@ pub(super) struct SinkSpec {
     pub partitions: Option<i32>,
     pub record_bytes_max: Option<usize>,
     pub workbook: WorkbookConfig,
+    /// `summary_numbers` of it.
+    pub summary_numbers: Vec<Spanned<String>>,
     pub status_topic: Option<Spanned<String>>,
     pub dead_letter_topic: Option<Spanned<String>>,
 }
@@ -253,17 +255,23 @@ fn read_aggregate(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Aggregate
 }
 
 fn read_sink(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SinkSpec {
+    let (workbook, summary_numbers) = read_workbook(reader, fields.get("workbook"));
     SinkSpec {
         topic: fields.text(reader, "topic"),
         partitions: fields.integer(reader, "partitions"),
         record_bytes_max: fields.integer(reader, "record_bytes_max"),
-        workbook: read_workbook(reader, fields.get("workbook")),
+        workbook,
+        summary_numbers,
         status_topic: fields.text(reader, "status_topic"),
         dead_letter_topic: fields.text(reader, "dead_letter_topic"),
     }
 }
 
-fn read_workbook(reader: &mut Reader<'_>, value: Option<&Spanned<DeValue<'_>>>) -> WorkbookConfig {
+/// The look of workbooks, and the columns of `summary_numbers`.
+fn read_workbook(
+    reader: &mut Reader<'_>,
+    value: Option<&Spanned<DeValue<'_>>>,
+) -> (WorkbookConfig, Vec<Spanned<String>>) {
     let none = DeTable::new();
     let span = value.map_or(0..0, Spanned::span);
     let table = value.and_then(|value| {
@@ -273,11 +281,18 @@ fn read_workbook(reader: &mut Reader<'_>, value: Option<&Spanned<DeValue<'_>>>) 
         }
         table
     });
-    reader.table(&keys::WORKBOOK, span, table.unwrap_or(&none), |reader, fields| WorkbookConfig {
-        freeze_header: fields.boolean(reader, "freeze_header"),
-        autofilter: fields.boolean(reader, "autofilter"),
-        cell_refs: fields.boolean(reader, "cell_refs"),
-        about: fields.boolean(reader, "about"),
-        lang: fields.choice(reader, "lang", &words::LANG),
+    reader.table(&keys::WORKBOOK, span, table.unwrap_or(&none), |reader, fields| {
+        let numbers = fields.get("summary_numbers").and_then(|value| reader.texts("summary_numbers", value));
+        let numbers = numbers.unwrap_or_default();
+        let config = WorkbookConfig {
+            freeze_header: fields.boolean(reader, "freeze_header"),
+            autofilter: fields.boolean(reader, "autofilter"),
+            cell_refs: fields.boolean(reader, "cell_refs"),
+            about: fields.boolean(reader, "about"),
+            summary: fields.boolean(reader, "summary"),
+            summary_numbers: numbers.iter().map(|name| name.get_ref().clone()).collect(),
+            lang: fields.choice(reader, "lang", &words::LANG),
+        };
+        (config, numbers)
     })
 }

@@ -32,7 +32,7 @@ words! {
     COLUMN_TYPE: ColumnType = {
         "auto" = ColumnType::Auto, "number" = ColumnType::Number, "integer" = ColumnType::Integer, "date" = ColumnType::Date,
         "datetime" = ColumnType::DateTime, "boolean" = ColumnType::Boolean, "text" = ColumnType::Text;
-        ColumnType::Computed { .. } => "computed"
+        ColumnType::Computed { .. } | ColumnType::Link { .. } => "computed"
     };
     SPREAD: bool = { "keyed" = false, "spread" = true };
     MARKERS: Markers = { "all" = Markers::All, "headers" = Markers::Headers };

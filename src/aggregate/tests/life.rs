@@ -107,7 +107,7 @@ fn the_same_index_again_is_counted_and_changes_nothing() {
 fn an_eof_alone_makes_an_empty_workbook_only_if_it_says_so() {
     let published = run(&[eof_of("a", 0), eof_of("c", 3)]);
     let book = published.book("a", 1);
-    assert_eq!(book.sheets, [(String::new(), vec![], vec![])]);
+    assert_eq!(book.sheets, [(String::new(), vec![], vec![], vec![])]);
     assert_eq!((book.written, book.sha256), (0, checksum([])));
     assert_eq!(published.dead_letters, [].into());
     assert_eq!(published.words, [("c".to_owned(), UploadState::Incomplete, Some(Reason::UploadIncomplete))]);

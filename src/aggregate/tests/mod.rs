@@ -13,8 +13,8 @@ use bytes::Bytes;
 use super::*;
 use crate::page::Styles;
 use crate::record::{
-    Accounting, Announcement, ColumnLook, Delimiter, LedgerEntry, Marker, MarkerRecord, Message, Outcome, Quoted,
-    RawRows, Reason, RowKey, TaskId,
+    Accounting, Announcement, ColumnLook, Delimiter, LedgerEntry, Marker, MarkerRecord, Message, NumberRange, Outcome,
+    Quoted, RawRows, Reason, RowKey, TaskId, TemplatePart,
 };
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::digest::Digest;
@@ -168,14 +168,17 @@ pub(super) fn settings() -> AggregateSettings {
         siblings: Siblings::default(),
         styles: Styles::new(std::array::from_fn(|index| index as u16)),
         cell_refs: false,
+        ranges: true,
     }
 }
+
+/// Value, a checksum of each page, how columns look, the ranges of their numbers.
+type BookSheet = (String, Vec<String>, Vec<ColumnLook>, Vec<Option<NumberRange>>);
 
 /// All of a complete upload that its workbook follows from.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Book {
-    /// Value, a checksum of each page, how columns look.
-    pub(super) sheets: Vec<(String, Vec<String>, Vec<ColumnLook>)>,
+    pub(super) sheets: Vec<BookSheet>,
     pub(super) rows: Vec<Vec<u32>>,
     pub(super) errors: Vec<RejectedRow>,
     pub(super) written: u64,
@@ -214,7 +217,7 @@ impl Book {
                 }
             }
             rows.push(counts);
-            sheets.push((sheet.value.clone(), pages, sheet.looks.clone()));
+            sheets.push((sheet.value.clone(), pages, sheet.looks.clone(), sheet.ranges.clone()));
         }
         assert_eq!(rows.iter().flatten().map(|rows| u64::from(*rows)).sum::<u64>(), complete.accounting.written);
         Book {

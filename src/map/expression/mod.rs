@@ -61,7 +61,7 @@ impl Kind {
     /// How a column of this type is read in an expression.
     pub fn of_column(column: ColumnType) -> Kind {
         match column {
-            ColumnType::Auto | ColumnType::Text => Kind::Text,
+            ColumnType::Auto | ColumnType::Text | ColumnType::Link { .. } => Kind::Text,
             ColumnType::Number | ColumnType::Integer | ColumnType::Computed { .. } => Kind::Number,
             ColumnType::Date => Kind::Date,
             ColumnType::DateTime => Kind::DateTime,

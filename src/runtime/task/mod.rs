@@ -107,7 +107,7 @@ impl StreamTask {
     pub fn preview(&mut self, upload: &UploadId) -> Result<Option<Preview>, StateError> {
         let shown = self.aggregate.preview(upload, (preview::SHEETS_MAX, preview::ROWS_MAX), &mut *self.store)?;
         let Some(UploadPreview { status, columns, values, sheets }) = shown else { return Ok(None) };
-        let names = preview::sheet_names(self.topology.sink.workbook.lang, values.iter().map(String::as_str));
+        let names = preview::sheet_names(&self.topology.sink.workbook, values.iter().map(String::as_str));
         let sheet = |(name, (rows, head)): (&SheetName, _)| SheetPreview {
             name: name.to_string(),
             columns: columns.clone(),

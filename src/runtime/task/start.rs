@@ -185,6 +185,7 @@ impl StreamTask {
             limits: start.limits,
             styles: maker.styles().clone(),
             cell_refs: topology.sink.workbook.cell_refs,
+            ranges: topology.sink.workbook.summary,
         });
         let topic = if start.gathers { topology.source.upload_topic() } else { &topology.source.topic };
         let partition = TopicPartition { topic: topic.clone(), partition: id.partition };
