@@ -344,6 +344,31 @@ fn a_table_below_titles_is_read_corrected_and_sent_again() {
     });
 }
 
+#[test]
+fn a_topology_without_coordinates_asks_for_no_columns_of_them() {
+    kafka::in_process(|| {
+        let Some(mut visit) = Visit::begin("en-US,en") else { return };
+        let path = visit.app.topology();
+        let text = fs::read_to_string(&path).expect("a topology");
+        let (before, rest) = text.split_once("[[map]]").expect("a map");
+        let (_, behind) = rest.split_once("[[aggregate]]").expect("an aggregate");
+        fs::write(&path, format!("{before}[[aggregate]]{behind}")).expect("a topology");
+        visit._running = visit.app.run_with("plain", &["--http", "127.0.0.1:0"], &[]);
+        visit.browser.open(&format!("http://127.0.0.1:{}/", visit.app.http_address("plain").port()));
+        visit.browser.wait_for("#version", "sheetstream");
+        let file = visit.app.folder.path().join("list.csv");
+        fs::write(&file, "id,kind\n1,a\n2,b\n").expect("a file");
+        visit.choose(&file);
+        visit.browser.wait_for(".trial", "all of them can be converted");
+        let shown = |field: &str| {
+            let field = format!("return document.querySelector('.card [name={field}]').checkVisibility()");
+            visit.browser.run("document.querySelector('.card .reading').open = true");
+            visit.browser.run(&field)
+        };
+        assert_eq!(["x", "y", "delimiter", "charset"].map(shown), [false, false, true, true]);
+    });
+}
+
 /// CP949, as Korean spreadsheets write it.
 fn encode(text: &str) -> Vec<u8> {
     encoding_rs::EUC_KR.encode(text).0.into_owned()
@@ -393,8 +418,12 @@ fn what_is_wrong_with_a_file_is_said_before_it_is_sent() {
             path
         };
         visit.choose(&file("columns.csv", b"a,b,c\n1,2,3\n"));
-        browser.wait_for(".plan .error", "no column \"x\"");
+        browser.wait_for(".plan .error", "Choose its columns x and y");
         assert_eq!(browser.run("return document.querySelector('.card button[type=submit]').disabled"), true);
+        // A row without coordinates does not make a file fit whose other rows are all rejected.
+        visit.choose(&file("elsewhere.csv", b"id,kind,x,y\n1,a,126.9,37.5\n2,a,127.0,37.6\n3,a,,\n"));
+        browser.wait_for(".trial", "2 would be rejected");
+        browser.wait_for(".plan button[type=submit]", "Make it anyway");
         visit.choose(&file("book.csv", b"PK\x03\x04 this is a zip file"));
         browser.wait_for(".card .error", "unpack it");
         visit.choose(&file("empty.csv", b""));

@@ -39,6 +39,8 @@ pub struct UsedColumns {
     pub x: Option<String>,
     /// Column of y.
     pub y: Option<String>,
+    /// Whether the topology takes x and y from a column each.
+    pub takes_x_y: bool,
     /// Column that names sheets.
     pub sheet: Option<String>,
     /// Whether rows may do without one.
@@ -125,6 +127,7 @@ impl ChosenColumns {
         }
         let renamed = header.iter().zip(&published).filter(|(old, new)| old != new);
         let renamed = renamed.map(|(old, new)| [old.clone(), new.clone()]).collect();
+        let takes_x_y = !roles[0].names.is_empty();
         let used = roles.map(|role| role.in_use(&published));
         let kept = self.kept(header, &used, place_of)?;
         let names = |places: &[usize]| places.iter().map(|place| published[*place].clone()).collect::<Vec<_>>();
@@ -134,7 +137,7 @@ impl ChosenColumns {
         let header_kept = kept.as_ref().map_or_else(|| published.clone(), |kept| names(kept));
         let [x, y, sheet] = used.map(|place| place.map(|place| header[place].clone()));
         let sheet_is_optional = is_sheet_optional(&topology.aggregate.sheet);
-        let used = UsedColumns { x, y, sheet, sheet_is_optional, renamed, left_out };
+        let used = UsedColumns { x, y, takes_x_y, sheet, sheet_is_optional, renamed, left_out };
         Ok(Published { header: header_kept, kept, used })
     }
 

@@ -1,19 +1,18 @@
 // What the ranking says of a file's CRS: how sure it is, and what to try. No system is called right: all of a family put the points there.
 
 import { el } from "./tables.js";
-import { count, currentLanguage, t } from "./text.js";
+import { currentLanguage, t } from "./text.js";
 
 /** KATEC has no code of EPSG. */
 export const label = (definition) => (definition.startsWith("+proj") ? "KATEC" : definition);
 
 const codes = (systems) => systems.map(({ definition }) => label(definition)).join(", ");
 
-/** "서울 486, 경기 14"; one area is named alone. */
+/** "서울, 경기": the ranking looks at a sample, so its counts would say nothing of the file. */
 function whereabouts({ areas }) {
-  const name = (area) => area[currentLanguage()];
   if (areas.length === 0) return t("atSea");
-  if (areas.length === 1) return name(areas[0]);
-  return areas.slice(0, 3).map((area) => `${name(area)} ${count(area.points)}`).join(", ");
+  const names = areas.slice(0, 3).map((area) => area[currentLanguage()]).join(", ");
+  return areas.length > 3 ? `${names} ${t("more", areas.length - 3)}` : names;
 }
 
 /** The advice for a choice of CRS: a mood, sentences, and systems to try. */
@@ -24,21 +23,20 @@ export function advise(ranking, current) {
   if (!first) return { ...none, mood: "doubt", sentences: [t("fitsNothing")] };
   const has = (family) => family.systems.some(({ definition }) => definition === current);
   const alike = (family) => (family.systems.length > 1 ? [t("alike", codes(family.systems.slice(0, 4)), Math.round(family.spread_m / 10) * 10)] : []);
-  const offer = (family) => ({ definition: family.systems[0].definition, isSwapped: family.is_swapped, text: t(family.is_swapped ? "offerSwapped" : "offer", label(family.systems[0].definition), whereabouts(family)) });
+  const offer = (family, { definition } = family.systems[0]) => ({ definition, isSwapped: family.is_swapped, text: t(family.is_swapped ? "offerSwapped" : "offer", label(definition), whereabouts(family)) });
   const swapped = first.is_swapped ? [t("swapped")] : [];
   if (has(first) && !first.is_swapped) {
     // Within a family only the header decides.
     const named = first.systems.find(({ definition }) => definition === ranking.header);
     if (named && named.definition !== current) {
-      const offers = [{ definition: named.definition, isSwapped: false, text: t("offer", label(named.definition), whereabouts(first)) }];
-      return { mood: "doubt", sentences: [t("headerNames", label(named.definition)), ...alike(first)], offers };
+      return { mood: "doubt", sentences: [t("headerNames", label(named.definition)), ...alike(first)], offers: [offer(first, named)] };
     }
     if (ranking.certainty === "places") return { mood: "good", sentences: [t("asNamed", label(current), whereabouts(first)), ...alike(first)], offers: [] };
-    if (ranking.certainty === "ambiguous") return { mood: "doubt", sentences: [t("ambiguous", label(current), whereabouts(first))], offers: others.filter((family) => !family.is_swapped).slice(0, 3).map(offer) };
+    if (ranking.certainty === "ambiguous") return { mood: "doubt", sentences: [t("ambiguous", label(current), whereabouts(first))], offers: others.filter((family) => !family.is_swapped).slice(0, 3).map((family) => offer(family)) };
     return { mood: "good", sentences: [t("onLand", label(current), whereabouts(first)), ...alike(first)], offers: [] };
   }
   const rivals = ranking.certainty === "ambiguous" ? others.slice(0, 2) : [];
-  const offers = [first, ...rivals].filter((family) => family.is_swapped || !has(family)).map(offer);
+  const offers = [first, ...rivals].filter((family) => family.is_swapped || !has(family)).map((family) => offer(family));
   const sentence = ranking.certainty === "ambiguous" ? t("perhaps") : t(ranking.header === first.systems[0].definition ? "headerSays" : "elsewhere", label(first.systems[0].definition), whereabouts(first), current ? label(current) : "");
   return { mood: "doubt", sentences: [...swapped, ...(first.is_swapped ? [] : [sentence, ...alike(first)])], offers };
 }

@@ -4,7 +4,7 @@ import { advise, label, showAdvice } from "./advice.js";
 import * as api from "./api.js";
 import { NOTHING_CHOSEN, NO_SHEET, offerColumns, offerKeeping, offerSheets, search, showKept, showReading, usual } from "./choices.js";
 import { PointMap } from "./map.js";
-import { byReason, cellsOf, editedRows, el, rejectsCsv, save, showRejects, showSheets, toCsv } from "./tables.js";
+import { byReason, cellsOf, editedRows, el, option, rejectsCsv, save, showRejects, showSheets, toCsv } from "./tables.js";
 import { currentLanguage, fill, size, t } from "./text.js";
 
 const OTHER = "other";
@@ -329,8 +329,8 @@ export class Card {
     showKept(find(".keep"), file, trial.columns, (keep) => this.choose({ keep }));
     const takesNone = this.topologies().filter((topology) => topology.no_files);
     form.topology.replaceChildren(
-      ...fits.map((fit) => el("option", { value: fit.topology }, fit.topology)),
-      ...takesNone.map(({ name, no_files: why }) => el("option", { value: name, disabled: true, title: why }, t("takesNoFiles", name))));
+      ...fits.map((fit) => option(fit.topology, fit.topology)),
+      ...takesNone.map(({ name, no_files: why }) => option(name, t("takesNoFiles", name), { disabled: true, title: why })));
     form.topology.value = inspection.topology;
     const topology = this.topologies().find((known) => known.name === inspection.topology);
     this.renderCoordinates(form, topology, trial);
@@ -340,7 +340,8 @@ export class Card {
     form.sheet.hidden = trial.sheet_columns.length !== 1;
     find(".sheets").replaceChildren(...(form.sheet.hidden ? [t("by", topology?.sheet ?? ""), " "] : []), ...named, ...more);
     if (problem) return; // what is shown of the trial is of another choice
-    const isEmpty = trial.rows > 0 && trial.written === 0;
+    // Rows without coordinates do not make a file fit whose other rows are all rejected.
+    const isEmpty = trial.rejected > 0 && (trial.written === 0 || trial.map?.points === 0);
     button.textContent = t(isEmpty ? "makeAnyway" : "make");
     button.className = isEmpty ? "secondary" : "primary";
     const current = this.choice.crs || topology?.crs?.from || "";
@@ -355,7 +356,10 @@ export class Card {
   trialFailure() {
     const failure = this.inspection?.trial.failure;
     if (!failure) return null;
-    const columns = failure.reason === "column.missing" ? ` ${t("fileHas", this.inspection.file.columns.slice(0, 20).join(", "))}` : "";
+    const { takes_x_y: takes, x, y } = this.inspection.trial.columns;
+    const isMissing = failure.reason === "column.missing";
+    if (isMissing && takes && !(x && y)) return t("noColumns");
+    const columns = isMissing ? ` ${t("fileHas", this.inspection.file.columns.slice(0, 20).join(", "))}` : "";
     return `${this.explain(failure.reason)}${columns} (${failure.message})`;
   }
 
@@ -364,7 +368,7 @@ export class Card {
     find(".coordinates").hidden = !topology?.crs;
     if (!topology?.crs) {
       find(".into").textContent = t("noCoordinates");
-      find(".pair").hidden = true;
+      find(".columns .pair").hidden = true;
       return;
     }
     const own = topology.crs.from;
@@ -374,17 +378,17 @@ export class Card {
     if (choice.crs && trial.crs?.from === choice.crs && !others.has(choice.crs)) others.set(choice.crs, trial.crs.from_name);
     const known = others.has(choice.crs) || choice.crs === "";
     form.crs.replaceChildren(
-      el("option", { value: "" }, t("asTopology", `${own} ${topology.crs.from_name}`)),
-      ...[...others].map(([code, name]) => el("option", { value: code }, `${label(code)} ${name}`)),
-      el("option", { value: OTHER }, t("otherCrs")));
+      option("", t("asTopology", `${own} ${topology.crs.from_name}`)),
+      ...[...others].map(([code, name]) => option(code, `${label(code)} ${name}`)),
+      option(OTHER, t("otherCrs")));
     const types = !known || document.activeElement === form["other-crs"];
     form.crs.value = types ? OTHER : choice.crs;
     form["other-crs"].hidden = !types;
     const crs = trial.crs ?? topology.crs;
     find(".operation").textContent = this.problem ? "" : t("operation", crs.to, crs.accuracy_m);
     find(".operation").title = crs.operation;
-    const { x, y, renamed } = trial.columns;
-    find(".pair").hidden = false;
+    const { x, y, takes_x_y: takes, renamed } = trial.columns;
+    find(".columns .pair").hidden = !takes;
     offerColumns(form.x, inspection.file.columns, x);
     offerColumns(form.y, inspection.file.columns, y);
     find(".swap").disabled = !x || !y;

@@ -1,7 +1,7 @@
 // What a person may choose of a file; what was found is chosen first.
 
 import { systems } from "./api.js";
-import { el } from "./tables.js";
+import { el, option } from "./tables.js";
 import { currentLanguage, t } from "./text.js";
 
 /** What a person chooses of a file; empty is found. */
@@ -15,7 +15,7 @@ const DELIMITERS = [",", ";", "\t", "|"];
 export function showReading(form, file) {
   const offer = (select, values, name, used) => {
     const all = values.includes(used) ? values : [used, ...values];
-    select.replaceChildren(...all.map((value) => el("option", { value }, name(value))));
+    select.replaceChildren(...all.map((value) => option(value, name(value))));
     select.value = used;
   };
   const known = file.charset.replace(/ .*/, "");
@@ -47,8 +47,8 @@ export function showKept(details, file, used, keep) {
 
 /** The file's columns, the one in use chosen. */
 export function offerColumns(select, columns, used) {
-  const none = used ? [] : [el("option", { value: "" }, t("chooseColumn"))];
-  select.replaceChildren(...none, ...columns.map((name) => el("option", { value: name }, name)));
+  const none = used ? [] : [option("", t("chooseColumn"))];
+  select.replaceChildren(...none, ...columns.map((name) => option(name, name)));
   select.value = used ?? "";
 }
 
@@ -56,7 +56,7 @@ export function offerColumns(select, columns, used) {
 export function offerSheets(select, columns, used) {
   offerColumns(select, columns, used.sheet);
   if (!used.sheet_is_optional) return;
-  select.prepend(el("option", { value: NO_SHEET }, t("oneSheet")));
+  select.prepend(option(NO_SHEET, t("oneSheet")));
   if (used.sheet) return;
   select.querySelector('option[value=""]')?.remove();
   select.value = NO_SHEET;
@@ -71,7 +71,7 @@ systems().then((found) => (usual = found.systems)).catch(() => {});
 export async function search(text, list) {
   const found = asked.get(text) ?? (await systems(text).catch(() => ({ systems: [] }))).systems;
   asked.set(text, found);
-  list.replaceChildren(...found.map(({ code, name, area_name: area }) => el("option", { value: `EPSG:${code}` }, `${name} · ${area}`)));
+  list.replaceChildren(...found.map(({ code, name, area_name: area }) => option(`EPSG:${code}`, `${name} · ${area}`)));
 }
 
 /** Offers a topology that keeps the rows without coordinates, where this one rejects them. */

@@ -58,6 +58,7 @@ function render() {
   document.documentElement.lang = currentLanguage();
   document.title = `sheetstream · ${t("title")}`;
   fill(document);
+  document.body.classList.remove("empty");
   for (const button of document.querySelectorAll("[data-language]")) {
     button.setAttribute("aria-pressed", String(button.dataset.language === currentLanguage()));
   }

@@ -12,6 +12,9 @@ export function el(name, properties = {}, ...children) {
   return element;
 }
 
+/** One of a list; `more` are further properties. */
+export const option = (value, text, more) => el("option", { value, ...more }, text);
+
 /** Saves a text as a file. */
 export function save(blob, name) {
   const url = URL.createObjectURL(blob);
