@@ -29,7 +29,8 @@ use super::topologies::OptionalTopologies;
 use super::{EXAMPLES_FIRST, Exit, Global, complain, sample, topics};
 
 const EXAMPLES: &str = "Examples:
-  sheetstream dev                                 a sample topology, and a page to drop CSV files on
+  sheetstream dev                                 a sample topology, one for any file with coordinates,
+                                                  and a page to drop CSV files on
   sheetstream dev topology/seoul-markets.toml     your own: edit it, save it, drop the file again
 ";
 
@@ -43,7 +44,7 @@ const LOOK_AT_FILES: Duration = Duration::from_millis(200);
 /// A commit shows on the page; here it costs next to nothing.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Run a Kafka, topologies (or a sample) and the page in this process, for trying out: nothing is left when it ends. A topology is taken up
+/// Run a Kafka, topologies (or samples) and the page in this process, for trying out: nothing is left when it ends. A topology is taken up
 /// again whenever it is saved
 #[derive(Args, Debug)]
 #[command(help_template = EXAMPLES_FIRST, before_help = EXAMPLES)]
@@ -221,9 +222,7 @@ impl Files {
     fn load(&mut self) -> Result<Vec<Topology>, (PathBuf, Problems)> {
         self.read = self.look();
         if self.paths.is_empty() {
-            return sample::topology()
-                .map(|topology| vec![topology])
-                .map_err(|error| (sample::TOPOLOGY_FILE.into(), error));
+            return sample::topologies().map_err(|error| (sample::TOPOLOGY_FILE.into(), error));
         }
         let load = |path: &PathBuf| Topology::load(path).map_err(|problems| (path.clone(), problems));
         let loaded: Vec<Topology> = self.paths.iter().map(load).collect::<Result<_, _>>()?;

@@ -1,4 +1,4 @@
-//! The sample of `demo` and `dev`: a topology, and a file of made-up places for it.
+//! The samples of `demo` and `dev`: a topology and a file of made-up places for it, and a topology for any other file.
 
 use std::io::Cursor;
 
@@ -12,6 +12,8 @@ pub(super) const TOPOLOGY_FILE: &str = "topology/facilities.toml";
 /// Name of the file, and so of its upload.
 pub(super) const FILE_NAME: &str = "places-cp949.csv";
 
+/// The topology for any file with coordinates.
+const ANY_FILE: &str = include_str!("../../topology/any-file.toml");
 const TOPOLOGY: &str = include_str!("../../topology/facilities.toml");
 /// 3,000 rows in CP949 with coordinates in EPSG:5179, five of them wrong.
 const FILE: &[u8] = include_bytes!("../../examples/data/places-cp949.csv");
@@ -19,6 +21,16 @@ const FILE: &[u8] = include_bytes!("../../examples/data/places-cp949.csv");
 /// The topology.
 pub(super) fn topology() -> Result<Topology, Problems> {
     Topology::parse(TOPOLOGY, TOPOLOGY_FILE, &|_| None)
+}
+
+/// The topologies of a page on which anybody may drop anything.
+pub(super) fn topologies() -> Result<Vec<Topology>, Problems> {
+    Ok(vec![topology()?, any_file()?])
+}
+
+/// The topology for any file with coordinates.
+pub(super) fn any_file() -> Result<Topology, Problems> {
+    Topology::parse(ANY_FILE, "any-file.toml", &|_| None)
 }
 
 /// The file, as if it were opened for this source.

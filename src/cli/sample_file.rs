@@ -11,14 +11,12 @@ use sheetstream::inspect::reading::{FileFacts, Reading};
 use sheetstream::inspect::sample::Sample;
 use sheetstream::inspect::table::{Suggestion, Table};
 use sheetstream::inspect::trial::{Asked, Tried, try_file};
-use sheetstream::topology::Topology;
 
 use super::input::upload_name;
+use super::sample;
 
 /// Bytes that are looked at.
 const SAMPLE_BYTES: u64 = 1 << 20;
-/// The topology whose columns have any name.
-const ANY_FILE: &str = include_str!("../../topology/any-file.toml");
 
 /// How the file is read.
 #[derive(Args, Debug)]
@@ -71,7 +69,7 @@ impl SampleFile {
     pub(super) fn look(&self, path: &Path) -> anyhow::Result<Found> {
         let sample = read_beginning(path, self.worksheet.as_deref())?;
         let reading = sample.reading(Reading::parse(&self.charset, &self.delimiter, &self.header_line)?);
-        let topology = Arc::new(Topology::parse(ANY_FILE, "any-file.toml", &|_| None)?);
+        let topology = Arc::new(sample::any_file()?);
         let asked = Asked { reading, ..Asked::default() };
         let Tried { mut file, table, trial } =
             try_file(&sample.bytes, &asked, &topology).with_context(|| path.display().to_string())?;
