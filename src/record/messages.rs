@@ -36,7 +36,7 @@ messages! {
     Reason::CsvDelimiter => OtherDelimiter { delimiter: Delimiter, guess: Delimiter }
         en "the header is one column under the delimiter {delimiter}, and nearly every row holds a {guess}: the delimiter seems to be \
             {guess}; --delimiter names it for a file, `delimiter` in the source for the rows of a topic"
-        ko "구분 문자를 {delimiter}{ro} 보면 제목 행이 한 칸이고, 거의 모든 행에 {guess}{i} 있습니다. 구분 문자가 {guess}인 것 같습니다. \
+        ko "구분 기호를 {delimiter}{ro} 보면 제목 행이 한 칸이고, 거의 모든 행에 {guess}{i} 있습니다. 구분 기호가 {guess}인 것 같습니다. \
             파일은 --delimiter로, 토픽의 행은 소스의 delimiter로 지정하세요"
         [ro(delimiter), i(guess)];
     Reason::CsvDelimiter => SeparatorLine {}
@@ -78,8 +78,8 @@ messages! {
     Reason::TextEncoding => NotOfTheCharset { characters: usize }
         en "behind its first {characters} characters the row is not text in the charset that it is read in; --charset names that of a \
             file, `encoding` in the source or the header ss-encoding that of rows on a topic"
-        ko "행의 첫 {characters}자 뒤는 읽은 문자 집합의 글이 아닙니다. 파일은 --charset으로, 토픽의 행은 소스의 encoding이나 헤더 \
-            ss-encoding으로 문자 집합을 지정하세요";
+        ko "행의 {characters}자 뒤에 이 인코딩으로 읽을 수 없는 글자가 있습니다. 파일은 --charset으로, 토픽의 행은 소스의 encoding이나 헤더 \
+            ss-encoding으로 인코딩을 지정하세요";
     Reason::ExpressionUndefined => DivisionByZero {}
         en "the expression divides by zero; if(b = 0, 0, a / b) looks first"
         ko "식에서 0으로 나눕니다. if(b = 0, 0, a / b)처럼 먼저 확인할 수 있습니다";
@@ -88,7 +88,7 @@ messages! {
         ko "숫자가 38자리를 넘습니다. round(n, 2)로 자릿수를 줄일 수 있습니다";
     Reason::CellTooLong => ComputedTooLong { limit: usize }
         en "the expression makes a text of more than {limit} characters, too long for a cell; substring(text, 1, 100) cuts it"
-        ko "식으로 만든 글이 셀의 한도 {limit}자를 넘습니다. substring(text, 1, 100)처럼 자를 수 있습니다";
+        ko "식으로 만든 문자열이 셀의 한도 {limit}자를 넘습니다. substring(text, 1, 100)처럼 자를 수 있습니다";
     Reason::CellTooLong => CellTooLong { characters: usize, limit: usize }
         en "the cell has {characters} characters, a workbook keeps {limit}; long_cells = \"truncate\" in the source cuts it"
         ko "칸의 글자가 {characters}자로, 엑셀의 한도 {limit}자를 넘습니다. 소스에 long_cells = \"truncate\"를 쓰면 자릅니다";
@@ -162,7 +162,7 @@ messages! {
         [eun(value)];
     Reason::GeometryFormat => OtherSrid { value: Quoted, srid: i64, epsg: i64 }
         en "cannot read {value} as a point: its SRID is {srid}, the topology reads EPSG:{epsg}"
-        ko "{value}의 SRID는 {srid}인데 토폴로지는 EPSG:{epsg}{eul} 읽습니다"
+        ko "{value}의 SRID는 {srid}인데 변환 설정은 EPSG:{epsg}{eul} 읽습니다"
         [eul(epsg)];
     Reason::GeometryFormat => NotTwoNumbers { value: Quoted }
         en "{value} is not two coordinates such as (37.57, 126.98)"
@@ -210,13 +210,13 @@ messages! {
         ko "upload = \"header:{name}\"인데 레코드에 {name} 헤더가 없습니다";
     Reason::RecordNotText => NotText { kind: Binary }
         en "the value does not contain rows of text: {kind}"
-        ko "값이 글로 된 행이 아닙니다: {kind}";
+        ko "값이 텍스트로 된 행이 아닙니다: {kind}";
     Reason::RecordNotText => JsonRows {}
         en "the value is JSON, and it is read as CSV: leave `format` of the source and the header ss-format out, or say json"
         ko "값이 JSON인데 CSV로 읽습니다. 소스의 format과 ss-format 헤더를 빼거나 json으로 쓰세요";
     Reason::JsonFormat => JsonSyntax { line: usize, character: usize, why: JsonFault }
         en "line {line}, character {character} of the JSON text: {why}"
-        ko "JSON 글의 {line}번째 줄 {character}번째 글자: {why}";
+        ko "JSON의 {line}번째 줄 {character}번째 글자: {why}";
     Reason::JsonDuplicateKey => JsonDuplicateKey { key: Quoted }
         en "the key {key} is there twice, or two keys name the same column: it is not clear which value counts"
         ko "{key} 키가 두 번 있거나 두 키가 같은 열을 가리킵니다. 어느 값을 쓸지 알 수 없습니다";
@@ -242,7 +242,7 @@ messages! {
         [eun(value)];
     Reason::MarkerFormat => EncodingHeader { value: String }
         en "ss-encoding is {value}, which names no charset of the WHATWG Encoding Standard"
-        ko "ss-encoding의 값 {value}{eun} WHATWG Encoding Standard에 있는 문자 집합이 아닙니다"
+        ko "ss-encoding의 값 {value}{eun} WHATWG Encoding Standard에 있는 인코딩이 아닙니다"
         [eun(value)];
     Reason::MarkerFormat => EscapeHeader { value: String }
         en "ss-escape is {value}, not none or backslash"
@@ -255,7 +255,7 @@ messages! {
     Reason::MarkerFormat => JsonMarker { name: String, value: String }
         en "{name} of the marker is {value}; a marker is \"$ss\": \"begin\", \"header\", \"eof\" or \"abort\", and its terms are texts or \
             numbers"
-        ko "표식의 {name} 값이 {value}입니다. 표식은 \"$ss\": \"begin\", \"header\", \"eof\", \"abort\"이고 나머지 값은 글이나 숫자입니다";
+        ko "표식의 {name} 값이 {value}입니다. 표식은 \"$ss\": \"begin\", \"header\", \"eof\", \"abort\"이고 나머지 값은 문자열이나 숫자입니다";
     Reason::MarkerFormat => MarkerKind { value: String }
         en "ss-type is {value}, not begin, header, row, eof or abort"
         ko "ss-type의 값 {value}{eun} begin, header, row, eof, abort 가운데 하나가 아닙니다"
@@ -271,7 +271,7 @@ messages! {
         ko "표식이 UTF-8이 아닙니다";
     Reason::MarkerFormat => TextBelowMarker {}
         en "there is text below the marker: a marker is a record of its own"
-        ko "표식 아래에 글이 더 있습니다. 표식은 레코드 하나로 따로 보내야 합니다";
+        ko "표식 아래에 다른 내용이 더 있습니다. 표식은 레코드 하나로 따로 보내야 합니다";
     Reason::MarkerFormat => NotAPair { text: String }
         en "'{text}' is not a key=value pair"
         ko "'{text}'{eun} key=value 형식이 아닙니다"
@@ -290,7 +290,7 @@ messages! {
         ko "제목 행 표식에 열 이름이 없습니다";
     Reason::EofUnknown => EofOfOtherAttempt {}
         en "it ends another attempt than the open one: two publishers use this id, or an old one still runs"
-        ko "열려 있는 업로드가 아닌 다른 시도의 끝 표식입니다. 두 곳에서 같은 아이디를 쓰고 있거나, 이전에 보내던 프로그램이 아직 돌고 있습니다";
+        ko "열려 있는 업로드가 아닌 다른 시도의 끝 표식입니다. 두 곳에서 같은 아이디를 쓰고 있거나, 이전에 보내던 프로그램이 아직 실행되고 있습니다";
     Reason::EofUnknown => EofAfterExpiry {}
         en "the upload expired before its end came: publish it again"
         ko "끝 표식이 오기 전에 업로드가 시간 초과로 끝났습니다. 다시 올리세요";
@@ -350,7 +350,7 @@ messages! {
         ko "지정한 좌표계(ss-crs)의 표기를 읽을 수 없습니다. EPSG:5186 같은 코드, WKT, PROJJSON, PROJ 문자열 가운데 하나로 쓰세요";
     Reason::UploadCrs => NothingToReproject {}
         en "it names a CRS of its own and the topology reprojects nothing, or by the CRS of each row: publish it without one (ss-crs)"
-        ko "좌표계(ss-crs)를 지정했지만 토폴로지에 좌표 변환이 없거나 행마다 좌표계를 읽습니다. 좌표계를 지정하지 말고 다시 올리세요";
+        ko "좌표계(ss-crs)를 지정했지만 변환 설정에 좌표 변환이 없거나 행마다 좌표계를 읽습니다. 좌표계를 지정하지 말고 다시 올리세요";
     Reason::UploadCrs => CrsUnusable { why: String }
         en "its own CRS (ss-crs) cannot be used: {why}"
         ko "지정한 좌표계(ss-crs)를 쓸 수 없습니다: {why}";

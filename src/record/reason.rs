@@ -66,16 +66,16 @@ reasons! {
         ko "따옴표가 있을 수 없는 자리에 있습니다." "칸 전체를 따옴표로 감싸고 안쪽 따옴표는 두 번 쓰거나, quotes = \"lenient\"로 설정하세요.";
     CsvFieldCount = "csv.field_count" for Row, Some("source.field_count = \"pad\"");
         en "The row has more or fewer fields than the header." "Look for a missing or an unquoted delimiter, or set field_count = \"pad\"."
-        ko "행의 칸 수가 제목 행과 다릅니다." "빠진 구분 문자나 따옴표 없이 쓰인 구분 문자가 있는지 확인하거나, field_count = \"pad\"로 설정하세요.";
+        ko "행의 칸 수가 제목 행과 다릅니다." "빠진 구분 기호나 따옴표 없이 쓰인 구분 기호가 있는지 확인하거나, field_count = \"pad\"로 설정하세요.";
     CsvRepeatedHeader = "csv.repeated_header" for Row, None;
         en "The header is among the rows again, as in files that were joined." "Take it out."
         ko "제목 행이 자료 사이에 다시 나옵니다." "파일을 이어 붙인 경우 중복된 제목 행을 지우세요.";
     CsvDelimiter = "csv.delimiter" for Upload, Some("source.delimiter");
         en "Nearly every row is one field." "Name the delimiter: --delimiter for a file, `delimiter` of the source for a topic."
-        ko "거의 모든 행이 한 칸으로 읽힙니다." "구분 문자를 지정하세요. 파일은 --delimiter, 토픽은 소스의 delimiter입니다.";
+        ko "거의 모든 행이 한 칸으로 읽힙니다." "구분 기호를 지정하세요. 파일은 --delimiter, 토픽은 소스의 delimiter입니다.";
     CsvNoHeader = "csv.no_header" for Upload, Some("source.header");
         en "Rows came and no header." "Send a header marker first, or declare the columns in the topology."
-        ko "행은 왔지만 제목 행이 없습니다." "제목 행 표식을 먼저 보내거나 토폴로지에 열을 선언하세요.";
+        ko "행은 왔지만 제목 행이 없습니다." "제목 행 표식을 먼저 보내거나 변환 설정에 열을 선언하세요.";
     JsonFormat = "json.format" for Row, Some("source.format");
         en "The row is broken JSON." "Look at the place that the message names, or set format = \"csv\" if rows are no JSON."
         ko "행의 JSON 형식이 잘못되었습니다." "메시지가 가리키는 곳을 고치거나, JSON이 아니라면 format = \"csv\"로 설정하세요.";
@@ -93,10 +93,10 @@ reasons! {
         ko "엑셀 파일에 넣을 수 없는 제어 문자가 있습니다." "지우거나 control = \"strip\"으로 설정하세요.";
     TextEncoding = "text.encoding" for Row, Some("source.encoding");
         en "The row is not text in the charset that it is read in." "Name it: --charset for a file, `encoding` of the source for a topic."
-        ko "읽은 문자 집합으로는 행이 글이 아닙니다." "문자 집합을 지정하세요. 파일은 --charset, 토픽은 소스의 encoding입니다.";
+        ko "이 인코딩으로 읽을 수 없는 글자가 있습니다." "인코딩을 지정하세요. 파일은 --charset, 토픽은 소스의 encoding입니다.";
     CellTooLong = "cell.too_long" for Row, Some("source.long_cells = \"truncate\"");
         en "A cell has more than Excel's 32,767 characters." "Shorten it, or set long_cells = \"truncate\"."
-        ko "셀이 Excel의 한도인 32,767자를 넘습니다." "줄이거나 long_cells = \"truncate\"로 설정하세요.";
+        ko "칸의 글자가 엑셀의 한도인 32,767자를 넘습니다." "줄이거나 long_cells = \"truncate\"로 설정하세요.";
     RowTooBig = "row.too_big" for Row, None;
         en "A row has more than 1 MiB, mostly because a quote is not closed." "Look at it in the file."
         ko "행이 1MiB를 넘습니다." "대개 따옴표가 닫히지 않은 경우이니 파일에서 확인하세요.";
@@ -105,7 +105,7 @@ reasons! {
         ko "값이 숫자가 아닙니다." "소수점을 쓰고 천 단위 구분 기호는 빼세요.";
     NumberNotFinite = "number.not_finite" for Row, None;
         en "The value is infinite or no number at all." "Leave the cell empty, or write a number."
-        ko "값이 무한대이거나 숫자가 아닙니다(NaN)." "셀을 비우거나 숫자를 쓰세요.";
+        ko "값이 무한대이거나 숫자가 아닙니다(NaN)." "칸을 비우거나 숫자를 쓰세요.";
     DateFormat = "date.format" for Row, Some("source.columns");
         en "The value is not a date." "Write 2026-01-31, with a time 2026-01-31T09:30:00."
         ko "값이 날짜가 아닙니다." "2026-01-31, 시각이 있으면 2026-01-31T09:30:00처럼 쓰세요.";
@@ -129,10 +129,10 @@ reasons! {
         ko "칸을 점으로 읽을 수 없습니다." "WKT, 16진수 WKB, GeoJSON으로 쓰고, xy와 yx에는 숫자 두 개를 쓰세요.";
     ExpressionUndefined = "expression.undefined" for Row, Some("map.compute, map.filter");
         en "An expression of the topology has no result for the row: it divides by zero, or needs more than 38 digits." "Correct the row, or let the expression look first: if(b = 0, 0, a / b)."
-        ko "토폴로지의 식을 이 행에서 계산할 수 없습니다. 0으로 나누거나 38자리를 넘습니다." "행을 고치거나 식에서 먼저 확인하세요. 예: if(b = 0, 0, a / b).";
+        ko "변환 설정의 식을 이 행에서 계산할 수 없습니다. 0으로 나누거나 38자리를 넘습니다." "행을 고치거나 식에서 먼저 확인하세요. 예: if(b = 0, 0, a / b).";
     ColumnMissing = "column.missing" for Upload, Some("map.reproject.x, aggregate.sheet");
         en "A column that the topology needs is not in the header." "Rename the column, or name it in the topology."
-        ko "토폴로지에 필요한 열이 제목 행에 없습니다." "열 이름을 바꾸거나 토폴로지에 그 이름을 적으세요.";
+        ko "변환 설정에 필요한 열이 제목 행에 없습니다." "열 이름을 바꾸거나 변환 설정에 그 이름을 적으세요.";
     SheetTooManyColumns = "sheet.too_many_columns" for Upload, Some("map.select");
         en "A worksheet has 16,384 columns at most." "Publish fewer, or choose some with a select map."
         ko "시트에는 열이 16,384개까지만 들어갑니다." "열을 줄이거나 select 맵으로 고르세요.";
@@ -171,7 +171,7 @@ reasons! {
         ko "이곳에 열려 있지 않은 업로드의 끝 표식입니다." "행이 다른 파티션에 있는지 확인하고, 시간 초과로 끝났다면 다시 올리세요.";
     RejectedTooMany = "rejected.too_many" for Upload, Some("source.rejected_max");
         en "More rows of the upload were rejected than rejected_max allows." "Correct the rows that the dead letters name and publish all again, or raise it."
-        ko "제외된 행이 rejected_max보다 많아 업로드가 실패했습니다." "실패 레코드에 있는 행을 고쳐 전체를 다시 올리거나 값을 올리세요.";
+        ko "오류 행이 rejected_max보다 많아 업로드가 실패했습니다." "실패 레코드에 있는 행을 고쳐 전체를 다시 올리거나 값을 올리세요.";
     UploadIncomplete = "upload.incomplete" for Upload, Some("source.incomplete");
         en "Row count or checksum of the end-of-file marker are not met." "Publish the missing rows, or all again."
         ko "끝 표식의 행 수나 체크섬과 맞지 않습니다." "빠진 행이나 전체를 다시 올리세요.";
@@ -210,7 +210,7 @@ reasons! {
         ko "브로커가 이 크기의 레코드를 받지 않습니다." "record_bytes_max를 낮추거나 max.message.bytes를 올리세요.";
     WorkbookFailed = "workbook.failed" for Upload, None;
         en "The workbook could not be put together, which is a fault of sheetstream." "Please report it."
-        ko "엑셀 파일를 만들지 못했습니다." "sheetstream의 결함이니 알려 주세요.";
+        ko "엑셀 파일을 만들지 못했습니다." "sheetstream의 결함이니 알려 주세요.";
 }
 
 impl Reason {

@@ -10,7 +10,7 @@ fn a_message_keeps_its_values_in_every_language() {
         message.say(Lang::En),
         "the row has 1 fields, the header has 5; with semicolon as the delimiter it would have 5"
     );
-    assert_eq!(message.say(Lang::Ko), "제목 행은 5칸인데 이 행은 1칸입니다. 구분 문자를 세미콜론으로 보면 5칸입니다");
+    assert_eq!(message.say(Lang::Ko), "제목 행은 5칸인데 이 행은 1칸입니다. 구분 기호를 세미콜론으로 보면 5칸입니다");
     let message = Message::OutsideArea {
         x: 127.1,
         y: 37.5,

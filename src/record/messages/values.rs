@@ -15,7 +15,7 @@ texts! {
             ko ". 표식은 레코드 하나로 따로 보내야 합니다";
         WithDelimiter { delimiter: Delimiter, fields: usize }
             en "; with {delimiter} as the delimiter it would have {fields}"
-            ko ". 구분 문자를 {delimiter}{ro} 보면 {fields}칸입니다"
+            ko ". 구분 기호를 {delimiter}{ro} 보면 {fields}칸입니다"
             [ro(delimiter)];
         Pad {}
             en "; field_count = \"pad\" in the source takes such rows"
@@ -124,7 +124,7 @@ texts! {
         Other { format: String } en "{format} data" ko "{format} 자료";
         Utf16 {}
             en "UTF-16 text: name its charset in the header ss-encoding"
-            ko "UTF-16 글. 헤더 ss-encoding으로 문자 집합을 지정하세요";
+            ko "UTF-16 텍스트. 헤더 ss-encoding으로 인코딩을 지정하세요";
     }
 }
 
@@ -138,7 +138,7 @@ impl Binary {
 texts! {
     /// A fault of JSON text.
     pub enum JsonFault {
-        TextEnds {} en "the text ends within a value" ko "값이 끝나기 전에 글이 끝났습니다";
+        TextEnds {} en "the text ends within a value" ko "값이 끝나기 전에 내용이 끝났습니다";
         ValueExpected {} en "a value is expected" ko "값이 와야 할 자리입니다";
         KeyExpected {} en "a key in quotes is expected" ko "따옴표로 감싼 키가 와야 할 자리입니다";
         ColonExpected {} en "a colon is expected" ko "쌍점(:)이 와야 할 자리입니다";
