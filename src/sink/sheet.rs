@@ -258,20 +258,10 @@ mod tests {
     use flate2::read::DeflateDecoder;
 
     use super::*;
-    use crate::sink::Lang;
     use crate::sink::skeleton::{Skeleton, set_up_page};
+    use crate::sink::tests::LOOK;
     use crate::sink::zip::read_directory;
     use crate::state::{InMemoryStore, StateError};
-
-    const LOOK: WorkbookConfig = WorkbookConfig {
-        freeze_header: true,
-        autofilter: true,
-        cell_refs: true,
-        about: false,
-        summary: false,
-        summary_numbers: Vec::new(),
-        lang: Lang::En,
-    };
 
     fn template() -> SheetTemplate {
         let skeleton = Skeleton::make(&LOOK, "", |_, _| Ok(())).expect("a skeleton");

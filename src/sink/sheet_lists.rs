@@ -184,17 +184,8 @@ fn escape_attribute(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::sink::skeleton::Skeleton;
-    use crate::sink::{Lang, WorkbookConfig};
+    use crate::sink::tests::LOOK;
 
-    const LOOK: WorkbookConfig = WorkbookConfig {
-        freeze_header: true,
-        autofilter: true,
-        cell_refs: true,
-        about: true,
-        summary: false,
-        summary_numbers: Vec::new(),
-        lang: Lang::En,
-    };
     const NAMES: [&str; 12] =
         ["강남구", "a & <b> \"c\"", "it's", "R1C1", "A1", "Zoo", "b", "B2B", "1st", "x.y", "-", "😀"];
 

@@ -208,17 +208,7 @@ fn style_of(rows: &str, cell: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::Lang;
-
-    const LOOK: WorkbookConfig = WorkbookConfig {
-        freeze_header: true,
-        autofilter: true,
-        cell_refs: true,
-        about: true,
-        summary: false,
-        summary_numbers: Vec::new(),
-        lang: Lang::En,
-    };
+    use crate::sink::tests::LOOK;
 
     fn skeleton() -> Skeleton {
         Skeleton::make(&LOOK, "", |_, _| Ok(())).expect("a skeleton")

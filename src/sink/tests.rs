@@ -21,7 +21,8 @@ use crate::sink::{
 use crate::state::keys::PageState;
 use crate::state::{InMemoryStore, StateError, StateStore};
 
-const LOOK: WorkbookConfig = WorkbookConfig {
+/// The look of the workbooks that are tested.
+pub(super) const LOOK: WorkbookConfig = WorkbookConfig {
     freeze_header: true,
     autofilter: true,
     cell_refs: true,
