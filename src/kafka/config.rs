@@ -98,7 +98,12 @@ impl KafkaConfig {
             problems.push(problem);
             None
         });
-        let protocols = [("auto", None), ("consumer", Some(Protocol::Consumer)), ("classic", Some(Protocol::Classic))];
+        let protocols = [
+            ("auto", None),
+            ("consumer", Some(Protocol::Consumer)),
+            ("classic", Some(Protocol::Classic)),
+            ("streams", Some(Protocol::Streams)),
+        ];
         let group_protocol = settings.word("group.protocol", &protocols).unwrap_or_else(|problem| {
             problems.push(problem);
             None
@@ -211,14 +216,14 @@ mod tests {
         let problems = problems(&[
             ("request.timeout.ms", "10s"),
             ("isolation.level", "serializable"),
-            ("group.protocol", "streams"),
+            ("group.protocol", "share"),
             ("security.protocol", "SASL_SSL"),
             ("ssl.truststore.location", "/nowhere"),
         ]);
         for expected in [
             "request.timeout.ms (test): \"10s\" is no whole number from 1 on",
             "isolation.level (test): \"serializable\" is none of read_uncommitted, read_committed",
-            "group.protocol (test): \"streams\" is none of auto, consumer, classic",
+            "group.protocol (test): \"share\" is none of auto, consumer, classic, streams",
             "ssl.truststore.location: /nowhere:",
             "sasl.mechanism: security.protocol=SASL_SSL needs one",
         ] {

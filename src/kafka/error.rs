@@ -45,7 +45,11 @@ impl Code {
     pub(crate) const UNKNOWN_TOPIC_ID: Code = Code(100);
     pub(crate) const FENCED_MEMBER_EPOCH: Code = Code(110);
     pub(crate) const UNRELEASED_INSTANCE_ID: Code = Code(111);
+    pub(crate) const GROUP_ID_NOT_FOUND: Code = Code(69);
     pub(crate) const STALE_MEMBER_EPOCH: Code = Code(113);
+    pub(crate) const STREAMS_INVALID_TOPOLOGY: Code = Code(130);
+    pub(crate) const STREAMS_INVALID_TOPOLOGY_EPOCH: Code = Code(131);
+    pub(crate) const STREAMS_TOPOLOGY_FENCED: Code = Code(132);
 
     /// `Ok` for 0.
     pub(crate) fn check(code: i16) -> Result<(), Code> {

@@ -34,6 +34,8 @@ pub struct Probe {
     pub unserved: Vec<String>,
     /// The newest group protocol that its cluster has.
     pub group_protocol: Protocol,
+    /// Whether it has streams groups (KIP-1071).
+    pub has_streams_groups: bool,
 }
 
 /// A topic, as far as it can be seen.
@@ -198,5 +200,6 @@ async fn probe(connection: &Connection) -> Result<Probe, KafkaError> {
     let request = MetadataRequest::default().with_topics(Some(vec![]));
     let answer = connection.call(&request, METADATA_MAX).await?;
     let advertised = answer.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port)).collect();
-    Ok(Probe { advertised, unserved, group_protocol: connection.group_protocol() })
+    let has_streams_groups = connection.feature("streams.version") > 0;
+    Ok(Probe { advertised, unserved, group_protocol: connection.group_protocol(), has_streams_groups })
 }

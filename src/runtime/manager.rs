@@ -161,7 +161,9 @@ impl Manager {
     fn join_group(&mut self, topology: Arc<Topology>, checked: Checked) {
         let Checked { partition_count, guarantee } = checked;
         let Some(instance) = self.instance.clone() else { return };
-        let group = self.client.group(&topology.name);
+        let is_own = |topic: &&Arc<str>| **topic != topology.source.topic;
+        let repartition = Some(topology.source.upload_topic()).filter(is_own).cloned();
+        let group = self.client.group(&topology.name).with_repartition(repartition);
         info!(topology = %topology.name, hash = %topology.hash, instance = instance.name, "joining");
         self.applications.push(Application {
             member: group.join(instance, topology.read_topics()),

@@ -40,11 +40,17 @@ fn judge_clocks(ours: i64, theirs: i64, findings: &mut Findings) {
 pub(super) fn check_addresses(client: &KafkaClient, findings: &mut Findings) {
     let (mut advertised, mut unserved) = (BTreeSet::new(), BTreeSet::new());
     let (mut answering, mut silent) = (Vec::new(), Vec::new());
-    let mut protocol = Protocol::Consumer;
+    let wants_streams = client.config().group_protocol == Some(Protocol::Streams);
+    let mut protocol = if wants_streams { Protocol::Streams } else { Protocol::Consumer };
     for (address, probed) in client.probe(&client.config().bootstrap) {
         match probed {
             Ok(probe) => {
-                if probe.group_protocol == Protocol::Classic {
+                if wants_streams && !probe.has_streams_groups {
+                    let what = format!("{address} has no streams groups (KIP-1071), and group.protocol is streams");
+                    let advice = "leave group.protocol out, or have Kafka 4.2 or newer, and an administrator run kafka-features.sh --bootstrap-server HOST:PORT upgrade --feature streams.version=1";
+                    findings.fail(Subject::Broker, "versions", what, advice);
+                }
+                if probe.group_protocol == Protocol::Classic && !wants_streams {
                     protocol = Protocol::Classic;
                 }
                 advertised.extend(probe.advertised);
@@ -93,6 +99,7 @@ pub(super) fn check_addresses(client: &KafkaClient, findings: &mut Findings) {
     if unserved.is_empty() && !answering.is_empty() {
         let groups = match protocol {
             Protocol::Consumer => "every request that is needed is served, KIP-848 groups included",
+            Protocol::Streams => "every request that is needed is served, KIP-1071 groups as group.protocol asks for",
             Protocol::Classic => {
                 "every request that is needed is served; groups have the classic protocol, for the cluster is older than \
                  Kafka 4.0 or its feature group.version is 0"

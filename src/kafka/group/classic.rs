@@ -119,7 +119,7 @@ impl Actor {
                             self.lose();
                         }
                         Some(Code::INCONSISTENT_GROUP_PROTOCOL) => {
-                            self.holdings.look_for_foreign().await;
+                            self.holdings.look_at_members().await;
                             backoff.wait_for_mending(self.explain(error)).await?;
                         }
                         Some(code) if code.is_unauthorised() && self.generation >= 0 => {

@@ -151,13 +151,16 @@ impl Holdings {
             return;
         }
         self.roster_at = Instant::now() + ROSTER_EVERY;
-        self.look_for_foreign().await;
+        self.look_at_members().await;
     }
 
-    /// Looks for foreign members.
-    pub(super) async fn look_for_foreign(&self) {
-        match roster::foreign(&self.group.client.cluster, &self.group.id).await {
-            Ok(foreign) => self.note_foreign(foreign),
+    /// Looks who is in the group.
+    pub(super) async fn look_at_members(&self) {
+        match roster::look(&self.group.client.cluster, &self.group.id).await {
+            Ok(roster) => {
+                self.group.membership.present().ours = roster.ours;
+                self.note_foreign(roster.foreign);
+            }
             Err(error) => tracing::debug!(group = %self.group.id, %error, "members cannot be looked at"),
         }
     }

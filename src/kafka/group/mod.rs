@@ -1,15 +1,18 @@
-//! A consumer group: who we are in it, what commits have to prove, and who else is in it. `consumer` is the protocol of KIP-848, `classic`
-//! the one of older clusters; both report to the same handle.
+//! A consumer group: who we are in it, what commits have to prove, and who else is in it. `membership` is for the protocols of
+//! KIP-848 and KIP-1071, `classic` for the one of older clusters; all report to the same handle.
 
 mod assignor;
 mod classic;
 mod consumer;
 mod embedded;
+mod heartbeat;
 mod holdings;
 mod member;
+mod membership;
 mod protocol;
 mod removal;
 mod roster;
+mod streams;
 
 use std::collections::HashMap;
 use std::sync::mpsc::channel;
@@ -24,10 +27,13 @@ use super::{Code, KafkaClient, KafkaError};
 use crate::record::TopicPartition;
 use crate::transport::{Fence, GroupEvent};
 
+use consumer::ConsumerHeartbeats;
 use holdings::Holdings;
 pub use member::GroupMember;
+use membership::Heartbeats;
 pub use protocol::Protocol;
-pub use roster::ForeignMember;
+pub use roster::{ForeignMember, Holder};
+use streams::StreamsHeartbeats;
 
 /// How long a revoked partition may take to be let go before the broker puts the member out.
 const REBALANCE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -63,6 +69,8 @@ pub struct Group {
     pub(super) client: KafkaClient,
     pub(super) id: Arc<str>,
     pub(super) membership: Arc<SharedMembership>,
+    /// The topic that its members write for each other.
+    repartition: Option<Arc<str>>,
 }
 
 /// The state of the membership that commits and observers need.
@@ -83,6 +91,7 @@ struct Present {
     vouched_until: Option<Instant>,
     /// Epoch under which each partition became ours.
     since: HashMap<TopicPartition, i32>,
+    ours: Vec<Holder>,
     foreign: Vec<ForeignMember>,
     /// Whether we are on our way into the next generation of a classic group.
     is_joining: bool,
@@ -122,11 +131,15 @@ impl SharedMembership {
 impl KafkaClient {
     /// The group `id`; nothing is joined yet.
     pub fn group(&self, id: &str) -> Group {
-        Group { client: self.clone(), id: id.into(), membership: Arc::default() }
+        Group { client: self.clone(), id: id.into(), membership: Arc::default(), repartition: None }
     }
 }
 
 impl Group {
+    /// Its members write `topic` for each other (KIP-1071).
+    pub fn with_repartition(self, topic: Option<Arc<str>>) -> Group {
+        Group { repartition: topic, ..self }
+    }
     /// Its id.
     pub fn id(&self) -> &str {
         &self.id
@@ -139,6 +152,11 @@ impl Group {
     /// suspended machine) is not: its partitions may be another's.
     pub fn is_vouched_for(&self) -> bool {
         self.membership.present().vouched_until.is_some_and(|until| Instant::now() < until)
+    }
+    /// Our member id, and all members that are ours, in all processes, as of the last look.
+    pub fn holders(&self) -> (String, Vec<Holder>) {
+        let present = self.membership.present();
+        (present.fence.member.clone(), present.ours.clone())
     }
     /// Foreign members, as of the last look: they take partitions and process nothing.
     pub fn foreign_members(&self) -> Vec<ForeignMember> {
@@ -157,7 +175,14 @@ impl Group {
             let id = group.id.clone();
             let holdings = Holdings::new(group.clone(), events.clone());
             let kept = match group.protocol().await {
-                Ok(Protocol::Consumer) => consumer::Actor::new(group, instance, topics, holdings, queue).keep().await,
+                Ok(Protocol::Consumer) => {
+                    let form = ConsumerHeartbeats::new(group.clone(), instance.name.clone(), topics);
+                    membership::Actor::new(group, instance, Heartbeats::Consumer(form), holdings, queue).keep().await
+                }
+                Ok(Protocol::Streams) => {
+                    let form = StreamsHeartbeats::new(group.clone(), instance.clone(), topics);
+                    membership::Actor::new(group, instance, Heartbeats::Streams(form), holdings, queue).keep().await
+                }
                 Ok(Protocol::Classic) => classic::Actor::new(group, instance, topics, holdings, queue).keep().await,
                 Err(error) => Err(error),
             };

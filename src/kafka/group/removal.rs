@@ -5,14 +5,13 @@ use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, GroupId, LeaveGrou
 
 use super::super::wire::cluster::Cluster;
 use super::super::wire::rights::Resource;
+use super::super::wire::streams_groups::StreamsGroupHeartbeatRequest;
 use super::super::wire::text::text;
 use super::super::{Code, KafkaClient, KafkaError};
 use super::Protocol;
-use super::roster::{CLASSIC, classic_group, members};
+use super::heartbeat::LEAVE;
+use super::roster::{CLASSIC, classic_group, members, streams_group};
 use crate::transport::TransportError;
-
-/// Epoch of a heartbeat by which a member leaves for good.
-const LEAVES: i32 = -1;
 
 impl KafkaClient {
     /// Puts every member out of the group `id`, and says how many. Blocking.
@@ -36,9 +35,10 @@ async fn remove(cluster: &Cluster, id: &str) -> Result<usize, KafkaError> {
     let coordinator = cluster.coordinator(id).await?;
     let mut removed = 0;
     let mut classic = Vec::new();
-    let newer = match coordinator.group_protocol() {
+    let newer = match cluster.config.group_protocol.unwrap_or_else(|| coordinator.group_protocol()) {
         Protocol::Consumer => members(cluster, id).await?,
         Protocol::Classic => Vec::new(),
+        Protocol::Streams => return remove_streams(cluster, id).await,
     };
     for member in newer {
         if member.member_type == CLASSIC {
@@ -48,7 +48,7 @@ async fn remove(cluster: &Cluster, id: &str) -> Result<usize, KafkaError> {
         let request = ConsumerGroupHeartbeatRequest::default()
             .with_group_id(GroupId(text(id)))
             .with_member_id(member.member_id)
-            .with_member_epoch(LEAVES);
+            .with_member_epoch(LEAVE);
         let answer = coordinator.call(&request, 1).await?;
         if Code(answer.error_code) != Code::UNKNOWN_MEMBER_ID {
             let message = answer.error_message.as_ref();
@@ -68,4 +68,28 @@ async fn remove(cluster: &Cluster, id: &str) -> Result<usize, KafkaError> {
     let answer = coordinator.call(&request, 5).await?;
     coordinator.check::<LeaveGroupRequest>(answer.error_code, None, Resource::group(id))?;
     Ok(removed + answer.members.iter().filter(|member| member.error_code == 0).count())
+}
+
+async fn remove_streams(cluster: &Cluster, id: &str) -> Result<usize, KafkaError> {
+    let coordinator = cluster.coordinator(id).await?;
+    let mut removed = 0;
+    for member in streams_group(cluster, id).await?.members {
+        let request = StreamsGroupHeartbeatRequest {
+            group_id: id.to_owned(),
+            member_id: member.member_id,
+            member_epoch: LEAVE,
+            ..StreamsGroupHeartbeatRequest::default()
+        };
+        let answer = coordinator.call(&request, 0).await?;
+        if Code(answer.error_code) != Code::UNKNOWN_MEMBER_ID {
+            let message = answer.error_message.as_deref().map(text);
+            coordinator.check::<StreamsGroupHeartbeatRequest>(
+                answer.error_code,
+                message.as_ref(),
+                Resource::group(id),
+            )?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }

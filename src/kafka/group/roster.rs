@@ -1,7 +1,9 @@
-//! The members of a group, by `ConsumerGroupDescribe` or, in the classic protocol, by `DescribeGroups`: the holder of our name, and foreign
-//! members.
+//! The members of a group, by `ConsumerGroupDescribe`, by `StreamsGroupDescribe` or, in the classic protocol, by `DescribeGroups`: who holds
+//! what, the holder of our name, and foreign members.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use kafka_protocol::messages::consumer_group_describe_response::Member;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
@@ -11,14 +13,16 @@ use kafka_protocol::messages::{
 
 use super::super::wire::cluster::Cluster;
 use super::super::wire::rights::Resource;
+use super::super::wire::streams_groups::{
+    StreamsGroupDescribeRequest, StreamsGroupDescribeResponse, StreamsMember, Tasks,
+};
 use super::super::wire::text::text;
-use super::super::{KafkaClient, KafkaError};
+use super::super::{Code, KafkaClient, KafkaError};
 use super::Protocol;
 use super::embedded::{PROTOCOL, decode};
+use crate::record::TopicPartition;
 use crate::transport::TransportError;
 
-/// `GROUP_ID_NOT_FOUND`.
-const NOT_FOUND: i16 = 69;
 /// How the ids of our members begin; a member of another name is foreign.
 const OURS: &str = "sheetstream-";
 /// `memberType` of a member of the classic protocol in a group of KIP-848.
@@ -35,6 +39,43 @@ pub(super) fn member_id(incarnation: uuid::Uuid, joined: u32) -> String {
 pub(super) fn process_of(member: &str) -> Option<uuid::Uuid> {
     let (process, _) = member.strip_prefix(OURS)?.rsplit_once('-')?;
     process.parse().ok()
+}
+
+/// The members of a group.
+#[derive(Default)]
+pub(super) struct Roster {
+    /// Those that are ours.
+    pub(super) ours: Vec<Holder>,
+    /// The others.
+    pub(super) foreign: Vec<ForeignMember>,
+}
+
+/// A member of ours, in this process or in another one.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    /// Its member id.
+    pub member: Box<str>,
+    /// The partitions that it holds.
+    pub partitions: BTreeSet<TopicPartition>,
+}
+
+impl Holder {
+    fn of(member: &Member) -> Holder {
+        let held = member.assignment.topic_partitions.iter();
+        Holder::new(&member.member_id, held.map(|topic| (topic.topic_name.as_str(), &topic.partitions[..])))
+    }
+    fn of_classic(member: &DescribedGroupMember) -> Holder {
+        let held = decode::<ConsumerProtocolAssignment>(&member.member_assignment).unwrap_or_default();
+        let held = held.assigned_partitions.iter();
+        Holder::new(&member.member_id, held.map(|topic| (topic.topic.as_str(), &topic.partitions[..])))
+    }
+    fn new<'a>(member: &str, held: impl Iterator<Item = (&'a str, &'a [i32])>) -> Holder {
+        let of = |(topic, partitions): (&str, &'a [i32])| {
+            let topic: Arc<str> = topic.into();
+            partitions.iter().map(move |partition| TopicPartition { topic: topic.clone(), partition: *partition })
+        };
+        Holder { member: member.into(), partitions: held.flat_map(of).collect() }
+    }
 }
 
 /// A member of a group that is no sheetstream: partitions that it is given are not processed.
@@ -87,8 +128,8 @@ impl KafkaClient {
         Ok(self.block_on(async {
             let mut backoff = self.cluster.backoff("describe group");
             loop {
-                match foreign(&self.cluster, id).await {
-                    Ok(foreign) => return Ok(foreign),
+                match look(&self.cluster, id).await {
+                    Ok(roster) => return Ok(roster.foreign),
                     Err(error) => {
                         self.cluster.forget_coordinator(id);
                         backoff.wait(error).await?;
@@ -99,20 +140,27 @@ impl KafkaClient {
     }
 }
 
-/// Foreign members of a group, whichever protocol it has.
-pub(super) async fn foreign(cluster: &Cluster, id: &str) -> Result<Vec<ForeignMember>, KafkaError> {
+/// The members of a group, whichever protocol it has.
+pub(super) async fn look(cluster: &Cluster, id: &str) -> Result<Roster, KafkaError> {
+    if cluster.config.group_protocol == Some(Protocol::Streams) {
+        let group = streams_group(cluster, id).await?;
+        return Ok(Roster { ours: group.members.iter().map(|member| group.holder(member)).collect(), foreign: vec![] });
+    }
     if cluster.coordinator(id).await?.group_protocol() == Protocol::Consumer {
         let members = members(cluster, id).await?;
         if !members.is_empty() {
-            let is_foreign = |member: &&Member| !is_ours(member, &cluster.config.client_id);
-            return Ok(members.iter().filter(is_foreign).map(ForeignMember::of).collect());
+            let (ours, foreign): (Vec<_>, Vec<_>) =
+                members.iter().partition(|member| is_ours(member, &cluster.config.client_id));
+            let foreign = foreign.into_iter().map(ForeignMember::of).collect();
+            return Ok(Roster { ours: ours.into_iter().map(Holder::of).collect(), foreign });
         }
     }
     let group = classic_group(cluster, id).await?;
-    if group.protocol_data.as_str() == PROTOCOL {
-        return Ok(Vec::new()); // all members of a classic group have one protocol: with ours, all are ours
-    }
-    Ok(group.members.iter().map(ForeignMember::of_classic).collect())
+    // All members of a classic group have one protocol: with ours, all are ours.
+    Ok(match group.protocol_data.as_str() {
+        PROTOCOL => Roster { ours: group.members.iter().map(Holder::of_classic).collect(), foreign: vec![] },
+        _ => Roster { ours: vec![], foreign: group.members.iter().map(ForeignMember::of_classic).collect() },
+    })
 }
 
 /// While a group goes over from the classic protocol to KIP-848, the broker has given the members that have yet to go their ids: those are
@@ -131,10 +179,47 @@ pub(super) async fn classic_group(cluster: &Cluster, id: &str) -> Result<Describ
     let answer = coordinator.call(&request, 6).await?;
     let group = answer.groups.into_iter().next();
     let group = group.ok_or_else(|| coordinator.malformed::<DescribeGroupsRequest>("no group in the answer"))?;
-    if group.error_code == NOT_FOUND {
+    if Code(group.error_code) == Code::GROUP_ID_NOT_FOUND {
         return Ok(DescribedGroup::default());
     }
     coordinator.check::<DescribeGroupsRequest>(group.error_code, group.error_message.as_ref(), Resource::group(id))?;
+    Ok(group)
+}
+
+impl StreamsGroupDescribeResponse {
+    fn holder(&self, member: &StreamsMember) -> Holder {
+        let mut topics: BTreeMap<usize, Arc<str>> = BTreeMap::new();
+        for part in &self.topology {
+            let read = part.source_topics.iter().chain(part.repartition_source_topics.iter().map(|(topic, _)| topic));
+            topics.extend(part.id.parse().ok().zip(read.map(|topic| topic.as_str().into()).next()));
+        }
+        let topics: Vec<Arc<str>> = topics.into_values().collect(); // ids count from 0
+        Holder { member: member.member_id.as_str().into(), partitions: partitions_of(&member.active_tasks, &topics) }
+    }
+}
+
+/// The partitions of tasks, where a subtopology is the number of a topic.
+pub(super) fn partitions_of(tasks: &Tasks, topics: &[Arc<str>]) -> BTreeSet<TopicPartition> {
+    let topic = |id: &String| id.parse::<usize>().ok().and_then(|at| topics.get(at));
+    let of = |(id, partitions): &(String, Vec<i32>)| {
+        let at = |topic: &Arc<str>| {
+            let topic = topic.clone();
+            partitions.iter().map(move |partition| TopicPartition { topic: topic.clone(), partition: *partition })
+        };
+        topic(id).map(at).into_iter().flatten().collect::<Vec<_>>()
+    };
+    tasks.iter().flat_map(of).collect()
+}
+
+/// A streams group; without members if it does not exist or is of another protocol.
+pub(super) async fn streams_group(cluster: &Cluster, id: &str) -> Result<StreamsGroupDescribeResponse, KafkaError> {
+    let coordinator = cluster.coordinator(id).await?;
+    let group = coordinator.call(&StreamsGroupDescribeRequest { group_id: id.to_owned() }, 0).await?;
+    if Code(group.error_code) == Code::GROUP_ID_NOT_FOUND {
+        return Ok(StreamsGroupDescribeResponse::default());
+    }
+    let message = group.error_message.as_deref().map(text);
+    coordinator.check::<StreamsGroupDescribeRequest>(group.error_code, message.as_ref(), Resource::group(id))?;
     Ok(group)
 }
 
@@ -145,7 +230,7 @@ pub(super) async fn members(cluster: &Cluster, id: &str) -> Result<Vec<Member>, 
     let answer = coordinator.call(&request, 1).await?;
     let group = answer.groups.into_iter().next();
     let group = group.ok_or_else(|| coordinator.malformed::<ConsumerGroupDescribeRequest>("no group in the answer"))?;
-    if group.error_code == NOT_FOUND {
+    if Code(group.error_code) == Code::GROUP_ID_NOT_FOUND {
         return Ok(Vec::new());
     }
     let resource = Resource::group(id);

@@ -165,7 +165,7 @@ pub const KEYS: &[Key] = &[
         "group.protocol",
         &[],
         "auto",
-        "Protocol of the consumer group: `consumer` (KIP-848), `classic`, or `auto` for the newest that the cluster has",
+        "Protocol of the group: `consumer` (KIP-848), `classic`, `auto` for the newer of the two that the cluster has, or `streams` (KIP-1071)",
     ),
     key(
         "session.timeout.ms",

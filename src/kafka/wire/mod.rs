@@ -12,4 +12,5 @@ pub mod reach;
 mod refusals;
 pub mod rights;
 mod socket;
+pub mod streams_groups;
 pub mod text;

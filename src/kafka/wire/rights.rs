@@ -70,7 +70,10 @@ fn operation(api: &str, code: Code) -> &'static str {
         (Code::TOPIC_AUTHORIZATION_FAILED, "Fetch" | "OffsetCommit" | "TxnOffsetCommit") => "Read",
         (Code::TOPIC_AUTHORIZATION_FAILED | Code::CLUSTER_AUTHORIZATION_FAILED, "CreateTopics") => "Create",
         (Code::TOPIC_AUTHORIZATION_FAILED, "DescribeConfigs") => "DescribeConfigs",
-        (Code::GROUP_AUTHORIZATION_FAILED, "OffsetFetch" | "FindCoordinator" | "ConsumerGroupDescribe") => "Describe",
+        (
+            Code::GROUP_AUTHORIZATION_FAILED,
+            "OffsetFetch" | "FindCoordinator" | "ConsumerGroupDescribe" | "StreamsGroupDescribe",
+        ) => "Describe",
         (Code::GROUP_AUTHORIZATION_FAILED, _) => "Read",
         (Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, _) => "Write", // it includes Describe
         (Code::CLUSTER_AUTHORIZATION_FAILED, "InitProducerId") => "IdempotentWrite",
