@@ -262,6 +262,36 @@ fn an_expired_commit_and_lost_state_publish_nothing_again() {
     }
 }
 
+#[test]
+fn an_upload_whose_header_was_deleted_has_lost_its_beginning() {
+    let marker = |kind: &str| vec![("ss-type", kind.to_owned()), ("ss-attempt", "1".to_owned())];
+    let numbered = |n: u64| {
+        let headers = [marker("row"), vec![("ss-row", n.to_string())]].concat();
+        record("a.csv", row(n), &headers)
+    };
+    let eof = [marker("eof"), vec![("ss-rows", "2".to_owned())]].concat();
+    let by_marker = [
+        record("a.csv", HEADER.into(), &marker("header")),
+        numbered(1),
+        numbered(2),
+        record("a.csv", String::new(), &eof),
+    ];
+    let lines = |end: &str| [HEADER.into(), row(1), row(2), end.into()].map(|line: String| record("a.csv", line, &[]));
+    for log in [by_marker, lines("#EOF"), lines("#EOF rows=2"), lines("#ABORT")] {
+        let mut driver = TopologyTestDriver::new(topology());
+        for record in &log {
+            driver.append(record.clone());
+        }
+        driver.delete_records_before(Offset(1));
+        driver.run(usize::MAX).expect("the driver's own world");
+        let statuses = driver.statuses();
+        let reasons: Vec<_> =
+            statuses.iter().map(|s| (s.state, s.failure.as_ref().map(|f| f.reason.as_str()))).collect();
+        assert!(!reasons.is_empty(), "{log:?}");
+        assert!(reasons.iter().all(|reason| *reason == (UploadState::Failed, Some("log.gap"))), "{reasons:?}, {log:?}");
+    }
+}
+
 /// The end of an upload says nothing of a row of another one that is still on its way out.
 #[test]
 fn a_dead_letter_from_before_the_first_commit_is_not_lost() {

@@ -259,6 +259,35 @@ fn ends_that_came_before_a_begin() {
     assert_eq!(published.dead_letters.iter().filter(|letter| letter.contains("eof.unknown")).count(), 2);
 }
 
+/// A file of which rows are missing, and the whole file again, by a publisher who sends no begin.
+#[test]
+fn a_file_that_comes_again_begins_again() {
+    let header = "sheet,a,b";
+    for first in ["s,1,x\ns,2,x", "s,1,x"] {
+        let log = [
+            line("p", header),
+            line("p", first),
+            line("p", "#EOF rows=4"),
+            line("p", &format!("{header}\ns,1,x")),
+            line("p", "s,2,x"),
+            line("p", "s,3,x\ns,4,x"),
+            line("p", "#EOF rows=4"),
+            line("p", header),
+            line("p", "s,5,x"),
+            line("p", "#EOF rows=1"),
+        ];
+        for columns in ["\"first\"", r#"["sheet", "a", "b"]"#] {
+            same_from_every_restart_point(columns, &log);
+        }
+        let published = run(topology("\"first\""), &log, None);
+        let whole: Vec<_> = ["sheet,a,b\ns,1,x\ns,2,x\ns,3,x\ns,4,x", "sheet,a,b\ns,5,x"]
+            .map(|rows| run(topology("\"first\""), &[line("p", rows), line("p", "#EOF")], None).books["p"][0].clone())
+            .into();
+        assert_eq!(published.books["p"], whole, "{:?}", published.statuses);
+        assert_eq!(published.dead_letters.len(), 0, "{:?}", published.dead_letters);
+    }
+}
+
 #[test]
 fn json_rows_in_any_order_of_keys_and_shape() {
     let log = [

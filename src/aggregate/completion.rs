@@ -24,10 +24,17 @@ pub(super) enum Verdict {
 }
 
 impl OpenUpload {
-    /// Compares the upload with an end-of-file marker. When its rows are there they are all written, in order.
-    pub(super) fn judge(&mut self, eof: &EndOfFile, context: &mut UploadContext) -> Result<Verdict, Halt> {
+    /// Compares the upload with an end-of-file marker. When its rows are there they are all written, in order. `ended_before` says, in a
+    /// replay, whether the marker ended the upload when it was new: what other partitions had then nobody knows any more.
+    pub(super) fn judge(
+        &mut self,
+        eof: &EndOfFile,
+        ended_before: Option<bool>,
+        context: &mut UploadContext,
+    ) -> Result<Verdict, Halt> {
         let incomplete = |message, hopeful| Ok(Verdict::Incomplete { rejection: Rejection::new(message), hopeful });
         let is_spread = context.settings.partition_count.is_some_and(|count| count > 1) && !eof.one_partition;
+        let is_spread = is_spread && ended_before != Some(true);
         let parts = match is_spread {
             true => context.settings.siblings.elsewhere(&self.id, context.settings.task.partition),
             false => Parts::default(),
@@ -50,7 +57,9 @@ impl OpenUpload {
             }
             None if is_spread && self.id.as_str().is_empty() => return incomplete(Message::Split {}, false),
             None if !parts.is_empty() => return incomplete(Message::SplitParts { parts }, false),
-            None if is_spread && !self.attempt.keyed => return incomplete(Message::SplitKeys {}, false),
+            None if is_spread && (!self.attempt.keyed || ended_before == Some(false)) => {
+                return incomplete(Message::SplitKeys {}, false);
+            }
             // Numbers show missing rows, but not rows that belong to another upload.
             None if self.doubts() => return self.judge_doubt(context.settings.source.incomplete),
             None if !self.attempt.waiting.is_empty() => {
@@ -68,7 +77,7 @@ impl OpenUpload {
         }
     }
 
-    /// The partitions in which other processes of the group have the upload open. A decision from before a restart is not asked for again.
+    /// The partitions in which other processes of the group have the upload open. In a replay nobody is asked again.
     fn elsewhere_in_group(&self, context: &mut UploadContext) -> Result<Parts, Halt> {
         let (settings, partitions) = (context.settings, context.settings.partition_count.unwrap_or(1));
         if !context.ctx.emits() || settings.siblings.has_all(partitions) {

@@ -49,7 +49,11 @@ impl Aggregate {
         ctx: &mut AggregateContext,
     ) -> Result<bool, OutputError> {
         upload.attempt.announced.rows = eof.rows.or(upload.attempt.announced.rows);
-        let (rejection, hopeful) = match upload.judge(&eof, &mut self.upload_context(ctx)) {
+        let ended_before = match ctx.emits() {
+            true => None,
+            false => Some(self.has_ended_at(&upload, &eof, offset, ctx)?),
+        };
+        let (rejection, hopeful) = match upload.judge(&eof, ended_before, &mut self.upload_context(ctx)) {
             Ok(Verdict::Whole) => {
                 self.complete(upload, offset, None, ctx)?;
                 return Ok(true);
@@ -83,6 +87,21 @@ impl Aggregate {
             },
         }
         Ok(true)
+    }
+
+    /// Whether the ledger knows that `eof` ended an upload, as of the record at `offset`. One that waited for rows may have been settled
+    /// elsewhere, by the clock.
+    fn has_ended_at(
+        &mut self,
+        upload: &OpenUpload,
+        eof: &EndOfFile,
+        offset: Offset,
+        ctx: &AggregateContext,
+    ) -> Result<bool, OutputError> {
+        self.ledger.look_up(upload.id.hash(), ctx.store)?;
+        let end = self.ledger.of(upload.id.hash(), upload.first_offset);
+        let is_here = |end: &LedgerEntry| end.completion_offset == offset || eof.offset < offset;
+        Ok(end.is_some_and(|end| end.outcome != Outcome::Expired && is_here(end)))
     }
 
     /// Forwards a complete upload: its workbook, unless the same content was published before, then its status. The ledger remembers the

@@ -233,7 +233,7 @@ impl OpenUpload {
                 if let Some(eof) = eof.as_ref().filter(|_| self.accounting.distinct() == 0).filter(is_news) {
                     eof.end.refuse(&self.id, Message::EofBeforeBegin {}, ctx)?;
                 }
-                self.restart(record, announced.clone());
+                self.restart(record.offset, record.attempt.clone(), announced.clone());
             }
         }
         self.learn_trace(record.traceparent.as_ref());

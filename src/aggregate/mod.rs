@@ -56,6 +56,7 @@ pub use siblings::Siblings;
 use crate::page::PageWriter;
 use crate::record::{ColumnType, Concern, LedgerEntry, Message, Offset, Rejection, RowBatch, UploadHash, UploadId};
 use crate::sink::output::OutputError;
+use crate::source::Placement;
 use crate::state::{StateError, StateStore, WriteBatch};
 use intake::Taken;
 use ledger::Ledger;
@@ -276,6 +277,13 @@ impl Aggregate {
         upload.touch(ctx.now_ms, batch.offsets.last().copied().unwrap_or(offset));
         let known_end = upload.known_end.unwrap_or(Offset(i64::MAX));
         let to = at + batch.offsets[at..].iter().take_while(|offset| **offset < known_end).count();
+        let again = upload.begins_again(batch, at..to).filter(|_| self.settings.source.placement == Placement::Keyed);
+        if again == Some(at) {
+            upload.begin_again(offset);
+            self.keep(upload);
+            return Ok(at + 1);
+        }
+        let to = again.unwrap_or(to);
         if upload.attempt.failed.is_some() {
             upload.accounting.void_rows((to - at) as u64);
             self.keep(upload);
@@ -283,7 +291,7 @@ impl Aggregate {
         }
         let admitted = match rows {
             Ok(rows) => upload.admit(batch, &mut self.columns).map(|()| rows),
-            Err(rejection) => Err(rejection.clone()),
+            Err(rejection) => Err(upload.unreadable(rejection.clone())),
         };
         let taken = match admitted {
             Ok(rows) => upload.take(rows, at, to, &mut self.upload_context(ctx))?,
@@ -321,6 +329,7 @@ impl Aggregate {
         };
         upload.touch(ctx.now_ms, offset);
         if upload.attempt.failed.is_none() {
+            let rejection = upload.unreadable(rejection);
             self.fail_open(&mut upload, rejection, offset, ctx)?;
         }
         self.keep(upload);

@@ -1,5 +1,6 @@
 //! One open upload: its place in the log, its counts, its open attempt, and the parts of these that are in the state.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -170,11 +171,29 @@ impl OpenUpload {
         matches!((self.attempt.known_id(), &record.attempt), (Some(open), Some(theirs)) if *open != **theirs)
     }
 
-    /// A new attempt begins: the rows of the open one are void.
-    pub(super) fn restart(&mut self, record: &MarkerRecord, announced: Announcement) {
+    /// A new attempt begins at `offset`: the rows of the open one are void.
+    pub(super) fn restart(&mut self, offset: Offset, attempt: Option<Arc<str>>, announced: Announcement) {
         self.void_rows();
         self.accounting.void_attempt();
-        self.attempt = Attempt::begin(record.offset, record.attempt.clone(), announced);
+        self.attempt = Attempt::begin(offset, attempt, announced);
+    }
+
+    /// The row among `rows` with which the publication begins again: the header, behind an end that counts more rows than came. Its publisher
+    /// sends no begin, and the first rows of the second publication would be taken for the last ones of the first.
+    pub(super) fn begins_again(&self, batch: &RowBatch, rows: Range<usize>) -> Option<usize> {
+        let is_counted = self.attempt.eof.as_ref().is_some_and(|eof| eof.end.rows.is_some());
+        if !is_counted || self.accounting.distinct() == 0 || batch.numbered || batch.attempt.is_some() {
+            return None;
+        }
+        let headers = batch.rejected.iter().filter(|(_, why)| matches!(*why.message, Message::RepeatedHeader {}));
+        // Records are read again from the one on that an attempt begins with.
+        headers.map(|(row, _)| *row as usize).find(|row| rows.contains(row) && batch.keys[*row].line == 0)
+    }
+
+    /// The publication begins again with its header, which is no row of it.
+    pub(super) fn begin_again(&mut self, offset: Offset) {
+        let announced = Announcement { rows: None, ..self.attempt.announced.clone() };
+        self.restart(offset, None, announced);
     }
 
     /// The upload will have no workbook. Its rows are void until its end.
@@ -183,6 +202,14 @@ impl OpenUpload {
         self.accounting.void_workbook();
         self.drop_segments = true;
         self.attempt.failed = Some(rejection);
+    }
+
+    /// Why it cannot be read: if its first records may be gone, its header was among them.
+    pub(super) fn unreadable(&self, rejection: Rejection) -> Rejection {
+        match &self.attempt.doubt {
+            Some(lost @ Message::FirstRowsLost { .. }) => Rejection::new(lost.clone()),
+            Some(_) | None => rejection,
+        }
     }
 
     fn void_rows(&mut self) {

@@ -240,6 +240,43 @@ fn an_anonymous_upload_of_several_partitions_needs_somebody_who_vouches() {
 }
 
 #[test]
+fn an_upload_that_is_held_as_split_is_so_after_the_state_is_lost() {
+    for state_is_lost in [false, true] {
+        let mut task = Task::new(settings());
+        let log = [rows("a", 1..=3), eof("a"), rows("b", 1..=3), eof("b")];
+        let other = task.settings.siblings.place(&UploadId::new("a"), 1, Offset(7));
+        task.run(&log, 4, 1).unwrap();
+        task.commit(3);
+        // Whoever had the other part is gone when the log is read again.
+        drop(other);
+        task.kill(&log, state_is_lost, 1);
+        task.run(&log, 4, 1).unwrap();
+        assert_eq!(task.aggregate.open_uploads(), 1, "{state_is_lost}");
+        task.tick(0);
+        task.tick(100_000);
+        assert_eq!(
+            task.published.words.last(),
+            Some(&("a".to_owned(), UploadState::Expired, Some(Reason::UploadExpired)))
+        );
+        assert_eq!(task.published.books.keys().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["b"]);
+    }
+}
+
+#[test]
+fn an_upload_that_was_whole_stays_so_when_its_id_is_open_elsewhere_later() {
+    let mut task = Task::new(settings());
+    let log = [rows("open", 1..=1), rows("a", 1..=3), eof("a")];
+    task.run(&log, 2, 1).unwrap();
+    task.commit(3);
+    task.run(&log, 3, 1).unwrap();
+    task.committed = (3, 0); // and the state is behind it
+    let _later = task.settings.siblings.place(&UploadId::new("a"), 1, Offset(7));
+    task.kill(&log, false, 1);
+    task.run(&log, 3, 1).unwrap();
+    assert_eq!((task.rebuilds, task.aggregate.open_uploads()), (0, 1), "the one that has no end");
+}
+
+#[test]
 fn a_bad_row_fails_the_upload_when_the_topology_says_so() {
     let settings = with_source(|source| source.on_error = OnError::Fail);
     let published = undisturbed(settings, &[rows("a", 16..=19), rows("a", 20..=21), eof("a")], 1).published;
