@@ -19,7 +19,7 @@ impl Decimal {
     pub(super) const ZERO: Decimal = Decimal { units: 0, scale: 0 };
 
     fn new(units: i128, scale: u8) -> Option<Decimal> {
-        (units.unsigned_abs() < 10u128.pow(DIGITS_MAX.into()) && scale <= DIGITS_MAX)
+        (units.unsigned_abs() < POWERS[DIGITS_MAX as usize].unsigned_abs() && scale <= DIGITS_MAX)
             .then_some(Decimal { units, scale })
     }
 
@@ -86,15 +86,31 @@ impl Decimal {
     /// Without the zeros at its end, for numbers that need them away to fit.
     fn shorten(self) -> Option<Decimal> {
         let mut number = self;
-        while number.scale > 0 && number.units % 10 == 0 {
-            number = Decimal { units: number.units / 10, scale: number.scale - 1 };
+        while number.scale > 0 {
+            // Dividing 64 bits is many times faster.
+            let (tenth, rest) = match i64::try_from(number.units) {
+                Ok(short) => (i128::from(short / 10), i128::from(short % 10)),
+                Err(_) => (number.units / 10, number.units % 10),
+            };
+            if rest != 0 {
+                break;
+            }
+            number = Decimal { units: tenth, scale: number.scale - 1 };
         }
         Decimal::new(number.units, number.scale)
     }
 
     /// The same number with exactly so many decimals, at least as many as it has.
     fn widen(self, scale: u8) -> Option<i128> {
-        self.units.checked_mul(power((scale - self.scale).into())?)
+        if scale == self.scale {
+            return Some(self.units);
+        }
+        let by = power((scale - self.scale).into())?;
+        match (i64::try_from(self.units), i64::try_from(by)) {
+            // 128 bits hold the product of any two numbers of 64.
+            (Ok(units), Ok(by)) => Some(i128::from(units) * i128::from(by)),
+            _ => self.units.checked_mul(by),
+        }
     }
 
     pub(super) fn negative(self) -> Decimal {
@@ -185,14 +201,31 @@ impl Decimal {
     }
 }
 
+/// The powers of ten that 128 bits hold.
+const POWERS: [i128; DIGITS_MAX as usize + 1] = {
+    let mut powers = [1; DIGITS_MAX as usize + 1];
+    let mut exponent = 1;
+    while exponent < powers.len() {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
+
 /// 10^`exponent`, if 128 bits hold it.
 fn power(exponent: u64) -> Option<i128> {
-    10i128.checked_pow(exponent.try_into().ok()?)
+    POWERS.get(usize::try_from(exponent).ok()?).copied()
 }
 
 /// Halves away from zero.
 fn divide(dividend: i128, divisor: i128) -> i128 {
-    let (quotient, rest) = (dividend / divisor, dividend % divisor);
+    let quotient = match (i64::try_from(dividend), i64::try_from(divisor)) {
+        // The smallest number by -1 is the only quotient that 64 bits do not hold.
+        (Ok(dividend), Ok(divisor)) if divisor > 0 => i128::from(dividend / divisor),
+        _ => dividend / divisor,
+    };
+    // A second division takes as long as the first one.
+    let rest = dividend - quotient * divisor;
     let is_half = rest.unsigned_abs() >= divisor.unsigned_abs() - rest.unsigned_abs();
     if is_half { quotient + (dividend.signum() * divisor.signum()) } else { quotient }
 }

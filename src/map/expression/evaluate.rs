@@ -227,8 +227,8 @@ impl<'a> Evaluation<'a> {
     }
 
     fn compare(&mut self, comparison: Comparison, left: &'a Part, right: &'a Part, rows: &[u32]) -> Values<'a> {
-        let (left, right) = (self.part(left, rows), self.part(right, rows));
-        let orders = left.orders(&right);
+        let left = self.part(left, rows);
+        let orders = self.orders(&left, right, rows);
         let holds = |order: Ordering| match comparison {
             Comparison::Equal => order.is_eq(),
             Comparison::NotEqual => order.is_ne(),
@@ -240,12 +240,22 @@ impl<'a> Evaluation<'a> {
         Values::Truths(orders.into_iter().map(|order| order.map(holds)).collect())
     }
 
+    /// How values compare to those of a part. One that is written in the expression is not made a column.
+    fn orders(&mut self, left: &Values<'a>, right: &'a Part, rows: &[u32]) -> Vec<Option<Ordering>> {
+        match &right.op {
+            Op::Number(number) => left.orders_to(&Values::Numbers(vec![Some(*number)])),
+            Op::Text(text) => left.orders_to(&Values::Texts(vec![Cow::Borrowed(text)])),
+            Op::Moment(moment) => left.orders_to(&Values::Moments(vec![Some(*moment)])),
+            _ => left.orders(&self.part(right, rows)),
+        }
+    }
+
     /// Whether a value is one of a list. No value in the list is passed over.
     fn is_in(&mut self, value: &'a Part, list: &'a [Part], rows: &[u32]) -> Values<'a> {
         let value = self.part(value, rows);
         let mut found = vec![false; rows.len()];
         for item in list {
-            let orders = value.orders(&self.part(item, rows));
+            let orders = self.orders(&value, item, rows);
             found.iter_mut().zip(orders).for_each(|(found, order)| *found |= order == Some(Ordering::Equal));
         }
         Values::Truths(

@@ -85,20 +85,32 @@ impl<'a> Values<'a> {
 
     /// How values compare to others of the same type; `None` where one of them is none.
     pub(super) fn orders(&self, other: &Values<'_>) -> Vec<Option<Ordering>> {
-        fn orders<T: Copy>(
+        self.orders_by(other, |at| at)
+    }
+
+    /// How values compare to the first one of `other`.
+    pub(super) fn orders_to(&self, other: &Values<'_>) -> Vec<Option<Ordering>> {
+        self.orders_by(other, |_| 0)
+    }
+
+    /// How each value compares to the one at a place in `other`.
+    fn orders_by(&self, other: &Values<'_>, place: impl Fn(usize) -> usize) -> Vec<Option<Ordering>> {
+        fn orders<T>(
             left: &[Option<T>],
             right: &[Option<T>],
+            place: impl Fn(usize) -> usize,
             of: fn(&T, &T) -> Ordering,
         ) -> Vec<Option<Ordering>> {
-            left.iter().zip(right).map(|(left, right)| Some(of(left.as_ref()?, right.as_ref()?))).collect()
+            let order = |(at, left): (usize, &Option<T>)| Some(of(left.as_ref()?, right[place(at)].as_ref()?));
+            left.iter().enumerate().map(order).collect()
         }
         match (self, other) {
-            (Values::Numbers(left), Values::Numbers(right)) => orders(left, right, Decimal::cmp),
+            (Values::Numbers(left), Values::Numbers(right)) => orders(left, right, place, Decimal::cmp),
             (Values::Texts(left), Values::Texts(right)) => {
-                left.iter().zip(right).map(|(left, right)| Some((**left).cmp(&**right))).collect()
+                left.iter().enumerate().map(|(at, left)| Some((**left).cmp(&*right[place(at)]))).collect()
             }
-            (Values::Truths(left), Values::Truths(right)) => orders(left, right, bool::cmp),
-            (Values::Moments(left), Values::Moments(right)) => orders(left, right, f64::total_cmp),
+            (Values::Truths(left), Values::Truths(right)) => orders(left, right, place, bool::cmp),
+            (Values::Moments(left), Values::Moments(right)) => orders(left, right, place, f64::total_cmp),
             _ => unreachable!("the checker wants the same type on both sides"),
         }
     }
