@@ -62,6 +62,9 @@ struct Grid {
     cells: Vec<u8>,
 }
 
+/// Islands of South Korea outside of the boxes around their districts, 가거도 and 격렬비열도: west, south, east and north in degrees.
+const FAR_ISLANDS: [[f64; 4]; 2] = [[125.06, 34.01, 125.17, 34.13], [125.5, 36.58, 125.6, 36.66]];
+
 #[derive(Deserialize)]
 struct Outlines {
     scale: f64,
@@ -200,7 +203,11 @@ impl Atlas {
 
     /// Whether a point is on land of South Korea, or in the box around a district: the outlines leave small islands out.
     pub fn is_in_korea(&self, lon: f64, lat: f64) -> bool {
-        self.korea.near(lon, lat).next().is_some() || self.districts.iter().any(|place| self.holds(*place, lon, lat))
+        let is_on_far_island =
+            |[west, south, east, north]: &[f64; 4]| (*west..=*east).contains(&lon) && (*south..=*north).contains(&lat);
+        self.korea.near(lon, lat).next().is_some()
+            || self.districts.iter().any(|place| self.holds(*place, lon, lat))
+            || FAR_ISLANDS.iter().any(is_on_far_island)
     }
 
     /// Whether a point is at this place, or as close as the outlines can show.

@@ -143,7 +143,11 @@ pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str) -> Rankin
         family.score += if is_header { 0.15 } else { 0.0 };
     }
     tried.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let families = join(tried);
+    let mut families = join(tried);
+    for family in &mut families {
+        // Their scores differ by points at borders, which is no evidence: the one that is used most comes first.
+        family.systems.sort_by_key(|system| (header.as_ref() != Some(&system.definition), usual(&system.definition)));
+    }
     let certainty = certainty(&families, header.as_deref(), named);
     Ranking { points: rows.iter().filter(|row| row.point.is_some()).count(), named, header, certainty, families }
 }
@@ -260,6 +264,12 @@ impl Candidate {
 
 /// Korean systems in the order in which files use them; others come behind.
 pub const USUAL: [u32; 14] = [4326, 5179, 5186, 5181, 5174, 5187, 5185, 5183, 5184, 5188, 5182, 5180, 2097, 3857];
+/// The place of a system among those.
+fn usual(definition: &str) -> usize {
+    let code = definition.strip_prefix("EPSG:").and_then(|code| code.parse::<u32>().ok());
+    USUAL.iter().position(|usual| Some(*usual) == code).unwrap_or(USUAL.len())
+}
+
 /// Systems that Korean files use and that are not of Korea alone.
 const SHARED: [u32; 4] = [4326, 3857, 32651, 32652];
 
@@ -272,7 +282,7 @@ fn candidates(points: &[&Sampled], header: Option<&str>, atlas: &Atlas) -> Vec<C
         |system: &&ListedCrs| system.area_name.contains("Republic of Korea") || SHARED.contains(&system.code);
     let mut codes: Vec<u32> =
         all.iter().filter(is_korean).filter(|system| system.kind == kind).map(|system| system.code).collect();
-    codes.sort_by_key(|code| USUAL.iter().position(|usual| usual == code).unwrap_or(USUAL.len()));
+    codes.sort_by_key(|code| usual(&format!("EPSG:{code}")));
     if kind == CrsKind::Projected {
         codes.extend(foreign(points, all, atlas));
     }
