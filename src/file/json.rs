@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::document::{self, Document};
 use super::ready::Ready;
 use super::{FileError, Options};
 use crate::source::csv::{Fields, write_row};
@@ -15,6 +16,10 @@ pub(super) struct JsonBeginning {
     pub(super) names: Vec<String>,
     /// Whether they are the topology's own.
     pub(super) is_declared: bool,
+    /// Where the rows begin.
+    pub(super) rows_from: usize,
+    /// What is around them there.
+    pub(super) nesting: Nesting,
     /// Whether the first row is the header.
     pub(super) has_header_row: bool,
     /// Remarks for the person.
@@ -28,11 +33,20 @@ pub(super) fn read_beginning(text: &[u8], cut: bool, options: &Options) -> Resul
     if format == Format::Csv || (format == Format::Auto && !begins_like_json(text)) {
         return Ok(None);
     }
-    let rows: Vec<Element> = Elements::resume(text, Nesting::default(), cut).filter(|row| !row.is_blank()).collect();
+    let document = document::look(text, cut, config)?;
+    let (text, nesting, mut notes, rows_from) = match document {
+        Some(Document { rows_from, note }) => (&text[rows_from..], Nesting::among_rows(), vec![note], rows_from),
+        None => (text, Nesting::default(), Vec::new(), 0),
+    };
+    let rows: Vec<Element> = Elements::resume(text, nesting, cut).collect();
+    let is_empty = !rows.is_empty() && rows.iter().all(Element::is_blank) && !cut;
+    let rows: Vec<Element> = rows.into_iter().filter(|row| !row.is_blank()).collect();
     let Some(first) = rows.iter().find(|row| !row.is_broken()) else {
         return match fault_instead_of_csv(text) {
             Some(fault) => Err(FileError::Header(format!("{}; --format csv reads it as CSV", fault.message))),
-            None if format == Format::Json => Err(FileError::Header("the file holds no row of JSON".to_owned())),
+            None if format == Format::Json || is_empty => {
+                Err(FileError::Header("the file holds no row of JSON".to_owned()))
+            }
             None => Ok(None),
         };
     };
@@ -52,7 +66,6 @@ pub(super) fn read_beginning(text: &[u8], cut: bool, options: &Options) -> Resul
     let has_header_row = first.is_array()
         && !options.no_header
         && declared.as_ref().is_none_or(|declared| 2 * count_common(declared, &own, config) >= declared.len());
-    let mut notes = Vec::new();
     let names = match &declared {
         Some(declared) if !has_header_row => declared.clone(),
         None if first.is_array() && options.no_header => {
@@ -69,7 +82,7 @@ pub(super) fn read_beginning(text: &[u8], cut: bool, options: &Options) -> Resul
         notes.push(note);
     }
     let is_declared = declared.is_some_and(|declared| declared == column_names(&names, config.exact_names));
-    Ok(Some(JsonBeginning { names, is_declared, has_header_row, notes }))
+    Ok(Some(JsonBeginning { names, is_declared, rows_from, nesting, has_header_row, notes }))
 }
 
 /// How many of the declared columns are among these names.
@@ -99,11 +112,11 @@ pub(super) struct JsonRows {
 }
 
 impl JsonRows {
-    /// Reads rows of these columns.
-    pub(super) fn new(columns: &[String], config: &SourceConfig, has_header_row: bool) -> JsonRows {
+    /// Reads rows of these columns, from where `nesting` says.
+    pub(super) fn new(columns: &[String], config: &SourceConfig, nesting: Nesting, has_header_row: bool) -> JsonRows {
         JsonRows {
             cells: CellReader::new(columns, config.exact_names, config.ignores_unknown_keys),
-            nesting: Nesting::default(),
+            nesting,
             skips_header: has_header_row,
             fields: Fields::default(),
             row: Vec::new(),

@@ -1,4 +1,4 @@
-//! Files whose rows are packed: gzip, and workbooks of Excel (.xlsx, .xls), of which one sheet becomes rows of CSV. A workbook is
+//! Files whose rows are packed: gzip, zip, and workbooks of Excel (.xlsx, .xls), of which one sheet becomes rows of CSV. A workbook is
 //! read by calamine, within limits: a small file may claim to be a very large one.
 
 use std::fs::File;
@@ -10,15 +10,18 @@ use serde::Serialize;
 use zip::ZipArchive;
 
 use super::FileError;
+use super::archive::{self, Opened};
 use crate::source::csv::write_row;
 
+/// Largest archive.
+const ARCHIVE_BYTES_MAX: u64 = 8 << 30;
 /// Largest workbook.
 pub const WORKBOOK_BYTES_MAX: u64 = 64 << 20;
 /// Bytes that the parts of a workbook have at most when they are unpacked, and those of its texts, which are held in memory.
 const UNPACKED_BYTES_MAX: u64 = 2 << 30;
 const TEXTS_BYTES_MAX: u64 = 256 << 20;
-/// Bytes that a gzip file unpacks to at most.
-const GZIP_BYTES_MAX: u64 = 16 << 30;
+/// Bytes that a gzip file, or a file in an archive, unpacks to at most.
+const UNPACKED_FILE_BYTES_MAX: u64 = 16 << 30;
 /// Bytes that the rows of a sheet have at most.
 const ROWS_BYTES_MAX: u64 = 1 << 30;
 
@@ -44,6 +47,8 @@ pub struct Unpacked {
     pub rows: Box<dyn Read + Send>,
     /// Where it is from, if not from a text. The text is CSV in UTF-8 with commas then.
     pub book: Option<Book>,
+    /// The file in an archive that it is.
+    pub member: Option<String>,
 }
 
 /// Whether a file that begins so may be one that is unpacked.
@@ -51,41 +56,60 @@ pub fn is_packed(beginning: &[u8]) -> bool {
     [ZIP, OLE, GZIP].iter().any(|magic| beginning.starts_with(magic))
 }
 
-/// Unpacks what is packed; what is not comes back as it is. `sheet` names the sheet of a workbook, without it the first one is taken.
+/// Unpacks what is packed; what is not comes back as it is. `sheet` names the sheet of a workbook, without it the first one is taken, or
+/// the file of an archive.
 ///
 /// # Errors
-/// A workbook that is broken, has a password, is too large or has no sheet of that name.
-pub fn unpack(mut input: Box<dyn Read + Send>, sheet: Option<&str>) -> Result<Unpacked, FileError> {
+/// A workbook that is broken, has a password, is too large or has no sheet of that name; an archive with several files of rows.
+pub fn unpack(input: Box<dyn Read + Send>, sheet: Option<&str>) -> Result<Unpacked, FileError> {
+    unpack_level(input, sheet, true)
+}
+
+/// An archive within an archive is not opened, nor is more than a workbook unpacked to look for one.
+fn unpack_level(mut input: Box<dyn Read + Send>, sheet: Option<&str>, is_outer: bool) -> Result<Unpacked, FileError> {
     let mut beginning = Vec::new();
     input.by_ref().take(OLE.len() as u64).read_to_end(&mut beginning)?;
     let is = |magic: &[u8]| beginning.starts_with(magic);
     let (is_zip, is_ole, is_gzip) = (is(ZIP), is(OLE), is(GZIP));
     let input = io::Cursor::new(beginning).chain(input);
     if is_gzip {
-        let unpacked = Bounded { input: MultiGzDecoder::new(input), left: GZIP_BYTES_MAX };
-        return Ok(Unpacked { rows: Box::new(unpacked), book: None });
+        let unpacked = Bounded { input: MultiGzDecoder::new(input), left: UNPACKED_FILE_BYTES_MAX };
+        return Ok(Unpacked { rows: Box::new(unpacked), book: None, member: None });
     }
     if !is_zip && !is_ole {
-        return Ok(Unpacked { rows: Box::new(input), book: None });
+        return Ok(Unpacked { rows: Box::new(input), book: None, member: None });
     }
     // Both kinds have to be read here and there.
     let mut file = tempfile::tempfile()?;
-    let bytes = io::copy(&mut input.take(WORKBOOK_BYTES_MAX + 1), &mut file)?;
+    let most = if is_zip && is_outer { ARCHIVE_BYTES_MAX } else { WORKBOOK_BYTES_MAX };
+    let bytes = io::copy(&mut input.take(most + 1), &mut file)?;
     file.rewind()?;
     let (book, mut rows) = match is_zip {
-        true if !has_workbook(&file)? => return Ok(Unpacked { rows: Box::new(file), book: None }),
+        true if !has_workbook(&file)? => {
+            let member = if is_outer { archive::open(&file, sheet)? } else { None };
+            return Ok(match member {
+                Some(Opened { name, rows }) => {
+                    let rows = Box::new(Bounded { input: rows, left: UNPACKED_FILE_BYTES_MAX });
+                    Unpacked { member: Some(name), ..unpack_level(rows, None, false)? }
+                }
+                None => {
+                    file.rewind()?;
+                    Unpacked { rows: Box::new(file), book: None, member: None }
+                }
+            });
+        }
         _ if bytes > WORKBOOK_BYTES_MAX => return Err(too_large()),
         true => xlsx(file, sheet)?,
         false => match xls(file.try_clone()?, sheet)? {
             Some(read) => read,
             None => {
                 file.rewind()?;
-                return Ok(Unpacked { rows: Box::new(file), book: None });
+                return Ok(Unpacked { rows: Box::new(file), book: None, member: None });
             }
         },
     };
     rows.rewind()?;
-    Ok(Unpacked { rows: Box::new(rows), book: Some(book) })
+    Ok(Unpacked { rows: Box::new(rows), book: Some(book), member: None })
 }
 
 fn too_large() -> FileError {
@@ -275,7 +299,7 @@ mod tests {
     use super::*;
 
     fn rows(bytes: Vec<u8>, sheet: Option<&str>) -> Result<(String, Option<Book>), FileError> {
-        let Unpacked { mut rows, book } = unpack(Box::new(io::Cursor::new(bytes)), sheet)?;
+        let Unpacked { mut rows, book, .. } = unpack(Box::new(io::Cursor::new(bytes)), sheet)?;
         let mut text = String::new();
         rows.read_to_string(&mut text)?;
         Ok((text, book))
@@ -287,7 +311,7 @@ mod tests {
         assert_eq!((text.as_str(), found), ("a,b\n1,2\n", None));
         assert_eq!(rows(Vec::new(), None).expect("nothing").0, "");
         for container in [&b"PK\x03\x04 no archive"[..], OLE] {
-            let Unpacked { mut rows, book } =
+            let Unpacked { mut rows, book, .. } =
                 unpack(Box::new(io::Cursor::new(container.to_vec())), None).expect("bytes");
             let mut bytes = Vec::new();
             rows.read_to_end(&mut bytes).expect("bytes");

@@ -73,7 +73,7 @@ impl CsvFile {
 
     /// Takes anything that can be read, standard input for one, and reads its header.
     pub fn from_reader(input: Box<dyn Read + Send>, options: Options) -> Result<CsvFile, FileError> {
-        let Unpacked { rows: input, book } = unpack(input, options.worksheet.as_deref())?;
+        let Unpacked { rows: input, book, member } = unpack(input, options.worksheet.as_deref())?;
         let mut options = options;
         if book.is_some() {
             let as_csv = (Some(Format::Csv), Some(Charset::UTF_8), Some(b','));
@@ -99,6 +99,7 @@ impl CsvFile {
             rows: 0,
         };
         file.read_beginning()?;
+        file.notes.extend(member.map(|name| format!("its rows are those of {name} in the archive")));
         Ok(file)
     }
 
@@ -212,11 +213,12 @@ impl CsvFile {
         loop {
             let cut = !self.input.has_ended() && self.text.len() < ROW_SEARCH_BYTES;
             if let Some(beginning) = json::read_beginning(&self.text, cut, &self.options)? {
-                let JsonBeginning { names, is_declared, has_header_row, notes } = beginning;
+                let JsonBeginning { names, is_declared, rows_from, nesting, has_header_row, notes } = beginning;
                 (self.header, self.has_declared_columns, self.notes) = (names, is_declared, notes);
                 let columns = self.columns();
                 self.notes.extend(unused_types(&self.options.source, &columns));
-                self.json = Some(Box::new(JsonRows::new(&columns, &self.options.source, has_header_row)));
+                self.text.drain(..rows_from);
+                self.json = Some(Box::new(JsonRows::new(&columns, &self.options.source, nesting, has_header_row)));
                 return Ok(());
             }
             if let Some(beginning) = header::read(&self.text, cut, &self.options)? {

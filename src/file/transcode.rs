@@ -3,10 +3,11 @@
 use std::io::{ErrorKind, Read};
 
 use super::FileError;
+use crate::record::Binary;
 use crate::source::charset::{Charset, TextDecoder};
 use crate::source::csv::Unescaper;
 use crate::source::detect::{CHARSET_SAMPLE_BYTES, Detected, detect, detect_utf16};
-use crate::source::{KIND_BYTES, binary_kind};
+use crate::source::{KIND_BYTES, file_kind};
 
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -117,7 +118,8 @@ impl Transcoder {
     }
 
     fn begin(&mut self) -> Result<(), FileError> {
-        let bom = Charset::of_bom(&self.raw);
+        let is_utf32 = file_kind(&self.raw) == Some(Binary::Utf32 {});
+        let bom = Charset::of_bom(&self.raw).filter(|_| !is_utf32);
         if let Some((found, length)) = bom.filter(|(found, _)| self.charset.is_none_or(|given| given == *found)) {
             self.raw.drain(..length);
             self.decide(found);
@@ -126,7 +128,7 @@ impl Transcoder {
         let utf16 = detect_utf16(&self.raw[..self.raw.len().min(KIND_BYTES)]);
         let found = self.charset.or(self.usual).or(utf16);
         let is_utf16 = found.is_some_and(|charset| [Charset::UTF_16LE, Charset::UTF_16BE].contains(&charset));
-        if let Some(kind) = binary_kind(&self.raw).filter(|_| !is_utf16) {
+        if let Some(kind) = file_kind(&self.raw).filter(|_| !is_utf16) {
             return Err(FileError::NotText(kind));
         }
         match found {

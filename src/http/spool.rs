@@ -15,7 +15,7 @@ use super::problem::Problem;
 use crate::file::packed;
 use crate::source::charset::Charset;
 use crate::source::detect::detect_utf16;
-use crate::source::{KIND_BYTES, binary_kind};
+use crate::source::{KIND_BYTES, file_kind};
 
 /// Bytes that are collected before they are written: a client that sends little costs little, and no file.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -146,7 +146,7 @@ impl Spooled {
 pub(super) fn check_text(beginning: &[u8]) -> Result<(), Problem> {
     let is_utf16 = Charset::of_bom(beginning).is_some() || detect_utf16(beginning).is_some();
     let is_packed = packed::is_packed(beginning);
-    let Some(kind) = binary_kind(beginning).filter(|_| !is_utf16 && !is_packed) else { return Ok(()) };
+    let Some(kind) = file_kind(beginning).filter(|_| !is_utf16 && !is_packed) else { return Ok(()) };
     let looks = if beginning.starts_with(b"PK") { "zip, " } else { "" };
     let detail = format!("the file looks like {looks}{kind}");
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-text", detail).in_field("file"))

@@ -33,7 +33,7 @@ impl Sample {
         worksheet: Option<&str>,
         bytes_max: u64,
     ) -> Result<Sample, InspectError> {
-        let Unpacked { rows, book } = unpack(input, worksheet)?;
+        let Unpacked { rows, book, .. } = unpack(input, worksheet)?;
         let mut bytes = Vec::new();
         let mut rows = rows.take(bytes_max);
         match rows.read_to_end(&mut bytes) {

@@ -10,8 +10,8 @@ use super::{Lang, Offset, Reason};
 use declare::messages;
 
 pub use values::{
-    AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, MissingRows, Names, Nearest, OpenAttempt,
-    Part, Parts, Place, Quoted,
+    AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, MapFormat, MissingRows, Names, Nearest,
+    OpenAttempt, Part, Parts, Place, Quoted,
 };
 
 messages! {
@@ -27,6 +27,12 @@ messages! {
     Reason::CsvBadQuote => BlanksBeforeQuote {}
         en "there are blanks before an opening quote; quotes = \"lenient\" in the source takes such rows"
         ko "여는 따옴표 앞에 빈칸이 있습니다. 소스에 quotes = \"lenient\"를 쓰면 이런 행도 받습니다";
+    Reason::CsvBadQuote => BackslashQuote {}
+        en "a backslash is in front of a quote; escape = \"backslash\" in the source reads such rows, with `delimiter` beside it"
+        ko "따옴표 앞에 역슬래시가 있습니다. 소스에 escape = \"backslash\"와 delimiter를 쓰면 이런 행도 받습니다";
+    Reason::CsvBadQuote => ExcelTextQuote {}
+        en "a field is =\"…\", as files make Excel keep leading zeros; excel_text = true of its column reads the text inside"
+        ko "엑셀에서 앞자리 0을 지키려고 쓰는 =\"…\" 모양의 칸입니다. 열에 excel_text = true를 쓰면 따옴표 안의 글을 읽습니다";
     Reason::CsvFieldCount => FieldCount { have: usize, want: usize, hint: Option<Hint> }
         en "the row has {have} fields, the header has {want}{hint}"
         ko "제목 행은 {want}칸인데 이 행은 {have}칸입니다{hint}";
@@ -103,21 +109,25 @@ messages! {
         en "{value} is not a whole number{hint}"
         ko "{value}{eun} 정수가 아닙니다{hint}"
         [eun(value)];
-    Reason::NumberNotFinite => NotFinite { value: Quoted }
-        en "{value} is not a finite number"
-        ko "{value}{eun} 유한한 수가 아닙니다"
+    Reason::NumberNotFinite => NotFinite { value: Quoted, hint: Option<Hint> }
+        en "{value} is not a finite number{hint}"
+        ko "{value}{eun} 유한한 수가 아닙니다{hint}"
         [eun(value)];
-    Reason::DateFormat => NotADate { value: Quoted }
-        en "{value} is not a date like 2026-01-31"
-        ko "{value}{eun} 2026-01-31 같은 날짜가 아닙니다"
+    Reason::DateFormat => NotADate { value: Quoted, hint: Option<Hint> }
+        en "{value} is not a date like 2026-01-31{hint}"
+        ko "{value}{eun} 2026-01-31 같은 날짜가 아닙니다{hint}"
+        [eun(value)];
+    Reason::DateFormat => DateBeforeCalendar { value: Quoted }
+        en "{value} is before 1900, where the calendar of workbooks begins; type = \"text\" keeps it as it is"
+        ko "{value}{eun} 1900년 이전이라 엑셀의 날짜로 쓸 수 없습니다. 열에 type = \"text\"를 쓰면 글 그대로 둡니다"
         [eun(value)];
     Reason::DateFormat => NotADateTime { value: Quoted, hint: Option<Hint> }
         en "{value} is not a date and time like 2026-01-31T09:30:00{hint}"
         ko "{value}{eun} 2026-01-31T09:30:00 같은 날짜와 시각이 아닙니다{hint}"
         [eun(value)];
-    Reason::BooleanFormat => NotABoolean { value: Quoted }
-        en "{value} is not true or false"
-        ko "{value}{eun} 참/거짓 값이 아닙니다"
+    Reason::BooleanFormat => NotABoolean { value: Quoted, hint: Option<Hint> }
+        en "{value} is not true or false{hint}"
+        ko "{value}{eun} 참/거짓 값이 아닙니다{hint}"
         [eun(value)];
     Reason::CoordMissing => CoordinateEmpty {}
         en "the coordinate is empty"
@@ -172,13 +182,14 @@ messages! {
         en "cannot read {value} as a point: {why}"
         ko "{value}{eul} 점으로 읽을 수 없습니다({why})"
         [eul(value)];
-    Reason::ColumnMissing => ColumnMissing { candidates: AnyOf, header: Names }
-        en "no column {candidates}; the header has {header}"
-        ko "{candidates} 열이 없습니다. 제목 행의 열: {header}";
-    Reason::ColumnMissing => SheetColumnMissing { column: String, nearest: Option<Nearest> }
-        en "the sheet of a row is named by column '{column}', which the header does not have{nearest}: name the column so, or say \
-            another one with `sheet` in the aggregate"
-        ko "시트 이름으로 쓸 '{column}' 열이 제목 행에 없습니다{nearest}. 열 이름을 그렇게 바꾸거나 [[aggregate]]의 sheet에 다른 열을 쓰세요";
+    Reason::ColumnMissing => ColumnMissing { candidates: AnyOf, header: Names, hint: Option<Hint> }
+        en "no column {candidates}; the header has {header}{hint}"
+        ko "{candidates} 열이 없습니다. 제목 행의 열: {header}{hint}";
+    Reason::ColumnMissing => SheetColumnMissing { column: String, header: Names, nearest: Option<Nearest>, hint: Option<Hint> }
+        en "the sheet of a row is named by column '{column}', which the header does not have; it has {header}{nearest}{hint}. Name the \
+            column so, or say another one with `sheet` in the aggregate"
+        ko "시트 이름으로 쓸 '{column}' 열이 제목 행에 없습니다. 제목 행의 열: {header}{nearest}{hint}. 열 이름을 그렇게 바꾸거나 [[aggregate]]의 \
+            sheet에 다른 열을 쓰세요";
     Reason::SheetTooManyColumns => HeaderTooWide { columns: usize, limit: usize }
         en "the header has {columns} columns, a worksheet has {limit}: publish fewer columns"
         ko "제목 행의 열이 {columns}개로, 시트의 한도 {limit}개를 넘습니다. 열을 줄여서 다시 올리세요";

@@ -19,8 +19,8 @@ pub use ids::{LogId, Offset, SheetName, TaskId, TopicPartition, UploadHash, Uplo
 pub use lang::Lang;
 pub use marker::{Announcement, Marker, MarkerRecord, StreamElement};
 pub use messages::{
-    AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, Message, MissingRows, Names, Nearest,
-    OpenAttempt, Part, Parts, Place, Quoted,
+    AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, MapFormat, Message, MissingRows, Names,
+    Nearest, OpenAttempt, Part, Parts, Place, Quoted,
 };
 pub use reason::{Concern, Reason, reasons_markdown};
 pub use record::{Header, Record};

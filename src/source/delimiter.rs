@@ -8,6 +8,9 @@ const DELIMITER_ROWS: usize = 100;
 /// Delimiters that are looked for, the likelier first.
 pub const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
+/// Delimiters that only the columns of a topology find: in text they are anything else.
+const RARE_DELIMITERS: [u8; 6] = [b'^', b'~', b':', b'!', 0x01, 0x1F];
+
 /// The delimiter of UTF-8 text. In this order: the one under which the first row names most of the `needed` columns; the one that gives
 /// most of the first rows as many fields as the first row has; tab or pipe, which are rare in text; the one with most fields; a semicolon,
 /// for commas are decimal points elsewhere. A comma when none separates anything. `cut` says that the last row may be incomplete.
@@ -37,7 +40,21 @@ pub fn find_delimiter(text: &[u8], cut: bool, needed: &[Vec<String>]) -> u8 {
             best = (delimiter, score);
         }
     }
-    best.0
+    match best.1 {
+        Some((named, ..)) if named > 0 || needed.is_empty() => best.0,
+        Some(_) | None => rare_delimiter(text, needed).unwrap_or(best.0),
+    }
+}
+
+/// A delimiter that is hardly ever one, if the first row names every needed column under it.
+fn rare_delimiter(text: &[u8], needed: &[Vec<String>]) -> Option<u8> {
+    let mut fields = Fields::default();
+    let mut names_all = |delimiter: u8| {
+        let mut rows = Rows::new(text, delimiter, None);
+        let row = std::iter::from_fn(|| rows.next_row(&mut fields)).find(|row| !row.blank);
+        row.is_some() && fields.len() > 1 && count_named(&fields, text, needed) == needed.len()
+    };
+    RARE_DELIMITERS.into_iter().filter(|_| !needed.is_empty()).find(|delimiter| names_all(*delimiter))
 }
 
 /// How many of the needed columns a row names.
@@ -111,6 +128,11 @@ mod tests {
         let text = "name;remark, long, kind,x\na;b, c, d,e\n";
         assert_eq!(find_delimiter(text.as_bytes(), false, &needed), b',');
         assert_eq!(find_delimiter("이름;종류\na;b,c\n".as_bytes(), false, &needed), b';');
+        for (text, delimiter) in
+            [("name^kind\na^b\n", b'^'), ("name\u{1}kind\n", 1), ("a,b^kind^c\n", b'^'), ("a^b\n", b',')]
+        {
+            assert_eq!(find_delimiter(text.as_bytes(), false, &needed), delimiter, "{text}");
+        }
     }
 
     #[test]

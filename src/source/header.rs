@@ -27,7 +27,9 @@ impl Upload {
         let mut rows = Rows::new(text, delimiter, None);
         let row = std::iter::from_fn(|| rows.next_row(&mut context.fields)).find(|row| !row.blank)?;
         let behind = &text[rows.position()..];
-        let names = match row.defect.and_then(|_| fate::json_instead_of_header(text)) {
+        // What Python's str(row) writes has no double quotes, and so no defect.
+        let is_suspicious = row.defect.is_some() || row.bytes.starts_with(b"{'");
+        let names = match Some(text).filter(|_| is_suspicious).and_then(fate::json_instead_of_header) {
             Some(instead) if instead.reason == Reason::JsonFormat => {
                 // A broken row of JSON costs itself: the next one has the same keys.
                 self.wait(context, Origin { format: RowFormat::Json, ..origin }, text);

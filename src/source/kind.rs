@@ -1,6 +1,6 @@
 //! Recognizes files and records that are not rows of text by their first bytes.
 
-use crate::record::Binary;
+use crate::record::{Binary, MapFormat};
 
 /// Length of the beginning that is looked at, in bytes.
 pub const KIND_BYTES: usize = 4 << 10;
@@ -31,8 +31,43 @@ const OTHER: &[(&[u8], &str)] = &[
     (b"\x7fELF", "ELF"),
 ];
 
+/// Formats that files have and records do not, by their first bytes.
+const FILES: &[(&[u8], Binary)] = &[
+    (b"\xff\xfe\0\0", Binary::Utf32 {}),
+    (b"\0\0\xfe\xff", Binary::Utf32 {}),
+    (b"\0\0\x27\x0a\0\0\0\0", Binary::Map { format: MapFormat::Shapefile {} }),
+];
+
+/// The kind of a file that is no text at all; `None` for text.
+pub fn file_kind(beginning: &[u8]) -> Option<Binary> {
+    if let Some((_, kind)) = FILES.iter().find(|(magic, _)| beginning.starts_with(magic)) {
+        return Some(kind.clone());
+    }
+    if beginning.get(257..262) == Some(b"ustar") {
+        return Some(Binary::Packed { with: "tar".to_owned(), command: "tar -xOf".to_owned() });
+    }
+    if is_dbase(beginning) {
+        return Some(Binary::Map { format: MapFormat::DBase {} });
+    }
+    match binary_kind(beginning)? {
+        // In a file a zero byte is no sign of a registry.
+        Binary::Registry { .. } => Some(Binary::ZeroByte {}),
+        Binary::Other { .. } if beginning.starts_with(b"SQLite") && beginning.get(68..72) == Some(b"GPKG") => {
+            Some(Binary::Map { format: MapFormat::GeoPackage {} })
+        }
+        kind => Some(kind),
+    }
+}
+
+/// The table of a dBASE file, as shapefiles have one: version, a date of its last change, and zeros that are reserved.
+fn is_dbase(beginning: &[u8]) -> bool {
+    let Some([version, _, month, day, ..]) = beginning.first_chunk::<32>() else { return false };
+    let is_reserved = |from: usize, until: usize| beginning[from..until].iter().all(|byte| *byte == 0);
+    matches!(version, 3 | 0x83 | 0x8B) && (1..=12).contains(month) && (1..=31).contains(day) && is_reserved(12, 28)
+}
+
 /// The kind of bytes that are no text at all; `None` for text.
-pub fn binary_kind(beginning: &[u8]) -> Option<Binary> {
+pub(super) fn binary_kind(beginning: &[u8]) -> Option<Binary> {
     match beginning {
         // The wire format of schema registries: a zero byte and the id of the schema.
         [0, a, b, c, d, ..] => return Some(Binary::Registry { schema: u32::from_be_bytes([*a, *b, *c, *d]) }),
@@ -55,7 +90,9 @@ pub fn binary_kind(beginning: &[u8]) -> Option<Binary> {
 /// Office documents are zip archives whose first entries say what they are (ECMA-376 part 2, ODF 1.3 part 2).
 fn zip_kind(beginning: &[u8]) -> Binary {
     let names = |entry: &[u8]| memchr::memmem::find(beginning, entry).is_some();
-    if names(b"xl/") {
+    if names(b"xl/workbook.bin") {
+        Binary::BinaryWorkbook {}
+    } else if names(b"xl/") {
         Binary::Workbook {}
     } else if names(b"opendocument.spreadsheet") {
         Binary::OpenDocument {}
@@ -72,11 +109,22 @@ pub fn text_kind(beginning: &[u8]) -> Option<Binary> {
     let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
     let holds = |word: &[u8]| memchr::memmem::find(text, word).is_some();
     let pages: [&[u8]; 5] = [b"<!doctype html", b"<html", b"<head", b"<table", b"<body"];
-    if pages.iter().any(|word| begins(word)) || (begins(b"<?xml") && holds(b"<html")) {
+    let is_archive_of_a_page = begins(b"MIME-Version:") && holds(b"multipart/related");
+    if is_archive_of_a_page || pages.iter().any(|word| begins(word)) || (begins(b"<?xml") && holds(b"<html")) {
         return Some(Binary::Html {});
     }
     if begins(b"<?xml") && holds(b"urn:schemas-microsoft-com:office:spreadsheet") {
         return Some(Binary::OldXmlWorkbook {});
+    }
+    let maps: [(&[u8], MapFormat); 3] =
+        [(b"<kml", MapFormat::Kml {}), (b"<gpx", MapFormat::Gpx {}), (b"opengis.net/gml", MapFormat::Gml {})];
+    if let Some((_, format)) = maps.into_iter().find(|(word, _)| begins(word) || (begins(b"<?xml") && holds(word))) {
+        return Some(Binary::Map { format });
+    }
+    let scripts: [&[u8]; 5] =
+        [b"INSERT INTO ", b"CREATE TABLE ", b"DROP TABLE ", b"-- MySQL dump", b"--\n-- PostgreSQL database dump"];
+    if scripts.iter().any(|word| begins(word)) {
+        return Some(Binary::Sql {});
     }
     (begins(b"<?xml") || begins(b"<!doctype")).then_some(Binary::Xml {})
 }
@@ -97,11 +145,28 @@ mod tests {
             (b"RIFF\0\0\0\0WEBPVP8", "WebP"),
             (b"\0\0\0\0\x07abc", "schema id 7"),
             (b"\0\x01", "zero byte"),
+            (b"PK\x03\x04....xl/workbook.bin", ".xlsb"),
         ] {
             let kind = binary_kind(beginning).map_or(String::new(), |kind| kind.to_string());
             assert!(kind.contains(name), "{kind}");
         }
+        let tar = [&[b'a'; 257][..], b"ustar\0"].concat();
+        let dbase = [&[3, 124, 1, 5, 2, 0, 0, 0, 97, 0, 32, 0][..], &[0; 20]].concat();
         for (beginning, name) in [
+            (&b"\0\0\x27\x0a\0\0\0\0\0"[..], "shapefile"),
+            (b"\xff\xfe\0\0k\0\0\0", "UTF-32"),
+            (b"\0\0\0\0\x07abc", "zero byte"),
+            (&tar, "tar -xOf"),
+            (&dbase, ".dbf"),
+        ] {
+            let kind = file_kind(beginning).map_or(String::new(), |kind| kind.to_string());
+            assert!(kind.contains(name), "{kind}");
+        }
+        for (beginning, name) in [
+            (&b"<?xml version=\"1.0\"?>\n<kml xmlns=\"http://www.opengis.net/kml/2.2\">"[..], "KML"),
+            (b"<?xml version=\"1.0\"?><gpx>", "GPX"),
+            (b"INSERT INTO shops VALUES (1);", "SQL"),
+            (b"MIME-Version: 1.0\nContent-Type: multipart/related", "HTML"),
             (&b"<!DOCTYPE html>\n<html>"[..], "HTML"),
             (b"\xef\xbb\xbf  <HTML><body>", "HTML"),
             (b"<?xml version=\"1.0\"?><rows/>", "XML document"),

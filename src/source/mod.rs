@@ -38,7 +38,8 @@ pub use config::{
 };
 pub use envelope::NAME_BYTES_MAX;
 pub use header_row::{check_names, is_known, read_names};
-pub use kind::{KIND_BYTES, binary_kind, text_kind};
+use kind::binary_kind;
+pub use kind::{KIND_BYTES, file_kind, text_kind};
 pub use names::{clean_name, column_names, list_names};
 
 use crate::record::{Marker, MarkerRecord, Message, Offset, Record, Rejection, StreamElement, UploadId};

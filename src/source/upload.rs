@@ -7,7 +7,7 @@ use crate::record::{Marker, MarkerRecord, Message, Offset, Rejection, StreamElem
 use crate::source::columns::{Batch, Layout};
 use crate::source::csv::Fields;
 use crate::source::headerless::{HeaderlessRows, Origin};
-use crate::source::json::CellReader;
+use crate::source::json::{self, CellReader};
 use crate::source::names::column_names;
 use crate::source::row_format::RowFormat;
 use crate::source::{HeaderFrom, SourceConfig};
@@ -344,8 +344,11 @@ impl Upload {
     /// Whatever still waits is decided now: a doubt is settled, and rows whose header did not come fail the upload.
     pub(super) fn stop_waiting(&mut self, context: &mut SourceContext, offset: Offset, message: Message) {
         self.settle_doubt(context, offset);
-        if self.waiting.is_some() {
-            self.fail(context, offset, Rejection::new(message));
+        if let Some(waiting) = &self.waiting {
+            // Where no row could be read as JSON, the first one says more than that none was a header.
+            let first = waiting.records.first().and_then(|record| json::fault_instead_of_csv(&record.text));
+            let first = first.map(|fault| fault.because(|why| Message::FirstRowIsNoHeader { why }));
+            self.fail(context, offset, first.unwrap_or_else(|| Rejection::new(message)));
         }
         self.flush(context);
     }

@@ -38,7 +38,8 @@ fn messages_hold_messages_and_have_their_reason() {
 #[test]
 fn a_message_is_read_back_from_json_and_one_of_a_later_release_is_none() {
     let header = Names::of(["가", "나"].into_iter());
-    let message = Message::ColumnMissing { candidates: AnyOf(vec!["x".to_owned(), "X좌표".to_owned()]), header };
+    let message =
+        Message::ColumnMissing { candidates: AnyOf(vec!["x".to_owned(), "X좌표".to_owned()]), header, hint: None };
     assert_eq!(Message::from_json(&message.to_json()), Some(message));
     assert_eq!(
         Message::FieldCount { have: 3, want: 5, hint: None }.to_json(),

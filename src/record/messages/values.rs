@@ -20,21 +20,33 @@ texts! {
         Pad {}
             en "; field_count = \"pad\" in the source takes such rows"
             ko ". 소스에 field_count = \"pad\"를 쓰면 이런 행도 받습니다";
-        DecimalPoint {}
-            en "; write a decimal point and no thousands separators, 1234.5"
-            ko ". 1234.5처럼 소수점을 쓰고 천 단위 구분 기호는 빼세요";
-        DecimalDegrees {}
-            en "; write decimal degrees, 127.5028"
-            ko ". 127.5028처럼 소수점이 있는 도(°) 단위로 쓰세요";
+        EscapeOption {}
+            en "; escape = \"backslash\" in the source, with `delimiter` beside it, reads line ends behind a backslash"
+            ko ". 소스에 escape = \"backslash\"와 delimiter를 쓰면 역슬래시 뒤의 줄바꿈을 칸의 글로 읽습니다";
+        OneColumn {}
+            en "; the header is one column: --delimiter names another delimiter for a file, `delimiter` in the source for the rows of a topic"
+            ko ". 제목 행이 한 칸입니다. 구분 문자가 다르면 파일은 --delimiter로, 토픽의 행은 소스의 delimiter로 지정하세요";
+        BlankOption { value: String }
+            en "; blank = ['{value}'] in the source takes such a cell for an empty one"
+            ko ". 소스에 blank = ['{value}']라고 쓰면 이런 칸을 빈 칸으로 봅니다";
         NumberOptions {}
             en "; the options `decimal` and `thousands` of its column say how numbers are written"
             ko ". 열의 decimal, thousands 옵션으로 숫자를 쓰는 방식을 지정할 수 있습니다";
         AngleOption {}
             en "; the option angle = \"dms\" of its column reads degrees, minutes and seconds"
             ko ". 열에 angle = \"dms\"를 쓰면 도·분·초를 읽습니다";
+        PackedOption {}
+            en "; the option angle = \"packed\" of its column reads degrees, minutes and seconds without separators"
+            ko ". 열에 angle = \"packed\"를 쓰면 구분 기호 없이 쓴 도·분·초를 읽습니다";
         ZoneOption {}
             en "; the option `zone` of its column says in which zone times are shown, zone = \"+09:00\""
             ko ". 열에 zone = \"+09:00\"처럼 시간대를 쓰면 그 시간대로 바꿔 보여 줍니다";
+        HyphenMinus {}
+            en "; write the minus as a hyphen, -"
+            ko ". 음수 기호는 하이픈(-)으로 쓰세요";
+        NumberAlone {}
+            en "; write the number alone, without a unit or quotes"
+            ko ". 단위나 따옴표를 빼고 숫자만 쓰세요";
         HalfWidthDigits {}
             en "; write the digits 0 to 9 in half width"
             ko ". 숫자 0~9를 반각으로 쓰세요";
@@ -117,6 +129,18 @@ texts! {
         OldXmlWorkbook {}
             en "an Excel 2003 XML spreadsheet: open it and save it as CSV"
             ko "엑셀 2003 XML 스프레드시트. 열어서 CSV로 저장하세요";
+        BinaryWorkbook {}
+            en "a binary Excel workbook (.xlsb): open it and save it as .xlsx or CSV"
+            ko "이진 형식의 엑셀 파일(.xlsb). 열어서 .xlsx나 CSV로 저장하세요";
+        Map { format: MapFormat }
+            en "{format}: open it in QGIS and export the layer as CSV, with GEOMETRY = AS_XY"
+            ko "{format}. QGIS로 열어 레이어를 CSV로 내보내세요(GEOMETRY = AS_XY)";
+        Sql {}
+            en "an SQL script: load it into a database and export the table as CSV"
+            ko "SQL 스크립트. 데이터베이스에 넣고 테이블을 CSV로 내보내세요";
+        Utf32 {}
+            en "UTF-32 text: save it as UTF-8"
+            ko "UTF-32 글. UTF-8로 저장하세요";
         Html {}
             en "an HTML page, whatever its name says: open it in a spreadsheet and save it as CSV"
             ko "이름과 달리 HTML 페이지. 스프레드시트로 열어서 CSV로 저장하세요";
@@ -125,6 +149,18 @@ texts! {
         Utf16 {}
             en "UTF-16 text: name its charset in the header ss-encoding"
             ko "UTF-16 텍스트. 헤더 ss-encoding으로 인코딩을 지정하세요";
+    }
+}
+
+texts! {
+    /// A format of maps and their tables.
+    pub enum MapFormat {
+        Shapefile {} en "a shapefile (.shp)" ko "셰이프파일(.shp)";
+        DBase {} en "the table of a shapefile (.dbf)" ko "셰이프파일의 속성표(.dbf)";
+        GeoPackage {} en "a GeoPackage (.gpkg)" ko "GeoPackage 파일(.gpkg)";
+        Kml {} en "a KML document" ko "KML 문서";
+        Gpx {} en "a GPX document" ko "GPX 문서";
+        Gml {} en "a GML document" ko "GML 문서";
     }
 }
 
@@ -141,6 +177,9 @@ texts! {
         TextEnds {} en "the text ends within a value" ko "값이 끝나기 전에 내용이 끝났습니다";
         ValueExpected {} en "a value is expected" ko "값이 와야 할 자리입니다";
         KeyExpected {} en "a key in quotes is expected" ko "따옴표로 감싼 키가 와야 할 자리입니다";
+        SingleQuotes {}
+            en "a key in double quotes is expected: json.dumps(row) of Python writes them, str(row) does not"
+            ko "키는 큰따옴표로 감싸야 합니다. 파이썬에서는 str(row)가 아니라 json.dumps(row)로 보내세요";
         ColonExpected {} en "a colon is expected" ko "쌍점(:)이 와야 할 자리입니다";
         CommaExpected {} en "a comma or a closing bracket is expected" ko "쉼표나 닫는 괄호가 와야 할 자리입니다";
         NumberFormat {} en "this is not a number in JSON" ko "JSON의 숫자 형식이 아닙니다";
@@ -173,7 +212,7 @@ texts! {
     }
 }
 
-/// A value as messages quote it: at most 60 characters, control characters escaped.
+/// A value as messages quote it: at most 60 characters, those that cannot be seen escaped, and quotes and backslashes as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quoted(String);
 
@@ -181,7 +220,13 @@ impl Quoted {
     /// Quotes a cell.
     pub fn new(cell: &str) -> Quoted {
         const CHARS_MAX: usize = 60;
-        let mut quoted: String = cell.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();
+        let mut quoted = String::new();
+        for character in cell.chars().take(CHARS_MAX) {
+            match character {
+                '\'' | '"' | '\\' => quoted.push(character),
+                _ => quoted.extend(character.escape_debug()),
+            }
+        }
         if cell.chars().nth(CHARS_MAX).is_some() {
             quoted.push('…');
         }

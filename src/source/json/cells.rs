@@ -1,7 +1,7 @@
 //! The cells of a JSON row under the columns of its upload: keys into columns, values into fields.
 //!
 //! An object within an object names its cells by path, `addr.city`, unless a column has the name of the object: then its JSON text is the
-//! cell, as that of an array is. Numbers are the text that was written. Null, and a key that is not there, are blank.
+//! cell, as that of an array is. The cells of a GeoJSON feature are its properties and its geometry, see [`is_feature`]. Numbers are the text that was written. Null, and a key that is not there, are blank.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,6 +21,10 @@ pub struct CellReader {
     width: usize,
     exact_names: bool,
     ignores_unknown: bool,
+    /// No column has the path of a property of a feature.
+    reads_features: bool,
+    /// The row before was a feature.
+    in_feature: bool,
     /// The meaning of keys, by path as it is written.
     known: HashMap<Vec<u8>, [Option<Target>; 2]>,
     /// The keys of the row before, in their order: most rows have the same.
@@ -41,6 +45,8 @@ enum Target {
     Column(usize),
     /// Its keys are read.
     Object,
+    /// Says that the row is a feature, and no more.
+    OfFeature,
     Unknown,
 }
 
@@ -64,6 +70,7 @@ impl CellReader {
             width: columns.len(),
             exact_names,
             ignores_unknown,
+            reads_features: !columns.iter().any(|name| name.starts_with(PROPERTIES)),
             filled: vec![0; columns.len()],
             ..CellReader::default()
         }
@@ -78,6 +85,11 @@ impl CellReader {
                 self.row += 1;
                 self.seen = 0;
                 self.path.clear();
+                let in_feature = self.reads_features && is_feature(text, row.start);
+                if std::mem::replace(&mut self.in_feature, in_feature) != in_feature {
+                    self.known.clear();
+                    self.expected.clear();
+                }
                 self.object(text, row.start, 0, fields, &mut escapes)?;
             }
             ElementKind::Array => {
@@ -118,6 +130,7 @@ impl CellReader {
                     }
                     self.cell(text, value_at, column, fields, escapes)
                 }
+                Target::OfFeature => end_of(text, value_at),
                 Target::Unknown => {
                     if !self.ignores_unknown && text[value_at] != b'n' {
                         return Err(self.fault(key, |key| Message::JsonUnknownKey { key }));
@@ -212,7 +225,14 @@ impl CellReader {
     }
 
     fn resolve(&self, parent: usize, key: &[u8], is_object: bool) -> Target {
-        let name = path_of(&self.path[..parent], key);
+        let path = path_of(&self.path[..parent], key);
+        let name = match self.in_feature {
+            false => path,
+            true => match name_in_feature(path) {
+                Some(name) => name,
+                None => return Target::OfFeature,
+            },
+        };
         let name = if self.exact_names { name } else { clean_name(&name).into_owned() };
         match self.columns.get(&name) {
             Some(column) => Target::Column(*column),
@@ -227,8 +247,38 @@ impl CellReader {
     }
 }
 
+/// The beginning of the paths of a feature's properties.
+const PROPERTIES: &str = "properties.";
+
+/// Whether the object that begins at `at` is a GeoJSON feature (RFC 7946, 3.2): its type says so, and before it are no members but those
+/// that features have.
+fn is_feature(text: &[u8], at: usize) -> bool {
+    let mut member = behind_blanks(text, at + 1);
+    while let Ok((key_end, value)) = value_of_key(text, member) {
+        match &text[member + 1..key_end - 1] {
+            b"type" => return text[value..].starts_with(b"\"Feature\""),
+            b"properties" | b"geometry" | b"id" | b"bbox" => {}
+            _ => return false,
+        }
+        member = behind_blanks(text, end_of(text, value));
+        if text.get(member) == Some(&b',') {
+            member = behind_blanks(text, member + 1);
+        }
+    }
+    false
+}
+
+/// The column of a path in a feature: properties by their own names, and its id beside them as `@id`; `None` for what all features have.
+fn name_in_feature(path: String) -> Option<String> {
+    match path.as_str() {
+        "type" | "bbox" => None,
+        "id" => Some("@id".to_owned()),
+        _ => Some(path.strip_prefix(PROPERTIES).map(str::to_owned).unwrap_or(path)),
+    }
+}
+
 /// The names that the cells of a row have by themselves: the keys of an object, its objects by path unless `is_whole`; the cells of an
-/// array.
+/// array; the properties of a feature and its geometry, unless a property's path `is_whole`.
 pub fn names_of(text: &[u8], row: &Element, is_whole: &dyn Fn(&str) -> bool) -> Vec<String> {
     match row.kind {
         ElementKind::Array => {
@@ -237,9 +287,14 @@ pub fn names_of(text: &[u8], row: &Element, is_whole: &dyn Fn(&str) -> bool) -> 
             fields.iter(text).map(|name| String::from_utf8_lossy(name).into_owned()).collect()
         }
         ElementKind::Object => {
-            let mut names = Names::default();
-            names.read(text, row.start, &mut Vec::new(), is_whole);
-            names.in_order
+            let read = |in_feature| {
+                let mut names = Names { in_feature, ..Names::default() };
+                names.read(text, row.start, &mut Vec::new(), is_whole);
+                names.in_order
+            };
+            let by_path = read(false);
+            let is_known = |name: &String| name.starts_with(PROPERTIES) && is_whole(name);
+            if is_feature(text, row.start) && !by_path.iter().any(is_known) { read(true) } else { by_path }
         }
         ElementKind::Broken(_) | ElementKind::Blank => Vec::new(),
     }
@@ -248,6 +303,7 @@ pub fn names_of(text: &[u8], row: &Element, is_whole: &dyn Fn(&str) -> bool) -> 
 /// Names, each once, in the order in which they came.
 #[derive(Default)]
 struct Names {
+    in_feature: bool,
     in_order: Vec<String>,
     taken: HashSet<String>,
 }
@@ -259,7 +315,8 @@ impl Names {
         while let Ok((key_end, value_at)) = value_of_key(text, at) {
             let key = &text[at + 1..key_end - 1];
             let name = path_of(path, key);
-            let end = if text.get(value_at) == Some(&b'{') && !is_whole(&name) {
+            let is_whole_here = is_whole(&name) || (self.in_feature && name == "geometry");
+            let end = if text.get(value_at) == Some(&b'{') && !is_whole_here {
                 let parent = path.len();
                 unescape(key, path);
                 path.push(b'.');
@@ -267,9 +324,8 @@ impl Names {
                 path.truncate(parent);
                 end
             } else {
-                if self.taken.insert(name.clone()) {
-                    self.in_order.push(name);
-                }
+                let name = if self.in_feature { name_in_feature(name) } else { Some(name) };
+                self.in_order.extend(name.filter(|name| self.taken.insert(name.clone())));
                 end_of(text, value_at)
             };
             at = behind_blanks(text, end);

@@ -3,9 +3,12 @@
 //! **A broken row never swallows a row that can be read.** It ends before the next line that is not indented further than the line it
 //! begins on, and from which a whole object or array can be read. Only when there is no such line it keeps all that follows.
 
-use super::scan::{Fault, behind_blanks, value};
+use super::scan::{Fault, behind_blanks, string_end, value};
 use crate::record::JsonFault;
 use crate::source::csv::BOM;
+
+/// ASCII RS.
+pub(super) const RECORD_SEPARATOR: u8 = 0x1E;
 
 /// One row, as positions in its text.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +34,10 @@ impl Element {
     pub fn bytes<'a>(&self, text: &'a [u8]) -> &'a [u8] {
         if self.start == self.end { b"[" } else { &text[self.start..self.end] }
     }
+    /// Where it begins in its text.
+    pub fn start(&self) -> usize {
+        self.start
+    }
     /// True for a row that is none: it is neither counted nor refused.
     pub fn is_blank(&self) -> bool {
         self.kind == ElementKind::Blank
@@ -54,8 +61,22 @@ impl Element {
 pub struct Nesting {
     /// Arrays around the rows: one, more where they are broken.
     depth: usize,
-    /// A row has just ended, and a comma may follow. Without the comma the next row is not a row of its own.
+    /// A row has just ended, and a comma may follow.
     behind_row: bool,
+    /// The text is one document: its rows are the objects in its arrays, and what is around them is none.
+    in_document: bool,
+}
+
+impl Nesting {
+    /// The beginning of a document with rows somewhere inside, as answers of web services and GeoJSON are.
+    pub fn document() -> Nesting {
+        Nesting { in_document: true, ..Nesting::default() }
+    }
+
+    /// In front of a row of such a document.
+    pub fn among_rows() -> Nesting {
+        Nesting { depth: 1, ..Nesting::document() }
+    }
 }
 
 /// Reads the rows of a text one after the other.
@@ -92,7 +113,8 @@ impl<'a> Elements<'a> {
         let until = next.unwrap_or(self.text.len());
         let end = start + self.text[start..until].trim_ascii_end().len();
         self.at = until;
-        self.nesting = Nesting { depth: if next.is_some() { self.nesting.depth } else { 0 }, behind_row: false };
+        let depth = if next.is_some() { self.nesting.depth } else { 0 };
+        self.nesting = Nesting { depth, behind_row: false, ..self.nesting };
         Some(Element { start, end, kind: ElementKind::Broken(fault) })
     }
 
@@ -117,6 +139,29 @@ impl<'a> Elements<'a> {
         }
     }
 
+    /// Enters the next array of objects of a document; `None` without one.
+    fn skip_to_rows(&mut self) -> Option<()> {
+        loop {
+            match self.text.get(self.at)? {
+                b'"' => match string_end(self.text, self.at) {
+                    Ok(end) => self.at = end,
+                    Err(fault) if self.is_cut && fault.why == (JsonFault::TextEnds {}) => return None,
+                    Err(_) => self.at += 1,
+                },
+                b'[' => match self.text.get(behind_blanks(self.text, self.at + 1)) {
+                    Some(b'{') => {
+                        self.at += 1;
+                        self.nesting = Nesting { depth: 1, behind_row: false, ..self.nesting };
+                        return Some(());
+                    }
+                    None if self.is_cut => return None,
+                    Some(_) | None => self.at += 1,
+                },
+                _ => self.at += 1,
+            }
+        }
+    }
+
     /// An array around rows begins with one.
     fn is_around_rows(&self, at: usize) -> bool {
         matches!(self.text.get(behind_blanks(self.text, at + 1)), Some(b'{' | b'['))
@@ -128,13 +173,16 @@ impl Iterator for Elements<'_> {
 
     fn next(&mut self) -> Option<Element> {
         loop {
+            if self.nesting.in_document && self.nesting.depth == 0 {
+                self.skip_to_rows()?;
+            }
             let start = behind_blanks(self.text, self.at);
             let Some(first) = self.text.get(start) else {
                 if self.is_cut || self.nesting.depth == 0 {
                     return None;
                 }
                 // The rest of the array is missing, and so may be rows.
-                (self.at, self.nesting) = (start, Nesting::default());
+                (self.at, self.nesting) = (start, Nesting { depth: 0, behind_row: false, ..self.nesting });
                 let kind = ElementKind::Broken(Fault::new(start, JsonFault::TextEnds {}));
                 return Some(Element { start, end: start, kind });
             };
@@ -145,12 +193,18 @@ impl Iterator for Elements<'_> {
                     continue;
                 }
                 b']' if self.nesting.depth > 0 => {
-                    self.nesting = Nesting { depth: self.nesting.depth - 1, behind_row: self.nesting.depth > 1 };
+                    let depth = self.nesting.depth - 1;
+                    self.nesting = Nesting { depth, behind_row: depth > 0, ..self.nesting };
                     self.at = start + 1;
                     continue;
                 }
                 b'[' if self.nesting.depth == 0 && self.is_around_rows(start) => {
-                    self.nesting = Nesting { depth: 1, behind_row: false };
+                    self.nesting = Nesting { depth: 1, behind_row: false, ..self.nesting };
+                    self.at = start + 1;
+                    continue;
+                }
+                // RFC 7464 puts it in front of each row.
+                &RECORD_SEPARATOR if self.nesting.depth == 0 => {
                     self.at = start + 1;
                     continue;
                 }
@@ -167,7 +221,7 @@ impl Iterator for Elements<'_> {
             return match row {
                 Ok(extent) => {
                     self.at = extent.end;
-                    self.nesting.behind_row = self.nesting.depth > 0;
+                    self.nesting.behind_row = true;
                     let kind = match first {
                         _ if extent.is_blank => ElementKind::Blank,
                         b'{' => ElementKind::Object,
@@ -177,7 +231,7 @@ impl Iterator for Elements<'_> {
                 }
                 Err(fault) if self.is_cut && fault.why == (JsonFault::TextEnds {}) => None,
                 Err(_) if *first == b'[' && self.is_around_rows(start) => {
-                    self.nesting = Nesting { depth: self.nesting.depth + 1, behind_row: false };
+                    self.nesting = Nesting { depth: self.nesting.depth + 1, behind_row: false, ..self.nesting };
                     self.at = start + 1;
                     continue;
                 }

@@ -10,7 +10,7 @@ mod tests;
 pub use cells::{CellReader, Escapes, names_of};
 pub use elements::{Element, Elements, Nesting};
 
-use elements::ElementKind;
+use elements::{ElementKind, RECORD_SEPARATOR};
 use scan::{Fault, behind_blanks, value};
 
 use crate::record::{Message, Rejection};
@@ -39,12 +39,17 @@ pub fn is_json(text: &[u8]) -> bool {
     has_row || (has_blank && !has_broken)
 }
 
-/// Whether a text begins as objects do, or arrays of objects or of arrays.
+/// Whether a text begins as objects do, or arrays of objects or of arrays, or is an empty array.
 pub fn begins_like_json(text: &[u8]) -> bool {
+    let text = text.strip_prefix(&[RECORD_SEPARATOR]).unwrap_or(text);
     let first = behind_blanks(text, 0);
     match text.get(first) {
         Some(b'{') => true,
-        Some(b'[') => matches!(text.get(behind_blanks(text, first + 1)), Some(b'{' | b'[')),
+        Some(b'[') => {
+            let second = behind_blanks(text, first + 1);
+            let is_empty = || text.get(second) == Some(&b']') && behind_blanks(text, second + 1) == text.len();
+            matches!(text.get(second), Some(b'{' | b'[')) || is_empty()
+        }
         Some(_) | None => false,
     }
 }
@@ -53,7 +58,7 @@ pub fn begins_like_json(text: &[u8]) -> bool {
 pub fn fault_instead_of_csv(text: &[u8]) -> Option<Rejection> {
     let looks_like_it = begins_like_json(text) && {
         let mut letters = text.iter().filter(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'{' | b'['));
-        matches!(letters.next(), Some(b'"') | None)
+        matches!(letters.next(), Some(b'"' | b'\'') | None)
     };
     let broken = Elements::new(text).next().filter(|_| looks_like_it)?;
     fault_of(text, &broken)
@@ -66,6 +71,20 @@ pub fn fault_of(text: &[u8], row: &Element) -> Option<Rejection> {
     let line = before.matches('\n').count() + 1;
     let character = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     Some(Rejection::new(Message::JsonSyntax { line, character, why: why.clone() }))
+}
+
+/// The end of the value that begins at `at`, or of the text.
+pub fn end_of_value(text: &[u8], at: usize) -> usize {
+    value(text, at).map_or(text.len(), |extent| extent.end)
+}
+
+/// The first member of the object that begins at `at`, blanks aside, of text that may end anywhere: its key as written, and where its
+/// value is.
+pub fn first_member(text: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let start = behind_blanks(text, at);
+    let key = behind_blanks(text, (text.get(start) == Some(&b'{')).then_some(start + 1)?);
+    let (key_end, value) = scan::value_of_key(text, key).ok()?;
+    (value < text.len()).then(|| (&text[key + 1..key_end - 1], value))
 }
 
 /// The text of a value that is one JSON string.

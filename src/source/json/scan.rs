@@ -109,6 +109,7 @@ fn between(found: Option<&u8>, at: usize) -> Fault {
 pub(super) fn value_of_key(text: &[u8], at: usize) -> Result<(usize, usize), Fault> {
     match text.get(at) {
         Some(b'"') => {}
+        Some(b'\'') => return Err(Fault::new(at, JsonFault::SingleQuotes {})),
         Some(_) => return Err(Fault::new(at, JsonFault::KeyExpected {})),
         None => return Err(Fault::new(at, JsonFault::TextEnds {})),
     }

@@ -142,7 +142,18 @@ fn names_come_from_the_first_row() {
 
 #[test]
 fn only_what_is_json_as_a_whole_is_json_without_word_of_it() {
-    for text in [r#"{"a":1}"#, " {} ", r#"[{"a":1}]"#, "[[1,2],[3,4]]", "{\"a\":1}\n{\"a\":2", "\n{\n\"a\" : 1\n}\n"] {
+    for text in [
+        r#"{"a":1}"#,
+        " {} ",
+        r#"[{"a":1}]"#,
+        "[[1,2],[3,4]]",
+        "{\"a\":1}\n{\"a\":2",
+        "\n{\n\"a\" : 1\n}\n",
+        "[]",
+        "[ ]\n",
+        "\u{1e}{\"a\":1}\n",
+        "{\"a\":1},\n{\"a\":2},\n",
+    ] {
         assert!(is_json(text.as_bytes()), "{text}");
     }
     for text in [
@@ -156,7 +167,6 @@ fn only_what_is_json_as_a_whole_is_json_without_word_of_it() {
         "\"{}\"",
         "null",
         "{",
-        "[]",
         "[[",
         "{'a':1}",
         "{}{,,",
