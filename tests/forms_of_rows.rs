@@ -2,7 +2,7 @@
 //! several partitions are in `spread.rs`.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -123,6 +123,31 @@ fn enveloped(payload: Value) -> String {
     json!({ "schema": { "type": "string", "optional": false }, "payload": payload }).to_string()
 }
 
+/// A GeoJSON feature with these properties.
+fn feature(properties: Value) -> Value {
+    json!({ "type": "Feature", "properties": properties })
+}
+
+/// The plain file, with another line end behind each row.
+fn line_ends_in_turn(rows: &[Row]) -> Vec<u8> {
+    let lines = std::iter::once(csv(NAMES, b',')).chain(rows.iter().map(|row| csv(row, b',')));
+    let ends = ["\n", "\r\n", "\r"].into_iter().cycle();
+    lines.zip(ends).map(|(line, end)| line + end).collect::<String>().into_bytes()
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    member.write_all(text.as_bytes()).expect("memory");
+    member.finish().expect("memory")
+}
+
+fn archive(text: &str) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    archive.start_file("rows.csv", zip::write::SimpleFileOptions::default()).expect("a file");
+    archive.write_all(text.as_bytes()).expect("memory");
+    archive.finish().expect("an archive").into_inner()
+}
+
 /// A row as MySQL writes it (`SELECT ... INTO OUTFILE`): `\N` for a blank, a backslash in front of what is none of the form.
 fn escaped(row: &[impl AsRef<str>], delimiter: char) -> String {
     let cell = |cell: &str| {
@@ -193,6 +218,7 @@ proptest! {
             ("an array of arrays", vec![Value::Array(arrays()).to_string()]),
             ("lines by Connect", csv_lines.iter().map(|lines| enveloped(lines.clone().into())).collect()),
             ("objects by Connect", objects().into_iter().map(enveloped).collect()),
+            ("features", objects().into_iter().map(|object| feature(object).to_string()).collect()),
         ] {
             prop_assert!(published(&values) == plain, "{form}: {values:#?}");
         }
@@ -211,8 +237,22 @@ proptest! {
             ("a byte order mark", format!("\u{feff}{text}").into_bytes()),
             ("UTF-16", utf16(&text)),
             ("semicolons in UTF-16", utf16(&rows_of(b';'))),
+            ("line ends in turn", line_ends_in_turn(&rows)),
+            ("a byte order mark in front of each row", (header.clone() + &lines(&|row| format!("\u{feff}{}", csv(row, b',')))).into_bytes()),
+            ("the padding of DOS", format!("{text}\u{1a}\0\0").into_bytes()),
+            ("two gzip members", [gzip(&header), gzip(&text[header.len()..])].concat()),
+            ("a zip archive", archive(&text)),
         ] {
             prop_assert!(parts(&converted(file)) == parts(&plain), "{}: {}", dialect, text);
+        }
+        let declared = || topology_with(&format!("header = {}", json!(NAMES)));
+        for (form, document) in [
+            ("a document", json!({ "code": "00", "body": { "items": objects(), "total": rows.len() } })),
+            ("a collection of features", json!({ "type": "FeatureCollection", "features": objects().into_iter().map(feature).collect::<Vec<_>>() })),
+        ] {
+            for document in [document.to_string(), format!("{document:#}")] {
+                prop_assert!(parts(&converted_by(declared(), document.clone())) == parts(&plain), "{}: {}", form, document);
+            }
         }
         let korean = encoding_rs::EUC_KR.encode(&text).0.into_owned();
         prop_assert!(parts(&converted_by(topology_with("encoding = \"cp949\""), korean)) == parts(&plain), "CP949: {}", text);

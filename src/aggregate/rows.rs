@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SheetKey;
 use crate::page::OpenPage;
-use crate::record::{ColumnType, Message, Nearest, Offset, Rejection, RowBatch, TemplatePart};
+use crate::record::{ColumnType, Hint, Message, Names, Nearest, Offset, Rejection, RowBatch, TemplatePart};
 
 /// A batch with its columns resolved.
 pub(super) struct Rows<'a> {
@@ -40,8 +40,7 @@ impl<'a> Rows<'a> {
     /// Finds the columns that name the sheet of rows that came from `topic`. Fails if one of them is missing, which is the upload's fault.
     pub(super) fn resolve(batch: &'a RowBatch, key: &'a SheetKey, topic: &'a str) -> Result<Rows<'a>, Rejection> {
         let schema = batch.columns.schema_ref();
-        let find =
-            |name: &str| schema.index_of(name).map_err(|_| missing(name, schema.fields().iter().map(|f| f.name())));
+        let find = |name: &str| schema.index_of(name).map_err(|_| missing(name, &batch.header));
         let sheet = match key {
             SheetKey::Topic => vec![NamePart::Literal(topic)],
             SheetKey::Column(name) => vec![NamePart::Column(find(name)?)],
@@ -145,13 +144,20 @@ impl<'a> Column<'a> {
 const NEAR_MIN: f64 = 0.7;
 const NEAR_CHARS_MAX: usize = 60;
 
-fn missing<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> Rejection {
+/// Why rows have no sheet: the header lacks the column that names it.
+fn missing(name: &str, header: &[String]) -> Rejection {
+    let wanted = name.to_lowercase();
     // A header that was read with another delimiter is one long name, and near to nothing.
-    let near = names.map(|column| (strsim::jaro_winkler(column, name), column)).filter(|(near, _)| *near >= NEAR_MIN);
-    let nearest = near.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    let nearest = nearest.map(|(_, name)| name).filter(|column| column.chars().count() <= NEAR_CHARS_MAX);
-    let nearest = nearest.map(|name| Nearest::Column { name: name.clone() });
-    Rejection::new(Message::SheetColumnMissing { column: name.to_owned(), nearest }).in_column(name)
+    let names = header.iter().filter(|column| column.chars().count() <= NEAR_CHARS_MAX && header.len() > 1);
+    let near = names.map(|column| (strsim::jaro_winkler(&column.to_lowercase(), &wanted), column));
+    let nearest = near.filter(|(near, _)| *near >= NEAR_MIN).max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let message = Message::SheetColumnMissing {
+        column: name.to_owned(),
+        header: Names::of(header.iter().map(String::as_str)),
+        nearest: nearest.map(|(_, name)| Nearest::Column { name: name.clone() }),
+        hint: (header.len() == 1).then_some(Hint::OneColumn {}),
+    };
+    Rejection::new(message).in_column(name)
 }
 
 /// A row that waits for a lower index.

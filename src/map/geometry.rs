@@ -27,7 +27,7 @@ pub fn point(cell: &str, epsg: Option<i32>) -> Result<Option<(f64, f64)>, Reject
     }
     match found.point {
         Some((x, y)) if x.is_finite() && y.is_finite() => Ok(Some((x, y))),
-        Some(_) => Err(Rejection::new(Message::NotFinite { value: value() })),
+        Some(_) => Err(Rejection::new(Message::NotFinite { value: value(), hint: None })),
         None if found.empty => Ok(None),
         None => Err(Rejection::new(Message::NotAPoint { value: value() })),
     }

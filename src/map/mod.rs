@@ -19,7 +19,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 
-use crate::record::{AnyOf, ColumnType, Message, Names, Rejection, RowBatch, TemplatePart};
+use crate::record::{AnyOf, ColumnType, Hint, Message, Names, Rejection, RowBatch, TemplatePart};
 
 pub use cast::{Cast, CastColumn, CastConfig};
 pub use compute::{Compute, ComputeConfig};
@@ -222,7 +222,8 @@ fn find(schema: &Schema, candidates: &[String]) -> Result<usize, Rejection> {
         return Ok(index);
     }
     let header = Names::of(schema.fields().iter().map(|field| field.name().as_str()));
-    let rejection = Rejection::new(Message::ColumnMissing { candidates: AnyOf(candidates.to_vec()), header });
+    let hint = (schema.fields().len() == 1).then_some(Hint::OneColumn {});
+    let rejection = Rejection::new(Message::ColumnMissing { candidates: AnyOf(candidates.to_vec()), header, hint });
     Err(match candidates.first() {
         Some(first) => rejection.in_column(first.as_str()),
         None => rejection,

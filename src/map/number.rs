@@ -1,6 +1,7 @@
 //! Reads numbers from text cells: coordinates that people typed.
 
-use crate::record::{Hint, Message, Quoted, Rejection};
+use crate::page::of_type::not_of_type;
+use crate::record::{ColumnType, Message, Quoted, Rejection};
 
 /// Reads a coordinate: a plain decimal number or one with an exponent, blanks around it allowed.
 ///
@@ -10,9 +11,8 @@ pub(super) fn coordinate(cell: &str) -> Result<f64, Rejection> {
     let text = cell.trim();
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
-        Ok(_) => Err(Rejection::new(Message::NotFinite { value: Quoted::new(text) })),
         Err(_) if text.is_empty() => Err(Rejection::new(Message::CoordinateEmpty {})),
-        Err(_) => Err(Rejection::new(Message::NotANumber { value: Quoted::new(text), hint: hint(text) })),
+        Ok(_) | Err(_) => Err(Rejection::new(not_of_type(ColumnType::Number, text, false))),
     }
 }
 
@@ -30,20 +30,6 @@ pub(super) fn pair(cell: &str) -> Result<(f64, f64), Rejection> {
     match parts[..] {
         [first, second] => Ok((coordinate(first)?, coordinate(second)?)),
         _ => Err(Rejection::new(Message::NotTwoNumbers { value: Quoted::new(text) })),
-    }
-}
-
-/// Advice about a text that is nearly a number.
-fn hint(text: &str) -> Option<Hint> {
-    if text.contains(',') {
-        Some(Hint::DecimalPoint {})
-    } else if text.contains(['°', '′', '″', '\'', '"', '도', '분', '초']) || text.ends_with(['N', 'S', 'E', 'W'])
-    {
-        Some(Hint::DecimalDegrees {})
-    } else if text.contains(|c: char| !c.is_ascii() && c.is_numeric()) {
-        Some(Hint::HalfWidthDigits {})
-    } else {
-        None
     }
 }
 
@@ -122,14 +108,29 @@ mod tests {
     }
 
     #[test]
-    fn messages_quote_the_value_and_say_what_to_write() {
+    fn messages_quote_the_value_and_name_the_option_that_reads_it() {
         let message = |cell: &str| coordinate(cell).unwrap_err().message.to_string();
-        assert_eq!(
-            message("37,5665"),
-            "\"37,5665\" is not a number; write a decimal point and no thousands separators, 1234.5"
-        );
-        assert!(message("１２７").contains("half width"));
-        assert!(message("127°30'10\"E").contains("decimal degrees"));
+        for (cell, advice) in [
+            ("37,5665", "`thousands`"),
+            ("953,201.33", "`thousands`"),
+            ("953'900", "`thousands`"),
+            ("1.952.030,5", "`thousands`"),
+            ("１２７", "half width"),
+            ("127°30'10\"E", "angle = \"dms\""),
+            ("37-33-59.5", "angle = \"dms\""),
+            ("127.02°E", "angle = \"dms\""),
+            ("−953900", "hyphen"),
+            ("953201.33 m", "without a unit"),
+            ("953,201.33 m", "without a unit"),
+            ("'953900", "without a unit"),
+            ("\\N", "\"\\N\" is not a number; blank = ['\\N']"),
+            ("NULL", "blank = ['NULL']"),
+            ("nan", "blank = ['nan']"),
+            ("없음", "blank = ['없음']"),
+        ] {
+            assert!(message(cell).contains(advice), "{cell}: {}", message(cell));
+        }
+        assert_eq!(message("x"), "\"x\" is not a number");
         assert!(message(&"x".repeat(5000)).len() < 100);
         assert!(message("\u{1b}[31m").starts_with("\"\\u{1b}[31m\""));
     }

@@ -70,9 +70,12 @@ pub fn parse_number(text: &str) -> Option<f64> {
     decimal(text)?.digits.parse().ok()
 }
 
-/// A whole number without a point or an exponent; blanks around it are ignored.
+/// A whole number without an exponent; blanks around it are ignored, and a fraction of zeros, as pandas writes it.
 pub fn parse_integer(text: &str) -> Option<i64> {
-    text.trim_matches([' ', '\t']).parse().ok()
+    let text = text.trim_matches([' ', '\t']);
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_whole = !fraction.is_empty() && fraction.bytes().all(|byte| byte == b'0');
+    whole.parse().ok().filter(|_| is_whole)
 }
 
 /// True when the number is exact in a spreadsheet, which keeps 15 digits.
@@ -161,30 +164,63 @@ fn midnight(text: &str) -> Option<(i32, i32, i32)> {
     if is_midnight { civil_date(date) } else { None }
 }
 
-/// Cuts where the time of day begins: at a `T`, or at the last blank.
+/// Halves of the day as clocks of twelve hours name them, in front of the time in Korean and behind it in English.
+const FORENOON: [&str; 2] = ["오전", "AM"];
+const AFTERNOON: [&str; 2] = ["오후", "PM"];
+
+/// Cuts where the time of day begins: at a `T`, in front of 오전 or 오후, behind a day of eight digits, or at the last blank that is not
+/// in front of AM or PM.
 fn split_time(text: &str) -> Option<(&str, &str)> {
-    let (date, time) = text.split_once('T').or_else(|| text.rsplit_once(' '))?;
-    Some((date.trim_end_matches(' '), time))
+    if text.len() >= 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.split_at_checked(8);
+    }
+    if let Some(half) = text.find("오전").or_else(|| text.find("오후")) {
+        return Some((text[..half].trim_end_matches(' '), &text[half..]));
+    }
+    let clock = text.strip_suffix(['m', 'M']).and_then(|text| text.strip_suffix(['a', 'A', 'p', 'P']));
+    let clock = clock.unwrap_or(text).trim_end_matches(' ');
+    let (date, time) = clock.split_once('T').or_else(|| clock.rsplit_once(' '))?;
+    Some((date.trim_end_matches(' '), &text[clock.len() - time.len()..]))
 }
 
-/// Seconds of `HH:MM`, `HH:MM:SS` or `HH:MM:SS.ddd`.
+/// Seconds of a time of day: `HH:MM`, `HH:MM:SS`, `HH:MM:SS.ddd`, an hour of one digit as spreadsheets write it, `HHMMSS` and `HHMM`,
+/// 오후 3:05 and 3:05 PM. `24:00` is the end of the day.
 fn time_of_day(text: &str) -> Option<f64> {
+    let half = |names: [&str; 2]| {
+        let behind = text.len().checked_sub(2).and_then(|at| text.split_at_checked(at));
+        let behind = behind.filter(|(_, half)| half.eq_ignore_ascii_case(names[1])).map(|(clock, _)| clock);
+        text.strip_prefix(names[0]).or(behind).map(|clock| clock.trim_matches(' '))
+    };
+    match (half(FORENOON), half(AFTERNOON)) {
+        (Some(clock), _) => clock_of_twelve(clock),
+        (None, Some(clock)) => Some(clock_of_twelve(clock)? + 43_200.0),
+        (None, None) => clock_seconds(text),
+    }
+}
+
+/// Seconds since midnight or noon on a clock of twelve hours.
+fn clock_of_twelve(text: &str) -> Option<f64> {
+    let seconds = clock_seconds(text)?;
+    (3_600.0..46_800.0).contains(&seconds).then_some(if seconds < 43_200.0 { seconds } else { seconds - 43_200.0 })
+}
+
+fn clock_seconds(text: &str) -> Option<f64> {
     let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let (hour, minute, second) = match clock.as_bytes() {
-        [h0, h1, b':', m0, m1] if clock.len() == text.len() => ([*h0, *h1], [*m0, *m1], *b"00"),
-        [h0, h1, b':', m0, m1, b':', s0, s1] => ([*h0, *h1], [*m0, *m1], [*s0, *s1]),
+        [h @ .., b':', m0, m1] if clock.len() == text.len() && (1..=2).contains(&h.len()) => (h, [*m0, *m1], *b"00"),
+        [h @ .., b':', m0, m1, b':', s0, s1] if (1..=2).contains(&h.len()) => (h, [*m0, *m1], [*s0, *s1]),
+        [h @ .., m0, m1] if text.len() == 4 => (h, [*m0, *m1], *b"00"),
+        [h @ .., m0, m1, s0, s1] if text.len() == 6 => (h, [*m0, *m1], [*s0, *s1]),
         _ => return None,
     };
-    let (hour, minute, second) = (whole(&hour)?, whole(&minute)?, whole(&second)?);
+    let (hour, minute, second) = (whole(hour)?, whole(&minute)?, whole(&second)?);
     let is_digits = (1..=9).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    if hour > 23 || minute > 59 || second > 59 || !is_digits {
-        return None;
-    }
-    let fraction = fraction.parse::<f64>().ok()? / 10f64.powi(fraction.len() as i32);
-    Some(f64::from(hour * 3600 + minute * 60 + second) + fraction)
+    let fraction = fraction.parse::<f64>().ok().filter(|_| is_digits)? / 10f64.powi(fraction.len() as i32);
+    let seconds = f64::from(hour * 3600 + minute * 60 + second) + fraction;
+    (minute <= 59 && second <= 59 && (hour <= 23 || seconds == 86_400.0)).then_some(seconds)
 }
 
-/// Serial day and fraction of a date (see [`parse_date`]), `T` or a blank, and `HH:MM`, `HH:MM:SS` or `HH:MM:SS.ddd`; a date alone is its
+/// Serial day and fraction of a date (see [`parse_date`]) and a time of day, with a `T`, a blank or nothing between; a date alone is its
 /// midnight.
 pub fn parse_datetime(text: &str) -> Option<f64> {
     let text = text.trim_matches([' ', '\t']);
@@ -196,10 +232,19 @@ pub fn parse_datetime(text: &str) -> Option<f64> {
     parse_date(text).map(f64::from)
 }
 
-/// `true/false`, `t/f`, `yes/no`, `y/n`, `1/0`, `O/X` in any case, 예/아니오(아니요), 참/거짓, 있음/없음; blanks around it are ignored.
+/// Whether the text is a date, with or without a time, of a year before 1900, where the calendar of workbooks begins.
+pub(super) fn is_before_1900(text: &str) -> bool {
+    let text = text.trim_matches([' ', '\t']);
+    let date = split_time(text).filter(|(_, time)| time_of_day(time).is_some()).map_or(text, |(date, _)| date);
+    civil_date(date)
+        .is_some_and(|(year, month, day)| year < 1900 && (1..=12).contains(&month) && (1..=31).contains(&day))
+}
+
+/// `true/false`, `t/f`, `yes/no`, `y/n`, `1/0`, `O/X` in any case, ○/×, 예/아니오(아니요), 참/거짓, 있음/없음, 유/무; blanks around it are
+/// ignored.
 pub fn parse_boolean(text: &str) -> Option<bool> {
-    const YES: [&str; 9] = ["true", "t", "yes", "y", "1", "o", "예", "참", "있음"];
-    const NO: [&str; 10] = ["false", "f", "no", "n", "0", "x", "아니오", "아니요", "거짓", "없음"];
+    const YES: [&str; 11] = ["true", "t", "yes", "y", "1", "o", "○", "예", "참", "있음", "유"];
+    const NO: [&str; 12] = ["false", "f", "no", "n", "0", "x", "×", "아니오", "아니요", "거짓", "없음", "무"];
     let text = text.trim_matches([' ', '\t']);
     let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is_one_of(&YES) { Some(true) } else { is_one_of(&NO).then_some(false) }
@@ -297,10 +342,11 @@ mod tests {
     }
 
     #[test]
-    fn integers_have_no_point() {
+    fn integers_have_no_fraction() {
         assert_eq!(parse_integer(" -42 "), Some(-42));
         assert_eq!(parse_integer("+7"), Some(7));
-        for text in ["", "1.0", "1e3", "9223372036854775808", "x"] {
+        assert_eq!([parse_integer("1.0"), parse_integer("-12.00")], [Some(1), Some(-12)]);
+        for text in ["", "1.5", "1.", ".0", "1.0.0", "1e3", "9223372036854775808", "x"] {
             assert_eq!(parse_integer(text), None, "{text}");
         }
         assert!(is_exact(-999_999_999_999_999) && !is_exact(1_000_000_000_000_000));
@@ -359,10 +405,36 @@ mod tests {
         assert_eq!(parse_datetime("2018-08-31 23:59:59.0"), parse_datetime("2018-08-31 23:59:59"));
         assert_eq!(parse_datetime("2024. 1. 5. 12:00:00.500"), Some(45_296.0 + 43_200.5 / 86_400.0));
         assert_eq!(parse_datetime("2024-01-05"), Some(45_296.0));
+        for (text, hours) in [
+            ("2024-01-05 9:05", 9.0 + 5.0 / 60.0),
+            ("2024. 1. 5. 9:30:00", 9.5),
+            ("20240105183000", 18.5),
+            ("202401051830", 18.5),
+            ("20240105 1830", 18.5),
+            ("2024-01-05 24:00", 24.0),
+            ("2024-01-05 오후 3:30", 15.5),
+            ("2024년 1월 5일 오전 12:30:00", 0.5),
+            ("2024-01-05 오후 12:00:00", 12.0),
+            ("2024-01-05 3:30:00 PM", 15.5),
+            ("2024-01-05 11:30am", 11.5),
+        ] {
+            let found = parse_datetime(text).expect(text);
+            assert!((found - 45_296.0 - hours / 24.0).abs() < 1e-9, "{text}: {found}");
+        }
+        assert_eq!(
+            [is_before_1900("1899-12-31"), is_before_1900("1395. 1. 5."), is_before_1900("1900-01-01")],
+            [true, true, false]
+        );
+        assert!(is_before_1900("1899-12-31 오후 1:00") && !is_before_1900("1899-13-31") && !is_before_1900("x"));
         for text in [
-            "2024-01-05 24:00",
+            "2024-01-05 24:01",
             "2024-01-05 12:60",
-            "2024-01-05 1:00",
+            "2024-01-05 123:00",
+            "2024-01-05 :00",
+            "2024-01-05 오후 13:00",
+            "2024-01-05 0:30 PM",
+            "20240105245959",
+            "2024010518305",
             "2024-01-05T12:00Z",
             "2024-01-05T12:00:00.",
             "2024-01-05T12:00.5",

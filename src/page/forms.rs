@@ -33,6 +33,18 @@ impl Thousands {
     }
 }
 
+/// How angles are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Angle {
+    /// Decimal degrees, as any number.
+    #[default]
+    Decimal,
+    /// Degrees, minutes and seconds, with a hemisphere or a sign.
+    Dms,
+    /// The same in digits without separators: `1265840.8`, or degrees and minutes as GPS receivers write them, `12658.68`.
+    Packed,
+}
+
 /// How the cells of one column are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CellForm {
@@ -40,8 +52,8 @@ pub struct CellForm {
     pub decimal_comma: bool,
     /// The separator of groups of three digits.
     pub thousands: Thousands,
-    /// Degrees, minutes and seconds, with a hemisphere or a sign.
-    pub angle: bool,
+    /// How angles are written.
+    pub angle: Angle,
     /// The zone that times are shown in, in minutes east of UTC; times that name a zone are converted to it.
     pub zone_minutes: Option<i32>,
     /// `="0012"` is the text 0012.
@@ -53,7 +65,8 @@ impl CellForm {
     pub fn plain(&self, cell: &str, kind: ColumnType) -> Option<String> {
         let cell = if self.excel_text { excel_text(cell) } else { cell };
         match kind {
-            ColumnType::Number | ColumnType::Integer if self.angle => degrees(cell).map(|degrees| degrees.to_string()),
+            ColumnType::Number | ColumnType::Integer if self.angle == Angle::Dms => degrees(cell).map(degrees_text),
+            ColumnType::Number | ColumnType::Integer if self.angle == Angle::Packed => packed(cell).map(degrees_text),
             ColumnType::Number | ColumnType::Integer if self.decimal_comma || self.thousands != Thousands::None => {
                 self.number(cell.trim_matches([' ', '\t']))
             }
@@ -101,20 +114,21 @@ fn excel_text(cell: &str) -> &str {
     cell.strip_prefix("=\"").and_then(|cell| cell.strip_suffix('"')).filter(|text| !text.contains('"')).unwrap_or(cell)
 }
 
-/// Decimal degrees of `37°33'59.2"N`, `N 37 33 59.2`, `126도 58분 40초`, `-37:33:59`, `37.5665 N` and the like: one to three numbers, the last
-/// one with a fraction if any, minutes and seconds below 60, and a sign or a hemisphere.
+/// Degrees with twelve decimals at most, finer than any angle is written: a sum of fractions has none of its own.
+fn degrees_text(degrees: f64) -> String {
+    ((degrees * 1e12).round() / 1e12).to_string()
+}
+
+/// Decimal degrees of `37°33'59.2"N`, `N 37 33 59.2`, `126도 58분 40초`, `-37:33:59`, `37-33-59.2`, `37.33.59.2`, `37.5665 N` and the like:
+/// one to three numbers, the last one with a fraction if any, degrees up to 360, minutes and seconds below 60, and a sign or a hemisphere.
 fn degrees(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let (hemisphere, rest) = hemisphere(text);
-    let (minus, rest) = match rest.strip_prefix(['-', '−']) {
-        Some(rest) => (true, rest),
-        None => (false, rest.strip_prefix('+').unwrap_or(rest)),
+    let (is_negative, rest) = signed(text)?;
+    let is_mark = |c: char| " \t:°º˚'′´’\"″˝”도분초dms-".contains(c);
+    let parts: Vec<&str> = match rest.matches('.').count() {
+        // Points between all parts, and a last one in front of the fraction.
+        2 | 3 if !rest.contains(is_mark) => rest.splitn(3, '.').collect(),
+        _ => rest.split(is_mark).filter(|part| !part.is_empty()).collect(),
     };
-    if minus && hemisphere.is_some() {
-        return None;
-    }
-    let is_separator = |c: char| " \t:°º˚'′’\"″”도분초dms".contains(c);
-    let parts: Vec<&str> = rest.split(is_separator).filter(|part| !part.is_empty()).collect();
     if !(1..=3).contains(&parts.len()) || !rest.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
@@ -122,15 +136,46 @@ fn degrees(text: &str) -> Option<f64> {
     for (n, part) in parts.iter().enumerate() {
         let is_last = n + 1 == parts.len();
         let is_number = part.bytes().all(|byte| byte.is_ascii_digit() || (is_last && byte == b'.'));
-        let value = part.parse::<f64>().ok().filter(|value| is_number && (n == 0 || *value < 60.0))?;
+        let fits = |value: &f64| if n == 0 { *value <= 360.0 } else { *value < 60.0 };
+        let value = part.parse::<f64>().ok().filter(|value| is_number && fits(value))?;
         degrees += value / [1.0, 60.0, 3_600.0][n];
     }
-    Some(if minus || hemisphere == Some(true) { -degrees } else { degrees })
+    Some(if is_negative { -degrees } else { degrees })
+}
+
+/// Decimal degrees of `1265840.8` (degrees, two digits of minutes, two of seconds) and of `12658.68` (degrees and minutes, as in sentences
+/// of NMEA 0183), with a sign or a hemisphere. Six or seven digits in front of the point have seconds, fewer have none.
+fn packed(text: &str) -> Option<f64> {
+    let (is_negative, rest) = signed(text)?;
+    let (whole, fraction) = rest.split_once('.').unwrap_or((rest, "0"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(fraction) || whole.len() > 7 {
+        return None;
+    }
+    let digits: f64 = rest.parse().ok()?;
+    let (minutes, seconds) = match whole.len() {
+        6 | 7 => ((digits / 100.0).trunc(), digits % 100.0),
+        _ => (digits, 0.0),
+    };
+    let (degrees, minutes) = ((minutes / 100.0).trunc(), minutes % 100.0);
+    let degrees = (minutes < 60.0 && seconds < 60.0).then_some(degrees + minutes / 60.0 + seconds / 3_600.0)?;
+    Some(if is_negative { -degrees } else { degrees })
+}
+
+/// Whether an angle is negative, by a sign or a hemisphere, and what is left of its text; `None` where it has both.
+fn signed(text: &str) -> Option<(bool, &str)> {
+    let (hemisphere, rest) = hemisphere(text.trim());
+    let (minus, rest) = match rest.strip_prefix(['-', '−']) {
+        Some(rest) => (true, rest),
+        None => (false, rest.strip_prefix('+').unwrap_or(rest)),
+    };
+    let is_negative = minus || hemisphere == Some(true);
+    (!minus || hemisphere.is_none()).then_some((is_negative, rest))
 }
 
 /// Whether a hemisphere in front of or behind an angle is the negative one, and what is left of the text.
 fn hemisphere(text: &str) -> (Option<bool>, &str) {
-    const NAMES: [(&str, bool); 8] = [
+    const NAMES: [(&str, bool); 12] = [
         ("N", false),
         ("E", false),
         ("S", true),
@@ -139,6 +184,10 @@ fn hemisphere(text: &str) -> (Option<bool>, &str) {
         ("동경", false),
         ("남위", true),
         ("서경", true),
+        ("북", false),
+        ("동", false),
+        ("남", true),
+        ("서", true),
     ];
     for (name, is_negative) in NAMES {
         if let Some(rest) = text.strip_prefix(name).or_else(|| text.strip_suffix(name)) {
@@ -217,16 +266,56 @@ mod tests {
     #[test]
     fn degrees_in_many_spellings() {
         let sixty = 37.0 + 33.0 / 60.0 + 59.2 / 3600.0;
-        for text in
-            ["37°33'59.2\"N", "N37 33 59.2", "37:33:59.2", "37° 33′ 59.2″ N", "북위 37도 33분 59.2초", "37d33m59.2s"]
-        {
+        for text in [
+            "37°33'59.2\"N",
+            "N37 33 59.2",
+            "37:33:59.2",
+            "37° 33′ 59.2″ N",
+            "북위 37도 33분 59.2초",
+            "37d33m59.2s",
+            "37-33-59.2",
+            "37.33.59.2",
+            "37˚33´59.2˝",
+            "37°33′59.2″ 북",
+        ] {
             assert_eq!(degrees(text), Some(sixty), "{text}");
         }
         assert_eq!(degrees("58°24'S"), Some(-58.4));
         assert_eq!(degrees("-58 24"), Some(-58.4));
+        assert_eq!(degrees("-58-24"), Some(-58.4));
+        assert_eq!(degrees("58.24.00"), Some(58.4));
         assert_eq!(degrees("126.978E"), Some(126.978));
-        for text in ["", "N", "37°60'", "37.5°10'", "-37°S", "1 2 3 4", "x37", "37°33'59\"N 126°58'", "NaN"] {
+        for text in [
+            "",
+            "N",
+            "37°60'",
+            "37.5°10'",
+            "-37°S",
+            "1 2 3 4",
+            "x37",
+            "37°33'59\"N 126°58'",
+            "NaN",
+            "1.2.3.4.5",
+            "37..5",
+        ] {
             assert_eq!(degrees(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn degrees_without_separators() {
+        for (text, value) in [
+            ("1265840.8", 126.0 + 58.0 / 60.0 + 40.8 / 3600.0),
+            ("373359", 37.0 + 33.0 / 60.0 + 59.0 / 3600.0),
+            ("12658.6800", 126.0 + 58.68 / 60.0),
+            ("0122.5S", -(1.0 + 22.5 / 60.0)),
+            ("-2230.0", -22.5),
+            ("0000.0", 0.0),
+        ] {
+            assert!(packed(text).is_some_and(|read| (read - value).abs() < 1e-9), "{text}");
+        }
+        for text in ["", "126.58.40", "1266840", "126584.", "12658408", "12:58", "1e5", "12660.0"] {
+            assert_eq!(packed(text), None, "{text}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! Whether a cell is of the type of its column, and what is wrong with one that is not. The source asks for the rows of the topic, maps ask
 //! for what they make of them.
 
-use super::cells::{parse_boolean, parse_date, parse_datetime, parse_integer, parse_number};
-use super::forms::CellForm;
+use super::cells::{is_before_1900, parse_boolean, parse_date, parse_datetime, parse_integer, parse_number};
+use super::forms::{Angle, CellForm, Thousands};
 use crate::record::{ColumnType, Hint, Message, Quoted};
 
 /// Reads a cell of a column of this type, written in this form: `Some` is its plain form, where that is something else. An empty cell is
@@ -32,26 +32,87 @@ fn is_of_type(kind: ColumnType, cell: &str) -> bool {
 /// The message for a cell that is not of its column's type. Where the column names no form, the message says that it can.
 pub fn not_of_type(kind: ColumnType, cell: &str, has_form: bool) -> Message {
     let value = Quoted::new(cell);
-    let hint = |fits: bool, hint| Some(hint).filter(|_| fits && !has_form);
+    let other = || blank_hint(cell);
     match kind {
-        ColumnType::Number | ColumnType::Integer if is_not_finite(cell) => Message::NotFinite { value },
-        ColumnType::Integer => Message::NotAnInteger { value, hint: hint(cell.contains(','), Hint::NumberOptions {}) },
-        ColumnType::Date => Message::NotADate { value },
+        ColumnType::Number | ColumnType::Integer if is_not_finite(cell) => Message::NotFinite { value, hint: other() },
+        ColumnType::Integer => Message::NotAnInteger { value, hint: number_hint(cell, has_form) },
+        ColumnType::Date | ColumnType::DateTime if is_before_1900(cell) => Message::DateBeforeCalendar { value },
+        ColumnType::Date => Message::NotADate { value, hint: other() },
         ColumnType::DateTime => {
             let has_zone = parse_datetime(cell.split(['Z', '+']).next().unwrap_or_default()).is_some();
-            Message::NotADateTime { value, hint: hint(has_zone, Hint::ZoneOption {}) }
+            let zone = Some(Hint::ZoneOption {}).filter(|_| has_zone && !has_form);
+            Message::NotADateTime { value, hint: zone.or_else(other) }
         }
-        ColumnType::Boolean => Message::NotABoolean { value },
+        ColumnType::Boolean => Message::NotABoolean { value, hint: other() },
         ColumnType::Number
         | ColumnType::Auto
         | ColumnType::Text
         | ColumnType::Computed { .. }
-        | ColumnType::Link { .. } => {
-            let is_angle = cell.contains(['°', '′', '도']) || cell.trim_end().ends_with(['N', 'S', 'E', 'W']);
-            let options = if is_angle { Hint::AngleOption {} } else { Hint::NumberOptions {} };
-            Message::NotANumber { value, hint: hint(is_angle || cell.contains(','), options) }
+        | ColumnType::Link { .. } => Message::NotANumber { value, hint: number_hint(cell, has_form) },
         }
     }
+}
+
+/// Advice about a text that is nearly a number: the option of its column that reads it, unless the column has options already, or else
+/// the spelling to use instead.
+pub fn number_hint(cell: &str, has_form: bool) -> Option<Hint> {
+    let text = cell.trim();
+    let reads =
+        |form: CellForm| form.plain(text, ColumnType::Number).is_some_and(|plain| parse_number(&plain).is_some());
+    let separators = [Thousands::None, Thousands::Comma, Thousands::Point, Thousands::Blank, Thousands::Apostrophe];
+    let has_separators = || {
+        let mut forms = [false, true].into_iter().flat_map(|decimal_comma| {
+            separators.map(|thousands| CellForm { decimal_comma, thousands, ..CellForm::default() })
+        });
+        forms.any(reads)
+    };
+    let is_unit = |c: char| c.is_alphabetic() || "°%₩$€".contains(c);
+    let without_unit = text.trim_matches(|c: char| is_unit(c) || c.is_whitespace() || "'\"".contains(c));
+    if parse_number(text).is_some() {
+        let is_packed = has_form && reads(CellForm { angle: Angle::Packed, ..CellForm::default() });
+        is_packed.then_some(Hint::PackedOption {})
+    } else if let Some(hint) = blank_hint(text) {
+        Some(hint)
+    } else if text.contains(|c: char| !c.is_ascii() && c.is_numeric()) {
+        Some(Hint::HalfWidthDigits {})
+    } else if !has_form && has_separators() {
+        Some(Hint::NumberOptions {})
+    } else if text.strip_prefix('−').is_some_and(|text| parse_number(text).is_some()) {
+        Some(Hint::HyphenMinus {})
+    } else if !has_form && reads(CellForm { angle: Angle::Dms, ..CellForm::default() }) {
+        Some(Hint::AngleOption {})
+    } else if parse_number(&without_unit.replace(',', "")).is_some() {
+        Some(Hint::NumberAlone {})
+    } else {
+        None
+    }
+}
+
+/// Texts that people and databases write where there is no value.
+const NO_VALUE: [&str; 16] = [
+    "-",
+    "--",
+    ".",
+    "?",
+    "\\N",
+    "null",
+    "(null)",
+    "<null>",
+    "none",
+    "nan",
+    "na",
+    "n/a",
+    "#n/a",
+    "없음",
+    "미상",
+    "해당없음",
+];
+
+/// Advice about a text that stands for no value.
+fn blank_hint(cell: &str) -> Option<Hint> {
+    let text = cell.trim();
+    let is_none = NO_VALUE.iter().any(|known| text.eq_ignore_ascii_case(known)) || text == "0000-00-00";
+    is_none.then(|| Hint::BlankOption { value: text.to_owned() })
 }
 
 /// True for the spellings of NaN and infinity, and for numbers beyond a double.

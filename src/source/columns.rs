@@ -30,6 +30,8 @@ pub(super) struct Layout {
     schema: SchemaRef,
     /// Columns whose cells have to be checked.
     pub(super) strict: Vec<(usize, ColumnType, Option<CellForm>)>,
+    /// Whether a column is written as `="0012"`.
+    pub(super) reads_excel_text: bool,
     exact_names: bool,
 }
 
@@ -47,10 +49,12 @@ impl Layout {
             let is_free = matches!(kind, ColumnType::Auto | ColumnType::Text) && form.is_none();
             (!is_free).then_some((column, kind, form))
         };
-        let strict = header.iter().enumerate().filter_map(checked).collect();
+        let strict: Vec<(_, _, Option<CellForm>)> = header.iter().enumerate().filter_map(checked).collect();
+        let reads_excel_text = strict.iter().any(|(_, _, form)| form.as_ref().is_some_and(|form| form.excel_text));
         let fields: Vec<_> = header.iter().map(|name| Field::new(name, DataType::Utf8, false)).collect();
         let exact_names = config.exact_names;
-        Ok(Layout { header: header.into(), types, schema: Arc::new(Schema::new(fields)), strict, exact_names })
+        let schema = Arc::new(Schema::new(fields));
+        Ok(Layout { header: header.into(), types, schema, strict, reads_excel_text, exact_names })
     }
 
     /// No columns at all.
@@ -60,6 +64,7 @@ impl Layout {
             types: Arc::new([]),
             schema: Arc::new(Schema::empty()),
             strict: Vec::new(),
+            reads_excel_text: false,
             exact_names: true,
         }
     }

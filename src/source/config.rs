@@ -49,6 +49,8 @@ pub struct SourceConfig {
     pub lenient_quotes: bool,
     /// A short row is filled with empty fields, surplus empty fields are dropped (`field_count = "pad"`).
     pub pad_fields: bool,
+    /// Texts that stand for no value: a cell that is one of them is empty.
+    pub blank: Arc<[String]>,
     /// Characters that XML forbids are taken out instead of rejecting the row (`control = "strip"`).
     pub strip_control: bool,
     /// A cell above 32,767 characters is cut instead of rejecting the row (`long_cells = "truncate"`).
@@ -92,6 +94,7 @@ impl SourceConfig {
             backslash_escapes: false,
             lenient_quotes: false,
             pad_fields: false,
+            blank: Arc::new([]),
             strip_control: false,
             truncate_cells: false,
             on_error: OnError::Continue,

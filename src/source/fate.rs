@@ -72,7 +72,8 @@ pub(super) fn judge(
         Some(name) => fault.rejection.in_column(name.as_str()),
         None => fault.rejection,
     };
-    if !is_read_plainly(config, layout, row, delimiter, text, fields) {
+    let is_fine = matches!(row.defect, Some((Defect::ExcelText, _))) && layout.reads_excel_text;
+    if !is_fine && !is_read_plainly(config, layout, row, delimiter, text, fields) {
         check_form(config, row, text).map_err(in_column)?;
     }
     check_count(config, layout, row, delimiter, text.bytes, fields)?;
@@ -80,6 +81,7 @@ pub(super) fn judge(
         return Err(Rejection::new(Message::RepeatedHeader {}));
     }
     check_cells(config, row, text, fields).map_err(in_column)?;
+    empty_blanks(&config.blank, text.bytes, fields);
     check_types(layout, text.bytes, fields)
 }
 
@@ -119,6 +121,8 @@ pub(super) fn check_form(config: &SourceConfig, row: &Row<'_>, text: Text<'_>) -
     let message = match defect {
         Defect::UnclosedQuote => Message::UnclosedQuote {},
         _ if config.lenient_quotes => return Ok(()),
+        Defect::ExcelText => Message::ExcelTextQuote {},
+        _ if memchr::memmem::find(row.bytes, b"\\\"").is_some() => Message::BackslashQuote {},
         Defect::TextAfterQuote => Message::TextAfterQuote {},
         Defect::StrayQuote => Message::StrayQuote {},
         Defect::BlanksBeforeQuote => Message::BlanksBeforeQuote {},
@@ -149,6 +153,7 @@ fn check_count(
     let hint = match guess.filter(|_| have == 1 && want > 1) {
         _ if row.bytes.starts_with(b"#") && have == 1 => Some(Hint::MarkerOfItsOwn {}),
         Some(guess) => Some(Hint::WithDelimiter { delimiter: Delimiter(guess), fields: want }),
+        None if row.bytes.ends_with(b"\\") => Some(Hint::EscapeOption {}),
         None => pad_mends.then_some(Hint::Pad {}),
     };
     Err(Rejection::new(Message::FieldCount { have, want, hint }))
@@ -208,6 +213,19 @@ fn truncate(text: &str) -> &str {
         units > CELL_UNITS_MAX
     });
     cut.map_or(text, |(at, _)| &text[..at])
+}
+
+/// Empties the cells that stand for no value.
+fn empty_blanks(blank: &[String], text: &[u8], fields: &mut Fields) {
+    if blank.is_empty() {
+        return;
+    }
+    for column in 0..fields.len() {
+        let cell = fields.get(column, text).trim_ascii();
+        if blank.iter().any(|known| known.as_bytes() == cell) {
+            fields.replace(column, b"");
+        }
+    }
 }
 
 /// Cells of strict columns, brought into the plain form of their type; an empty cell is empty in any type.

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::reader::Reader;
 use super::{shared_keys, words};
-use crate::page::forms::{CellForm, Thousands, zone};
+use crate::page::forms::{Angle, CellForm, Thousands, zone};
 use crate::record::ColumnType;
 
 /// One column of `columns = { .. }`
@@ -50,10 +50,11 @@ fn read_column(reader: &mut Reader<'_>, span: Range<usize>, table: &DeTable<'_>)
     });
     let is_number = matches!(kind, ColumnType::Number | ColumnType::Integer);
     let separators = form.decimal_comma || form.thousands != Thousands::None;
-    if (separators || form.angle) && !is_number {
+    let is_angle = form.angle != Angle::Decimal;
+    if (separators || is_angle) && !is_number {
         let why = "set type = \"number\" beside them";
         reader.findings.add(span.clone(), "\"decimal\", \"thousands\" and \"angle\" are about numbers", why);
-    } else if separators && form.angle {
+    } else if separators && is_angle {
         reader.findings.add(span.clone(), "\"angle\" excludes \"decimal\" and \"thousands\"", "choose one of them");
     }
     if form.thousands.separator() == Some(if form.decimal_comma { ',' } else { '.' }) {

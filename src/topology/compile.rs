@@ -17,6 +17,7 @@ use crate::map::MapConfig;
 use crate::record::{Lang, TemplatePart};
 use crate::sink::SinkConfig;
 use crate::source::charset::Charset;
+use crate::source::delimiter::parse_delimiter;
 use crate::source::{Format, HeaderFrom, Placement, SourceConfig, Spread, UploadFrom};
 
 /// Longest topic name that Kafka takes.
@@ -194,6 +195,7 @@ fn compile_source(
         skip_lines: spec.skip_lines,
         lenient_quotes: spec.lenient_quotes,
         pad_fields: spec.pad_fields,
+        blank: spec.blank.iter().flatten().map(|text| text.get_ref().clone()).collect(),
         strip_control: spec.strip_control,
         truncate_cells: spec.truncate_cells,
         on_error: spec.on_error,
@@ -242,16 +244,13 @@ fn compile_encoding(text: &Spanned<String>, findings: &mut Findings) -> Option<C
 }
 
 fn compile_delimiter(text: &Spanned<String>, findings: &mut Findings) -> Option<u8> {
-    match text.get_ref().as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Some(*byte),
-        _ => {
-            let what = format!("\"delimiter\" cannot be {:?}", text.get_ref());
-            let why =
-                "it is one ASCII character, such as \",\" or \";\" or \"\\t\", and neither a quote nor a line end";
-            findings.add(text.span(), what, why);
-            None
-        }
+    let delimiter = parse_delimiter(text.get_ref());
+    if delimiter.is_none() {
+        let what = format!("\"delimiter\" cannot be {:?}", text.get_ref());
+        let why = "it is one ASCII character, such as \",\" or \";\", or \"tab\", and neither a quote nor a line end";
+        findings.add(text.span(), what, why);
     }
+    delimiter
 }
 
 fn compile_aggregate(

@@ -12,10 +12,12 @@ use crate::crs::{CrsInfo, Operation, OwnAxes};
 use crate::map::CoordinateInput;
 use crate::map::expression::Expression;
 use crate::map::{CastColumn, MapConfig, ReprojectConfig, Selection};
-use crate::page::forms::{CellForm, Thousands};
+use crate::page::forms::{Angle, CellForm, Thousands};
 use crate::record::TemplatePart;
 use crate::sink::{Lang, SinkConfig};
-use crate::source::{Format, HeaderFrom, Incomplete, Markers, OnError, Placement, SourceConfig, UploadFrom};
+use crate::source::{
+    Format, HeaderFrom, Incomplete, Markers, OnError, Placement, SourceConfig, UploadFrom, list_names,
+};
 use crate::transport::Guarantee;
 
 /// A topology as people and their tools read it. Displays in the form of `Topology.describe()`.
@@ -213,9 +215,14 @@ impl SourceConfig {
             0 => String::new(),
             lines => format!(", {lines} lines skipped above the header"),
         };
+        let blank = if self.blank.is_empty() {
+            String::new()
+        } else {
+            format!(", {} for no value", list_names(self.blank.iter()))
+        };
         let escapes = if self.backslash_escapes { ", backslash escapes" } else { "" };
         let form = format!(
-            "{encoding}{delimiter}{escapes}, names {}, quotes {}, field count {}, control characters {}, long cells {}{skipped}",
+            "{encoding}{delimiter}{escapes}, names {}, quotes {}, field count {}, control characters {}, long cells {}{blank}{skipped}",
             (words::EXACT_NAMES.word)(&self.exact_names),
             (words::LENIENT_QUOTES.word)(&self.lenient_quotes),
             (words::PAD_FIELDS.word)(&self.pad_fields),
@@ -268,7 +275,8 @@ impl fmt::Display for CellForm {
             self.decimal_comma.then(|| "decimal comma".to_owned()),
             (self.thousands != Thousands::None)
                 .then(|| format!("thousands {}", (words::THOUSANDS.word)(&self.thousands))),
-            self.angle.then(|| "degrees, minutes and seconds".to_owned()),
+            (self.angle == Angle::Dms).then(|| "degrees, minutes and seconds".to_owned()),
+            (self.angle == Angle::Packed).then(|| "degrees, minutes and seconds without separators".to_owned()),
             self.zone_minutes.map(zone),
             self.excel_text.then(|| "=\"text\" is text".to_owned()),
         ];

@@ -55,6 +55,7 @@ fn source(config: &SourceConfig) -> Value {
         backslash_escapes,
         lenient_quotes,
         pad_fields,
+        blank,
         strip_control,
         truncate_cells,
         on_error,
@@ -93,6 +94,7 @@ fn source(config: &SourceConfig) -> Value {
         backslash_escapes,
         lenient_quotes,
         pad_fields,
+        blank.as_ref(),
         strip_control,
         truncate_cells,
         (words::ON_ERROR.word)(on_error),
@@ -103,7 +105,14 @@ fn source(config: &SourceConfig) -> Value {
 
 fn form((name, form): (&String, &CellForm)) -> Value {
     let CellForm { decimal_comma, thousands, angle, zone_minutes, excel_text } = form;
-    json!([name, decimal_comma, (words::THOUSANDS.word)(thousands), angle, zone_minutes, excel_text])
+    json!([
+        name,
+        decimal_comma,
+        (words::THOUSANDS.word)(thousands),
+        (words::ANGLE.word)(angle),
+        zone_minutes,
+        excel_text
+    ])
 }
 
 fn map(config: &MapConfig) -> Value {

@@ -198,6 +198,13 @@ pub(super) static SOURCE: Table = Table {
                     fields and drops surplus empty fields.",
         ),
         key(
+            "blank",
+            Kind::Texts,
+            Default::Derived("none; a cell without a text is empty"),
+            "[\"NULL\", \"-\"]",
+            "Texts that stand for no value. A cell that is one of them, blanks around it aside, is an empty cell.",
+        ),
+        key(
             "control",
             Kind::Choice(words::STRIP_CONTROL.names),
             Default::Text("reject"),

@@ -69,7 +69,7 @@ fn values(kind: Kind) -> Value {
         }
         Kind::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$|\\$\\{" }),
         Kind::TextOr(table) => json!({ "anyOf": [text(), object(table)] }),
-        Kind::Columns => json!({ "anyOf": [text(), texts()] }),
+        Kind::Columns | Kind::Texts => json!({ "anyOf": [text(), texts()] }),
         Kind::Topics => texts(),
         Kind::TwoColumns => json!({ "type": "array", "items": text(), "minItems": 2, "maxItems": 2 }),
         Kind::Choice(choices) => words(choices),
@@ -145,6 +145,7 @@ fn describe(key: &Key, page: &mut String) {
         Kind::Text => "text".to_owned(),
         Kind::TextOr(table) => format!("text, or a table, see [`{0}`](#{0})", table.place),
         Kind::Columns => "column, or list of columns".to_owned(),
+        Kind::Texts => "text, or list of texts".to_owned(),
         Kind::Topics => "list of topics".to_owned(),
         Kind::TwoColumns => "two columns".to_owned(),
         Kind::Choice(words) => one_of(words),

@@ -34,8 +34,9 @@ pub(super) static COLUMN: Table = Table {
             Kind::Choice(words::COLUMN_TYPE.names),
             Default::Text("auto"),
             "\"number\"",
-            "Type of the column. A `date` is read from the year down (`2024-01-05`, `2024. 1. 5.`, `2024년 1월 5일`), a `boolean` from \
-             true/false, yes/no, y/n, t/f, 1/0, O/X, 예/아니오, 참/거짓 and 있음/없음.",
+            "Type of the column. A `date` is read from the year down (`2024-01-05`, `2024. 1. 5.`, `2024년 1월 5일`), a `datetime` with a \
+             time behind it (`9:05`, `09:05:00`, `오후 3:05`, `3:05 PM`, or `20240105090500` as a whole), a `boolean` from true/false, \
+             yes/no, y/n, t/f, 1/0, O/X, ○/×, 예/아니오, 참/거짓, 있음/없음 and 유/무.",
         ),
         key(
             "decimal",
@@ -56,8 +57,9 @@ pub(super) static COLUMN: Table = Table {
             Kind::Choice(words::ANGLE.names),
             Default::Text("decimal"),
             "\"dms\"",
-            "Angles: decimal degrees, or degrees, minutes and seconds with a hemisphere or a sign, as in `37°33'59.2\"N`, `N 37 33 59.2`, \
-             `126도 58분 40초`. The cell becomes decimal degrees.",
+            "Angles. `\"decimal\"`: decimal degrees; `\"dms\"`: degrees, minutes and seconds with a hemisphere or a sign, as in \
+             `37°33'59.2\"N`, `N 37 33 59.2`, `37-33-59.2`, `126도 58분 40초`; `\"packed\"`: the same in digits alone, `373359.2`, or degrees \
+             and minutes as GPS receivers write them, `3733.9867`. The cell becomes decimal degrees.",
         ),
         key(
             "zone",

@@ -44,7 +44,7 @@ pub(super) struct NodeSpec {
 /// The kind of a node.
 pub(super) enum NodeKind {
     /// `[[source]]`
-    Source(SourceSpec),
+    Source(Box<SourceSpec>),
     /// `[[map]]`
     Map(MapSpec),
     /// `[[aggregate]]`
@@ -71,6 +71,7 @@ pub(super) struct SourceSpec {
     pub backslash_escapes: Option<Spanned<bool>>,
     pub lenient_quotes: bool,
     pub pad_fields: bool,
+    pub blank: Option<Vec<Spanned<String>>>,
     pub strip_control: bool,
     pub truncate_cells: bool,
     pub on_error: OnError,
@@ -117,7 +118,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'_>, file: &'t DeTable<'t>) -> Topolo
             read_nodes(reader, fields, (kind, keys), required, &mut nodes, read);
         };
         read("source", &keys::SOURCE, Some("[[source]] says where rows come from"), |r, f| {
-            NodeKind::Source(read_source(r, f))
+            NodeKind::Source(Box::new(read_source(r, f)))
         });
         read("map", &map_keys::MAP, None, |r, f| NodeKind::Map(MapSpec::read(r, f)));
         read("aggregate", &keys::AGGREGATE, Some("[[aggregate]] gathers rows in sheets"), |r, f| {
@@ -193,6 +194,7 @@ fn read_source(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> SourceSpec {
             .map(|(span, escapes)| Spanned::new(span, escapes)),
         lenient_quotes: fields.choice(reader, "quotes", &words::LENIENT_QUOTES),
         pad_fields: fields.choice(reader, "field_count", &words::PAD_FIELDS),
+        blank: fields.get("blank").and_then(|value| reader.texts("blank", value)),
         strip_control: fields.choice(reader, "control", &words::STRIP_CONTROL),
         truncate_cells: fields.choice(reader, "long_cells", &words::TRUNCATE_CELLS),
         on_error: fields.choice(reader, "on_error", &words::ON_ERROR),

@@ -45,6 +45,8 @@ pub(super) enum Kind {
     TextOr(&'static Table),
     /// A column, or a list of columns of which the first that exists is taken.
     Columns,
+    /// A text, or a list of texts.
+    Texts,
     /// A list of topics.
     Topics,
     /// Two columns.

@@ -1,7 +1,7 @@
 //! Every choice of a topology file: the words of the file and their values. Reading, describing and hashing share these tables.
 
 use crate::aggregate::SheetOrder;
-use crate::page::forms::Thousands;
+use crate::page::forms::{Angle, Thousands};
 use crate::record::ColumnType;
 use crate::sink::Lang;
 use crate::source::{Format, Incomplete, Markers, OnError, UploadFrom};
@@ -51,7 +51,7 @@ words! {
         "none" = Thousands::None, "comma" = Thousands::Comma, "point" = Thousands::Point, "blank" = Thousands::Blank,
         "apostrophe" = Thousands::Apostrophe
     };
-    ANGLE: bool = { "decimal" = false, "dms" = true };
+    ANGLE: Angle = { "decimal" = Angle::Decimal, "dms" = Angle::Dms, "packed" = Angle::Packed };
     MISSING: bool = { "blank" = true, "reject" = false };
     GUARANTEE: Guarantee = {
         "at_least_once" = Guarantee::AtLeastOnce, "exactly_once_v2" = Guarantee::ExactlyOnceV2

@@ -86,9 +86,9 @@ export const workbookUrl = (id) => `/workbooks/${encodeURIComponent(id)}`;
 
 /** What would become of a file, told by its beginning. */
 const SAMPLE_BYTES = 256 * 1024;
-const isPacked = (file) => /\.(xls[xm]?|zip)$/i.test(file.name); // which cannot be read by its beginning
+const isBook = (file) => /\.xls[xm]?$/i.test(file.name); // which cannot be read by its beginning
 function sampled(file, choice, lang) {
-  const whole = isPacked(file) || file.size <= SAMPLE_BYTES;
+  const whole = isBook(file) || file.size <= SAMPLE_BYTES;
   return [query({ ...choice, whole: whole ? "true" : "", name: file.name, lang }), whole ? file : file.slice(0, SAMPLE_BYTES)];
 }
 export function inspect(file, choice, lang) {

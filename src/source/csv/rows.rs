@@ -26,6 +26,8 @@ pub enum Defect {
     StrayQuote,
     /// There are blanks before a quoted field.
     BlanksBeforeQuote,
+    /// A field is `="0012"`, with which files make Excel keep leading zeros. It may be all that is wrong: any other defect comes first.
+    ExcelText,
 }
 
 /// One row of a text.
@@ -35,7 +37,7 @@ pub struct Row<'a> {
     pub bytes: &'a [u8],
     /// The fault of its quotes, and the field, from 0. All but an unclosed quote can be overlooked: the fields are there.
     pub defect: Option<(Defect, usize)>,
-    /// Empty, or nothing but empty fields.
+    /// Empty, nothing but empty fields, or nothing but blanks and padding.
     pub blank: bool,
     /// False when the text ended before the row did, so that more text could change it.
     pub ended: bool,
@@ -85,8 +87,9 @@ impl<'a> Rows<'a> {
         if let Some((end, next)) = self.split(start, fields) {
             self.at = next;
             // Without quotes, a row as long as its delimiters holds nothing else.
-            let blank = end - start + 1 == fields.len();
-            return Some(Row { bytes: &self.text[start..end], defect: None, blank, ended: next > end });
+            let bytes = &self.text[start..end];
+            let blank = end - start + 1 == fields.len() || (fields.len() == 1 && is_padding(bytes));
+            return Some(Row { bytes, defect: None, blank, ended: next > end });
         }
         let mut scan = self.scan(start, fields);
         let miscounted = self.fields_expected.is_some_and(|count| count != fields.len());
@@ -148,20 +151,25 @@ impl<'a> Rows<'a> {
                 at = self.field_end(closed + 1);
                 let behind = closed + 1..at;
                 if !behind.is_empty() {
-                    defect = defect.or(Some((Defect::TextAfterQuote, field)));
+                    defect = worse(defect, Defect::TextAfterQuote, field);
                 }
                 fields.push_quoted(text, inside, doubled, behind);
             } else {
-                let end = self.field_end(at);
+                let excel_text = self.excel_text_end(at);
+                let end = excel_text.unwrap_or_else(|| self.field_end(at));
                 let has_quote = memchr(b'"', &text[at..end]).is_some();
                 let quoted = if has_quote && tries > 0 { self.quoted_behind_blanks(at) } else { None };
-                if let Some((inside, doubled, end)) = quoted {
-                    defect = defect.or(Some((Defect::BlanksBeforeQuote, field)));
+                if excel_text.is_some() {
+                    defect = defect.or(Some((Defect::ExcelText, field)));
+                    fields.push(at..end);
+                    at = end;
+                } else if let Some((inside, doubled, end)) = quoted {
+                    defect = worse(defect, Defect::BlanksBeforeQuote, field);
                     fields.push_quoted(text, inside, doubled, end..end);
                     at = end;
                 } else {
                     if has_quote {
-                        defect = defect.or(Some((Defect::StrayQuote, field)));
+                        defect = worse(defect, Defect::StrayQuote, field);
                         tries = tries.saturating_sub(1);
                     }
                     fields.push(at..end);
@@ -195,6 +203,15 @@ impl<'a> Rows<'a> {
         (is_end && is_one_line).then_some((inside, doubled, end))
     }
 
+    /// The end of a field that is `="…"` on one line, if it is one.
+    fn excel_text_end(&self, start: usize) -> Option<usize> {
+        let inside = self.text[start..].strip_prefix(b"=\"")?;
+        let length = inside.iter().position(|byte| matches!(byte, b'"' | b'\n' | b'\r'))?;
+        let end = start + 2 + length + 1;
+        let is_end = self.text.get(end).is_none_or(|byte| *byte == self.delimiter || matches!(byte, b'\n' | b'\r'));
+        (inside[length] == b'"' && is_end).then_some(end)
+    }
+
     /// The next delimiter, line end or end of the text.
     fn field_end(&self, from: usize) -> usize {
         find(self.text, from, |rest| memchr3(self.delimiter, b'\n', b'\r', rest))
@@ -216,6 +233,16 @@ impl<'a> Rows<'a> {
         }
         None
     }
+}
+
+/// The defect of a row in which one more is found: the first one, and Excel's text form only where there is no other.
+fn worse(known: Option<(Defect, usize)>, found: Defect, field: usize) -> Option<(Defect, usize)> {
+    known.filter(|(defect, _)| *defect != Defect::ExcelText).or(Some((found, field)))
+}
+
+/// True for bytes that are no row: blanks, and what programs of DOS and disks that are written ahead leave at the end of a file (SUB, NUL).
+fn is_padding(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | 0x1A | 0))
 }
 
 /// Where a row at `at` begins, byte order marks passed over.
