@@ -49,7 +49,6 @@ pub fn not_of_type(kind: ColumnType, cell: &str, has_form: bool) -> Message {
         | ColumnType::Text
         | ColumnType::Computed { .. }
         | ColumnType::Link { .. } => Message::NotANumber { value, hint: number_hint(cell, has_form) },
-        }
     }
 }
 
