@@ -57,12 +57,17 @@ fn saved(office: &mut Command, folder: &Path, file: &str, options: &[&str]) -> V
     fs::read(made.expect("a file").path()).expect("it is read")
 }
 
-/// Every formula of a workbook.
+/// The links of a workbook; LibreOffice writes truth values as formulas, too.
 fn links(book: &[u8]) -> Vec<String> {
     let mut book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(book)).expect("a workbook");
     let names = book.sheet_names();
     let sheets: Vec<_> = names.iter().map(|name| book.worksheet_formula(name).expect("its formulas")).collect();
-    sheets.iter().flat_map(|sheet| sheet.used_cells()).map(|(.., formula)| formula.clone()).collect()
+    sheets
+        .iter()
+        .flat_map(|sheet| sheet.used_cells())
+        .map(|(.., formula)| formula.clone())
+        .filter(|formula| formula.starts_with("HYPERLINK("))
+        .collect()
 }
 
 #[test]
