@@ -26,6 +26,7 @@
 //! assert_eq!(driver.workbook("a.csv").unwrap()[..2], *b"PK");
 //! ```
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -43,6 +44,7 @@ pub struct TopologyTestDriver {
     topology: Arc<Topology>,
     store: SharedStore,
     task: Option<StreamTask>,
+    standby: Option<Standby>,
     log: Vec<Record>,
     poisoned: Vec<(Offset, Rejection)>,
     /// First offset behind the last one without a record.
@@ -103,6 +105,15 @@ impl Outbox for Broker {
     }
 }
 
+/// Another process's task behind the one that runs.
+struct Standby {
+    task: StreamTask,
+    store: SharedStore,
+    read: Offset,
+    /// Statuses that it knows.
+    statuses: usize,
+}
+
 /// A store that outlives the task it is lent to.
 #[derive(Clone, Default)]
 struct SharedStore(Arc<Mutex<InMemoryStore>>);
@@ -144,6 +155,7 @@ impl TopologyTestDriver {
             topology: Arc::new(topology),
             store: SharedStore::default(),
             task: None,
+            standby: None,
             log: Vec::new(),
             poisoned: Vec::new(),
             unseen_end: Offset(0),
@@ -229,28 +241,84 @@ impl TopologyTestDriver {
         self.start()?;
         let (from, end) = (self.read, self.end());
         let next = Offset(from.0.saturating_add(i64::try_from(records).unwrap_or(i64::MAX)).min(end.0));
-        let range = from..next;
-        let fetched = Fetched {
-            records: self.log.iter().filter(|record| range.contains(&record.offset)).cloned().collect(),
-            poisoned: self.poisoned.iter().filter(|(offset, _)| range.contains(offset)).cloned().collect(),
-            lost: Vec::new(),
-            next,
-            high_watermark: end,
-            log_start: self.log_start,
-            ..Fetched::default()
-        };
+        let fetched = self.fetch(from..next);
         let task = self.task.as_mut().expect("started above");
         task.process(fetched, self.now_ms)?;
         self.read = next;
         Ok(())
     }
 
+    fn fetch(&self, range: Range<Offset>) -> Fetched {
+        Fetched {
+            records: self.log.iter().filter(|record| range.contains(&record.offset)).cloned().collect(),
+            poisoned: self.poisoned.iter().filter(|(offset, _)| range.contains(offset)).cloned().collect(),
+            lost: Vec::new(),
+            next: range.end,
+            high_watermark: self.end(),
+            log_start: self.log_start,
+            ..Fetched::default()
+        }
+    }
+
+    /// Begins a standby in another process, or ends one and begins another. It follows every commit.
+    pub fn stand_by(&mut self) -> Result<(), TaskError> {
+        let Committed::Ours(progress) = self.committed() else { return Ok(()) };
+        let (store, statuses) = (SharedStore::default(), self.statuses().len());
+        let silent = Broker::default();
+        silent.0.lock().expect("see Broker::call").fail_after = Some(0);
+        let ends: (Box<dyn StateStore>, Box<dyn Outbox>) = (Box::new(store.clone()), Box::new(silent));
+        let (mut task, read) = self.start_on(ends)?;
+        task.follow(&progress, self.log_start, Vec::new(), self.now_ms)?;
+        self.standby = Some(Standby { task, store, read, statuses });
+        self.follow()
+    }
+
+    fn follow(&mut self) -> Result<(), TaskError> {
+        let (Some(mut standby), Committed::Ours(progress)) = (self.standby.take(), self.committed()) else {
+            return Ok(());
+        };
+        standby.task.follow(&progress, self.log_start, self.ends_behind(&mut standby.statuses), self.now_ms)?;
+        if standby.read < progress.next {
+            standby.task.process(self.fetch(standby.read..progress.next), self.now_ms)?;
+            standby.read = progress.next;
+        }
+        standby.task.keep()?;
+        self.standby = Some(standby);
+        Ok(())
+    }
+
+    /// The ends that were reported behind the first `known` statuses, which are known from now on.
+    fn ends_behind(&self, known: &mut usize) -> Vec<LedgerEntry> {
+        let statuses = self.statuses();
+        let ends = statuses[*known..].iter().filter_map(StatusRecord::ledger).collect();
+        *known = statuses.len();
+        ends
+    }
+
+    /// kill -9 while there is a standby: it takes over, with what it has in memory.
+    pub fn fail_over(&mut self) -> Result<(), TaskError> {
+        let Some(Standby { task, store, read, mut statuses }) = self.standby.take() else {
+            self.crash(false);
+            return Ok(());
+        };
+        self.crash(false);
+        let ends = self.ends_behind(&mut statuses);
+        self.task = Some(task.take_over(Box::new(self.broker.clone()), self.facts(), ends)?);
+        (self.store, self.read) = (store, read);
+        Ok(())
+    }
+
+    fn committed(&self) -> Committed {
+        self.broker.0.lock().expect("see Broker::call").committed.clone()
+    }
+
     /// Makes everything so far durable.
     pub fn commit(&mut self) -> Result<(), TaskError> {
         match &mut self.task {
-            Some(task) => task.commit(),
-            None => Ok(()),
+            Some(task) => task.commit()?,
+            None => return Ok(()),
         }
+        self.follow()
     }
 
     /// Moves the clock on and lets the task notice.
@@ -298,23 +366,27 @@ impl TopologyTestDriver {
         if self.task.is_some() {
             return Ok(());
         }
-        let start = TaskStart {
-            committed: self.broker.0.lock().expect("see Broker::call").committed.clone(),
+        let (task, from) = self.start_on((Box::new(self.store.clone()), Box::new(self.broker.clone())))?;
+        (self.task, self.read) = (Some(task), from);
+        Ok(())
+    }
+
+    fn start_on(&self, ends: (Box<dyn StateStore>, Box<dyn Outbox>)) -> Result<(StreamTask, Offset), TaskError> {
+        let id = TaskId { topology: self.topology.name.clone(), source: None, partition: 0 };
+        let mut ledger = || Ok(self.ends_behind(&mut 0));
+        StreamTask::start(id, self.topology.clone(), ends, self.facts(), &mut ledger)
+    }
+
+    fn facts(&self) -> TaskStart {
+        TaskStart {
+            committed: self.committed(),
             log_start: self.log_start,
             log_end: self.end(),
             partition_count: Some(self.partition_count),
             gathers: self.topology.source.upload_topic() != &self.topology.source.topic,
             fence: Fence::default(),
             ..TaskStart::default()
-        };
-        let id = TaskId { topology: self.topology.name.clone(), source: None, partition: 0 };
-        let ledger: Vec<LedgerEntry> = self.statuses().iter().filter_map(StatusRecord::ledger).collect();
-        let ends: (Box<dyn StateStore>, Box<dyn Outbox>) =
-            (Box::new(self.store.clone()), Box::new(self.broker.clone()));
-        let (task, from) = StreamTask::start(id, self.topology.clone(), ends, start, &mut || Ok(ledger.clone()))?;
-        self.task = Some(task);
-        self.read = from;
-        Ok(())
+        }
     }
 
     /// The running task.

@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::record::{Header, LogId, Offset, Record, Rejection, TopicPartition, UploadHash};
 use bytes::Bytes;
+
+use crate::record::{Header, LogId, Offset, Record, Rejection, TopicPartition, UploadHash};
 
 pub use progress::{Committed, OpenUploads, Progress, Work};
 
@@ -55,6 +56,33 @@ impl Fetched {
     /// Memory of the records, about: what counts against a buffer.
     pub fn bytes(&self) -> usize {
         self.records.iter().map(Record::memory_bytes).sum()
+    }
+
+    /// First offset that it has anything of.
+    pub fn first(&self) -> Offset {
+        let record = self.records.first().map(|record| record.offset);
+        let poisoned = self.poisoned.first().map(|(offset, _)| *offset);
+        let lost = self.lost.first().map(|lost| lost.start);
+        record.into_iter().chain(poisoned).chain(lost).min().unwrap_or(self.next)
+    }
+
+    /// Splits off what lies at `at` and behind; `None` where nothing does.
+    pub fn split_off(&mut self, at: Offset) -> Option<Fetched> {
+        if self.next <= at {
+            return None;
+        }
+        let mut rest = Fetched {
+            records: self.records.split_off(self.records.partition_point(|record| record.offset < at)),
+            poisoned: self.poisoned.split_off(self.poisoned.partition_point(|(offset, _)| *offset < at)),
+            lost: self.lost.split_off(self.lost.partition_point(|lost| lost.start < at)),
+            ..Fetched { records: vec![], poisoned: vec![], lost: vec![], ..*self }
+        };
+        if let Some(across) = self.lost.last_mut().filter(|lost| at < lost.end) {
+            rest.lost.insert(0, at..across.end);
+            across.end = at;
+        }
+        (self.next, self.leader_epoch) = (at, None);
+        Some(rest)
     }
 
     /// The log of `partition`, of which `known` was read so far. No record of another log is processed, whatever the reader has missed.
@@ -227,4 +255,29 @@ pub enum TransportError {
     /// Anything else; not worth another try.
     #[error("{0}")]
     Failed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fetch_is_split_between_two_records_and_within_a_gap() {
+        let record = |offset| Record { offset: Offset(offset), ..Record::default() };
+        let mut fetched = Fetched {
+            records: [3, 4, 9].map(record).into(),
+            lost: vec![Offset(5)..Offset(9)],
+            next: Offset(10),
+            leader_epoch: Some(2),
+            ..Fetched::default()
+        };
+        assert_eq!(fetched.first(), Offset(3));
+        assert!(fetched.split_off(Offset(10)).is_none());
+        let rest = fetched.split_off(Offset(7)).expect("a rest");
+        let offsets = |of: &Fetched| of.records.iter().map(|record| record.offset.0).collect::<Vec<_>>();
+        assert_eq!((offsets(&fetched), &fetched.lost[..]), (vec![3, 4], &[Offset(5)..Offset(7)][..]));
+        assert_eq!((offsets(&rest), &rest.lost[..]), (vec![9], &[Offset(7)..Offset(9)][..]));
+        assert_eq!((fetched.next, fetched.leader_epoch), (Offset(7), None));
+        assert_eq!((rest.first(), rest.next, rest.leader_epoch), (Offset(7), Offset(10), Some(2)));
+    }
 }

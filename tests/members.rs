@@ -1,16 +1,22 @@
-//! Who owns a partition: streams groups, by the real binary.
+//! Who owns a partition: standbys that take it over, and streams groups, by the real binary.
 
 #[path = "support/app.rs"]
 mod app;
+#[path = "support/http.rs"]
+mod http;
 #[path = "support/kafka.rs"]
 mod kafka;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use app::{App, LIMIT, Running};
 use kafka::Kafka;
+use sheetstream::kafka::producer::ProducerConfig;
+use sheetstream::record::{Offset, TopicPartition};
+use sheetstream::transport::Committed;
 
 const STREAMS: [(&str, &str); 1] = [("SHEETSTREAM_KAFKA_GROUP_PROTOCOL", "streams")];
 
@@ -20,6 +26,95 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool, log: impl Fn() -> String) {
         assert!(begun.elapsed() < LIMIT, "{what}\n{}", log());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+fn rows(app: &App, partition: i32) -> TopicPartition {
+    TopicPartition { topic: format!("{}.rows", app.name).into(), partition }
+}
+
+/// Publishes values of one upload to partition 0.
+fn send(app: &App, upload: &str, values: &[&str]) {
+    let topic: Arc<str> = format!("{}.rows", app.name).into();
+    let mut producer = app.kafka.client("test").producer(ProducerConfig::default());
+    for value in values {
+        producer.send(&topic, Some(0), Some(upload.as_bytes()), Some(value.as_bytes()), &[]).expect("sent");
+    }
+    producer.flush().expect("acknowledged");
+}
+
+/// Waits until everything in partition 0 is committed.
+fn wait_for_commit(app: &App, state: &str) {
+    let client = app.kafka.client("test");
+    let end = client.bounds(&rows(app, 0)).expect("bounds").end;
+    let committed = || -> Offset {
+        let found = client.group(&app.name).fetch_committed([rows(app, 0)]).expect("commits");
+        match found.into_values().next() {
+            Some(Committed::Ours(progress)) => progress.next,
+            _ => Offset(0),
+        }
+    };
+    wait_until("nothing is committed", || committed() >= end, || app.log(state));
+}
+
+/// The owner of the only partition is killed while an upload is open, and one has ended: the standby takes over and publishes the open one.
+fn a_standby_takes_over(guarantee: &str) {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "standby", 1);
+    let options = ["--standby", "1", "--guarantee", guarantee];
+    let owner = app.run_with("owner", &options, &[]);
+    wait_until("no task", || app.log("owner").contains("task running"), || app.log("owner"));
+    let other = app.run_with("other", &options, &[]);
+    let ended = app.csv("ended.csv", 700);
+    app.publish(&[&ended]);
+    app.wait_for(&["ended.csv"], "owner");
+    let open = app.csv("open.csv", 5_000);
+    let text = fs::read_to_string(&open).expect("a file");
+    let lines: Vec<&str> = text.lines().collect();
+    send(&app, "open.csv", &lines);
+    wait_for_commit(&app, "owner");
+    wait_until("no standby", || app.log("other").contains("standby running"), || app.log("other"));
+    owner.kill();
+    send(&app, "open.csv", &["#EOF rows=5000"]);
+    app.wait_for(&["open.csv"], "other");
+    let log = app.log("other");
+    assert!(log.contains("taking over from the standby"), "{log}");
+    assert!(!log.contains("rebuilding state from the log"), "{log}");
+    app.assert_right(&[("ended.csv", &app.converted(&ended)), ("open.csv", &app.converted(&open))]);
+    assert_eq!(app.workbooks().into_values().map(|copies| copies.len()).sum::<usize>(), 2);
+    assert_eq!(other.stop(), Some(0));
+}
+
+#[test]
+fn a_standby_takes_over_what_its_owner_has_left_open() {
+    a_standby_takes_over("at_least_once");
+}
+
+#[test]
+fn a_standby_takes_over_in_transactions_and_nothing_comes_twice() {
+    a_standby_takes_over("exactly_once_v2");
+}
+
+/// Its lag is a metric while it is one; whoever stops in order leaves its partitions to it.
+#[test]
+fn a_standby_shows_how_far_it_is_behind() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "standby-lag", 1);
+    let topology = fs::read_to_string(app.topology()).expect("the topology");
+    fs::write(app.topology(), topology.replacen("[[source]]", "standby = 1\n[[source]]", 1)).expect("written");
+    let owner = app.run("owner");
+    wait_until("no task", || app.log("owner").contains("task running"), || app.log("owner"));
+    let other = app.run_with("other", &["--http", "127.0.0.1:0"], &[]);
+    let address = app.http_address("other");
+    send(&app, "open.csv", &["id,name,kind,x,y", "1,a,b,953000,1952000"]);
+    let metrics = || http::get(address, "/metrics").text();
+    let lag = format!("sheetstream_standby_lag{{partition=\"0\",topology=\"{}\"}} 0\n", app.name);
+    wait_until("no lag", || metrics().contains(&lag), || format!("{}\n{}", metrics(), app.log("other")));
+    assert!(!metrics().contains("kafka_consumergroup_current_offset{"), "it commits nothing: {}", metrics());
+    assert_eq!(owner.stop(), Some(0));
+    send(&app, "open.csv", &["#EOF"]);
+    app.wait_for(&["open.csv"], "other");
+    assert!(!metrics().contains("sheetstream_standby_lag{"), "{}", metrics());
+    assert_eq!(other.stop(), Some(0));
 }
 
 /// True where the broker has streams groups; where it has none, `run` says so.
@@ -113,6 +208,9 @@ fn a_streams_group_knows_the_repartition_topic() {
 }
 
 on_the_in_process_broker! {
+    a_standby_takes_over_what_its_owner_has_left_open,
+    a_standby_takes_over_in_transactions_and_nothing_comes_twice,
+    a_standby_shows_how_far_it_is_behind,
     members_of_a_streams_group_share_tasks_and_no_consumer_joins,
     a_streams_group_knows_the_repartition_topic,
 }

@@ -257,6 +257,7 @@ fn a_run_under_load_agrees_with_kafka_and_the_status_topic() {
             "sheetstream_log_changes_total",              // another log
             "sheetstream_topology_failed",                // a topology that stopped alone
             "sheetstream_outputs_refused_total",          // a topic that takes next to nothing
+            "sheetstream_standby_lag",                    // another instance
         ];
         assert!(names.contains(&*sample) || needs_more.contains(&name), "{name}");
     }

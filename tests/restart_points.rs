@@ -72,7 +72,18 @@ struct Killed {
     at: usize,
     /// Of the last of them no commit is left: what they gave is out.
     uncommitted: usize,
-    keeps_state: bool,
+    next: Next,
+}
+
+/// What goes on with the partition.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// A start with the state of before.
+    WithState,
+    /// A start without any.
+    WithoutState,
+    /// A standby, which began behind so many records.
+    Standby(usize),
 }
 
 fn run(topology: Topology, log: &[Record], killed_at: Option<Killed>) -> Published {
@@ -84,21 +95,32 @@ fn run(topology: Topology, log: &[Record], killed_at: Option<Killed>) -> Publish
         });
         driver.run(1).expect("the driver's own world");
     };
-    feed(&mut driver, &log[..killed]);
-    if let Some(Killed { at, uncommitted, keeps_state }) = killed_at {
+    match killed_at.map(|killed| killed.next) {
+        Some(Next::Standby(begun)) => {
+            feed(&mut driver, &log[..begun]);
+            driver.stand_by().expect("the driver's own world");
+            feed(&mut driver, &log[begun..killed]);
+        }
+        _ => feed(&mut driver, &log[..killed]),
+    }
+    if let Some(Killed { at, uncommitted, next }) = killed_at {
         log[killed..at].iter().for_each(|record| {
             driver.append(record.clone());
         });
         if uncommitted > 0 {
             driver.step(uncommitted).expect("the driver's own world");
         }
-        driver.crash(keeps_state);
+        match next {
+            Next::WithState => driver.crash(true),
+            Next::WithoutState => driver.crash(false),
+            Next::Standby(_) => driver.fail_over().expect("the driver's own world"),
+        }
     }
     feed(&mut driver, &log[killed_at.map_or(log.len(), |killed| killed.at)..]);
     published(&driver)
 }
 
-/// Kills the process behind every record, with its state kept and lost, and with the last commits kept and lost.
+/// Kills the process behind every record, with its state kept and lost, with a standby, and with the last commits kept and lost.
 fn same_from_every_restart_point(header: &str, log: &[Record]) {
     same_from_restart_points(header, log, log.len());
 }
@@ -108,8 +130,9 @@ fn same_from_restart_points(header: &str, log: &[Record], uncommitted_max: usize
     let expected = run(topology(header), log, None);
     for at in 0..log.len() {
         for uncommitted in (0..=at.min(uncommitted_max)).filter(|records| *records <= 4 || *records == at) {
-            for keeps_state in [true, false] {
-                let killed = Killed { at, uncommitted, keeps_state };
+            let standbys = [0, (at - uncommitted) / 2].map(Next::Standby);
+            for next in [Next::WithState, Next::WithoutState].into_iter().chain(standbys) {
+                let killed = Killed { at, uncommitted, next };
                 let found = run(topology(header), log, Some(killed));
                 assert_eq!(found, expected, "{killed:?}, of {log:#?}");
             }

@@ -1,10 +1,12 @@
 //! How uploads end: complete, incomplete, failed, given up, expired. Each end is forwarded, then remembered in the ledger as it went.
 
+use std::collections::BTreeSet;
 use std::mem;
 
 use super::completion::Verdict;
 use super::context::AggregateContext;
 use super::halt::Halt;
+use super::ledger::Ledger;
 use super::upload::{Idle, OpenUpload};
 use super::{Aggregate, ClosedUpload, Finished};
 use tracing::info;
@@ -187,6 +189,34 @@ impl Aggregate {
     pub(super) fn obey_ledger(&mut self, mut upload: Box<OpenUpload>, ctx: &mut AggregateContext) {
         self.finished.push(Finished::of(&mut upload));
         self.closed.push(ClosedUpload::of(&upload, ctx.now_ms));
+    }
+
+    /// Takes up ends that the owner of the partition has reported of late, for a standby that has read everything below its position. An
+    /// upload that is still open, though it had ended by then, was ended by the clock: it is closed without a word. `waiting` are the
+    /// uploads whose rows wait for their header; those that are over are returned.
+    pub fn follow_ledger(
+        &mut self,
+        ends: Vec<LedgerEntry>,
+        log_start: Offset,
+        waiting: &[(UploadId, Offset)],
+        ctx: &mut AggregateContext,
+    ) -> Result<Vec<UploadId>, OutputError> {
+        let ended: BTreeSet<UploadId> = ends.iter().map(|end| UploadId::new(end.id.as_str())).collect();
+        self.adopt_ledger(ends.into_iter(), (log_start, ctx.position), ctx.store)?;
+        let mut over = Vec::new();
+        for id in ended {
+            self.ledger.look_up(id.hash(), ctx.store)?;
+            let position = ctx.position;
+            let had_ended = |ledger: &Ledger, first| ledger.had_ended(id.hash(), first, position);
+            if let Some(upload) = self.take(&id) {
+                match had_ended(&self.ledger, upload.first_offset) {
+                    true => self.obey_ledger(upload, ctx),
+                    false => self.keep(upload),
+                }
+            }
+            over.extend(waiting.iter().filter(|(of, first)| *of == id && had_ended(&self.ledger, *first)).cloned());
+        }
+        Ok(over.into_iter().map(|(id, _)| id).collect())
     }
 
     /// Looks at the clock: reports uploads for which nothing comes, and in the end gives them up. Nothing happens during a replay.

@@ -224,6 +224,13 @@ impl Ledger {
         self.at_hand.get(&upload).is_some_and(|entries| entries.iter().any(|entry| entry.first_offset >= first_offset))
     }
 
+    /// Whether an upload that began at `first_offset` had ended before `position`: it, or one that began later.
+    pub(super) fn had_ended(&self, upload: UploadHash, first_offset: Offset, position: Offset) -> bool {
+        let is_end = |entry: &LedgerEntry| entry.first_offset >= first_offset && entry.end() <= position;
+        let entries = self.at_hand.get(&upload).into_iter().flatten();
+        entries.filter(|entry| !entry.is_of_former_log()).any(is_end)
+    }
+
     /// Counts a row that came after the last end before `offset`.
     pub(super) fn late_row(&mut self, upload: UploadHash, offset: Offset) {
         let entries = self.at_hand.get_mut(&upload).map_or(&mut [][..], Vec::as_mut_slice);

@@ -361,6 +361,13 @@ impl Aggregate {
         self.whole_from
     }
 
+    /// Its uploads are known to `siblings` from now on.
+    pub fn join(&mut self, siblings: Siblings) {
+        self._seat = siblings.sit(self.settings.task.partition);
+        self.settings.siblings = siblings;
+        self.open.values_mut().for_each(|upload| upload.placed = None);
+    }
+
     /// The source topic has so many partitions from now on.
     pub fn set_partition_count(&mut self, count: i32) {
         self.settings.partition_count = Some(count);

@@ -1,5 +1,5 @@
-//! The purposes for which a task reads records. A task goes through the phases in order and never back; one batch of records never spans
-//! two of them.
+//! The purposes for which a task reads records. A task goes through the phases in order and never back, but for a standby, which replays
+//! again whenever the owner has committed; one batch of records never spans two of them.
 
 use crate::record::Offset;
 
@@ -41,6 +41,14 @@ impl Phase {
             Phase::Restoring { until, .. } if next < until => self,
             Phase::Restoring { emit_from, .. } | Phase::Replaying { emit_from } => Phase::at(next, emit_from),
             Phase::Live { .. } => self,
+        }
+    }
+
+    /// The phase of a standby whose next record is `next` and whose owner has committed up to `emit_from`.
+    pub fn follow(self, next: Offset, emit_from: Offset) -> Phase {
+        match self {
+            Phase::Restoring { until, .. } => Phase::Restoring { until, emit_from },
+            Phase::Replaying { .. } | Phase::Live { .. } => Phase::at(next, emit_from),
         }
     }
 

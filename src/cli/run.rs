@@ -59,6 +59,10 @@ pub(crate) struct Run {
     /// else exactly_once_v2 where the brokers can keep a transaction log]
     #[arg(long, env = "SHEETSTREAM_GUARANTEE", value_enum, value_name = "GUARANTEE")]
     guarantee: Option<GuaranteeLevel>,
+    /// Other instances that keep the state of each partition up to date, to take it over at once when its owner fails (Kafka Streams'
+    /// num.standby.replicas) [default: that of each topology, else 0]
+    #[arg(long, env = "SHEETSTREAM_STANDBY", value_name = "N", value_parser = clap::value_parser!(u32).range(..=100))]
+    standby: Option<u32>,
     /// Keep the state through power cuts too, at the price of syncing its file system with every commit
     #[arg(long, env = "SHEETSTREAM_POWER_SAFE")]
     power_safe: bool,
@@ -120,6 +124,7 @@ impl Run {
             GuaranteeLevel::AtLeastOnce => Guarantee::AtLeastOnce,
             GuaranteeLevel::ExactlyOnceV2 => Guarantee::ExactlyOnceV2,
         });
+        config.standby = self.standby;
         config.power_safe = self.power_safe;
         config.state_cleanup_delay = Duration::from_millis(self.state_cleanup_delay_ms);
         let traces = TraceSettings::read(self.otlp_endpoint.as_deref(), |name| std::env::var(name).ok());

@@ -92,7 +92,7 @@ pub fn ended(client: &KafkaClient, topology: &Topology, wanted: &str) -> Result<
     let topic = &topology.sink.status_topic;
     let mut last: Option<StatusRecord> = None;
     for partition in 0..client.partitions(topic)? {
-        client.read_committed(&TopicPartition { topic: topic.clone(), partition }, &mut |record| {
+        client.read_committed(&TopicPartition { topic: topic.clone(), partition }, Offset(0), &mut |record| {
             let status = record.value.as_deref().and_then(StatusRecord::parse);
             if let Some(status) = status.filter(|status| status.upload == wanted)
                 && last.as_ref().is_none_or(|last| last.revision <= status.revision)

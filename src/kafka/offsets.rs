@@ -39,6 +39,11 @@ impl Group {
         let partitions: Vec<_> = partitions.into_iter().collect();
         Ok(self.client.block_on(self.fetch(&partitions, true))?)
     }
+    /// The last commit of `partition`; a transaction under way is not waited for. Blocking.
+    pub fn fetch_latest(&self, partition: &TopicPartition) -> Result<Committed, TransportError> {
+        let mut committed = self.client.block_on(self.fetch(std::slice::from_ref(partition), false))?;
+        Ok(committed.remove(partition).unwrap_or(Committed::None))
+    }
     /// The uploads that are open in `partitions` as of the last commits; nothing is waited for. Blocking.
     pub(super) fn fetch_open(
         &self,

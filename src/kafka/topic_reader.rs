@@ -30,24 +30,30 @@ impl KafkaClient {
     }
     /// Every record of `partition` from the log's start to its present end, which is returned, under the client's isolation. Blocking.
     pub fn read_all(&self, partition: &TopicPartition, each: &mut dyn FnMut(Record)) -> Result<Offset, TransportError> {
-        self.read_under(self.config().isolation, partition, each)
+        self.read_under(self.config().isolation, partition, Offset(0), each)
     }
-    /// The same of committed records, whatever the client's isolation: what was aborted never was.
+    /// The same of committed records from `from` on, whatever the client's isolation: what was aborted never was.
     pub fn read_committed(
         &self,
         partition: &TopicPartition,
+        from: Offset,
         each: &mut dyn FnMut(Record),
     ) -> Result<Offset, TransportError> {
-        self.read_under(Isolation::ReadCommitted, partition, each)
+        self.read_under(Isolation::ReadCommitted, partition, from, each)
+    }
+    /// The end of `partition` for readers of all records, whether they are committed or not. Blocking.
+    pub fn end_of_all(&self, partition: &TopicPartition) -> Result<Offset, TransportError> {
+        Ok(self.block_on(self.cluster.bounds(partition, Isolation::ReadUncommitted))?.end)
     }
     fn read_under(
         &self,
         isolation: Isolation,
         partition: &TopicPartition,
+        from: Offset,
         each: &mut dyn FnMut(Record),
     ) -> Result<Offset, TransportError> {
         let bounds = self.block_on(self.cluster.bounds(partition, isolation))?;
-        let mut reader = self.reader_under(isolation, partition.clone(), bounds.start);
+        let mut reader = self.reader_under(isolation, partition.clone(), from.max(bounds.start));
         while reader.next() < bounds.end {
             let fetched = reader.fetch(WAIT)?;
             fetched.records.into_iter().filter(|record| record.offset < bounds.end).for_each(&mut *each);

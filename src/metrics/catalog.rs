@@ -71,6 +71,11 @@ pub fn forget_thread(thread: &str) {
     CATALOG.stream_thread_heartbeat.remove_label_values(&[thread]).ok(); // one that never beat has no series
 }
 
+/// A standby of this process has ended: it is behind nothing any more.
+pub fn forget_standby(topology: &str, partition: i32) {
+    CATALOG.standby_lag.remove_label_values(&[topology, &partition.to_string()]).ok(); // one that never ran has no series
+}
+
 catalog! {
     // Records and rows
     counter records_consumed(topology) = "sheetstream_records_consumed_total",
@@ -120,6 +125,8 @@ catalog! {
         "Times local state was thrown away because it cannot be trusted: power_loss, format, topology, damaged, hung. damaged or hung: check the disk; power_loss: see --power-safe.";
     counter pauses(reason) = "sheetstream_pauses_total",
         "Times a task stopped for something that passes and was to start again: disk_full, unavailable, fenced, out_of_range, damaged. Growing: mend the disk or the broker that the reason names.";
+    gauge standby_lag(topology, partition) = "sheetstream_standby_lag",
+        "Records between a standby of this process and the end of its partition: what taking over has to read. No series although standby is 1: there is no other instance, or the owner has committed nothing yet. Growing: the standby is slower than the owner; give it more threads.";
     gauge tasks_paused(reason) = "sheetstream_tasks_paused",
         "Tasks that wait to be started again, by why they stopped. Above zero for minutes: for disk_full make room on the state's disk, for unavailable look at the broker.";
     gauge state_disk_free() = "sheetstream_state_disk_free_bytes",

@@ -17,6 +17,8 @@ pub struct StreamsConfig {
     pub threads: usize,
     /// How often an output may appear, whatever the topologies say; `None` leaves it to them and to what the brokers can keep.
     pub guarantee: Option<Guarantee>,
+    /// Standbys of each partition, whatever the topologies say; `None` leaves it to them.
+    pub standby: Option<u32>,
     /// Memory that the process may take, in bytes, divided between its tasks; `None` leaves each task what it is best with.
     pub memory_max: Option<u64>,
     /// Longest time between two commits of a task.
@@ -37,6 +39,7 @@ impl StreamsConfig {
             state_dir,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             guarantee: None,
+            standby: None,
             memory_max: None,
             commit_interval: Duration::from_millis(1_000),
             instance_id: None,

@@ -1,12 +1,16 @@
 //! Runs topologies: keeps the memberships and the threads of tasks, and tries failed ones again. A topology that fails, fails alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod failures;
+mod standbys;
+
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::aggregate::Siblings;
@@ -19,10 +23,9 @@ use crate::runtime::error::StreamsError;
 use crate::runtime::health::Condition;
 use crate::runtime::memory::Share;
 use crate::runtime::queries::Queries;
-use crate::runtime::retry::{self, Retry};
+use crate::runtime::retry::Retry;
 use crate::runtime::state_cleanup::StateCleanup;
 use crate::runtime::stream_thread::{StreamThread, TaskReport, ThreadParts};
-use crate::runtime::task::TaskError;
 use crate::runtime::task_maker::{MakerParts, task_maker};
 use crate::runtime::topics::{Checked, check_topics};
 use crate::source::Placement;
@@ -50,6 +53,8 @@ struct Application {
     tasks: BTreeSet<TaskId>,
     /// Revoked tasks that a thread has yet to let go.
     revoking: BTreeSet<TaskId>,
+    /// Tasks of others that we are behind.
+    standbys: BTreeSet<TaskId>,
     /// Tasks that have failed and not caught up since, and how often they failed.
     failing: BTreeMap<TaskId, u32>,
 }
@@ -81,6 +86,8 @@ pub(super) struct Manager {
     looks: (Sender<Look>, Receiver<Look>),
     /// When partitions are counted next.
     count_at: Instant,
+    /// When it is looked next which tasks need a standby here.
+    stand_by_at: Instant,
     /// A thread a task, while the task is ours and until it is let go.
     threads: BTreeMap<TaskId, StreamThread>,
     /// Tasks to be started again.
@@ -111,6 +118,7 @@ impl Manager {
             waiting: Vec::new(),
             looks: channel(),
             count_at: Instant::now() + COUNT_EVERY,
+            stand_by_at: Instant::now(),
             threads: BTreeMap::new(),
             retries: Vec::new(),
             reading: BTreeSet::new(),
@@ -175,6 +183,7 @@ impl Manager {
             siblings: Siblings::default(),
             tasks: BTreeSet::new(),
             revoking: BTreeSet::new(),
+            standbys: BTreeSet::new(),
             failing: BTreeMap::new(),
         });
     }
@@ -195,11 +204,12 @@ impl Manager {
             }
             let now = Instant::now();
             self.try_again(now)?;
+            self.stand_by(now)?;
             self.report_health();
             if self.parts.health.failures().is_empty() {
                 // A topology that has failed finds its state when it is processed again.
-                let ours = |app: &Application| app.tasks.iter().chain(&app.revoking).cloned().collect::<Vec<_>>();
-                self.cleanup.look(&self.state, now, self.applications.iter().flat_map(ours));
+                let kept = self.applications.iter().flat_map(|app| [&app.tasks, &app.revoking, &app.standbys]);
+                self.cleanup.look(&self.state, now, kept.flatten().cloned());
             }
         }
         Ok(())
@@ -360,73 +370,47 @@ impl Manager {
                     app.revoking.remove(&id);
                     release(app, &id);
                 }
-                // It may be ours again by now: then the thread already has the command.
-                let is_ours = self.applications.iter().any(|app| app.tasks.contains(&id));
-                if !is_ours && let Some(thread) = self.threads.remove(&id) {
-                    self.queries.set(&id, None);
-                    thread.stop();
-                    thread.join();
-                }
+                self.end_thread(&id);
             }
+            TaskReport::StandbyEnded(id, error) => self.on_standby_ended(&id, &error),
             TaskReport::Failed(id, error) => self.on_failure(id, error)?,
         }
         Ok(())
     }
 
-    fn on_failure(&mut self, id: TaskId, error: TaskError) -> Result<(), StreamsError> {
-        self.reading.remove(&id);
-        // A task that is being let go is so all the same, without a commit.
-        let Some(app) = self.applications.iter_mut().find(|app| app.tasks.contains(&id)) else { return Ok(()) };
-        warn!(task = %id, %error, "task failed");
-        let reason = error.code();
-        let failures = app.failing.get(&id).copied().unwrap_or(0);
-        let Some(pause) = retry::after_task(&error, failures) else { return Err(StreamsError::Task(id, error)) };
-        if error.concerns_topology() {
-            app.failing.insert(id.clone(), failures + 1);
-            self.fail(&id.topology, reason);
+    /// Ends the thread of a task that has been let go. It may be ours again by now: then the thread already has the command.
+    fn end_thread(&mut self, id: &TaskId) {
+        let is_ours = |app: &Application| app.tasks.contains(id) || app.standbys.contains(id);
+        if !self.applications.iter().any(is_ours)
+            && let Some(thread) = self.threads.remove(id)
+        {
+            self.queries.set(id, None);
+            thread.stop();
+            thread.join();
         }
-        metrics::pauses(reason).inc();
-        metrics::tasks_paused(reason).inc();
-        self.retries.push(Retry { at: Instant::now() + pause, id, reason });
-        Ok(())
-    }
-
-    fn fail(&self, topology: &Arc<str>, reason: &'static str) {
-        if self.parts.health.fail(topology, reason) {
-            error!(%topology, reason, "the topology has FAILED and is tried again; others are not affected");
-        }
-    }
-
-    /// The membership of a topology has ended.
-    fn expel(&mut self, at: usize, error: TransportError) -> Result<(), StreamsError> {
-        let app = self.applications.remove(at);
-        for id in app.tasks.iter().chain(&app.revoking) {
-            lose(id, &self.threads, &mut self.reading);
-        }
-        self.wait(app.topology, 0, error)
-    }
-
-    /// Has a topology that is in no group tried again later.
-    fn wait(&mut self, topology: Arc<Topology>, failures: u32, error: TransportError) -> Result<(), StreamsError> {
-        let pause = retry::after(&error, failures);
-        let Some(pause) = pause.filter(|_| self.has_started || !self.applications.is_empty()) else {
-            return Err(error.into()); // it concerns the process, or there is nothing else to do for it
-        };
-        warn!(topology = %topology.name, %error, "topology failed");
-        self.fail(&topology.name, TaskError::from(error).code());
-        self.waiting.push(Waiting { topology, at: Instant::now() + pause, failures });
-        Ok(())
     }
 
     /// Starts a task on its thread, or on a new one.
     fn start(&mut self, at: usize, id: &TaskId) -> Result<(), StreamsError> {
-        if !self.threads.contains_key(id) {
-            let thread = StreamThread::spawn(id.clone(), &self.parts)?;
-            self.queries.set(id, Some(thread.query_sender()));
-            self.threads.insert(id.clone(), thread);
-        }
+        self.applications[at].standbys.remove(id);
+        let parts = self.maker_parts(at);
+        let thread = self.thread_of(id)?;
+        thread.start(task_maker(id.clone(), parts));
+        let asked = thread.query_sender();
+        self.queries.set(id, Some(asked));
+        Ok(())
+    }
+
+    fn thread_of(&mut self, id: &TaskId) -> Result<&StreamThread, StreamsError> {
+        Ok(match self.threads.entry(id.clone()) {
+            Entry::Occupied(thread) => thread.into_mut(),
+            Entry::Vacant(none) => none.insert(StreamThread::spawn(id.clone(), &self.parts)?),
+        })
+    }
+
+    fn maker_parts(&self, at: usize) -> MakerParts {
         let app = &self.applications[at];
-        let parts = MakerParts {
+        MakerParts {
             topology: app.topology.clone(),
             group: app.group.clone(),
             fence: app.fence.clone(),
@@ -437,11 +421,7 @@ impl Manager {
             guarantee: app.guarantee,
             commit_interval: self.config.commit_interval,
             share: self.share(),
-        };
-        if let Some(thread) = self.threads.get(id) {
-            thread.start(task_maker(id.clone(), parts));
         }
-        Ok(())
     }
 
     /// Memory that each task may use, if all partitions of all topologies are ours.

@@ -14,6 +14,7 @@ mod purge;
 pub mod queries;
 mod retry;
 pub mod running_task;
+mod standby;
 mod state_cleanup;
 pub mod stream_thread;
 pub mod streams;

@@ -8,6 +8,7 @@ use crate::record::{LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::environment::{Environment, Input};
 use crate::runtime::pass_on::PassOn;
 use crate::runtime::purge::Purge;
+use crate::runtime::standby::Standby;
 use crate::runtime::task::{StreamTask, TaskError, TaskStart};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, Guarantee, Outbox, ReadFrom, TransportError};
@@ -114,6 +115,8 @@ pub(super) enum Task {
     Stream(Box<StreamTask>, Option<Purge>),
     /// Passes records on.
     PassOn(Box<PassOn>),
+    /// Is behind another member that makes workbooks.
+    Standby(Box<Standby>),
 }
 
 impl Task {
@@ -121,24 +124,34 @@ impl Task {
         match self {
             Task::Stream(task, _) => task.process(fetched, now_ms),
             Task::PassOn(task) => task.process(fetched),
+            Task::Standby(task) => task.process(fetched, now_ms),
         }
     }
     fn tick(&mut self, now_ms: u64) -> Result<(), TaskError> {
         match self {
             Task::Stream(task, _) => task.tick(now_ms),
             Task::PassOn(_) => Ok(()),
+            Task::Standby(task) => task.follow(now_ms),
+        }
+    }
+    /// First record that is not to be read yet.
+    fn limit(&self) -> Offset {
+        match self {
+            Task::Stream(..) | Task::PassOn(_) => Offset(i64::MAX),
+            Task::Standby(task) => task.limit(),
         }
     }
     fn is_live(&self) -> bool {
         match self {
             Task::Stream(task, _) => task.is_live(),
-            Task::PassOn(_) => true,
+            Task::PassOn(_) | Task::Standby(_) => true,
         }
     }
     fn report_metrics(&mut self, now_ms: u64, bounds: (Offset, Option<Offset>), buffered_bytes: usize) {
         match self {
             Task::Stream(task, _) => task.report_metrics(now_ms, bounds, buffered_bytes),
             Task::PassOn(task) => task.report_metrics(bounds, buffered_bytes),
+            Task::Standby(task) => task.report_metrics(bounds.1),
         }
     }
 }
@@ -147,6 +160,8 @@ impl Task {
 pub struct RunningTask {
     task: Task,
     input: Box<dyn Input>,
+    /// Records that are not to be read yet.
+    held_back: Option<Fetched>,
     environment: Box<dyn Environment>,
     relied: Option<Relied>,
     commit_interval: Duration,
@@ -166,18 +181,18 @@ pub struct Ran {
 }
 
 impl RunningTask {
-    /// Starts a task that makes workbooks: asks where it is, restores it, begins to read.
+    /// Starts a task that makes workbooks: asks where it is, restores it, begins to read. A standby is restored already, and reads.
     pub fn start(
         id: TaskId,
         parts: StreamParts,
         environment: Box<dyn Environment>,
         purge: Option<Purge>,
+        standby: Option<RunningTask>,
     ) -> Result<RunningTask, TaskError> {
         let StreamParts { topology, guarantee, fence, partition_count, siblings, limits, commit_interval } = parts;
         let partition = topology.partition_of(&id);
         let Found { outbox, committed, bounds: (log_start, log_end), log, cut_at } =
             Found::of(&id, &partition, guarantee, &*environment)?;
-        let store = environment.store(&id, &topology.hash)?;
         let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
         let name = topology.name.clone();
         let start = TaskStart {
@@ -193,10 +208,26 @@ impl RunningTask {
             limits,
             is_counted: true,
         };
+        let relied = Relied { partition: partition.clone(), committed: committed.clone(), log };
+        let (outbox, start) = match standby {
+            Some(RunningTask { task: Task::Standby(standby), input, held_back, .. }) => {
+                match standby.take_over(outbox, start)? {
+                    Ok(task) => {
+                        let relied = (!task.is_live()).then_some(relied);
+                        let (task, now) = (Task::Stream(Box::new(task), purge), environment.now());
+                        let running = RunningTask::of(task, input, environment, commit_interval, now);
+                        return Ok(RunningTask { relied, held_back, ..running });
+                    }
+                    Err(cold) => cold,
+                }
+            }
+            _ => (outbox, start),
+        };
+        let store = environment.store(&id, &topology.hash)?;
         let mut read_ledger = || environment.ledger(&status, &name, log);
         let (task, next) = StreamTask::start(id, topology, (store, outbox), start, &mut read_ledger)?;
         let from = Found::read_from(&committed, cut_at, log, next);
-        let relied = (!task.is_live()).then(|| Relied { partition: partition.clone(), committed, log });
+        let relied = (!task.is_live()).then_some(relied);
         let task = Task::Stream(Box::new(task), purge);
         Ok(RunningTask { relied, ..RunningTask::new(task, &partition, from, environment, commit_interval) })
     }
@@ -210,8 +241,35 @@ impl RunningTask {
         commit_interval: Duration,
     ) -> RunningTask {
         let (input, now) = (environment.read(partition, from), environment.now());
+        RunningTask::of(task, input, environment, commit_interval, now)
+    }
+
+    fn of(
+        task: Task,
+        input: Box<dyn Input>,
+        environment: Box<dyn Environment>,
+        commit_interval: Duration,
+        now: Instant,
+    ) -> RunningTask {
         let (committed_at, next_tick) = (now, now);
-        RunningTask { task, input, environment, relied: None, commit_interval, committed_at, next_tick, reached: None }
+        let (held_back, relied, reached) = (None, None, None);
+        RunningTask { task, input, held_back, environment, relied, commit_interval, committed_at, next_tick, reached }
+    }
+
+    /// The next records, as far as they may be read.
+    fn next(&mut self) -> Result<Option<Fetched>, TransportError> {
+        let limit = self.task.limit();
+        let next = match self.held_back.take() {
+            None => self.input.try_next().transpose()?,
+            held_back => held_back,
+        };
+        let Some(mut fetched) = next else { return Ok(None) };
+        if limit < fetched.next && limit <= fetched.first() {
+            self.held_back = Some(fetched);
+            return Ok(None);
+        }
+        self.held_back = fetched.split_off(limit);
+        Ok(Some(fetched))
     }
 
     /// One step:
@@ -222,8 +280,7 @@ impl RunningTask {
     /// `now_ms` is the task's own monotonic clock, which stops during a pause.
     pub fn run_once(&mut self, now_ms: u64, is_paused: bool) -> Result<Ran, TaskError> {
         let mut took = None;
-        if let Some(fetched) = if is_paused { None } else { self.input.try_next() } {
-            let fetched = fetched?;
+        if let Some(fetched) = if is_paused { None } else { self.next()? } {
             let next = fetched.next;
             (took, self.reached) = (Some(next), Some(next));
             self.task.process(fetched, now_ms)?;
@@ -274,6 +331,7 @@ impl RunningTask {
                 Ok(())
             }
             Task::PassOn(task) => task.commit(),
+            Task::Standby(task) => task.keep(),
         }
     }
 
@@ -281,7 +339,7 @@ impl RunningTask {
     pub fn commit_due(&self) -> bool {
         match &self.task {
             Task::Stream(task, _) => task.commit_due(),
-            Task::PassOn(_) => false,
+            Task::PassOn(_) | Task::Standby(_) => false,
         }
     }
 
@@ -290,7 +348,13 @@ impl RunningTask {
         match &self.task {
             Task::Stream(task, _) => task.position(),
             Task::PassOn(task) => task.position(),
+            Task::Standby(task) => task.position(),
         }
+    }
+
+    /// Whether it is behind another member.
+    pub(super) fn is_standby(&self) -> bool {
+        matches!(self.task, Task::Standby(_))
     }
 
     /// End of the last fetch that the task was given.
@@ -308,6 +372,7 @@ impl RunningTask {
         match &mut self.task {
             Task::Stream(task, _) => task.set_fence(fence),
             Task::PassOn(task) => task.set_fence(fence),
+            Task::Standby(_) => {}
         }
     }
 
@@ -315,7 +380,7 @@ impl RunningTask {
     pub fn stream(&mut self) -> Option<&mut StreamTask> {
         match &mut self.task {
             Task::Stream(task, _) => Some(task),
-            Task::PassOn(_) => None,
+            Task::PassOn(_) | Task::Standby(_) => None,
         }
     }
 

@@ -18,8 +18,8 @@ use crate::transport::Fence;
 
 /// Longest sleep of a thread that nobody wakes.
 const SLEEP_MAX: Duration = Duration::from_millis(200);
-/// Makes a task on its thread, and starts reading at the offset the task asks for.
-pub type TaskMaker = Box<dyn FnOnce(&Arc<Turn>, Waker) -> Result<RunningTask, TaskError> + Send>;
+/// Makes a task on its thread, and starts reading at the offset the task asks for; of the standby that was there, if there was one.
+pub type TaskMaker = Box<dyn FnOnce(&Arc<Turn>, Waker, Option<RunningTask>) -> Result<RunningTask, TaskError> + Send>;
 
 /// Wakes a stream thread that sleeps.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -29,7 +29,10 @@ pub type Query = Box<dyn FnOnce(Option<&mut StreamTask>) + Send>;
 
 /// A command to a thread.
 enum Command {
+    /// Start the task, or make it of the standby.
     Start(TaskMaker),
+    /// Start a standby.
+    StandBy(TaskMaker),
     Fence(Fence),
     /// The new number of partitions of the source topic.
     Partitions(i32),
@@ -54,6 +57,8 @@ pub enum TaskReport {
     Failed(TaskId, TaskError),
     /// A task that had failed has committed what it failed at.
     Recovered(TaskId),
+    /// A standby could not begin or go on.
+    StandbyEnded(TaskId, TaskError),
 }
 
 /// Asks the task of one thread, from any other.
@@ -122,6 +127,10 @@ impl StreamThread {
     /// Starts the task.
     pub fn start(&self, make: TaskMaker) {
         self.send(Command::Start(make));
+    }
+    /// Starts a standby.
+    pub fn stand_by(&self, make: TaskMaker) {
+        self.send(Command::StandBy(make));
     }
     /// The task commits under another membership from now on.
     pub fn fence(&self, fence: Fence) {
@@ -237,12 +246,22 @@ impl RunLoop {
 
     fn obey(&mut self, command: Command, waker: &Waker) {
         match command {
-            Command::Start(make) => match make(&self.turn, waker.clone()) {
+            Command::Start(make) => {
+                let standby = self.slot.take().map(|slot| slot.running).filter(RunningTask::is_standby);
+                match make(&self.turn, waker.clone(), standby) {
+                    Ok(running) => {
+                        info!(task = %self.id, position = %running.position(), "task running");
+                        self.slot = Some(Slot { running, reads: false });
+                    }
+                    Err(error) => self.fail(error),
+                }
+            }
+            Command::StandBy(make) => match make(&self.turn, waker.clone(), None) {
                 Ok(running) => {
-                    info!(task = %self.id, position = %running.position(), "task running");
+                    info!(task = %self.id, position = %running.position(), "standby running");
                     self.slot = Some(Slot { running, reads: false });
                 }
-                Err(error) => self.fail(error),
+                Err(error) => self.report(TaskReport::StandbyEnded(self.id.clone(), error)),
             },
             Command::Fence(fence) => {
                 if let Some(slot) = &mut self.slot {
@@ -277,7 +296,7 @@ impl RunLoop {
         let (now_ms, is_paused) = self.clock.look();
         let Some(slot) = &mut self.slot else { return Ok(false) };
         let ran = slot.running.run_once(now_ms, is_paused)?;
-        if !slot.reads && slot.running.reads() {
+        if !slot.reads && !slot.running.is_standby() && slot.running.reads() {
             slot.reads = true;
             self.reports.send(TaskReport::Reads(self.id.clone())).ok();
         }
@@ -294,10 +313,9 @@ impl RunLoop {
         let reached = slot.as_ref().and_then(|slot| slot.running.reached()).unwrap_or(self.reached);
         let reached = if error.is_of_another_log() { Offset(0) } else { reached };
         (self.reached, self.behind) = (reached, Some(reached));
-        if let Some(slot) = slot {
-            slot.running.stop_reading();
-        }
-        self.report(TaskReport::Failed(self.id.clone(), error));
+        let is_standby = slot.is_some_and(|slot| slot.running.is_standby());
+        let report = if is_standby { TaskReport::StandbyEnded } else { TaskReport::Failed };
+        self.report(report(self.id.clone(), error));
     }
 
     /// Commits and drops the task.

@@ -12,11 +12,12 @@ use crate::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
 use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::config::Guarantee;
 use crate::runtime::environment::{Environment, Input};
-use crate::runtime::ledger;
+use crate::runtime::ledger::LedgerReader;
 use crate::runtime::memory::Share;
 use crate::runtime::pass_on::{PassOn, PassOnStart};
 use crate::runtime::purge::Purge;
 use crate::runtime::running_task::{self, Found, RunningTask, StreamParts, Task};
+use crate::runtime::standby::{Owner, Standby};
 use crate::runtime::stream_thread::{TaskMaker, Waker};
 use crate::runtime::turn::{PassingOutbox, Turn};
 use crate::state::{StateDir, StateError, StateStore};
@@ -82,7 +83,7 @@ impl Environment for KafkaEnvironment {
         topology: &str,
         log: Option<LogId>,
     ) -> Result<Vec<LedgerEntry>, TransportError> {
-        ledger::read(&self.client, status, topology, log)
+        LedgerReader::new(&self.client, status.clone(), topology, log).read()
     }
     fn read(&self, partition: &TopicPartition, from: ReadFrom) -> Box<dyn Input> {
         Box::new(ingest::spawn(&self.client, partition.clone(), from, self.waker.clone(), self.share.fetched))
@@ -107,6 +108,22 @@ impl Input for IngestHandle {
     }
 }
 
+/// Makes the standby of task `id`.
+pub(super) fn standby_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
+    let MakerParts { topology, group, partition_count, client, state, commit_interval, share, .. } = parts;
+    let partition = topology.partition_of(&id);
+    Box::new(move |turn: &Arc<Turn>, waker: Waker, _: Option<RunningTask>| {
+        let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
+        let ledger = LedgerReader::new(&client, status, &topology.name, client.log(&partition.topic)?);
+        let owner = Owner::new(&client, &group, &partition, ledger);
+        let environment = Box::new(KafkaEnvironment { client, group, state, share, turn: turn.clone(), waker });
+        let parts = (topology, partition_count, share.rows);
+        let (standby, from) = Standby::start(id, parts, owner, turn, &*environment)?;
+        let task = Task::Standby(Box::new(standby));
+        Ok(RunningTask::new(task, &partition, from, environment, commit_interval))
+    })
+}
+
 /// Makes task `id`.
 pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
     let MakerParts {
@@ -123,7 +140,7 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
     } = parts;
     let (partition, commit_interval) =
         (topology.partition_of(&id), running_task::commit_interval(&id, commit_interval));
-    Box::new(move |turn: &Arc<Turn>, waker: Waker| {
+    Box::new(move |turn: &Arc<Turn>, waker: Waker, standby: Option<RunningTask>| {
         let environment = KafkaEnvironment { client: client.clone(), group, state, share, turn: turn.clone(), waker };
         let environment = Box::new(environment);
         if id.source.is_none() {
@@ -131,7 +148,7 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
             let purge = gathers.then(|| Purge::new(&client, partition, commit_interval));
             let limits = share.rows;
             let parts = StreamParts { topology, guarantee, fence, partition_count, siblings, limits, commit_interval };
-            return RunningTask::start(id, parts, environment, purge);
+            return RunningTask::start(id, parts, environment, purge, standby);
         }
         let Found { outbox, committed, bounds, log, cut_at } = Found::of(&id, &partition, guarantee, &*environment)?;
         let upload_topic = topology.source.upload_topic();

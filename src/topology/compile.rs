@@ -60,6 +60,7 @@ pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<To
         name: name.into(),
         hash: "".into(),
         guarantee: spec.guarantee,
+        standby: spec.standby.unwrap_or(0),
         source: source?,
         maps,
         aggregate: aggregate?,

@@ -123,6 +123,17 @@ impl Topology {
         }
     }
 
+    fn standby_text(&self) -> String {
+        match (self.standby, &self.source.placement) {
+            (0, _) => "none: whoever takes a partition over reads its open uploads again".to_owned(),
+            (_, Placement::Spread(_)) => {
+                "none: uploads that may be in any partition are read from the repartition topic again".to_owned()
+            }
+            (1, Placement::Keyed) => "one other process keeps each partition's state up to date".to_owned(),
+            (count, Placement::Keyed) => format!("{count} other processes keep each partition's state up to date"),
+        }
+    }
+
     fn guarantees(&self) -> Vec<Fact> {
         let incomplete = match self.source.incomplete {
             Incomplete::Hold => "waits for the missing rows until it is idle for too long",
@@ -162,6 +173,7 @@ impl Topology {
             ),
             fact("parallel", self.source.parallel()),
             fact("recovery", "from the offset of the oldest open upload; local state is only a cache"),
+            fact("standby", self.standby_text()),
         ]
     }
 }

@@ -29,8 +29,8 @@ pub(super) fn hash(topology: &Topology) -> Arc<str> {
 
 /// Arrays throughout: their order is fixed, whatever the JSON library does with keys.
 fn canonical(topology: &Topology) -> Value {
-    // The guarantee decides how often a workbook is there, and not what it is.
-    let Topology { name, hash: _, guarantee: _, source, maps, aggregate, sink } = topology;
+    // Guarantee and standbys decide how often a workbook is there, and how soon, and not what it is.
+    let Topology { name, hash: _, guarantee: _, standby: _, source, maps, aggregate, sink } = topology;
     let formats = json!([env!("CARGO_PKG_VERSION"), PAGE_FORMAT, STATE_FORMAT]);
     let maps: Vec<Value> = maps.iter().map(map).collect();
     json!([formats, name.as_ref(), self::source(source), maps, self::aggregate(aggregate), self::sink(sink)])

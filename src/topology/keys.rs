@@ -33,6 +33,14 @@ pub(super) static TOPOLOGY: Table = Table {
                     `\"at_least_once\"`: once, and after a crash or a change of owner perhaps again, with the same bytes. \
                     `run --guarantee` beats it.",
         ),
+        key(
+            "standby",
+            Kind::Integer { min: 0, max: 100, unit: "processes" },
+            Default::Integer(0),
+            "1",
+            "Other processes that keep the state of each partition up to date, to take it over at once when its owner fails (Kafka Streams' \
+                    `num.standby.replicas`). Of no use with `placement = \"spread\"`. `run --standby` beats it.",
+        ),
         key("source", Kind::Tables(&SOURCE, 1), Default::Required, "[{ name = \"rows\" }]", "Where rows come from."),
         key(
             "map",

@@ -63,6 +63,8 @@ pub struct Topology {
     pub hash: Arc<str>,
     /// How often an output may appear; `None`: once, where the brokers can keep a transaction log.
     pub guarantee: Option<Guarantee>,
+    /// Other processes that keep the state of each partition up to date, to take it over quickly.
+    pub standby: u32,
     /// Where rows come from.
     pub source: SourceConfig,
     /// The maps that rows go through, in order.

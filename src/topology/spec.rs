@@ -25,6 +25,8 @@ pub(super) struct TopologySpec {
     pub name: Option<Spanned<String>>,
     /// How often an output may appear.
     pub guarantee: Option<Guarantee>,
+    /// Processes behind each partition's owner.
+    pub standby: Option<u32>,
     /// Nodes in the order of the file.
     pub nodes: Vec<NodeSpec>,
 }
@@ -113,6 +115,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'_>, file: &'t DeTable<'t>) -> Topolo
     reader.table(&keys::TOPOLOGY, 0..0, file, |reader, fields| {
         let name = fields.need_text(reader, "name");
         let guarantee = fields.choice_if_any(reader, "guarantee", &words::GUARANTEE);
+        let standby = fields.integer(reader, "standby");
         let mut nodes = Vec::new();
         let mut read = |kind, keys, required, read: fn(&mut Reader<'_>, &mut Fields<'t>) -> NodeKind| {
             read_nodes(reader, fields, (kind, keys), required, &mut nodes, read);
@@ -131,7 +134,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'_>, file: &'t DeTable<'t>) -> Topolo
             reader.findings.add(node.span.clone(), what, format!("it has {NODES_MAX} at most"));
         }
         nodes.truncate(NODES_MAX);
-        TopologySpec { name, guarantee, nodes }
+        TopologySpec { name, guarantee, standby, nodes }
     })
 }
 

@@ -267,7 +267,7 @@ impl Process {
         };
         let partition = i32::try_from(partition).expect("few");
         let id = TaskId { topology: app.topology.name.clone(), source: None, partition };
-        let task = RunningTask::start(id, parts, Box::new(surroundings), None)?;
+        let task = RunningTask::start(id, parts, Box::new(surroundings), None, None)?;
         let next = reader.next();
         held.running = Some(Running { task, reader });
         Ok(next)

@@ -5,6 +5,7 @@ mod metrics;
 mod outputs;
 pub mod recovery;
 mod spread;
+mod standby;
 mod start;
 
 use std::ops::Range;
@@ -393,8 +394,8 @@ impl StreamTask {
         durable
     }
 
-    fn make_durable(&mut self, progress: Progress) -> Result<(), TaskError> {
-        fail::fail_point!("task-before-state");
+    /// The state as of now, and what it no longer needs.
+    fn state_batch(&mut self, progress: &Progress) -> Result<WriteBatch, TaskError> {
         let mut batch = std::mem::take(&mut self.finished);
         batch.drop_segments.extend(self.gather.as_mut().map_or_else(Vec::new, Gather::take_dropped));
         self.aggregate.write_state(self.position, &mut *self.store, &mut batch)?;
@@ -414,6 +415,12 @@ impl StreamTask {
             "a commit goes back: {state:?}"
         );
         batch.put(StateKey::Task.encode(), keys::encode(&state));
+        Ok(batch)
+    }
+
+    fn make_durable(&mut self, progress: Progress) -> Result<(), TaskError> {
+        fail::fail_point!("task-before-state");
+        let batch = self.state_batch(&progress)?;
         if self.outputs.is_transactional() {
             // State that is behind the commit catches up silently; state that is ahead of it would take outputs for sent that never
             // counted.

@@ -90,6 +90,11 @@ impl Outputs {
         }
     }
 
+    /// What comes from now on goes to `outbox`, and counts.
+    pub(super) fn take_over(&mut self, outbox: Box<dyn Outbox>, metrics: TaskMetrics) {
+        (self.outbox, self.metrics, self.last) = (outbox, metrics, LastStatus::default());
+    }
+
     /// The records that come are of this log.
     pub(super) fn set_log(&mut self, log: Option<LogId>) {
         self.topic_id = log.map(|log| log.to_string());

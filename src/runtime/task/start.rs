@@ -45,7 +45,7 @@ pub struct TaskStart {
     pub gathers: bool,
     /// How much of its rows is held in memory.
     pub limits: MemoryLimits,
-    /// Whether the metrics count its work: that of a service, and not a file that is converted or tried.
+    /// Whether the metrics count its work: that of the owner of a partition, and neither a standby nor a file that is converted or tried.
     pub is_counted: bool,
 }
 
@@ -100,7 +100,9 @@ impl StreamTask {
                     let ends = ledger.iter().filter(|end| end.completion_offset >= replay_from);
                     ends.for_each(|end| gather.remember(end.completion_offset, end.cuts.clone().unwrap_or_default()));
                 }
-                if let Some(reason) = reason.filter(|reason| !(start.gathers && *reason == ReplayReason::Lost)) {
+                let is_news =
+                    |reason: &ReplayReason| start.is_counted && !(start.gathers && *reason == ReplayReason::Lost);
+                if let Some(reason) = reason.filter(is_news) {
                     let records = emit_from.0 - replay_from.0;
                     warn!(task = %task.id, %reason, %replay_from, records, "rebuilding state from the log");
                     metrics::rebuilds(&task.id.topology, reason.code()).inc();
