@@ -105,6 +105,17 @@ fn dead_letters_are_counted_shown_and_tried_again_after_a_fix() {
     assert!(shown.contains("row 5") && shown.contains("number.format") && shown.contains("none"), "{shown}");
     assert_eq!(shown.matches("number.format").count(), 2);
 
+    for command in ["list", "show", "retry"] {
+        let nobody = app.command(&["dlq", command, &topology, "--upload", "nobody.csv"]).output().expect("it runs");
+        assert!(
+            nobody.status.success() && said(&nobody).contains("no dead letters of nobody.csv"),
+            "{}",
+            said(&nobody)
+        );
+        let wrong = app.command(&["dlq", command, &topology, "--reason", "number.from"]).output().expect("it runs");
+        assert!(!wrong.status.success() && said(&wrong).contains("number.format"), "{}", said(&wrong));
+    }
+
     running.stop();
     mend(&app);
     let running = app.run("state");

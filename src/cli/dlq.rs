@@ -11,6 +11,7 @@ use sheetstream::topology::Topology;
 use super::broker::Broker;
 use super::out::say;
 use super::patience::Patience;
+use super::reasons::known;
 use super::replay;
 use super::shown::{escaped, json, json_line, shown};
 use super::topologies::OneTopology;
@@ -75,7 +76,15 @@ impl Selection {
             && self.reason.as_deref().is_none_or(|wanted| reason == wanted)
     }
 
+    /// Says that there is nothing; an empty screen could be a mistake.
+    fn say_none(&self) {
+        let of = self.upload.as_deref().map(|upload| format!(" of {}", shown(upload))).unwrap_or_default();
+        let with = self.reason.as_deref().map(|reason| format!(" with {reason}")).unwrap_or_default();
+        say!("no dead letters{of}{with}");
+    }
+
     fn run(&self, command: impl FnOnce(&KafkaClient, &Topology) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+        self.reason.as_deref().map(known).transpose()?;
         let topology = Topology::load(self.topology.path())?;
         self.patience.run(self.broker.config("sheetstream-dlq")?, |client| command(client, &topology))
     }
@@ -103,6 +112,9 @@ fn list(global: &Global, client: &KafkaClient, topology: &Topology, selection: &
         writeln!(out, "{}", json(&piles))?;
         return Ok(Exit::Ok);
     }
+    if piles.is_empty() {
+        selection.say_none();
+    }
     for pile in piles {
         let upload = pile.upload.as_deref().map_or("-".to_owned(), shown);
         writeln!(out, "{:>8}  {}  {upload}: {}", pile.letters, shown(&pile.reason), shown(&pile.message))?;
@@ -127,6 +139,9 @@ fn show(
             more += 1;
         }
     })?;
+    if found.is_empty() && more == 0 {
+        selection.say_none();
+    }
     let mut out = out::stdout();
     for letter in &found {
         if global.json {
@@ -160,6 +175,9 @@ fn retry(
             uploads.extend(letter.upload);
         }
     })?;
+    if uploads.is_empty() {
+        selection.say_none();
+    }
     let mut exit = Exit::Ok;
     for upload in uploads {
         // One that cannot be, because it is open or gone, holds up no other.

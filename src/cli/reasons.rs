@@ -51,7 +51,8 @@ impl Reasons {
     }
 }
 
-fn known(code: &str) -> anyhow::Result<Reason> {
+/// The reason of a code; the nearest one is named in the error.
+pub(super) fn known(code: &str) -> anyhow::Result<Reason> {
     let near = || {
         let near = Reason::ALL
             .iter()
