@@ -9,6 +9,7 @@ pub mod log;
 mod notes;
 mod options;
 pub mod packed;
+mod parts;
 pub mod reader;
 mod ready;
 mod transcode;

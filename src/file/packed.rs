@@ -3,34 +3,35 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use calamine::{Data, DataRef, ExcelDateTime, Reader as _, Xls, Xlsx};
 use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use zip::ZipArchive;
 
-use super::FileError;
 use super::archive::{self, Opened};
+use super::{FileError, parts};
 use crate::source::csv::write_row;
 
 /// Largest archive.
 const ARCHIVE_BYTES_MAX: u64 = 8 << 30;
 /// Largest workbook.
 pub const WORKBOOK_BYTES_MAX: u64 = 64 << 20;
-/// Bytes that the parts of a workbook have at most when they are unpacked, and those of its texts, which are held in memory.
-const UNPACKED_BYTES_MAX: u64 = 2 << 30;
-const TEXTS_BYTES_MAX: u64 = 256 << 20;
 /// Bytes that a gzip file, or a file in an archive, unpacks to at most.
 const UNPACKED_FILE_BYTES_MAX: u64 = 16 << 30;
 /// Bytes that the rows of a sheet have at most.
 const ROWS_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of the cells of one row.
+const ROW_BYTES_MAX: u64 = 16 << 20;
 
 const ZIP: &[u8] = b"PK\x03\x04";
 const OLE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 const GZIP: &[u8] = b"\x1f\x8b";
 /// The part that a workbook has and no other container.
 const WORKBOOK_PART: &str = "xl/workbook.xml";
-const TEXTS_PART: &str = "xl/sharedStrings.xml";
+/// Whose turn it is to read a workbook.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// The workbook that rows come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -112,6 +113,11 @@ fn unpack_level(mut input: Box<dyn Read + Send>, sheet: Option<&str>, is_outer: 
     Ok(Unpacked { rows: Box::new(rows), book: Some(book), member: None })
 }
 
+/// Workbooks are read one at a time, for their texts are in memory.
+fn turn() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn too_large() -> FileError {
     FileError::Packed("it is too large to be read here; save it as CSV".to_owned())
 }
@@ -145,23 +151,6 @@ fn has_workbook(file: &File) -> io::Result<bool> {
     Ok(is_workbook)
 }
 
-/// Unpacks every part once and keeps nothing of it: what a directory says of sizes need not be true.
-fn check_sizes(file: &File) -> Result<(), FileError> {
-    let mut zip = ZipArchive::new(BufReader::new(file.try_clone()?)).map_err(broken)?;
-    let mut left = UNPACKED_BYTES_MAX;
-    for number in 0..zip.len() {
-        let part = zip.by_index(number).map_err(broken)?;
-        let may_be_texts = part.name().map_or(true, |name| name == TEXTS_PART);
-        let most = if may_be_texts { left.min(TEXTS_BYTES_MAX) } else { left };
-        let unpacked = io::copy(&mut part.take(most + 1), &mut io::sink()).map_err(broken)?;
-        if unpacked > most {
-            return Err(too_large());
-        }
-        left -= unpacked;
-    }
-    Ok(())
-}
-
 /// The sheet that is asked for, or the first one.
 fn choose(sheets: Vec<String>, sheet: Option<&str>) -> Result<Book, FileError> {
     let chosen = match sheet {
@@ -179,7 +168,10 @@ fn choose(sheets: Vec<String>, sheet: Option<&str>) -> Result<Book, FileError> {
 }
 
 fn xlsx(mut file: File, sheet: Option<&str>) -> Result<(Book, File), FileError> {
-    check_sizes(&file)?;
+    let _turn = turn();
+    if !parts::fit(&file).map_err(broken)? {
+        return Err(too_large());
+    }
     file.rewind()?;
     let mut xlsx = Xlsx::new(BufReader::new(file)).map_err(broken)?;
     let book = choose(xlsx.sheet_names(), sheet)?;
@@ -204,6 +196,7 @@ fn xlsx(mut file: File, sheet: Option<&str>) -> Result<(Book, File), FileError> 
 
 /// `None` for another document in the same container, such as one of Word.
 fn xls(file: File, sheet: Option<&str>) -> Result<Option<(Book, File)>, FileError> {
+    let _turn = turn();
     let Ok(mut xls) = Xls::new(BufReader::new(file)) else { return Ok(None) };
     let book = choose(xls.sheet_names(), sheet)?;
     let range = xls.worksheet_range(&book.sheet).map_err(broken)?;
@@ -227,12 +220,24 @@ struct CsvRows {
     bytes: u64,
     row: u32,
     cells: Vec<String>,
+    /// Whether the row has a cell with something in it; most of a million rows may have none.
+    is_blank: bool,
+    /// Bytes of its cells.
+    held: u64,
 }
 
 impl CsvRows {
     fn new(width: u32) -> Result<CsvRows, FileError> {
         let cells = vec![String::new(); usize::try_from(width).unwrap_or_default()];
-        Ok(CsvRows { file: BufWriter::new(tempfile::tempfile()?), line: Vec::new(), bytes: 0, row: 0, cells })
+        Ok(CsvRows {
+            file: BufWriter::new(tempfile::tempfile()?),
+            line: Vec::new(),
+            bytes: 0,
+            row: 0,
+            cells,
+            is_blank: true,
+            held: 0,
+        })
     }
 
     fn put(&mut self, row: u32, column: u32, text: String) -> Result<(), FileError> {
@@ -242,6 +247,11 @@ impl CsvRows {
         // A row that comes again, or a cell beyond the widest row, is none that Excel writes.
         let place = usize::try_from(column).ok().and_then(|column| self.cells.get_mut(column));
         if let Some(cell) = place.filter(|_| self.row == row) {
+            self.is_blank &= text.is_empty();
+            self.held += text.len() as u64;
+            if self.held > ROW_BYTES_MAX {
+                return Err(too_large());
+            }
             *cell = text;
         }
         Ok(())
@@ -249,11 +259,12 @@ impl CsvRows {
 
     /// A row without cells stays as a blank line, so that lines have the numbers of their rows.
     fn end_row(&mut self) -> Result<(), FileError> {
-        self.row += 1;
+        (self.row, self.held) = (self.row + 1, 0);
         self.line.clear();
-        if self.cells.iter().any(|cell| !cell.is_empty()) {
+        if !std::mem::replace(&mut self.is_blank, true) {
             write_row(self.cells.iter().map(String::as_bytes), b',', &mut self.line);
-            self.cells.iter_mut().for_each(String::clear);
+            // What a long text took is given back.
+            self.cells.iter_mut().for_each(|cell| *cell = String::new());
         }
         self.line.push(b'\n');
         self.bytes += self.line.len() as u64;
@@ -334,9 +345,10 @@ mod tests {
         let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
         let options = zip::write::SimpleFileOptions::default();
         zip.start_file(WORKBOOK_PART, options).expect("a part");
-        zip.start_file(TEXTS_PART, options).expect("a part");
-        let zeros = vec![b' '; 1 << 20];
-        (0..=TEXTS_BYTES_MAX >> 20).for_each(|_| zip.write_all(&zeros).expect("memory"));
+        zip.start_file("xl/worksheets/sheet1.xml", options).expect("a part");
+        zip.write_all(b"<worksheet><sheetData><row><c t=\"inlineStr\"><is><t>").expect("memory");
+        let text = vec![b'a'; 1 << 20];
+        (0..64).for_each(|_| zip.write_all(&text).expect("memory"));
         let bytes = zip.finish().expect("a container").into_inner();
         assert!(bytes.len() < 2 << 20, "{}", bytes.len());
         let refused = rows(bytes, None).expect_err("it is too large").to_string();
