@@ -16,13 +16,13 @@ use sheetstream::kafka::producer::ProducerConfig;
 use sheetstream::record::Header;
 
 /// Sets the title of a terminal, clears it, and turns the direction of writing.
-const EVIL: &str = "\u{1b}]0;pwned\u{7}\u{1b}[2J\u{9b}31m\u{202e}";
+const EVIL: &str = "\u{1b}]0;pwned\u{7}\u{1b}[2J\u{9b}31m\u{61c}\u{202e}";
 /// The letters in it, which show that a field was written at all.
 const MARK: &str = "pwned";
 
 fn steers(c: char) -> bool {
     (c.is_control() && c != '\n')
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[track_caller]

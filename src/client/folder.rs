@@ -168,7 +168,8 @@ fn split_extension(name: &str) -> (&str, &str) {
 /// A file name that cannot leave its folder or surprise an operating system: separators, control characters, marks that change the
 /// direction of writing, characters and names that Windows reserves are replaced, 200 bytes at most.
 pub fn safe_file_name(name: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns =
+        |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c) || turns(c);
     let cleaned: String = name.chars().map(|c| if forbidden(c) { '_' } else { c }).collect();
     let (stem, extension) = split_extension(cleaned.trim_matches([' ', '.']));
@@ -256,7 +257,7 @@ mod tests {
             ("com¹.xlsx", "com¹_.xlsx"),
             ("a:b*c?.xlsx", "a_b_c_.xlsx"),
             ("\u{202e}xslx.exe", "_xslx.exe"),
-            ("a\u{2066}b\u{200f}.xlsx", "a_b_.xlsx"),
+            ("a\u{2066}b\u{200f}c\u{61c}.xlsx", "a_b_c_.xlsx"),
             ("서울 시장.xlsx", "서울 시장.xlsx"),
         ];
         for (name, safe) in cases {

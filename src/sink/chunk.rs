@@ -129,7 +129,8 @@ fn count(workbook: &Workbook, bytes_max: usize) -> u32 {
 /// turn the direction of writing, leading dots and characters that file systems forbid.
 pub fn filename(source_name: &str) -> String {
     let forbidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let name = source_name.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or_default();
     let name: String = name.chars().filter(|c| !forbidden(*c)).collect();
@@ -165,7 +166,7 @@ mod tests {
             ("", "workbook.xlsx"),
             (".csv", "workbook.xlsx"),
             ("a\r\nb\0.csv", "ab.xlsx"),
-            ("gnp\u{202e}vsc.csv", "gnpvsc.xlsx"),
+            ("gnp\u{202e}v\u{61c}sc.csv", "gnpvsc.xlsx"),
             ("what?*.csv", "what__.xlsx"),
             (long.as_str(), &format!("{}.xlsx", "가".repeat(65))),
         ];

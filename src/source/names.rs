@@ -21,7 +21,7 @@ pub fn clean_name(name: &str) -> Cow<'_, str> {
 
 /// Format characters that take no room: zero-width spaces and joiners, marks of direction, soft hyphens, byte order marks.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+    matches!(c, '\u{AD}' | '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }
 
 /// A space that is not the plain one: no-break, ideographic and the like. Line ends and tabs are not meant.
