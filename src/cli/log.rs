@@ -21,8 +21,6 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use super::shown::{escape, in_json};
 
-/// Lines that one place in the code may write in a window, if they are warnings or errors.
-const LINES_MAX: u64 = 10;
 /// How long they are counted together.
 const WINDOW: Duration = Duration::from_secs(10);
 /// How long the last line of a thread that panics waits for the lines of others.
@@ -236,7 +234,17 @@ fn now() -> String {
     text
 }
 
-/// Counts the warnings and errors of each place in the code.
+/// Lines of a place that are written in a window; `None` for as many as there are. News are limited too, for records of strangers make
+/// them.
+fn lines_max(level: Level) -> Option<u64> {
+    match level {
+        Level::ERROR | Level::WARN => Some(10),
+        Level::INFO => Some(1_000),
+        _ => None,
+    }
+}
+
+/// Counts the lines of each place in the code.
 #[derive(Default)]
 struct Limiter {
     windows: HashMap<Identifier, Repeated>,
@@ -255,13 +263,11 @@ impl Limiter {
     /// Whether a line is to be written.
     fn admit(&mut self, metadata: &Metadata<'static>, message: &str, now: Instant) -> bool {
         let level = *metadata.level();
-        if level > Level::WARN {
-            return true;
-        }
+        let Some(most) = lines_max(level) else { return true };
         let fresh = || Repeated { since: now, lines: 0, level, target: metadata.target(), last: String::new() };
         let repeated = self.windows.entry(metadata.callsite()).or_insert_with(fresh);
         repeated.lines += 1;
-        if repeated.lines <= LINES_MAX {
+        if repeated.lines <= most {
             return true;
         }
         message.clone_into(&mut repeated.last);
@@ -272,13 +278,13 @@ impl Limiter {
     fn due(&mut self, now: Option<Instant>) -> Vec<Repeated> {
         let over = |repeated: &Repeated| now.is_none_or(|now| now.duration_since(repeated.since) >= WINDOW);
         let ended = self.windows.extract_if(|_, repeated| over(repeated)).map(|(_, repeated)| repeated);
-        ended.filter(|repeated| repeated.lines > LINES_MAX).collect()
+        ended.filter(|repeated| lines_max(repeated.level).is_some_and(|most| repeated.lines > most)).collect()
     }
 }
 
 impl Repeated {
     fn fields(&self) -> Fields {
-        let left_out = self.lines - LINES_MAX;
+        let left_out = self.lines - lines_max(self.level).unwrap_or_default();
         let message = format!("and {} more in {} s: {}", grouped(left_out), WINDOW.as_secs(), self.last);
         Fields { message, rest: vec![("left_out", left_out.into(), left_out.to_string())] }
     }
@@ -364,11 +370,12 @@ mod tests {
                 }
             }
             (0..50).for_each(|n| info!("news {n}"));
+            (0..3_000).for_each(|n| info!("flood {n}"));
         });
         let count = |what: &str| text.lines().filter(|line| line.contains(what)).count();
         assert_eq!(count("ERROR"), 11, "{text}");
         assert_eq!(count("and 4,312 more in 10 s: the broker is away"), 1, "{text}");
-        assert_eq!((count("something else"), count("news")), (5, 55), "{text}");
+        assert_eq!((count("something else"), count("news"), count("flood")), (5, 55, 1_001), "{text}");
     }
 
     #[test]
