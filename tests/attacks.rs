@@ -55,7 +55,7 @@ fn attack(app: &App) {
     for n in 0..1_000 {
         plain.send(&format!("crs-{n}"), format!("#BEGIN crs=\"/etc/{n}\"").as_bytes(), &[]);
     }
-    for n in 0..40 {
+    for n in 0..100 {
         let sheets: String = (0..2_000).map(|sheet| format!("{sheet},x,sheet {sheet},953000,1952000\n")).collect();
         plain.send(&format!("sheets-{n}"), format!("id,name,kind,x,y\n{sheets}").as_bytes(), &[]);
     }
@@ -66,6 +66,12 @@ fn attack(app: &App) {
     plain.flush();
     for n in 0..60_000 {
         plain.send(&format!("key-{n}"), format!("{n},x,park,953000,1952000").as_bytes(), &[]);
+    }
+    plain.flush();
+    // Headers that are all different: each column costs far more than its two or three letters.
+    for n in 0..150 {
+        let names: Vec<String> = (0..9_999).map(|column| format!("{n}_{column}")).collect();
+        plain.send(&format!("columns-{n}"), format!("#HEADER kind,{}", names.join(",")).as_bytes(), &[]);
     }
     plain.flush();
     let bomb = vec![b'a'; 96 << 20];

@@ -120,3 +120,73 @@ fn ends_of_nothing_give_way_to_uploads() {
         assert_eq!(statuses(&driver, "e"), [(UploadState::Published, 1, None)], "{restarts:?}");
     }
 }
+
+fn driver_of_headers() -> TopologyTestDriver {
+    let text = r#"
+name = "t"
+[[source]]
+name = "rows"
+header = "first"
+open_uploads_max = 20
+[[aggregate]]
+name = "by-kind"
+sheet = "kind"
+[[sink]]
+name = "workbooks"
+"#;
+    TopologyTestDriver::new(Topology::parse(text, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}")))
+}
+
+/// A header of so many columns, and a row; both of the upload alone if it is given.
+fn wide(columns: usize, of: &str) -> String {
+    let names: Vec<String> = (1..columns).map(|column| format!("{of}{column}")).collect();
+    format!("kind,{}\nmuseum{}", names.join(","), ",".repeat(columns - 1))
+}
+
+/// 65,536 columns are the limit where few uploads may be open: four headers of 16,000 fit, and a fifth does not.
+#[test]
+fn headers_of_open_uploads_have_a_limit_together_and_the_same_header_counts_once() {
+    for restarts in [None, Some(true)] {
+        let mut driver = driver_of_headers();
+        for upload in ["a", "b", "c", "d"] {
+            driver.pipe(upload, wide(16_000, upload));
+            driver.pipe(&format!("{upload} again"), wide(16_000, upload));
+        }
+        if let Some(keeps_state) = restarts {
+            driver.crash(keeps_state);
+        }
+        driver.pipe("e", wide(16_000, "e"));
+        let too_many = Some("upload.too_many".to_owned());
+        assert_eq!(statuses(&driver, "e"), [(UploadState::Failed, 1, too_many)], "{restarts:?}");
+        driver.pipe("small", wide(10, "small"));
+        driver.pipe("a", "#EOF");
+        driver.pipe("f", wide(16_000, "f"));
+        assert_eq!(statuses(&driver, "f").pop().and_then(|(.., reason)| reason).as_deref(), Some("upload.too_many"));
+        driver.pipe("a again", "#EOF");
+        driver.pipe("g", wide(16_000, "g"));
+        for upload in ["b", "b again", "small", "g"] {
+            driver.pipe(upload, "#EOF");
+            assert_eq!(statuses(&driver, upload).pop(), Some((UploadState::Published, 1, None)), "{upload}");
+        }
+    }
+}
+
+/// The same of sheets: 32 uploads of 2,048 have them all, and the next one may have 16.
+#[test]
+fn sheets_of_open_uploads_have_a_limit_together() {
+    let rows = |sheets: usize| (0..sheets).map(|sheet| format!("{sheet},{sheet}\n")).collect::<String>();
+    let mut driver = driver(100);
+    for upload in 0..32 {
+        driver.pipe(&upload.to_string(), rows(2_048));
+    }
+    driver.pipe("more", rows(17));
+    driver.pipe("few", rows(16));
+    let too_many = Some("upload.too_many".to_owned());
+    assert_eq!(statuses(&driver, "more"), [(UploadState::Failed, 1, too_many)]);
+    driver.pipe("0", "#EOF");
+    driver.pipe("after", rows(2_000));
+    for upload in ["few", "after", "1"] {
+        driver.pipe(upload, "#EOF");
+        assert_eq!(statuses(&driver, upload).pop(), Some((UploadState::Published, 1, None)), "{upload}");
+    }
+}

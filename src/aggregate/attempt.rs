@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::checksum::RowsChecksum;
 use super::errors::ErrorRows;
+use super::load::Load;
 use super::reorder::ReorderBuffer;
 use super::restored_rows::RestoredRows;
 use super::sheets::Sheets;
@@ -111,9 +112,14 @@ impl Attempt {
         [self.sheets.open_from(), self.waiting.lowest_offset()].into_iter().flatten().min()
     }
 
-    /// Bytes of rows in memory: in open pages, and waiting.
-    pub(super) fn bytes_in_memory(&self) -> [usize; 2] {
-        [self.sheets.bytes_in_memory(), self.waiting.bytes()]
+    /// What it weighs.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            open: self.sheets.bytes_in_memory(),
+            waiting: self.waiting.bytes(),
+            sheets: self.sheets.len(),
+            unsaved: self.sheets.unsaved() + self.errors.unsaved(),
+        }
     }
 
     /// Writes rows that the state does not have yet, under the upload's hash.

@@ -30,6 +30,11 @@ impl ErrorRows {
         self.saved + self.unsaved.len() as u32
     }
 
+    /// Number of entries that the state does not have yet.
+    pub(super) fn unsaved(&self) -> usize {
+        self.unsaved.len()
+    }
+
     /// Adds the row with this number, which comes after all rows before it.
     pub(super) fn push(&mut self, row: u64, rejection: Rejection, raw: &[u8], delimiter: u8) {
         if self.len() < ERRORS_MAX {

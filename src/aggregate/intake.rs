@@ -9,7 +9,7 @@ use super::upload::OpenUpload;
 use super::upload_context::UploadContext;
 use crate::record::{Message, Offset, Rejection, RowKey};
 use crate::sink::output::OutputError;
-use crate::source::{OnError, RejectedMax};
+use crate::source::{OnError, RejectedMax, SourceConfig};
 use crate::state::StateError;
 use crate::state::keys::decode;
 
@@ -108,7 +108,7 @@ impl OpenUpload {
         }
         self.attempt.note_operations(rows.batch, row);
         let mut scratch = String::new();
-        let sheet = self.sheet(rows.sheet(row, &mut scratch), context.settings)?;
+        let sheet = self.sheet(rows.sheet(row, &mut scratch), context)?;
         let (key, offset) = (rows.batch.keys[row], rows.batch.offsets[row]);
         let mut pager = Pager { queue: context.queue, store: context.ctx.store };
         self.attempt.sheets.row(sheet, key, offset, |page| rows.write(row, page), self.hash, &mut pager)?;
@@ -183,12 +183,16 @@ impl OpenUpload {
         Halt::Upload(Rejection::new(Message::TooManyRejected { rejected, rows, limit: limit.to_string() }))
     }
 
-    fn sheet(&mut self, value: &str, settings: &AggregateSettings) -> Result<usize, Halt> {
+    fn sheet(&mut self, value: &str, context: &UploadContext) -> Result<usize, Halt> {
+        let (settings, sheets) = (context.settings, &mut self.attempt.sheets);
+        let limit = settings.source.parts_open_max().saturating_sub(context.sheets_elsewhere);
+        let room = u32::try_from(limit.max(SourceConfig::PARTS_OF_EACH)).unwrap_or(u32::MAX);
         let sheets_max = settings.aggregate.sheets_max;
-        self.attempt
-            .sheets
-            .find_or_add(value, sheets_max)
-            .ok_or_else(|| Halt::Upload(Rejection::new(Message::TooManySheets { limit: sheets_max })))
+        let refusal = || match sheets_max <= room {
+            true => Message::TooManySheets { limit: sheets_max },
+            false => Message::TooManySheetsOpen { limit: settings.source.parts_open_max() },
+        };
+        sheets.find_or_add(value, sheets_max.min(room)).ok_or_else(|| Halt::Upload(Rejection::new(refusal())))
     }
 
     /// Writes waiting rows whose turn has come.
@@ -231,7 +235,7 @@ impl OpenUpload {
             WaitingFate::Write { sheet, cells } => {
                 self.accounting.waiting -= 1;
                 self.accounting.written += 1;
-                let sheet = self.sheet(sheet, context.settings)?;
+                let sheet = self.sheet(sheet, context)?;
                 let mut pager = Pager { queue: context.queue, store: context.ctx.store };
                 let columns = self.attempt.columns.as_deref().unwrap_or_default();
                 let write = |page: &mut _| WaitingRow::write(&cells, columns, page);

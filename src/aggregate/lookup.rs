@@ -225,14 +225,12 @@ impl Aggregate {
     /// Takes an upload out of the open ones.
     pub(super) fn take(&mut self, id: &UploadId) -> Option<Box<OpenUpload>> {
         let upload = self.open.remove(id)?;
-        let [open, waiting] = upload.attempt.bytes_in_memory();
-        (self.open_bytes, self.waiting_bytes) = (self.open_bytes - open, self.waiting_bytes - waiting);
+        self.load -= upload.attempt.load();
         Some(upload)
     }
 
     pub(super) fn keep(&mut self, upload: Box<OpenUpload>) {
-        let [open, waiting] = upload.attempt.bytes_in_memory();
-        (self.open_bytes, self.waiting_bytes) = (self.open_bytes + open, self.waiting_bytes + waiting);
+        self.load += upload.attempt.load();
         if let Some(placed) = &upload.placed {
             placed.rows(upload.accounting.distinct());
         }

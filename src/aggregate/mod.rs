@@ -17,6 +17,7 @@ mod id_filter;
 mod intake;
 mod key_per_row;
 mod ledger;
+mod load;
 mod lookup;
 mod markers;
 mod overtaking;
@@ -60,11 +61,11 @@ use crate::source::Placement;
 use crate::state::{StateError, StateStore, WriteBatch};
 use intake::Taken;
 use ledger::Ledger;
+use load::{COMMIT_ENTRIES, Load};
 use lookup::{Lookup, rows_lost};
 use page_queue::PageQueue;
 use restore::read_uploads;
 use rows::Rows;
-use segment::scratch_segment;
 use siblings::Seat;
 use upload::OpenUpload;
 use upload_context::UploadContext;
@@ -82,10 +83,8 @@ pub struct Aggregate {
     finished: Vec<Finished>,
     closed: Vec<ClosedUpload>,
     limits: MemoryLimits,
-    /// Bytes of waiting rows in memory, over all uploads.
-    waiting_bytes: usize,
-    /// The same of rows in open pages.
-    open_bytes: usize,
+    /// What all open uploads weigh.
+    load: Load,
     /// The last list of columns, shared by uploads that have the same.
     columns: Arc<[(String, ColumnType)]>,
     /// It was said that uploads are turned away, and there has not been much room since.
@@ -153,8 +152,7 @@ impl Aggregate {
             finished: Vec::new(),
             closed: Vec::new(),
             limits: settings.limits,
-            waiting_bytes: 0,
-            open_bytes: 0,
+            load: Load::default(),
             columns: Arc::new([]),
             is_crowded: false,
             latest: None,
@@ -196,6 +194,7 @@ impl Aggregate {
             if upload.is_overtaken() {
                 self.overtaken.insert(upload.id.clone());
             }
+            self.load += upload.attempt.load();
             self.open.insert(upload.id.clone(), Box::new(upload));
         }
         Ok(restored)
@@ -384,7 +383,8 @@ impl Aggregate {
     /// All rows of [`Phase::Restoring`] were given: the open pages must be as the state says.
     pub fn finish_restore(&mut self) -> Result<(), StateError> {
         self.open.values_mut().try_for_each(|upload| upload.finish_restore())?;
-        self.open_bytes = self.open.values().map(|upload| upload.attempt.bytes_in_memory()[0]).sum();
+        self.load = Load::default();
+        self.open.values().for_each(|upload| self.load += upload.attempt.load());
         Ok(())
     }
 
@@ -400,13 +400,17 @@ impl Aggregate {
         for upload in self.open.values_mut() {
             upload.write(into);
         }
+        self.load.unsaved = 0;
         self.ledger.write(position, into);
         Ok(())
     }
 
-    /// The Kafka commit for everything so far is done: writes the deletion of uploads that have ended.
+    /// The Kafka commit for everything so far is done: writes the deletion of uploads that have ended. Of many, some stay for the next
+    /// commits.
     pub fn take_finished(&mut self, into: &mut WriteBatch) {
-        for Finished { keys, segments } in self.finished.drain(..) {
+        while into.entries.len() < COMMIT_ENTRIES
+            && let Some(Finished { keys, segments }) = self.finished.pop()
+        {
             keys.into_iter().for_each(|key| into.delete(key));
             into.drop_segments.extend(segments);
         }
@@ -457,27 +461,13 @@ impl Aggregate {
         self.receiving_upload().map_or(0, |upload| upload.accounting.rows_in)
     }
 
-    /// Spills open pages, the largest first, when all uploads together hold too much of them in memory.
-    fn make_room(&mut self, ctx: &mut AggregateContext) -> Result<(), StateError> {
-        for least in [4 << 10, 512, 1] {
-            if self.open_bytes <= self.limits.open {
-                return Ok(());
-            }
-            for upload in self.open.values_mut() {
-                let before = upload.attempt.sheets.bytes_in_memory();
-                upload.attempt.sheets.spill(least, scratch_segment(upload.hash), ctx.store)?;
-                self.open_bytes -= before - upload.attempt.sheets.bytes_in_memory();
-            }
-        }
-        Ok(())
-    }
-
     fn upload_context<'d, 'c>(&'d mut self, ctx: &'d mut AggregateContext<'c>) -> UploadContext<'d, 'c> {
         UploadContext {
             settings: &self.settings,
             queue: &mut self.queue,
             limits: self.limits,
-            waiting_elsewhere: self.waiting_bytes,
+            waiting_elsewhere: self.load.waiting,
+            sheets_elsewhere: self.load.sheets,
             ctx,
         }
     }

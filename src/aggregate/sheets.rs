@@ -34,6 +34,8 @@ pub(super) struct Sheets {
     open_bytes: usize,
     /// Bytes of them on disk.
     spilled_bytes: usize,
+    /// Sheets that the state has, of which there may be more pages.
+    saved: usize,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,10 @@ impl Sheets {
     /// The sheets in order of their first row.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Sheet> {
         self.sheets.iter()
+    }
+    /// Sheets that the state does not have yet.
+    pub(super) fn unsaved(&self) -> usize {
+        self.sheets.len() - self.saved
     }
     /// Rows in open pages.
     pub(super) fn open_rows(&self) -> u64 {
@@ -213,6 +219,7 @@ impl Sheets {
             }
             sheet.saved = Some(pages);
         }
+        self.saved = self.sheets.len();
     }
 
     /// Keys that the state has for these sheets.
@@ -248,6 +255,7 @@ impl Sheets {
             sheet.pages = pages.into_iter().map(PageSlot::from).collect();
             sheets.add(sheet);
         }
+        sheets.saved = sheets.len();
         Ok(sheets)
     }
 }

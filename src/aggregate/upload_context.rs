@@ -12,5 +12,7 @@ pub(super) struct UploadContext<'d, 'c> {
     pub(super) limits: MemoryLimits,
     /// Bytes of waiting rows that the task's other uploads hold in memory.
     pub(super) waiting_elsewhere: usize,
+    /// Sheets of the task's other uploads.
+    pub(super) sheets_elsewhere: usize,
     pub(super) ctx: &'d mut AggregateContext<'c>,
 }

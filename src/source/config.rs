@@ -74,6 +74,16 @@ pub struct SourceConfig {
 }
 
 impl SourceConfig {
+    /// Columns, and sheets, for which every open upload has room.
+    pub const PARTS_OF_EACH: usize = 16;
+    /// Room for columns, and for sheets, that all open uploads of a partition have at least.
+    const PARTS_MIN: usize = 1 << 16;
+
+    /// Columns, each header counted once, and sheets that all open uploads of a partition may have together.
+    pub fn parts_open_max(&self) -> usize {
+        (self.open_uploads_max as usize * SourceConfig::PARTS_OF_EACH).max(SourceConfig::PARTS_MIN)
+    }
+
     /// The source for a topic with all defaults.
     pub fn of_topic(topic: &str) -> SourceConfig {
         SourceConfig {

@@ -124,7 +124,8 @@ impl Upload {
         marker: MarkerRecord,
     ) -> Result<(), Rejection> {
         let Marker::Header(names) = &marker.marker else { return Ok(()) };
-        let layout = context.layout(names)?;
+        let layout = context.layouts.of(names, &context.config)?;
+        context.layouts.check_room(&layout, &context.config)?;
         let offset = Some(marker.offset);
         let guess = match format {
             RowFormat::Csv(delimiter) => other_delimiter(&layout.header, delimiter).map(|guess| (guess, delimiter)),

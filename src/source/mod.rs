@@ -17,6 +17,7 @@ mod header_row;
 mod headerless;
 pub mod json;
 mod kind;
+mod layouts;
 mod names;
 mod read_rows;
 mod row_format;
@@ -258,7 +259,8 @@ impl Source {
         single_at: Option<Offset>,
     ) {
         // A header that was read once is no wider than a worksheet.
-        let layout = header.and_then(|names| self.context.layout(&names).ok());
+        let layout = header.and_then(|names| self.context.layouts.of(&names, &self.context.config).ok());
+        layout.iter().for_each(|layout| self.context.layouts.hold(layout));
         single_at.map(|first| self.singles.insert(first, upload.clone()));
         let mut restored = Upload::restored(upload.clone(), layout, crs, attempt);
         restored.single_at = single_at;
@@ -458,8 +460,12 @@ impl Source {
             }
         };
         let (grew, since, bytes) = (upload.has_batch(), upload.waiting_since(), upload.waiting_bytes());
-        let rows = upload.rows_under_way();
+        let (rows, layout) = (upload.rows_under_way(), upload.own_layout().cloned());
         work(upload, &mut self.context);
+        if upload.own_layout().map(Arc::as_ptr) != layout.as_ref().map(Arc::as_ptr) {
+            layout.iter().for_each(|before| self.context.layouts.release(before));
+            upload.own_layout().iter().for_each(|after| self.context.layouts.hold(after));
+        }
         let is_heard_of = self.context.out.len() != heard_of;
         if is_new && !is_heard_of && !upload.is_under_way() {
             self.uploads.remove(id); // lines without a row begin no upload

@@ -8,7 +8,7 @@ use crate::source::columns::{Batch, Layout};
 use crate::source::csv::Fields;
 use crate::source::headerless::{HeaderlessRows, Origin};
 use crate::source::json::{self, CellReader};
-use crate::source::names::column_names;
+use crate::source::layouts::Layouts;
 use crate::source::row_format::RowFormat;
 use crate::source::{HeaderFrom, SourceConfig};
 
@@ -19,8 +19,8 @@ pub(super) struct SourceContext {
     pub(super) declared: Option<Result<Arc<Layout>, Rejection>>,
     /// The header of rows that cannot be read for want of one.
     pub(super) nameless: Arc<Layout>,
-    /// The header read last: most uploads of a topic have the same one, and then they share it.
-    pub(super) latest: Arc<Layout>,
+    /// Uploads of a topic mostly have the same header, and then they share it.
+    pub(super) layouts: Layouts,
     pub(super) fields: Fields,
     pub(super) cells: CellReaders,
     /// A row of JSON as the row of CSV that it is.
@@ -37,26 +37,17 @@ impl SourceContext {
             HeaderFrom::First => None,
             HeaderFrom::Declared(names) => Some(Layout::new(names, &config).map(Arc::new)),
         };
-        let latest = Arc::clone(&nameless);
         SourceContext {
             config,
             declared,
             nameless,
-            latest,
+            layouts: Layouts::default(),
             fields: Fields::default(),
             cells: CellReaders::default(),
             scratch: Vec::new(),
             out: VecDeque::new(),
             waiting_bytes: 0,
         }
-    }
-
-    /// The layout that follows from a header.
-    pub(super) fn layout(&mut self, names: &[String]) -> Result<Arc<Layout>, Rejection> {
-        if *column_names(names, self.config.exact_names) != *self.latest.header {
-            self.latest = Arc::new(Layout::new(names, &self.config)?);
-        }
-        Ok(Arc::clone(&self.latest))
     }
 }
 
@@ -152,6 +143,11 @@ impl Upload {
     ) -> Upload {
         let header = layout.map(|layout| HeaderRead { layout, offset: None, doubted: None });
         Upload { is_restored: header.is_some(), header, crs, attempt, has_read_rows: None, ..Upload::new(id) }
+    }
+
+    /// The layout of its header.
+    pub(super) fn own_layout(&self) -> Option<&Arc<Layout>> {
+        self.header.as_ref().map(|header| &header.layout)
     }
 
     pub(super) fn id(&self) -> &UploadId {

@@ -21,6 +21,9 @@ const SYNCED_ONE_BY_ONE_MAX: usize = 4;
 /// Free bytes without which the index is not touched at all. Commits that free segments may use up the rest of the reserve.
 const RESERVE_BYTES: u64 = 16 << 20;
 
+/// A commit of many entries may take longer than others, by so much for each.
+const APPLY_EACH: Duration = Duration::from_micros(50);
+
 /// A task's commit on its way to the disk.
 #[derive(Debug)]
 pub(super) struct Commit {
@@ -181,7 +184,9 @@ impl IndexWriter {
         self.sync_pages(group)?;
         fail::fail_point!("state-after-sync", |_| failpoint("state-after-sync"));
         let limit = self.options.call_limit;
-        self.engine("apply", limit, |index| index.apply(group.iter().map(|commit| &commit.changes)))?;
+        let entries: usize = group.iter().map(|commit| commit.changes.changes.len()).sum();
+        let apply_limit = limit + APPLY_EACH * u32::try_from(entries).unwrap_or(u32::MAX);
+        self.engine("apply", apply_limit, |index| index.apply(group.iter().map(|commit| &commit.changes)))?;
         fail::fail_point!("state-after-apply", |_| failpoint("state-after-apply"));
         self.engine("flush", limit, Index::flush)?;
         if self.options.power_safe {

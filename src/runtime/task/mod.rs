@@ -126,7 +126,8 @@ impl StreamTask {
 
     /// True when a commit should not wait for its interval: an upload changed its state.
     pub fn commit_due(&self) -> bool {
-        self.outputs.commit_due() || self.aggregate.wants_commit()
+        let is_heavy = self.phase.is_live() && self.aggregate.is_heavy();
+        is_heavy || self.outputs.commit_due() || self.aggregate.wants_commit()
     }
 
     /// Takes the records of one fetch through the topology:
