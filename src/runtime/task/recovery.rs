@@ -127,8 +127,11 @@ pub fn plan(
         Committed::Ours(progress) if !is_same_log(progress.log, log.id) => (&Committed::None, true),
         committed => (committed, local.is_some_and(|state| !is_same_log(state.log, log.id))),
     };
+    let is_ahead = |state: &TaskState| !matches!(committed, Committed::Ours(progress) if state.offset <= progress.next);
     let local = match local {
         _ if is_recreated => Err(Some(ReplayReason::Recreated)),
+        // The log was cut below what nobody has committed.
+        Some(state) if is_ahead(state) && log.end < state.offset => Err(Some(ReplayReason::Truncated)),
         Some(state) if state.topology == topology_hash => Ok(state),
         Some(_) => Err(Some(ReplayReason::Topology)),
         None => Err(Some(ReplayReason::Lost)),
@@ -169,7 +172,7 @@ pub fn plan(
             let processed = ends.map(|entry| entry.completion_offset.next()).max();
             RecoveryPlan::Rebuild {
                 replay_from: log_start,
-                emit_from: processed.unwrap_or(log_start),
+                emit_from: processed.unwrap_or(log_start).min(log.end).max(log_start),
                 reason: if is_recreated { reason } else { processed.and(reason) },
             }
         }
@@ -195,7 +198,7 @@ mod tests {
         }
     }
     fn log() -> LogFacts {
-        LogFacts { start: Offset(5), ..LogFacts::default() }
+        LogFacts { start: Offset(5), end: Offset(1_000), ..LogFacts::default() }
     }
     fn ours(next: i64, replay_from: i64) -> Committed {
         Committed::Ours(Progress { next: Offset(next), replay_from: Offset(replay_from), ..Progress::default() })
@@ -215,6 +218,16 @@ mod tests {
     #[test]
     fn state_ahead_of_the_commit_is_resumed() {
         assert_eq!(start(Some(state(120, 90)), ours(100, 20)), ("resume", 90, 100));
+    }
+
+    #[test]
+    fn state_ahead_of_the_commit_is_dropped_when_the_log_was_cut_below_it() {
+        let cut = LogFacts { end: Offset(110), ..log() };
+        let reason = Some(ReplayReason::Truncated);
+        let rebuild = |replay_from, emit_from| RecoveryPlan::Rebuild { replay_from, emit_from, reason };
+        let start = |committed| plan(Some(&state(120, 90)), "t", &committed, &cut, &[]);
+        assert_eq!(start(ours(100, 20)), rebuild(Offset(20), Offset(100)));
+        assert!(matches!(start(ours(120, 20)), RecoveryPlan::Resume { .. }), "the leader epoch of the commit decides");
     }
 
     #[test]

@@ -74,6 +74,7 @@ impl StreamTask {
         let usable = local
             .as_ref()
             .is_some_and(|state| *state.topology == *topology.hash && is_of_log(state) && remembers(state))
+            && local.as_ref().is_some_and(|state| state.offset <= start.log_end)
             && start.cut_at.is_none();
         let ledger = if usable { vec![] } else { read_ledger()? };
         let (log_start, log_end) = (start.log_start, start.log_end);
