@@ -227,7 +227,7 @@ impl RunningTask {
         let mut read_ledger = || environment.ledger(&status, &name, log);
         let (task, next) = StreamTask::start(id, topology, (store, outbox), start, &mut read_ledger)?;
         let from = Found::read_from(&committed, cut_at, log, next);
-        let relied = (!task.is_live()).then_some(relied);
+        let relied = (cut_at.is_none() && !task.is_live()).then_some(relied);
         let task = Task::Stream(Box::new(task), purge);
         Ok(RunningTask { relied, ..RunningTask::new(task, &partition, from, environment, commit_interval) })
     }
