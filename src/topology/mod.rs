@@ -10,6 +10,7 @@ mod column_types;
 mod columns;
 mod compile;
 mod describe;
+mod describe_source;
 mod expressions;
 mod graph;
 mod hash;

@@ -1,5 +1,6 @@
 //! One partition's work: its processor chain, its store and its offset. Knows nothing of threads or Kafka.
 
+mod commit;
 mod error;
 mod metrics;
 mod outputs;
@@ -16,7 +17,7 @@ use tracing::warn;
 
 use crate::aggregate::{Aggregate, AggregateContext, Phase, UploadPreview};
 use crate::map::Map;
-use crate::metrics::{NodeMetrics, TaskMoment, Unusable, commit_duration, commit_failures};
+use crate::metrics::{NodeMetrics, TaskMoment, Unusable};
 use crate::record::{
     LogId, Marker, MarkerRecord, Offset, Rejection, RowBatch, SheetName, StreamElement, TaskId, TopicPartition,
     UploadId,
@@ -27,11 +28,10 @@ use crate::sink::preview::{self, Preview, SheetPreview};
 use crate::sink::status::StatusRecord;
 use crate::source::Source;
 use crate::source::spread::Gather;
-use crate::state::keys::{self, StateKey, TaskState};
 use crate::state::{StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
 use crate::traces::Stage;
-use crate::transport::{Fence, Fetched, OpenUploads, Progress, Work};
+use crate::transport::{Fence, Fetched, Progress};
 
 pub use error::TaskError;
 use outputs::Outputs;
@@ -371,95 +371,6 @@ impl StreamTask {
             let receiving = || receiving(&self.aggregate, self.gather.as_ref());
             self.outputs.report_receiving(now_ms, receiving);
         }
-    }
-
-    /// Makes everything so far durable (contract 17): outputs acknowledged, then the state, then the Kafka offset; in a transaction outputs
-    /// and offset, then the state. Uploads that ended are
-    /// deleted from the state by the commit after that.
-    pub fn commit(&mut self) -> Result<(), TaskError> {
-        if !self.phase.is_live() {
-            return Ok(()); // nothing new has been read, and a commit never goes back
-        }
-        self.outputs.publish()?;
-        let progress = self.progress();
-        if self.committed_progress.as_ref() == Some(&progress) && self.finished.entries.is_empty() && !self.commit_due()
-        {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        let durable = self.make_durable(progress);
-        commit_duration().observe(begun.elapsed().as_secs_f64());
-        if let Err(error) = &durable {
-            commit_failures(error.code()).inc();
-        }
-        durable
-    }
-
-    /// The state as of now, and what it no longer needs.
-    fn state_batch(&mut self, progress: &Progress) -> Result<WriteBatch, TaskError> {
-        let mut batch = std::mem::take(&mut self.finished);
-        batch.drop_segments.extend(self.gather.as_mut().map_or_else(Vec::new, Gather::take_dropped));
-        self.aggregate.write_state(self.position, &mut *self.store, &mut batch)?;
-        let unread = self.aggregate.restore_from().into_iter().chain(self.source.oldest_waiting()).min();
-        let state = TaskState {
-            offset: self.position,
-            restore_from: unread.unwrap_or(self.position),
-            replay_from: progress.replay_from,
-            topology: self.topology.hash.to_string(),
-            waiting: self.source.waiting_uploads().map(|(id, from)| (id.as_str().to_owned(), from)).collect(),
-            log: self.log,
-            whole_from: self.aggregate.whole_from(),
-        };
-        // Once a commit, in release builds too: a state that could not be restored must not be written.
-        assert!(
-            state.restore_from <= state.offset && state.replay_from <= state.offset,
-            "a commit goes back: {state:?}"
-        );
-        batch.put(StateKey::Task.encode(), keys::encode(&state));
-        Ok(batch)
-    }
-
-    fn make_durable(&mut self, progress: Progress) -> Result<(), TaskError> {
-        fail::fail_point!("task-before-state");
-        let batch = self.state_batch(&progress)?;
-        if self.outputs.is_transactional() {
-            // State that is behind the commit catches up silently; state that is ahead of it would take outputs for sent that never
-            // counted.
-            self.outputs.commit(&progress, &self.fence)?;
-            fail::fail_point!("task-after-offset");
-            self.store.commit(batch)?;
-        } else {
-            self.store.commit(batch)?;
-            fail::fail_point!("task-before-offset");
-            self.outputs.commit(&progress, &self.fence)?;
-            fail::fail_point!("task-after-offset");
-        }
-        self.aggregate.take_finished(&mut self.finished);
-        self.aggregate.committed();
-        self.committed_progress = Some(progress);
-        Ok(())
-    }
-
-    /// The commit as of now.
-    pub fn progress(&self) -> Progress {
-        let open = self.aggregate.replay_from().into_iter().chain(self.source.oldest_waiting());
-        let open = open.chain(self.gather.as_ref().and_then(Gather::replay_from)).min();
-        Progress {
-            next: self.position,
-            replay_from: open.unwrap_or(self.position).min(self.position),
-            log: self.log,
-            leader_epoch: self.leader_epoch,
-            work: Work::Uploads {
-                whole_from: self.aggregate.whole_from(),
-                open: OpenUploads::new(self.open_count(), self.aggregate.placed_uploads().into_iter()),
-            },
-        }
-    }
-
-    /// Open uploads, and those whose rows wait for a header.
-    fn open_count(&self) -> u32 {
-        let count = self.aggregate.open_uploads() + self.source.waiting_uploads().count();
-        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// The source topic has so many partitions from now on.
