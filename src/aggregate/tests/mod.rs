@@ -494,7 +494,9 @@ impl Output for Published {
 
     fn dead_letter(&mut self, letter: &DeadLetter<'_>) -> Result<(), OutputError> {
         let offset = letter.offset;
-        assert!(offset.0 >= self.committed, "the dead letter of {offset} was sent before the commit");
+        // An end that waits is refused by a later record.
+        let is_of_now = offset.0 >= self.committed || letter.rejection.reason == Reason::EofUnknown;
+        assert!(is_of_now, "the dead letter of {offset} was sent before the commit");
         self.dead_letters.insert((offset.0, letter.row, letter.rejection.reason.code()));
         Ok(())
     }
