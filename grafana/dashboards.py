@@ -269,6 +269,8 @@ EXACTLY_ONCE = [
     row("Who owns what", [
         graph("Tasks by instance", "Partitions that run on each instance. Fewer in all than the topics have: the group has not settled, or an instance is missing.",
               "short", (f"sum by (instance) (sheetstream_tasks{{{OF}}})", "{{instance}}"), stacked=True),
+        graph("Standbys behind", "Records between standbys and the end of their partitions: what a take-over has to read. Growing: a standby is slower than the owner. Empty without standby = 1.",
+              "short", (f"max by (topology) (sheetstream_standby_lag{{{OF}}})", "{{topology}}")),
         graph("Foreign members", "Members of our consumer groups that are not sheetstream. Above 0: the rows of their partitions reach no workbook; see the runbook SheetstreamForeignMember.",
               "short", (f"max by (topology) (sheetstream_group_foreign_members{{{OF}}})", "{{topology}}"), limits(1, 1)),
         graph("Topologies that have stopped", "1 for each topology that does not run while the others do, by reason. See the runbook SheetstreamTopologyFailed.",

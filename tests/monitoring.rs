@@ -26,7 +26,7 @@ const NEEDS_MORE: [&str; 9] = [
     "Connections refused",
     "Foreign members",
     "Topologies that have stopped",
-    "Transactions",
+    "Standbys behind",
     "Logs that changed",
     "Largest workbook",
 ];
