@@ -57,14 +57,14 @@ impl OpenUpload {
             }
             None if is_spread && self.id.as_str().is_empty() => return incomplete(Message::Split {}, false),
             None if !parts.is_empty() => return incomplete(Message::SplitParts { parts }, false),
-            None if is_spread && (!self.attempt.keyed || ended_before == Some(false)) => {
-                return incomplete(Message::SplitKeys {}, false);
-            }
+            None if is_spread && !self.attempt.keyed => return incomplete(Message::SplitKeys {}, false),
             // Numbers show missing rows, but not rows that belong to another upload.
             None if self.doubts() => return self.judge_doubt(context.settings.source.incomplete),
             None if !self.attempt.waiting.is_empty() => {
                 return incomplete(Message::RowsMissingBetween { missing: self.missing(0) }, true);
             }
+            // Nothing is missing here: it was held for what lay in other partitions.
+            None if is_spread && ended_before == Some(false) => return incomplete(Message::SplitKeys {}, false),
             Some(_) | None => {}
         }
         self.flush(context)?;

@@ -277,6 +277,19 @@ fn an_upload_that_was_whole_stays_so_when_its_id_is_open_elsewhere_later() {
 }
 
 #[test]
+fn an_end_that_waits_for_rows_waits_for_them_in_a_replay_too() {
+    let mut task = Task::new(settings());
+    let log = [numbered("a", 1..=3), numbered("a", 5..=6), eof("a"), numbered("a", 4..=4)];
+    task.run(&log, 3, 1).unwrap();
+    task.commit(3);
+    task.run(&log, 4, 1).unwrap();
+    assert_eq!((task.published.books.len(), task.aggregate.open_uploads()), (1, 0));
+    task.kill(&log, true, 1); // the end was sent and is not committed
+    task.run(&log, 4, 1).unwrap();
+    assert_eq!((task.published.books.len(), task.aggregate.open_uploads()), (1, 0));
+}
+
+#[test]
 fn a_bad_row_fails_the_upload_when_the_topology_says_so() {
     let settings = with_source(|source| source.on_error = OnError::Fail);
     let published = undisturbed(settings, &[rows("a", 16..=19), rows("a", 20..=21), eof("a")], 1).published;
