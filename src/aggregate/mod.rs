@@ -335,9 +335,9 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Records were removed from the log: every upload that began before their end may have lost rows, and fails.
+    /// Records were removed from the log: every upload whose attempt began before their end may have lost rows, and fails.
     pub fn log_gap(&mut self, lost: Range<Offset>, ctx: &mut AggregateContext) -> Result<(), OutputError> {
-        let is_hit = |upload: &OpenUpload| upload.first_offset < lost.end && upload.attempt.failed.is_none();
+        let is_hit = |upload: &OpenUpload| upload.attempt.begun_at < lost.end && upload.attempt.failed.is_none();
         let mut hit: Vec<_> = self.open.values().filter(|upload| is_hit(upload)).collect();
         hit.sort_by_key(|upload| upload.first_offset);
         for id in hit.iter().map(|upload| upload.id.clone()).collect::<Vec<_>>() {

@@ -367,6 +367,17 @@ fn an_upload_whose_beginning_the_log_has_lost_fails_when_the_state_is_lost_too()
 }
 
 #[test]
+fn a_gap_in_front_of_the_open_attempt_takes_nothing_from_it() {
+    let mut task = Task::new(settings());
+    let log = [rows("a", 1..=2), begin("a"), rows("a", 3..=4), eof("a")];
+    task.run(&log, 3, 1).unwrap();
+    let phase = Phase::Live { emit_from: Offset(0) };
+    task.call(3, phase, |aggregate, ctx| aggregate.log_gap(Offset(0)..Offset(1), ctx)).unwrap();
+    task.run(&log, 4, 1).unwrap();
+    assert_eq!((words(&task.published), task.published.book("a", 1).sha256), (vec![], checksum(3..=4)));
+}
+
+#[test]
 fn a_gap_in_what_a_restore_reads_fails_what_began_before_it_and_no_other() {
     let mut task = Task::new(settings());
     let log = [rows("a", 1..=1), rows("a", 2..=2), rows("b", 1..=2), eof("a"), eof("b")];
