@@ -260,6 +260,17 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
                 disturbed.insert("gap");
                 continue;
             }
+            // While another publication of the id is open in another partition, nobody knows that one without a count is whole.
+            let is_split = |status: &StatusRecord| {
+                let is_one_of_ours = ours.iter().any(|end| end.offsets.first == status.offsets.first);
+                let reason = status.failure.as_ref().map(|failure| failure.reason.as_str());
+                status.upload == publication.id && is_one_of_ours && reason == Some("upload.split")
+            };
+            let has_parts = !publication.counted && lane.publications.iter().any(Publication::has_moved);
+            if has_parts && found.statuses.iter().any(is_split) {
+                disturbed.insert("split");
+                continue;
+            }
             match ours.as_slice() {
                 [] => return Err(format!("lost: {what} has no end")),
                 [_, _, ..] if found.guarantee == Guarantee::ExactlyOnceV2 => {
