@@ -119,10 +119,13 @@ impl Ledger {
         (log_start, replay_from): (Offset, Offset),
         store: &mut dyn StateStore,
     ) -> Result<(), StateError> {
+        let mut room = ADOPTED_AT_ONCE;
         for end in ends.filter(|end| end.is_within(log_start)) {
             self.adopt_one(end, replay_from, store)?;
-            if self.changed.len() >= ADOPTED_AT_ONCE {
+            if self.changed.len() >= room {
                 self.settle(replay_from, store)?;
+                // Ends ahead of the replay stay: each of them is looked at a few times, and not once for each that follows.
+                room = ADOPTED_AT_ONCE.max(2 * self.changed.len());
             }
         }
         self.settle(replay_from, store)
