@@ -8,6 +8,8 @@ import collections, json, os, random, shutil, signal, subprocess, sys, tempfile,
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from client import send
+
 brokers, kills = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100
 seed = int(sys.argv[3]) if len(sys.argv) > 3 else os.getpid()
 binary = os.environ["SHEETSTREAM_BIN"]
@@ -48,11 +50,7 @@ class Publisher(threading.Thread):
         self.producer = Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 5, "partitioner": "murmur2_random"})
 
     def send(self, upload, value):
-        while True:
-            try:
-                return self.producer.produce(self.topic, key=upload, value=value)
-            except BufferError:
-                self.producer.poll(0.1)
+        send(self.producer, self.topic, value, key=upload)
 
     def begin(self):
         upload = f"{len(self.uploads):05}.csv"

@@ -8,6 +8,8 @@ import json, os, shutil, subprocess, sys, tempfile, time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from client import memory, send, until_committed
+
 brokers, uploads = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
 binary = os.environ["SHEETSTREAM_BIN"]
 work = tempfile.mkdtemp(prefix="sheetstream-ledger-")
@@ -23,14 +25,6 @@ def topology(name):
     return path
 
 
-def send(topic, key, value):
-    while True:
-        try:
-            return producer.produce(topic, key=key, value=value, partition=0)
-        except BufferError:
-            producer.poll(0.1)
-
-
 class Run:
     def __init__(self, path, state):
         self.log = f"{work}/log"
@@ -44,30 +38,16 @@ class Run:
             time.sleep(0.01)
         return time.monotonic() - self.begun
 
-    def memory(self):
-        with open(f"/proc/{self.process.pid}/status") as status:
-            fields = dict(line.split(":", 1) for line in status)
-        return [int(fields[field].split()[0]) / 1024 for field in ("VmHWM", "VmRSS")]
-
     def stop(self):
         self.process.terminate()
         self.process.wait()
-
-
-def until_committed(name):
-    group = Consumer({"bootstrap.servers": brokers, "group.id": name, "enable.auto.commit": False})
-    partition = TopicPartition(f"{name}.rows", 0)
-    end = group.get_watermark_offsets(partition)[1]
-    while group.committed([partition])[0].offset < end:
-        time.sleep(0.1)
-    group.close()
 
 
 def start(path, state):
     run = Run(path, state)
     seconds = run.until_running()
     time.sleep(2)
-    peak, now = run.memory()
+    peak, now = memory(run.process.pid)
     run.stop()
     return seconds, peak, now
 
@@ -77,10 +57,10 @@ empty, many = topology(f"ledger-empty-{tag}"), topology(f"ledger-many-{tag}")
 name = f"ledger-many-{tag}"
 for path, of in ((empty, f"ledger-empty-{tag}"), (many, name)):
     for value in ("1,a", "#EOF"):
-        send(f"{of}.rows", "upload 0000000.csv", value)
+        send(producer, f"{of}.rows", value, key="upload 0000000.csv", partition=0)
     producer.flush()
     run = Run(path, of)
-    until_committed(of)
+    until_committed(brokers, of)
     time.sleep(1.5)
     run.stop()
 
@@ -94,9 +74,9 @@ reader.close()
 for upload in range(1, uploads):
     of = f"upload {upload:07}.csv"
     status["upload"], status["offsets"] = of, {key: 2 * upload + place for place, key in enumerate(status["offsets"])}
-    send(f"{name}.status", of, json.dumps(status))
+    send(producer, f"{name}.status", json.dumps(status), key=of, partition=0)
     for value in ("1,a", "#EOF"):
-        send(f"{name}.rows", of, value)
+        send(producer, f"{name}.rows", value, key=of, partition=0)
     if upload % 10000 == 0:
         producer.poll(0)
 producer.flush()
@@ -104,7 +84,7 @@ producer.flush()
 shutil.rmtree(f"{work}/{name}")
 subprocess.run(["script/kafka", "tool", "consumer-groups", "--bootstrap-server", brokers, "--delete", "--group", name], check=True, stdout=subprocess.DEVNULL)
 run = Run(many, name)
-until_committed(name)
+until_committed(brokers, name)
 time.sleep(2)
 run.stop()
 _, _, base = start(empty, f"ledger-empty-{tag}")

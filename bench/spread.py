@@ -7,6 +7,8 @@ import json, os, resource, statistics, subprocess, sys, tempfile, time
 
 from confluent_kafka import Consumer, Producer
 
+from client import send
+
 brokers, rows = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
 binary = os.environ["SHEETSTREAM_BIN"]
@@ -31,24 +33,20 @@ name = "workbooks"
 def publish(topic, placement):
     producer = Producer({"bootstrap.servers": brokers, "linger.ms": 50, "queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 1_000_000})
 
-    def send(partition, value):
+    def send_row(partition, value):
         # Keyed, a partition is an upload; spread, all of them are one, which no key names.
         key = f"{partition}.csv" if placement == "keyed" else None
         headers = [] if key else [("ss-upload", "all.csv")]
-        while True:
-            try:
-                return producer.produce(topic, key=key, value=value, partition=partition, headers=headers)
-            except BufferError:
-                producer.poll(0.1)
+        send(producer, topic, value, key=key, partition=partition, headers=headers)
 
     for n in range(rows):
         # As a sticky partitioner does: a batch of rows to one partition, then to the next.
-        send(n // 200 % PARTITIONS, f"{n},은하구 샛별동 {n % 9000},구역{n % 5 + 1},{880000 + n % 300000}.{n % 1000:03},{1620000 + n % 440000}.5,{n % 100000},{n % 1000}.25")
+        send_row(n // 200 % PARTITIONS, f"{n},은하구 샛별동 {n % 9000},구역{n % 5 + 1},{880000 + n % 300000}.{n % 1000:03},{1620000 + n % 440000}.5,{n % 100000},{n % 1000}.25")
         if n % 10_000 == 0:
             producer.poll(0)
     producer.flush()
     for partition in range(PARTITIONS if placement == "keyed" else 1):
-        send(partition, "#EOF" if placement == "keyed" else f"#EOF rows={rows}")
+        send_row(partition, "#EOF" if placement == "keyed" else f"#EOF rows={rows}")
     producer.flush()
 
 

@@ -7,23 +7,11 @@ import datetime, json, os, shutil, subprocess, sys, tempfile, threading, time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from client import PLACES, send, until_committed
+
 brokers, rows, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000, int(sys.argv[3]) if len(sys.argv) > 3 else 3
 binary, guarantees = os.environ["SHEETSTREAM_BIN"], os.environ.get("GUARANTEES", "at_least_once exactly_once_v2").split()
 SESSION_S = 6  # group.consumer.session.timeout.ms of script/kafka
-TOPOLOGY = '''name = "{name}"
-guarantee = "{guarantee}"
-[[source]]
-name = "rows"
-header = ["id", "name", "kind", "x", "y"]
-[[map]]
-name = "wgs84"
-reproject = {{ from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }}
-[[aggregate]]
-name = "by-kind"
-sheet = "kind"
-[[sink]]
-name = "workbooks"
-'''
 environment = dict(os.environ, SHEETSTREAM_BROKERS=brokers, SHEETSTREAM_LOG_FORMAT="json", NO_COLOR="1")
 has_standby = "--standby" in subprocess.run([binary, "run", "--help"], capture_output=True, text=True).stdout
 
@@ -77,31 +65,19 @@ def one(guarantee, standby, number):
     work = tempfile.mkdtemp(prefix="sheetstream-takeover-")
     topology = f"{work}/topology.toml"
     with open(topology, "w") as file:
-        file.write(TOPOLOGY.format(name=name, guarantee=guarantee))
+        file.write(f'guarantee = "{guarantee}"\n' + PLACES.format(name=name))
     subprocess.run([binary, "topics", "create", "--partitions", "1", "-t", topology], check=True, env=environment, stdout=subprocess.DEVNULL)
     owner = Instance(work, 0, topology, standby)
     owner.await_line("task running")
     other = Instance(work, 1, topology, standby)
     producer = Producer({"bootstrap.servers": brokers, "linger.ms": 20, "batch.num.messages": 10000, "queue.buffering.max.messages": 2_000_000})
-
-    def send(value):
-        while True:
-            try:
-                return producer.produce(f"{name}.rows", key="open.csv", value=value, partition=0)
-            except BufferError:
-                producer.poll(0.1)
-
+    upload = {"key": "open.csv", "partition": 0}
     for row in range(rows):
-        send(f"{row},Place {row % 1000} 은하구 샛별동,kind {row % 5},{953000 + row % 900}.{row % 100:02},{1952000 + row % 700}")
+        send(producer, f"{name}.rows", f"{row},Place {row % 1000} 은하구 샛별동,kind {row % 5},{953000 + row % 900}.{row % 100:02},{1952000 + row % 700}", **upload)
         if row % 10000 == 0:
             producer.poll(0)
     producer.flush()
-    group = Consumer({"bootstrap.servers": brokers, "group.id": name, "enable.auto.commit": False})
-    partition = TopicPartition(f"{name}.rows", 0)
-    end = group.get_watermark_offsets(partition)[1]
-    while group.committed([partition])[0].offset < end:
-        time.sleep(0.1)
-    group.close()
+    until_committed(brokers, name)
     other.await_line("joining")
     if standby:
         other.await_line("standby running")
@@ -110,7 +86,7 @@ def one(guarantee, standby, number):
     reader.start()
     killed = time.time()
     owner.process.kill()
-    send(f"#EOF rows={rows}")
+    send(producer, f"{name}.rows", f"#EOF rows={rows}", **upload)
     producer.flush()
     reader.join(120)
     if reader.whole_at is None:

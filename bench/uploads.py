@@ -4,7 +4,9 @@ Usage: uploads.py BROKERS [UPLOADS] [ROWS]    SHEETSTREAM_BIN names the binary
 Prints one line; fails when an upload has no workbook."""
 import json, os, subprocess, sys, tempfile, time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer
+
+from client import PLACES, memory, send, until_committed
 
 brokers, uploads, rows = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 binary = os.environ["SHEETSTREAM_BIN"]
@@ -12,37 +14,20 @@ name = f"uploads-{os.getpid()}"
 work = tempfile.mkdtemp(prefix="sheetstream-uploads-")
 topology = f"{work}/topology.toml"
 with open(topology, "w") as file:
-    file.write(f'''name = "{name}"
-[[source]]
-name = "rows"
-header = ["id", "name", "kind", "x", "y"]
-[[map]]
-name = "wgs84"
-reproject = {{ from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }}
-[[aggregate]]
-name = "by-kind"
-sheet = "kind"
-[[sink]]
-name = "workbooks"
-''')
+    file.write(PLACES.format(name=name))
 environment = dict(os.environ, SHEETSTREAM_BROKERS=brokers, SHEETSTREAM_STATE_DIR=f"{work}/state")
 subprocess.run([binary, "topics", "create", "--partitions", "1", "-t", topology], check=True, env=environment, stdout=subprocess.DEVNULL)
 producer = Producer({"bootstrap.servers": brokers, "linger.ms": 50, "queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 1_000_000})
 
 
-def send(upload, value):
-    while True:
-        try:
-            producer.produce(f"{name}.rows", key=f"upload {upload:05}.csv", value=value, partition=0)
-            return
-        except BufferError:
-            producer.poll(0.1)
+def send_row(upload, value):
+    send(producer, f"{name}.rows", value, key=f"upload {upload:05}.csv", partition=0)
 
 
 # Row by row over all uploads, so that every one of them is open until the end.
 for row in range(rows):
     for upload in range(uploads):
-        send(upload, f"{row},Place {row} of {upload} 서울특별시 강남구,kind {row % 5},{953000 + row % 900}.{upload % 100:02},{1952000 + row % 700}")
+        send_row(upload, f"{row},Place {row} of {upload} 서울특별시 강남구,kind {row % 5},{953000 + row % 900}.{upload % 100:02},{1952000 + row % 700}")
     producer.poll(0)
 producer.flush()
 
@@ -50,24 +35,17 @@ log = open(f"{work}/log", "w")
 run = subprocess.Popen([binary, "run", topology, "--threads", "1"], env=environment, stderr=log)
 
 
-def memory():  # peak, now; MiB
-    with open(f"/proc/{run.pid}/status") as status:
-        fields = dict(line.split(":", 1) for line in status)
-    return [int(fields[field].split()[0]) / 1024 for field in ("VmHWM", "VmRSS")]
-
-
-partition = TopicPartition(f"{name}.rows", 0)
-group = Consumer({"bootstrap.servers": brokers, "group.id": name, "enable.auto.commit": False})
-end = group.get_watermark_offsets(partition)[1]
-begun = time.monotonic()
-while (committed := group.committed([partition], timeout=30)[0].offset) < end:
+def check(committed, end):
     if run.poll() is not None or time.monotonic() - begun > 1800:
         sys.exit(f"uploads: run stopped or is stuck at {committed} of {end}; see {work}/log")
-    time.sleep(0.5)
-read_s, (open_peak, open_now) = time.monotonic() - begun, memory()
+
+
+begun = time.monotonic()
+until_committed(brokers, name, check)
+read_s, (open_peak, open_now) = time.monotonic() - begun, memory(run.pid)
 
 for upload in range(uploads):
-    send(upload, f"#EOF rows={rows}")
+    send_row(upload, f"#EOF rows={rows}")
 producer.flush()
 status = Consumer({"bootstrap.servers": brokers, "group.id": f"{name}.bench", "auto.offset.reset": "earliest"})
 status.subscribe([f"{name}.status"])
@@ -80,7 +58,7 @@ while len(published) < uploads:
             published.add(record["upload"])
     if run.poll() is not None or time.monotonic() - begun > 1800:
         sys.exit(f"uploads: {len(published)} of {uploads} were published; see {work}/log")
-finish_s, (peak, _) = time.monotonic() - begun, memory()
+finish_s, (peak, _) = time.monotonic() - begun, memory(run.pid)
 run.terminate()
 run.wait()
 print(f"{uploads} open uploads of {rows} rows: read in {read_s:.1f} s, {open_now:.0f} MiB then, peak {open_peak:.0f} MiB; all workbooks in {finish_s:.1f} s, peak {peak:.0f} MiB")

@@ -1,0 +1,45 @@
+"""What the benchmarks have in common: a topology of places, records sent, commits awaited, memory of a process."""
+import time
+
+from confluent_kafka import Consumer, TopicPartition
+
+PLACES = '''name = "{name}"
+[[source]]
+name = "rows"
+header = ["id", "name", "kind", "x", "y"]
+[[map]]
+name = "wgs84"
+reproject = {{ from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }}
+[[aggregate]]
+name = "by-kind"
+sheet = "kind"
+[[sink]]
+name = "workbooks"
+'''
+
+
+def send(producer, topic, value, **record):
+    """Queues a record; waits while the queue is full."""
+    while True:
+        try:
+            return producer.produce(topic, value=value, **record)
+        except BufferError:
+            producer.poll(0.1)
+
+
+def until_committed(brokers, name, look=lambda committed, end: None):
+    """Waits until the group `name` has committed all of partition 0 of its rows. `look` is called with both offsets before each pause."""
+    group = Consumer({"bootstrap.servers": brokers, "group.id": name, "enable.auto.commit": False})
+    partition = TopicPartition(f"{name}.rows", 0)
+    end = group.get_watermark_offsets(partition)[1]
+    while (committed := group.committed([partition], timeout=30)[0].offset) < end:
+        look(committed, end)
+        time.sleep(0.1)
+    group.close()
+
+
+def memory(pid):
+    """Of a process, in MiB: the most so far, and now."""
+    with open(f"/proc/{pid}/status") as status:
+        fields = dict(line.split(":", 1) for line in status)
+    return [int(fields[field].split()[0]) / 1024 for field in ("VmHWM", "VmRSS")]
