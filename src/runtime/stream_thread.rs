@@ -24,6 +24,26 @@ pub type TaskMaker = Box<dyn FnOnce(&Arc<Turn>, Waker, Option<RunningTask>) -> R
 /// Wakes a stream thread that sleeps.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
+/// Wakes a thread that sleeps, or is about to: it may be woken while it waits for a broker, which parks it, too.
+#[derive(Clone)]
+struct Bell {
+    rung: Arc<AtomicBool>,
+    thread: Thread,
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.rung.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+    /// Sleeps until it is rung, `longest` at most; not at all if it was rung since the last sleep.
+    fn sleep(&self, longest: Duration) {
+        if !self.rung.swap(false, Ordering::Acquire) {
+            std::thread::park_timeout(longest);
+        }
+    }
+}
+
 /// A question to a task; it gets `None` when the task is not running.
 pub type Query = Box<dyn FnOnce(Option<&mut StreamTask>) + Send>;
 
@@ -57,21 +77,21 @@ pub enum TaskReport {
     Failed(TaskId, TaskError),
     /// A task that had failed has committed what it failed at.
     Recovered(TaskId),
-    /// A standby could not begin or go on.
+    /// A standby could not begin or continue.
     StandbyEnded(TaskId, TaskError),
 }
 
 /// Asks the task of one thread, from any other.
 pub struct QuerySender {
     commands: Sender<Command>,
-    thread: Thread,
+    bell: Bell,
 }
 
 impl QuerySender {
     /// Has `query` answered, unless the thread ends before.
     pub fn ask(&self, query: Query) {
         self.commands.send(Command::Ask(query)).ok();
-        self.thread.unpark();
+        self.bell.ring();
     }
 }
 
@@ -91,7 +111,7 @@ pub struct ThreadParts {
 /// The handle of a running stream thread.
 pub struct StreamThread {
     commands: Sender<Command>,
-    thread: Thread,
+    bell: Bell,
     join: JoinHandle<()>,
     name: String,
     health: Arc<Health>,
@@ -106,23 +126,26 @@ impl StreamThread {
         let turn = turns.of(health.pulse(&name));
         let is_paused = health.pauses.flag(&id.topology);
         let commit_interval = commit_interval(&id, usual);
+        let rung = Arc::<AtomicBool>::default();
+        let ours = rung.clone();
         let join = std::thread::Builder::new().name(name.clone()).spawn(move || {
-            let (slot, reached, behind) = (None, Offset(0), None);
-            RunLoop { id, inbox, reports, turn, commit_interval, slot, reached, behind, clock: Clock::new(is_paused) }
-                .run();
+            let bell = Bell { rung: ours, thread: std::thread::current() };
+            let (slot, reached, behind, clock) = (None, Offset(0), None, Clock::new(is_paused));
+            RunLoop { id, inbox, bell, reports, turn, commit_interval, slot, reached, behind, clock }.run();
         })?;
-        Ok(StreamThread { commands, thread: join.thread().clone(), join, name, health })
+        let bell = Bell { rung, thread: join.thread().clone() };
+        Ok(StreamThread { commands, bell, join, name, health })
     }
 
     fn send(&self, command: Command) {
         // A thread that is gone has panicked, which whoever owns it finds out.
         self.commands.send(command).ok();
-        self.thread.unpark();
+        self.bell.ring();
     }
 
     /// A handle to ask its task.
     pub fn query_sender(&self) -> QuerySender {
-        QuerySender { commands: self.commands.clone(), thread: self.thread.clone() }
+        QuerySender { commands: self.commands.clone(), bell: self.bell.clone() }
     }
     /// Starts the task.
     pub fn start(&self, make: TaskMaker) {
@@ -174,6 +197,7 @@ struct Slot {
 struct RunLoop {
     id: TaskId,
     inbox: Receiver<Command>,
+    bell: Bell,
     reports: Sender<TaskReport>,
     turn: Arc<Turn>,
     commit_interval: Duration,
@@ -214,8 +238,8 @@ impl RunLoop {
     /// 3. Commit if the interval is over or an upload has ended.
     /// 4. With nothing to do, sleep until woken or the next commit.
     fn run(mut self) {
-        let thread = std::thread::current();
-        let waker: Waker = Arc::new(move || thread.unpark());
+        let bell = self.bell.clone();
+        let waker: Waker = Arc::new(move || bell.ring());
         loop {
             match self.next_command() {
                 Ok(Some(Command::Stop)) | Err(RecvError) => return self.close(),
@@ -226,7 +250,7 @@ impl RunLoop {
                     self.turn.pass();
                     match worked {
                         Ok(true) => {}
-                        Ok(false) => std::thread::park_timeout(self.commit_interval.min(SLEEP_MAX)),
+                        Ok(false) => self.bell.sleep(self.commit_interval.min(SLEEP_MAX)),
                         Err(error) => self.fail(error),
                     }
                 }
@@ -290,8 +314,7 @@ impl RunLoop {
         self.turn.pass(); // what was done may have waited for a broker, and taken the turn again
     }
 
-    /// One fetch; true when there was something to do. A commit counts: while it waits for the broker it takes the wake-up of a fetch that
-    /// comes in the meantime, and a thread that then sleeps would let that fetch wait.
+    /// One fetch; true when there was one.
     fn run_once(&mut self) -> Result<bool, TaskError> {
         let (now_ms, is_paused) = self.clock.look();
         let Some(slot) = &mut self.slot else { return Ok(false) };
@@ -304,7 +327,7 @@ impl RunLoop {
         if ran.committed && self.behind.take_if(|behind| *behind <= position).is_some() {
             self.reports.send(TaskReport::Recovered(self.id.clone())).ok();
         }
-        Ok(ran.took.is_some() || ran.committed)
+        Ok(ran.took.is_some())
     }
 
     /// The task ends, and is behind until it has committed what it failed at: a mere start proves nothing.
