@@ -30,6 +30,15 @@ impl Brokers {
             now_ms: 0,
         })))
     }
+    fn open_elsewhere(
+        &self,
+        process: Process,
+        partition: &TopicPartition,
+        upload: UploadHash,
+    ) -> Result<Vec<i32>, TransportError> {
+        let ask = |cluster: &mut Cluster| Ok(cluster.group.open_elsewhere(number(partition), upload));
+        self.lock().call(process, unavailable, ask)
+    }
     pub fn lock(&self) -> MutexGuard<'_, Cluster> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,8 +254,7 @@ impl Outbox for PlainOutbox {
         _: i32,
         upload: UploadHash,
     ) -> Result<Vec<i32>, TransportError> {
-        let ask = |cluster: &mut Cluster| Ok(cluster.group.open_elsewhere(number(partition), upload));
-        self.brokers.lock().call(self.process, unavailable, ask)
+        self.brokers.open_elsewhere(self.process, partition, upload)
     }
 }
 
@@ -336,8 +344,7 @@ impl Outbox for TransactionalOutbox {
         _: i32,
         upload: UploadHash,
     ) -> Result<Vec<i32>, TransportError> {
-        let ask = |cluster: &mut Cluster| Ok(cluster.group.open_elsewhere(number(partition), upload));
-        self.brokers.lock().call(self.process, unavailable, ask)
+        self.brokers.open_elsewhere(self.process, partition, upload)
     }
 }
 
