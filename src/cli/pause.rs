@@ -1,6 +1,8 @@
 //! `pause` and `resume`: a topology stops processing, keeps its partitions, and later continues.
 
 use clap::Args;
+use percent_encoding::utf8_percent_encode;
+use sheetstream::record::address::IN_VALUES;
 
 use super::out::say;
 use super::server::Servers;
@@ -47,20 +49,12 @@ struct Of {
 
 impl Of {
     fn post(&self, what: &str) -> anyhow::Result<Exit> {
-        let name: String = self.topology.bytes().map(encoded).collect();
+        let name = utf8_percent_encode(&self.topology, IN_VALUES);
         for server in self.servers.each() {
             server.ask("POST", &format!("/topologies/{name}/{what}"))?;
             say!("{}: {what}d in {} alone; other instances stay as they are", shown(&self.topology), server.url());
         }
         Ok(Exit::Ok)
-    }
-}
-
-/// A byte of a path segment (RFC 3986, 2.1).
-fn encoded(byte: u8) -> String {
-    match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
     }
 }
 

@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream::unfold;
+use percent_encoding::utf8_percent_encode;
 use tokio::task::spawn_blocking;
 
 use super::SharedState;
@@ -27,6 +28,7 @@ use super::uploads::{UploadQuery, broker_problem, find, stopped};
 use super::workbook_cache::{CACHE_BYTES_MAX, Cached};
 use crate::client::download::{DownloadError, Wanted, download, newest};
 use crate::client::uploads::{Upload, UploadPhase};
+use crate::record::address::IN_VALUES;
 use crate::sink::chunk::CONTENT_TYPE as XLSX;
 use crate::sink::digest::Digest;
 
@@ -163,13 +165,7 @@ fn wanting(header: &str, length: u64) -> Wanting {
 fn disposition(filename: &str) -> String {
     let plain = |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' };
     let ascii: String = filename.chars().map(plain).collect();
-    let mut encoded = String::new();
-    for byte in filename.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            _ => encoded += &format!("%{byte:02X}"),
-        }
-    }
+    let encoded = utf8_percent_encode(filename, IN_VALUES);
     format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
 }
 

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use arrow_array::builder::{ArrayBuilder, StringBuilder};
 use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field};
+use percent_encoding::utf8_percent_encode;
 
 use super::{Layout, Map, NodeError, Planned, find, free_name, reject_all};
+use crate::record::address::IN_VALUES;
 use crate::record::{ColumnType, Lang, Rejection, RowBatch, TemplatePart};
 
 /// Decimals of a computed number in an address: a tenth of a metre in degrees.
@@ -43,7 +45,7 @@ impl LinkConfig {
             TemplatePart::Column(name) => place(name).map(|column| Part::Value { column, otherwise: String::new() }),
             TemplatePart::ColumnOr(name, text) => Ok(match place(name) {
                 Ok(column) => Part::Value { column, otherwise: text.clone() },
-                Err(_) => Part::Literal(encoded(text)),
+                Err(_) => Part::Literal(utf8_percent_encode(text, IN_VALUES).to_string()),
             }),
         };
         let mut fields = schema.fields().to_vec();
@@ -128,7 +130,7 @@ fn push(part: &Part, columns: &RecordBatch, types: &[ColumnType], row: usize, ad
     match (number, types[column]) {
         (Some(number), ColumnType::Computed { decimals }) => push_number(number, decimals, address),
         _ if text.is_empty() && otherwise.is_empty() => return false,
-        _ => push_encoded(if text.is_empty() { otherwise } else { text }, address),
+        _ => address.extend(utf8_percent_encode(if text.is_empty() { otherwise } else { text }, IN_VALUES)),
     }
     true
 }
@@ -139,23 +141,6 @@ fn push_number(number: f64, decimals: u8, address: &mut String) {
     write!(address, "{number:.*}", usize::from(decimals.min(DECIMALS_MAX))).expect("a String takes any text");
     if address[start..].contains('.') {
         address.truncate(address.trim_end_matches('0').trim_end_matches('.').len());
-    }
-}
-
-fn encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    push_encoded(text, &mut encoded);
-    encoded
-}
-
-/// Percent-encodes all but the unreserved characters (RFC 3986, section 2.3).
-fn push_encoded(text: &str, address: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            address.push(char::from(byte));
-        } else {
-            write!(address, "%{byte:02X}").expect("a String takes any text");
-        }
     }
 }
 

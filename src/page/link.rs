@@ -7,8 +7,8 @@ use crate::record::Lang;
 /// that has one that it is damaged.
 pub const LINK_LENGTH_MAX: usize = 255;
 
-/// Behind the address, in the formula and in the cell: the text that is shown.
-fn label(lang: Lang) -> &'static str {
+/// The text that a link shows.
+pub fn link_label(lang: Lang) -> &'static str {
     match lang {
         Lang::En => "Map",
         Lang::Ko => "지도",
@@ -18,7 +18,7 @@ fn label(lang: Lang) -> &'static str {
 /// The XML from the address to the shown text; `None` for what is no address, or too long for a formula.
 pub(super) fn formula(address: &str, lang: Lang) -> Option<String> {
     let is_address = address.len() <= LINK_LENGTH_MAX && address.bytes().all(is_of_address);
-    let label = label(lang);
+    let label = link_label(lang);
     is_address.then(|| format!("{}\",\"{label}\")</f><v>{label}", address.replace('&', "&amp;")))
 }
 

@@ -1,6 +1,7 @@
 //! The nouns of the stream, a file each. Imports no sibling.
 
 mod accounting;
+pub mod address;
 mod cuts;
 mod ids;
 mod lang;

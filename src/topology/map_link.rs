@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use percent_encoding::utf8_percent_encode;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -11,7 +12,8 @@ use super::problem::Findings;
 use super::reader::Reader;
 use super::template::split;
 use crate::map::{LinkConfig, MapConfig};
-use crate::page::link::LINK_LENGTH_MAX;
+use crate::page::link::{LINK_LENGTH_MAX, link_label};
+use crate::record::address::IN_ADDRESSES;
 use crate::record::{ColumnType, Lang, TemplatePart};
 
 /// Placeholders for the place of a row, which the last `reproject` to degrees computed: of `into`, the second and the first.
@@ -44,11 +46,7 @@ impl LinkSpec {
         columns: &mut Columns,
         findings: &mut Findings,
     ) -> Option<MapConfig> {
-        let default = match lang {
-            Lang::En => "Map",
-            Lang::Ko => "지도",
-        };
-        let into = self.into.as_ref().map_or(default, |into| into.get_ref());
+        let into = self.into.as_ref().map_or(link_label(lang), |into| into.get_ref());
         if let Some(written) = self.into.as_ref().filter(|_| columns.has(into)) {
             let what = format!("\"into\" names \"{into}\", a column that rows have already");
             findings.add(written.span(), what, "columns are never overwritten; take another name");
@@ -60,7 +58,7 @@ impl LinkSpec {
                 put_place(name, columns);
             }
             match part {
-                TemplatePart::Literal(text) => *text = as_address(text),
+                TemplatePart::Literal(text) => *text = utf8_percent_encode(text, IN_ADDRESSES).to_string(),
                 TemplatePart::Column(name) => self.check_column(name, columns, findings),
                 TemplatePart::ColumnOr(..) => {}
             }
@@ -109,7 +107,7 @@ fn check_address(parts: &[TemplatePart]) -> Result<(), (String, String)> {
     let fixed: usize = parts
         .iter()
         .map(|part| match part {
-            TemplatePart::Literal(text) => as_address(text).len(),
+            TemplatePart::Literal(text) => utf8_percent_encode(text, IN_ADDRESSES).map(str::len).sum(),
             TemplatePart::Column(_) | TemplatePart::ColumnOr(..) => 1,
         })
         .sum();
@@ -118,17 +116,4 @@ fn check_address(parts: &[TemplatePart]) -> Result<(), (String, String)> {
         return Err((what, format!("Excel takes {LINK_LENGTH_MAX} in a link")));
     }
     Ok(())
-}
-
-/// Fixed text as an address has it: what may not be in one is percent-encoded (RFC 3986, section 2).
-fn as_address(text: &str) -> String {
-    let mut address = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte) {
-            address.push(char::from(byte));
-        } else {
-            address.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    address
 }

@@ -10,6 +10,7 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -18,6 +19,7 @@ use tokio::time::timeout;
 use super::tls::Tls;
 use crate::kafka::KafkaError;
 use crate::kafka::secret::Secret;
+use crate::record::address::IN_VALUES;
 
 /// Longest answer that is read; tokens have some thousand bytes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -149,13 +151,5 @@ impl Endpoint {
 
 /// `application/x-www-form-urlencoded`, the unreserved characters of RFC 3986 left as they are.
 fn form_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            b' ' => encoded.push('+'),
-            byte => encoded += &format!("%{byte:02X}"),
-        }
-    }
-    encoded
+    utf8_percent_encode(text, IN_VALUES).to_string().replace("%20", "+")
 }
