@@ -79,7 +79,7 @@ fn array_name(before: &[u8]) -> String {
     key.map_or_else(String::new, |key| format!("\"{}\"", key.escape_debug()))
 }
 
-/// Refuses what `DataFrame.to_json` of pandas writes unless it is told otherwise: an object of columns, each an object from the index.
+/// Refuses what `DataFrame.to_json` of pandas writes by default: an object of columns, each an object from the index.
 fn refuse_columns(text: &[u8]) -> Result<Option<Document>, FileError> {
     let is_index = |key: &[u8]| !key.is_empty() && key.iter().all(u8::is_ascii_digit);
     let is_object = |at: usize| text.get(at) == Some(&b'{');

@@ -18,7 +18,7 @@ const TEXTS_MEMORY_MAX: u64 = 192 << 20;
 const TEXT_OVERHEAD: u64 = 64;
 /// Bytes of one tag, and of the text of one cell, which has 32,767 characters in Excel.
 const CELL_BYTES_MAX: u64 = 4 << 20;
-/// Bytes of a tag by which it is told from others.
+/// Bytes of a tag that distinguish it from others.
 const NAME_BYTES: usize = 64;
 
 const TEXTS_PART: &str = "xl/sharedStrings.xml";
@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    /// Whether a part fits that begins with one text and goes on with another for so many MiB.
+    /// Whether a part fits that begins with one text and continues with another for so many MiB.
     fn fits(name: &str, beginning: &str, again: &str, mib: u64) -> bool {
         let rest = Again(again.as_bytes().to_vec(), 0).take(mib << 20);
         part_fits(name, BufReader::new(beginning.as_bytes().chain(rest))).expect("memory").is_some()

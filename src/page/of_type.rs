@@ -107,7 +107,7 @@ const NO_VALUE: [&str; 16] = [
     "해당없음",
 ];
 
-/// Advice about a text that stands for no value.
+/// Advice about a text that means no value.
 fn blank_hint(cell: &str) -> Option<Hint> {
     let text = cell.trim();
     let is_none = NO_VALUE.iter().any(|known| text.eq_ignore_ascii_case(known)) || text == "0000-00-00";

@@ -49,7 +49,7 @@ pub struct SourceConfig {
     pub lenient_quotes: bool,
     /// A short row is filled with empty fields, surplus empty fields are dropped (`field_count = "pad"`).
     pub pad_fields: bool,
-    /// Texts that stand for no value: a cell that is one of them is empty.
+    /// Texts that mean no value: a cell that is one of them is empty.
     pub blank: Arc<[String]>,
     /// Characters that XML forbids are taken out instead of rejecting the row (`control = "strip"`).
     pub strip_control: bool,

@@ -215,7 +215,7 @@ fn truncate(text: &str) -> &str {
     cut.map_or(text, |(at, _)| &text[..at])
 }
 
-/// Empties the cells that stand for no value.
+/// Empties the cells that mean no value.
 fn empty_blanks(blank: &[String], text: &[u8], fields: &mut Fields) {
     if blank.is_empty() {
         return;

@@ -210,7 +210,7 @@ pub(super) static SOURCE: Table = Table {
             Kind::Texts,
             Default::Derived("none; a cell without a text is empty"),
             "[\"NULL\", \"-\"]",
-            "Texts that stand for no value. A cell that is one of them, blanks around it aside, is an empty cell.",
+            "Texts that mean no value. A cell that is one of them, blanks around it aside, is an empty cell.",
         ),
         key(
             "control",

@@ -73,8 +73,8 @@ pub(super) static MAP: Table = Table {
              braces; `{lat}` and `{lon}` are the place that the last `reproject` to degrees computed, without such a map columns of these \
              names. `{name|place}` is the text `place` where there is no column `name`, or no value in it. A row that has no value for one of \
              the others has no link. Values are percent-encoded. An address of more than 255 characters, the most that Excel takes in a \
-             formula, stays text; beyond that the number of links is not limited, as they are formulas (`HYPERLINK`). Whoever follows a \
-             link tells its host the place.",
+             formula, stays text; beyond that the number of links is not limited, as they are formulas (`HYPERLINK`). A link that is \
+             followed gives the place to its host.",
         ),
     ],
     one_of: &[&["reproject"], &["select"], &["rename"], &["drop"], &["cast"], &["filter"], &["compute"], &["map_link"]],

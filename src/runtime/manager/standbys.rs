@@ -89,7 +89,7 @@ impl Manager {
         }
     }
 
-    /// A standby could not begin, or go on. Another one begins soon.
+    /// A standby could not begin, or continue. Another one begins soon.
     pub(super) fn on_standby_ended(&mut self, id: &TaskId, error: &TaskError) {
         let Some(app) = self.applications.iter_mut().find_map(|app| app.standbys.remove(id).then_some(app)) else {
             return;

@@ -1,5 +1,5 @@
 //! A task behind the one that owns its partition: it reads what the owner has committed, keeps its state up to date, and says nothing. It
-//! is a replay without an end: each commit of the owner moves on where the replay ends, and taking over is reading the rest.
+//! is a replay without an end: each commit of the owner moves the end of the replay, and taking over is reading the rest.
 
 use tracing::info;
 
