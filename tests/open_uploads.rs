@@ -156,12 +156,12 @@ fn headers_of_open_uploads_have_a_limit_together_and_the_same_header_counts_once
             driver.crash(keeps_state);
         }
         driver.pipe("e", wide(16_000, "e"));
-        let too_many = Some("upload.too_many".to_owned());
-        assert_eq!(statuses(&driver, "e"), [(UploadState::Failed, 1, too_many)], "{restarts:?}");
+        let no_room = Some("upload.no_room".to_owned());
+        assert_eq!(statuses(&driver, "e"), [(UploadState::Failed, 1, no_room)], "{restarts:?}");
         driver.pipe("small", wide(10, "small"));
         driver.pipe("a", "#EOF");
         driver.pipe("f", wide(16_000, "f"));
-        assert_eq!(statuses(&driver, "f").pop().and_then(|(.., reason)| reason).as_deref(), Some("upload.too_many"));
+        assert_eq!(statuses(&driver, "f").pop().and_then(|(.., reason)| reason).as_deref(), Some("upload.no_room"));
         driver.pipe("a again", "#EOF");
         driver.pipe("g", wide(16_000, "g"));
         for upload in ["b", "b again", "small", "g"] {
@@ -181,8 +181,8 @@ fn sheets_of_open_uploads_have_a_limit_together() {
     }
     driver.pipe("more", rows(17));
     driver.pipe("few", rows(16));
-    let too_many = Some("upload.too_many".to_owned());
-    assert_eq!(statuses(&driver, "more"), [(UploadState::Failed, 1, too_many)]);
+    let no_room = Some("upload.no_room".to_owned());
+    assert_eq!(statuses(&driver, "more"), [(UploadState::Failed, 1, no_room)]);
     driver.pipe("0", "#EOF");
     driver.pipe("after", rows(2_000));
     for upload in ["few", "after", "1"] {

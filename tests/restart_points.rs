@@ -368,6 +368,69 @@ fn an_upload_that_is_turned_away_is_turned_away_from_every_restart_point() {
     assert_eq!(published.dead_letters.iter().filter(|letter| letter.contains("upload.too_many")).count(), 7);
 }
 
+/// An upload for which there was no room stays without, though a replay, which passes over those that have ended, would find some: whatever
+/// comes of it until its own end is passed over, and its next publication is served.
+#[test]
+fn an_upload_without_room_for_its_columns_is_without_room_from_every_restart_point() {
+    let wide = |of: &str| {
+        let names: Vec<String> = (0..16_000).map(|column| format!("{of}{column}")).collect();
+        format!("sheet,a,{}\ns,1{}", names.join(","), ",".repeat(16_000))
+    };
+    let mut log: Vec<Record> = ["q", "r", "s", "t"].map(|upload| line(upload, &wide(upload))).into();
+    log.extend([
+        line("p", "sheet,a\ns,1"),
+        line("p", "#EOF"),
+        line("p", &wide("p")),
+        line("p", "s,2"),
+        line("q", "#EOF"),
+        line("p", "sheet,a\ns,3"),
+        row("p", 9, "1"),
+        line("p", "#EOF"),
+        line("p", &wide("p")),
+        line("p", "#EOF"),
+        line("r", "#EOF"),
+    ]);
+    let header = "\"first\"\nopen_uploads_max = 20";
+    let undisturbed = run(topology(header), &log, None);
+    let count = |reason| undisturbed.statuses.iter().filter(|status| status.contains(reason)).count();
+    assert_eq!(count("upload.no_room"), 2, "when it fails and when it ends: {:?}", undisturbed.statuses);
+    assert_eq!(["p", "q", "r"].map(|upload| undisturbed.books[upload].len()), [2, 1, 1]);
+    assert!(undisturbed.dead_letters.is_empty(), "{:?}", undisturbed.dead_letters);
+    for at in 7..13 {
+        for next in [Next::WithState, Next::WithoutState, Next::Standby(2)] {
+            let killed = Killed { at, uncommitted: at % 2, next };
+            assert_eq!(run(topology(header), &log, Some(killed)), undisturbed, "{killed:?}");
+        }
+    }
+}
+
+/// The same of sheets, whose number shows with the rows.
+#[test]
+fn an_upload_without_room_for_its_sheets_is_without_room_after_a_restart() {
+    let rows = |sheets: std::ops::Range<usize>| sheets.map(|sheet| format!("s{sheet},1,2\n")).collect::<String>();
+    let mut log: Vec<Record> = (0..32).map(|upload| line(&format!("u{upload}"), &rows(0..2_048))).collect();
+    log.extend([
+        line("p", &rows(0..3)),
+        line("p", &rows(3..17)), // one too many beside the others
+        line("p", "s1,3,4"),
+        line("u0", "#EOF"),
+        line("p", "s2,3,4"),
+        line("p", "#EOF"),
+        line("p", &rows(0..17)),
+        line("p", "#EOF"),
+    ]);
+    let header = "[\"sheet\", \"a\", \"b\"]\nopen_uploads_max = 100";
+    let undisturbed = run(topology(header), &log, None);
+    assert_eq!(undisturbed.statuses.iter().filter(|status| status.contains("upload.no_room")).count(), 2);
+    assert_eq!(undisturbed.books["p"].len(), 1);
+    for at in [33, 34, 36, 38] {
+        for next in [Next::WithState, Next::WithoutState] {
+            let killed = Killed { at, uncommitted: 1, next };
+            assert_eq!(run(topology(header), &log, Some(killed)), undisturbed, "{killed:?}");
+        }
+    }
+}
+
 /// The oldest upload of a single record makes room, and its rest is none.
 #[test]
 fn an_upload_of_a_single_record_gives_way_from_every_restart_point() {

@@ -63,7 +63,7 @@ impl Aggregate {
             Ok(Verdict::Incomplete { rejection, hopeful }) => (rejection, hopeful),
             Err(Halt::World(error)) => return Err(error),
             Err(Halt::Upload(rejection)) => {
-                self.end(upload, Outcome::Failed, offset, Some(rejection), ctx)?;
+                self.fail_at_end(upload, rejection, offset, ctx)?;
                 return Ok(true);
             }
         };
@@ -85,7 +85,7 @@ impl Aggregate {
                     self.complete(upload, offset, Some(&flag), ctx)?;
                 }
                 Err(Halt::World(error)) => return Err(error),
-                Err(Halt::Upload(rejection)) => self.end(upload, Outcome::Failed, offset, Some(rejection), ctx)?,
+                Err(Halt::Upload(rejection)) => self.fail_at_end(upload, rejection, offset, ctx)?,
             },
         }
         Ok(true)
@@ -172,7 +172,7 @@ impl Aggregate {
         Ok(())
     }
 
-    fn close(&mut self, upload: &OpenUpload, finished: Finished, entry: LedgerEntry, now_ms: u64) {
+    pub(super) fn close(&mut self, upload: &OpenUpload, finished: Finished, entry: LedgerEntry, now_ms: u64) {
         // Once an upload, in release builds too: an end that does not add up must not be committed.
         assert!(entry.accounting.balances(), "the rows of an upload that ends do not balance: {:?}", entry.accounting);
         self.ledger.put(upload.id.hash(), entry);

@@ -190,7 +190,7 @@ impl OpenUpload {
         let sheets_max = settings.aggregate.sheets_max;
         let refusal = || match sheets_max <= room {
             true => Message::TooManySheets { limit: sheets_max },
-            false => Message::TooManySheetsOpen { limit: settings.source.parts_open_max() },
+            false => Message::NoRoom { limit: settings.source.parts_open_max() },
         };
         sheets.find_or_add(value, sheets_max.min(room)).ok_or_else(|| Halt::Upload(Rejection::new(refusal())))
     }

@@ -55,7 +55,7 @@ impl LedgerEntry {
         match self.outcome {
             _ if self.cuts.is_some() => self.completion_offset,
             Outcome::Expired => self.completion_offset,
-            Outcome::Published | Outcome::Failed | Outcome::Aborted | Outcome::TurnedAway => {
+            Outcome::Published | Outcome::Failed | Outcome::Aborted | Outcome::TurnedAway | Outcome::NoRoom => {
                 self.completion_offset.next()
             }
         }
@@ -137,7 +137,7 @@ impl Ledger {
         replay_from: Offset,
         store: &dyn StateStore,
     ) -> Result<(), StateError> {
-        if end.outcome == Outcome::TurnedAway && replay_from < end.end() {
+        if matches!(end.outcome, Outcome::TurnedAway | Outcome::NoRoom) && replay_from < end.end() {
             end.completion_offset = end.first_offset; // the replay finds its end
         }
         let upload = UploadId::new(end.id.as_str()).hash();
@@ -170,7 +170,7 @@ impl Ledger {
         let entries = self.at_hand.get(&upload).map_or(&[][..], Vec::as_slice);
         for entry in entries {
             let covers = entry.first_offset <= offset && offset < entry.end();
-            if covers && (entry.first_offset < offset || entry.end() <= emit_from) {
+            if covers && (entry.first_offset < offset || entry.end() <= emit_from || entry.is_without_room()) {
                 return Admission::Past;
             }
             if covers {
@@ -212,12 +212,17 @@ impl Ledger {
     }
 
     /// The offset at which the ledger knows that an upload that began at `first_offset` was over, if a replay cannot find that out: it
-    /// expired, or another one had begun.
+    /// expired, there was no room for it, or another one had begun.
     pub(super) fn known_end(&self, upload: UploadHash, first_offset: Offset) -> Option<Offset> {
         let ends = self.at_hand.get(&upload)?.iter().filter_map(|entry| match entry.outcome {
             _ if entry.first_offset > first_offset => Some(entry.first_offset),
-            Outcome::Expired if entry.first_offset == first_offset => Some(entry.completion_offset),
-            Outcome::Expired | Outcome::Published | Outcome::Failed | Outcome::Aborted | Outcome::TurnedAway => None,
+            Outcome::Expired | Outcome::NoRoom if entry.first_offset == first_offset => Some(entry.completion_offset),
+            Outcome::Expired
+            | Outcome::Published
+            | Outcome::Failed
+            | Outcome::Aborted
+            | Outcome::TurnedAway
+            | Outcome::NoRoom => None,
         });
         ends.min()
     }

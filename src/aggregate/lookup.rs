@@ -61,6 +61,7 @@ impl Aggregate {
             ledger::Admission::After(_) => match (self.ledger.before(id.hash(), record.offset), record.kind) {
                 (_, ApplicantKind::End { .. }) => Admission::Read,
                 (_, ApplicantKind::Begin) => self.admit_another(record, phase),
+                (Some(before), _) if before.is_without_room() => Admission::PassOver,
                 (Some(before), _) if before.is_turned_away() => Admission::TurnedAway,
                 (_, ApplicantKind::Rows { is_numbered: true }) => Admission::Late,
                 (_, ApplicantKind::Rows { .. } | ApplicantKind::Header) => self.admit_another(record, phase),
@@ -107,6 +108,63 @@ impl Aggregate {
         Ok(())
     }
 
+    /// An open upload fails: it stays open until its end, unless there is no room for it.
+    pub(super) fn fail_or_give_up(
+        &mut self,
+        mut upload: Box<OpenUpload>,
+        rejection: Rejection,
+        offset: Offset,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        if rejection.reason == Reason::UploadNoRoom {
+            return self.end_without_room(upload, &rejection, offset, ctx);
+        }
+        self.fail_open(&mut upload, rejection, offset, ctx)?;
+        self.keep(upload);
+        Ok(())
+    }
+
+    /// An upload fails at its end, at `offset`.
+    pub(super) fn fail_at_end(
+        &mut self,
+        upload: Box<OpenUpload>,
+        rejection: Rejection,
+        offset: Offset,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        if rejection.reason != Reason::UploadNoRoom {
+            return self.end(upload, Outcome::Failed, offset, Some(rejection), ctx);
+        }
+        let (id, first) = (upload.id.hash(), upload.first_offset);
+        self.end_without_room(upload, &rejection, offset, ctx)?;
+        match self.ledger.of(id, first).cloned() {
+            Some(entry) => self.turned_away_ends(entry, offset, ctx),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends an upload for which there is no room: with what comes of it until its own end it has failed. The ledger remembers it, for a
+    /// replay holds fewer uploads, and could find room.
+    fn end_without_room(
+        &mut self,
+        mut upload: Box<OpenUpload>,
+        rejection: &Rejection,
+        offset: Offset,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        upload.accounting.void_workbook();
+        let entry = upload.ledger(Outcome::NoRoom, upload.first_offset, &self.settings.topology_hash);
+        ctx.status(self.ended(&upload, &entry, None, Some(rejection)), offset)?;
+        let finished = Finished::of(&mut upload);
+        self.close(&upload, finished, entry, ctx.now_ms);
+        Ok(())
+    }
+
+    /// Whether a record at `offset` comes of an upload for which there was no room.
+    pub(super) fn is_without_room(&self, id: &UploadId, offset: Offset) -> bool {
+        self.ledger.before(id.hash(), offset).is_some_and(LedgerEntry::is_without_room)
+    }
+
     /// Says, once until there is room again, that uploads are turned away.
     fn say_crowded(&mut self, offset: Offset) {
         if !mem::replace(&mut self.is_crowded, true) {
@@ -134,7 +192,11 @@ impl Aggregate {
         ctx: &mut AggregateContext,
     ) -> Result<(), OutputError> {
         let offset = entry.completion_offset;
-        let rejection = Rejection::new(Message::TooManyOpen { limit: self.settings.source.open_uploads_max });
+        let source = &self.settings.source;
+        let rejection = Rejection::new(match entry.outcome {
+            Outcome::NoRoom => Message::NoRoom { limit: source.parts_open_max() },
+            _ => Message::TooManyOpen { limit: source.open_uploads_max },
+        });
         ctx.status(self.ended(upload, &entry, None, Some(&rejection)), offset)?;
         self.ledger.put(upload.id.hash(), entry);
         Ok(())

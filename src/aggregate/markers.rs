@@ -112,6 +112,7 @@ impl Aggregate {
             return self.turned_away_ends(before.clone(), offset, ctx);
         }
         match &record.marker {
+            Marker::Header(_) if self.is_without_room(&record.upload, offset) => {}
             Marker::Begin(_) => {
                 let mut upload = self.begin(&record.upload, revision, offset, ctx);
                 upload.begin_attempt(&record, ctx)?;
@@ -161,7 +162,7 @@ fn ends_again(before: &LedgerEntry, rows: Option<u64>, sha256: Option<[u8; 32]>)
             rows.is_none_or(|rows| rows == before.accounting.distinct())
                 && (sha256.is_none() || before.rows_sha256.is_none() || sha256 == before.rows_sha256)
         }
-        Outcome::Failed | Outcome::Aborted | Outcome::TurnedAway => true,
+        Outcome::Failed | Outcome::Aborted | Outcome::TurnedAway | Outcome::NoRoom => true,
         Outcome::Expired => false,
     }
 }

@@ -261,6 +261,7 @@ impl Aggregate {
         let mut upload = match self.find(&batch.upload, offset, ctx)? {
             Lookup::Open(upload) => upload,
             Lookup::Past => return Ok(at + 1),
+            Lookup::Ended(_) if self.is_without_room(&batch.upload, offset) => return Ok(at + 1),
             Lookup::Ended(_) if batch.numbered => {
                 self.late_row(batch, at, ctx)?;
                 return Ok(at + 1);
@@ -302,8 +303,7 @@ impl Aggregate {
                 Ok(to)
             }
             Taken::Failed { next, offset, rejection } => {
-                self.fail_open(&mut upload, rejection, offset, ctx)?;
-                self.keep(upload);
+                self.fail_or_give_up(upload, rejection, offset, ctx)?;
                 Ok(next)
             }
             Taken::CountMet { next, offset } => self.count_met(upload, batch, next, offset, ctx),
@@ -324,15 +324,16 @@ impl Aggregate {
         let mut upload = match self.find(id, offset, ctx)? {
             Lookup::Open(upload) => upload,
             Lookup::Past => return Ok(()),
+            Lookup::Ended(_) if self.is_without_room(id, offset) => return Ok(()),
             Lookup::New(revision) | Lookup::Ended(revision) => self.begin_unannounced(id, revision, offset, ctx)?,
         };
         upload.touch(ctx.now_ms, offset);
-        if upload.attempt.failed.is_none() {
-            let rejection = upload.unreadable(rejection);
-            self.fail_open(&mut upload, rejection, offset, ctx)?;
+        if upload.attempt.failed.is_some() {
+            self.keep(upload);
+            return Ok(());
         }
-        self.keep(upload);
-        Ok(())
+        let rejection = upload.unreadable(rejection);
+        self.fail_or_give_up(upload, rejection, offset, ctx)
     }
 
     /// Records were removed from the log: every upload whose attempt began before their end may have lost rows, and fails.

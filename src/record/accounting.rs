@@ -77,6 +77,9 @@ pub enum Outcome {
     /// It was turned away, for too many were open. While its completion is its first record, its own end has not come, and whatever
     /// comes of it is turned away too.
     TurnedAway,
+    /// There was no room for its columns or sheets. While its completion is its first record, its own end has not come, and whatever comes
+    /// of it is passed over.
+    NoRoom,
 }
 
 /// A finished upload, as the ledger remembers it (contract 13).
@@ -115,9 +118,13 @@ impl LedgerEntry {
     pub fn into_former_log(self) -> LedgerEntry {
         LedgerEntry { first_offset: FORMER_LOG, completion_offset: FORMER_LOG, rows_sha256: None, ..self }
     }
-    /// Whether it was turned away, and its own end has not come yet.
+    /// Whether it was turned away, or there was no room for it, and its own end has not come yet.
     pub fn is_turned_away(&self) -> bool {
-        self.outcome == Outcome::TurnedAway && self.completion_offset == self.first_offset
+        matches!(self.outcome, Outcome::TurnedAway | Outcome::NoRoom) && self.completion_offset == self.first_offset
+    }
+    /// Whether what comes of it is passed over until its own end.
+    pub fn is_without_room(&self) -> bool {
+        self.outcome == Outcome::NoRoom && self.is_turned_away()
     }
     /// Whether its log is no more.
     pub fn is_of_former_log(&self) -> bool {

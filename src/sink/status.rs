@@ -52,7 +52,7 @@ impl From<Outcome> for UploadState {
     fn from(outcome: Outcome) -> UploadState {
         match outcome {
             Outcome::Published => UploadState::Published,
-            Outcome::Failed | Outcome::TurnedAway => UploadState::Failed,
+            Outcome::Failed | Outcome::TurnedAway | Outcome::NoRoom => UploadState::Failed,
             Outcome::Aborted => UploadState::Aborted,
             Outcome::Expired => UploadState::Expired,
         }
@@ -218,6 +218,7 @@ impl StatusRecord {
             id: self.upload.clone(),
             outcome: match &self.failure {
                 Some(failure) if failure.reason == Reason::UploadTooMany.code() => Outcome::TurnedAway,
+                Some(failure) if failure.reason == Reason::UploadNoRoom.code() => Outcome::NoRoom,
                 _ => self.state.outcome()?,
             },
             revision: self.revision,

@@ -37,7 +37,7 @@ impl Layouts {
         let is_small = columns <= SourceConfig::PARTS_OF_EACH || self.known.contains_key(&layout.header);
         match is_small || self.columns + columns <= limit {
             true => Ok(()),
-            false => Err(Rejection::new(Message::TooManyColumnsOpen { columns, limit })),
+            false => Err(Rejection::new(Message::NoRoom { limit })),
         }
     }
 

@@ -38,8 +38,9 @@ pub(super) fn of(
 /// How an upload ended; `None` while it is open.
 pub(super) fn outcome(status: &StatusRecord) -> Option<Outcome> {
     let entry = status.ledger()?;
-    if entry.outcome == record::Outcome::TurnedAway && !entry.is_turned_away() {
-        return None; // it was counted with its first record
+    let is_turned_away = matches!(entry.outcome, record::Outcome::TurnedAway | record::Outcome::NoRoom);
+    if is_turned_away && !entry.is_turned_away() {
+        return None; // it was counted when it was turned away
     }
     match status.state {
         UploadState::Published if status.failure.is_some() => Some(Outcome::Incomplete),
