@@ -600,7 +600,6 @@ fn exactly_once_runs_by_the_rights_that_an_administrator_grants() {
     assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
 }
 
-/// An identity provider: answers every request with `answer`, and keeps what it was asked.
 /// Bob may see neither the setting nor the topic.
 #[test]
 fn a_cluster_without_transactions_serves_a_user_of_least_rights_too() {
@@ -623,6 +622,7 @@ fn a_cluster_without_transactions_serves_a_user_of_least_rights_too() {
     assert!(log.contains("at least once") && log.contains("do not make __transaction_state"), "{log}");
 }
 
+/// An identity provider: answers every request with `answer`, and keeps what it was asked.
 fn identity_provider(status: &'static str, answer: String) -> (String, std::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/oauth/token", listener.local_addr().expect("bound"));
