@@ -9,13 +9,18 @@ use sheetstream::state;
 use super::Exit;
 use super::out::say;
 
-/// From now on a panic ends the process with [`Exit::Software`]. sled's are the state's to survive.
+/// From now on a panic ends the process with [`Exit::Software`]. Those of libraries that read what may be damaged
+/// are survived.
 pub(crate) fn ends_the_process() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let said = said(panic);
         if state::panics_are_contained() {
-            return tracing::warn!(place, said, "the index of the state panicked; the state is built anew");
+            return tracing::warn!(
+                place,
+                said,
+                "a library panicked on what it read; the state is built anew, or the file is refused"
+            );
         }
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("without a name");

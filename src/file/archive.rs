@@ -8,7 +8,7 @@ use flate2::CrcReader;
 use flate2::bufread::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::FileError;
+use super::{FileError, zip_directory};
 
 /// Names of files that have rows, the likelier first. A file of the first kind of which there is one is taken.
 const ROWS: [&[&str]; 3] = [&[".csv", ".tsv"], &[".json", ".geojson", ".ndjson", ".jsonl", ".xlsx", ".xls"], &[".txt"]];
@@ -32,9 +32,7 @@ pub(super) struct Opened {
 /// # Errors
 /// Several such files, of which `asked` is none; a password; a way of packing that is not read.
 pub(super) fn open(file: &File, asked: Option<&str>) -> Result<Option<Opened>, FileError> {
-    let mut file = file.try_clone()?;
-    file.rewind()?;
-    let Ok(mut archive) = ZipArchive::new(BufReader::new(&file)) else { return Ok(None) };
+    let Ok(mut archive) = zip_directory::open(file) else { return Ok(None) };
     let Some(Member { name, place }) = choose(members(&mut archive)?, asked)? else { return Ok(None) };
     let member = archive.by_index_raw(place).map_err(unreadable)?;
     if member.encrypted() {

@@ -1,6 +1,7 @@
 //! The same transport over files: reads files of rows as values that are ready to be records.
 
 mod archive;
+mod book;
 mod document;
 mod edits;
 mod header;
@@ -12,8 +13,11 @@ pub mod packed;
 mod parts;
 pub mod reader;
 mod ready;
+mod sheet_rows;
 mod transcode;
 pub mod upload;
+mod xls;
+mod zip_directory;
 
 pub use options::Options;
 

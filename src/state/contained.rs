@@ -1,4 +1,5 @@
-//! Panics that are sled's: the state expects them, and survives them by building itself anew.
+//! Panics of libraries that read what may be damaged: sled's, which the state survives by building itself anew, and those of whoever reads
+//! the files of strangers.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +8,7 @@ thread_local! {
     static IS_CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a panic of this thread is sled's. Any other is a fault of ours.
+/// Whether a panic of this thread is such a library's. Any other is a fault of ours.
 pub fn panics_are_contained() -> bool {
     let is_of_sled =
         std::thread::current().name().is_some_and(|name| name.starts_with("sled-io-") || name == "log flusher");
@@ -15,7 +16,7 @@ pub fn panics_are_contained() -> bool {
 }
 
 /// Does what may panic.
-pub(super) fn contain<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+pub fn contain<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     IS_CONTAINED.set(true);
     let done = catch_unwind(AssertUnwindSafe(work));
     IS_CONTAINED.set(false);

@@ -17,7 +17,7 @@ pub mod sled_store;
 mod store_thread;
 mod watchdog;
 
-pub use contained::panics_are_contained;
+pub use contained::{contain, panics_are_contained};
 pub use directory::{Space, StateDir, free_bytes};
 pub use in_memory::InMemoryStore;
 pub use lock::holder;
