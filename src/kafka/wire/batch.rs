@@ -29,9 +29,6 @@ const LOG_APPEND_TIME: i16 = 0x08;
 pub(super) const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
 
-/// Records of a bad batch that are named one by one; a damaged header could claim two billion.
-const NAMED_MAX: i64 = 100_000;
-
 /// An unpacked batch beyond this does not stay in memory for the sake of records that are cut out of it: they are copied.
 const SHARED_BYTES_MAX: usize = 4 << 20;
 
@@ -60,14 +57,17 @@ pub struct BadBatch {
     pub base: Offset,
     /// Offset of its last record.
     pub last: Offset,
+    /// Its length.
+    pub bytes: usize,
     /// Why.
     pub rejection: Rejection,
 }
 
 impl BadBatch {
-    /// Poisons every offset from `from` to `last`, as many as are worth naming; the rest is lost.
+    /// Poisons every offset from `from` to `last`, but no more than the batch has bytes: a damaged header could claim two billion. The rest
+    /// is lost.
     pub fn poison(self, from: Offset, last: Offset, to: &mut Fetched) {
-        let named = last.0.min(from.0.saturating_add(NAMED_MAX));
+        let named = last.0.min(from.0.saturating_add(self.bytes as i64));
         to.poisoned.extend((from.0..=named).map(|offset| (Offset(offset), self.rejection.clone())));
         if named < last.0 {
             to.lost.push(Offset(named + 1)..last.next());
@@ -86,7 +86,7 @@ impl Batch {
         let Some(whole) = usize::try_from(length).ok().map(|n| n + PREFIX_BYTES).filter(|n| *n >= HEADER_BYTES) else {
             fetched.clear(); // nothing behind it can be found
             let rejection = Rejection::new(Message::RecordCorrupt { why: format!("a batch of length {length}") });
-            return Some(Err(BadBatch { base, last: base, rejection }));
+            return Some(Err(BadBatch { base, last: base, bytes: HEADER_BYTES, rejection }));
         };
         if fetched.len() < whole {
             return None;
@@ -100,7 +100,7 @@ impl Batch {
         let (magic, crc, attributes, last_delta) =
             (header.get_i8(), header.get_u32(), header.get_i16(), header.get_i32());
         let last = Offset(base.0.saturating_add(i64::from(last_delta.max(0))));
-        let bad = |message| Err(BadBatch { base, last, rejection: Rejection::new(message) });
+        let bad = |message| Err(BadBatch { base, last, bytes: whole.len(), rejection: Rejection::new(message) });
         if magic != 2 {
             return bad(Message::RecordMalformed { why: format!("a batch of format {magic}; only 2 is read") });
         }
@@ -144,7 +144,8 @@ impl Batch {
         let mut expected = from.max(self.base);
         let malformed = |why: String| Rejection::new(Message::RecordMalformed { why });
         let poison_rest = |from: Offset, rejection: Rejection, to: &mut Fetched| {
-            BadBatch { base: self.base, last: self.last, rejection }.poison(from, self.last, to);
+            BadBatch { base: self.base, last: self.last, bytes: self.records.len(), rejection }
+                .poison(from, self.last, to);
             self.last.next()
         };
         let unpacked = match Compression::of(self.attributes) {
@@ -406,12 +407,19 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_header_does_not_claim_two_billion_records() {
-        let mut corrupt = BytesMut::from(batch(&["a"], Compression::None));
+    fn a_header_that_claims_two_billion_records_costs_no_more_than_its_bytes() {
+        let whole = batch(&["a"], Compression::None);
+        let mut corrupt = BytesMut::from(&whole[..]);
         corrupt[23] = 0x7f;
-        let fetched = decode(corrupt.freeze(), 0);
-        assert!(fetched.poisoned.len() as i64 <= NAMED_MAX + 1);
-        assert_eq!(fetched.lost.len(), 1);
+        let unknown_codec = nonsense(&nonsense(&whole, 23, 0x7f), CHECKED_FROM + 1, 7);
+        let no_record = nonsense(&nonsense(&whole, 23, 0x7f), HEADER_BYTES, 1);
+        for bytes in [corrupt.freeze(), unknown_codec, no_record] {
+            let length = bytes.len();
+            let fetched = decode(bytes, 0);
+            assert!((1..=length + 1).contains(&fetched.poisoned.len()), "{}", fetched.poisoned.len());
+            assert_eq!(fetched.lost.len(), 1);
+            assert_eq!(fetched.lost[0], Offset(fetched.poisoned.len() as i64)..Offset((0x7f << 24) + 1));
+        }
     }
 
     proptest! {
