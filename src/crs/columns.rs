@@ -83,16 +83,18 @@ pub fn coordinate_columns(header: &[String], rows: &[Vec<String>]) -> Option<Coo
     named.or_else(|| by_values(header.len(), rows))
 }
 
-/// A coordinate as people write it: a decimal number, thousands set apart by commas.
+/// A coordinate as people write it: a decimal number, thousands set apart by commas, or a decimal comma that is no such.
 pub fn number(cell: &str) -> Option<f64> {
     let text = cell.trim();
     let grouped = || {
-        let (whole, _) = text.split_once('.').unwrap_or((text, ""));
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let mut groups = whole.trim_start_matches('-').split(',');
         let first = groups.next().is_some_and(|group| (1..=3).contains(&group.len()));
-        (first && groups.all(|group| group.len() == 3)).then(|| text.replace(',', "").parse().ok())?
+        (first && groups.all(|group| group.len() == 3) && !fraction.contains(','))
+            .then(|| text.replace(',', "").parse().ok())?
     };
-    text.parse().ok().or_else(grouped).filter(|value: &f64| value.is_finite())
+    let with_decimal_comma = || text.replacen(',', ".", 1).parse().ok().filter(|_| !text.contains('.'));
+    text.parse().ok().or_else(grouped).or_else(with_decimal_comma).filter(|value: &f64| value.is_finite())
 }
 
 /// A name in lower case, without blanks, signs and the code of a CRS.
@@ -206,7 +208,10 @@ mod tests {
     #[test]
     fn thousands_may_be_set_apart() {
         assert_eq!(number(" 198,056.37 "), Some(198_056.37));
-        assert_eq!(number("37,5665"), None);
+        assert_eq!(
+            [number("37,5665"), number("953900,25"), number("1.234,5")],
+            [Some(37.5665), Some(953_900.25), None]
+        );
         assert_eq!(number("-1,234"), Some(-1_234.0));
         assert_eq!(number("nan"), None);
     }

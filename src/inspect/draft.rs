@@ -4,7 +4,7 @@ use super::columns::UsedColumns;
 use super::reading::{FileFacts, Reading};
 use super::table::{Suggestion, Table};
 use crate::crs::ranking::{Certainty, Ranking};
-use crate::page::cells::{parse_date, parse_datetime};
+use crate::page::cells::{parse_date, parse_datetime, parse_number};
 use crate::record::Lang;
 
 /// Longest name of a topology.
@@ -131,7 +131,8 @@ impl Draft<'_> {
     fn write_coordinates(&self, lang: Lang, text: &mut String) {
         let (Some(x), Some(y)) = (&self.used.x, &self.used.y) else { return };
         let ranking = self.suggestion.ranking.as_ref();
-        let found = ranking.and_then(|ranking| ranking.families.first()).filter(|family| !family.is_swapped);
+        let found = ranking.and_then(|ranking| ranking.families.first());
+        let (x, y) = if found.is_some_and(|family| family.is_swapped) { (y, x) } else { (x, y) };
         let named = ranking.and_then(|ranking| ranking.header.clone());
         let first =
             named.or_else(|| found.and_then(|family| family.systems.first()).map(|system| system.definition.clone()));
@@ -144,10 +145,18 @@ impl Draft<'_> {
         let into = wanted.map(|name| quoted(&free(name))).join(", ");
         text.push_str(&format!("\n# {}\n", self.why(&from, ranking)));
         text.push_str("[[map]]\nname = \"wgs84\"\n");
+        let notation = if self.is_plain(x) && self.is_plain(y) { "" } else { ", notation = \"any\"" };
         let (from, x, y) = (quoted(&from), quoted(x), quoted(y));
         text.push_str(&format!(
-            "reproject = {{ from = {from}, to = \"{TARGET}\", x = {x}, y = {y}, into = [{into}] }}\n"
+            "reproject = {{ from = {from}, to = \"{TARGET}\", x = {x}, y = {y}, into = [{into}]{notation} }}\n"
         ));
+    }
+
+    /// Whether the cells of a column are numbers with a decimal point.
+    fn is_plain(&self, column: &str) -> bool {
+        let place = self.table.header.iter().position(|name| name == column);
+        let cells = self.table.rows.iter().filter_map(|row| row.get(place?)).map(|cell| cell.trim());
+        cells.filter(|cell| !cell.is_empty()).all(|cell| parse_number(cell).is_some())
     }
 
     /// Why this CRS.

@@ -7,6 +7,7 @@ use crate::crs::columns::{CoordinateColumns, coordinate_columns, number};
 use crate::crs::places::atlas;
 use crate::crs::ranking::{RankedRow, Ranking, rank};
 use crate::file::reader::CsvFile;
+use crate::map::notation;
 use crate::source::csv::{Fields, Rows};
 
 /// Rows that are looked at.
@@ -101,7 +102,7 @@ impl Suggestion {
             .iter()
             .map(|row| {
                 let cell = |column: usize| row.get(column).map_or("", String::as_str);
-                let point = number(cell(columns.x)).zip(number(cell(columns.y))).filter(|point| *point != (0.0, 0.0));
+                let point = point(cell(columns.x), cell(columns.y)).filter(|point| *point != (0.0, 0.0));
                 RankedRow { point, texts: naming.iter().map(|column| cell(*column)).collect() }
             })
             .collect();
@@ -109,6 +110,12 @@ impl Suggestion {
         let shown = ShownColumns { x: headers[0].to_owned(), y: headers[1].to_owned(), by_name: columns.by_name };
         Suggestion { columns: Some(shown), ranking: Some(rank(&rows, headers, name)) }
     }
+}
+
+/// A point in an unknown system: degrees where both can be such, else metres.
+fn point(x: &str, y: &str) -> Option<(f64, f64)> {
+    let degrees = notation::point(x, y, true).filter(|(x, y)| x.abs() <= 180.0 && y.abs() <= 180.0);
+    degrees.or_else(|| number(x).zip(number(y)))
 }
 
 #[cfg(test)]

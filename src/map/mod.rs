@@ -7,6 +7,7 @@ pub mod expression;
 pub mod filter;
 pub mod geometry;
 pub mod link;
+pub mod notation;
 mod number;
 mod own_crs;
 mod points;

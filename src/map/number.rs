@@ -16,19 +16,19 @@ pub(super) fn coordinate(cell: &str) -> Result<f64, Rejection> {
     }
 }
 
-/// Reads two coordinates out of one cell: `37.57, 126.98`, `(37.57 126.98)`, `[37.57; 126.98]`. Between them is a comma, a semicolon or
-/// blanks, around them at most one pair of brackets.
-pub(super) fn pair(cell: &str) -> Result<(f64, f64), Rejection> {
+/// The texts of two coordinates in one cell: `37.57, 126.98`, `(37.57 126.98)`, `[37.57; 126.98]`. Between them is a semicolon, else a
+/// comma, else blanks; around them is at most one pair of brackets.
+pub(super) fn pair(cell: &str) -> Result<(&str, &str), Rejection> {
     let text = cell.trim();
     let inside =
         [('(', ')'), ('[', ']')].into_iter().find_map(|(open, close)| text.strip_prefix(open)?.strip_suffix(close));
     let inside = inside.unwrap_or(text).trim();
-    let parts: Vec<&str> = match inside.contains([',', ';']) {
-        true => inside.split([',', ';']).collect(),
-        false => inside.split_whitespace().collect(),
+    let parts: Vec<&str> = match [';', ','].into_iter().find(|separator| inside.contains(*separator)) {
+        Some(separator) => inside.split(separator).collect(),
+        None => inside.split_whitespace().collect(),
     };
     match parts[..] {
-        [first, second] => Ok((coordinate(first)?, coordinate(second)?)),
+        [first, second] => Ok((first, second)),
         _ => Err(Rejection::new(Message::NotTwoNumbers { value: Quoted::new(text) })),
     }
 }
@@ -89,13 +89,15 @@ mod tests {
 
     #[test]
     fn two_coordinates_in_one_cell_are_read() {
+        let numbers = |cell| pair(cell).and_then(|(first, second)| Ok((coordinate(first)?, coordinate(second)?)));
         for cell in ["37.5, 127", "(37.5,127)", " ( 37.5 , 127 ) ", "[37.5 127.0]", "37.5\t127", "+37.5;1.27e2"] {
-            assert_eq!(pair(cell), Ok((37.5, 127.0)), "{cell:?}");
+            assert_eq!(numbers(cell), Ok((37.5, 127.0)), "{cell:?}");
         }
         use Reason::{CoordMissing, GeometryFormat, NumberFormat, NumberNotFinite};
         for (cell, reason) in [
             ("37.5", GeometryFormat),
             ("37,5, 127,0", GeometryFormat),
+            ("37,5; 127,0", NumberFormat),
             ("1 2 3", GeometryFormat),
             ("()", GeometryFormat),
             ("(37.5, 127", NumberFormat),
@@ -103,7 +105,7 @@ mod tests {
             ("37.5,", CoordMissing),
             ("37.5, NaN", NumberNotFinite),
         ] {
-            assert_eq!(pair(cell).map_err(|rejection| rejection.reason), Err(reason), "{cell:?}");
+            assert_eq!(numbers(cell).map_err(|rejection| rejection.reason), Err(reason), "{cell:?}");
         }
     }
 

@@ -2,7 +2,8 @@
 
 use arrow_array::{Array, Float64Array, RecordBatch, StringArray};
 
-use super::{geometry, number};
+use super::{geometry, notation, number};
+use crate::crs::CrsKind;
 use crate::record::{Message, Rejection};
 
 /// x (east) and y (north) of a point.
@@ -53,15 +54,25 @@ impl<'a> Points<'a> {
     }
 
     /// Numbers as they are: finite, and not yet known to be a place. `None` for a row that has no coordinates at all; one of two
-    /// coordinates is an error.
-    pub(super) fn point(&self, row: usize) -> Result<Option<Point>, Rejection> {
+    /// coordinates is an error. `any_notation` is the kind of the CRS where numbers may be written in any notation.
+    pub(super) fn point(&self, row: usize, any_notation: Option<CrsKind>) -> Result<Option<Point>, Rejection> {
+        let or_noted = |plain: Result<Point, Rejection>, x, y| {
+            let noted = |kind| notation::point(x, y, kind == CrsKind::Geographic);
+            plain.or_else(|rejection| any_notation.and_then(noted).ok_or(rejection)).map(Some)
+        };
         match self {
             Points::Columns { x, y } if x.is_empty(row) && y.is_empty(row) => Ok(None),
-            Points::Columns { x, y } => Ok(Some((x.number(row)?, y.number(row)?))),
+            Points::Columns { x, y } => {
+                let plain = x.number(row).and_then(|x| Ok((x, y.number(row)?)));
+                or_noted(plain, x.text(row), y.text(row))
+            }
             Points::Pair { column, .. } if column.is_empty(row) => Ok(None),
             Points::Pair { column, y_first } => {
-                let pair = number::pair(column.text(row)).map_err(|rejection| rejection.in_column(column.name))?;
-                Ok(Some(if *y_first { (pair.1, pair.0) } else { pair }))
+                let in_column = |rejection: Rejection| rejection.in_column(column.name);
+                let (first, second) = number::pair(column.text(row)).map_err(in_column)?;
+                let (x, y) = if *y_first { (second, first) } else { (first, second) };
+                let plain = number::coordinate(x).and_then(|x| Ok((x, number::coordinate(y)?)));
+                or_noted(plain.map_err(in_column), x, y)
             }
             Points::Geometry { column, epsg } => {
                 geometry::point(column.text(row), *epsg).map_err(|rejection| rejection.in_column(column.name))

@@ -86,7 +86,7 @@ impl Reproject {
                 }
             };
             let pair = pair.map_err(|rejection| rejection.in_column(crs.name()));
-            into.transform(rows.into_iter(), points, pair.as_ref().copied(), self.config.blank_missing);
+            into.transform(rows.into_iter(), points, pair.as_ref().copied(), &self.config);
         }
         into.operations.clear(); // of as many pairs as there are CRSs
         into.found.sort_by_key(|(row, _)| *row);
@@ -221,14 +221,15 @@ impl Targets {
         rows: impl Iterator<Item = u32>,
         points: &Points,
         pair: Result<&OpenPair, &Rejection>,
-        blank_missing: bool,
+        config: &ReprojectConfig,
     ) {
+        let any_notation = pair.ok().map(|pair| pair.crs.from.kind).filter(|_| config.any_notation);
         let has_choice = pair.is_ok_and(|pair| pair.crs.operations.len() > 1);
         self.operations.resize(if has_choice { self.xs.len() } else { 0 }, None);
         for number in rows {
             let row = number as usize;
-            let transformed = points.point(row).and_then(|point| match point {
-                None if blank_missing => Ok(None),
+            let transformed = points.point(row, any_notation).and_then(|point| match point {
+                None if config.blank_missing => Ok(None),
                 None => Err(points.missing(row)),
                 Some(point) => pair.map_err(Clone::clone)?.transform(point).map(Some),
             });
@@ -271,7 +272,7 @@ impl Map for Reproject {
                 };
                 let epsg = pair.ok().and_then(|pair| pair.crs.from.epsg);
                 let points = Points::of(&batch.columns, *input, epsg).ok_or_else(unfit)?;
-                targets.transform(batch.live_rows(), &points, pair, self.config.blank_missing);
+                targets.transform(batch.live_rows(), &points, pair, &self.config);
             }
         }
         let Targets { xs, ys, operations, found } = targets;

@@ -29,6 +29,8 @@ pub struct ReprojectConfig {
     pub allow_ballpark: bool,
     /// Whether a row without any coordinates stays, with the added columns blank, instead of being rejected.
     pub blank_missing: bool,
+    /// Whether coordinates are read in any notation that has one meaning only, instead of plain numbers (`notation = "any"`).
+    pub any_notation: bool,
     /// Whether an upload's own CRS takes the place of the source CRS.
     pub from_upload: bool,
 }

@@ -1,7 +1,9 @@
 //! How the cells of a column are written where that is not the plain form of their type: decimal commas, thousands separators, degrees with
 //! minutes and seconds, times with a zone, Excel's `="0012"`. A topology says so of a column; nothing here is guessed.
 
-use crate::page::cells::{date_text, parse_date, parse_datetime};
+use std::borrow::Cow;
+
+use crate::page::cells::{date_text, parse_date, parse_datetime, parse_number};
 use crate::record::ColumnType;
 
 /// The separator of groups of three digits.
@@ -119,10 +121,19 @@ fn degrees_text(degrees: f64) -> String {
     ((degrees * 1e12).round() / 1e12).to_string()
 }
 
-/// Decimal degrees of `37°33'59.2"N`, `N 37 33 59.2`, `126도 58분 40초`, `-37:33:59`, `37-33-59.2`, `37.33.59.2`, `37.5665 N` and the like:
-/// one to three numbers, the last one with a fraction if any, degrees up to 360, minutes and seconds below 60, and a sign or a hemisphere.
-fn degrees(text: &str) -> Option<f64> {
-    let (is_negative, rest) = signed(text)?;
+/// Decimal degrees of `37°33'59.2"N`, `N 37 33 59,2`, `126도 58분 40초`, `-37:33:59`, `37-33-59.2`, `37.33.59.2`, `37.5665 N`, `37,5665` and
+/// the like: one to three numbers, the last one with a fraction if any, degrees up to 360, minutes and seconds below 60, and a sign or a
+/// hemisphere. A comma can only be a decimal one: an angle has no thousands.
+pub fn degrees(text: &str) -> Option<f64> {
+    if let Some(plain) = parse_number(text) {
+        return (plain.abs() <= 360.0).then_some(plain);
+    }
+    let with_point = match (text.matches(',').count(), text.matches('.').count()) {
+        (0, _) => Cow::Borrowed(text),
+        (1, 0 | 2) => Cow::Owned(text.replace(',', ".")),
+        _ => return None,
+    };
+    let (is_negative, rest) = signed(&with_point)?;
     let is_mark = |c: char| " \t:°º˚'′´’\"″˝”도분초dms-".contains(c);
     let parts: Vec<&str> = match rest.matches('.').count() {
         // Points between all parts, and a last one in front of the fraction.
@@ -284,7 +295,15 @@ mod tests {
         assert_eq!(degrees("-58 24"), Some(-58.4));
         assert_eq!(degrees("-58-24"), Some(-58.4));
         assert_eq!(degrees("58.24.00"), Some(58.4));
-        assert_eq!(degrees("126.978E"), Some(126.978));
+        for (text, value) in [
+            ("126.978E", 126.978),
+            ("126,978", 126.978),
+            ("1.26978E+02", 126.978),
+            ("+126,5°", 126.5),
+            ("37.33.59,2", sixty),
+        ] {
+            assert_eq!(degrees(text), Some(value), "{text}");
+        }
         for text in [
             "",
             "N",
@@ -297,6 +316,10 @@ mod tests {
             "NaN",
             "1.2.3.4.5",
             "37..5",
+            "37.33,5",
+            "1,234,5",
+            "1.234,5",
+            "361",
         ] {
             assert_eq!(degrees(text), None, "{text}");
         }

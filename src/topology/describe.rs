@@ -292,7 +292,7 @@ impl ReprojectConfig {
     fn output_facts(&self, input: String, area_of_use: String) -> Vec<Fact> {
         vec![
             fact("area of use", area_of_use),
-            fact("coordinates", input),
+            fact("coordinates", if self.any_notation { format!("{input}, in any notation") } else { input }),
             fact(
                 "a row without coordinates",
                 if self.blank_missing { "stays, with blank columns" } else { "is a bad row" },

@@ -127,6 +127,7 @@ fn map(config: &MapConfig) -> Value {
             check_area,
             allow_ballpark,
             blank_missing,
+            any_notation,
             from_upload,
         }) => {
             let input = match input {
@@ -148,6 +149,7 @@ fn map(config: &MapConfig) -> Value {
                 check_area,
                 allow_ballpark,
                 blank_missing,
+                any_notation,
                 from_upload
             ])
         }

@@ -168,6 +168,15 @@ pub(super) static REPROJECT: Table = Table {
              whole countries in one belt.",
         ),
         key(
+            "notation",
+            Kind::Choice(words::ANY_NOTATION.names),
+            Default::Text("plain"),
+            "\"any\"",
+            "How the coordinates in `x`, `y`, `xy` and `yx` are written. `\"plain\"`: as numbers with a decimal point. `\"any\"`: also \
+             with a decimal comma, thousands separators, full-width digits or a unit, and in degrees with minutes and seconds; if a \
+             point can be read in two ways, its row is rejected as `number.format`. The cells stay as they are in their sheet.",
+        ),
+        key(
             "missing",
             Kind::Choice(words::MISSING.names),
             Default::Text("blank"),

@@ -44,6 +44,7 @@ pub(super) struct ReprojectSpec {
     pub allow_ballpark: bool,
     pub check_area: bool,
     pub blank_missing: bool,
+    pub any_notation: bool,
 }
 
 /// `from = "EPSG:5181"` or `from = { column = "epsg" }`
@@ -120,6 +121,7 @@ fn read_reproject(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Opti
         allow_ballpark: fields.boolean(reader, "allow_ballpark"),
         check_area: fields.boolean(reader, "check_area"),
         blank_missing: fields.choice(reader, "missing", &words::MISSING),
+        any_notation: fields.choice(reader, "notation", &words::ANY_NOTATION),
     }))
 }
 
@@ -216,6 +218,7 @@ fn compile_reproject(
         check_area: spec.check_area,
         allow_ballpark: spec.allow_ballpark,
         blank_missing: spec.blank_missing,
+        any_notation: spec.any_notation,
         from_upload: false,
     }))
 }

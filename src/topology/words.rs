@@ -52,6 +52,7 @@ words! {
         "apostrophe" = Thousands::Apostrophe
     };
     ANGLE: Angle = { "decimal" = Angle::Decimal, "dms" = Angle::Dms, "packed" = Angle::Packed };
+    ANY_NOTATION: bool = { "plain" = false, "any" = true };
     MISSING: bool = { "blank" = true, "reject" = false };
     GUARANTEE: Guarantee = {
         "at_least_once" = Guarantee::AtLeastOnce, "exactly_once_v2" = Guarantee::ExactlyOnceV2

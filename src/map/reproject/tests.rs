@@ -22,6 +22,7 @@ fn config(from: &str, to: &str) -> ReprojectConfig {
         check_area: true,
         allow_ballpark: false,
         blank_missing: false,
+        any_notation: false,
         from_upload: true,
     }
 }
