@@ -48,6 +48,7 @@ impl Draft<'_> {
         text.push_str(&format!("\nname = {}\n\n[[source]]\nname = \"rows\"\n", quoted(&self.name())));
         self.write_reading(&mut text);
         self.write_types(&mut text);
+        text.push_str("totals = \"reject\"   # rows that sum up others are no rows of their own\n");
         self.write_coordinates(lang, &mut text);
         self.write_kept(&mut text);
         let (sheet, why) = match self.used.sheet.as_ref().filter(|column| !column.contains(['{', '}'])) {

@@ -30,6 +30,8 @@ pub(super) struct Layout {
     schema: SchemaRef,
     /// Columns whose cells have to be checked.
     pub(super) strict: Vec<(usize, ColumnType, Option<CellForm>)>,
+    /// Columns that nodes behind the source need; all where they need none.
+    needed: Vec<usize>,
     /// Whether a column is written as `="0012"`.
     pub(super) reads_excel_text: bool,
     exact_names: bool,
@@ -50,11 +52,14 @@ impl Layout {
             (!is_free).then_some((column, kind, form))
         };
         let strict: Vec<(_, _, Option<CellForm>)> = header.iter().enumerate().filter_map(checked).collect();
+        let is_needed = |name: &String| config.needed.iter().any(|names| names.contains(name));
+        let needed =
+            (0..header.len()).filter(|column| config.needed.is_empty() || is_needed(&header[*column])).collect();
         let reads_excel_text = strict.iter().any(|(_, _, form)| form.as_ref().is_some_and(|form| form.excel_text));
         let fields: Vec<_> = header.iter().map(|name| Field::new(name, DataType::Utf8, false)).collect();
         let exact_names = config.exact_names;
         let schema = Arc::new(Schema::new(fields));
-        Ok(Layout { header: header.into(), types, schema, strict, reads_excel_text, exact_names })
+        Ok(Layout { header: header.into(), types, schema, strict, needed, reads_excel_text, exact_names })
     }
 
     /// No columns at all.
@@ -64,6 +69,7 @@ impl Layout {
             types: Arc::new([]),
             schema: Arc::new(Schema::empty()),
             strict: Vec::new(),
+            needed: Vec::new(),
             reads_excel_text: false,
             exact_names: true,
         }
@@ -75,6 +81,11 @@ impl Layout {
             let names: Vec<_> = fields.iter(text).map(String::from_utf8_lossy).collect();
             *column_names(&names, self.exact_names) == *self.header
         }
+    }
+
+    /// True when a row has nothing in a column that is needed.
+    pub(super) fn lacks_needed(&self, fields: &Fields, text: &[u8]) -> bool {
+        self.needed.iter().any(|column| fields.get(*column, text).trim_ascii().is_empty())
     }
 
     /// A quick look at the first field of a row: false when it cannot be the first column's name.

@@ -51,6 +51,8 @@ pub struct SourceConfig {
     pub pad_fields: bool,
     /// Texts that mean no value: a cell that is one of them is empty.
     pub blank: Arc<[String]>,
+    /// A row that sums up others is rejected instead of being kept as any other row (`totals = "reject"`).
+    pub rejects_totals: bool,
     /// Characters that XML forbids are taken out instead of rejecting the row (`control = "strip"`).
     pub strip_control: bool,
     /// A cell above 32,767 characters is cut instead of rejecting the row (`long_cells = "truncate"`).
@@ -105,6 +107,7 @@ impl SourceConfig {
             lenient_quotes: false,
             pad_fields: false,
             blank: Arc::new([]),
+            rejects_totals: false,
             strip_control: false,
             truncate_cells: false,
             on_error: OnError::Continue,

@@ -9,6 +9,7 @@ use crate::source::SourceConfig;
 use crate::source::columns::Layout;
 use crate::source::csv::{Defect, Fields, ROW_BYTES_MAX, Row};
 use crate::source::json::{Escapes, fault_instead_of_csv, is_json};
+use crate::source::totals::is_total;
 
 /// The text of a record, and what holds for all of it, so that its rows need not be asked one by one.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +83,9 @@ pub(super) fn judge(
     }
     check_cells(config, row, text, fields).map_err(in_column)?;
     empty_blanks(&config.blank, text.bytes, fields);
+    if config.rejects_totals && layout.lacks_needed(fields, text.bytes) && is_total(text.cells(fields)) {
+        return Err(Rejection::new(Message::TotalsRow {}));
+    }
     check_types(layout, text.bytes, fields)
 }
 

@@ -24,6 +24,7 @@ mod row_format;
 pub mod spread;
 #[cfg(test)]
 pub(crate) mod tests;
+mod totals;
 mod upload;
 
 use std::collections::BTreeMap;

@@ -197,6 +197,7 @@ fn compile_source(
         lenient_quotes: spec.lenient_quotes,
         pad_fields: spec.pad_fields,
         blank: spec.blank.iter().flatten().map(|text| text.get_ref().clone()).collect(),
+        rejects_totals: spec.rejects_totals,
         strip_control: spec.strip_control,
         truncate_cells: spec.truncate_cells,
         on_error: spec.on_error,

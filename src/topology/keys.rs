@@ -213,6 +213,15 @@ pub(super) static SOURCE: Table = Table {
             "Texts that mean no value. A cell that is one of them, blanks around it aside, is an empty cell.",
         ),
         key(
+            "totals",
+            Kind::Choice(words::TOTALS.names),
+            Default::Text("keep"),
+            "\"reject\"",
+            "Rows that sum up others, as spreadsheets have them below a table: a word such as `합계`, `소계` or `Total`, numbers, and nothing \
+                    in a column that the topology needs for coordinates or sheets. `\"keep\"` takes them as any other row; `\"reject\"` \
+                    rejects them as `row.total`, so that they are in no sheet but on the one of *Errors*.",
+        ),
+        key(
             "control",
             Kind::Choice(words::STRIP_CONTROL.names),
             Default::Text("reject"),

@@ -42,6 +42,7 @@ words! {
     ESCAPES: bool = { "none" = false, "backslash" = true };
     LENIENT_QUOTES: bool = { "strict" = false, "lenient" = true };
     PAD_FIELDS: bool = { "strict" = false, "pad" = true };
+    TOTALS: bool = { "keep" = false, "reject" = true };
     STRIP_CONTROL: bool = { "reject" = false, "strip" = true };
     TRUNCATE_CELLS: bool = { "reject" = false, "truncate" = true };
     ON_ERROR: OnError = { "continue" = OnError::Continue, "fail" = OnError::Fail };
