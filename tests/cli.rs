@@ -50,6 +50,9 @@ fn a_file_is_inspected_and_becomes_a_topology_that_converts_it() {
     assert!(topology.contains("# EPSG:5174: ") && topology.contains("\"개업일\" = \"date\""), "{topology}");
     run(&["validate", "shops.toml"]);
     run(&["convert", "shops 2024.csv", "-t", "shops.toml", "-o", "shops.xlsx", "--strict"]);
+    run(&["convert", "shops 2024.csv", "-o", "found.xlsx"]);
+    let bytes = |name: &str| std::fs::read(place(name)).expect("a workbook");
+    assert!(bytes("found.xlsx") == bytes("shops.xlsx"), "without a topology it is the one that `new` writes");
     assert_eq!(run(&["new", "--from", "shops 2024.csv"]), topology, "standard output has the same");
     let again =
         sheetstream(&["new", "--from", "shops 2024.csv", "-o", "shops.toml"]).current_dir(folder.path()).output();
@@ -68,6 +71,28 @@ fn a_file_is_inspected_and_becomes_a_topology_that_converts_it() {
         "cp949",
     ]);
     assert!(other.contains("encoding = \"EUC-KR\"") && !other.contains("skip_lines"), "{other}");
+}
+
+#[test]
+fn without_a_topology_only_what_is_beyond_doubt_is_converted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = |name: &str| folder.path().join(name);
+    std::fs::write(place("list.csv"), "이름,주소,전화\n가,서울 중구,02-1\n나,부산 동구,051-2\n").expect("a file");
+    std::fs::write(place("points.csv"), "name,x,y\nA,200000.5,450000.5\nB,201000.5,451000.5\n").expect("a file");
+    let run = |arguments: &[&str]| {
+        let ended = sheetstream(arguments).current_dir(folder.path()).output().expect("the binary");
+        (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    let (code, said) = run(&["convert", "list.csv", "-o", "list.xlsx"]);
+    assert!(code == Some(0) && said.contains("no coordinates, one sheet; `sheetstream new --from list.csv`"), "{said}");
+    let (code, said) = run(&["convert", "points.csv", "-o", "points.xlsx"]);
+    assert!(code == Some(2) && said.contains("EPSG:5186 or EPSG:5181") && said.contains("--crs"), "{said}");
+    let (code, said) = run(&["convert", "points.csv", "-o", "points.xlsx", "--crs", "EPSG:5181"]);
+    assert!(code == Some(0) && said.contains("EPSG:5181"), "{said}");
+    for files in [&["list.csv", "list.csv"][..], &["-"]] {
+        let (code, said) = run(&[&["convert"], files, &["-o", "x.xlsx"]].concat());
+        assert!(code == Some(2) && said.contains("--topology"), "{said}");
+    }
 }
 
 /// The sample under a name that a terminal would obey, and its topology.

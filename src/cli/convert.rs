@@ -15,12 +15,14 @@ use sheetstream::topology::Topology;
 use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::exit::{Rejected, UsageError};
+use super::found_topology::found_topology;
 use super::input::{Input, Progress, upload_name};
 use super::out::say;
 use super::shown::{json, shown};
 use super::{EXAMPLES_FIRST, Exit, Global, out};
 
 const EXAMPLES: &str = "Examples:
+  sheetstream convert list.csv -o list.xlsx           columns, sheets and CRS as they are found in the file
   sheetstream convert seoul.csv -t topology/seoul-markets.toml -o seoul.xlsx
   sheetstream convert part-1.csv part-2.csv -t topology/places-5179.toml -o places.xlsx --charset cp949
   sheetstream convert export.csv -t topology/seoul-markets.toml -o markets.xlsx --skip-lines 2 --strict
@@ -35,9 +37,9 @@ pub(crate) struct Convert {
     /// CSV or JSON files with the same columns; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Topology file
+    /// Topology file [default: the one that `new --from FILE` writes]
     #[arg(short, long, value_name = "TOPOLOGY")]
-    topology: PathBuf,
+    topology: Option<PathBuf>,
     /// Workbook to write; - is standard output
     #[arg(short, long, value_name = "BOOK.xlsx")]
     out: PathBuf,
@@ -53,7 +55,10 @@ pub(crate) struct Convert {
 
 impl Convert {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
-        let topology = Topology::load(&self.topology)?;
+        let topology = match &self.topology {
+            Some(path) => Topology::load(path)?,
+            None => found_topology(&self.files, &self.input)?,
+        };
         let is_piped = self.out.as_os_str() == "-";
         if !is_piped {
             self.check_out()?;

@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sheetstream::file::reader::CsvFile;
 use sheetstream::file::{FileError, Options};
+use sheetstream::inspect::reading::Reading;
 use sheetstream::map::OwnCrs;
 use sheetstream::source::charset::Charset;
 use sheetstream::source::delimiter::parse_delimiter;
@@ -66,6 +67,17 @@ impl Input {
             found.map_err(|rejection| UsageError(format!("--crs {crs}: {}", rejection.message)))?;
         }
         Ok(self.crs.as_deref())
+    }
+
+    /// How a file is read whose topology is not known yet.
+    pub(super) fn reading(&self) -> Reading {
+        let header_line = if self.no_header { Some(0) } else { self.skip_lines.map(|lines| lines + 1) };
+        Reading { charset: self.charset, delimiter: self.delimiter, header_line }
+    }
+
+    /// The sheet of a workbook, or the file of an archive, that is taken.
+    pub(super) fn worksheet(&self) -> Option<&str> {
+        self.worksheet.as_deref()
     }
 
     /// Opens a file, `-` for standard input, as `source` wants it read, and says what was found in it.

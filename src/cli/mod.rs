@@ -13,6 +13,7 @@ mod dlq;
 mod doctor;
 mod exit;
 mod fetch;
+mod found_topology;
 mod grant;
 mod graph;
 mod health;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use sheetstream::inspect::draft::Draft;
 
 use super::sample_file::SampleFile;
 use super::{EXAMPLES_FIRST, Exit, Global};
@@ -35,17 +34,7 @@ pub(crate) struct New {
 
 impl New {
     pub(crate) fn run(&self, _: &Global) -> anyhow::Result<Exit> {
-        let found = self.sample.look(&self.from)?;
-        let draft = Draft {
-            file_name: &found.name,
-            file: &found.file,
-            reading: found.reading,
-            table: &found.table,
-            used: &found.used,
-            crs: self.crs.as_deref(),
-            suggestion: &found.suggestion,
-        };
-        let text = draft.to_toml();
+        let text = self.sample.look(&self.from)?.draft(self.crs.as_deref()).to_toml();
         match self.out.as_ref().filter(|path| path.as_os_str() != "-") {
             None => io::stdout().write_all(text.as_bytes())?,
             Some(path) => {

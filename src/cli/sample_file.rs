@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 use sheetstream::inspect::columns::UsedColumns;
+use sheetstream::inspect::draft::Draft;
 use sheetstream::inspect::reading::{FileFacts, Reading};
 use sheetstream::inspect::sample::Sample;
 use sheetstream::inspect::table::{Suggestion, Table};
@@ -67,8 +68,16 @@ pub(super) struct Found {
 impl SampleFile {
     /// Looks at the beginning of the file.
     pub(super) fn look(&self, path: &Path) -> anyhow::Result<Found> {
-        let sample = read_beginning(path, self.worksheet.as_deref())?;
-        let reading = sample.reading(Reading::parse(&self.charset, &self.delimiter, &self.header_line)?);
+        let reading = Reading::parse(&self.charset, &self.delimiter, &self.header_line)?;
+        Found::in_file(path, reading, self.worksheet.as_deref())
+    }
+}
+
+impl Found {
+    /// Looks at the beginning of a file that is read so.
+    pub(super) fn in_file(path: &Path, reading: Reading, worksheet: Option<&str>) -> anyhow::Result<Found> {
+        let sample = read_beginning(path, worksheet)?;
+        let reading = sample.reading(reading);
         let topology = Arc::new(sample::any_file()?);
         let asked = Asked { reading, ..Asked::default() };
         let Tried { mut file, table, trial } =
@@ -77,6 +86,19 @@ impl SampleFile {
         let name = upload_name(path);
         let suggestion = Suggestion::of(&table, &trial.columns.coordinates(), &name);
         Ok(Found { name, reading, file, table, used: trial.columns, suggestion })
+    }
+
+    /// A topology for it, with coordinates in this CRS or the one that fits best.
+    pub(super) fn draft<'a>(&'a self, crs: Option<&'a str>) -> Draft<'a> {
+        Draft {
+            file_name: &self.name,
+            file: &self.file,
+            reading: self.reading,
+            table: &self.table,
+            used: &self.used,
+            crs,
+            suggestion: &self.suggestion,
+        }
     }
 }
 

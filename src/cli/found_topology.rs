@@ -1,0 +1,65 @@
+//! The topology of a file that is converted without one: what `new --from` would write for it, if the file leaves no doubt.
+
+use std::path::{Path, PathBuf};
+
+use sheetstream::crs::ranking::{Certainty, Ranking};
+use sheetstream::topology::Topology;
+
+use super::exit::UsageError;
+use super::input::Input;
+use super::out::say;
+use super::sample_file::Found;
+use super::shown::shown;
+
+/// Families of coordinate systems that a message names.
+const NAMED_MAX: usize = 3;
+
+/// Finds the topology of the only file, and says what was found.
+///
+/// # Errors
+/// There are several files, or none that can be read twice, or the coordinates fit several systems.
+pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result<Topology> {
+    let path = match files {
+        [path] if path.as_os_str() != "-" => path,
+        [_] => return Err(UsageError("standard input is read once: --topology says what becomes of it".into()).into()),
+        _ => return Err(UsageError("--topology says what becomes of several files".into()).into()),
+    };
+    let crs = input.crs(None)?;
+    let found = Found::in_file(path, input.reading(), input.worksheet())?;
+    if let (None, Some(ranking)) = (crs, &found.suggestion.ranking) {
+        check_certainty(path, ranking)?;
+    }
+    let topology = Topology::parse(&found.draft(None).to_toml(), "the topology that was found", &|_| None)?;
+    let coordinates = match (&found.used.x, &found.used.y, topology.about().crs.first()) {
+        (Some(x), Some(y), Some(pair)) => {
+            let crs = crs.map_or_else(|| pair.from.label(), str::to_owned);
+            format!("coordinates in \"{}\" and \"{}\", {}", shown(x), shown(y), shown(&crs))
+        }
+        _ => "no coordinates".to_owned(),
+    };
+    let sheets = match &found.used.sheet {
+        Some(column) => format!("a sheet for each \"{}\"", shown(column)),
+        None => "one sheet".to_owned(),
+    };
+    let name = path.display().to_string();
+    let name = shown(&name);
+    say!("{name}: without --topology: {coordinates}, {sheets}; `sheetstream new --from {name}` writes this down");
+    Ok(topology)
+}
+
+/// Several systems put the points at different places, and a wrong one would not be noticed.
+fn check_certainty(path: &Path, ranking: &Ranking) -> anyhow::Result<()> {
+    let why = match ranking.certainty {
+        _ if ranking.points == 0 => return Ok(()),
+        Certainty::Land | Certainty::Header | Certainty::Places => return Ok(()),
+        Certainty::None => "fit no coordinate system".to_owned(),
+        Certainty::Ambiguous => {
+            let systems = ranking.families.iter().filter_map(|family| family.systems.first());
+            let systems: Vec<_> = systems.take(NAMED_MAX).map(|system| &*system.definition).collect();
+            format!("fit several coordinate systems, such as {}", systems.join(" or "))
+        }
+    };
+    let path = path.display().to_string();
+    let message = format!("its coordinates {why}: --crs names theirs, and `sheetstream inspect` shows more");
+    Err(UsageError(format!("{}: {message}", shown(&path))).into())
+}
