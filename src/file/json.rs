@@ -3,10 +3,10 @@
 
 use std::collections::HashSet;
 
-use super::document::{self, Document};
 use super::ready::Ready;
 use super::{FileError, Options};
 use crate::source::csv::{Fields, write_row};
+use crate::source::document::{self, array_name};
 use crate::source::json::{CellReader, Element, Elements, Nesting, begins_like_json, fault_instead_of_csv, names_of};
 use crate::source::{Format, HeaderFrom, SourceConfig, check_names, clean_name, column_names, is_known, list_names};
 
@@ -33,9 +33,13 @@ pub(super) fn read_beginning(text: &[u8], cut: bool, options: &Options) -> Resul
     if format == Format::Csv || (format == Format::Auto && !begins_like_json(text)) {
         return Ok(None);
     }
-    let document = document::look(text, cut, config)?;
-    let (text, nesting, mut notes, rows_from) = match document {
-        Some(Document { rows_from, note }) => (&text[rows_from..], Nesting::among_rows(), vec![note], rows_from),
+    let document = document::look(text, cut, config).map_err(|table| FileError::Header(table.message.to_string()))?;
+    let (text, nesting, mut notes, rows_from) = match document.map(|document| document.rows_from) {
+        Some(from) => {
+            let array = array_name(&text[..from]);
+            let note = format!("it is one JSON document; its rows are the objects in its array {array}");
+            (&text[from..], Nesting::among_rows(), vec![note], from)
+        }
         None => (text, Nesting::default(), Vec::new(), 0),
     };
     let rows: Vec<Element> = Elements::resume(text, nesting, cut).collect();
@@ -146,6 +150,8 @@ impl JsonRows {
     }
 }
 
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

@@ -2,7 +2,6 @@
 
 mod archive;
 mod book;
-mod document;
 mod edits;
 mod header;
 mod json;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::page::forms::CellForm;
-use crate::record::ColumnType;
+use crate::record::{AnyOf, ColumnType, Hint, Message, Names, Rejection};
 use crate::source::budget::RejectedMax;
 use crate::source::charset::Charset;
 
@@ -142,6 +142,15 @@ impl SourceConfig {
         self.header == HeaderFrom::First
     }
 
+    /// Why an upload with this header has no column that the nodes behind the source need; `None` if it has all.
+    pub(super) fn missing_in(&self, header: &[String]) -> Option<Rejection> {
+        let missing = self.needed.iter().find(|needed| !needed.iter().any(|name| header.contains(name)))?;
+        let hint = (header.len() == 1).then_some(Hint::OneColumn {});
+        let header = Names::of(header.iter().map(String::as_str));
+        let rejection = Rejection::new(Message::ColumnMissing { candidates: AnyOf(missing.clone()), header, hint });
+        Some(rejection.in_column(missing.first()?.as_str()))
+    }
+
     /// The delimiter of rows that come without word of another one.
     pub fn topic_delimiter(&self) -> u8 {
         self.delimiter.unwrap_or(b',')
@@ -200,7 +209,7 @@ pub enum Markers {
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// JSON where a value is a JSON object, or an array of objects or arrays; else CSV.
+    /// JSON where a value is a JSON object or array; else CSV.
     Auto,
     /// CSV, whatever a value looks like.
     Csv,

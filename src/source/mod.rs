@@ -3,6 +3,7 @@
 //! A [`Source`] serves one partition. Elements of one upload come in log order, and every row that comes in goes out, with its fate if it
 //! failed. The elements follow from the log alone; the number of rows in one batch does not.
 
+mod admission;
 mod budget;
 pub mod charset;
 mod columns;
@@ -10,6 +11,7 @@ mod config;
 pub mod csv;
 pub mod delimiter;
 pub mod detect;
+pub mod document;
 mod envelope;
 mod fate;
 mod header;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 use ahash::HashMap;
 use bytes::Bytes;
 
+pub use admission::{Admission, Applicant, ApplicantKind};
 pub use budget::RejectedMax;
 pub use columns::COLUMNS_MAX;
 pub use config::{
@@ -96,73 +99,6 @@ impl WaitingUpload {
             }
         }
     }
-}
-
-/// The decision about a record before it is read, by the history of its upload and the room for another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// The record is read.
-    Read,
-    /// The record belongs to an upload whose end was published: it is passed over.
-    PassOver,
-    /// The upload that the source knows is over: the source forgets it, and asks again.
-    Over,
-    /// The upload has ended. Numbered rows come out unread, for they are late.
-    Late,
-    /// The record would begin an upload, and as many are open as may be: the upload is turned away, with all that comes until its end.
-    TooMany,
-    /// The upload was turned away before.
-    TurnedAway,
-}
-
-/// The kind of a record, as far as admission needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApplicantKind {
-    /// Rows; whether they carry `ss-row`.
-    Rows {
-        /// They do.
-        is_numbered: bool,
-    },
-    /// The beginning of an attempt.
-    Begin,
-    /// A header of its own.
-    Header,
-    /// The end, or the wish to have none; whether it says that rows are to come.
-    End {
-        /// It does.
-        announces_rows: bool,
-    },
-}
-
-impl ApplicantKind {
-    fn of(content: &Content<'_>) -> ApplicantKind {
-        match content {
-            Content::Rows { first_row, .. } => ApplicantKind::Rows { is_numbered: first_row.is_some() },
-            Content::Marker(Marker::Begin(_), _) => ApplicantKind::Begin,
-            Content::Marker(Marker::Header(_), _) | Content::HeaderFollows | Content::UnfitHeader(_) => {
-                ApplicantKind::Header
-            }
-            Content::Marker(Marker::Eof { rows, .. }, _) => {
-                ApplicantKind::End { announces_rows: rows.is_none_or(|rows| rows > 0) }
-            }
-            Content::Marker(Marker::Abort, _) => ApplicantKind::End { announces_rows: false },
-        }
-    }
-}
-
-/// A record that asks for [`Admission`].
-#[derive(Clone, Copy, Debug)]
-pub struct Applicant<'a> {
-    /// The upload that the record belongs to.
-    pub upload: &'a str,
-    /// Offset of the record.
-    pub offset: Offset,
-    /// Whether the source holds anything of the upload.
-    pub is_known: bool,
-    /// Its kind.
-    pub kind: ApplicantKind,
-    /// Uploads that the source holds: those that are open, and those whose rows wait for a header.
-    pub open: usize,
 }
 
 impl Source {
@@ -387,21 +323,23 @@ impl Source {
                     Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0, format: opaque };
                 // A publisher who numbers rows has counted them: each of them gets a rejection of its own.
                 if let (None, Some(kind)) = (first_row, binary_kind(text)) {
-                    let is_of_a_registry = kind.is_of_a_registry() && !is_late;
+                    // What has no name of its own may be a stray record among the rows of others.
+                    let is_of_an_upload = kind.is_of_a_registry() || !id.is_empty();
                     let rejection = Rejection::new(Message::NotText { kind });
-                    let mut is_taken = false;
-                    if is_of_a_registry {
-                        self.attend(id, Some(record.offset), |upload, context| {
-                            is_taken = upload.take_opaque(context, origin, text, &rejection);
-                        });
-                    }
-                    let upload = Some(UploadId::new(id));
-                    return if is_taken { Ok(None) } else { Err(Refusal { upload, rejection }) };
+                    return self.refuse_value(id, origin, text, rejection, is_of_an_upload && !is_late);
                 }
                 if text.is_empty() {
                     return Ok(None);
                 }
                 let origin = Origin { format: RowFormat::of(format, delimiter, text), ..origin };
+                let inside = match origin.format {
+                    RowFormat::Json => document::rows_of_value(text, &self.context.config),
+                    RowFormat::Csv(_) | RowFormat::Opaque => Ok(text),
+                };
+                let text = match inside {
+                    Ok(rows) => rows,
+                    Err(rejection) => return self.refuse_value(id, origin, text, rejection, !is_late),
+                };
                 if is_late {
                     // Whoever comes late leaves nothing to remember.
                     let late = Rejection::new(Message::RowLate {});
@@ -412,6 +350,25 @@ impl Source {
             }
         }
         Ok(below)
+    }
+
+    /// A value that nobody can read rows from. It fails its upload if that has none yet, and else is refused by itself.
+    fn refuse_value(
+        &mut self,
+        id: &str,
+        origin: Origin<'_>,
+        value: &[u8],
+        rejection: Rejection,
+        may_fail_upload: bool,
+    ) -> Result<Option<Bytes>, Refusal> {
+        let mut is_taken = false;
+        if may_fail_upload {
+            self.attend(id, Some(origin.offset), |upload, context| {
+                is_taken = upload.take_opaque(context, origin, value, &rejection);
+            });
+        }
+        let upload = Some(UploadId::new(id));
+        if is_taken { Ok(None) } else { Err(Refusal { upload, rejection }) }
     }
 
     fn turned_away(&self, id: &str) -> Refusal {

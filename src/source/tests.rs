@@ -376,8 +376,13 @@ fn a_header_of_one_column_may_hold_a_semicolon() {
 
 #[test]
 fn values_that_are_no_text_are_refused() {
+    let anonymous = |record: Record| Record { key: None, ..record };
     for value in [&b"PK\x03\x04"[..], b"\x1f\x8b\x08", b"\xff\xfea\0"] {
-        assert_eq!(run(declared(&["a"]), [row(value)]), ["refused record.not_text"]);
+        let failed = ["k failed record.not_text at 0", "k 0.0 record.not_text", "k 1.0 record.not_text"];
+        assert_eq!(run(declared(&["a"]), [row(value), row("1")]), failed);
+        // Among rows it is one bad record, and so is what has no name of its own: it may be a stray one.
+        assert_eq!(run(declared(&["a"]), [row("1"), row(value)]), ["refused record.not_text", "k 0.0 1"]);
+        assert_eq!(run(declared(&["a"]), [row(value), row("1")].map(anonymous)), ["refused record.not_text", " 1.0 1"]);
     }
     // A publisher that uses a schema registry uses it for all of its rows.
     let avro = || row(&b"\0\0\0\0\x07\n\n"[..]);
@@ -579,4 +584,37 @@ proptest! {
             prop_assert!(rows > 0 || !elements.is_empty() || !has_content);
         }
     }
+}
+
+#[test]
+fn a_header_without_rows_needs_the_columns_of_one_with_rows() {
+    let needed =
+        SourceConfig { needed: Arc::new([vec!["x".to_owned(), "lon".to_owned()], vec!["k".to_owned()]]), ..config() };
+    assert_eq!(run(needed.clone(), [row("k,lon"), row("#EOF")]), ["k header k,lon", "k columns k,lon", "k eof None"]);
+    assert_eq!(
+        run(needed.clone(), [row("k,lat"), row("#EOF")]),
+        ["k header k,lat", "k failed column.missing at 1", "k eof None"]
+    );
+    assert_eq!(run(needed, [row("#HEADER lon"), row("#EOF")])[1], "k failed column.missing at 1");
+}
+
+#[test]
+fn rows_that_sum_up_others_are_rejected_where_a_topology_wants_it() {
+    let needed = Arc::new([vec!["k".to_owned()], vec!["x".to_owned()]]);
+    let config = SourceConfig { needed, rejects_totals: true, ..declared(&["k", "name", "x", "n"]) };
+    let rows = "a,shop,1,10\n,합계,,10\n총계,,,\"1,010\"\na,Total,1,10\n,Total,,\na,합계,,x";
+    assert_eq!(
+        run(config.clone(), [row(rows)]),
+        [
+            "k 0.0 a|shop|1|10",
+            "k 0.1 row.total",
+            "k 0.2 row.total",
+            "k 0.3 a|Total|1|10",
+            "k 0.4 |Total||",
+            "k 0.5 a|합계||x"
+        ]
+    );
+    let kept = SourceConfig { rejects_totals: false, ..config.clone() };
+    assert_eq!(run(kept, [row(",합계,,10")]), ["k 0.0 |합계||10"]);
+    assert_eq!(run(config, [row(r#"{"name":"합 계","n":10}"#)]), ["k 0.0 row.total"]);
 }

@@ -316,6 +316,9 @@ impl Upload {
         else {
             return;
         };
+        if let Some(missing) = context.config.missing_in(&header.layout.header) {
+            return self.fail(context, marker.offset, missing);
+        }
         let (key, attempt) = (marker.key.as_ref(), self.attempt.as_deref());
         let format = RowFormat::Csv(context.config.topic_delimiter());
         let origin =

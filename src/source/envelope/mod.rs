@@ -18,6 +18,7 @@ use crate::source::delimiter::parse_delimiter;
 use crate::source::header_row::{check_names, marker_names};
 use crate::source::row_format::RowFormat;
 use crate::source::{Format, Markers, SourceConfig, UploadFrom};
+use connect::Payload;
 use marker::{Kind, Terms};
 
 pub(super) use headers::ControlHeaders;
@@ -94,12 +95,23 @@ pub(super) fn plain<'a>(
         Some(other) => return Err(Rejection::new(Message::FormatHeader { value: shown(other) })),
     };
     let Some(value) = &record.value else { return Ok(Plain { value: None, format }) };
-    let decoded = charset.filter(|charset| *charset != Charset::UTF_8 && Kind::of_text(value).is_none());
-    let decoded = decoded.map(|charset| Bytes::from(charset.decode(value).into_owned()));
+    let decode = |value: &Bytes| {
+        let charset = charset.filter(|charset| *charset != Charset::UTF_8 && Kind::of_text(value).is_none());
+        charset.map(|charset| Bytes::from(charset.decode(value).into_owned()))
+    };
+    let decoded = decode(value);
     let payload = match format {
         Format::Csv => None,
-        Format::Auto | Format::Json => connect::payload(decoded.as_ref().unwrap_or(value), format),
+        Format::Auto | Format::Json => {
+            // Who names a delimiter writes CSV.
+            let delimiter = headers.delimiter.is_none().then(|| config.topic_delimiter());
+            connect::payload(decoded.as_ref().unwrap_or(value), format, delimiter)
+        }
     };
+    let payload = payload.map(|payload| match payload {
+        Payload::Text(text) => text,
+        Payload::Bytes(bytes) => decode(&bytes).unwrap_or(bytes),
+    });
     // A payload is a line of a file or a row, whatever is around it.
     let format = if payload.is_some() { Format::Auto } else { format };
     let mut value = payload.or(decoded).map_or(Cow::Borrowed(value), Cow::Owned);

@@ -193,6 +193,23 @@ fn null_duplicate_and_unknown_headers_do_no_harm() {
 }
 
 #[test]
+fn bytes_in_an_envelope_are_decoded() {
+    let envelope = |value: &'static str| record(&[], Some("k"), Some(value));
+    let inside = |config: &SourceConfig, record: &Record| {
+        let plain = plain(config, record, &ControlHeaders::among(&record.headers, config)).expect("a value");
+        String::from_utf8_lossy(&plain.value.expect("one")).into_owned()
+    };
+    let value = envelope(r#"{"schema":{"type":"bytes","optional":false},"payload":"YSxiCjEs67aA7IKw"}"#);
+    assert_eq!(inside(&config(), &value), "a,b\n1,부산");
+    let korean = SourceConfig { encoding: Some(Charset::EUC_KR), ..config() };
+    let value = envelope(r#"{"schema":{"type":"bytes"},"payload":"us676iwx"}"#);
+    assert_eq!(inside(&korean, &value), "부산,1");
+    let text = r#"{"schema":{"type":"bytes"},"payload":"no base64"}"#;
+    assert_eq!(inside(&config(), &envelope(text)), text);
+    assert_eq!(inside(&config(), &envelope(r#"{"schema":{"type":"string"},"payload":"YSxi"}"#)), "YSxi");
+}
+
+#[test]
 fn a_null_value_aborts_the_upload_of_its_key() {
     assert_eq!(opened(&config(), &record(&[], Some("k"), None)), "k: Abort");
     assert_eq!(opened(&config(), &record(&[], None, None)), "nothing");

@@ -15,11 +15,11 @@ use scan::{Fault, behind_blanks, value};
 
 use crate::record::{Message, Rejection};
 
-/// Whether a value of unknown form is JSON: an object, an array of objects or arrays, or several of these. A row of CSV hardly ever is.
-/// Where some of them are broken, each on lines of its own, the others decide.
+/// Whether a value of unknown form is JSON: an object, an array, or several of these. A row of CSV hardly ever is. Where some of them are
+/// broken, each on lines of its own, the others decide; an array of one number, or of none, could be a cell of CSV.
 pub fn is_json(text: &[u8]) -> bool {
     if !begins_like_json(text) {
-        return false;
+        return are_arrays_of_cells(text);
     }
     let (mut has_row, mut has_blank, mut has_broken) = (false, false, false);
     for row in Elements::new(text) {
@@ -37,6 +37,14 @@ pub fn is_json(text: &[u8]) -> bool {
         }
     }
     has_row || (has_blank && !has_broken)
+}
+
+/// Whether a text is nothing but arrays, each of two values or more, or of a text.
+fn are_arrays_of_cells(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    let mut rows = serde_json::Deserializer::from_slice(text).into_iter::<Vec<serde_json::Value>>();
+    let is_row = |row: Vec<_>| row.len() > 1 || row.first().is_some_and(serde_json::Value::is_string);
+    text.starts_with(b"[") && rows.all(|row| row.is_ok_and(is_row))
 }
 
 /// Whether a text begins as objects do, or arrays of objects or of arrays, or is an empty array.

@@ -151,6 +151,8 @@ fn only_what_is_json_as_a_whole_is_json_without_word_of_it() {
         "\n{\n\"a\" : 1\n}\n",
         "[]",
         "[ ]\n",
+        "[1,2]",
+        "[\"a\"]\n[\"b\"]",
         "\u{1e}{\"a\":1}\n",
         "{\"a\":1},\n{\"a\":2},\n",
     ] {
@@ -159,7 +161,8 @@ fn only_what_is_json_as_a_whole_is_json_without_word_of_it() {
     for text in [
         "",
         "1,2",
-        "[1,2]",
+        "[1]",
+        "[x],[y]",
         "[1",
         "{x},{y}",
         r#"{"a":1},2"#,

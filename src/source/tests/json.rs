@@ -78,8 +78,63 @@ fn an_array_that_is_no_row_of_the_header_is_refused_as_in_csv() {
         ["k 0.0 csv.field_count", "k 0.1 1|2", "k 0.2 csv.repeated_header"]
     );
     assert_eq!(run(SourceConfig { pad_fields: true, ..json }, [row("[1]")]), ["k 0.0 1|"]);
-    // Without word of it, an array of cells is CSV.
-    assert_eq!(run(declared(&["a", "b"]), [row("[1,2]")]), ["k 0.0 [1|2]"]);
+}
+
+#[test]
+fn an_array_of_cells_is_a_row() {
+    let arrays = [r#"["a", "b"]"#, "[1, 2]", r#"[3, "x, y"]"#, "[4, null]\n[5, 6]"];
+    assert_eq!(run(config(), arrays.map(row)), ["k header a,b", "k 1.0 1|2", "k 2.0 3|x, y", "k 3.0 4|", "k 3.1 5|6"]);
+    // What could be cells of CSV is that.
+    assert_eq!(run(declared(&["a"]), [row("[1]"), row("[]"), row("[x]")]), ["k 0.0 [1]", "k 2.0 [x]"]);
+    assert_eq!(run(declared(&["a", "b"]), [row("[x],[y]")]), ["k 0.0 [x]|[y]"]);
+}
+
+#[test]
+fn a_json_string_is_the_text_in_it() {
+    let expected = ["k header a,b", "k 1.0 1|x", "k 2.0 2|y, z"];
+    assert_eq!(run(config(), [r#""a,b""#, r#""1,x""#, r#"  "2,\"y, z\"" "#].map(row)), expected);
+    let whole = r#""a,b\r\n1,x\r\n2,\"y, z\"\r\n""#;
+    assert_eq!(run(config(), [row(whole)]), ["k header a,b", "k 0.1 1|x", "k 0.2 2|y, z"]);
+    let twice = r#""[{\"a\": 1, \"b\": \"x\"}]""#;
+    assert_eq!(run(config(), [row(twice)]), ["k header a,b", "k 0.0 1|x"]);
+    // A quoted field is what it is in CSV, and so is everything where CSV is all there is.
+    assert_eq!(run(config(), [row(r#""a""#), row(r#""\u0041""#)]), ["k header a", r"k 1.0 \u0041"]);
+    let csv = SourceConfig { format: Format::Csv, ..declared(&["a"]) };
+    assert_eq!(run(csv, [row(r#""1,x""#)]), ["k 0.0 1,x"]);
+}
+
+#[test]
+fn a_document_with_rows_inside_is_these_rows() {
+    let needed = SourceConfig { needed: Arc::new([vec!["k".to_owned()]]), ..config() };
+    let items = r#"{"total":2,"body":{"items":{"item":[{"k":"a","v":1},{"k":"b","v":2}]}},"more":[{"k":"c"}]}"#;
+    assert_eq!(
+        run(needed.clone(), [row(items), row(items)]),
+        ["k header k,v", "k 0.0 a|1", "k 0.1 b|2", "k 1.0 a|1", "k 1.1 b|2"]
+    );
+    let features =
+        r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"k":"a"},"geometry":null}]}"#;
+    assert_eq!(run(needed.clone(), [row(features)]), ["k header k,geometry", "k 0.0 a|"]);
+    // A row with rows inside is a row, and so is anything where no column is needed.
+    let tagged = r#"{"k":"a","tags":[{"k":1}]}"#;
+    assert_eq!(run(needed, [row(tagged)]), ["k header k,tags", r#"k 0.0 a|[{"k":1}]"#]);
+    assert_eq!(run(config(), [row(r#"{"n":1,"list":[{"k":"a"}]}"#)]), ["k header n,list", r#"k 0.0 1|[{"k":"a"}]"#]);
+}
+
+#[test]
+fn a_table_by_columns_fails_its_upload() {
+    let needed = SourceConfig { needed: Arc::new([vec!["k".to_owned()]]), ..config() };
+    for table in [
+        r#"{"k":{"0":"a","1":"b"},"v":{"0":1,"1":2}}"#,
+        r#"{"0":{"k":"a","v":1}}"#,
+        r#"{"columns":["k","v"],"index":[0],"data":[["a",1]]}"#,
+    ] {
+        assert_eq!(
+            run(needed.clone(), [row(table), row("#EOF")]),
+            ["k failed json.format at 0", "k 0.0 json.format", "k eof None"]
+        );
+        assert_eq!(run(needed.clone(), [row("k,v"), row(table)]), ["k header k,v", "refused json.format"]);
+    }
+    assert_eq!(run(needed, [row(r#"{"k":"a","0":{"x":1}}"#)]), ["k header k,0.x", "k 0.0 a|1"]);
 }
 
 #[test]
