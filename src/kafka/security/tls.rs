@@ -155,6 +155,8 @@ impl Tls {
                 None => other.0.to_string(),
             },
             TlsError::AlertReceived(alert) => self.explain_alert(*alert),
+            // Brokers up to 2.8 refuse a certificate, or that there is none, by an alert that is not encrypted as TLS 1.3 has it.
+            TlsError::DecryptError => self.explain_alert(AlertDescription::BadCertificate),
             TlsError::InvalidMessage(_) => return None, // whatever it speaks, it is not TLS
             other => format!("TLS: {other}"),
         };
