@@ -26,6 +26,8 @@ const PASSWORD: &str = "Zx9-marked-pass";
 /// A broker with one listener for each security protocol; without TLS and SASL everything is allowed.
 struct Secured {
     kafka: Kafka,
+    /// Older ones have these mechanisms with ZooKeeper only.
+    has_scram: bool,
     folder: tempfile::TempDir,
     ssl: u16,
     mutual: u16,
@@ -43,8 +45,28 @@ impl Secured {
         Secured::start_behind(None, more)
     }
 
+    /// One of another version of Apache Kafka.
+    fn start_version(version: &str) -> Option<Secured> {
+        let mut more = Vec::new();
+        if version < "3" {
+            more.push("authorizer.class.name=kafka.security.authorizer.AclAuthorizer");
+        }
+        Secured::start_with(&more, None, !version.starts_with("3.3."), |settings| {
+            Kafka::start_version(version, settings)
+        })
+    }
+
     /// One whose listener for `SASL_PLAINTEXT` is reached by another port.
     fn start_behind(proxy: Option<u16>, more: &[&str]) -> Option<Secured> {
+        Secured::start_with(more, proxy, true, Kafka::start)
+    }
+
+    fn start_with(
+        more: &[&str],
+        proxy: Option<u16>,
+        has_scram: bool,
+        start: impl FnOnce(&[&str]) -> Option<Kafka>,
+    ) -> Option<Secured> {
         let folder = tempfile::tempdir().expect("a folder");
         let authority = Authority::new("Test Authority");
         let broker = authority.sign("kafka-1", &["127.0.0.1", "localhost"]);
@@ -86,10 +108,10 @@ impl Secured {
         }
         settings.extend(more.iter().map(|setting| (*setting).to_owned()));
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-        let mut kafka = Kafka::start(&settings)?;
+        let mut kafka = start(&settings)?;
         kafka.bootstrap = format!("127.0.0.1:{plain}");
-        let secured = Secured { kafka, folder, ssl, mutual, sasl, sasl_ssl };
-        for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let secured = Secured { kafka, has_scram, folder, ssl, mutual, sasl, sasl_ssl };
+        for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"].iter().filter(|_| has_scram) {
             secured.set_password(mechanism, PASSWORD);
         }
         Some(secured)
@@ -207,6 +229,10 @@ fn goes_all_the_way(secured: &'static Secured, properties: &Path, name: &str) {
 #[test]
 fn tls_goes_all_the_way() {
     let Some(secured) = Secured::shared() else { return };
+    tls(secured);
+}
+
+fn tls(secured: &'static Secured) {
     // Whoever comes by TLS without a certificate is anonymous.
     goes_all_the_way(secured, &secured.properties("ssl", secured.ssl, &secured.protocol("SSL")), "ssl");
 }
@@ -214,6 +240,10 @@ fn tls_goes_all_the_way() {
 #[test]
 fn mutual_tls_goes_all_the_way() {
     let Some(secured) = Secured::shared() else { return };
+    mutual_tls(secured);
+}
+
+fn mutual_tls(secured: &'static Secured) {
     let mut lines = secured.protocol("SSL");
     let pair = secured.folder.path().join("client.pem");
     lines.push(format!("ssl.keystore.location={}", pair.display()));
@@ -228,19 +258,54 @@ fn mutual_tls_goes_all_the_way() {
 #[test]
 fn sasl_plaintext_goes_all_the_way_with_every_mechanism() {
     let Some(secured) = Secured::shared() else { return };
-    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] {
-        let lines = [secured.protocol("SASL_PLAINTEXT"), secured.mechanism(mechanism, "alice", PASSWORD)].concat();
-        goes_all_the_way(secured, &secured.properties(mechanism, secured.sasl, &lines), &mechanism.to_lowercase());
-    }
+    every_mechanism(secured, "SASL_PLAINTEXT", secured.sasl);
 }
 
 #[test]
 fn sasl_ssl_goes_all_the_way_with_every_mechanism() {
     let Some(secured) = Secured::shared() else { return };
+    every_mechanism(secured, "SASL_SSL", secured.sasl_ssl);
+}
+
+fn every_mechanism(secured: &'static Secured, protocol: &str, port: u16) {
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] {
-        let lines = [secured.protocol("SASL_SSL"), secured.mechanism(mechanism, "alice", PASSWORD)].concat();
-        goes_all_the_way(secured, &secured.properties(mechanism, secured.sasl_ssl, &lines), &mechanism.to_lowercase());
+        if mechanism.starts_with("SCRAM") && !secured.has_scram {
+            continue;
+        }
+        let lines = [secured.protocol(protocol), secured.mechanism(mechanism, "alice", PASSWORD)].concat();
+        goes_all_the_way(secured, &secured.properties(mechanism, port, &lines), &mechanism.to_lowercase());
     }
+}
+
+/// Every protocol with every mechanism, and the least rights, on another version.
+fn everything_works_on(version: &str) {
+    let Some(secured) = Secured::start_version(version) else { return };
+    let secured: &'static Secured = Box::leak(Box::new(secured));
+    tls(secured);
+    mutual_tls(secured);
+    every_mechanism(secured, "SASL_PLAINTEXT", secured.sasl);
+    every_mechanism(secured, "SASL_SSL", secured.sasl_ssl);
+    least_rights(secured);
+}
+
+#[test]
+fn every_protocol_mechanism_and_right_works_on_kafka_2_8_with_zookeeper() {
+    everything_works_on("2.8.2");
+}
+
+#[test]
+fn every_protocol_mechanism_and_right_works_on_kafka_3_3() {
+    everything_works_on("3.3.2");
+}
+
+#[test]
+fn every_protocol_mechanism_and_right_works_on_kafka_3_9() {
+    everything_works_on("3.9.1");
+}
+
+#[test]
+fn every_protocol_mechanism_and_right_works_on_kafka_4_0() {
+    everything_works_on("4.0.0");
 }
 
 #[test]
@@ -362,6 +427,10 @@ fn grant(command: &str) {
 #[test]
 fn the_least_rights_are_enough_and_each_one_that_is_missing_is_named() {
     let Some(secured) = Secured::shared() else { return };
+    least_rights(secured);
+}
+
+fn least_rights(secured: &'static Secured) {
     let app = App::new(&secured.kafka, "rights", 1);
     let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
     let properties = secured.properties("bob", secured.sasl_ssl, &lines);

@@ -86,8 +86,25 @@ impl Kafka {
         kafka.boot();
         Some(kafka)
     }
+    /// A broker of another version of Apache Kafka, if it is at hand. It is fetched where tests are required to run.
+    pub fn start_version(version: &str, settings: &[&str]) -> Option<Kafka> {
+        let cache = library()?.with_file_name(format!("kafka-{version}"));
+        if !cache.is_dir() && std::env::var_os("SHEETSTREAM_REQUIRE_KAFKA").is_none() {
+            let test = std::thread::current().name().unwrap_or_default().to_owned();
+            eprintln!(
+                "skipped: {test} needs Apache Kafka {version}; run SHEETSTREAM_KAFKA_VERSION={version} script/kafka-jars"
+            );
+            return None;
+        }
+        let mut kafka = Kafka::prepare_version(Some(version), settings)?;
+        kafka.boot();
+        Some(kafka)
+    }
     /// A broker that is not running yet.
     pub fn prepare(settings: &[&str]) -> Option<Kafka> {
+        Kafka::prepare_version(None, settings)
+    }
+    fn prepare_version(version: Option<&str>, settings: &[&str]) -> Option<Kafka> {
         if IN_PROCESS.get() {
             let mut broker = Broker::start(runtime().handle(), BrokerConfig::default()).expect("a loopback port");
             broker.disconnect();
@@ -99,6 +116,7 @@ impl Kafka {
         drop(listener); // Java binds it next
         let dir = std::env::temp_dir().join(format!("sheetstream-kafka-{}", uuid::Uuid::new_v4()));
         let serving = Command::new(SCRIPT)
+            .envs(version.map(|version| ("SHEETSTREAM_KAFKA_VERSION", version)))
             .arg("serve")
             .arg(&dir)
             .arg(port.to_string())
