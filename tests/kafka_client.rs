@@ -270,7 +270,7 @@ fn a_member_that_is_none_of_ours_is_seen_and_named() {
     let seen = || group.foreign_members().into_iter().map(|foreign| (foreign.client_id, foreign.member_id)).next();
     serve(&mut [&mut member], |_| seen().is_some());
     assert_eq!(seen(), Some(("console-consumer".to_owned(), "stranger".to_owned())));
-    let asked = kafka.client("status").foreign_members(&name).expect("described");
+    let asked = kafka.client("status").members(&name).expect("described").foreign;
     assert_eq!((asked.len(), asked[0].host.as_str()), (1, "127.0.0.1"));
 }
 
@@ -354,7 +354,7 @@ fn a_group_goes_over_to_the_newer_protocol_member_by_member_and_back() {
         second.member.leave();
         second = join(protocol, "second");
         serve(&mut [&mut first, &mut second], holds(&[2, 2]));
-        let foreign = kafka.client("status").foreign_members(&name).expect("described");
+        let foreign = kafka.client("status").members(&name).expect("described").foreign;
         assert_eq!(foreign, [], "a member of the other protocol is ours");
         first.member.leave();
         first = join(protocol, "first");

@@ -94,26 +94,49 @@ fn a_standby_takes_over_in_transactions_and_nothing_comes_twice() {
     a_standby_takes_over("exactly_once_v2");
 }
 
-/// Its lag is a metric while it is one; whoever stops in order leaves its partitions to it.
+/// What a command says.
+fn said(command: &mut std::process::Command) -> String {
+    let output = command.output().expect("it runs");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{err}");
+    out.into_owned()
+}
+
+/// It is shown while it is one, and how far it is; whoever stops in order leaves its partitions to it.
 #[test]
 fn a_standby_shows_how_far_it_is_behind() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "standby-lag", 1);
     let topology = fs::read_to_string(app.topology()).expect("the topology");
     fs::write(app.topology(), topology.replacen("[[source]]", "standby = 1\n[[source]]", 1)).expect("written");
-    let owner = app.run("owner");
+    let owner = app.run_with("owner", &["--instance-id", "one"], &[]);
     wait_until("no task", || app.log("owner").contains("task running"), || app.log("owner"));
-    let other = app.run_with("other", &["--http", "127.0.0.1:0"], &[]);
+    let other = app.run_with("other", &["--instance-id", "two", "--http", "127.0.0.1:0"], &[]);
     let address = app.http_address("other");
     send(&app, "open.csv", &["id,name,kind,x,y", "1,a,b,953000,1952000"]);
     let metrics = || http::get(address, "/metrics").text();
     let lag = format!("sheetstream_standby_lag{{partition=\"0\",topology=\"{}\"}} 0\n", app.name);
     wait_until("no lag", || metrics().contains(&lag), || format!("{}\n{}", metrics(), app.log("other")));
     assert!(!metrics().contains("kafka_consumergroup_current_offset{"), "it commits nothing: {}", metrics());
+    let tasks = || http::get(address, "/topologies").json()[0]["tasks"].clone();
+    let role = |role: &str| serde_json::json!([{ "topic": format!("{}.rows", app.name), "partition": 0, "role": role, "position": 2, "lag": 0 }]);
+    wait_until("no standby", || tasks() == role("standby"), || tasks().to_string());
+    let top = || said(&mut app.command(&["top", "--once", "--server", &format!("http://{address}")]));
+    assert!(top().contains("  partition 0: standby, 0 records behind"), "{}", top());
+    let status = |options: &[&str]| said(app.command(&["status"]).arg(app.topology()).args(options));
+    let line = |status: &str| {
+        let line = status.lines().find(|line| line.starts_with(&*app.name)).expect("a line");
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let [shown, none] = [status(&[]), status(&["--standby", "0"])].map(|status| line(&status));
+    assert_eq!(shown[1..5], ["0", "2", "2", "0"]);
+    assert_eq!([&shown[5..], &none[5..]], [["one", "two"], ["one", "-"]]);
     assert_eq!(owner.stop(), Some(0));
     send(&app, "open.csv", &["#EOF"]);
     app.wait_for(&["open.csv"], "other");
     assert!(!metrics().contains("sheetstream_standby_lag{"), "{}", metrics());
+    assert_eq!(tasks()[0]["role"], "active");
+    assert!(!top().contains("standby,"), "{}", top());
     assert_eq!(other.stop(), Some(0));
 }
 

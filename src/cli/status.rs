@@ -10,9 +10,10 @@ use clap::Args;
 use serde::Serialize;
 use sheetstream::client::uploads::{Upload, UploadIndex};
 use sheetstream::kafka::KafkaClient;
-use sheetstream::kafka::group::ForeignMember;
+use sheetstream::kafka::group::{ForeignMember, Roster};
 use sheetstream::page::width::columns_of;
 use sheetstream::record::TopicPartition;
+use sheetstream::runtime::standby_members::standbys_of;
 use sheetstream::topology::Topology;
 use sheetstream::transport::{Committed, TransportError};
 
@@ -45,6 +46,9 @@ pub(crate) struct Status {
     /// Number of uploads to show, the latest first
     #[arg(long, default_value_t = 20, value_name = "N")]
     limit: usize,
+    /// Standbys of each partition, if that was given to `run` [default: that of each topology, else 0]
+    #[arg(long, env = "SHEETSTREAM_STANDBY", value_name = "N", value_parser = clap::value_parser!(u32).range(..=100))]
+    standby: Option<u32>,
     #[command(flatten)]
     broker: Broker,
     #[command(flatten)]
@@ -81,6 +85,10 @@ struct Partition {
     committed: Option<i64>,
     end: i64,
     lag: i64,
+    /// The instance that it belongs to; its member id, where members have no names.
+    owner: Option<String>,
+    /// The instances that keep its state up to date; how far each of them is, it says itself.
+    standbys: Vec<String>,
 }
 
 impl Status {
@@ -96,7 +104,8 @@ impl Status {
             let at = Instant::now();
             let mut standings = Vec::new();
             for topology in topologies {
-                standings.push(standing(client, topology).with_context(|| format!("topology {}", topology.name))?);
+                let standing = standing(client, topology, self.standby);
+                standings.push(standing.with_context(|| format!("topology {}", topology.name))?);
             }
             if before.is_none() {
                 index.follow(client, topologies.iter().map(|topology| topology.sink.status_topic.clone()));
@@ -144,7 +153,7 @@ fn wait_for(index: &UploadIndex) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn standing(client: &KafkaClient, topology: &Topology) -> Result<Standing, TransportError> {
+fn standing(client: &KafkaClient, topology: &Topology, standby: Option<u32>) -> Result<Standing, TransportError> {
     let topics = topology.read_topics();
     let mut all = Vec::new();
     for topic in &topics {
@@ -152,6 +161,8 @@ fn standing(client: &KafkaClient, topology: &Topology) -> Result<Standing, Trans
         all.extend(partitions.map(|partition| TopicPartition { topic: topic.clone(), partition }));
     }
     let mut committed = client.group(&topology.name).fetch_committed(all.iter().cloned())?;
+    let Roster { ours, foreign } = client.members(&topology.name)?;
+    let standby = topology.standbys(standby);
     let mut partitions = Vec::new();
     for at in all {
         let bounds = client.bounds(&at)?;
@@ -163,11 +174,14 @@ fn standing(client: &KafkaClient, topology: &Topology) -> Result<Standing, Trans
         let lag = (bounds.end.0 - committed.unwrap_or(bounds.start).0).max(0);
         let committed = committed.map(|offset| offset.0);
         let topic = (topics.len() > 1).then(|| at.topic.to_string());
-        partitions.push(Partition { topic, partition: at.partition, committed, end: bounds.end.0, lag });
+        let owner = ours.iter().find(|holder| holder.partitions.contains(&at)).map(|holder| holder.name.to_string());
+        let standbys = standbys_of(&at, &ours, standby).iter().map(|holder| holder.name.to_string()).collect();
+        let (partition, end) = (at.partition, bounds.end.0);
+        partitions.push(Partition { topic, partition, committed, end, lag, owner, standbys });
     }
     let lag = partitions.iter().map(|partition| partition.lag).sum();
-    let foreign_members = client.foreign_members(&topology.name)?;
-    Ok(Standing { name: topology.name.to_string(), lag, records_per_second: None, partitions, foreign_members })
+    let name = topology.name.to_string();
+    Ok(Standing { name, lag, records_per_second: None, partitions, foreign_members: foreign })
 }
 
 /// Computes the rates from the commits since the look before.
@@ -181,7 +195,7 @@ fn rate(now: &mut [Standing], before: &[Standing], since: Duration) {
 /// The look as plain text: columns two blanks apart, no colours, nothing that depends on the terminal.
 fn table(look: &Look) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    let mut rows = vec![["TOPOLOGY", "PARTITION", "COMMITTED", "END", "LAG"].map(str::to_owned)];
+    let mut rows = vec![["TOPOLOGY", "PARTITION", "COMMITTED", "END", "LAG", "OWNER", "STANDBY"].map(str::to_owned)];
     for standing in &look.topologies {
         for at in &standing.partitions {
             let committed = at.committed.map_or("-".to_owned(), |offset| offset.to_string());
@@ -189,9 +203,10 @@ fn table(look: &Look) -> Result<String, std::fmt::Error> {
                 Some(topic) => format!("{topic}-{}", at.partition),
                 None => at.partition.to_string(),
             };
-            let numbers = [partition, committed, at.end.to_string(), at.lag.to_string()];
-            let [partition, committed, end, lag] = numbers;
-            rows.push([standing.name.clone(), partition, committed, end, lag]);
+            let owner = at.owner.as_deref().map_or("-".to_owned(), shown);
+            let standbys = if at.standbys.is_empty() { "-".to_owned() } else { shown(&at.standbys.join(", ")) };
+            let (end, lag) = (at.end.to_string(), at.lag.to_string());
+            rows.push([standing.name.clone(), partition, committed, end, lag, owner, standbys]);
         }
         if let Some(rate) = standing.records_per_second {
             writeln!(text, "{}: {rate:.0} records/s, {} to go", standing.name, standing.lag)?;

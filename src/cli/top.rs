@@ -108,8 +108,8 @@ fn screen(
     writeln!(text)?;
     writeln!(
         text,
-        "{:<28} {:<8} {:>10} {:>10} {:>9} {:>6} {:>9} {:>9}",
-        "TOPOLOGY", "STATE", "LAG", "ROWS/S", "REJECT/S", "OPEN", "PUBLISHED", "FAILED"
+        "{:<28} {:<8} {:>6} {:>7} {:>10} {:>10} {:>9} {:>6} {:>9} {:>9}",
+        "TOPOLOGY", "STATE", "ACTIVE", "STANDBY", "LAG", "ROWS/S", "REJECT/S", "OPEN", "PUBLISHED", "FAILED"
     )?;
     for topology in topologies.as_array().into_iter().flatten() {
         let name = topology["name"].as_str().unwrap_or("-");
@@ -123,11 +123,17 @@ fn screen(
         let rows = now.rate(before, "sheetstream_rows_total", &of);
         let rejected = now.rate(before, "sheetstream_node_rows_rejected_total", &of);
         let ended = |outcome| now.sum("sheetstream_uploads_total", &[("topology", name), ("outcome", outcome)]);
+        let tasks = |role: &'static str| {
+            let tasks = topology["tasks"].as_array().into_iter().flatten();
+            tasks.filter(move |task| task["role"] == role)
+        };
         writeln!(
             text,
-            "{:<28} {:<8} {:>10} {:>10} {:>9} {:>6} {:>9} {:>9}",
+            "{:<28} {:<8} {:>6} {:>7} {:>10} {:>10} {:>9} {:>6} {:>9} {:>9}",
             shown(name),
             state,
+            tasks("active").count(),
+            tasks("standby").count(),
             number(now.sum("kafka_consumergroup_lag", &[("consumergroup", name)])),
             number(rows),
             number(rejected),
@@ -145,6 +151,10 @@ fn screen(
                     sample.value
                 )?;
             }
+        }
+        for task in tasks("standby") {
+            let behind = task["lag"].as_i64().map_or("not read yet".to_owned(), |lag| format!("{lag} records behind"));
+            writeln!(text, "  partition {}: standby, {behind}", task["partition"])?;
         }
     }
     if topologies.as_array().into_iter().flatten().any(|topology| topology["paused"] == true) {

@@ -1,7 +1,5 @@
 //! `/topologies`: lists the topologies that files can be published to, and whether they are processed.
 
-use std::sync::Arc;
-
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -9,10 +7,13 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use super::SharedState;
+use super::app_state::AppState;
 use super::problem::Problem;
 use super::uploads::check_topology;
 use crate::inspect::trial::ShownCrs;
 use crate::map::MapConfig;
+use crate::record::{TaskId, TopicPartition};
+use crate::runtime::task_board::{AtWork, Role};
 use crate::sink::Lang;
 use crate::topology::Topology;
 
@@ -39,6 +40,8 @@ struct Shown {
     keeps_blank: bool,
     /// Why it takes no files; null when it does.
     no_files: Option<String>,
+    /// Tasks that this process has at work.
+    tasks: Vec<ShownTask>,
     /// The problems of its file, which was saved since; the topology keeps running as it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     problems: Option<String>,
@@ -49,11 +52,33 @@ struct ShownSource {
     topic: String,
 }
 
+#[derive(Serialize)]
+struct ShownTask {
+    /// Topic that it reads.
+    topic: String,
+    partition: i32,
+    role: Role,
+    /// First record that it has not processed.
+    position: i64,
+    /// Records between that and the end of the partition; null until it was read from.
+    lag: Option<i64>,
+}
+
+impl ShownTask {
+    fn new(topology: &Topology, id: &TaskId, task: AtWork) -> ShownTask {
+        let TopicPartition { topic, partition } = topology.partition_of(id);
+        ShownTask { topic: topic.to_string(), partition, role: task.role, position: task.position.0, lag: task.lag() }
+    }
+}
+
 impl Shown {
-    fn new(topology: &Topology, paused: bool, problems: Option<String>) -> Shown {
+    fn new(topology: &Topology, app: &AppState) -> Shown {
+        let name: &str = &topology.name;
+        let tasks = app.health.tasks.of(name);
         Shown {
-            paused,
-            problems,
+            paused: app.health.pauses.paused().iter().any(|paused| paused == name),
+            problems: app.problems_of(name),
+            tasks: tasks.iter().map(|(id, task)| ShownTask::new(topology, id, *task)).collect(),
             keeps_blank: topology.maps.iter().all(|map| match map {
                 MapConfig::Reproject(map) => map.blank_missing,
                 MapConfig::Select(_)
@@ -77,12 +102,7 @@ impl Shown {
 }
 
 async fn list(State(app): State<SharedState>) -> Json<Vec<Shown>> {
-    let paused = app.health.pauses.paused();
-    let shown = |topology: &Arc<Topology>| {
-        let name: &str = &topology.name;
-        Shown::new(topology, paused.iter().any(|paused| paused == name), app.problems_of(name))
-    };
-    Json(app.topologies().iter().map(shown).collect())
+    Json(app.topologies().iter().map(|topology| Shown::new(topology, &app)).collect())
 }
 
 /// Pauses a topology in this process, or resumes it.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::metrics;
 use crate::runtime::pauses::Pauses;
+use crate::runtime::task_board::TaskBoard;
 
 /// A thread that was not seen for so long hangs. The longest call to the state's disk is given up before.
 const SILENT_MAX: Duration = Duration::from_secs(60);
@@ -161,6 +162,8 @@ pub struct Health {
     failures: Mutex<BTreeMap<Arc<str>, TopologyFailure>>,
     /// Topologies that somebody has paused.
     pub pauses: Pauses,
+    /// Tasks at work.
+    pub tasks: TaskBoard,
 }
 
 impl Default for Health {
@@ -173,6 +176,7 @@ impl Default for Health {
             degraded: Default::default(),
             failures: Mutex::default(),
             pauses: Pauses::default(),
+            tasks: TaskBoard::default(),
         }
     }
 }

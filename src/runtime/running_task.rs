@@ -10,6 +10,7 @@ use crate::runtime::pass_on::PassOn;
 use crate::runtime::purge::Purge;
 use crate::runtime::standby::Standby;
 use crate::runtime::task::{StreamTask, TaskError, TaskStart};
+use crate::runtime::task_board::{AtWork, Role};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, Guarantee, Outbox, ReadFrom, TransportError};
 
@@ -355,6 +356,12 @@ impl RunningTask {
     /// Whether it is behind another member.
     pub(super) fn is_standby(&self) -> bool {
         matches!(self.task, Task::Standby(_))
+    }
+
+    /// What it does, and how far it is.
+    pub(super) fn at_work(&self) -> AtWork {
+        let role = if self.is_standby() { Role::Standby } else { Role::Active };
+        AtWork { role, position: self.position(), end: self.input.high_watermark() }
     }
 
     /// End of the last fetch that the task was given.

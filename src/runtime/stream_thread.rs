@@ -124,14 +124,14 @@ impl StreamThread {
         let ThreadParts { commit_interval: usual, reports, health, turns } = parts.clone();
         let name = id.to_string();
         let turn = turns.of(health.pulse(&name));
-        let is_paused = health.pauses.flag(&id.topology);
-        let commit_interval = commit_interval(&id, usual);
+        let clock = Clock::new(health.pauses.flag(&id.topology));
+        let (commit_interval, board) = (commit_interval(&id, usual), health.clone());
         let rung = Arc::<AtomicBool>::default();
         let ours = rung.clone();
         let join = std::thread::Builder::new().name(name.clone()).spawn(move || {
             let bell = Bell { rung: ours, thread: std::thread::current() };
-            let (slot, reached, behind, clock) = (None, Offset(0), None, Clock::new(is_paused));
-            RunLoop { id, inbox, bell, reports, turn, commit_interval, slot, reached, behind, clock }.run();
+            let (health, slot, reached, behind) = (board, None, Offset(0), None);
+            RunLoop { id, inbox, bell, reports, health, turn, commit_interval, slot, reached, behind, clock }.run();
         })?;
         let bell = Bell { rung, thread: join.thread().clone() };
         Ok(StreamThread { commands, bell, join, name, health })
@@ -199,6 +199,7 @@ struct RunLoop {
     inbox: Receiver<Command>,
     bell: Bell,
     reports: Sender<TaskReport>,
+    health: Arc<Health>,
     turn: Arc<Turn>,
     commit_interval: Duration,
     slot: Option<Slot>,
@@ -275,6 +276,7 @@ impl RunLoop {
                 match make(&self.turn, waker.clone(), standby) {
                     Ok(running) => {
                         info!(task = %self.id, position = %running.position(), "task running");
+                        self.health.tasks.note(&self.id, running.at_work());
                         self.slot = Some(Slot { running, reads: false });
                     }
                     Err(error) => self.fail(error),
@@ -283,6 +285,7 @@ impl RunLoop {
             Command::StandBy(make) => match make(&self.turn, waker.clone(), None) {
                 Ok(running) => {
                     info!(task = %self.id, position = %running.position(), "standby running");
+                    self.health.tasks.note(&self.id, running.at_work());
                     self.slot = Some(Slot { running, reads: false });
                 }
                 Err(error) => self.report(TaskReport::StandbyEnded(self.id.clone(), error)),
@@ -303,6 +306,7 @@ impl RunLoop {
             }
             Command::Lose => {
                 if let Some(slot) = self.slot.take() {
+                    self.health.tasks.forget(&self.id);
                     slot.running.stop_reading();
                     warn!(task = %self.id, "task lost to another member; nothing is committed");
                 }
@@ -324,6 +328,9 @@ impl RunLoop {
             self.reports.send(TaskReport::Reads(self.id.clone())).ok();
         }
         let position = slot.running.position();
+        if ran.committed {
+            self.health.tasks.note(&self.id, slot.running.at_work());
+        }
         if ran.committed && self.behind.take_if(|behind| *behind <= position).is_some() {
             self.reports.send(TaskReport::Recovered(self.id.clone())).ok();
         }
@@ -333,6 +340,7 @@ impl RunLoop {
     /// The task ends, and is behind until it has committed what it failed at: a mere start proves nothing.
     fn fail(&mut self, error: TaskError) {
         let slot = self.slot.take();
+        self.health.tasks.forget(&self.id);
         let reached = slot.as_ref().and_then(|slot| slot.running.reached()).unwrap_or(self.reached);
         let reached = if error.is_of_another_log() { Offset(0) } else { reached };
         (self.reached, self.behind) = (reached, Some(reached));
@@ -344,6 +352,7 @@ impl RunLoop {
     /// Commits and drops the task.
     fn close(&mut self) {
         let Some(Slot { mut running, .. }) = self.slot.take() else { return };
+        self.health.tasks.forget(&self.id);
         running.stop_reading();
         self.turn.take();
         match running.commit() {

@@ -46,7 +46,7 @@ use crate::aggregate::AggregateConfig;
 use crate::map::MapConfig;
 use crate::record::{TaskId, TopicPartition};
 use crate::sink::{AboutFacts, SinkConfig};
-use crate::source::SourceConfig;
+use crate::source::{Placement, SourceConfig};
 use crate::transport::Guarantee;
 use problem::Findings;
 use reader::Reader;
@@ -122,6 +122,14 @@ impl Topology {
     pub fn partition_of(&self, task: &TaskId) -> TopicPartition {
         let topic = task.source.as_ref().unwrap_or(self.source.upload_topic());
         TopicPartition { topic: topic.clone(), partition: task.partition }
+    }
+
+    /// Standbys of each of its partitions, where processes were given the number `given`, which beats its own.
+    pub fn standbys(&self, given: Option<u32>) -> usize {
+        match self.source.placement {
+            Placement::Keyed => given.unwrap_or(self.standby) as usize,
+            Placement::Spread(_) => 0, // what a task holds is read from the repartition topic, whatever there is on disk
+        }
     }
 
     /// The task of this topology that reads a partition.

@@ -96,7 +96,7 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
         Ok(_) => findings.ok(Subject::Rights, "group", format!("group {} can be read", topology.name)),
         Err(error) => return report_error(&topology.name, &error, findings),
     }
-    match client.foreign_members(&topology.name) {
+    match client.members(&topology.name).map(|members| members.foreign) {
         Ok(members) => {
             for member in members {
                 let what = format!("{member} of group {} and is no sheetstream", topology.name);

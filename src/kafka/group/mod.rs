@@ -32,7 +32,7 @@ use holdings::Holdings;
 pub use member::GroupMember;
 use membership::Heartbeats;
 pub use protocol::Protocol;
-pub use roster::{ForeignMember, Holder};
+pub use roster::{ForeignMember, Holder, Roster};
 use streams::StreamsHeartbeats;
 
 /// How long a revoked partition may take to be let go before the broker puts the member out.

@@ -43,11 +43,11 @@ pub(super) fn process_of(member: &str) -> Option<uuid::Uuid> {
 
 /// The members of a group.
 #[derive(Default)]
-pub(super) struct Roster {
+pub struct Roster {
     /// Those that are ours.
-    pub(super) ours: Vec<Holder>,
+    pub ours: Vec<Holder>,
     /// The others.
-    pub(super) foreign: Vec<ForeignMember>,
+    pub foreign: Vec<ForeignMember>,
 }
 
 /// A member of ours, in this process or in another one.
@@ -55,6 +55,8 @@ pub(super) struct Roster {
 pub struct Holder {
     /// Its member id.
     pub member: Box<str>,
+    /// Its `--instance-id`; its member id where the group has no names of members.
+    pub name: Box<str>,
     /// The partitions that it holds.
     pub partitions: BTreeSet<TopicPartition>,
 }
@@ -62,19 +64,21 @@ pub struct Holder {
 impl Holder {
     fn of(member: &Member) -> Holder {
         let held = member.assignment.topic_partitions.iter();
-        Holder::new(&member.member_id, held.map(|topic| (topic.topic_name.as_str(), &topic.partitions[..])))
+        let held = held.map(|topic| (topic.topic_name.as_str(), &topic.partitions[..]));
+        Holder::new(&member.member_id, member.instance_id.as_deref(), held)
     }
     fn of_classic(member: &DescribedGroupMember) -> Holder {
         let held = decode::<ConsumerProtocolAssignment>(&member.member_assignment).unwrap_or_default();
         let held = held.assigned_partitions.iter();
-        Holder::new(&member.member_id, held.map(|topic| (topic.topic.as_str(), &topic.partitions[..])))
+        let held = held.map(|topic| (topic.topic.as_str(), &topic.partitions[..]));
+        Holder::new(&member.member_id, member.group_instance_id.as_deref(), held)
     }
-    fn new<'a>(member: &str, held: impl Iterator<Item = (&'a str, &'a [i32])>) -> Holder {
+    fn new<'a>(member: &str, name: Option<&str>, held: impl Iterator<Item = (&'a str, &'a [i32])>) -> Holder {
         let of = |(topic, partitions): (&str, &'a [i32])| {
             let topic: Arc<str> = topic.into();
             partitions.iter().map(move |partition| TopicPartition { topic: topic.clone(), partition: *partition })
         };
-        Holder { member: member.into(), partitions: held.flat_map(of).collect() }
+        Holder { member: member.into(), name: name.unwrap_or(member).into(), partitions: held.flat_map(of).collect() }
     }
 }
 
@@ -123,13 +127,13 @@ impl ForeignMember {
 }
 
 impl KafkaClient {
-    /// Foreign members of the group `id`. A group that does not exist has none. Blocking.
-    pub fn foreign_members(&self, id: &str) -> Result<Vec<ForeignMember>, TransportError> {
+    /// The members of the group `id`. A group that does not exist has none. Blocking.
+    pub fn members(&self, id: &str) -> Result<Roster, TransportError> {
         Ok(self.block_on(async {
             let mut backoff = self.cluster.backoff("describe group");
             loop {
                 match look(&self.cluster, id).await {
-                    Ok(roster) => return Ok(roster.foreign),
+                    Ok(roster) => return Ok(roster),
                     Err(error) => {
                         self.cluster.forget_coordinator(id);
                         backoff.wait(error).await?;
@@ -194,7 +198,9 @@ impl StreamsGroupDescribeResponse {
             topics.extend(part.id.parse().ok().zip(read.map(|topic| topic.as_str().into()).next()));
         }
         let topics: Vec<Arc<str>> = topics.into_values().collect(); // ids count from 0
-        Holder { member: member.member_id.as_str().into(), partitions: partitions_of(&member.active_tasks, &topics) }
+        let member_id: Box<str> = member.member_id.as_str().into();
+        let partitions = partitions_of(&member.active_tasks, &topics);
+        Holder { name: member_id.clone(), member: member_id, partitions }
     }
 }
 
