@@ -18,6 +18,7 @@ use kafka_protocol::messages::{
     JoinGroupRequest, LeaveGroupRequest, ProduceRequest, ProducerId, TopicName, TransactionalId,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
+use sheetstream::broker::BrokerConfig;
 use sheetstream::kafka::admin::{Creation, NewTopic};
 use sheetstream::kafka::group::{GroupMember, Instance, Protocol};
 use sheetstream::kafka::ingest::{self, IngestHandle};
@@ -66,9 +67,12 @@ impl Reading {
         Reading::resume(client, partition, Offset(from).into())
     }
     fn resume(client: &KafkaClient, partition: TopicPartition, from: ReadFrom) -> Reading {
+        Reading::within(client, partition, from, BUFFER_BYTES_MAX)
+    }
+    fn within(client: &KafkaClient, partition: TopicPartition, from: ReadFrom, bytes_max: usize) -> Reading {
         let (wake, woken) = channel();
         let waker = Arc::new(move || _ = wake.send(()));
-        Reading { ingest: ingest::spawn(client, partition, from, waker, BUFFER_BYTES_MAX), woken }
+        Reading { ingest: ingest::spawn(client, partition, from, waker, bytes_max), woken }
     }
     fn next(&mut self) -> Result<Fetched, TransportError> {
         loop {
@@ -866,26 +870,47 @@ fn an_offset_below_the_log_is_out_of_range_and_names_the_setting() {
     }
 }
 
+/// A topic of which four records were read is made anew, with these rows. Its reader is at rest meanwhile, for its buffer is full.
+fn make_anew(kafka: &Kafka, isolation: Isolation, rows: &[&str]) {
+    let topic = kafka.topic("rows", 1, &[]);
+    let client = connect(KafkaConfig { isolation, ..kafka.config("recreated") });
+    send(&client, &topic, &["a", "b", "c"]);
+    let mut reading = Reading::within(&client, at(&topic, 0), Offset(0).into(), 1);
+    reading.until(3);
+    send(&client, &topic, &["d"]);
+    while reading.ingest.buffered_bytes() == 0 {
+        reading.woken.recv_timeout(LIMIT).expect("the fourth record");
+    }
+    kafka::recreate_topic(kafka, &topic);
+    send(&kafka.client("other"), &topic, rows);
+    let read = reading.until(4);
+    send(&kafka.client("other"), &topic, &["more"]); // a log that is as long as the other was read is no other yet
+    match reading.next() {
+        Err(TransportError::AnotherLog(why)) => assert!(why.contains("made anew"), "{why}"),
+        other => panic!("{isolation:?}, {} rows: {other:?}", rows.len()),
+    }
+    let from = ReadFrom { next: read.next, log: read.log, leader_epoch: read.leader_epoch };
+    let resumed = Reading::resume(&client, at(&topic, 0), from).next();
+    assert!(read.log.is_some() && matches!(resumed, Err(TransportError::AnotherLog(_))), "{resumed:?}");
+    let all: Vec<&str> = rows.iter().copied().chain(["more"]).collect();
+    assert_eq!(values(&Reading::from(&client, at(&topic, 0), 0).until(all.len() as i64).records), all);
+}
+
+const ROWS_ANEW: [&[&str]; 4] =
+    [&[], &["shorter"], &["of", "the", "same", "length"], &["longer", "by", "one", "row", "!"]];
+
 #[test]
 fn a_topic_that_was_made_anew_is_another_log_however_far_it_goes() {
     let Some(kafka) = Kafka::shared() else { return };
     for isolation in [Isolation::ReadUncommitted, Isolation::ReadCommitted] {
-        let topic = kafka.topic("rows", 1, &[]);
-        let client = connect(KafkaConfig { isolation, ..kafka.config("recreated") });
-        send(&client, &topic, &["a", "b", "c"]);
-        let mut reading = Reading::from(&client, at(&topic, 0), 0);
-        let read = reading.until(3);
-        kafka::recreate_topic(kafka, &topic);
-        send(&kafka.client("other"), &topic, &["of", "the", "new", "topic", "all of them"]);
-        match reading.next() {
-            Err(TransportError::AnotherLog(why)) => assert!(why.contains("made anew"), "{why}"),
-            other => panic!("{isolation:?}: {other:?}"),
-        }
-        let from = ReadFrom { next: read.next, log: read.log, leader_epoch: read.leader_epoch };
-        let resumed = Reading::resume(&client, at(&topic, 0), from).next();
-        assert!(read.log.is_some() && matches!(resumed, Err(TransportError::AnotherLog(_))), "{resumed:?}");
-        assert_eq!(Reading::from(&client, at(&topic, 0), 0).until(5).records.len(), 5);
+        ROWS_ANEW.iter().for_each(|rows| make_anew(kafka, isolation, rows));
     }
+}
+
+#[test]
+fn a_topic_that_was_made_anew_is_another_log_though_it_is_asked_for_by_name() {
+    let kafka = Kafka::of(BrokerConfig { fetch_version: 12, ..BrokerConfig::default() });
+    ROWS_ANEW.iter().for_each(|rows| make_anew(&kafka, Isolation::ReadCommitted, rows));
 }
 
 #[test]

@@ -10,14 +10,14 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use super::call::{Call, write};
 use super::faults::Fault;
 use super::frame::{Frame, FrameError};
-use super::{Shared, admin, fetch, groups, membership, offsets, produce, transactions};
+use super::{FETCH_VERSION, Shared, admin, fetch, groups, membership, offsets, produce, transactions};
 use crate::kafka::wire::text::text;
 
 /// Served versions. Topics go by name where a version would want ids, except in Fetch.
 const SERVED: [(ApiKey, i16, i16); 30] = [
     // librdkafka takes a broker that does not list version 0 of Produce for one that cannot compress.
     (ApiKey::Produce, 0, 12),
-    (ApiKey::Fetch, 4, 17),
+    (ApiKey::Fetch, 4, FETCH_VERSION),
     (ApiKey::ListOffsets, 1, 10),
     (ApiKey::Metadata, 0, 12),
     (ApiKey::OffsetCommit, 2, 9),
@@ -63,8 +63,8 @@ pub(super) struct Answer {
 pub(super) async fn answer(shared: &Shared, mut frame: Frame, fault: Option<Fault>) -> Result<Answer, FrameError> {
     let throttle = if let Some(Fault::Throttle(throttle)) = fault { throttle } else { Duration::ZERO };
     let refusal = if let Some(Fault::Refuse(code)) = fault { Some(code) } else { None };
-    let served = SERVED.iter().find(|(api, _, _)| *api == frame.api);
-    let is_served = served.is_some_and(|(_, min, max)| (*min..=*max).contains(&frame.version));
+    let served = served(shared).find(|(api, _, _)| *api == frame.api);
+    let is_served = served.is_some_and(|(_, min, max)| (min..=max).contains(&frame.version));
     if !is_served || (frame.api == ApiKey::Produce && frame.version < 3) {
         if frame.api != ApiKey::ApiVersions {
             return Err(FrameError::Malformed(frame.api, frame.version, "not served".into()));
@@ -136,11 +136,19 @@ async fn dispatch(shared: &Shared, call: &mut Call) -> Result<Option<Bytes>, Fra
     }
 }
 
+/// Served versions, as the broker is set up.
+fn served(shared: &Shared) -> impl Iterator<Item = (ApiKey, i16, i16)> {
+    let fetch_max = shared.config.fetch_version;
+    SERVED
+        .into_iter()
+        .map(move |(api, min, max)| (api, min, if api == ApiKey::Fetch { max.min(fetch_max) } else { max }))
+}
+
 fn versions(shared: &Shared, version: i16) -> ApiVersionsResponse {
-    let served = |(api, min, max): &(ApiKey, i16, i16)| {
-        ApiVersion::default().with_api_key(*api as i16).with_min_version(*min).with_max_version(*max)
+    let version_of = |(api, min, max): (ApiKey, i16, i16)| {
+        ApiVersion::default().with_api_key(api as i16).with_min_version(min).with_max_version(max)
     };
-    let response = ApiVersionsResponse::default().with_api_keys(SERVED.iter().map(served).collect());
+    let response = ApiVersionsResponse::default().with_api_keys(served(shared).map(version_of).collect());
     if version < 3 {
         return response;
     }

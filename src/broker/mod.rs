@@ -40,6 +40,8 @@ use space::Space;
 use topics::Topics;
 use transactions::Transactions;
 
+/// Newest version of Fetch.
+const FETCH_VERSION: i16 = 17;
 /// The only node.
 const NODE: i32 = 1;
 
@@ -63,6 +65,8 @@ pub struct BrokerConfig {
     pub transaction_version: i16,
     /// Level of the feature `group.version`: 1 are the groups of KIP-848 beside the classic ones, 0 those alone.
     pub group_version: i16,
+    /// Newest version of Fetch that is served: below 13 it asks for topics by name, as brokers before 3.1 have it.
+    pub fetch_version: i16,
 }
 
 impl Default for BrokerConfig {
@@ -76,6 +80,7 @@ impl Default for BrokerConfig {
             auto_create_topics: true,
             transaction_version: 2,
             group_version: 1,
+            fetch_version: FETCH_VERSION,
         }
     }
 }

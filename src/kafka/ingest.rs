@@ -15,13 +15,13 @@ use tokio::time::{Instant, timeout};
 pub use super::ingest_buffer::{IngestHandle, Waker};
 
 use super::ingest_buffer::IngestBuffer;
-use super::read_committed::PartitionReader;
+use super::read_committed::{PartitionReader, confirm_log};
 use super::wire::cluster::Cluster;
 use super::wire::frame::FRAME_BYTES_MAX;
 use super::wire::rights::Resource;
 use super::{Code, Isolation, KafkaClient, KafkaError};
 use crate::metrics;
-use crate::record::{Header, LogId, Offset, Record, TopicPartition};
+use crate::record::{Header, Offset, Record, TopicPartition};
 use crate::transport::{Fetched, ReadFrom};
 
 /// How long the broker holds an empty answer back.
@@ -139,34 +139,39 @@ impl Ingest {
                     self.source = Source::wire(&self.cluster, &self.partition, from);
                 }
                 Err(Trouble::Kafka(error)) if error.code() == Some(Code::OFFSET_OUT_OF_RANGE) => {
-                    let bounds = self.cluster.bounds(&self.partition, Isolation::ReadUncommitted).await?;
-                    if (bounds.start..=bounds.end).contains(&next) {
-                        // A replica that does not hold it yet has just become the leader.
-                        backoff.wait(KafkaError::Leaderless(self.partition.clone())).await?;
-                    } else if begun && next < bounds.start {
-                        let lost = next..bounds.start;
-                        tracing::error!(partition = %self.partition, from = %lost.start, to = %lost.end, "records were deleted before they were read");
-                        next = bounds.start;
-                        self.source.seek(next);
-                        let fetched = Fetched {
-                            lost: vec![lost],
-                            next,
-                            high_watermark: bounds.end,
-                            log_start: bounds.start,
-                            ..Fetched::default()
-                        };
-                        self.buffer.push(Ok(fetched), true);
-                    } else if next > bounds.end {
-                        let (partition, end) = (self.partition, bounds.end);
-                        return Err(KafkaError::Truncated { partition, read_to: next, end });
-                    } else {
-                        let (partition, start, end) = (self.partition, bounds.start, bounds.end);
-                        return Err(KafkaError::OutOfRange { partition, at: next, start, end });
+                    match self.beyond_bounds(next, begun).await {
+                        Ok(fetched) => {
+                            next = fetched.next;
+                            self.buffer.push(Ok(fetched), true);
+                        }
+                        Err(error) => backoff.wait(error).await?,
                     }
                 }
                 Err(Trouble::Kafka(error)) => backoff.wait(error).await?,
             }
         }
+    }
+
+    /// The log does not hold `next`: continues behind records that were deleted while it was read, or says what has become of it.
+    async fn beyond_bounds(&mut self, next: Offset, begun: bool) -> Result<Fetched, KafkaError> {
+        let bounds = self.cluster.bounds(&self.partition, Isolation::ReadUncommitted).await?;
+        // Who asks by name was answered by whatever log has the name, and so were we.
+        confirm_log(&self.cluster, &self.partition, &mut self.source.position()).await?;
+        let (partition, start, end) = (self.partition.clone(), bounds.start, bounds.end);
+        if (start..=end).contains(&next) {
+            // A replica that does not hold it yet has just become the leader.
+            return Err(KafkaError::Leaderless(partition));
+        }
+        if next > end {
+            return Err(KafkaError::Truncated { partition, read_to: next, end });
+        }
+        if !begun {
+            return Err(KafkaError::OutOfRange { partition, at: next, start, end });
+        }
+        tracing::error!(%partition, from = %next, to = %start, "records were deleted before they were read");
+        self.source.seek(start);
+        let lost = vec![next..start];
+        Ok(Fetched { lost, next: start, high_watermark: end, log_start: start, ..Fetched::default() })
     }
 }
 
@@ -234,7 +239,9 @@ impl RskafkaReader {
         }
         fetched.next = self.from.next;
         if self.from.next > at {
-            fetched.log = self.confirm_log().await.map_err(Trouble::Kafka)?;
+            // rskafka asks by name.
+            let log = confirm_log(&self.cluster, &self.partition, &mut self.from).await;
+            fetched.log = log.map_err(Trouble::Kafka)?;
         }
         self.starved = if self.from.next == at && at.0 < high_watermark { self.starved + 1 } else { 0 };
         if self.starved >= STARVED_MAX {
@@ -244,19 +251,9 @@ impl RskafkaReader {
         Ok(fetched)
     }
 
-    /// rskafka asks by name: what it fetched is of the log that we read only if the topic's id is still the same afterwards.
-    async fn confirm_log(&mut self) -> Result<Option<LogId>, KafkaError> {
-        self.cluster.forget_topic(&self.partition.topic);
-        let Some(now) = self.cluster.topic(&self.partition.topic).await?.log() else { return Ok(None) };
-        match *self.from.log.get_or_insert(now) {
-            was if was != now => Err(KafkaError::AnotherLog { partition: self.partition.clone(), was, now }),
-            _ => Ok(Some(now)),
-        }
-    }
-
     async fn connect(&mut self, limit: Duration) -> Result<PartitionClient, KafkaError> {
         // Asked first, because rskafka's own look-up would create a missing topic.
-        self.confirm_log().await?;
+        confirm_log(&self.cluster, &self.partition, &mut self.from).await?;
         let config = &self.cluster.config;
         let backoff = BackoffConfig {
             max_backoff: Duration::from_secs(2),
@@ -296,6 +293,7 @@ fn own(RecordAndOffset { record, offset }: RecordAndOffset) -> Record {
         key: record.key.map(Into::into),
         value: record.value.map(Into::into),
         headers: record.headers.into_iter().map(header).collect(),
+        passed_from: None,
     }
 }
 

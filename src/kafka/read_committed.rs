@@ -19,7 +19,7 @@ use super::wire::connection::Connection;
 use super::wire::rights::Resource;
 use super::wire::text::text;
 use super::{Code, Isolation, KafkaError};
-use crate::record::{Offset, TopicPartition};
+use crate::record::{LogId, Offset, TopicPartition};
 use crate::transport::{Fetched, ReadFrom};
 
 /// Bytes asked for at once; the broker sends a larger first batch whole.
@@ -80,7 +80,7 @@ impl PartitionReader {
     pub async fn fetch(&mut self, wait: Duration) -> Result<Fetched, KafkaError> {
         if let Some(node) = self.nearest.follower(Instant::now()) {
             let topic = self.cluster.topic(&self.partition.topic).await?;
-            self.check_log(&topic)?;
+            check_log(&topic, &self.partition, &mut self.from)?;
             match self.fetch_from_copy(node, &topic, wait).await {
                 Ok(fetched) => return Ok(fetched),
                 // Whatever it is: a copy may be behind, and only the leader knows where the log begins and ends.
@@ -108,7 +108,7 @@ impl PartitionReader {
 
     async fn fetch_from_leader(&mut self, wait: Duration) -> Result<Fetched, KafkaError> {
         let (leader, topic) = self.cluster.leader(&self.partition, self.lane).await?;
-        self.check_log(&topic)?;
+        check_log(&topic, &self.partition, &mut self.from)?;
         self.ask(&leader, &topic, wait).await
     }
 
@@ -128,7 +128,11 @@ impl PartitionReader {
             return Err(broker.malformed::<FetchRequest>("no partition in the answer"));
         };
         broker.check::<FetchRequest>(answered.error_code, None, resource)?;
-        if answered.diverging_epoch.end_offset >= 0 {
+        let diverges = answered.diverging_epoch.end_offset >= 0;
+        if !by_id && (diverges || answered.records.as_ref().is_some_and(|records| !records.is_empty())) {
+            confirm_log(&self.cluster, &self.partition, &mut self.from).await?;
+        }
+        if diverges {
             let (partition, read_to) = (self.partition.clone(), self.from.next);
             let end = Offset(answered.diverging_epoch.end_offset).min(read_to);
             return Err(KafkaError::Truncated { partition, read_to, end });
@@ -140,15 +144,6 @@ impl PartitionReader {
             self.nearest.name(named, Instant::now(), self.cluster.config.metadata_max_age);
         }
         Ok(self.accept(answered))
-    }
-
-    /// A topic of the same name is another log when its id is another.
-    fn check_log(&mut self, topic: &Topic) -> Result<(), KafkaError> {
-        let Some(now) = topic.log() else { return Ok(()) };
-        match *self.from.log.get_or_insert(now) {
-            was if was != now => Err(KafkaError::AnotherLog { partition: self.partition.clone(), was, now }),
-            _ => Ok(()),
-        }
     }
 
     fn request(&self, topic_id: Option<Uuid>, leader_epoch: Option<i32>, wait: Duration) -> FetchRequest {
@@ -236,6 +231,26 @@ impl PartitionReader {
         }
         (fetched.next, fetched.leader_epoch) = (self.from.next, self.from.leader_epoch);
         fetched
+    }
+}
+
+/// The log behind the partition's name, as the cluster has it now. What was fetched by name before this call is of the log that `from` is a
+/// place in, unless this is an error.
+pub(super) async fn confirm_log(
+    cluster: &Cluster,
+    partition: &TopicPartition,
+    from: &mut ReadFrom,
+) -> Result<Option<LogId>, KafkaError> {
+    cluster.forget_topic(&partition.topic);
+    check_log(&*cluster.topic(&partition.topic).await?, partition, from)
+}
+
+/// A topic of the same name is another log when its id is another.
+fn check_log(topic: &Topic, partition: &TopicPartition, from: &mut ReadFrom) -> Result<Option<LogId>, KafkaError> {
+    let Some(now) = topic.log() else { return Ok(None) };
+    match *from.log.get_or_insert(now) {
+        was if was != now => Err(KafkaError::AnotherLog { partition: partition.clone(), was, now }),
+        _ => Ok(Some(now)),
     }
 }
 

@@ -100,15 +100,20 @@ impl Kafka {
         kafka.boot();
         Some(kafka)
     }
+    /// The in-process broker, set up so.
+    pub fn of(config: BrokerConfig) -> Kafka {
+        let broker = Broker::start(runtime().handle(), config).expect("a loopback port");
+        Kafka { bootstrap: broker.address().to_string(), kind: Kind::InProcess(broker) }
+    }
     /// A broker that is not running yet.
     pub fn prepare(settings: &[&str]) -> Option<Kafka> {
         Kafka::prepare_version(None, settings)
     }
     fn prepare_version(version: Option<&str>, settings: &[&str]) -> Option<Kafka> {
         if IN_PROCESS.get() {
-            let mut broker = Broker::start(runtime().handle(), BrokerConfig::default()).expect("a loopback port");
-            broker.disconnect();
-            return Some(Kafka { bootstrap: broker.address().to_string(), kind: Kind::InProcess(broker) });
+            let mut kafka = Kafka::of(BrokerConfig::default());
+            kafka.kill();
+            return Some(kafka);
         }
         library()?;
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
