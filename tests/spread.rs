@@ -89,6 +89,7 @@ impl World {
             key: None,
             value: Some(Bytes::from(value.to_owned())),
             headers: upload.into_iter().chain(headers).collect(),
+            passed_from: None,
         });
     }
 
@@ -520,6 +521,62 @@ fn no_more_uploads_are_held_than_may_be_open() {
     world.publish(("t.rows", 0), Some("c.csv"), "#EOF");
     world.pass_all_on();
     assert_eq!(world.states("c.csv").last(), Some(&published(1)));
+}
+
+/// The topic, the partition, the offset and the reason of each dead letter.
+fn letters(world: &World) -> BTreeSet<(String, String, String, String)> {
+    let letters = world.driver.dead_letters();
+    let letter = |letter: &sheetstream::transport::OutRecord| {
+        let said = |name: &str| {
+            let header = letter.headers.iter().find(|header| &*header.name == name).expect(name);
+            String::from_utf8(header.value.as_deref().expect("a value").to_vec()).expect("text")
+        };
+        assert!(said("ss-repartition").starts_with("0:"));
+        let place = ["topic", "partition", "offset"].map(|part| said(&format!("__streams.errors.{part}")));
+        let [topic, partition, offset] = place;
+        (topic, partition, offset, said("ss-reason"))
+    };
+    letters.iter().map(letter).collect()
+}
+
+/// Rows, markers and records of any kind: where the publisher wrote them is where an operator looks for them.
+#[test]
+fn dead_letters_name_the_place_that_the_publisher_wrote_to() {
+    let expected = |topic: &str, letters: &[(i32, i64, &str)]| {
+        let letter = |(partition, offset, reason): &(i32, i64, &str)| {
+            (topic.to_owned(), partition.to_string(), offset.to_string(), (*reason).to_owned())
+        };
+        letters.iter().map(letter).collect::<BTreeSet<_>>()
+    };
+    for killed in [false, true] {
+        let mut world = World::new(topology(&format!("{DECLARED}open_uploads_max = 1\n"), "kind"), 3);
+        world.publish(("t.rows", 0), Some("a.csv"), "1,park");
+        world.publish(("t.rows", 2), Some("a.csv"), "2,park");
+        world.publish(("t.rows", 2), Some("a.csv"), "3,park,one too many");
+        world.publish(("t.rows", 1), Some("a.csv"), "4,park\n5,park,one too many");
+        world.pass_all_on();
+        world.publish(("t.rows", 1), Some("b.csv"), "1,park");
+        world.pass_all_on();
+        if killed {
+            world.driver.crash(false);
+        }
+        world.publish(("t.rows", 2), Some("a.csv"), "#EOF rows=5");
+        world.pass_all_on();
+        world.publish(("t.rows", 0), Some("c.csv"), "#EOF");
+        world.pass_all_on();
+        let [row, line] = [(2, 1, "csv.field_count"), (1, 0, "csv.field_count")];
+        let others = [(1, 1, "upload.too_many"), (0, 1, "eof.unknown")];
+        let all: Vec<_> = [row, line].into_iter().chain(others).collect();
+        assert_eq!(letters(&world), expected("t.rows", &all), "killed: {killed}");
+    }
+    let mut world = World::new(topology(&format!("{TOPICS}header = [\"id\", \"kind\"]\n"), "topic"), 2);
+    for topic in ["a.rows", "b.rows"] {
+        world.publish((topic, 1), Some("a.csv"), "1,park");
+        world.publish((topic, 1), Some("a.csv"), if topic == "b.rows" { "2" } else { "2,park" });
+        world.publish((topic, 0), Some("a.csv"), "#EOF rows=2");
+    }
+    world.pass_all_on();
+    assert_eq!(letters(&world), expected("b.rows", &[(1, 1, "csv.field_count")]));
 }
 
 /// What is passed on when: which partition, how many records, and whether the same records come again.

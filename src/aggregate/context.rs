@@ -53,6 +53,7 @@ impl AggregateContext<'_> {
             value: Some(batch.published(row)),
             upload: Some(&batch.upload),
             row: number,
+            passed_from: batch.passed_from(row as u32),
             rejection,
         })
     }

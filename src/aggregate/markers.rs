@@ -5,7 +5,9 @@ use tracing::info;
 
 use super::upload::OpenUpload;
 use super::{Aggregate, AggregateContext, Lookup};
-use crate::record::{Announcement, LedgerEntry, Marker, MarkerRecord, Message, Outcome, Parts, Rejection, UploadId};
+use crate::record::{
+    Announcement, LedgerEntry, Marker, MarkerRecord, Message, Outcome, Parts, Rejection, SourcePlace, UploadId,
+};
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::output::OutputError;
 use crate::state::keys::{EndOfFile, PendingEof};
@@ -174,6 +176,7 @@ fn stray_eof(record: MarkerRecord, message: Message, ctx: &mut AggregateContext)
         value: record.value.as_deref(),
         upload: Some(&record.upload),
         row: None,
+        passed_from: record.passed_from.as_ref(),
         rejection: &Rejection::new(message),
     })
 }
@@ -183,6 +186,7 @@ impl EndOfFile {
     pub(super) fn of(record: &MarkerRecord) -> Option<EndOfFile> {
         let Marker::Eof { rows, sha256, partitions } = record.marker else { return None };
         let bytes = |bytes: &Option<Bytes>| bytes.as_deref().map(<[u8]>::to_vec);
+        let passed_from = record.passed_from.as_ref();
         Some(EndOfFile {
             offset: record.offset,
             rows,
@@ -191,6 +195,7 @@ impl EndOfFile {
             attempt: record.attempt.as_deref().map(str::to_owned),
             key: bytes(&record.key),
             value: bytes(&record.value),
+            passed_from: passed_from.map(|place| (place.topic.to_string(), place.partition, place.offset)),
         })
     }
 
@@ -201,12 +206,16 @@ impl EndOfFile {
         message: Message,
         ctx: &mut AggregateContext,
     ) -> Result<(), OutputError> {
+        let passed_from = self.passed_from.clone();
+        let passed_from =
+            passed_from.map(|(topic, partition, offset)| SourcePlace { topic: topic.into(), partition, offset });
         ctx.dead_letter(&DeadLetter {
             offset: self.offset,
             key: self.key.clone().map(Bytes::from).as_ref(),
             value: self.value.as_deref(),
             upload: Some(upload),
             row: None,
+            passed_from: passed_from.as_ref(),
             rejection: &Rejection::new(message),
         })
     }

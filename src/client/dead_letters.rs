@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::rejects::{Reject, header, letter};
+use super::rejects::{Reject, header, letter, place};
 use crate::kafka::KafkaClient;
 use crate::record::{Record, TopicPartition};
 use crate::transport::TransportError;
@@ -14,7 +14,9 @@ use crate::transport::TransportError;
 pub struct Letter {
     /// The upload that it names; `None` for a record that belongs to none.
     pub upload: Option<String>,
-    /// Partition of the source topic.
+    /// Source topic.
+    pub topic: String,
+    /// Partition of it.
     pub partition: i32,
     /// Offset of the record there.
     pub offset: i64,
@@ -25,10 +27,12 @@ pub struct Letter {
 
 impl Letter {
     fn read(record: &Record) -> Option<Letter> {
+        let place = place(record)?;
         Some(Letter {
             upload: header(record, "ss-upload").map(str::to_owned),
-            partition: header(record, "__streams.errors.partition")?.parse().ok()?,
-            offset: header(record, "__streams.errors.offset")?.parse().ok()?,
+            topic: place.topic.to_string(),
+            partition: place.partition,
+            offset: place.offset.0,
             reject: letter(record)?,
         })
     }

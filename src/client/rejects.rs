@@ -1,13 +1,13 @@
 //! Reads back the refused rows of an upload from the topic of dead letters.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::kafka::KafkaClient;
 use crate::kafka::partitioner::partition_for_key;
-use crate::record::{Lang, Message, Offset, Record, TopicPartition};
+use crate::record::{Lang, Message, Offset, Record, SourcePlace, TopicPartition};
 use crate::transport::{Fetcher, TransportError};
 
 /// Rows that are read at most.
@@ -26,7 +26,7 @@ pub struct Refused {
     pub topic: String,
     /// Id of the upload.
     pub upload: String,
-    /// Partition of the source topic that the upload is in.
+    /// Partition that the upload was read from, as its status says.
     pub partition: i32,
     /// Its first offset there: letters of lower ones are of earlier revisions.
     pub first: Offset,
@@ -82,7 +82,7 @@ pub fn rejects(client: &KafkaClient, refused: &Refused, limit: Duration) -> Resu
     let first = partition_for_key(refused.upload.as_bytes(), count);
     let others = (0..count).filter(|partition| *partition != first);
     let mut found: Vec<Reject> = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     for partition in std::iter::once(first).chain(others) {
         let partition = TopicPartition { topic: refused.topic.as_str().into(), partition };
         let bounds = client.bounds(&partition)?;
@@ -98,8 +98,8 @@ pub fn rejects(client: &KafkaClient, refused: &Refused, limit: Duration) -> Resu
             }
             for record in reader.fetch(WAIT)?.records {
                 // After a crash a letter may have been sent twice.
-                if let Some((place, reject)) = read(refused, &record)
-                    && seen.insert(place)
+                if let Some((letter, reject)) = read(refused, &record)
+                    && seen.insert(letter)
                 {
                     found.push(reject);
                 }
@@ -141,16 +141,29 @@ pub fn refused_whole(
     Ok(first.map(|first| (first, letters)))
 }
 
-/// A letter of this upload and its place: offset and row.
-fn read(refused: &Refused, record: &Record) -> Option<((i64, Option<u64>), Reject)> {
-    let text = |name| header(record, name);
-    let offset: i64 = text("__streams.errors.offset")?.parse().ok()?;
-    let partition = text("__streams.errors.partition")?.parse();
-    if text("ss-upload")? != refused.upload || partition != Ok(refused.partition) || offset < refused.first.0 {
+/// A letter of this upload, and what no other one has: its place and row.
+fn read(refused: &Refused, record: &Record) -> Option<((SourcePlace, Option<u64>), Reject)> {
+    let place = place(record)?;
+    // A record that was passed on is of the upload that it was gathered for.
+    let (partition, offset) = match header(record, "ss-repartition") {
+        Some(gathered) => gathered.split_once(':').and_then(|(at, offset)| at.parse().ok().zip(offset.parse().ok()))?,
+        None => (place.partition, place.offset.0),
+    };
+    let is_of = header(record, "ss-upload")? == refused.upload && partition == refused.partition;
+    if !is_of || offset < refused.first.0 {
         return None;
     }
     let reject = letter(record)?;
-    Some(((offset, reject.row), reject))
+    Some(((place, reject.row), reject))
+}
+
+/// Where the refused record is.
+pub(super) fn place(letter: &Record) -> Option<SourcePlace> {
+    Some(SourcePlace {
+        topic: header(letter, "__streams.errors.topic")?.into(),
+        partition: header(letter, "__streams.errors.partition")?.parse().ok()?,
+        offset: Offset(header(letter, "__streams.errors.offset")?.parse().ok()?),
+    })
 }
 
 pub(super) fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
@@ -182,6 +195,10 @@ mod tests {
     use crate::sink::dead_letter::DeadLetter;
 
     fn letter(upload: &str, offset: i64, value: &[u8]) -> Record {
+        letter_from(None, upload, offset, value)
+    }
+
+    fn letter_from(passed_from: Option<&SourcePlace>, upload: &str, offset: i64, value: &[u8]) -> Record {
         let (partition, upload) = (TopicPartition { topic: "rows".into(), partition: 3 }, UploadId::new(upload));
         let rejection =
             Rejection::new(Message::NotANumber { value: Quoted::new("12 6.9"), hint: None }).in_column("경도");
@@ -191,6 +208,7 @@ mod tests {
             value: Some(value),
             upload: Some(&upload),
             row: Some(12),
+            passed_from,
             rejection: &rejection,
         };
         let record = letter.to_record(&"dead".into(), &partition, usize::MAX).expect("it fits");
@@ -208,7 +226,13 @@ mod tests {
             begun_ms: None,
         };
         let (place, reject) = read(&refused, &letter("a", 10, b"a,12 6.9")).expect("one of its rows");
-        assert_eq!(place, (10, Some(12)));
+        let at =
+            |topic: &str, partition, offset| SourcePlace { topic: topic.into(), partition, offset: Offset(offset) };
+        assert_eq!(place, (at("rows", 3, 10), Some(12)));
+        let publisher = at("t.rows", 0, 4);
+        let (place, _) = read(&refused, &letter_from(Some(&publisher), "a", 10, b"")).expect("one that was passed on");
+        assert_eq!(place.0, publisher);
+        assert!(read(&refused, &letter_from(Some(&publisher), "a", 9, b"")).is_none(), "an earlier revision");
         assert_eq!(
             (reject.row, reject.column.as_deref(), reject.reason.as_str()),
             (Some(12), Some("경도"), "number.format")

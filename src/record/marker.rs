@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Offset, Record, Rejection, RowBatch, UploadId};
+use super::{Offset, Record, Rejection, RowBatch, SourcePlace, UploadId};
 
 /// An element that the source makes of records, in log order for each upload.
 #[derive(Debug)]
@@ -72,6 +72,8 @@ pub struct MarkerRecord {
     pub key: Option<Bytes>,
     /// The record's value, for dead letters.
     pub value: Option<Bytes>,
+    /// Where the record was passed on from, for dead letters.
+    pub passed_from: Option<SourcePlace>,
 }
 
 /// Facts that a publisher gives about an upload before its rows.

@@ -24,7 +24,7 @@ pub use messages::{
     Nearest, OpenAttempt, Part, Parts, Place, Quoted,
 };
 pub use reason::{Concern, Reason, reasons_markdown};
-pub use record::{Header, Record};
+pub use record::{Header, Record, SourcePlace};
 pub use rejection::Rejection;
 pub use row::{ColumnLook, ColumnType, NumberRange, RawRows, RowBatch, RowKey, UsedOperations};
 pub use template::TemplatePart;

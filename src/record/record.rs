@@ -1,5 +1,7 @@
 //! One record of a topic, as a transport hands it over. Knows nothing of uploads.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Offset;
@@ -19,6 +21,19 @@ pub struct Record {
     pub value: Option<Bytes>,
     /// Headers in their order; names may repeat, values may be null.
     pub headers: Vec<Header>,
+    /// Where its publisher wrote it, if it was passed on since (`placement = "spread"`).
+    pub passed_from: Option<SourcePlace>,
+}
+
+/// The place of a record in a source topic from which it was passed on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SourcePlace {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Its partition.
+    pub partition: i32,
+    /// Offset in it.
+    pub offset: Offset,
 }
 
 /// Memory of a record beside its key, value and headers.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 
-use super::{Lang, Offset, Rejection, UploadId};
+use super::{Lang, Offset, Rejection, SourcePlace, UploadId};
 
 /// The place of a row in its upload; the order in which rows are written.
 ///
@@ -64,6 +64,8 @@ pub struct RowBatch {
     pub operations: Vec<Vec<Option<u16>>>,
     /// Record keys, run-length coded: (first row of the run, key).
     pub record_keys: Vec<(u32, Option<Bytes>)>,
+    /// Where records were passed on from, run-length coded as their keys are; empty where none was.
+    pub passed_from: Vec<(u32, SourcePlace)>,
 }
 
 impl RowBatch {
@@ -112,9 +114,18 @@ impl RowBatch {
     }
     /// Key of the record that row `row` came in.
     pub fn record_key(&self, row: u32) -> Option<&Bytes> {
-        let run = self.record_keys.partition_point(|(first, _)| *first <= row);
-        self.record_keys.get(run.checked_sub(1)?)?.1.as_ref()
+        run_of(&self.record_keys, row)?.as_ref()
     }
+    /// Where the record that row `row` came in was passed on from.
+    pub fn passed_from(&self, row: u32) -> Option<&SourcePlace> {
+        run_of(&self.passed_from, row)
+    }
+}
+
+/// The value of the run that a row is in.
+fn run_of<T>(runs: &[(u32, T)], row: u32) -> Option<&T> {
+    let run = runs.partition_point(|(first, _)| *first <= row);
+    Some(&runs.get(run.checked_sub(1)?)?.1)
 }
 
 /// Row texts one behind the other, each followed by LF: the very bytes that the upload's checksum covers.

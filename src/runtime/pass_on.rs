@@ -169,7 +169,7 @@ impl PassOn {
         }
         for (offset, rejection) in fetched.poisoned {
             self.metrics.refused(rejection.reason);
-            let letter = DeadLetter { offset, key: None, value: None, upload: None, row: None, rejection: &rejection };
+            let letter = DeadLetter::of_record(offset, &rejection);
             let topic = &self.topology.sink.dead_letter_topic;
             let most = self.outbox.record_bytes_max(topic)?.unwrap_or(usize::MAX);
             out.extend(letter.to_record(topic, &self.source, most));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use crate::record::{Header, Offset, Rejection, TopicPartition, UploadId};
+use crate::record::{Header, Offset, Rejection, SourcePlace, TopicPartition, UploadId};
 use crate::sink::digest::Digest;
 use crate::transport::OutRecord;
 
@@ -19,7 +19,7 @@ const MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// A row, or a whole record, that was refused.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadLetter<'a> {
-    /// Offset of the record.
+    /// Offset of the record in the partition that is read.
     pub offset: Offset,
     /// Its key.
     pub key: Option<&'a Bytes>,
@@ -29,11 +29,18 @@ pub struct DeadLetter<'a> {
     pub upload: Option<&'a UploadId>,
     /// 1-based number of the data row, if it is a row.
     pub row: Option<u64>,
+    /// Where the record was passed on from, if it was: that is where its publisher finds it.
+    pub passed_from: Option<&'a SourcePlace>,
     /// Why.
     pub rejection: &'a Rejection,
 }
 
-impl DeadLetter<'_> {
+impl<'a> DeadLetter<'a> {
+    /// A record of which nothing could be read.
+    pub fn of_record(offset: Offset, rejection: &'a Rejection) -> DeadLetter<'a> {
+        DeadLetter { offset, key: None, value: None, upload: None, row: None, passed_from: None, rejection }
+    }
+
     /// The record for the topic of dead letters, for a row of the partition `source`. It goes where its key leads, or to partition 0 without a
     /// key. It is clipped until its batch has at most `bytes_max`; `None` when even the least of it has more.
     pub fn to_record(&self, topic: &Arc<str>, source: &TopicPartition, bytes_max: usize) -> Option<OutRecord> {
@@ -47,10 +54,14 @@ impl DeadLetter<'_> {
         let message_max = MESSAGE_BYTES_MAX.min(clip);
         let reason = self.rejection.reason.code();
         let message = self.rejection.message.to_string();
+        let (topic_of, partition, offset) = match self.passed_from {
+            Some(place) => (&place.topic, place.partition, place.offset),
+            None => (&source.topic, source.partition, self.offset),
+        };
         let mut headers = vec![
-            Header::new("__streams.errors.topic", source.topic.to_string()),
-            Header::new("__streams.errors.partition", source.partition.to_string()),
-            Header::new("__streams.errors.offset", self.offset.to_string()),
+            Header::new("__streams.errors.topic", topic_of.to_string()),
+            Header::new("__streams.errors.partition", partition.to_string()),
+            Header::new("__streams.errors.offset", offset.to_string()),
             Header::new("__streams.errors.exception", reason),
             Header::new("__streams.errors.message", clip_text(&message, message_max).to_owned()),
             Header::new("ss-reason", reason),
@@ -60,6 +71,9 @@ impl DeadLetter<'_> {
         }
         if let Some(row) = self.row {
             headers.push(Header::new("ss-row", row.to_string()));
+        }
+        if self.passed_from.is_some() {
+            headers.push(Header::new("ss-repartition", format!("{}:{}", source.partition, self.offset)));
         }
         if let Some(column) = &self.rejection.column {
             headers.push(Header::new("ss-column", clip_text(column, message_max).to_owned()));
@@ -115,6 +129,7 @@ mod tests {
             value: Some(b"a,12 6.9"),
             upload: Some(&upload),
             row: Some(12),
+            passed_from: None,
             rejection: &rejection,
         };
         let record = letter.to_record(&"dead".into(), &partition, usize::MAX).expect("it fits");
@@ -151,6 +166,7 @@ mod tests {
             value: Some(&value),
             upload: Some(&upload),
             row: None,
+            passed_from: None,
             rejection: &rejection,
         };
         let record = letter.to_record(&"dead".into(), &partition, usize::MAX).expect("it fits");
@@ -173,6 +189,7 @@ mod tests {
             value: Some(&value),
             upload: Some(&upload),
             row: Some(12),
+            passed_from: None,
             rejection: &rejection,
         };
         let fitted = |bytes_max| letter.to_record(&"dead".into(), &partition, bytes_max);
@@ -193,8 +210,7 @@ mod tests {
     fn a_record_that_could_not_be_read_has_an_empty_value() {
         let partition = partition();
         let rejection = Rejection::new(Message::RecordCorrupt { why: "checksum".to_owned() });
-        let letter =
-            DeadLetter { offset: Offset(5), key: None, value: None, upload: None, row: None, rejection: &rejection };
+        let letter = DeadLetter::of_record(Offset(5), &rejection);
         let record = letter.to_record(&"dead".into(), &partition, usize::MAX).expect("it fits");
         assert_eq!((record.partition, &record.key, record.value.len()), (Some(0), &None, 0));
         assert_eq!(header(&record, "ss-clipped"), None);

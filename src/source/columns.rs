@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 
 use crate::page::forms::CellForm;
-use crate::record::{ColumnType, Message, Offset, RawRows, Rejection, RowBatch, RowKey, UploadId};
+use crate::record::{ColumnType, Message, Offset, RawRows, Rejection, RowBatch, RowKey, SourcePlace, UploadId};
 use crate::source::SourceConfig;
 use crate::source::csv::Fields;
 use crate::source::headerless::Origin;
@@ -127,6 +127,7 @@ pub(super) struct Batch {
     published: Option<RawRows>,
     rejected: Vec<(u32, Rejection)>,
     record_keys: Vec<(u32, Option<Bytes>)>,
+    passed_from: Vec<(u32, SourcePlace)>,
 }
 
 impl Batch {
@@ -145,6 +146,7 @@ impl Batch {
             published: (origin.format == RowFormat::Json).then(RawRows::default),
             rejected: Vec::new(),
             record_keys: vec![(0, origin.key.cloned())],
+            passed_from: origin.passed_from.map(|place| (0, place.clone())).into_iter().collect(),
         }
     }
 
@@ -164,6 +166,7 @@ impl Batch {
         if self.record_keys.last().is_none_or(|(_, last)| last.as_ref() != origin.key) {
             self.record_keys.push((self.keys.len() as u32, origin.key.cloned()));
         }
+        self.passed_from.extend(origin.passed_from.map(|place| (self.keys.len() as u32, place.clone())));
     }
 
     /// Appends row `line` of the record as published, and its cells, as many as the header has.
@@ -239,6 +242,7 @@ impl Batch {
             filtered: Vec::new(),
             operations: Vec::new(),
             record_keys: self.record_keys,
+            passed_from: self.passed_from,
         }
     }
 }

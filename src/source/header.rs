@@ -87,6 +87,7 @@ impl Upload {
                 traceparent: origin.traceparent.map(Arc::from),
                 key: origin.key.cloned(),
                 value: None,
+                passed_from: origin.passed_from.cloned(),
             };
             match is_known {
                 true => {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::record::Offset;
+use crate::record::{Offset, SourcePlace};
 use crate::source::csv::{Fields, Rows};
 use crate::source::row_format::RowFormat;
 
@@ -24,6 +24,8 @@ pub(super) struct Origin<'a> {
     pub(super) key: Option<&'a Bytes>,
     pub(super) attempt: Option<&'a str>,
     pub(super) traceparent: Option<&'a str>,
+    /// Where the record was passed on from.
+    pub(super) passed_from: Option<&'a SourcePlace>,
     /// `ss-row` of the record.
     pub(super) first_row: Option<u64>,
     /// Rows of the record that came before.
@@ -47,6 +49,7 @@ pub(super) struct WaitingRecord {
     key: Option<Bytes>,
     attempt: Option<Box<str>>,
     traceparent: Option<Box<str>>,
+    passed_from: Option<Box<SourcePlace>>,
     first_row: Option<u64>,
     line: u32,
     format: RowFormat,
@@ -60,6 +63,7 @@ impl WaitingRecord {
             key: self.key.as_ref(),
             attempt: self.attempt.as_deref(),
             traceparent: self.traceparent.as_deref(),
+            passed_from: self.passed_from.as_deref(),
             first_row: self.first_row,
             line: self.line,
             format: self.format,
@@ -76,6 +80,7 @@ impl HeaderlessRows {
             key: origin.key.map(|key| Bytes::copy_from_slice(key)),
             attempt: origin.attempt.map(Box::from),
             traceparent: origin.traceparent.map(Box::from),
+            passed_from: origin.passed_from.cloned().map(Box::new),
             first_row: origin.first_row,
             line: origin.line,
             format: origin.format,

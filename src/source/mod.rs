@@ -288,11 +288,19 @@ impl Source {
         let (id, traceparent) = (envelope.upload, envelope.traceparent);
         let below = value.filter(|_| !envelope.below.is_empty());
         let below = below.map(|value| value.slice_ref(envelope.below));
+        let origin = Origin {
+            offset: record.offset,
+            key: record.key.as_ref(),
+            attempt: envelope.attempt.as_deref(),
+            traceparent,
+            passed_from: record.passed_from.as_ref(),
+            first_row: None,
+            line: 0,
+            format: RowFormat::Opaque,
+        };
         match envelope.content {
             Content::HeaderFollows => {
-                let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
-                let (offset, format) = (record.offset, RowFormat::Csv(self.context.config.topic_delimiter()));
-                let origin = Origin { offset, key, attempt, traceparent, first_row: None, line: 0, format };
+                let origin = Origin { format: RowFormat::Csv(self.context.config.topic_delimiter()), ..origin };
                 let is_read_again = self.refill.is_some();
                 self.attend(id, Some(record.offset), |upload, context| {
                     if !(is_read_again && upload.is_restored()) {
@@ -302,14 +310,18 @@ impl Source {
             }
             Content::Marker(marker, format) => {
                 let upload = UploadId::new(id);
-                let attempt = envelope.attempt.map(Into::into);
-                let marker = self.vouch(&upload, marker);
-                let (offset, key, value) = (record.offset, record.key.clone(), value.cloned());
-                let traceparent = traceparent.map(Arc::from);
-                self.take_marker(
-                    MarkerRecord { upload, offset, read_at: offset, marker, attempt, traceparent, key, value },
-                    format,
-                );
+                let marker = MarkerRecord {
+                    marker: self.vouch(&upload, marker),
+                    upload,
+                    offset: record.offset,
+                    read_at: record.offset,
+                    attempt: origin.attempt.map(Arc::from),
+                    traceparent: traceparent.map(Arc::from),
+                    key: record.key.clone(),
+                    value: value.cloned(),
+                    passed_from: record.passed_from.clone(),
+                };
+                self.take_marker(marker, format);
             }
             Content::UnfitHeader(rejection) => {
                 self.attend(id, Some(record.offset), |upload, context| {
@@ -317,10 +329,7 @@ impl Source {
                 });
             }
             Content::Rows { text, first_row, delimiter } => {
-                let (key, attempt) = (record.key.as_ref(), envelope.attempt.as_deref());
-                let opaque = RowFormat::Opaque;
-                let origin =
-                    Origin { offset: record.offset, key, attempt, traceparent, first_row, line: 0, format: opaque };
+                let origin = Origin { first_row, ..origin };
                 // A publisher who numbers rows has counted them: each of them gets a rejection of its own.
                 if let (None, Some(kind)) = (first_row, binary_kind(text)) {
                     // What has no name of its own may be a stray record among the rows of others.

@@ -319,10 +319,16 @@ impl Upload {
         if let Some(missing) = context.config.missing_in(&header.layout.header) {
             return self.fail(context, marker.offset, missing);
         }
-        let (key, attempt) = (marker.key.as_ref(), self.attempt.as_deref());
-        let format = RowFormat::Csv(context.config.topic_delimiter());
-        let origin =
-            Origin { offset: marker.offset, key, attempt, traceparent: None, first_row: None, line: 0, format };
+        let origin = Origin {
+            offset: marker.offset,
+            key: marker.key.as_ref(),
+            attempt: self.attempt.as_deref(),
+            traceparent: None,
+            passed_from: marker.passed_from.as_ref(),
+            first_row: None,
+            line: 0,
+            format: RowFormat::Csv(context.config.topic_delimiter()),
+        };
         let batch = Batch::new(&header.layout, origin);
         context.out.push_back(StreamElement::Rows(Box::new(batch.finish(self.id.clone(), self.crs.clone()))));
     }

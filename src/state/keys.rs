@@ -11,7 +11,7 @@ use crate::record::{
 };
 
 /// Version of the layouts below. The manifest contains it.
-pub const STATE_FORMAT: u32 = 10;
+pub const STATE_FORMAT: u32 = 11;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,6 +276,8 @@ pub struct EndOfFile {
     pub key: Option<Vec<u8>>,
     /// Value of its record.
     pub value: Option<Vec<u8>>,
+    /// Topic, partition and offset from which its record was passed on.
+    pub passed_from: Option<(String, i32, Offset)>,
 }
 
 /// An end-of-file marker that waits for rows.

@@ -147,6 +147,7 @@ fn batch(upload: &str, attempt: Option<&str>, rows: &[Row]) -> RowBatch {
         filtered: rows.iter().zip(0..).filter(|(row, _)| is_filtered(row.3)).map(|(_, n)| n).collect(),
         operations: Vec::new(),
         record_keys: vec![(0, Some(Bytes::copy_from_slice(upload.as_bytes())))],
+        passed_from: Vec::new(),
     }
 }
 
@@ -347,6 +348,7 @@ impl Task {
                         traceparent: None,
                         key: None,
                         value: Some(Bytes::from_static(b"#MARKER")),
+                        passed_from: None,
                     };
                     self.call(from, phase, |aggregate, ctx| aggregate.on_marker(record, ctx))?;
                 }

@@ -229,7 +229,7 @@ impl Batch {
             let is_append_time = self.attributes & LOG_APPEND_TIME != 0;
             let timestamp_ms =
                 if is_append_time { self.max_timestamp } else { self.first_timestamp.saturating_add(timestamp_delta) };
-            Ok(Record { offset, timestamp_ms, is_append_time, key, value, headers })
+            Ok(Record { offset, timestamp_ms, is_append_time, key, value, headers, passed_from: None })
         })();
         (offset, body)
     }

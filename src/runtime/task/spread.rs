@@ -103,6 +103,7 @@ impl StreamTask {
                 value: record.value.as_deref(),
                 upload: Some(&id),
                 row: None,
+                passed_from: record.passed_from.as_ref(),
                 rejection: &rejection,
             })?;
         }

@@ -192,7 +192,7 @@ impl Gather {
         let mut latest: Option<(UploadId, Past)> = None;
         let (mut touched, mut ended) = (BTreeSet::<UploadId>::new(), BTreeSet::<UploadId>::new());
         for record in records {
-            let whole = record.to_record(from.at, from.body);
+            let whole = record.to_record(from.at, from.place, from.body);
             let config = self.config.clone();
             let headers = ControlHeaders::among(&whole.headers, &config);
             let plain = envelope::plain(&config, &whole, &headers);

@@ -72,6 +72,7 @@ struct Running {
 
 /// Rows of one partition.
 struct Cursor {
+    place: Place,
     blocks: Arc<[Block]>,
     read: usize,
     records: VecDeque<Record>,
@@ -161,7 +162,8 @@ impl Merge {
                 Some(Plan::Rows { topic, attempts, has_header }) => {
                     let is_ours = |place: &Place| topic.as_ref().is_none_or(|topic| *topic == place.0);
                     let blocks = self.blocks.iter().filter(|(_, place, _)| is_ours(place));
-                    let cursor = |(_, _, blocks): &(usize, Place, Arc<[Block]>)| Cursor {
+                    let cursor = |(_, place, blocks): &(usize, Place, Arc<[Block]>)| Cursor {
+                        place: place.clone(),
                         blocks: blocks.clone(),
                         read: 0,
                         records: VecDeque::new(),
@@ -288,7 +290,7 @@ impl Cursor {
             let Some(block) = self.blocks.get(self.read) else { return Ok(()) };
             self.read += 1;
             let body = block.read(store)?;
-            let records = records(&body)?.into_iter().map(|record| record.to_record(at, &body));
+            let records = records(&body)?.into_iter().map(|record| record.to_record(at, &self.place, &body));
             self.records = records.filter(|record| attempts.have(record)).collect();
         }
         Ok(())

@@ -1,10 +1,12 @@
 //! A value of the repartition topic: the records of one source partition, between two of its offsets, for one partition of the repartition
 //! topic. A run without records says that there are none.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Header, Offset, Record};
+use crate::record::{Header, Offset, Record, SourcePlace};
 
 /// Format of a run; the first byte of its value.
 const FORMAT: u8 = 2;
@@ -86,18 +88,21 @@ impl<'a> RunRecord<'a> {
         }
     }
 
-    /// The record again, at `offset`. It shares the memory of `body`, which contains it.
-    pub fn to_record(&self, offset: Offset, body: &Bytes) -> Record {
+    /// The record again, at `at` of the repartition topic, from a partition of a source topic. It shares the memory of `body`, which contains
+    /// it.
+    pub(super) fn to_record(&self, at: Offset, (topic, partition): &(Arc<str>, i32), body: &Bytes) -> Record {
         let share = |part: &&[u8]| body.slice_ref(part);
         let header =
             |(name, value): &(&str, Option<&[u8]>)| Header { name: (*name).into(), value: value.as_ref().map(share) };
+        let passed_from = SourcePlace { topic: Arc::clone(topic), partition: *partition, offset: Offset(self.offset) };
         Record {
-            offset,
+            offset: at,
             timestamp_ms: self.timestamp_ms,
             is_append_time: self.is_append_time,
             key: self.key.as_ref().map(share),
             value: self.value.as_ref().map(share),
             headers: self.headers.iter().map(header).collect(),
+            passed_from: Some(passed_from),
         }
     }
 }
@@ -115,6 +120,7 @@ mod tests {
             key: Some(Bytes::from_static(b"a.csv")),
             value: None,
             headers: vec![Header::new("ss-type", "abort"), Header { name: "x".into(), value: None }],
+            passed_from: None,
         };
         let run = Run {
             topic: "rows",
@@ -131,8 +137,10 @@ mod tests {
         let body = Bytes::from(run.encode());
         let read = Run::decode(&body).expect("our own value");
         assert_eq!(read, run);
-        let again = read.records[0].to_record(Offset(1), &body);
+        let again = read.records[0].to_record(Offset(1), &("rows".into(), 2), &body);
         assert!(again.is_append_time);
+        let place = SourcePlace { topic: "rows".into(), partition: 2, offset: Offset(7) };
+        assert_eq!((again.offset, again.passed_from), (Offset(1), Some(place)));
         assert_eq!((again.key, again.value, again.headers), (record.key, record.value, record.headers));
         for other in [&b""[..], b"\x01", b"\x02", b"1,2", &body[..body.len() - 1]] {
             assert_eq!(Run::decode(other), None, "{other:?}");
