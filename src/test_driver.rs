@@ -33,7 +33,7 @@ use bytes::Bytes;
 
 use crate::client::fetch::ChunkJoiner;
 use crate::record::{Header, LedgerEntry, Offset, Record, Rejection, TaskId, TopicPartition, UploadHash};
-use crate::runtime::task::{StreamTask, TaskError, TaskStart};
+use crate::runtime::task::{Questions, StreamTask, TaskError, TaskStart};
 use crate::sink::status::StatusRecord;
 use crate::state::{InMemoryStore, PagePosition, StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
@@ -373,8 +373,8 @@ impl TopologyTestDriver {
 
     fn start_on(&self, ends: (Box<dyn StateStore>, Box<dyn Outbox>)) -> Result<(StreamTask, Offset), TaskError> {
         let id = TaskId { topology: self.topology.name.clone(), source: None, partition: 0 };
-        let mut ledger = || Ok(self.ends_behind(&mut 0));
-        StreamTask::start(id, self.topology.clone(), ends, self.facts(), &mut ledger)
+        let ask = Questions { ledger: &mut || Ok(self.ends_behind(&mut 0)), end_of_epoch: &mut |_| Ok(Offset(-1)) };
+        StreamTask::start(id, self.topology.clone(), ends, self.facts(), ask)
     }
 
     fn facts(&self) -> TaskStart {

@@ -5,6 +5,8 @@
 
 #[path = "simulation/cluster.rs"]
 mod cluster;
+#[path = "simulation/cuts.rs"]
+mod cuts;
 #[path = "simulation/dice.rs"]
 mod dice;
 #[path = "simulation/log.rs"]

@@ -17,19 +17,25 @@ pub trait Environment: Send {
     fn store(&self, id: &TaskId, topology_hash: &str) -> Result<Box<dyn StateStore>, StateError>;
     /// The commit of a partition, from the group's coordinator.
     fn committed(&self, partition: &TopicPartition) -> Result<Committed, TransportError>;
+    /// The same, though a transaction that goes beyond it is under way.
+    fn latest_commit(&self, partition: &TopicPartition) -> Result<Committed, TransportError>;
     /// The log that a topic is today, if it has an id.
     fn log(&self, topic: &str) -> Result<Option<LogId>, TransportError>;
     /// First offset of a partition, and its end.
     fn bounds(&self, partition: &TopicPartition) -> Result<(Offset, Offset), TransportError>;
     /// First offset behind the records of a leader epoch and those before it (KIP-320); below 0 if the broker does not know.
     fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, TransportError>;
-    /// The ends of uploads in a partition of the status topic of `topology`, for a task that reads `log`.
+    /// The ends of uploads in a partition of the status topic of `topology`, from its offset `from` on, for a task that reads `log`. And up to
+    /// where it was read: what is not committed is not read, nor anything behind it.
     fn ledger(
         &self,
         status: &TopicPartition,
         topology: &str,
         log: Option<LogId>,
-    ) -> Result<Vec<LedgerEntry>, TransportError>;
+        from: Offset,
+    ) -> Result<(Vec<LedgerEntry>, Offset), TransportError>;
+    /// The end of a partition of the status topic, behind all that was written, committed or not.
+    fn end_of_ledger(&self, status: &TopicPartition) -> Result<Offset, TransportError>;
     /// Begins to read a partition.
     fn read(&self, partition: &TopicPartition, from: ReadFrom) -> Box<dyn Input>;
 }

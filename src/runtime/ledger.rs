@@ -40,43 +40,23 @@ fn is_ours(topic: &str, topology: &str, status: &StatusRecord) -> Result<(), Tra
     )))
 }
 
-/// The ends of uploads in one task's status partition, of which each is read once.
-pub struct LedgerReader {
-    client: KafkaClient,
-    at: TopicPartition,
-    topology: String,
+/// The terminal records in a partition `at` of the status topic of `topology`, whose input is `log`, from its offset `from` on and in their
+/// order: all that compaction has left, for a replay needs the end before the last one too. And the end of what was read.
+pub fn read(
+    client: &KafkaClient,
+    at: &TopicPartition,
+    topology: &str,
     log: Option<LogId>,
-    next: Offset,
-}
-
-impl LedgerReader {
-    /// Of a partition `at` of the status topic of `topology`, whose input is `log`.
-    pub fn new(client: &KafkaClient, at: TopicPartition, topology: &str, log: Option<LogId>) -> LedgerReader {
-        LedgerReader { client: client.clone(), at, topology: topology.to_owned(), log, next: Offset(0) }
-    }
-
-    /// The partition of the status topic.
-    pub fn partition(&self) -> &TopicPartition {
-        &self.at
-    }
-
-    /// First record of it that was not read yet.
-    pub fn next(&self) -> Offset {
-        self.next
-    }
-
-    /// The terminal records that were not read yet, in their order, all that compaction has left: a replay needs the end before the last
-    /// one too.
-    pub fn read(&mut self) -> Result<Vec<LedgerEntry>, TransportError> {
-        let mut ledger = Vec::new();
-        let mut foreign = Ok(());
-        self.next = self.client.read_committed(&self.at, self.next, &mut |record| {
-            let Some(status) = record.value.as_deref().and_then(StatusRecord::parse) else { return };
-            if foreign.is_ok() {
-                foreign = is_ours(&self.at.topic, &self.topology, &status);
-            }
-            ledger.extend(status.ledger_in(self.log));
-        })?;
-        foreign.map(|()| ledger)
-    }
+    from: Offset,
+) -> Result<(Vec<LedgerEntry>, Offset), TransportError> {
+    let mut ledger = Vec::new();
+    let mut foreign = Ok(());
+    let end = client.read_committed(at, from, &mut |record| {
+        let Some(status) = record.value.as_deref().and_then(StatusRecord::parse) else { return };
+        if foreign.is_ok() {
+            foreign = is_ours(&at.topic, topology, &status);
+        }
+        ledger.extend(status.ledger_in(log));
+    })?;
+    foreign.map(|()| (ledger, end))
 }

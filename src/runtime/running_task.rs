@@ -9,7 +9,7 @@ use crate::runtime::environment::{Environment, Input};
 use crate::runtime::pass_on::PassOn;
 use crate::runtime::purge::Purge;
 use crate::runtime::standby::Standby;
-use crate::runtime::task::{StreamTask, TaskError, TaskStart};
+use crate::runtime::task::{Questions, StreamTask, TaskError, TaskStart, is_cut};
 use crate::runtime::task_board::{AtWork, Role};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, Guarantee, Outbox, ReadFrom, TransportError};
@@ -37,6 +37,18 @@ pub struct StreamParts {
     /// How much of its rows is held in memory.
     pub limits: MemoryLimits,
     /// Longest time between two commits.
+    pub commit_interval: Duration,
+}
+
+/// A standby, besides the facts that its surroundings give.
+pub struct StandbyParts {
+    /// What it runs.
+    pub topology: Arc<Topology>,
+    /// Partitions of the source topic.
+    pub partition_count: i32,
+    /// How much of its rows is held in memory.
+    pub limits: MemoryLimits,
+    /// How often it looks how far the owner is.
     pub commit_interval: Duration,
 }
 
@@ -99,7 +111,7 @@ fn cut_at(
         Some(epoch) => environment.end_of_epoch(partition, epoch)?,
         None => environment.bounds(partition)?.1,
     };
-    Ok((0 <= end.0 && end < progress.next).then_some(end))
+    Ok(is_cut(progress.next, end).then_some(end))
 }
 
 /// The commit that a task started from, until the log has been read again up to it: it may be cut meanwhile, above where its reader begins
@@ -128,11 +140,11 @@ impl Task {
             Task::Standby(task) => task.process(fetched, now_ms),
         }
     }
-    fn tick(&mut self, now_ms: u64) -> Result<(), TaskError> {
+    fn tick(&mut self, environment: &dyn Environment, now_ms: u64) -> Result<(), TaskError> {
         match self {
             Task::Stream(task, _) => task.tick(now_ms),
             Task::PassOn(_) => Ok(()),
-            Task::Standby(task) => task.follow(now_ms),
+            Task::Standby(task) => task.follow(environment, now_ms),
         }
     }
     /// First record that is not to be read yet.
@@ -212,7 +224,7 @@ impl RunningTask {
         let relied = Relied { partition: partition.clone(), committed: committed.clone(), log };
         let (outbox, start) = match standby {
             Some(RunningTask { task: Task::Standby(standby), input, held_back, .. }) => {
-                match standby.take_over(outbox, start)? {
+                match standby.take_over(outbox, start, &*environment)? {
                     Ok(task) => {
                         let relied = (!task.is_live()).then_some(relied);
                         let (task, now) = (Task::Stream(Box::new(task), purge), environment.now());
@@ -225,12 +237,28 @@ impl RunningTask {
             _ => (outbox, start),
         };
         let store = environment.store(&id, &topology.hash)?;
-        let mut read_ledger = || environment.ledger(&status, &name, log);
-        let (task, next) = StreamTask::start(id, topology, (store, outbox), start, &mut read_ledger)?;
+        let ask = Questions {
+            ledger: &mut || Ok(environment.ledger(&status, &name, log, Offset(0))?.0),
+            end_of_epoch: &mut |epoch| environment.end_of_epoch(&partition, epoch),
+        };
+        let (task, next) = StreamTask::start(id, topology, (store, outbox), start, ask)?;
         let from = Found::read_from(&committed, cut_at, log, next);
         let relied = (cut_at.is_none() && !task.is_live()).then_some(relied);
         let task = Task::Stream(Box::new(task), purge);
         Ok(RunningTask { relied, ..RunningTask::new(task, &partition, from, environment, commit_interval) })
+    }
+
+    /// Starts a task that is behind the owner of its partition: it restores what that has committed, and begins to read.
+    pub fn stand_by(
+        id: TaskId,
+        parts: StandbyParts,
+        environment: Box<dyn Environment>,
+    ) -> Result<RunningTask, TaskError> {
+        let StandbyParts { topology, partition_count, limits, commit_interval } = parts;
+        let partition = topology.partition_of(&id);
+        let (standby, from) = Standby::start(id, (topology, partition_count, limits), &*environment)?;
+        let task = Task::Standby(Box::new(standby));
+        Ok(RunningTask::new(task, &partition, from, environment, commit_interval))
     }
 
     /// A task that has started, and reads from here on.
@@ -290,7 +318,7 @@ impl RunningTask {
         let ticks = took.is_none() && !is_paused && now >= self.next_tick;
         self.rely_on_log(ticks)?;
         if ticks {
-            self.task.tick(now_ms)?;
+            self.task.tick(&*self.environment, now_ms)?;
             self.next_tick = now + self.commit_interval;
         }
         let committed = self.commit_due() || now.duration_since(self.committed_at) >= self.commit_interval;

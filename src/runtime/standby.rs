@@ -1,26 +1,26 @@
 //! A standby: the task of a partition that another member owns, kept up to date so that taking over is reading the rest. It is in no group
 //! and fences nobody; it reads what the owner has committed, and writes to its own state directory and nowhere else.
 
+use std::mem;
 use std::sync::Arc;
 
 use crate::aggregate::MemoryLimits;
-use crate::kafka::KafkaClient;
-use crate::kafka::group::Group;
 use crate::metrics;
-use crate::record::{LedgerEntry, Offset, TaskId, TopicPartition};
+use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::environment::Environment;
-use crate::runtime::ledger::LedgerReader;
-use crate::runtime::task::{StreamTask, TaskError, TaskStart};
-use crate::runtime::turn::Turn;
+use crate::runtime::task::{Questions, StreamTask, TaskError, TaskStart, is_cut};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, ReadFrom, TransportError};
 
 /// What the owner of a partition has done, as the cluster knows it.
-pub(super) struct Owner {
-    client: KafkaClient,
-    group: Group,
+struct Owner {
     partition: TopicPartition,
-    ledger: LedgerReader,
+    /// Partition of the status topic.
+    status: TopicPartition,
+    topology: Arc<str>,
+    log: Option<LogId>,
+    /// First record of the status topic that was not read yet.
+    next: Offset,
     /// Ends that no commit which was handed on covers.
     ends: Vec<LedgerEntry>,
     /// A commit, and the end of the status topic behind everything that came before it: a transaction's records may become visible later
@@ -29,27 +29,35 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(client: &KafkaClient, group: &Group, partition: &TopicPartition, ledger: LedgerReader) -> Owner {
-        let (client, group, partition) = (client.clone(), group.clone(), partition.clone());
-        Owner { client, group, partition, ledger, ends: Vec::new(), seen: None }
+    fn new(id: &TaskId, topology: &Topology, log: Option<LogId>) -> Owner {
+        let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
+        let (partition, topology) = (topology.partition_of(id), topology.name.clone());
+        Owner { partition, status, topology, log, next: Offset(0), ends: Vec::new(), seen: None }
     }
 
-    /// The newest commit, and the ends that are new; `None` while the ends of before it cannot all be read. Blocking.
-    pub(super) fn look(&mut self) -> Result<Option<(Committed, Vec<LedgerEntry>)>, TransportError> {
+    /// The newest commit, and the ends that are new; `None` while the ends of before it cannot all be read.
+    fn look(&mut self, at: &dyn Environment) -> Result<Option<(Committed, Vec<LedgerEntry>)>, TransportError> {
         if self.seen.is_none() {
-            let committed = self.group.fetch_latest(&self.partition)?;
-            self.seen = Some((committed, self.client.end_of_all(self.ledger.partition())?));
+            let committed = at.latest_commit(&self.partition)?;
+            self.seen = Some((committed, at.end_of_ledger(&self.status)?));
         }
-        self.ends.extend(self.ledger.read()?);
-        let next = self.ledger.next();
+        self.read(at)?;
+        let next = self.next;
         let seen = self.seen.take_if(|(_, end)| *end <= next);
-        Ok(seen.map(|(committed, _)| (committed, std::mem::take(&mut self.ends))))
+        Ok(seen.map(|(committed, _)| (committed, mem::take(&mut self.ends))))
     }
 
-    /// The ends that are new, once nobody owns the partition but us. Blocking.
-    fn rest(mut self) -> Result<Vec<LedgerEntry>, TransportError> {
-        self.ends.extend(self.ledger.read()?);
+    /// The ends that are new, once nobody owns the partition but us.
+    fn rest(mut self, at: &dyn Environment) -> Result<Vec<LedgerEntry>, TransportError> {
+        self.read(at)?;
         Ok(self.ends)
+    }
+
+    fn read(&mut self, at: &dyn Environment) -> Result<(), TransportError> {
+        let (ends, next) = at.ledger(&self.status, &self.topology, self.log, self.next)?;
+        self.ends.extend(ends);
+        self.next = next;
+        Ok(())
     }
 }
 
@@ -76,7 +84,6 @@ pub(super) struct Standby {
     task: Box<StreamTask>,
     owner: Owner,
     lag: Lag,
-    turn: Arc<Turn>,
     /// The owner's commit: no record from here on is read.
     committed: Offset,
     /// First record of the owner's oldest open upload.
@@ -88,13 +95,12 @@ impl Standby {
     pub(super) fn start(
         id: TaskId,
         (topology, partition_count, limits): (Arc<Topology>, i32, MemoryLimits),
-        mut owner: Owner,
-        turn: &Arc<Turn>,
         environment: &dyn Environment,
     ) -> Result<(Standby, ReadFrom), TaskError> {
         let partition = topology.partition_of(&id);
         let log = environment.log(&partition.topic)?;
-        let (progress, ends) = match owner.look()? {
+        let mut owner = Owner::new(&id, &topology, log);
+        let (progress, ends) = match owner.look(environment)? {
             Some((Committed::Ours(progress), ends)) if progress.log == log => (progress, ends),
             _ => {
                 let nothing = format!("no owner of {partition} has committed anything that a standby can be behind");
@@ -114,21 +120,24 @@ impl Standby {
         };
         let store = environment.store(&id, &topology.hash)?;
         let mut ends = Some(ends);
-        let mut read_ledger = || Ok(ends.take().unwrap_or_default());
-        let (mut task, next) = StreamTask::start(id, topology, (store, Box::new(Silence)), start, &mut read_ledger)?;
+        let ask = Questions {
+            ledger: &mut || Ok(ends.take().unwrap_or_default()),
+            end_of_epoch: &mut |epoch| environment.end_of_epoch(&partition, epoch),
+        };
+        let (mut task, next) = StreamTask::start(id, topology, (store, Box::new(Silence)), start, ask)?;
         if !task.is_behind(&committed) {
             let ahead = format!("the state of {partition} is ahead of the owner's commit");
             return Err(TransportError::Unavailable(ahead).into());
         }
         task.follow(&progress, log_start, ends.take().unwrap_or_default(), 0)?;
-        Ok((Standby::new(task, owner, &progress, turn), ReadFrom { next, log, leader_epoch: None }))
+        Ok((Standby::new(task, owner, &progress), ReadFrom { next, log, leader_epoch: None }))
     }
 
     /// `task` was started at the commit `progress`.
-    fn new(task: StreamTask, owner: Owner, progress: &Progress, turn: &Arc<Turn>) -> Standby {
+    fn new(task: StreamTask, owner: Owner, progress: &Progress) -> Standby {
         let (committed, replay_from) = (progress.next, progress.replay_from);
         let lag = Lag(task.id().clone());
-        Standby { task: Box::new(task), owner, lag, turn: turn.clone(), committed, replay_from }
+        Standby { task: Box::new(task), owner, lag, committed, replay_from }
     }
 
     /// First record that is not processed.
@@ -152,9 +161,8 @@ impl Standby {
     }
 
     /// Looks how far the owner has come.
-    pub(super) fn follow(&mut self, now_ms: u64) -> Result<(), TaskError> {
-        let owner = &mut self.owner;
-        match self.turn.passed(|| owner.look())? {
+    pub(super) fn follow(&mut self, environment: &dyn Environment, now_ms: u64) -> Result<(), TaskError> {
+        match self.owner.look(environment)? {
             None => Ok(()),
             Some((Committed::Ours(progress), ends)) if self.task.is_behind(&Committed::Ours(progress.clone())) => {
                 (self.committed, self.replay_from) = (progress.next, progress.replay_from);
@@ -182,12 +190,16 @@ impl Standby {
         self,
         outbox: Box<dyn Outbox>,
         start: TaskStart,
+        environment: &dyn Environment,
     ) -> Result<Result<StreamTask, ColdStart>, TaskError> {
         let Standby { task, owner, .. } = self;
-        if start.cut_at.is_some() || !task.is_behind(&start.committed) {
+        // The owner may have gone on behind a cut of the log that the reader here has not come to yet.
+        let end = task.leader_epoch().map(|epoch| environment.end_of_epoch(task.partition(), epoch)).transpose()?;
+        let is_cut = start.cut_at.is_some() || end.is_some_and(|end| is_cut(task.position(), end));
+        if is_cut || !task.is_behind(&start.committed) {
             return Ok(Err((outbox, start)));
         }
-        task.take_over(outbox, start, owner.rest()?).map(Ok)
+        task.take_over(outbox, start, owner.rest(environment)?).map(Ok)
     }
 
     fn left_behind(&self) -> TransportError {

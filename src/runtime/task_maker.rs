@@ -12,12 +12,11 @@ use crate::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
 use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::config::Guarantee;
 use crate::runtime::environment::{Environment, Input};
-use crate::runtime::ledger::LedgerReader;
+use crate::runtime::ledger;
 use crate::runtime::memory::Share;
 use crate::runtime::pass_on::{PassOn, PassOnStart};
 use crate::runtime::purge::Purge;
-use crate::runtime::running_task::{self, Found, RunningTask, StreamParts, Task};
-use crate::runtime::standby::{Owner, Standby};
+use crate::runtime::running_task::{self, Found, RunningTask, StandbyParts, StreamParts, Task};
 use crate::runtime::stream_thread::{TaskMaker, Waker};
 use crate::runtime::turn::{PassingOutbox, Turn};
 use crate::state::{StateDir, StateError, StateStore};
@@ -67,6 +66,9 @@ impl Environment for KafkaEnvironment {
     fn committed(&self, partition: &TopicPartition) -> Result<Committed, TransportError> {
         Ok(self.group.fetch_committed([partition.clone()])?.remove(partition).unwrap_or(Committed::None))
     }
+    fn latest_commit(&self, partition: &TopicPartition) -> Result<Committed, TransportError> {
+        self.turn.passed(|| self.group.fetch_latest(partition))
+    }
     fn log(&self, topic: &str) -> Result<Option<LogId>, TransportError> {
         self.client.log(topic)
     }
@@ -82,8 +84,12 @@ impl Environment for KafkaEnvironment {
         status: &TopicPartition,
         topology: &str,
         log: Option<LogId>,
-    ) -> Result<Vec<LedgerEntry>, TransportError> {
-        LedgerReader::new(&self.client, status.clone(), topology, log).read()
+        from: Offset,
+    ) -> Result<(Vec<LedgerEntry>, Offset), TransportError> {
+        self.turn.passed(|| ledger::read(&self.client, status, topology, log, from))
+    }
+    fn end_of_ledger(&self, status: &TopicPartition) -> Result<Offset, TransportError> {
+        self.turn.passed(|| self.client.end_of_all(status))
     }
     fn read(&self, partition: &TopicPartition, from: ReadFrom) -> Box<dyn Input> {
         Box::new(ingest::spawn(&self.client, partition.clone(), from, self.waker.clone(), self.share.fetched))
@@ -111,16 +117,10 @@ impl Input for IngestHandle {
 /// Makes the standby of task `id`.
 pub(super) fn standby_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
     let MakerParts { topology, group, partition_count, client, state, commit_interval, share, .. } = parts;
-    let partition = topology.partition_of(&id);
     Box::new(move |turn: &Arc<Turn>, waker: Waker, _: Option<RunningTask>| {
-        let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
-        let ledger = LedgerReader::new(&client, status, &topology.name, client.log(&partition.topic)?);
-        let owner = Owner::new(&client, &group, &partition, ledger);
         let environment = Box::new(KafkaEnvironment { client, group, state, share, turn: turn.clone(), waker });
-        let parts = (topology, partition_count, share.rows);
-        let (standby, from) = Standby::start(id, parts, owner, turn, &*environment)?;
-        let task = Task::Standby(Box::new(standby));
-        Ok(RunningTask::new(task, &partition, from, environment, commit_interval))
+        let parts = StandbyParts { topology, partition_count, limits: share.rows, commit_interval };
+        RunningTask::stand_by(id, parts, environment)
     })
 }
 

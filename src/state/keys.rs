@@ -200,6 +200,8 @@ pub struct TaskState {
     pub waiting: Vec<(String, Offset)>,
     /// The log that the offsets are of, if it has an id.
     pub log: Option<LogId>,
+    /// Leader epoch of the record before `offset`, if it is known.
+    pub leader_epoch: Option<i32>,
     /// First rows of an upload that begins below may be gone from the log.
     pub whole_from: Offset,
 }

@@ -61,12 +61,24 @@ pub struct Cluster {
 pub struct Written {
     pub record: OutRecord,
     pub seen: Seen,
+    /// Whose transaction wrote it.
+    id: Option<String>,
+}
+
+impl Written {
+    fn show(&mut self) {
+        if matches!(self.seen, Seen::From(_)) {
+            self.seen = Seen::Yes;
+        }
+    }
 }
 
 /// Whether a reader of committed records sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
     NotYet,
+    /// Its transaction has ended, and the partition learns it at this time, ms.
+    From(u64),
     Yes,
     Never,
 }
@@ -80,6 +92,8 @@ struct Producer {
     begun_ms: u64,
 }
 
+/// Until a partition that was written to learns how a transaction ended: the offset may count before.
+const MARKER_MS: u64 = 60;
 /// Longest transaction: the coordinator aborts it, and fences its producer.
 const TRANSACTION_MS_MAX: u64 = 3_000;
 
@@ -147,8 +161,9 @@ impl Cluster {
         Err(lost())
     }
 
-    fn write(&mut self, record: OutRecord, seen: Seen) -> usize {
-        self.written.push(Written { record, seen });
+    fn write(&mut self, record: OutRecord, id: Option<&str>) -> usize {
+        let seen = if id.is_some() { Seen::NotYet } else { Seen::Yes };
+        self.written.push(Written { record, seen, id: id.map(str::to_owned) });
         self.written.len() - 1
     }
 
@@ -157,9 +172,10 @@ impl Cluster {
         open.into_iter().flatten().for_each(|place| self.written[place].seen = seen);
     }
 
-    /// InitProducerId: the new epoch.
+    /// InitProducerId: the new epoch. Transactions of before have ended everywhere.
     fn begin(&mut self, id: &str) -> i32 {
         self.settle(id, Seen::Never);
+        self.written.iter_mut().filter(|written| written.id.as_deref() == Some(id)).for_each(Written::show);
         let producer = self.producers.entry(id.to_owned()).or_default();
         producer.epoch += 1;
         producer.epoch
@@ -172,8 +188,10 @@ impl Cluster {
         }
     }
 
-    /// Transactions that lasted too long are aborted.
+    /// Transactions that lasted too long are aborted, and ends become known.
     pub fn end_old_transactions(&mut self) {
+        let is_due = |written: &&mut Written| matches!(written.seen, Seen::From(at) if at <= self.now_ms);
+        self.written.iter_mut().filter(is_due).for_each(Written::show);
         let is_old =
             |producer: &Producer| !producer.open.is_empty() && self.now_ms > producer.begun_ms + TRANSACTION_MS_MAX;
         let old: Vec<String> =
@@ -181,6 +199,21 @@ impl Cluster {
         for id in old {
             self.begin(&id);
         }
+    }
+
+    /// What was written to a partition of an output topic.
+    pub fn records_of(&self, at: &TopicPartition) -> impl Iterator<Item = &Written> {
+        let is_there = |record: &OutRecord| record.topic == at.topic && record.partition == Some(at.partition);
+        self.written.iter().filter(move |written| is_there(&written.record))
+    }
+
+    /// The records of it from offset `from` on that a reader of committed records sees, and where it waits for the end of a transaction.
+    pub fn read_committed(&self, at: &TopicPartition, from: i64) -> (impl Iterator<Item = &OutRecord>, i64) {
+        let is_open = |written: &Written| matches!(written.seen, Seen::NotYet | Seen::From(_));
+        let end = self.records_of(at).position(is_open).unwrap_or_else(|| self.records_of(at).count());
+        let from = usize::try_from(from).expect("an offset");
+        let seen = self.records_of(at).take(end).skip(from).filter(|written| written.seen == Seen::Yes);
+        (seen.map(|written| &written.record), end as i64)
     }
 
     /// Transactions that nobody has ended.
@@ -231,7 +264,7 @@ impl Outbox for PlainOutbox {
     fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError> {
         for record in records {
             self.brokers.lock().call(self.process, unavailable, |cluster| {
-                cluster.write(record, Seen::Yes);
+                cluster.write(record, None);
                 Ok(())
             })?;
         }
@@ -289,7 +322,7 @@ impl Outbox for TransactionalOutbox {
             self.brokers.lock().call(self.process, unavailable, |cluster| {
                 let now_ms = cluster.now_ms;
                 cluster.producer(&self.id, epoch)?;
-                let place = cluster.write(record, Seen::NotYet);
+                let place = cluster.write(record, Some(&self.id));
                 let producer = cluster.producer(&self.id, epoch)?;
                 if producer.open.is_empty() {
                     producer.begun_ms = now_ms;
@@ -331,7 +364,7 @@ impl Outbox for TransactionalOutbox {
         })?;
         cluster.call(self.process, unavailable, |cluster| {
             cluster.producer(&self.id, epoch)?;
-            cluster.settle(&self.id, Seen::Yes);
+            cluster.settle(&self.id, Seen::From(cluster.now_ms + MARKER_MS));
             cluster.group.committed.insert(partition, Committed::Ours(progress.clone()));
             Ok(())
         })?;
@@ -359,6 +392,11 @@ pub struct Store {
 impl Store {
     pub fn new(brokers: &Brokers, process: Process) -> Store {
         Store { brokers: brokers.clone(), process, state: Arc::default() }
+    }
+    /// A task begins with what is on the disk.
+    pub fn settle(&self) {
+        let mut state = self.lock();
+        *state = state.crash();
     }
     /// What is on the disk: a task that ended without a commit leaves what was committed.
     pub fn reopen(&self) -> Store {

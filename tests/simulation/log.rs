@@ -24,13 +24,15 @@ pub struct Log {
     pub end: i64,
     /// By offset. An offset without a record is a control batch or of an aborted transaction.
     pub records: VecDeque<Record>,
+    /// Somebody has set the offset at which the group reads it.
+    pub was_set: bool,
     /// Leader epochs, and the offset from which on each wrote.
     epochs: Vec<(i32, i64)>,
 }
 
 impl Default for Log {
     fn default() -> Log {
-        Log { start: 0, end: 0, records: VecDeque::new(), epochs: vec![(0, 0)] }
+        Log { start: 0, end: 0, records: VecDeque::new(), was_set: false, epochs: vec![(0, 0)] }
     }
 }
 
@@ -58,9 +60,9 @@ impl Log {
         self.epochs.push((epoch, offset));
         self.end = offset;
     }
-    /// Nothing of it was ever deleted or cut off.
+    /// Nothing of it was ever deleted, cut off or skipped.
     pub fn is_whole(&self) -> bool {
-        self.start == 0 && self.epochs.len() == 1
+        self.start == 0 && self.epochs.len() == 1 && !self.was_set
     }
     /// Epoch of the leader that wrote the record before `next`.
     fn epoch_before(&self, next: i64) -> Option<i32> {

@@ -12,7 +12,7 @@ use sheetstream::transport::{Guarantee, OutRecord};
 
 use super::cluster::{Cluster, Seen};
 use super::publisher::{Ending, Lane, Publication};
-use super::world::IDLE;
+use super::world::{IDLE, PLENTY};
 
 /// The statuses that a reader of committed records finds, in order.
 pub fn statuses<'a>(cluster: &'a Cluster, topology: &'a Topology) -> impl Iterator<Item = StatusRecord> {
@@ -258,6 +258,13 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
             let is_gap = |end: &StatusRecord| end.failure.as_ref().is_some_and(|failure| failure.reason == "log.gap");
             if is_doubtful && ours.iter().any(|end| is_gap(end)) {
                 disturbed.insert("gap");
+                continue;
+            }
+            // No other upload could be open. Its records until its end are not read.
+            let is_turned_away =
+                |end: &StatusRecord| end.failure.as_ref().is_some_and(|failure| failure.reason == "upload.too_many");
+            if topology.source.open_uploads_max < PLENTY as u32 && ours.iter().any(|end| is_turned_away(end)) {
+                disturbed.insert("turned away");
                 continue;
             }
             // While another publication of the id is open in another partition, nobody knows that one without a count is whole.

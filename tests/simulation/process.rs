@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use sheetstream::aggregate::{MemoryLimits, Siblings};
 use sheetstream::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
 use sheetstream::runtime::environment::{Environment, Input};
-use sheetstream::runtime::running_task::{RunningTask, StreamParts};
+use sheetstream::runtime::running_task::{RunningTask, StandbyParts, StreamParts};
 use sheetstream::runtime::task::TaskError;
+use sheetstream::sink::status::StatusRecord;
 use sheetstream::state::{StateError, StateStore};
 use sheetstream::topology::Topology;
 use sheetstream::transport::{Committed, Fence, Guarantee, Outbox, ReadFrom, TransportError};
 
 use super::cluster::{Brokers, PlainOutbox, Process as Number, Store, TransactionalOutbox};
-use super::oracle;
 use super::reader::Reader;
 
 /// Longest time between two commits.
@@ -40,6 +40,8 @@ pub struct Process {
     pub condition: Condition,
     /// What it holds, as far as it knows.
     pub holds: BTreeMap<usize, Held>,
+    /// What it is behind the owner of.
+    pub standbys: BTreeMap<usize, Running>,
     stores: BTreeMap<usize, Store>,
     siblings: Siblings,
     pub partition_count: usize,
@@ -64,7 +66,8 @@ pub struct Held {
     start_at: u64,
 }
 
-struct Running {
+/// A task, and its reader.
+pub struct Running {
     task: RunningTask,
     reader: Reader,
 }
@@ -73,7 +76,6 @@ struct Running {
 struct Surroundings {
     brokers: Brokers,
     epoch: Instant,
-    topology: Arc<Topology>,
     process: Number,
     vouched: Arc<AtomicBool>,
     store: Store,
@@ -96,10 +98,14 @@ impl Environment for Surroundings {
         })
     }
     fn store(&self, _: &TaskId, _: &str) -> Result<Box<dyn StateStore>, StateError> {
+        self.store.settle(); // who had it before is gone
         Ok(Box::new(self.store.clone()))
     }
     fn committed(&self, partition: &TopicPartition) -> Result<Committed, TransportError> {
         Ok(self.brokers.lock().group.committed.get(&number(partition)).cloned().unwrap_or_default())
+    }
+    fn latest_commit(&self, partition: &TopicPartition) -> Result<Committed, TransportError> {
+        self.committed(partition)
     }
     fn log(&self, _: &str) -> Result<Option<LogId>, TransportError> {
         Ok(Some(self.brokers.lock().source.id))
@@ -111,10 +117,20 @@ impl Environment for Surroundings {
     fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, TransportError> {
         Ok(Offset(self.brokers.lock().source.partitions[number(partition)].end_of_epoch(epoch)))
     }
-    fn ledger(&self, status: &TopicPartition, _: &str, log: Option<LogId>) -> Result<Vec<LedgerEntry>, TransportError> {
+    fn ledger(
+        &self,
+        status: &TopicPartition,
+        _: &str,
+        log: Option<LogId>,
+        from: Offset,
+    ) -> Result<(Vec<LedgerEntry>, Offset), TransportError> {
         let cluster = self.brokers.lock();
-        let statuses = oracle::statuses(&cluster, &self.topology).filter(|found| found.partition == status.partition);
-        Ok(statuses.filter_map(|status| status.ledger_in(log)).collect())
+        let (statuses, end) = cluster.read_committed(status, from.0);
+        let statuses = statuses.filter_map(|record| StatusRecord::parse(&record.value));
+        Ok((statuses.filter_map(|status| status.ledger_in(log)).collect(), Offset(end)))
+    }
+    fn end_of_ledger(&self, status: &TopicPartition) -> Result<Offset, TransportError> {
+        Ok(Offset(self.brokers.lock().records_of(status).count() as i64))
     }
     fn read(&self, _: &TopicPartition, from: ReadFrom) -> Box<dyn Input> {
         self.reader.begin(from);
@@ -129,6 +145,7 @@ impl Process {
             incarnation: 0,
             condition: Condition::Runs,
             holds: BTreeMap::new(),
+            standbys: BTreeMap::new(),
             stores: BTreeMap::new(),
             siblings: Siblings::default(),
             partition_count,
@@ -161,6 +178,7 @@ impl Process {
     /// The group takes a partition: it is committed, and dropped.
     pub fn revoke(&mut self, partition: usize) -> Option<String> {
         let held = self.holds.remove(&partition)?;
+        self.standbys.remove(&partition); // it was to become the owner
         let closed = held.running.map(|mut running| running.task.commit());
         self.reopen(partition);
         closed.map(|closed| closed.map_or_else(|error| error.to_string(), |()| "committed".into()))
@@ -169,6 +187,7 @@ impl Process {
     pub fn stumble(&mut self, partition: usize, now_ms: u64) {
         if let Some(held) = self.holds.get_mut(&partition) {
             (held.running, held.start_at) = (None, now_ms + RETRY_MS);
+            self.standbys.remove(&partition);
             self.reopen(partition);
         }
     }
@@ -197,6 +216,7 @@ impl Process {
     }
     fn end(&mut self) {
         self.holds.clear();
+        self.standbys.clear();
         let partitions: Vec<usize> = self.stores.keys().copied().collect();
         partitions.into_iter().for_each(|partition| self.reopen(partition));
     }
@@ -243,18 +263,69 @@ impl Process {
         })
     }
 
-    fn start(&mut self, partition: usize, app: &Application) -> Result<Offset, TaskError> {
+    /// What a task of a partition finds here.
+    fn surroundings(&mut self, partition: usize, app: &Application) -> Surroundings {
         let store = self.stores.entry(partition).or_insert_with(|| Store::new(&app.brokers, self.number)).clone();
-        let reader = Reader::new(&app.brokers, partition);
-        let surroundings = Surroundings {
+        Surroundings {
             brokers: app.brokers.clone(),
             epoch: app.epoch,
-            topology: app.topology.clone(),
             process: self.number,
             vouched: self.vouched.clone(),
             store,
-            reader: reader.clone(),
+            reader: Reader::new(&app.brokers, partition),
+        }
+    }
+
+    /// Begins to be behind the owner of a partition, if there is something to be behind of.
+    pub fn stand_by(&mut self, partition: usize, app: &Application) -> String {
+        let surroundings = self.surroundings(partition, app);
+        let reader = surroundings.reader.clone();
+        let parts = StandbyParts {
+            topology: app.topology.clone(),
+            partition_count: i32::try_from(self.partition_count).expect("few"),
+            limits: MemoryLimits::default(),
+            commit_interval: COMMIT_INTERVAL,
         };
+        match RunningTask::stand_by(id(app, partition), parts, Box::new(surroundings)) {
+            Ok(task) => {
+                let next = reader.next();
+                self.standbys.insert(partition, Running { task, reader });
+                format!("stands by from {next}")
+            }
+            Err(error) => {
+                self.reopen(partition);
+                format!("cannot stand by: {error}")
+            }
+        }
+    }
+
+    /// It is behind the owner no longer: what it has is kept.
+    pub fn stand_down(&mut self, partition: usize) {
+        if let Some(mut standby) = self.standbys.remove(&partition) {
+            match standby.task.commit() {
+                Ok(()) | Err(_) => {} // what is not kept is read again
+            }
+            self.reopen(partition);
+        }
+    }
+
+    /// One turn of a standby's thread.
+    pub fn follow(&mut self, partition: usize, now_ms: u64, fetch: usize) -> String {
+        let Some(standby) = self.standbys.get_mut(&partition) else { return String::new() };
+        match standby.run_once(now_ms, (fetch, true)) {
+            Ok(done) => done,
+            Err(error) => {
+                self.standbys.remove(&partition);
+                self.reopen(partition);
+                format!("stands by no longer: {error}")
+            }
+        }
+    }
+
+    fn start(&mut self, partition: usize, app: &Application) -> Result<Offset, TaskError> {
+        let standby = self.standbys.remove(&partition);
+        let surroundings = self.surroundings(partition, app);
+        let reader = surroundings.reader.clone();
         let held = self.holds.get_mut(&partition).expect("looked at by the caller");
         let parts = StreamParts {
             topology: app.topology.clone(),
@@ -265,9 +336,10 @@ impl Process {
             limits: MemoryLimits::default(),
             commit_interval: COMMIT_INTERVAL,
         };
-        let partition = i32::try_from(partition).expect("few");
-        let id = TaskId { topology: app.topology.name.clone(), source: None, partition };
-        let task = RunningTask::start(id, parts, Box::new(surroundings), None, None)?;
+        let (standby, before) = standby.map(|standby| (standby.task, standby.reader)).unzip();
+        let task = RunningTask::start(id(app, partition), parts, Box::new(surroundings), None, standby)?;
+        // A standby that becomes the owner reads on.
+        let reader = before.filter(|_| !reader.has_begun()).unwrap_or(reader);
         let next = reader.next();
         held.running = Some(Running { task, reader });
         Ok(next)
@@ -280,11 +352,20 @@ impl Process {
         (fetch, process): (usize, bool),
     ) -> Result<String, TaskError> {
         let held = self.holds.get_mut(&partition).expect("looked at by the caller");
-        let running = held.running.as_mut().expect("looked at by the caller");
-        running.reader.fetch(fetch);
-        running.reader.hold_back(!process);
-        let ran = running.task.run_once(now_ms, false)?;
+        held.running.as_mut().expect("looked at by the caller").run_once(now_ms, (fetch, process))
+    }
+}
+
+impl Running {
+    fn run_once(&mut self, now_ms: u64, (fetch, process): (usize, bool)) -> Result<String, TaskError> {
+        self.reader.fetch(fetch);
+        self.reader.hold_back(!process);
+        let ran = self.task.run_once(now_ms, false)?;
         let took = ran.took.map_or_else(String::new, |next| format!("takes records up to {next}"));
         Ok(took + if ran.committed { " and commits" } else { "" })
     }
+}
+
+fn id(app: &Application, partition: usize) -> TaskId {
+    TaskId { topology: app.topology.name.clone(), source: None, partition: i32::try_from(partition).expect("few") }
 }

@@ -24,6 +24,7 @@ pub struct Reader {
 #[derive(Default)]
 struct State {
     from: ReadFrom,
+    has_begun: bool,
     has_read: bool,
     fetched: VecDeque<Result<Fetched, TransportError>>,
     bounds: Option<(Offset, Offset)>,
@@ -35,7 +36,12 @@ impl Reader {
         Reader { brokers: brokers.clone(), partition, state: Arc::default() }
     }
     pub fn begin(&self, from: ReadFrom) {
-        self.lock().from = from;
+        let mut state = self.lock();
+        (state.from, state.has_begun) = (from, true);
+    }
+    /// Whether anything is read by it.
+    pub fn has_begun(&self) -> bool {
+        self.lock().has_begun
     }
     /// First offset that is not read.
     pub fn next(&self) -> Offset {

@@ -16,6 +16,8 @@ use super::publisher::{self, HeaderFrom, Lane, Place};
 
 /// When an upload for which nothing comes is given up.
 pub const IDLE: Duration = Duration::from_secs(600);
+/// Uploads that may be open at once, where their number is no matter.
+pub const PLENTY: usize = 100;
 /// More steps than any simulation needs to come to rest.
 const REST_STEPS_MAX: usize = 4_000;
 
@@ -38,7 +40,8 @@ struct World {
     trace: Vec<String>,
 }
 
-fn topology(header: HeaderFrom, chunk_bytes: usize) -> Topology {
+/// The topology that all processes run.
+pub fn topology(header: HeaderFrom, chunk_bytes: usize, open_uploads_max: usize) -> Topology {
     let header = match header {
         HeaderFrom::FirstRow => "\"first\"",
         HeaderFrom::Topology => r#"["sheet", "a", "b"]"#,
@@ -51,6 +54,7 @@ name = "t"
 name = "rows"
 header = {header}
 idle_timeout = "{idle}s"
+open_uploads_max = {open_uploads_max}
 [[map]]
 name = "chosen"
 select = ["sheet", "a"]
@@ -88,7 +92,8 @@ impl World {
         let partitions = dice.between(1, 3);
         let is_calm = dice.once_in(2);
         let chunk_bytes = *dice.pick(&[2_000, 65_536]);
-        let topology = Arc::new(topology(header, chunk_bytes));
+        let open_uploads_max = if dice.once_in(3) { dice.between(1, 3) } else { PLENTY };
+        let topology = Arc::new(topology(header, chunk_bytes, open_uploads_max));
         let brokers = Brokers::new(Topic::new(1, partitions));
         let uploads = dice.between(1, 6);
         let lane = |n: usize, dice: &mut Dice| {
@@ -96,8 +101,8 @@ impl World {
         };
         let lanes = (0..uploads).map(|n| lane(n, &mut dice)).collect();
         let processes = (0..dice.between(1, 3)).map(|number| Process::new(number, partitions)).collect();
-        let trace =
-            vec![format!("{guarantee:?}, {partitions} partitions, {}", if is_calm { "calm" } else { "disturbed" })];
+        let calm = if is_calm { "calm" } else { "disturbed" };
+        let trace = vec![format!("{guarantee:?}, {partitions} partitions, {open_uploads_max} uploads at once, {calm}")];
         let app = Application { topology, guarantee, brokers, epoch: Instant::now() };
         World { dice, app, processes, lanes, now_ms: 1_000, is_calm, trace }
     }
@@ -126,7 +131,8 @@ impl World {
             83 => self.freeze(),
             84..86 => self.stumble(),
             86 => self.unseen(),
-            87..90 => self.learn(),
+            87 => self.stand_by(),
+            88..90 => self.learn(),
             90..92 => self.delete_records(),
             92 => self.recreate(),
             93 => self.add_a_partition(),
@@ -161,7 +167,43 @@ impl World {
         (process.runs() && !held.is_empty()).then(|| (number, *self.dice.pick(&held)))
     }
 
+    /// A process begins to be behind the owner of a partition, or ends it. Who sees the group differently may be behind nobody.
+    fn stand_by(&mut self) {
+        let number = self.dice.below(self.processes.len());
+        let partition = self.dice.below(self.app.brokers.lock().source.partitions.len());
+        let process = &mut self.processes[number];
+        if !process.runs() || process.holds.contains_key(&partition) {
+            return;
+        }
+        let done = if process.standbys.contains_key(&partition) {
+            process.stand_down(partition);
+            "stands down".to_owned()
+        } else {
+            process.stand_by(partition, &self.app)
+        };
+        self.note(format!("process {number}: {partition} {done}"));
+    }
+
+    /// A standby takes a turn.
+    fn follow(&mut self) {
+        let number = self.dice.below(self.processes.len());
+        let process = &self.processes[number];
+        let standbys: Vec<usize> = process.standbys.keys().copied().collect();
+        if process.runs() && !standbys.is_empty() {
+            let (partition, fetch) = (*self.dice.pick(&standbys), self.dice.below(12));
+            self.follow_on(number, partition, fetch);
+        }
+    }
+
+    fn follow_on(&mut self, number: usize, partition: usize, fetch: usize) {
+        let done = self.processes[number].follow(partition, self.now_ms, fetch);
+        if !done.is_empty() {
+            self.note(format!("process {number}: standby of {partition} {done}"));
+        }
+    }
+
     fn take_a_turn(&mut self) {
+        self.follow();
         let Some((number, partition)) = self.a_task() else { return };
         let fetch = if self.dice.once_in(4) { 0 } else { self.dice.between(1, 12) };
         let process = !self.dice.once_in(5);
@@ -369,8 +411,9 @@ impl World {
             return;
         }
         let (id, partition) = (cluster.source.id, self.dice.below(cluster.source.partitions.len()));
-        let log = &cluster.source.partitions[partition];
+        let log = &mut cluster.source.partitions[partition];
         let to = log.start + self.dice.below((log.end - log.start) as usize + 1) as i64;
+        log.was_set = true;
         cluster.group.committed.insert(partition, Committed::Reset(Offset(to)));
         drop(cluster);
         self.disturb("reset", |place| place.log == id && place.partition == partition);
@@ -413,6 +456,8 @@ impl World {
             for number in 0..self.processes.len() {
                 let held: Vec<usize> = self.processes[number].holds.keys().copied().collect();
                 held.into_iter().for_each(|partition| self.turn(number, partition, 50, true));
+                let standbys: Vec<usize> = self.processes[number].standbys.keys().copied().collect();
+                standbys.into_iter().for_each(|partition| self.follow_on(number, partition, 50));
             }
             let rests = |partition: &usize| self.processes.iter().any(|p| p.is_at_rest(*partition, &self.app));
             quiet = if (0..partitions).all(|partition| rests(&partition)) { quiet + 1 } else { 0 };

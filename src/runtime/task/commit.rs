@@ -45,6 +45,7 @@ impl StreamTask {
             topology: self.topology.hash.to_string(),
             waiting: self.source.waiting_uploads().map(|(id, from)| (id.as_str().to_owned(), from)).collect(),
             log: self.log,
+            leader_epoch: self.leader_epoch,
             whole_from: self.aggregate.whole_from(),
         };
         // Once a commit, in release builds too: a state that could not be restored must not be written.

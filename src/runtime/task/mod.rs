@@ -36,7 +36,8 @@ use crate::transport::{Fence, Fetched, Progress};
 pub use error::TaskError;
 use outputs::Outputs;
 use spread::{receiving, with_held};
-pub use start::TaskStart;
+pub(in crate::runtime) use start::is_cut;
+pub use start::{Questions, TaskStart};
 
 /// One partition of one topology.
 pub struct StreamTask {
@@ -87,6 +88,11 @@ impl StreamTask {
     /// First record that is not processed.
     pub fn position(&self) -> Offset {
         self.position
+    }
+
+    /// Leader epoch of the record before the position, if it is known.
+    pub fn leader_epoch(&self) -> Option<i32> {
+        self.leader_epoch
     }
 
     /// Whether it has read again what was processed before, and records are new.

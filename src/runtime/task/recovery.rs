@@ -43,7 +43,7 @@ pub enum ReplayReason {
     Reset,
     /// The topic was deleted and made anew.
     Recreated,
-    /// The log was cut below the committed offset.
+    /// The log was cut below what was committed, or is in the state.
     Truncated,
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for ReplayReason {
             ReplayReason::Recreated => {
                 "topic.recreated: the topic was deleted and made anew; it is read from its start"
             }
-            ReplayReason::Truncated => "log.truncated: the log was cut below the committed offset",
+            ReplayReason::Truncated => "log.truncated: the log was cut below what was read",
         })
     }
 }
@@ -87,6 +87,8 @@ pub struct LogFacts {
     pub end: Offset,
     /// Where it was cut below the committed offset, if it was.
     pub cut_at: Option<Offset>,
+    /// It was cut below what the state has, and others have gone on behind the cut.
+    pub state_is_cut: bool,
 }
 
 /// Whether offsets of the one log are offsets of the other. A log without an id may be any.
@@ -131,6 +133,7 @@ pub fn plan(
     let local = match local {
         _ if is_recreated => Err(Some(ReplayReason::Recreated)),
         // The log was cut below what nobody has committed.
+        Some(_) if log.state_is_cut => Err(Some(ReplayReason::Truncated)),
         Some(state) if is_ahead(state) && log.end < state.offset => Err(Some(ReplayReason::Truncated)),
         Some(state) if state.topology == topology_hash => Ok(state),
         Some(_) => Err(Some(ReplayReason::Topology)),
@@ -194,6 +197,7 @@ mod tests {
             topology: "t".into(),
             waiting: vec![],
             log: None,
+            leader_epoch: None,
             whole_from: Offset(0),
         }
     }
@@ -228,6 +232,17 @@ mod tests {
         let start = |committed| plan(Some(&state(120, 90)), "t", &committed, &cut, &[]);
         assert_eq!(start(ours(100, 20)), rebuild(Offset(20), Offset(100)));
         assert!(matches!(start(ours(120, 20)), RecoveryPlan::Resume { .. }), "the leader epoch of the commit decides");
+    }
+
+    #[test]
+    fn state_of_records_that_were_cut_off_is_dropped_wherever_the_commit_is() {
+        let cut = LogFacts { state_is_cut: true, ..log() };
+        let reason = Some(ReplayReason::Truncated);
+        for next in [100, 120, 500] {
+            let plan = plan(Some(&state(120, 90)), "t", &ours(next, 20), &cut, &[]);
+            let rebuild = RecoveryPlan::Rebuild { replay_from: Offset(20), emit_from: Offset(next), reason };
+            assert_eq!(plan, rebuild);
+        }
     }
 
     #[test]

@@ -49,15 +49,27 @@ pub struct TaskStart {
     pub is_counted: bool,
 }
 
+/// The questions of a task before it reads, asked only where the answers matter.
+pub struct Questions<'a> {
+    /// The task's terminal status records: no local state remembers them.
+    pub ledger: &'a mut dyn FnMut() -> Result<Vec<LedgerEntry>, TransportError>,
+    /// First offset behind the records of a leader epoch and those before it (KIP-320); below 0 if nobody knows.
+    pub end_of_epoch: &'a mut dyn FnMut(i32) -> Result<Offset, TransportError>,
+}
+
+/// Whether records below `position` are gone, of which the last has a leader epoch that ends at `end`.
+pub(in crate::runtime) fn is_cut(position: Offset, end: Offset) -> bool {
+    (0..position.0).contains(&end.0)
+}
+
 impl StreamTask {
-    /// Builds the task and restores it; the second value is the offset to read from. `read_ledger` reads the task's terminal status
-    /// records; it is called when no local state remembers them.
+    /// Builds the task and restores it; the second value is the offset to read from.
     pub fn start(
         id: TaskId,
         topology: Arc<Topology>,
         (store, outbox): (Box<dyn StateStore>, Box<dyn Outbox>),
         mut start: TaskStart,
-        read_ledger: &mut dyn FnMut() -> Result<Vec<LedgerEntry>, TransportError>,
+        ask: Questions<'_>,
     ) -> Result<(StreamTask, Offset), TaskError> {
         start.committed = start.committed.within(start.log_end);
         let local = store.scan(&StateKey::Task.encode())?.pop();
@@ -71,14 +83,20 @@ impl StreamTask {
             Committed::Reset(_) => false,
         };
         let is_of_log = |state: &TaskState| recovery::is_same_log(state.log, start.log);
+        // Others may have gone on behind a cut of the log, so that their commit does not show it.
+        let state_is_cut = match local.as_ref().filter(|state| is_of_log(state)) {
+            Some(TaskState { offset, leader_epoch: Some(epoch), .. }) => is_cut(*offset, (ask.end_of_epoch)(*epoch)?),
+            Some(_) | None => false,
+        };
         let usable = local
             .as_ref()
             .is_some_and(|state| *state.topology == *topology.hash && is_of_log(state) && remembers(state))
             && local.as_ref().is_some_and(|state| state.offset <= start.log_end)
-            && start.cut_at.is_none();
-        let ledger = if usable { vec![] } else { read_ledger()? };
+            && start.cut_at.is_none()
+            && !state_is_cut;
+        let ledger = if usable { vec![] } else { (ask.ledger)()? };
         let (log_start, log_end) = (start.log_start, start.log_end);
-        let facts = LogFacts { id: start.log, start: log_start, end: log_end, cut_at: start.cut_at };
+        let facts = LogFacts { id: start.log, start: log_start, end: log_end, cut_at: start.cut_at, state_is_cut };
         let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &facts, &ledger);
 
         let whole_from =
@@ -89,10 +107,13 @@ impl StreamTask {
         match plan {
             RecoveryPlan::Resume { restore_from, position, emit_from } => {
                 info!(task = %task.id, %restore_from, %position, "resuming from local state");
-                task.restore(log_start, local.map(|local| local.waiting).unwrap_or_default())?;
+                let (waiting, leader_epoch) =
+                    local.map(|local| (local.waiting, local.leader_epoch)).unwrap_or_default();
+                task.restore(log_start, waiting)?;
                 task.aggregate.adopt_ledger(ledger.into_iter(), (log_start, position), &mut *task.store)?;
                 fail::fail_point!("task-restored");
                 task.position = position;
+                task.leader_epoch = leader_epoch;
                 task.read_from = restore_from;
                 task.phase = Phase::Restoring { until: position, emit_from };
             }
@@ -120,6 +141,11 @@ impl StreamTask {
                     task.to_be_found = Some((progress.open().map_or(0, |open| open.count), Offset(0)));
                 }
             }
+        }
+        if let (Committed::Ours(progress), None) = (&start.committed, start.cut_at)
+            && progress.next == task.position
+        {
+            task.leader_epoch = task.leader_epoch.or(progress.leader_epoch);
         }
         if task.read_from < start.log_start {
             task.survive_retention(task.read_from..start.log_start, start.log_end)?;

@@ -1,0 +1,117 @@
+//! What is known of a log that was cut since: state on a disk, and a standby in memory, of records that are there no longer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sheetstream::record::Record;
+use sheetstream::sink::status::{StatusRecord, UploadState};
+use sheetstream::transport::{Fence, Guarantee};
+
+use super::cluster::Brokers;
+use super::log::Topic;
+use super::oracle;
+use super::process::{Application, Process};
+use super::publisher::HeaderFrom;
+use super::world::{PLENTY, topology};
+
+struct Scene {
+    app: Application,
+    now_ms: u64,
+}
+
+impl Scene {
+    fn new(guarantee: Guarantee) -> Scene {
+        let topology = Arc::new(topology(HeaderFrom::Topology, 65_536, PLENTY));
+        let app = Application { topology, guarantee, brokers: Brokers::new(Topic::new(1, 1)), epoch: Instant::now() };
+        Scene { app, now_ms: 0 }
+    }
+
+    fn write(&self, upload: &'static str, values: &[&'static str]) {
+        let mut cluster = self.app.brokers.lock();
+        for value in values {
+            let (key, value) = (Some(upload.into()), Some((*value).into()));
+            cluster.source.partitions[0].append(Record { key, value, ..Record::default() });
+        }
+    }
+
+    fn cut(&self, offset: i64) {
+        self.app.brokers.lock().source.partitions[0].cut(offset);
+    }
+
+    /// The group gives the partition to a process.
+    fn assign(&self, to: &mut Process) {
+        let member = to.member();
+        let mut cluster = self.app.brokers.lock();
+        cluster.group.epoch += 1;
+        let epoch = cluster.group.epoch;
+        cluster.group.owners.insert(0, (member.clone(), epoch));
+        drop(cluster);
+        to.assign(0, Fence { member, epoch });
+    }
+
+    /// The owner and a standby take turns until both have nothing to do.
+    fn rest(&mut self, owner: &mut Process, standby: Option<&mut Process>) {
+        let mut standby = standby;
+        for _ in 0..40 {
+            self.now_ms += 200;
+            self.app.brokers.lock().now_ms = self.now_ms;
+            self.app.brokers.lock().end_old_transactions();
+            owner.turn(0, &self.app, self.now_ms, 50, true);
+            if let Some(standby) = &mut standby {
+                standby.follow(0, self.now_ms, 50);
+            }
+        }
+        assert!(owner.is_at_rest(0, &self.app));
+    }
+
+    fn ends(&self) -> Vec<(String, UploadState, u64)> {
+        let cluster = self.app.brokers.lock();
+        let ends = oracle::statuses(&cluster, &self.app.topology).filter(|status| status.state.outcome().is_some());
+        ends.map(|StatusRecord { upload, state, accounting, .. }| (upload, state, accounting.written)).collect()
+    }
+}
+
+/// One that was behind, on a disk or in memory, has records that were cut off; another process has published what came in their place, in
+/// part. Then it becomes the owner.
+fn becomes_the_owner_of_a_log_that_was_cut(guarantee: Guarantee, is_standby: bool) {
+    let mut scene = Scene::new(guarantee);
+    let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+    scene.write("cut", &["#BEGIN", "s,1,a", "s,2,a", "s,3,a"]);
+    scene.assign(&mut one);
+    scene.rest(&mut one, None);
+    if is_standby {
+        one.revoke(0);
+        scene.assign(&mut other);
+        scene.rest(&mut other, None);
+        one.stand_by(0, &scene.app);
+        scene.rest(&mut other, Some(&mut one));
+    } else {
+        one.revoke(0);
+    }
+    scene.cut(2);
+    scene.write("whole", &["#BEGIN", "s,1,b", "s,2,b"]);
+    if !is_standby {
+        scene.assign(&mut other);
+    }
+    scene.rest(&mut other, None);
+    scene.write("whole", &["s,3,b", "#EOF"]);
+    other.revoke(0);
+    scene.assign(&mut one);
+    scene.rest(&mut one, None);
+    let [cut, whole] = [("cut".to_owned(), UploadState::Failed, 0), ("whole".to_owned(), UploadState::Published, 3)];
+    assert_eq!(scene.ends(), [cut, whole], "{guarantee:?}, standby: {is_standby}");
+}
+
+#[test]
+fn state_of_a_log_that_was_cut_is_not_believed() {
+    for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnceV2] {
+        becomes_the_owner_of_a_log_that_was_cut(guarantee, false);
+    }
+}
+
+#[test]
+fn a_standby_of_a_log_that_was_cut_does_not_take_over() {
+    for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnceV2] {
+        becomes_the_owner_of_a_log_that_was_cut(guarantee, true);
+    }
+}
