@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::reader::Block;
-use crate::source::csv::{Fields, Rows, write_row};
+use crate::source::csv::{Fields, Rows, is_blank, write_row};
 
 /// The changes.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +39,7 @@ impl Edits {
                 .filter(|kept| row.defect.is_none() && kept.last().is_none_or(|last| *last < fields.len()));
             if let Some(kept) = kept {
                 let cells = || kept.iter().map(|column| fields.get(*column, &block.text));
-                if cells().all(<[u8]>::is_empty) {
+                if cells().all(is_blank) {
                     continue;
                 }
                 write_row(cells(), delimiter, &mut text);
@@ -49,7 +49,7 @@ impl Edits {
             self.rows += 1;
             if let Some(cells) = self.corrected.get(&self.rows) {
                 text.truncate(start);
-                if cells.iter().all(String::is_empty) {
+                if cells.iter().all(|cell| is_blank(cell.as_bytes())) {
                     continue;
                 }
                 write_row(cells.iter().map(String::as_bytes), delimiter, &mut text);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::ready::Ready;
 use super::{FileError, Options};
-use crate::source::csv::{Fields, write_row};
+use crate::source::csv::{Fields, is_blank, write_row};
 use crate::source::document::{self, array_name};
 use crate::source::json::{CellReader, Element, Elements, Nesting, begins_like_json, fault_instead_of_csv, names_of};
 use crate::source::{Format, HeaderFrom, SourceConfig, check_names, clean_name, column_names, is_known, list_names};
@@ -138,7 +138,7 @@ impl JsonRows {
                 ready.push_unread(row.bytes(text));
                 continue;
             }
-            if self.fields.iter(text).any(|cell| !cell.is_empty()) {
+            if !self.fields.iter(text).all(is_blank) {
                 self.row.clear();
                 write_row(self.fields.iter(text), b',', &mut self.row);
                 ready.push(&self.row);
@@ -219,7 +219,7 @@ mod tests {
         #[test]
         fn the_source_reads_the_rows_that_were_published(
             pieces in prop::collection::vec(prop::sample::select(vec![
-                "{\"a\":1}", "{\"a\":\"x\",\"b\":2}\n", "{\"b\":null}", "{\"a\":\"\\u0041\\n\"}", "{\"c\":{\"a\":1}}", "[1,2]", "[\"#EOF\"]", "[", "]", ",",
+                "{\"a\":1}", "{\"a\":\"x\",\"b\":2}\n", "{\"b\":null}", "{\"a\":\" \"}", "{\"a\":\"\\u0041\\n\"}", "{\"c\":{\"a\":1}}", "[1,2]", "[\"#EOF\"]", "[", "]", ",",
                 "{", "}", "\n", "  ", "\"a\":", "{\"a\":1,\"a\":2}\n", "{\n  \"a\": 1,\n  \"b\": 2\n}\n", "{\n  \"a\": 1\n  \"b\": 2\n}\n", "nul", "가", "\u{feff}",
             ]), 0..24),
             block_bytes in 1_usize..60,

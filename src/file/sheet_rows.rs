@@ -110,7 +110,7 @@ fn text(cell: Data) -> String {
         Data::Empty => String::new(),
         Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => text,
         Data::Int(number) => number.to_string(),
-        Data::Float(number) => number.to_string(),
+        Data::Float(number) => (number + 0.0).to_string(), // never -0
         Data::Bool(value) => if value { "TRUE" } else { "FALSE" }.to_owned(),
         Data::DateTime(moment) => moment_text(&moment),
         Data::Error(error) => error.to_string(),

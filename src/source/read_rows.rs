@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::record::{Rejection, StreamElement};
 use crate::source::SourceConfig;
 use crate::source::columns::{Batch, Layout, RowText};
-use crate::source::csv::{Fields, Row, Rows, write_row};
+use crate::source::csv::{Fields, Row, Rows, is_blank, write_row};
 use crate::source::fate::{self, Text};
 use crate::source::headerless::Origin;
 use crate::source::json::{self, CellReader, Elements};
@@ -122,7 +122,7 @@ impl BatchRows<'_> {
                     continue;
                 }
             };
-            if fields.iter(text.bytes).all(<[u8]>::is_empty) {
+            if fields.iter(text.bytes).all(is_blank) {
                 continue; // it has keys, but none that is a column
             }
             plain.clear();

@@ -19,5 +19,5 @@ mod write;
 
 pub use escapes::Unescaper;
 pub use fields::Fields;
-pub use rows::{BOM, Defect, ROW_BYTES_MAX, Row, Rows};
+pub use rows::{BOM, Defect, ROW_BYTES_MAX, Row, Rows, is_blank};
 pub use write::{write_quoted, write_row};

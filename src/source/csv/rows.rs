@@ -37,7 +37,7 @@ pub struct Row<'a> {
     pub bytes: &'a [u8],
     /// The fault of its quotes, and the field, from 0. All but an unclosed quote can be overlooked: the fields are there.
     pub defect: Option<(Defect, usize)>,
-    /// Empty, nothing but empty fields, or nothing but blanks and padding.
+    /// Nothing but fields that are blank, see [`is_blank`].
     pub blank: bool,
     /// False when the text ended before the row did, so that more text could change it.
     pub ended: bool,
@@ -86,9 +86,8 @@ impl<'a> Rows<'a> {
         }
         if let Some((end, next)) = self.split(start, fields) {
             self.at = next;
-            // Without quotes, a row as long as its delimiters holds nothing else.
             let bytes = &self.text[start..end];
-            let blank = end - start + 1 == fields.len() || (fields.len() == 1 && is_padding(bytes));
+            let blank = bytes.iter().all(|byte| *byte == self.delimiter || is_padding(*byte));
             return Some(Row { bytes, defect: None, blank, ended: next > end });
         }
         let mut scan = self.scan(start, fields);
@@ -240,9 +239,14 @@ fn worse(known: Option<(Defect, usize)>, found: Defect, field: usize) -> Option<
     known.filter(|(defect, _)| *defect != Defect::ExcelText).or(Some((found, field)))
 }
 
-/// True for bytes that are no row: blanks, and what programs of DOS and disks that are written ahead leave at the end of a file (SUB, NUL).
-fn is_padding(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | 0x1A | 0))
+/// True for a field without quotes that holds nothing, or blanks and padding alone: a row of such fields is none.
+pub fn is_blank(field: &[u8]) -> bool {
+    field.iter().copied().all(is_padding)
+}
+
+/// Blanks, and what programs of DOS and disks that are written ahead leave at the end of a file (SUB, NUL).
+fn is_padding(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | 0x1A | 0)
 }
 
 /// Where a row at `at` begins, byte order marks passed over.
