@@ -97,9 +97,11 @@ impl ReprojectConfig {
     fn plan(&self, batch: &RowBatch) -> Plan {
         let schema = batch.columns.schema_ref();
         let input = match &self.input {
-            CoordinateInput::Columns { x, y } => {
-                find(schema, x).and_then(|x| Ok(Input::Columns { x, y: find(schema, y)? }))
-            }
+            CoordinateInput::Columns { x, y } => match (find(schema, x), find(schema, y)) {
+                (Ok(x), Ok(y)) => Ok(Input::Columns { x, y }),
+                (Err(missing), Err(_)) => Err(without_coordinates(missing)),
+                (Err(missing), Ok(_)) | (Ok(_), Err(missing)) => Err(missing),
+            },
             CoordinateInput::Geometry(candidates) => find(schema, candidates).map(Input::Geometry),
             CoordinateInput::Xy(candidates) => {
                 find(schema, candidates).map(|column| Input::Pair { column, y_first: false })
@@ -284,6 +286,14 @@ impl Map for Reproject {
         batch.reject(found);
         Ok(())
     }
+}
+
+/// Both columns are missing: perhaps there are none.
+fn without_coordinates(mut missing: Rejection) -> Rejection {
+    if let Message::ColumnMissing { hint, .. } = &mut *missing.message {
+        hint.get_or_insert(Hint::NoCoordinates {});
+    }
+    missing
 }
 
 /// `value` with so many decimals, halves away from zero, never -0.

@@ -26,6 +26,9 @@ texts! {
         OneColumn {}
             en "; the header is one column: --delimiter names another delimiter for a file, `delimiter` in the source for the rows of a topic"
             ko ". 제목 행이 한 칸입니다. 구분 문자가 다르면 파일은 --delimiter로, 토픽의 행은 소스의 delimiter로 지정하세요";
+        NoCoordinates {}
+            en "; if the rows have no coordinates, `sheetstream new --from FILE` writes a topology for them"
+            ko ". 좌표가 없는 목록이라면 `sheetstream new --from 파일`로 변환 설정을 만드세요";
         BlankOption { value: String }
             en "; blank = ['{value}'] in the source takes such a cell for an empty one"
             ko ". 소스에 blank = ['{value}']라고 쓰면 이런 칸을 빈 칸으로 봅니다";
