@@ -89,6 +89,9 @@ fn without_a_topology_only_what_is_beyond_doubt_is_converted() {
     assert!(code == Some(2) && said.contains("EPSG:5186 or EPSG:5181") && said.contains("--crs"), "{said}");
     let (code, said) = run(&["convert", "points.csv", "-o", "points.xlsx", "--crs", "EPSG:5181"]);
     assert!(code == Some(0) && said.contains("EPSG:5181"), "{said}");
+    std::fs::write(place("Berlin.csv"), "name;lon;lat\nA;13,4050;52,5200\n").expect("a file");
+    let (code, said) = run(&["convert", "Berlin.csv", "-o", "Berlin.xlsx", "--strict"]);
+    assert!(code == Some(0) && said.contains("13,4050 52,5200 is read as 13.405 52.52"), "{said}");
     for files in [&["list.csv", "list.csv"][..], &["-"]] {
         let (code, said) = run(&[&["convert"], files, &["-o", "x.xlsx"]].concat());
         assert!(code == Some(2) && said.contains("--topology"), "{said}");

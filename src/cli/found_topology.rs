@@ -43,6 +43,10 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
     };
     let name = path.display().to_string();
     let name = shown(&name);
+    let columns = found.used.x.as_ref().zip(found.used.y.as_ref());
+    if let Some(note) = columns.and_then(|(x, y)| found.table.notation_note([x, y])) {
+        say!("{name}: {}", shown(&note));
+    }
     say!("{name}: without --topology: {coordinates}, {sheets}; `sheetstream new --from {name}` writes this down");
     Ok(topology)
 }

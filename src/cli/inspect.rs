@@ -52,6 +52,7 @@ impl Inspect {
             },
         )?;
         line("columns", &found.file.columns.join(", "))?;
+        found.file.notes.iter().try_for_each(|note| line("note", note))?;
         let name = |column: &Option<String>| column.clone().unwrap_or_else(|| "none found".to_owned());
         line("coordinates", &format!("x {}, y {}", name(&found.used.x), name(&found.used.y)))?;
         line("sheets", &name(&found.used.sheet))?;

@@ -59,8 +59,23 @@ const PAIRS: [(&str, &str); 44] = [
     ("e", "n"),
 ];
 /// Words about coordinates that do not say which axis they are.
-const NOISE: [&str; 13] =
-    ["wgs84", "wgs", "grs80", "utmk", "katec", "bessel", "refine", "좌표계", "tm", "decimal", "degree", "m단위", "gps"];
+const NOISE: [&str; 15] = [
+    "wgs84",
+    "wgs",
+    "grs80",
+    "utmk",
+    "katec",
+    "bessel",
+    "refine",
+    "좌표계",
+    "tm",
+    "decimal",
+    "degree",
+    "m단위",
+    "gps",
+    "도분초",
+    "dms",
+];
 /// Rows that are looked at.
 const ROWS_MAX: usize = 200;
 
@@ -97,6 +112,12 @@ pub fn number(cell: &str) -> Option<f64> {
     text.parse().ok().or_else(grouped).or_else(with_decimal_comma).filter(|value: &f64| value.is_finite())
 }
 
+/// Whether a cell has degrees with their mark, and nothing that angles are not written with.
+fn is_angle(cell: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_digit() || " .,+-°º˚'′´’\"″˝”도분초NSEW북위동경남서".contains(c);
+    cell.contains(['°', 'º', '˚', '도']) && cell.contains(|c: char| c.is_ascii_digit()) && cell.chars().all(is_part)
+}
+
 /// A name in lower case, without blanks, signs and the code of a CRS.
 fn plain(name: &str) -> String {
     let lower = name.to_lowercase();
@@ -123,7 +144,7 @@ fn share_of_numbers(rows: &[Vec<String>], column: usize) -> f64 {
     let (mut all, mut numbers) = (0_u32, 0_u32);
     for cell in cells(rows, column) {
         all += 1;
-        numbers += u32::from(number(cell).is_some());
+        numbers += u32::from(number(cell).is_some() || is_angle(cell));
     }
     f64::from(numbers) / f64::from(all.max(1))
 }
@@ -180,6 +201,7 @@ mod tests {
         let degrees = ["가", "37.56", "126.97"];
         for [y, x] in [
             ["위도", "경도"],
+            ["위도(도분초)", "경도(도분초)"],
             ["WGS84위도", "WGS84경도"],
             ["REFINE_WGS84_LAT", "REFINE_WGS84_LOGT"],
             ["lat", "lon"],
@@ -203,6 +225,13 @@ mod tests {
         assert_eq!(found(&["a", "b", "c"], &["7", "198056.37", "451885.03"]), Some((1, 2, false)));
         assert_eq!(found(&["a", "b", "c"], &["7", "198056", "451885"]), None, "whole numbers may be anything");
         assert_eq!(found(&["이름", "주소"], &["가", "서울"]), None);
+    }
+
+    #[test]
+    fn angles_count_as_numbers() {
+        let header = ["이름", "위도(도분초)", "경도(도분초)"];
+        assert_eq!(found(&header, &["가", "37도 33분 59초", "E 126° 58′ 40.8″"]), Some((2, 1, true)));
+        assert_eq!(found(&header, &["가", "37도 이상", "126도 이하"]), None);
     }
 
     #[test]

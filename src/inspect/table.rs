@@ -8,6 +8,7 @@ use crate::crs::places::atlas;
 use crate::crs::ranking::{RankedRow, Ranking, rank};
 use crate::file::reader::CsvFile;
 use crate::map::notation;
+use crate::page::cells::parse_number;
 use crate::source::csv::{Fields, Rows};
 
 /// Rows that are looked at.
@@ -66,6 +67,18 @@ impl Table {
         Ok(Table { header, rows })
     }
 
+    /// The remark that coordinates are not written as plain numbers, with the first that are not and how they are read.
+    pub fn notation_note(&self, [x, y]: [&String; 2]) -> Option<String> {
+        let place = |name: &String| self.header.iter().position(|column| column == name);
+        let (x, y) = place(x).zip(place(y))?;
+        let is_plain = |cell: &str| cell.trim().is_empty() || parse_number(cell.trim()).is_some();
+        self.rows.iter().find_map(|row| {
+            let (x, y) = (row.get(x)?, row.get(y)?);
+            let (lon, lat) = point(x, y).filter(|_| !is_plain(x) || !is_plain(y))?;
+            Some(format!("coordinates are written in a notation of their own: {x} {y} is read as {lon} {lat}"))
+        })
+    }
+
     /// Columns in which a third of the cells names a place.
     pub fn naming_columns(&self) -> Vec<usize> {
         let atlas = atlas();
@@ -115,7 +128,7 @@ impl Suggestion {
 /// A point in an unknown system: degrees where both can be such, else metres.
 fn point(x: &str, y: &str) -> Option<(f64, f64)> {
     let degrees = notation::point(x, y, true).filter(|(x, y)| x.abs() <= 180.0 && y.abs() <= 180.0);
-    degrees.or_else(|| number(x).zip(number(y)))
+    degrees.or_else(|| notation::point(x, y, false)).or_else(|| number(x).zip(number(y)))
 }
 
 #[cfg(test)]

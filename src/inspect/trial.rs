@@ -152,10 +152,12 @@ pub fn try_file(sample: &Bytes, asked: &Asked, topology: &Arc<Topology>) -> Resu
     let crs = super::own_crs(topology, asked.crs.as_deref())?;
     let reading = asked.reading.or_found(&open(sample, asked.reading, topology)?, &topology.source);
     let csv = open(sample, reading, topology)?;
-    let file = FileFacts::of(&csv, sample.len() as u64);
+    let mut file = FileFacts::of(&csv, sample.len() as u64);
     let table = Table::read(csv)?;
     let chosen = asked.columns.or_found(topology, &table);
     let trial = try_on(sample, reading, topology, crs, &chosen, asked.lang)?;
+    file.notes
+        .extend(trial.columns.x.as_ref().zip(trial.columns.y.as_ref()).and_then(|(x, y)| table.notation_note([x, y])));
     Ok(Tried { file, table, trial })
 }
 
