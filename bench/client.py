@@ -1,4 +1,5 @@
 """What the benchmarks have in common: a topology of places, records sent, commits awaited, memory of a process."""
+import os
 import time
 
 from confluent_kafka import Consumer, TopicPartition
@@ -43,3 +44,10 @@ def memory(pid):
     with open(f"/proc/{pid}/status") as status:
         fields = dict(line.split(":", 1) for line in status)
     return [int(fields[field].split()[0]) / 1024 for field in ("VmHWM", "VmRSS")]
+
+
+def cpu_seconds(pid):
+    """Seconds of CPU that a process has taken so far."""
+    with open(f"/proc/{pid}/stat") as stat:
+        user, system = stat.read().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

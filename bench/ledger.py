@@ -8,7 +8,7 @@ import json, os, shutil, subprocess, sys, tempfile, time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from client import memory, send, until_committed
+from client import cpu_seconds, memory, send, until_committed
 
 brokers, uploads = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
 binary = os.environ["SHEETSTREAM_BIN"]
@@ -46,10 +46,11 @@ class Run:
 def start(path, state):
     run = Run(path, state)
     seconds = run.until_running()
+    cpu = cpu_seconds(run.process.pid)
     time.sleep(2)
     peak, now = memory(run.process.pid)
     run.stop()
-    return seconds, peak, now
+    return seconds, cpu, peak, now
 
 
 tag = os.getpid()
@@ -87,10 +88,10 @@ run = Run(many, name)
 until_committed(brokers, name)
 time.sleep(2)
 run.stop()
-_, _, base = start(empty, f"ledger-empty-{tag}")
+_, _, _, base = start(empty, f"ledger-empty-{tag}")
 for what in ("with its state", "with its state", "without state", "with its state"):
     if what == "without state":
         shutil.rmtree(f"{work}/{name}")
-    seconds, peak, now = start(many, name)
-    print(json.dumps({"uploads": uploads, "start": what, "seconds": round(seconds, 2), "memory_mib": round(now - base, 1), "peak_mib": round(peak - base, 1), "beside_mib": round(base, 1)}), flush=True)
+    seconds, cpu, peak, now = start(many, name)
+    print(json.dumps({"uploads": uploads, "start": what, "seconds": round(seconds, 2), "cpu_s": round(cpu, 2), "memory_mib": round(now - base, 1), "peak_mib": round(peak - base, 1), "beside_mib": round(base, 1)}), flush=True)
 shutil.rmtree(work)
