@@ -1,12 +1,13 @@
 """kill -9 of the real process, again and again: three instances in relay, uploads all the while, both guarantees by turns.
 
-Usage: kills.py BROKERS [KILLS [SEED]]    SHEETSTREAM_BIN names the binary
+Usage: kills.py BROKERS [KILLS [SEED]]    SHEETSTREAM_BIN names the binary; KILLS_CLUSTER the folder of a cluster whose brokers are bounced too
 Then reads what a reader of committed records finds, and counts both ways: uploads without a workbook, workbooks that came twice, other bytes
 than `convert` makes, uploads without an end, transactions that nobody has ended. Prints a line for each guarantee, and fails when a
 count is not 0; at least once, a workbook may come twice."""
 import collections, json, os, random, shutil, signal, subprocess, sys, tempfile, threading, time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from client import send
 
@@ -95,6 +96,34 @@ class Instance:
             shutil.rmtree(self.state, ignore_errors=True)
 
 
+class Bouncer(threading.Thread):
+    """Takes one broker after the other away for some seconds, at times the one that leads the controllers, and gives it back; waits for
+    every replica to be in sync in between, for with two of three brokers gone nobody promises anything."""
+
+    def __init__(self, cluster, dice):
+        super().__init__(daemon=True)
+        self.cluster, self.dice, self.stopped, self.bounces = cluster, dice, threading.Event(), 0
+        self.admin = AdminClient({"bootstrap.servers": brokers})
+
+    def is_in_sync(self):
+        topics = self.admin.list_topics(timeout=10).topics.values()
+        return all(len(partition.isrs) == 3 for topic in topics for partition in topic.partitions.values())
+
+    def run(self):
+        while not self.stopped.wait(self.dice.uniform(1, 5)):
+            broker = f"{self.cluster}/{self.dice.randint(1, 3)}"
+            if self.dice.random() < 0.5:
+                subprocess.run(["script/kafka", "stop", broker], check=True)
+            else:
+                with open(f"{broker}/pid") as pid:
+                    os.kill(int(pid.read()), signal.SIGKILL)
+            time.sleep(self.dice.uniform(0, 8))
+            subprocess.run(["script/kafka", "again", broker], check=True)
+            self.bounces += 1
+            while not self.is_in_sync():
+                time.sleep(0.5)
+
+
 def read(topic, isolation):
     """Every record of a topic that a reader finds, and whether a transaction is open at its end."""
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": "kills", "isolation.level": isolation, "enable.auto.commit": False, "enable.partition.eof": True})
@@ -150,6 +179,9 @@ def run(guarantee):
         instance.start()
     publisher = Publisher(name, random.Random(dice.random()))
     publisher.start()
+    bouncer = Bouncer(os.environ["KILLS_CLUSTER"], random.Random(dice.random())) if "KILLS_CLUSTER" in os.environ else None
+    if bouncer:
+        bouncer.start()
     begun, ended = time.monotonic(), 0
     for done in range(kills):
         time.sleep(dice.uniform(0.05, 2.0))
@@ -160,6 +192,9 @@ def run(guarantee):
         if done % 50 == 49:
             print(f"{guarantee}: {done + 1} kills, {len(publisher.uploads)} uploads, {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     publisher.stopped.set()
+    if bouncer:
+        bouncer.stopped.set()
+        bouncer.join()
     publisher.join()
     for instance in instances:
         if instance.process.poll() is not None:
@@ -190,7 +225,7 @@ def run(guarantee):
         hanging += sum(c != u for c, u in zip(read(f"{name}.{topic}", "read_committed")[1], read(f"{name}.{topic}", "read_uncommitted")[1]))
     fateless = sum(upload not in ends for upload in publisher.uploads)
     twice = sum(count - 1 for count in ends.values())
-    print(f"{guarantee:16} {kills} kills, {len(publisher.uploads)} uploads: {lost} lost, {doubled} doubled, {parts} in part, {different} with other bytes, "
+    print(f"{guarantee:16} {kills} kills, {bouncer.bounces if bouncer else 0} bounces, {len(publisher.uploads)} uploads: {lost} lost, {doubled} doubled, {parts} in part, {different} with other bytes, "
           f"{fateless} without an end, {twice} ends twice, {len(failed)} failed, {hanging} hanging transactions, {ended} ends of processes by themselves; rest after {rest:.0f} s", flush=True)
     wrong = lost + different + fateless + len(failed) + hanging + ended
     if guarantee == "exactly_once_v2":
