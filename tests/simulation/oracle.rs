@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest as _, Sha256};
 use sheetstream::client::fetch::{ChunkHead, ChunkJoiner};
 use sheetstream::record::{Offset, Record};
 use sheetstream::sink::status::{StatusRecord, UploadState};
@@ -170,9 +171,21 @@ fn revisions(found: &Found, lanes: &[Lane]) -> Result<(), String> {
         let mut publications = lanes.iter().flat_map(|lane| &lane.publications).filter(|p| p.id == upload);
         publications.any(|p| p.disturbed().contains("retention") || p.has_moved())
     };
+    // At least once, a workbook whose status was not written may be of records that are gone since, and its revision another one's.
+    let is_disturbed = |upload: &str| {
+        let mut publications = lanes.iter().flat_map(|lane| &lane.publications).filter(|p| p.id == upload);
+        publications.any(|p| !p.disturbed().is_empty())
+    };
+    let is_said = |upload: &str, book: &Book| {
+        let is_its = |status: &StatusRecord| status.upload == *upload && status.revision == book.revision;
+        let sha256: [u8; 32] = Sha256::digest(&book.bytes).into();
+        let mut workbooks = found.statuses.iter().filter(|status| is_its(status)).filter_map(|s| s.workbook.as_ref());
+        workbooks.any(|workbook| workbook.sha256.0 == sha256)
+    };
     for (upload, books) in found.books.iter().filter(|(upload, _)| !is_forgotten(upload)) {
+        let may_be_unsaid = found.guarantee == Guarantee::AtLeastOnce && is_disturbed(upload);
         let mut of: BTreeMap<u32, &[u8]> = BTreeMap::new();
-        for book in books {
+        for book in books.iter().filter(|book| !may_be_unsaid || is_said(upload, book)) {
             let highest = of.last_key_value().map_or(0, |(revision, _)| *revision);
             match of.insert(book.revision, &book.bytes) {
                 Some(before) if before != book.bytes => {

@@ -80,7 +80,7 @@ impl Lane {
                 tag += 1; // else the same content again
             }
             let is_last = n + 1 == count;
-            publications.push(publication(id, tag, header, is_last, dice));
+            publications.push(publication(id, (n, tag), header, is_last, dice));
         }
         let lane = Lane { publications, at: 0, partition_count, hash: id.bytes().map(usize::from).sum() };
         let home = lane.partition();
@@ -155,7 +155,8 @@ fn row(tag: usize, n: usize) -> String {
     format!("s{},{n},of {tag}{more}", n % 3)
 }
 
-fn publication(id: &str, tag: usize, header: HeaderFrom, is_last: bool, dice: &mut Dice) -> Publication {
+/// The `n`th publication under an id, whose rows show `tag`.
+fn publication(id: &str, (n, tag): (usize, usize), header: HeaderFrom, is_last: bool, dice: &mut Dice) -> Publication {
     let ending = match dice.below(12) {
         0 => Ending::Aborted,
         1 if is_last => Ending::Abandoned,
@@ -166,7 +167,7 @@ fn publication(id: &str, tag: usize, header: HeaderFrom, is_last: bool, dice: &m
     let rows = if is_large { dice.between(1_000, 2_200) } else { dice.below(14) };
     let block = if is_large { 300 } else { dice.between(1, 4) };
     match dice.below(3) {
-        0 => numbered(id, (tag, rows, block), ending, dice),
+        0 => numbered((id, n), (tag, rows, block), ending, dice),
         _ => lines(id, (tag, rows, block), (header, ending), dice),
     }
 }
@@ -201,12 +202,17 @@ fn lines(
 }
 
 /// Rows with numbers, out of order and twice; a publisher that starts again now and then.
-fn numbered(id: &str, (tag, rows, block): (usize, usize, usize), ending: Ending, dice: &mut Dice) -> Publication {
+fn numbered(
+    (id, n): (&str, usize),
+    (tag, rows, block): (usize, usize, usize),
+    ending: Ending,
+    dice: &mut Dice,
+) -> Publication {
     let mut records = Vec::new();
     let attempts = if dice.once_in(4) { 2 } else { 1 };
     for attempt in 1..=attempts {
         let is_last = attempt == attempts;
-        let attempt = ("ss-attempt", format!("{tag}-{attempt}"));
+        let attempt = ("ss-attempt", format!("{n}-{attempt}"));
         let marker = |kind: &str, value: &str| record(id, value.into(), &[("ss-type", kind.into()), attempt.clone()]);
         records.extend([marker("begin", ""), marker("header", COLUMNS)]);
         let rows_of = |first: usize, count: usize| {

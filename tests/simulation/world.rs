@@ -81,7 +81,19 @@ pub fn simulate(seed: u64) -> Outcome {
         let cluster = world.app.brokers.lock();
         oracle::judge(&cluster, &world.app.topology, world.app.guarantee, &world.lanes, world.is_calm)
     });
-    Outcome { trace: world.trace, finding: finding.err() }
+    let finding = finding.err();
+    if finding.is_some() {
+        let cluster = world.app.brokers.lock();
+        let found = oracle::statuses(&cluster, &world.app.topology).map(|status| {
+            let log = status.topic_id.as_deref().unwrap_or_default();
+            let why = status.failure.as_ref().map_or("", |failure| &failure.reason);
+            let (upload, state, partition) = (&status.upload, status.state, status.partition);
+            let (revision, offsets, rows) = (status.revision, &status.offsets, &status.accounting);
+            format!("found {upload}, revision {revision}: {state:?} {why} in {log:.4}-{partition} {offsets:?} {rows:?}")
+        });
+        world.trace.extend(found);
+    }
+    Outcome { trace: world.trace, finding }
 }
 
 impl World {
