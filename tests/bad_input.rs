@@ -356,6 +356,39 @@ fn odd_records_harm_nobody() {
     assert_eq!(workbook::sheets(&driver.workbook("a.csv").expect("a workbook"))["museum"].len(), 7);
 }
 
+/// Numbers of strangers reach to the last one that there is.
+#[test]
+fn numbers_at_their_limits_harm_nobody() {
+    use bytes::Bytes;
+    use sheetstream::record::Header;
+    let most = [u64::MAX, u64::MAX - 1, i64::MAX as u64 + 1, i64::MAX as u64, 1 << 53];
+    for incomplete in ["hold", "emit", "fail"] {
+        for row in most {
+            let mut driver = driver(&format!("{COLUMNS}\nincomplete = \"{incomplete}\""));
+            let mut rows = |upload: &str, row: u64| {
+                driver.pipe_record(Record {
+                    key: Some(Bytes::copy_from_slice(upload.as_bytes())),
+                    value: Some([GOOD, GOOD, GOOD].join("\n").into()),
+                    headers: vec![Header::new("ss-type", "row"), Header::new("ss-row", row.to_string())],
+                    ..Record::default()
+                });
+            };
+            ["far", "both", "count"].iter().for_each(|upload| rows(upload, row));
+            rows("both", 1);
+            for rows in most {
+                driver.pipe("count", format!("#EOF rows={rows}"));
+                driver.pipe("none", format!("#BEGIN rows={rows}"));
+                driver.pipe("none", format!("#EOF rows={rows} partitions={rows}"));
+            }
+            ["far", "both"].iter().for_each(|upload| driver.pipe(upload, "#EOF"));
+            driver.pipe("good", GOOD);
+            driver.crash(row % 2 == 0);
+            driver.pipe("good", "#EOF");
+            assert_eq!(statuses(&driver, "good"), ["Published"], "{incomplete} {row}");
+        }
+    }
+}
+
 #[test]
 fn ids_are_data_and_never_paths() {
     let long = "가".repeat(3000);

@@ -263,9 +263,13 @@ fn delimiter(config: &SourceConfig, headers: &ControlHeaders<'_>) -> Result<u8, 
     delimiter.ok_or_else(|| Rejection::new(Message::DelimiterHeader { value: shown(written) }))
 }
 
+/// The highest number of a row: rows behind it in the same record have numbers, too.
+const ROW_NUMBER_MAX: u64 = i64::MAX as u64;
+
 fn first_row(headers: &ControlHeaders<'_>) -> Result<Option<u64>, Rejection> {
     let Some(row) = headers.row else { return Ok(None) };
-    let number = utf8_or_none(Some(row)).and_then(|row| row.trim().parse().ok()).filter(|row| *row > 0);
+    let number = utf8_or_none(Some(row)).and_then(|row| row.trim().parse().ok());
+    let number = number.filter(|row| (1..=ROW_NUMBER_MAX).contains(row));
     number.map(Some).ok_or_else(|| Rejection::new(Message::RowNumberFormat { value: shown(row) }))
 }
 
