@@ -92,6 +92,9 @@ fn without_a_topology_only_what_is_beyond_doubt_is_converted() {
     std::fs::write(place("Berlin.csv"), "name;lon;lat\nA;13,4050;52,5200\n").expect("a file");
     let (code, said) = run(&["convert", "Berlin.csv", "-o", "Berlin.xlsx", "--strict"]);
     assert!(code == Some(0) && said.contains("13,4050 52,5200 is read as 13.405 52.52"), "{said}");
+    std::fs::write(place("pins.csv"), "이름,좌표\n가,\"37.5665, 126.978\"\n나,\"35.18, 129.075\"\n").expect("a file");
+    let (code, said) = run(&["convert", "pins.csv", "-o", "pins.xlsx", "--strict"]);
+    assert!(code == Some(0) && said.contains("coordinates in \"좌표\", EPSG:4326"), "{said}");
     for files in [&["list.csv", "list.csv"][..], &["-"]] {
         let (code, said) = run(&[&["convert"], files, &["-o", "x.xlsx"]].concat());
         assert!(code == Some(2) && said.contains("--topology"), "{said}");

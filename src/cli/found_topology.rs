@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sheetstream::crs::ranking::{Certainty, Ranking};
+use sheetstream::map::MapConfig;
 use sheetstream::topology::Topology;
 
 use super::exit::UsageError;
@@ -30,12 +31,15 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
         check_certainty(path, ranking)?;
     }
     let topology = Topology::parse(&found.draft(None).to_toml(), "the topology that was found", &|_| None)?;
-    let coordinates = match (&found.used.x, &found.used.y, topology.about().crs.first()) {
-        (Some(x), Some(y), Some(pair)) => {
+    let columns = topology.maps.iter().find_map(MapConfig::as_reproject).map(|map| map.input.columns());
+    let columns: Vec<_> = columns.iter().flatten().flat_map(|names| names.first()).collect();
+    let coordinates = match topology.about().crs.first().filter(|_| !columns.is_empty()) {
+        Some(pair) => {
+            let names: Vec<_> = columns.iter().map(|name| format!("\"{}\"", shown(name))).collect();
             let crs = crs.map_or_else(|| pair.from.label(), str::to_owned);
-            format!("coordinates in \"{}\" and \"{}\", {}", shown(x), shown(y), shown(&crs))
+            format!("coordinates in {}, {}", names.join(" and "), shown(&crs))
         }
-        _ => "no coordinates".to_owned(),
+        None => "no coordinates".to_owned(),
     };
     let sheets = match &found.used.sheet {
         Some(column) => format!("a sheet for each \"{}\"", shown(column)),

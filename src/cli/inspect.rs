@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use sheetstream::crs::ranking::{Certainty, Family};
+use sheetstream::inspect::one_cell::OneCell;
 
 use super::sample_file::SampleFile;
 use super::shown::{json, shown};
@@ -54,7 +55,11 @@ impl Inspect {
         line("columns", &found.file.columns.join(", "))?;
         found.file.notes.iter().try_for_each(|note| line("note", note))?;
         let name = |column: &Option<String>| column.clone().unwrap_or_else(|| "none found".to_owned());
-        line("coordinates", &format!("x {}, y {}", name(&found.used.x), name(&found.used.y)))?;
+        let coordinates = match OneCell::find(&found.table).filter(|_| found.used.x.is_none()) {
+            Some(OneCell { column, key }) => format!("both in {column} ({key})"),
+            None => format!("x {}, y {}", name(&found.used.x), name(&found.used.y)),
+        };
+        line("coordinates", &coordinates)?;
         line("sheets", &name(&found.used.sheet))?;
         let Some(ranking) = &found.suggestion.ranking else { return Ok(Exit::Ok) };
         line(

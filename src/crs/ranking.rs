@@ -52,7 +52,7 @@ pub struct Ranking {
 }
 
 /// How far the evidence for the first family goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Certainty {
     /// Nothing fits.

@@ -1,6 +1,7 @@
 //! Writes a topology file from the findings about a file and the choices for it: a file to begin with, with comments that give the reasons.
 
 use super::columns::UsedColumns;
+use super::one_cell::OneCell;
 use super::reading::{FileFacts, Reading};
 use super::table::{Suggestion, Table};
 use crate::crs::ranking::{Certainty, Ranking};
@@ -130,26 +131,44 @@ impl Draft<'_> {
     }
 
     fn write_coordinates(&self, lang: Lang, text: &mut String) {
-        let (Some(x), Some(y)) = (&self.used.x, &self.used.y) else { return };
+        let (Some(x), Some(y)) = (&self.used.x, &self.used.y) else {
+            return self.write_one_cell(lang, text);
+        };
         let ranking = self.suggestion.ranking.as_ref();
-        let found = ranking.and_then(|ranking| ranking.families.first());
+        let is_sure = ranking.is_some_and(|ranking| ranking.certainty >= Certainty::Land);
+        let found = ranking.and_then(|ranking| ranking.families.first()).filter(|family| is_sure || !family.is_swapped);
         let (x, y) = if found.is_some_and(|family| family.is_swapped) { (y, x) } else { (x, y) };
         let named = ranking.and_then(|ranking| ranking.header.clone());
         let first =
             named.or_else(|| found.and_then(|family| family.systems.first()).map(|system| system.definition.clone()));
         let from = self.crs.map(str::to_owned).or(first).unwrap_or_else(|| TARGET.to_owned());
-        let wanted = if lang == Lang::Ko { ["경도", "위도"] } else { ["lon", "lat"] };
-        let free = |name: &str| match self.table.header.iter().any(|column| column == name) {
-            true => format!("{name}_wgs84"),
-            false => name.to_owned(),
-        };
-        let into = wanted.map(|name| quoted(&free(name))).join(", ");
+        let into = self.into(lang);
         text.push_str(&format!("\n# {}\n", self.why(&from, ranking)));
         text.push_str("[[map]]\nname = \"wgs84\"\n");
         let notation = if self.is_plain(x) && self.is_plain(y) { "" } else { ", notation = \"any\"" };
         let (from, x, y) = (quoted(&from), quoted(x), quoted(y));
         text.push_str(&format!(
             "reproject = {{ from = {from}, to = \"{TARGET}\", x = {x}, y = {y}, into = [{into}]{notation} }}\n"
+        ));
+    }
+
+    /// The names of the columns that are added.
+    fn into(&self, lang: Lang) -> String {
+        let wanted = if lang == Lang::Ko { ["경도", "위도"] } else { ["lon", "lat"] };
+        let free = |name: &str| match self.table.header.iter().any(|column| column == name) {
+            true => format!("{name}_wgs84"),
+            false => name.to_owned(),
+        };
+        wanted.map(|name| quoted(&free(name))).join(", ")
+    }
+
+    /// A map over a column with both coordinates of a point, if there is one.
+    fn write_one_cell(&self, lang: Lang, text: &mut String) {
+        let Some(OneCell { column, key }) = OneCell::find(self.table) else { return };
+        let (from, column, into) = (quoted(self.crs.unwrap_or(TARGET)), quoted(&column), self.into(lang));
+        text.push_str("\n# both coordinates are in one column, in degrees\n[[map]]\nname = \"wgs84\"\n");
+        text.push_str(&format!(
+            "reproject = {{ from = {from}, to = \"{TARGET}\", {key} = {column}, into = [{into}] }}\n"
         ));
     }
 

@@ -2,7 +2,7 @@
 //! module, so that they give the same answer.
 //!
 //! Only the beginning of the file is read. The beginning ([`sample`]) and the way of reading it ([`reading`]) give rows ([`table`]). Their
-//! columns are those of the topology, or chosen, or found ([`columns`]). The rows go through the same task as the rows of a real upload
+//! columns are those of the topology, or chosen, or found ([`columns`], [`one_cell`]). The rows go through the same task as the rows of a real upload
 //! ([`made`], [`trial`]), and the points of its workbook are put on a map ([`points`]). A topology file can record the findings and choices
 //! ([`draft`]). A text can record the outcome of a whole file, and later versions are compared with it ([`outcome`]).
 
@@ -10,6 +10,7 @@ pub mod columns;
 pub mod draft;
 pub mod fit;
 pub mod made;
+pub mod one_cell;
 pub mod outcome;
 pub mod points;
 pub mod reading;

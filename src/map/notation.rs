@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::number;
 use crate::page::cells::parse_number;
 use crate::page::forms::{CellForm, Thousands, degrees};
 use crate::record::ColumnType;
@@ -35,6 +36,12 @@ pub fn point(x: &str, y: &str, in_degrees: bool) -> Option<(f64, f64)> {
     let plain = parse_number(x).zip(parse_number(y));
     let first = plain.or_else(|| readings.next())?;
     (plain.is_some() || readings.all(|other| other == first)).then_some(first)
+}
+
+/// Both numbers of a cell such as `37.57, 126.98`, in their order.
+pub fn pair(cell: &str) -> Option<(f64, f64)> {
+    let (first, second) = number::pair(cell).ok()?;
+    number::coordinate(first).ok().zip(number::coordinate(second).ok())
 }
 
 /// The text in half-width characters, with a hyphen for a minus sign, and without the apostrophe by which spreadsheets keep a text.

@@ -1,0 +1,93 @@
+//! Finds the column of a table that has both coordinates of a point in each cell: two degrees, or a geometry.
+
+use super::table::Table;
+use crate::map::{geometry, notation};
+
+/// Column with both coordinates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneCell {
+    /// Its name.
+    pub column: String,
+    /// The key of `reproject` that reads it: `xy`, `yx` or `geometry`.
+    pub key: &'static str,
+}
+
+impl OneCell {
+    /// The first such column. Which of two degrees comes first is known by their values, else by the name of the column; where neither says
+    /// so, there is no such column.
+    pub fn find(table: &Table) -> Option<OneCell> {
+        (0..table.header.len()).find_map(|column| {
+            let name = &table.header[column];
+            let cells = table.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.trim());
+            let cells: Vec<&str> = cells.filter(|cell| !cell.is_empty()).collect();
+            let key = if are_geometries(&cells) { "geometry" } else { order(name, &cells)? };
+            Some(OneCell { column: name.clone(), key })
+        })
+    }
+}
+
+/// Points in degrees, as WKT, WKB or GeoJSON.
+fn are_geometries(cells: &[&str]) -> bool {
+    let is_place = |cell: &&str| {
+        let point = geometry::point(cell, None).ok().flatten();
+        point.is_some_and(|(x, y)| x.abs() <= 180.0 && y.abs() <= 90.0)
+    };
+    !cells.is_empty() && cells.iter().all(is_place)
+}
+
+fn order(name: &str, cells: &[&str]) -> Option<&'static str> {
+    let pairs: Option<Vec<(f64, f64)>> = cells.iter().map(|cell| notation::pair(cell)).collect();
+    let pairs = pairs.filter(|pairs| !pairs.is_empty())?;
+    // Whole numbers may be sizes, or anything.
+    let fractions = pairs.iter().filter(|(first, second)| first.fract() != 0.0 && second.fract() != 0.0).count();
+    let most = |value: fn(&(f64, f64)) -> f64| pairs.iter().map(value).map(f64::abs).fold(0.0, f64::max);
+    let (first, second) = (most(|pair| pair.0), most(|pair| pair.1));
+    if 2 * fractions < pairs.len() || first > 180.0 || second > 180.0 {
+        return None;
+    }
+    match (first > 90.0, second > 90.0) {
+        (true, true) => None,
+        (true, false) => Some("xy"),
+        (false, true) => Some("yx"),
+        (false, false) => {
+            let name = name.to_lowercase();
+            let place = |words: &[&str]| words.iter().find_map(|word| name.find(word));
+            let (x, y) = place(&["경도", "lon", "lng"]).zip(place(&["위도", "lat"]))?;
+            Some(if x < y { "xy" } else { "yx" })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str, cells: &[&str]) -> Option<&'static str> {
+        let rows = cells.iter().map(|cell| vec!["x".to_owned(), (*cell).to_owned()]).collect();
+        let found = OneCell::find(&Table { header: vec!["name".to_owned(), name.to_owned()], rows });
+        found.map(|found| {
+            assert_eq!(found.column, name);
+            found.key
+        })
+    }
+
+    #[test]
+    fn both_coordinates_are_found_where_their_order_is_known() {
+        for (name, cells, expected) in [
+            ("좌표", &["37.5665, 126.978", "", "(35.18 129.075)"][..], Some("yx")),
+            ("where", &["126.978,37.5665"], Some("xy")),
+            ("lat/lon", &["52.52, 13.405", "48.8566, 2.3522"], Some("yx")),
+            ("(lon, lat)", &["13.405 52.52"], Some("xy")),
+            ("geom", &["POINT (126.978 37.5665)"], Some("geometry")),
+            ("shape", &[r#"{"type":"Point","coordinates":[2.35,48.85]}"#], Some("geometry")),
+            ("where", &["52.52, 13.405"], None),
+            ("크기", &["120, 60", "100, 40"], None),
+            ("where", &["953900.5, 1952030.5"], None),
+            ("geom", &["POINT (953900.5 1952030.5)"], None),
+            ("좌표", &["37.5665, 126.978", "not known"], None),
+            ("좌표", &["", ""], None),
+        ] {
+            assert_eq!(key(name, cells), expected, "{name} {cells:?}");
+        }
+    }
+}
