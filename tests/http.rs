@@ -76,6 +76,9 @@ fn errors_are_problem_documents() {
     assert_eq!(problem("GET", "/version", &[("host", "evil.example")]), (421, "unknown-host".into()));
     assert_eq!(problem("POST", "/session", &[("origin", "http://evil.example")]), (403, "cross-origin".into()));
     assert_eq!(problem("POST", "/session", &[("sec-fetch-site", "cross-site")]), (403, "cross-origin".into()));
+    let query = request(to, "GET", "/workbooks.zip", &[]);
+    assert_eq!((query.status, query.problem()), (400, "bad-request".into()));
+    assert_eq!(query.json()["detail"], "the query cannot be read: missing field `ids`");
     server.stop();
 }
 

@@ -75,7 +75,11 @@ impl Problem {
             status if status.is_client_error() => "bad-request",
             _ => "internal",
         };
-        let detail = if detail.is_empty() { status.canonical_reason().unwrap_or("error").to_owned() } else { detail };
+        let detail = match detail.strip_prefix("Failed to deserialize query string: ") {
+            Some(why) => format!("the query cannot be read: {why}"),
+            None if detail.is_empty() => status.canonical_reason().unwrap_or("error").to_owned(),
+            None => detail,
+        };
         Problem::new(status, kind, detail)
     }
 }
