@@ -208,3 +208,75 @@ fn pictures_show_the_page_and_the_workbook_as_they_are() {
         assert_eq!(recorded[picture], shows, "docs/{picture} is stale: script/screenshots makes it anew");
     }
 }
+
+/// Command lines of sheetstream in a document: in fenced blocks and between backticks, each from the name of the command on.
+fn command_lines(text: &str) -> Vec<String> {
+    let joined = text.replace("\\\n", " ");
+    let mut is_fenced = false;
+    let mut lines = Vec::new();
+    for line in joined.lines() {
+        if line.trim_start().starts_with("```") {
+            is_fenced = !is_fenced;
+            continue;
+        }
+        let code: Vec<&str> = if is_fenced { vec![line] } else { line.split('`').skip(1).step_by(2).collect() };
+        for code in code {
+            let ends = |c: char| matches!(c, '|' | ';' | '#' | '&' | ')' | '>');
+            let found =
+                code.match_indices("sheetstream ").filter(|(at, _)| !code[..*at].ends_with(['-', '/', '.', ':']));
+            lines.extend(
+                found.map(|(at, name)| code[at + name.len()..].split(ends).next().unwrap_or_default().to_owned()),
+            );
+        }
+    }
+    lines
+}
+
+/// What a command says of itself.
+fn help(command: &[&str]) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+    let said = program.args(command).arg("--help").output().expect("it runs");
+    String::from_utf8_lossy(&said.stdout).into_owned()
+}
+
+/// Whether a help names a word at the beginning of a line, as it does commands, or anywhere, as it does options.
+fn names(help: &str, word: &str) -> bool {
+    let is_whole = |at: usize| !help[at + word.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '-');
+    match word.starts_with('-') {
+        true => help.match_indices(word).any(|(at, _)| is_whole(at)),
+        false => help.lines().any(|line| line.starts_with("  ") && line.split_whitespace().next() == Some(word)),
+    }
+}
+
+/// An operator at night types what is written.
+#[test]
+fn commands_and_options_in_documents_exist() {
+    let all = help(&[]);
+    let (mut problems, mut seen) = (Vec::new(), 0);
+    for document in documents() {
+        for line in command_lines(&read(&document)) {
+            let mut words = line.split_whitespace();
+            let Some(command) = words.next().filter(|word| word.chars().all(|c| c.is_ascii_lowercase())) else {
+                continue;
+            };
+            if !names(&all, command) {
+                problems.push(format!("{document}: sheetstream {line}: there is no command {command}"));
+                continue;
+            }
+            let mut said = help(&[command]);
+            let rest: Vec<&str> = words.collect();
+            if let Some(inner) = rest.first().filter(|word| said.contains("Commands:") && names(&said, word)) {
+                said = help(&[command, inner]);
+            }
+            for word in rest.iter().filter(|word| word.starts_with("--") && word.len() > 2) {
+                seen += 1;
+                let option = word.split('=').next().unwrap_or(word).trim_end_matches([',', '.', ']']);
+                if !names(&said, option) {
+                    problems.push(format!("{document}: sheetstream {line}: {command} has no {option}"));
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "{seen} options were found");
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
