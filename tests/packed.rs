@@ -81,6 +81,7 @@ fn rows_of_a_workbook_and_of_gzip_become_what_they_become_as_csv() {
     assert_eq!(expected.keys().collect::<Vec<_>>(), ["가, \"나\"", "서울"]);
     assert_eq!(sheets(&convert(folder.path(), "a.csv.gz", &[])), expected);
     assert_eq!(sheets(&convert(folder.path(), "a.xlsx", &["--worksheet", "자료"])), expected);
+    assert_eq!(sheets(&convert(folder.path(), "a.xlsx", &[])), expected, "the first sheet that holds a table");
     assert_eq!(cells(folder.path(), "a.xlsx", &["--worksheet", "자료"]), cells(folder.path(), "a.csv", &[]));
 
     let said = run(folder.path(), &["inspect", "a.xlsx", "--worksheet", "자료"]);

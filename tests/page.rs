@@ -324,7 +324,9 @@ fn a_table_below_titles_is_read_corrected_and_sent_again() {
         browser.click(".resend");
         browser.wait_for(".mend-error", "아직 고친 칸이 없습니다");
         let correct = |value: &str| {
-            browser.run(&format!("document.querySelector('.rejects td.wrong input').value = '{value}'"));
+            browser.run(&format!(
+                "const field = document.querySelector('.rejects td.wrong input'); field.value = '{value}'; field.dispatchEvent(new Event('input', {{ bubbles: true }}))"
+            ));
             browser.click(".resend");
         };
         correct("어딘가");
@@ -341,6 +343,105 @@ fn a_table_below_titles_is_read_corrected_and_sent_again() {
             (&listed["uploads"][0]["revision"], listed["uploads"].as_array().map(Vec::len)),
             (&2.into(), Some(1))
         );
+    });
+}
+
+#[test]
+fn rows_are_corrected_one_after_the_other_and_none_of_it_is_lost() {
+    kafka::in_process(|| {
+        let Some(visit) = Visit::begin("en-US,en") else { return };
+        let Visit { app, browser, .. } = &visit;
+        let path = app.folder.path().join("three.csv");
+        let mut text = "id,name,kind,x,y\n".to_owned();
+        for n in 0..9 {
+            let x = if n % 4 == 0 { "none".to_owned() } else { (953_900 + n).to_string() };
+            text.push_str(&format!("{n},place {n},park,{x},1952030\n"));
+        }
+        fs::write(&path, text).expect("a file");
+        visit.choose(&path);
+        browser.wait_for(".trial", "3 would be rejected");
+        browser.click(".card button[type=submit]");
+        browser.wait_for(".verdict", "6 rows in the workbook, 3 rejected");
+        let edit = |row: usize, cells: &str| {
+            browser.run(&format!(
+                "const row = document.querySelectorAll('.rejects tbody tr')[{row}]; for (const field of row.querySelectorAll('input')) \
+                 {{ field.value = ({cells})(field); field.dispatchEvent(new Event('input', {{ bubbles: true }})); }}"
+            ));
+        };
+        open_rejects(browser);
+        // The first one is left out, the second one corrected; the network is away for a while.
+        edit(0, "() => ''");
+        edit(1, "(field) => field.value === 'none' ? '953904' : field.value");
+        browser.offline(true);
+        browser.click(".resend");
+        browser.wait_for(".mend-error", "does not answer");
+        browser.offline(false);
+        browser.click(".resend");
+        browser.wait_for(".verdict", "Done: 7 rows in the workbook, 1 rejected");
+        edit(0, "(field) => field.value === 'none' ? '953908' : field.value");
+        browser.click(".resend");
+        browser.wait_for(".verdict", "Done: 8 rows in the workbook");
+        browser.click(".download");
+        let sheets = workbook::sheets(&visit.downloaded("three.xlsx"));
+        let ids: Vec<&str> = sheets["park"][1..].iter().map(|row| row[0].as_str()).collect();
+        assert_eq!(ids, ["1", "2", "3", "4", "5", "6", "7", "8"]);
+    });
+}
+
+#[test]
+fn a_workbook_gets_a_summary_and_links_to_a_map_where_a_person_ticks_them() {
+    kafka::in_process(|| {
+        let Some(visit) = Visit::begin("en-US,en") else { return };
+        let Visit { app, browser, .. } = &visit;
+        visit.choose(&app.csv("places.csv", 300));
+        browser.wait_for(".trial", "would be rejected");
+        assert!(
+            browser.text(".extras").contains("(www.openstreetmap.org)"),
+            "whoever follows a link tells this host the place"
+        );
+        browser.click(".extras [name=summary]");
+        browser.wait_for(".preview .tabs", "Summary");
+        browser.click(".extras [name=map_link]");
+        browser.wait_for(".preview thead", "Map");
+        browser.click(".preview [role=tab]");
+        browser.wait_for(".preview thead", "lat greatest");
+        browser.click(".draft");
+        let draft = String::from_utf8(visit.downloaded("places.toml")).expect("UTF-8");
+        assert!(
+            draft.contains("summary = true") && draft.contains("map_link = \"https://www.openstreetmap.org/"),
+            "{draft}"
+        );
+        browser.click(".card button[type=submit]");
+        browser.wait_for(".verdict", "rows in the workbook");
+        browser.click(".download");
+        let sheets = workbook::sheets(&visit.downloaded("places.xlsx"));
+        assert!(sheets.contains_key("Summary") && sheets["park"][0].contains(&"Map".to_owned()), "{sheets:?}");
+    });
+}
+
+#[test]
+fn a_large_archive_is_looked_at_whole_and_one_of_its_files_is_chosen() {
+    kafka::in_process(|| {
+        let Some(visit) = Visit::begin("ko-KR,ko") else { return };
+        let Visit { app, browser, .. } = &visit;
+        let path = app.folder.path().join("자료.zip");
+        let mut zip = zip::ZipWriter::new(fs::File::create(&path).expect("a file"));
+        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        let rows = fs::read(app.csv("all.csv", 20_000)).expect("rows");
+        for (name, content) in [("안내.pdf", &b"%PDF"[..]), ("둘.csv", b"a,b\n1,2\n"), ("하나.csv", &rows)] {
+            zip.start_file(name, stored).expect("a file");
+            std::io::Write::write_all(&mut zip, content).expect("written");
+        }
+        zip.finish().expect("an archive");
+        assert!(fs::metadata(&path).expect("it is there").len() > 512 << 10);
+        visit.choose(&path);
+        browser.wait_for(".plan .error", "x와 y 열을 선택하세요");
+        browser.click(".reading summary");
+        browser.wait_for(".reading", "압축 안의 파일");
+        browser.run("const list = document.querySelector('[name=worksheet]'); list.value = '하나.csv'; list.dispatchEvent(new Event('change'))");
+        browser.wait_for(".trial", "행을 미리 변환해 보니");
+        browser.click(".card button[type=submit]");
+        browser.wait_for(".verdict", "완료: 19,9");
     });
 }
 
@@ -489,7 +590,7 @@ fn a_cancel_reaches_the_try_after_the_token() {
         browser.wait_for("#token", "asks for its token");
         browser.slow_uploads(1_000); // the file takes minutes
         visit.enter_token();
-        browser.wait_for(".stage", "Sending");
+        browser.wait_for("body:not(:has(dialog[open])) .stage", "Sending");
         browser.click(".cancel");
         browser.wait_for(".trial", "4 would be rejected");
         let listed = browser.run("return fetch('/uploads').then((answer) => answer.json())");

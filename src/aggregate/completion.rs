@@ -150,12 +150,14 @@ impl OpenUpload {
             traceparent: self.attempt.traceparent.clone(),
             columns: self.attempt.columns.clone().unwrap_or_else(|| self.published_columns(context.settings)),
             sheets: {
-                let mut pager = Pager { queue: context.queue, store: context.ctx.store };
-                sheets.complete(context.settings.aggregate.sheet_order, self.hash, &mut pager)?
+                let order = context.settings.aggregate.sheet_order;
+                let mut pager = Pager::of(context, self.attempt.announced.extras);
+                sheets.complete(order, self.hash, &mut pager)?
             },
             header: self.attempt.header.clone().unwrap_or_default(),
             errors,
             crs: self.attempt.announced.crs.clone(),
+            extras: self.attempt.announced.extras,
             pairs: None,
             operations: std::mem::take(&mut self.attempt.operations),
             accounting: self.accounting,

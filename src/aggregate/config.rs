@@ -74,6 +74,6 @@ pub struct AggregateSettings {
     pub styles: Styles,
     /// Whether cells carry their reference.
     pub cell_refs: bool,
-    /// Whether the ranges of numbers are wanted.
+    /// Whether the ranges of numbers are wanted of every upload.
     pub ranges: bool,
 }

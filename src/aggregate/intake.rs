@@ -110,7 +110,7 @@ impl OpenUpload {
         let mut scratch = String::new();
         let sheet = self.sheet(rows.sheet(row, &mut scratch), context)?;
         let (key, offset) = (rows.batch.keys[row], rows.batch.offsets[row]);
-        let mut pager = Pager { queue: context.queue, store: context.ctx.store };
+        let mut pager = Pager::of(context, self.attempt.announced.extras);
         self.attempt.sheets.row(sheet, key, offset, |page| rows.write(row, page), self.hash, &mut pager)?;
         Ok(())
     }
@@ -236,7 +236,7 @@ impl OpenUpload {
                 self.accounting.waiting -= 1;
                 self.accounting.written += 1;
                 let sheet = self.sheet(sheet, context)?;
-                let mut pager = Pager { queue: context.queue, store: context.ctx.store };
+                let mut pager = Pager::of(context, self.attempt.announced.extras);
                 let columns = self.attempt.columns.as_deref().unwrap_or_default();
                 let write = |page: &mut _| WaitingRow::write(&cells, columns, page);
                 self.attempt.sheets.row(sheet, RowKey { index, line: 0 }, row.offset, write, self.hash, &mut pager)?;

@@ -146,7 +146,7 @@ impl Aggregate {
     /// An aggregate without uploads.
     pub fn new(settings: AggregateSettings) -> Aggregate {
         Aggregate {
-            queue: PageQueue::new(PageWriter::new(settings.styles.clone(), settings.cell_refs), settings.ranges),
+            queue: PageQueue::new(PageWriter::new(settings.styles.clone(), settings.cell_refs)),
             open: HashMap::default(),
             ledger: Ledger::default(),
             finished: Vec::new(),
@@ -184,7 +184,7 @@ impl Aggregate {
             restored.push(RestoredUpload {
                 upload: upload.id.clone(),
                 header: upload.attempt.header.clone(),
-                crs: upload.attempt.announced.crs.clone(),
+                announced: upload.attempt.announced.clone(),
                 attempt: upload.attempt.id.clone(),
                 begun_at: upload.attempt.begun_at,
                 expects_rows: upload.attempt.eof.is_some(),

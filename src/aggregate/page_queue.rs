@@ -17,7 +17,6 @@ pub(super) struct PageQueue {
     writer: PageWriter,
     under_way: VecDeque<(UploadHash, PageSlot, PageUnderWay)>,
     pages_cut: u64,
-    has_ranges: bool,
 }
 
 /// The place of a page in the store; known from [`PageQueue::settle`] on at the latest.
@@ -38,14 +37,9 @@ impl From<PageState> for PageSlot {
 }
 
 impl PageQueue {
-    /// A queue for pages that `writer` would make. `has_ranges` says whether the ranges of their numbers are wanted.
-    pub(super) fn new(writer: PageWriter, has_ranges: bool) -> PageQueue {
-        PageQueue { writer, under_way: VecDeque::new(), pages_cut: 0, has_ranges }
-    }
-
-    /// Whether the ranges of the numbers in pages are wanted.
-    pub(super) fn has_ranges(&self) -> bool {
-        self.has_ranges
+    /// A queue for pages that `writer` would make.
+    pub(super) fn new(writer: PageWriter) -> PageQueue {
+        PageQueue { writer, under_way: VecDeque::new(), pages_cut: 0 }
     }
 
     /// Pages that it has cut, those under way included.

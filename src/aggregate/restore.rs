@@ -24,8 +24,8 @@ pub struct RestoredUpload {
     pub upload: UploadId,
     /// Its columns, if they are known.
     pub header: Option<Arc<[String]>>,
-    /// CRS of its own.
-    pub crs: Option<Arc<str>>,
+    /// What its begin says.
+    pub announced: Announcement,
     /// `ss-attempt` of its open attempt.
     pub attempt: Option<Arc<str>>,
     /// Where its present attempt begins; rows before that are not its own.
@@ -124,7 +124,12 @@ impl Parts {
             return Err("its pages have more rows than were written".to_owned());
         }
         let text = |text: Option<String>| text.map(Arc::from);
-        let announced = Announcement { name: text(state.name), rows: state.rows_announced, crs: text(state.crs) };
+        let announced = Announcement {
+            name: text(state.name),
+            rows: state.rows_announced,
+            crs: text(state.crs),
+            extras: state.extras,
+        };
         let failed =
             state.failed.map(|(column, message)| Rejection { column: text(column), ..Rejection::new(message) });
         let held = state.eof.as_ref().is_some_and(|eof| eof.overtaking.is_none());

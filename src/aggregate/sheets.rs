@@ -8,8 +8,9 @@ use ahash::HashMap;
 use super::config::SheetOrder;
 use super::page_queue::{PageQueue, PageSlot};
 use super::segment::scratch_segment;
+use super::upload_context::UploadContext;
 use crate::page::{OPEN_ROWS_MAX, OpenPage};
-use crate::record::{ColumnLook, NumberRange, Offset, RowKey, UploadHash};
+use crate::record::{ColumnLook, Extras, NumberRange, Offset, RowKey, UploadHash};
 use crate::sink::{CompletePage, CompleteSheet, SHEET_ROWS_MAX};
 use crate::source::clean_name;
 use crate::state::keys::{PageState, SheetState, StateKey, encode};
@@ -22,6 +23,16 @@ pub(super) const OPEN_BYTES_MAX: usize = 32 << 20;
 pub(super) struct Pager<'a> {
     pub(super) queue: &'a mut PageQueue,
     pub(super) store: &'a mut dyn StateStore,
+    /// Whether the ranges of the numbers in pages are wanted.
+    pub(super) ranges: bool,
+}
+
+impl<'a> Pager<'a> {
+    /// For the pages of an upload with these extras.
+    pub(super) fn of(context: &'a mut UploadContext<'_, '_>, extras: Extras) -> Pager<'a> {
+        let ranges = context.settings.ranges || extras.summary;
+        Pager { queue: context.queue, store: context.ctx.store, ranges }
+    }
 }
 
 /// The sheets of one upload, in order of their first row.
@@ -319,7 +330,7 @@ impl Sheet {
         if self.pages.is_empty() {
             self.open.looks(&mut self.looks);
         }
-        if pager.queue.has_ranges() {
+        if pager.ranges {
             self.open.ranges(&mut self.ranges);
         }
         // The header row is the first of every worksheet.
@@ -378,7 +389,7 @@ mod tests {
         let mut queue = queue();
         for (sheet, cell) in values {
             let index = sheets.find_or_add(&format!("sheet {sheet}"), 100).expect("there is room");
-            let mut pager = Pager { queue: &mut queue, store };
+            let mut pager = Pager { queue: &mut queue, store, ranges: true };
             let cell = |page: &mut OpenPage| page.cell(&cell, ColumnType::Text);
             sheets.row(index, RowKey::default(), Offset(7), cell, SEGMENT, &mut pager).expect("memory takes it");
         }
@@ -386,7 +397,7 @@ mod tests {
     }
 
     fn queue() -> PageQueue {
-        PageQueue::new(PageWriter::new(Styles::new([0; StyleId::COUNT]), false), true)
+        PageQueue::new(PageWriter::new(Styles::new([0; StyleId::COUNT]), false))
     }
 
     fn page_rows(sheets: &Sheets) -> Vec<Vec<u32>> {
@@ -425,7 +436,7 @@ mod tests {
             }
             assert!(sheets.paged_rows() > 0 && sheets.open_rows() > 0);
             let mut queue = queue();
-            let mut pager = Pager { queue: &mut queue, store: &mut store };
+            let mut pager = Pager { queue: &mut queue, store: &mut store, ranges: true };
             let complete = sheets.complete(SheetOrder::First, SEGMENT, &mut pager).expect("memory gives it back");
             let pages = complete.iter().flat_map(|sheet| &sheet.pages).map(|page| match page {
                 CompletePage::Inline(page) => page.bytes.clone(),

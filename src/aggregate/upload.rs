@@ -10,8 +10,8 @@ use super::attempt::Attempt;
 use super::segment::{scratch_segment, upload_hash};
 use super::siblings::Placed;
 use crate::record::{
-    Accounting, Announcement, ColumnType, Cuts, LedgerEntry, MarkerRecord, Message, Offset, OpenAttempt, Outcome,
-    Rejection, RowBatch, UploadHash, UploadId,
+    Accounting, Announcement, ColumnType, Cuts, Extras, LedgerEntry, MarkerRecord, Message, Offset, OpenAttempt,
+    Outcome, Rejection, RowBatch, UploadHash, UploadId,
 };
 use crate::state::WriteBatch;
 use crate::state::keys::{OpenUploadState, StateKey, encode};
@@ -227,7 +227,7 @@ impl OpenUpload {
             first_offset: self.first_offset,
             completion_offset,
             rows_sha256: None,
-            header: self.attempt.header.as_deref().map(header_hash),
+            header: self.attempt.header.as_deref().map(|header| header_hash(header, self.attempt.announced.extras)),
             crs: self.attempt.announced.crs.as_deref().map(str::to_owned),
             topology: topology.to_owned(),
             cuts: self.cuts.clone(),
@@ -271,6 +271,7 @@ impl OpenUpload {
             name: text(&attempt.announced.name),
             rows_announced: attempt.announced.rows,
             crs: text(&attempt.announced.crs),
+            extras: attempt.announced.extras,
             traceparent: text(&attempt.traceparent),
             key: attempt.key.as_ref().map(|key| key.to_vec()),
             first_offset: self.first_offset,
@@ -303,12 +304,16 @@ fn is_same(columns: &[(String, ColumnType)], batch: &RowBatch) -> bool {
     columns.iter().map(|(name, kind)| (name.as_str(), *kind)).eq(theirs)
 }
 
-/// Distinguishes one header from another in the ledger.
-pub(super) fn header_hash(header: &[String]) -> String {
+/// Distinguishes one header from another in the ledger, and uploads that ask for more than the topology gives.
+fn header_hash(header: &[String], extras: Extras) -> String {
     let mut hash = Sha256::new();
     for name in header {
         hash.update(name);
         hash.update("\n");
+    }
+    for (_, word) in [(extras.summary, "summary"), (extras.map_link, "map_link")].iter().filter(|(asked, _)| *asked) {
+        hash.update([0]);
+        hash.update(word);
     }
     hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

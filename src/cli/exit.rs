@@ -134,7 +134,9 @@ fn file(error: &FileError) -> Exit {
 fn inspect(error: &InspectError) -> Option<Exit> {
     match error {
         InspectError::File(error) => Some(file(error)),
-        InspectError::Reading { .. } | InspectError::Column(_) | InspectError::Crs(_) => Some(Exit::Usage),
+        InspectError::Reading { .. } | InspectError::Column(_) | InspectError::Crs(_) | InspectError::Extra { .. } => {
+            Some(Exit::Usage)
+        }
         InspectError::Trial(_) => None,
     }
 }

@@ -38,6 +38,9 @@ impl Inspect {
             return Ok(Exit::Ok);
         }
         let mut line = |label: &str, text: &str| writeln!(out, "{label:<12} {}", shown(text));
+        if let Some(archive) = &found.file.archive {
+            line("archive", &format!("{} (files: {})", archive.sheet, archive.sheets.join(", ")))?;
+        }
         match &found.file.book {
             Some(book) => line("sheet", &format!("{} (sheets: {})", book.sheet, book.sheets.join(", ")))?,
             None => {

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use sheetstream::file::book::Several;
 use sheetstream::inspect::columns::UsedColumns;
 use sheetstream::inspect::draft::Draft;
 use sheetstream::inspect::reading::{FileFacts, Reading};
 use sheetstream::inspect::sample::Sample;
 use sheetstream::inspect::table::{Suggestion, Table};
 use sheetstream::inspect::trial::{Asked, Tried, try_file};
+use sheetstream::record::Extras;
 
 use super::input::upload_name;
 use super::sample;
@@ -49,7 +51,7 @@ pub(super) struct SampleFile {
         value_name = "LINE"
     )]
     header_line: String,
-    /// Sheet of a workbook (.xlsx, .xls) that is looked at [default: its first], or file of a zip archive [default: the only one]
+    /// Sheet of a workbook (.xlsx, .xls) that is looked at [default: its first with a table], or file of a zip archive [default: the only one]
     #[arg(help_heading = "How the file is read", long, value_name = "NAME")]
     worksheet: Option<String>,
 }
@@ -82,7 +84,7 @@ impl Found {
         let asked = Asked { reading, ..Asked::default() };
         let Tried { mut file, table, trial } =
             try_file(&sample.bytes, &asked, &topology).with_context(|| path.display().to_string())?;
-        file.book = sample.book;
+        (file.book, file.archive) = (sample.book, sample.archive);
         let name = upload_name(path);
         let suggestion = Suggestion::of(&table, &trial.columns.coordinates(), &name);
         Ok(Found { name, reading, file, table, used: trial.columns, suggestion })
@@ -97,6 +99,7 @@ impl Found {
             table: &self.table,
             used: &self.used,
             crs,
+            extras: Extras::default(),
             suggestion: &self.suggestion,
         }
     }
@@ -106,5 +109,5 @@ impl Found {
 pub(super) fn read_beginning(path: &Path, worksheet: Option<&str>) -> anyhow::Result<Sample> {
     let shown = || path.display().to_string();
     let file = File::open(path).with_context(shown)?;
-    Sample::read(Box::new(file), false, worksheet, SAMPLE_BYTES).with_context(shown)
+    Sample::read(Box::new(file), false, (worksheet, Several::Refused), SAMPLE_BYTES).with_context(shown)
 }

@@ -75,7 +75,10 @@ struct Outlines {
 #[derive(Deserialize)]
 struct Outline {
     code: String,
+    /// The names of a country are among [`Names`], for the page draws none of them.
+    #[serde(default)]
     en: String,
+    #[serde(default)]
     ko: String,
     rings: Vec<Vec<i32>>,
 }
@@ -84,6 +87,8 @@ struct Outline {
 struct Names {
     districts: Vec<(String, String, f64, f64, f64, f64)>,
     cities: Vec<(String, String, f64, f64)>,
+    /// Code, English and Korean name.
+    countries: Vec<(String, String, String)>,
 }
 
 /// Suffixes that an address may put behind the short name of a province.
@@ -106,7 +111,13 @@ pub fn atlas() -> &'static Atlas {
     ATLAS.get_or_init(|| {
         let read = |text| serde_json::from_str::<Outlines>(text).expect("our own outlines");
         let names = serde_json::from_str::<Names>(PLACES).expect("our own places");
-        Atlas::new(&read(KOREA), &read(WORLD), &names)
+        let mut world = read(WORLD);
+        for country in &mut world.areas {
+            let named = names.countries.iter().find(|(code, ..)| *code == country.code);
+            let (_, en, ko) = named.expect("a name for each country");
+            (country.en, country.ko) = (en.clone(), ko.clone());
+        }
+        Atlas::new(&read(KOREA), &world, &names)
     })
 }
 

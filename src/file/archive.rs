@@ -8,6 +8,7 @@ use flate2::CrcReader;
 use flate2::bufread::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
+use super::book::{Book, Several};
 use super::{FileError, zip_directory};
 
 /// Names of files that have rows, the likelier first. A file of the first kind of which there is one is taken.
@@ -23,7 +24,7 @@ struct Member {
 
 /// The file of rows in an archive.
 pub(super) struct Opened {
-    pub(super) name: String,
+    pub(super) archive: Book,
     pub(super) rows: Box<dyn Read + Send>,
 }
 
@@ -31,9 +32,11 @@ pub(super) struct Opened {
 ///
 /// # Errors
 /// Several such files, of which `asked` is none; a password; a way of packing that is not read.
-pub(super) fn open(file: &File, asked: Option<&str>) -> Result<Option<Opened>, FileError> {
+pub(super) fn open(file: &File, asked: Option<&str>, several: Several) -> Result<Option<Opened>, FileError> {
     let Ok(mut archive) = zip_directory::open(file) else { return Ok(None) };
-    let Some(Member { name, place }) = choose(members(&mut archive)?, asked)? else { return Ok(None) };
+    let Some((Member { name, place }, sheets)) = choose(members(&mut archive)?, asked, several)? else {
+        return Ok(None);
+    };
     let member = archive.by_index_raw(place).map_err(unreadable)?;
     if member.encrypted() {
         return Err(FileError::Packed(format!("{name} in the archive has a password: unpack it first")));
@@ -49,7 +52,8 @@ pub(super) fn open(file: &File, asked: Option<&str>) -> Result<Option<Opened>, F
         CompressionMethod::Deflated => Box::new(DeflateDecoder::new(packed)),
         other => return Err(FileError::Packed(format!("{name} in the archive is packed by {other}: unpack it first"))),
     };
-    Ok(Some(Opened { name, rows: Box::new(Checked { rows: CrcReader::new(rows), sum }) }))
+    let rows = Box::new(Checked { rows: CrcReader::new(rows), sum });
+    Ok(Some(Opened { archive: Book { sheets, sheet: name }, rows }))
 }
 
 fn unreadable(error: impl std::fmt::Display) -> FileError {
@@ -73,33 +77,38 @@ fn members<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<Member>, F
     Ok(members)
 }
 
-/// The file that is asked for, or the only one that has rows by its name.
-fn choose(mut members: Vec<Member>, asked: Option<&str>) -> Result<Option<Member>, FileError> {
-    if let Some(asked) = asked.and_then(|asked| members.iter().position(|member| member.name == asked)) {
-        return Ok(Some(members.swap_remove(asked)));
-    }
+/// The file that is asked for, or the only one that has rows by its name; and the names of all such files.
+fn choose(
+    mut members: Vec<Member>,
+    asked: Option<&str>,
+    several: Several,
+) -> Result<Option<(Member, Vec<String>)>, FileError> {
     let has_rows = |member: &Member, endings: &[&str]| {
         let name = member.name.to_lowercase();
         endings.iter().any(|ending| name.ends_with(ending))
     };
-    for endings in ROWS {
-        let mut found: Vec<Member> = members.extract_if(.., |member| has_rows(member, endings)).collect();
-        match found.len() {
-            0 => {}
-            1 => return Ok(found.pop()),
-            count => {
-                let mut listed: Vec<_> = found.iter().take(LISTED_MAX).map(|member| member.name.as_str()).collect();
-                if count > LISTED_MAX {
-                    listed.push("...");
-                }
-                let listed = listed.join(", ");
-                return Err(FileError::Packed(format!(
-                    "the archive holds {count} files of rows ({listed}): --worksheet names the one to take"
-                )));
-            }
-        }
+    let of_kind = |endings: &[&str]| members.iter().any(|member| has_rows(member, endings));
+    let likeliest = ROWS.into_iter().find(|endings| of_kind(endings)).unwrap_or_default();
+    let all = ROWS.concat();
+    let names = members.iter().filter(|member| has_rows(member, &all)).map(|member| member.name.clone()).collect();
+    if let Some(asked) = asked.and_then(|asked| members.iter().position(|member| member.name == asked)) {
+        return Ok(Some((members.swap_remove(asked), names)));
     }
-    Ok(None)
+    members.retain(|member| has_rows(member, likeliest));
+    match members.len() {
+        0 => Ok(None),
+        count if count > 1 && several == Several::Refused => {
+            let mut listed: Vec<_> = members.iter().take(LISTED_MAX).map(|member| member.name.as_str()).collect();
+            if count > LISTED_MAX {
+                listed.push("...");
+            }
+            let listed = listed.join(", ");
+            Err(FileError::Packed(format!(
+                "the archive holds {count} files of rows ({listed}): --worksheet names the one to take"
+            )))
+        }
+        _ => Ok(Some((members.swap_remove(0), names))),
+    }
 }
 
 /// Rows whose checksum has to be that of the archive's directory.

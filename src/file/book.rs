@@ -12,13 +12,40 @@ pub const WORKBOOK_BYTES_MAX: u64 = 64 << 20;
 /// Whose turn it is to read a workbook.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// The workbook that rows come from.
+/// The workbook that rows come from, or the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Book {
-    /// Its sheets.
+    /// Its sheets, or files of rows.
     pub sheets: Vec<String>,
     /// The one whose rows are taken.
     pub sheet: String,
+}
+
+/// Of an archive with several files of rows, where none is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Several {
+    /// None is taken: only a person knows which is meant.
+    Refused,
+    /// The first one is, and the person sees which.
+    First,
+}
+
+/// Looks for a table among cells in the order of rows: two rows with two cells at least.
+#[derive(Default)]
+pub(super) struct Filled {
+    row: u32,
+    cells: u32,
+    rows: u32,
+}
+
+impl Filled {
+    /// Takes the row of the next cell; whether that makes a table.
+    pub(super) fn put(&mut self, row: u32) -> bool {
+        self.cells = if row == self.row { self.cells + 1 } else { 1 };
+        self.row = row;
+        self.rows += u32::from(self.cells == 2);
+        self.rows == 2
+    }
 }
 
 /// Workbooks are read one at a time, for their texts are in memory.
@@ -34,12 +61,24 @@ pub(super) fn broken(error: impl std::fmt::Display) -> FileError {
     FileError::Packed(error.to_string())
 }
 
-/// The sheet that is asked for, or the first one.
-pub(super) fn choose(sheets: Vec<String>, sheet: Option<&str>) -> Result<Book, FileError> {
-    let chosen = match sheet {
+/// The sheet that is asked for; else the first one of which `has_table` holds, for a cover may be in front of it; else the first one.
+pub(super) fn choose(
+    sheets: Vec<String>,
+    sheet: Option<&str>,
+    mut has_table: impl FnMut(&str) -> Result<bool, FileError>,
+) -> Result<Book, FileError> {
+    let mut chosen = match sheet {
         Some(name) => sheets.iter().find(|known| *known == name).cloned(),
         None => sheets.first().cloned(),
     };
+    if sheet.is_none() && sheets.len() > 1 {
+        for name in &sheets {
+            if has_table(name)? {
+                chosen = Some(name.clone());
+                break;
+            }
+        }
+    }
     let missing = || match sheet {
         Some(name) => {
             FileError::Packed(format!("the workbook has no sheet \"{name}\"; there are {}", sheets.join(", ")))

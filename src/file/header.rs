@@ -78,7 +78,7 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
         return Ok(None);
     }
     let header_line = 1 + line_ends(&text[..at + extent.start]);
-    let text = &text[at..];
+    let (above, text) = text.split_at(at);
     let (first, behind) = (at + extent.start, at + extent.end);
     let beginning = |names, is_declared, rows_from, notes| {
         let header_line = if rows_from == behind { header_line } else { 0 };
@@ -103,9 +103,68 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
             let names = read_names(config, &row, &text[extent.start..extent.end], &mut fields);
             let names = names.map_err(|why| FileError::Header(format!("{}: {}", why.reason, why.message)))?;
             let is_declared = declared.is_some_and(|declared| are_alike(&declared, &names, config));
+            if !is_declared {
+                // A header of merged cells is two rows: this one, and the one below or above.
+                let header = Cells { texts: names, rows: extent };
+                let below = Cells::first(text, header.rows.end, delimiter);
+                let two = below.as_ref().and_then(|below| Some((merged(&header, below)?, at + below.rows.end)));
+                let two = two.or_else(|| Some((merged(&Cells::last(above, delimiter)?, &header)?, behind)));
+                let (names, rows_from) = two.unwrap_or((header.texts, behind));
+                return Ok(Some(Beginning { delimiter, names, is_declared, header_line, rows_from, notes }));
+            }
             Ok(Some(beginning(names, is_declared, behind, notes)))
         }
     }
+}
+
+/// The cells of a row, and where it lies.
+struct Cells {
+    texts: Vec<String>,
+    rows: Range<usize>,
+}
+
+impl Cells {
+    /// The first row that is not blank from `at` on.
+    fn first(text: &[u8], at: usize, delimiter: u8) -> Option<Cells> {
+        let mut fields = Fields::default();
+        let (row, ended) = first_row(&text[at..], delimiter, &mut fields)?;
+        let texts = fields.iter(&text[at..]).map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
+        ended.then_some(Cells { texts, rows: at + row.start..at + row.end })
+    }
+
+    /// The last row that is not blank.
+    fn last(text: &[u8], delimiter: u8) -> Option<Cells> {
+        let mut next = Cells::first(text, 0, delimiter)?;
+        while let Some(row) = Cells::first(text, next.rows.end, delimiter) {
+            next = row;
+        }
+        Some(next)
+    }
+}
+
+/// The names of a header of merged cells, which is two rows: in the upper one the names, and in the place of some a name for several columns,
+/// which have their own names in the lower one. `None` for rows that do not complete each other so.
+fn merged(upper: &Cells, lower: &Cells) -> Option<Vec<String>> {
+    let (upper, lower) = (&upper.texts, &lower.texts);
+    if upper.len() != lower.len() || lower.iter().any(|cell| cell.parse::<f64>().is_ok()) {
+        return None;
+    }
+    let (mut is_grouped, mut names, mut singles) = (false, Vec::with_capacity(upper.len()), 0);
+    for column in 0..upper.len() {
+        let begins_group = upper.get(column + 1).is_some_and(String::is_empty) && !lower[column + 1].is_empty();
+        is_grouped = match (upper[column].is_empty(), lower[column].is_empty()) {
+            (false, false) if begins_group => true,
+            (true, false) if is_grouped => true,
+            (false, true) => {
+                singles += 1;
+                false
+            }
+            (true, true) => false,
+            (_, false) => return None,
+        };
+        names.push(if lower[column].is_empty() { &upper[column] } else { &lower[column] }.clone());
+    }
+    (singles > 0 && lower.iter().any(|cell| !cell.is_empty())).then_some(names)
 }
 
 /// A file without any row: no columns either, unless the topology declares them.

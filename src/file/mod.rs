@@ -1,7 +1,7 @@
 //! The same transport over files: reads files of rows as values that are ready to be records.
 
 mod archive;
-mod book;
+pub mod book;
 mod edits;
 mod header;
 mod json;

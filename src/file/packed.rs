@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 
 use super::archive::{self, Opened};
-pub use super::book::{Book, WORKBOOK_BYTES_MAX};
-use super::book::{broken, choose, too_large, turn};
+use super::book::{Book, Filled, Several, WORKBOOK_BYTES_MAX, broken, choose, too_large, turn};
 use super::sheet_rows::SheetRows;
 use super::{FileError, parts, xls, zip_directory};
 use crate::state::contain;
@@ -30,8 +29,8 @@ pub struct Unpacked {
     pub rows: Box<dyn Read + Send>,
     /// Where it is from, if not from a text. The text is CSV in UTF-8 with commas then.
     pub book: Option<Book>,
-    /// The file in an archive that it is.
-    pub member: Option<String>,
+    /// The file in an archive that it is, among those that have rows.
+    pub archive: Option<Book>,
 }
 
 /// Whether a file that begins so may be one that is unpacked.
@@ -39,17 +38,21 @@ pub fn is_packed(beginning: &[u8]) -> bool {
     [ZIP, OLE, GZIP].iter().any(|magic| beginning.starts_with(magic))
 }
 
-/// Unpacks what is packed; what is not comes back as it is. `sheet` names the sheet of a workbook, without it the first one is taken, or
-/// the file of an archive.
+/// Unpacks what is packed; what is not comes back as it is. `sheet` names the sheet of a workbook, without it the first one that holds a
+/// table is taken; or the file of an archive.
 ///
 /// # Errors
 /// A workbook that is broken, has a password, is too large or has no sheet of that name; an archive with several files of rows.
-pub fn unpack(input: Box<dyn Read + Send>, sheet: Option<&str>) -> Result<Unpacked, FileError> {
-    unpack_level(input, sheet, true)
+pub fn unpack(input: Box<dyn Read + Send>, sheet: Option<&str>, several: Several) -> Result<Unpacked, FileError> {
+    unpack_level(input, sheet, Some(several))
 }
 
-/// An archive within an archive is not opened, nor is more than a workbook unpacked to look for one.
-fn unpack_level(mut input: Box<dyn Read + Send>, sheet: Option<&str>, is_outer: bool) -> Result<Unpacked, FileError> {
+/// An archive within an archive is not opened (`None`), nor is more than a workbook unpacked to look for one.
+fn unpack_level(
+    mut input: Box<dyn Read + Send>,
+    sheet: Option<&str>,
+    several: Option<Several>,
+) -> Result<Unpacked, FileError> {
     let mut beginning = Vec::new();
     input.by_ref().take(OLE.len() as u64).read_to_end(&mut beginning)?;
     let is = |magic: &[u8]| beginning.starts_with(magic);
@@ -57,26 +60,26 @@ fn unpack_level(mut input: Box<dyn Read + Send>, sheet: Option<&str>, is_outer: 
     let input = io::Cursor::new(beginning).chain(input);
     if is_gzip {
         let unpacked = Bounded { input: MultiGzDecoder::new(input), left: UNPACKED_FILE_BYTES_MAX };
-        return Ok(Unpacked { rows: Box::new(unpacked), book: None, member: None });
+        return Ok(Unpacked { rows: Box::new(unpacked), book: None, archive: None });
     }
     if !is_zip && !is_ole {
-        return Ok(Unpacked { rows: Box::new(input), book: None, member: None });
+        return Ok(Unpacked { rows: Box::new(input), book: None, archive: None });
     }
     // Both kinds have to be read here and there.
     let mut file = tempfile::tempfile()?;
-    let most = if is_zip && is_outer { ARCHIVE_BYTES_MAX } else { WORKBOOK_BYTES_MAX };
+    let most = if is_zip && several.is_some() { ARCHIVE_BYTES_MAX } else { WORKBOOK_BYTES_MAX };
     let bytes = io::copy(&mut input.take(most + 1), &mut file)?;
     let (book, rows) = match is_zip {
         true if !has_workbook(&file) => {
-            let member = if is_outer { archive::open(&file, sheet)? } else { None };
-            return Ok(match member {
-                Some(Opened { name, rows }) => {
+            let opened = several.map(|several| archive::open(&file, sheet, several)).transpose()?.flatten();
+            return Ok(match opened {
+                Some(Opened { archive, rows }) => {
                     let rows = Box::new(Bounded { input: rows, left: UNPACKED_FILE_BYTES_MAX });
-                    Unpacked { member: Some(name), ..unpack_level(rows, None, false)? }
+                    Unpacked { archive: Some(archive), ..unpack_level(rows, None, None)? }
                 }
                 None => {
                     file.rewind()?;
-                    Unpacked { rows: Box::new(file), book: None, member: None }
+                    Unpacked { rows: Box::new(file), book: None, archive: None }
                 }
             });
         }
@@ -86,11 +89,11 @@ fn unpack_level(mut input: Box<dyn Read + Send>, sheet: Option<&str>, is_outer: 
             Some(read) => read,
             None => {
                 file.rewind()?;
-                return Ok(Unpacked { rows: Box::new(file), book: None, member: None });
+                return Ok(Unpacked { rows: Box::new(file), book: None, archive: None });
             }
         },
     };
-    Ok(Unpacked { rows: Box::new(rows), book: Some(book), member: None })
+    Ok(Unpacked { rows: Box::new(rows), book: Some(book), archive: None })
 }
 
 /// An input that ends with an error after so many bytes.
@@ -125,7 +128,16 @@ fn xlsx(file: File, sheet: Option<&str>) -> Result<(Book, File), FileError> {
 fn read_xlsx(mut file: File, sheet: Option<&str>) -> Result<(Book, File), FileError> {
     file.rewind()?;
     let mut xlsx = Xlsx::new(BufReader::new(file)).map_err(broken)?;
-    let book = choose(xlsx.sheet_names(), sheet)?;
+    let book = choose(xlsx.sheet_names(), sheet, |name| {
+        let Ok(mut cells) = xlsx.worksheet_cells_reader(name) else { return Ok(false) }; // a chart
+        let mut filled = Filled::default();
+        while let Some(cell) = cells.next_cell().map_err(broken)? {
+            if !matches!(cell.get_value(), DataRef::Empty) && filled.put(cell.get_position().0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })?;
     // The size that a sheet states need not be true, and all rows must be as wide as the widest.
     let mut last = None;
     {
@@ -152,7 +164,7 @@ mod tests {
     use super::*;
 
     fn rows(bytes: Vec<u8>, sheet: Option<&str>) -> Result<(String, Option<Book>), FileError> {
-        let Unpacked { mut rows, book, .. } = unpack(Box::new(io::Cursor::new(bytes)), sheet)?;
+        let Unpacked { mut rows, book, .. } = unpack(Box::new(io::Cursor::new(bytes)), sheet, Several::Refused)?;
         let mut text = String::new();
         rows.read_to_string(&mut text)?;
         Ok((text, book))
@@ -165,7 +177,7 @@ mod tests {
         assert_eq!(rows(Vec::new(), None).expect("nothing").0, "");
         for container in [&b"PK\x03\x04 no archive"[..], OLE] {
             let Unpacked { mut rows, book, .. } =
-                unpack(Box::new(io::Cursor::new(container.to_vec())), None).expect("bytes");
+                unpack(Box::new(io::Cursor::new(container.to_vec())), None, Several::Refused).expect("bytes");
             let mut bytes = Vec::new();
             rows.read_to_end(&mut bytes).expect("bytes");
             assert_eq!((bytes.as_slice(), book), (container, None));

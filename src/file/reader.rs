@@ -11,10 +11,11 @@ use std::path::Path;
 use bytes::Bytes;
 use memchr::memchr2;
 
+use super::book::{Book, Several};
 use super::header::{self, Beginning};
 use super::json::{self, JsonBeginning, JsonRows};
 use super::notes::unused_types;
-use super::packed::{Book, Unpacked, unpack};
+use super::packed::{Unpacked, unpack};
 use super::ready::Ready;
 use super::transcode::Transcoder;
 use super::{FileError, Options};
@@ -47,6 +48,8 @@ pub struct CsvFile {
     options: Options,
     /// The workbook that the rows are from.
     book: Option<Book>,
+    /// The archive that it is in.
+    archive: Option<Book>,
     delimiter: u8,
     /// Reads the rows of a file of JSON.
     json: Option<Box<JsonRows>>,
@@ -73,7 +76,7 @@ impl CsvFile {
 
     /// Takes anything that can be read, standard input for one, and reads its header.
     pub fn from_reader(input: Box<dyn Read + Send>, options: Options) -> Result<CsvFile, FileError> {
-        let Unpacked { rows: input, book, member } = unpack(input, options.worksheet.as_deref())?;
+        let Unpacked { rows: input, book, archive } = unpack(input, options.worksheet.as_deref(), Several::Refused)?;
         let mut options = options;
         if book.is_some() {
             let as_csv = (Some(Format::Csv), Some(Charset::UTF_8), Some(b','));
@@ -86,6 +89,7 @@ impl CsvFile {
                 .with_escapes(delimiter.map(Unescaper::new)),
             options,
             book,
+            archive,
             delimiter: b',',
             json: None,
             header: Vec::new(),
@@ -99,7 +103,8 @@ impl CsvFile {
             rows: 0,
         };
         file.read_beginning()?;
-        file.notes.extend(member.map(|name| format!("its rows are those of {name} in the archive")));
+        file.notes
+            .extend(file.archive.iter().map(|book| format!("its rows are those of {} in the archive", book.sheet)));
         Ok(file)
     }
 
@@ -142,6 +147,11 @@ impl CsvFile {
     /// The workbook that its rows are from, if it is one.
     pub fn book(&self) -> Option<&Book> {
         self.book.as_ref()
+    }
+
+    /// The archive that the file is in, if it is in one.
+    pub fn archive(&self) -> Option<&Book> {
+        self.archive.as_ref()
     }
 
     /// The findings about the file, for the person who gave it: `EUC-KR (windows-949), semicolons, 7 columns`.
@@ -393,6 +403,23 @@ mod tests {
         let mut file = open(&bytes, options).expect("a header");
         assert_eq!(file.header(), ["a;b"]);
         assert_eq!(blocks(&mut file)[0].text, "청;1,5\n");
+    }
+
+    #[test]
+    fn a_header_of_merged_cells_is_two_rows() {
+        let table = ",,,,\n번호,이름,위치,,비고\n,,경도,위도,\n1,가,127,37,\n";
+        let needed = ["경도", "위도"].map(|name| vec![name.to_owned()]);
+        let source = SourceConfig { needed: needed.into(), ..config() };
+        for above in ["", "도서관 목록,,,,\n", "도서관 목록,,,,\n,,,(단위: 도),\n"] {
+            let text = format!("{above}{table}");
+            let mut file = open(text.as_bytes(), Options::for_source(&source)).expect("a header");
+            assert_eq!(file.header(), ["번호", "이름", "경도", "위도", "비고"], "{above}");
+            assert_eq!(blocks(&mut file)[0].text, "1,가,127,37,\n");
+        }
+        for rows in ["a,b,\nc,d,e\n", "a,b,c\n,,\n", "a,b,\n,1,2\n", "a,,c\n,x,\n"] {
+            let names: Vec<&str> = rows.split('\n').next().expect("a header").split(',').collect();
+            assert_eq!(open(rows.as_bytes(), plain()).expect("a header").header(), names, "{rows}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::FileError;
 use super::edits::Edits;
 use super::reader::{Block, CsvFile};
-use crate::record::Header;
+use crate::record::{Extras, Header};
 use crate::sink::digest::Digest;
 use crate::source::csv::write_row;
 use crate::source::list_names;
@@ -85,6 +85,13 @@ impl UploadRecords {
             Some(crs) => self.announce("ss-crs", crs.to_owned()),
             None => self,
         }
+    }
+
+    /// Its workbook is to have these parts too.
+    pub fn with_extras(self, extras: Extras) -> UploadRecords {
+        let asked = [(extras.summary, "ss-summary"), (extras.map_link, "ss-map-link")];
+        let asked = asked.into_iter().filter(|(asked, _)| *asked);
+        asked.fold(self, |upload, (_, name)| upload.announce(name, "true"))
     }
 
     /// Publishes the columns under these names, one for each, and not under those of the files. With `kept`, only these columns of the files,

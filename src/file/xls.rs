@@ -14,7 +14,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use calamine::{CellErrorType, Data, ExcelDateTime, ExcelDateTimeType};
 
 use super::FileError;
-use super::book::{Book, WORKBOOK_BYTES_MAX, broken, choose, too_large, turn};
+use super::book::{Book, Filled, WORKBOOK_BYTES_MAX, broken, choose, too_large, turn};
 use super::sheet_rows::SheetRows;
 use crate::source::charset::Charset;
 use look::Look;
@@ -32,8 +32,13 @@ pub(super) fn read(file: &File, sheet: Option<&str>) -> Result<Option<(Book, Fil
     let _turn = turn();
     let Some(stream) = workbook_stream(file)? else { return Ok(None) };
     let globals = Globals::read(&stream)?;
-    let book = choose(globals.sheets.iter().map(|(name, _)| name.clone()).collect(), sheet)?;
-    let position = globals.sheets.iter().find(|(name, _)| *name == book.sheet).map_or(0, |(_, position)| *position);
+    let position = |sheet: &str| globals.sheets.iter().find(|(name, _)| name == sheet).map_or(0, |(_, at)| *at);
+    let book = choose(globals.sheets.iter().map(|(name, _)| name.clone()).collect(), sheet, |name| {
+        let Ok(cells) = cells(&stream, position(name) as usize) else { return Ok(false) }; // a chart
+        let mut filled = Filled::default();
+        Ok(cells.iter().any(|cell| filled.put(u32::from(cell.row))))
+    })?;
+    let position = position(&book.sheet);
     let mut cells = cells(&stream, position as usize)?;
     cells.sort_by_key(|cell| (cell.row, cell.first)); // as they are, in most files
     let mut rows = SheetRows::new(cells.iter().map(|cell| u32::from(cell.last)).max())?;

@@ -16,16 +16,17 @@ use super::spool::{Spool, SpoolRoom, Spooled};
 use crate::inspect::columns::ChosenColumns;
 use crate::inspect::reading::Reading;
 use crate::inspect::trial::Asked;
+use crate::record::Extras;
 use crate::source::NAME_BYTES_MAX;
 
-/// Parts of a form; ours has fifteen.
-const PARTS_MAX: usize = 17;
+/// Parts of a form; ours has seventeen.
+const PARTS_MAX: usize = 19;
 /// Bytes of a field that is no file; a CRS may be given as WKT.
 const FIELD_BYTES_MAX: usize = 16 << 10;
 /// Bytes of the corrected rows.
 const CORRECTIONS_BYTES_MAX: usize = 1 << 20;
 /// Names of the fields, beside the file.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 16] = [
     "topology",
     "name",
     "crs",
@@ -34,6 +35,8 @@ const NAMES: [&str; 14] = [
     "sheet",
     "one_sheet",
     "keep",
+    "summary",
+    "map_link",
     "charset",
     "delimiter",
     "header_line",
@@ -57,6 +60,10 @@ pub(super) struct Choices {
     pub one_sheet: Option<String>,
     /// Columns that are kept, as a JSON array of their names.
     pub keep: Option<String>,
+    /// `true`: the workbook has a sheet *Summary*.
+    pub summary: Option<String>,
+    /// `true`: each row has a link to its place on a map.
+    pub map_link: Option<String>,
     /// Charset of the file.
     pub charset: Option<String>,
     /// Delimiter of the file.
@@ -94,6 +101,7 @@ impl Choices {
     pub(super) fn asked(&self) -> Result<Asked, Problem> {
         let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let is = |flag: &Option<String>| flag.as_deref() == Some("true");
         let keep = said(&self.keep).map(|names| serde_json::from_str::<Vec<String>>(&names)).transpose();
         let keep = keep.map_err(|error| {
             let detail = format!("`keep` is no JSON array of names: {error}");
@@ -103,11 +111,12 @@ impl Choices {
             x: said(&self.x),
             y: said(&self.y),
             sheet: said(&self.sheet),
-            one_sheet: self.one_sheet.as_deref() == Some("true"),
+            one_sheet: is(&self.one_sheet),
             keep,
         };
+        let extras = Extras { summary: is(&self.summary), map_link: is(&self.map_link) };
         let reading = Reading::parse(&text(&self.charset), &text(&self.delimiter), &text(&self.header_line))?;
-        Ok(Asked { reading, crs: said(&self.crs), columns, lang: None })
+        Ok(Asked { reading, crs: said(&self.crs), columns, extras, lang: None })
     }
 }
 
@@ -141,6 +150,8 @@ impl Fields {
             "sheet" => &mut choices.sheet,
             "one_sheet" => &mut choices.one_sheet,
             "keep" => &mut choices.keep,
+            "summary" => &mut choices.summary,
+            "map_link" => &mut choices.map_link,
             "charset" => &mut choices.charset,
             "delimiter" => &mut choices.delimiter,
             "header_line" => &mut choices.header_line,
@@ -181,18 +192,19 @@ pub(super) async fn receive(room: &Arc<SpoolRoom>, bytes_max: u64, request: Requ
     let form = if kind.trim_start().to_ascii_lowercase().starts_with("multipart/") {
         receive_parts(room, request, fields, &watch).await
     } else {
-        receive_raw(room, request, fields).await
+        receive_file(room, request).await.map(|file| Form { fields, file })
     };
     form.map_err(|problem| watch.problem_or(|| problem))
 }
 
-async fn receive_raw(room: &Arc<SpoolRoom>, request: Request<Body>, fields: Fields) -> Result<Form, Problem> {
+/// Reads a body that is the file.
+pub(super) async fn receive_file(room: &Arc<SpoolRoom>, request: Request<Body>) -> Result<Spooled, Problem> {
     let mut pieces = request.into_body().into_data_stream();
     let mut spool = Spool::new(room.clone());
     while let Some(piece) = next_piece(&mut pieces).await {
         spool.push(&piece.map_err(|error| Problem::bad_request("body", error.to_string()))?).await?;
     }
-    Ok(Form { fields, file: spool.finish().await? })
+    spool.finish().await
 }
 
 async fn next_piece(pieces: &mut axum::body::BodyDataStream) -> Option<Result<axum::body::Bytes, axum::Error>> {

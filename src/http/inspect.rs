@@ -1,9 +1,8 @@
 //! `POST /inspect`: inspects the beginning of a file, and tries it under a topology. Nothing is published.
 
-use std::io::Cursor;
 use std::sync::Arc;
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{Query, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -14,8 +13,9 @@ use tokio::task::spawn_blocking;
 
 use super::form::Choices;
 use super::problem::Problem;
-use super::uploads::{check_topology, stopped};
-use super::{SharedState, body};
+use super::uploads::{check_topology, file_problem, stopped};
+use super::{SharedState, body, form};
+use crate::file::book::{Several, WORKBOOK_BYTES_MAX};
 use crate::inspect::draft::Draft;
 use crate::inspect::lang;
 use crate::inspect::reading::FileFacts;
@@ -26,8 +26,8 @@ use crate::topology::Topology;
 
 /// Bytes of a file that are looked at, at most.
 const SAMPLE_BYTES_MAX: u64 = 1 << 20;
-/// Bytes of a workbook that is looked at: it cannot be read by its beginning.
-const WORKBOOK_BYTES_MAX: u64 = 32 << 20;
+/// Bytes of a file that is sent whole: a workbook and an archive cannot be read by their beginning.
+const WHOLE_BYTES_MAX: u64 = WORKBOOK_BYTES_MAX;
 /// Topologies that a file is tried on to find the one that fits.
 const TRIED_MAX: usize = 20;
 
@@ -100,6 +100,7 @@ async fn draft(
         table: &table,
         used: &trial.columns,
         crs: asked.crs.as_deref().or(fitting),
+        extras: asked.extras,
         suggestion: &suggestion,
     };
     Ok(([(CONTENT_TYPE, "application/toml; charset=utf-8")], draft.to_toml()))
@@ -110,11 +111,10 @@ async fn look_at(
     query: InspectQuery,
     request: Request,
 ) -> Result<(Inspection, Table, Asked), Problem> {
-    let is_book = [".xlsx", ".xlsm", ".xls"].iter().any(|ending| query.name.to_ascii_lowercase().ends_with(ending));
-    let (request, watch) = body::limit(request, if is_book { WORKBOOK_BYTES_MAX } else { SAMPLE_BYTES_MAX })?;
-    let ended = |_| watch.problem_or(|| Problem::bad_request("body", "the body ended early").in_field("file"));
-    let body = to_bytes(request.into_body(), usize::MAX).await.map_err(ended)?;
     let is_cut = query.whole.as_deref() != Some("true");
+    let (request, watch) = body::limit(request, if is_cut { SAMPLE_BYTES_MAX } else { WHOLE_BYTES_MAX })?;
+    let received = form::receive_file(&app.spool_room, request).await;
+    let file = received.map_err(|problem| watch.problem_or(|| problem))?;
     let named = query.topology.as_deref().filter(|name| !name.is_empty());
     let named = named.map(|name| app.topology(name)).transpose()?;
     let mut takes_files = app.topologies();
@@ -122,10 +122,11 @@ async fn look_at(
     let asked = Asked { lang: query.lang.as_deref().map(lang), ..query.choices.asked()? };
     let looking = spawn_blocking(move || {
         let worksheet = query.choices.worksheet.as_deref();
-        let sample = Sample::read(Box::new(Cursor::new(body)), is_cut, worksheet, SAMPLE_BYTES_MAX)?;
+        let reader = file.reader().map_err(|error| file_problem(&error.into()))?;
+        let sample = Sample::read(Box::new(reader), is_cut, (worksheet, Several::First), SAMPLE_BYTES_MAX)?;
         let asked = Asked { reading: sample.reading(asked.reading), ..asked };
         let (inspection, table) = look(&sample.bytes, &asked, named.as_ref(), &takes_files, &query.name)?;
-        let file = FileFacts { book: sample.book, ..inspection.file };
+        let file = FileFacts { book: sample.book, archive: sample.archive, ..inspection.file };
         Ok((Inspection { is_whole: sample.is_whole, file, ..inspection }, table, asked))
     });
     looking.await.map_err(stopped)?

@@ -38,6 +38,10 @@ struct Shown {
     paused: bool,
     /// Whether rows without coordinates stay in their sheets.
     keeps_blank: bool,
+    /// Whether an upload may ask for a sheet *Summary*: not where every workbook has one.
+    offers_summary: bool,
+    /// The host that links of rows lead to, where an upload may ask for them.
+    offers_map_link: Option<String>,
     /// Why it takes no files; null when it does.
     no_files: Option<String>,
     /// Tasks that this process has at work.
@@ -88,6 +92,8 @@ impl Shown {
                 | MapConfig::Link(_) => true,
             }),
             no_files: check_topology(topology).err().map(|problem| problem.detail),
+            offers_summary: !topology.sink.workbook.summary,
+            offers_map_link: topology.about().link_on_request,
             name: topology.name.to_string(),
             hash: topology.hash.to_string(),
             source: ShownSource { topic: topology.source.topic.to_string() },

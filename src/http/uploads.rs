@@ -29,9 +29,9 @@ use crate::file::upload::UploadRecords;
 use crate::file::{FileError, Options};
 use crate::inspect::columns::Published;
 use crate::inspect::reading::FileFacts;
-use crate::inspect::{InspectError, own_crs};
+use crate::inspect::{InspectError, own_crs, own_extras};
 use crate::kafka::clock::now_ms;
-use crate::record::Lang;
+use crate::record::{Extras, Lang};
 use crate::sink::digest::Digest;
 use crate::sink::status::StatusFailure;
 use crate::source::UploadFrom;
@@ -81,12 +81,13 @@ async fn create(State(app): State<SharedState>, request: Request) -> Result<Resp
         let (topology, cancel) = (topology.clone(), cancel.clone());
         move || {
             let crs = own_crs(&topology, asked.crs.as_deref())?;
+            let extras = own_extras(&topology, asked.extras)?;
             let options = Options { worksheet: worksheet.clone(), ..asked.reading.options(&topology.source) };
             let csv = open(&file, options, cancel)?;
             let published = asked.columns.apply(&topology, &csv.columns())?;
             let sheet = worksheet.map_or(String::new(), |name| format!("worksheet {name}\0"));
-            let choice = sheet + &asked.reading.signature() + &published.signature();
-            Ok::<_, Problem>((Content { csv, crs, published, corrected }, choice, file))
+            let choice = sheet + &asked.reading.signature() + &published.signature() + &signature(extras);
+            Ok::<_, Problem>((Content { csv, crs, extras, published, corrected }, choice, file))
         }
     });
     let (content, choice, file) = opened.await.map_err(stopped)??;
@@ -122,6 +123,7 @@ struct Content {
     csv: CsvFile,
     /// CRS of its own.
     crs: Option<String>,
+    extras: Extras,
     published: Published,
     corrected: BTreeMap<u64, Vec<String>>,
 }
@@ -144,9 +146,9 @@ impl Job {
         let _turn = app.publishers.acquire().await.map_err(stopped)?;
         let attempt = Uuid::new_v4().to_string();
         let failed = |error: FileError| file_problem(&error);
-        let Content { csv, crs, published, corrected } = content;
+        let Content { csv, crs, extras, published, corrected } = content;
         let records = UploadRecords::new(vec![csv], &name, &attempt).map_err(failed)?.with_crs(crs.as_deref());
-        let records = published.of(records).corrected(corrected);
+        let records = published.of(records.with_extras(extras)).corrected(corrected);
         let mut records = records.announce("ss-received-ms", now_ms().to_string());
         if let Some(user_agent) = user_agent {
             records = records.announce("ss-user-agent", user_agent);
@@ -248,6 +250,7 @@ impl From<InspectError> for Problem {
             InspectError::Reading { field, .. } => Problem::bad_request("reading", detail).in_field(field),
             InspectError::Column(_) => Problem::bad_request("column", detail).in_field("columns"),
             InspectError::Crs(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "crs", detail).in_field("crs"),
+            InspectError::Extra { field, .. } => Problem::bad_request("extra", detail).in_field(field),
             InspectError::Trial(_) => Problem::unavailable("trial", detail),
         }
     }
@@ -282,6 +285,12 @@ pub(super) fn broker_problem(error: &TransportError) -> Problem {
 /// The task behind an answer was ended: the server stops.
 pub(super) fn stopped(_: impl std::error::Error) -> Problem {
     Problem::unavailable("stopping", "the server is stopping")
+}
+
+/// A text of the parts of the workbook that make it another one; empty where none is asked for.
+fn signature(extras: Extras) -> String {
+    let asked = [(extras.summary, "summary\0"), (extras.map_link, "map_link\0")];
+    asked.into_iter().filter_map(|(asked, word)| asked.then_some(word)).collect()
 }
 
 /// The same topology, CRS, columns and content have the same id.

@@ -233,10 +233,11 @@ fn sheet_column(table: &Table, free: impl Fn(&usize) -> bool) -> Option<usize> {
         let is_text = values.iter().filter(|value| !value.is_empty()).all(is_name);
         (is_text && values.len() <= SHEET_VALUES_MAX && 2 * values.len() <= rows.max(2)).then_some(values.len())
     };
-    let naming = table.naming_columns().into_iter().find(|column| free(column) && few(column).is_some());
     // One value for all rows sorts nothing.
     let sorts = |column: &usize| free(column) && few(column).is_some_and(|values| values > 1);
-    naming.or_else(|| (0..table.header.len()).find(sorts))
+    let naming = table.naming_columns();
+    let one_place = || naming.iter().copied().find(|column| free(column) && few(column).is_some());
+    naming.iter().copied().find(sorts).or_else(one_place).or_else(|| (0..table.header.len()).find(sorts))
 }
 
 #[cfg(test)]
@@ -338,6 +339,13 @@ name = "workbooks"
         };
         let found = ChosenColumns::default().or_found(&topology(), &table);
         assert_eq!(found.sheet.as_deref(), Some("구역"), "neither days nor one value for all rows");
+        let two_levels: Vec<Vec<String>> = (0..20)
+            .map(|n| names(&["서울특별시", if n % 2 == 0 { "마포구" } else { "은평구" }, "192500.5", "450700.25"]))
+            .collect();
+        let table =
+            Table { header: names(&["시도", "시군구", "엑스좌표_값", "와이좌표_값"]), rows: two_levels };
+        let found = ChosenColumns::default().or_found(&topology(), &table);
+        assert_eq!(found.sheet.as_deref(), Some("시군구"), "one place for all rows sorts nothing");
         let known = Table { header: names(&["시군", "x", "y"]), rows: vec![] };
         assert_eq!(ChosenColumns::default().or_found(&topology(), &known), ChosenColumns::default());
     }

@@ -6,7 +6,8 @@ use super::reading::{FileFacts, Reading};
 use super::table::{Suggestion, Table};
 use crate::crs::ranking::{Certainty, Ranking};
 use crate::page::cells::{parse_date, parse_datetime, parse_number};
-use crate::record::Lang;
+use crate::page::link::map_address;
+use crate::record::{Extras, Lang};
 
 /// Longest name of a topology.
 const NAME_CHARS_MAX: usize = 40;
@@ -30,6 +31,8 @@ pub struct Draft<'a> {
     pub used: &'a UsedColumns,
     /// CRS of its coordinates, if that is known.
     pub crs: Option<&'a str>,
+    /// Parts that its workbook is to have too.
+    pub extras: Extras,
     /// The findings about it.
     pub suggestion: &'a Suggestion,
 }
@@ -51,7 +54,11 @@ impl Draft<'_> {
         self.write_types(&mut text);
         text.push_str("totals = \"reject\"   # rows that sum up others are no rows of their own\n");
         self.write_coordinates(lang, &mut text);
-        self.write_kept(&mut text);
+        self.write_kept(lang, &mut text);
+        if self.extras.map_link && self.has_coordinates() {
+            let address = quoted(map_address(lang));
+            text.push_str(&format!("\n[[map]]\nname = \"map-link\"\nmap_link = {address}\n"));
+        }
         let (sheet, why) = match self.used.sheet.as_ref().filter(|column| !column.contains(['{', '}'])) {
             Some(column) => (column.clone(), format!("a sheet for each value of {}", comment(column))),
             None => (
@@ -61,7 +68,8 @@ impl Draft<'_> {
         };
         text.push_str(&format!("\n# {why}\n[[aggregate]]\nname = \"sheets\"\nsheet = {}\n", quoted(&sheet)));
         let lang = if lang == Lang::Ko { "ko" } else { "en" };
-        text.push_str(&format!("\n[[sink]]\nname = \"workbooks\"\nworkbook = {{ lang = \"{lang}\" }}\n"));
+        let summary = if self.extras.summary { ", summary = true" } else { "" };
+        text.push_str(&format!("\n[[sink]]\nname = \"workbooks\"\nworkbook = {{ lang = \"{lang}\"{summary} }}\n"));
         text
     }
 
@@ -179,6 +187,10 @@ impl Draft<'_> {
         cells.filter(|cell| !cell.is_empty()).all(|cell| parse_number(cell).is_some())
     }
 
+    fn has_coordinates(&self) -> bool {
+        self.used.x.is_some() && self.used.y.is_some()
+    }
+
     /// Why this CRS.
     fn why(&self, from: &str, ranking: Option<&Ranking>) -> String {
         let Some(ranking) = ranking.filter(|ranking| ranking.points > 0) else {
@@ -210,20 +222,14 @@ impl Draft<'_> {
         comment(&format!("{from}: {evidence}{alike}"))
     }
 
-    fn write_kept(&self, text: &mut String) {
+    fn write_kept(&self, lang: Lang, text: &mut String) {
         if self.used.left_out.is_empty() {
             return;
         }
         let kept = self.file.columns.iter().filter(|name| !self.used.left_out.contains(name)).map(|name| quoted(name));
         let mut kept: Vec<String> = kept.collect();
-        if self.used.x.is_some() && self.used.y.is_some() {
-            let wanted = if self.is_korean() { ["경도", "위도"] } else { ["lon", "lat"] };
-            kept.extend(
-                wanted
-                    .iter()
-                    .filter(|name| !self.table.header.iter().any(|column| column == **name))
-                    .map(|name| quoted(name)),
-            );
+        if self.has_coordinates() {
+            kept.push(self.into(lang));
         }
         text.push_str(&format!("\n[[map]]\nname = \"columns\"\nselect = [{}]\n", kept.join(", ")));
     }
@@ -261,6 +267,7 @@ mod tests {
             header_line: 3,
             columns: table.header.clone(),
             book: None,
+            archive: None,
             bytes: 1,
             lines: vec![],
             notes: vec![],
@@ -279,6 +286,7 @@ mod tests {
             table: &table,
             used: &used,
             crs: Some("EPSG:5181"),
+            extras: Extras::default(),
             suggestion: &suggestion,
         };
         let text = draft.to_toml();
@@ -292,11 +300,21 @@ mod tests {
         assert!(text.contains("into = [\"경도_wgs84\", \"위도\"]"), "{text}");
         assert_eq!(topology.aggregate.sheet.to_string(), "구");
 
+        let used_x_y = used.clone();
         let used = UsedColumns { left_out: vec!["개방일자".to_owned()], ..UsedColumns::default() };
         let file = FileFacts { header_line: 0, ..file.clone() };
-        let text = Draft { used: &used, file: &file, file_name: "2024.csv", ..draft }.to_toml();
+        let asked = Extras { summary: true, map_link: true };
+        let text = Draft { used: &used, file: &file, file_name: "2024.csv", extras: asked, ..draft }.to_toml();
         let topology =
             Topology::parse(&text, "draft.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         assert_eq!((&*topology.name, topology.aggregate.sheet.to_string().as_str()), ("file-2024", "{자료|자료}"));
+        assert!(topology.sink.workbook.summary && !text.contains("map_link"), "there is no place to link to: {text}");
+
+        let used = UsedColumns { left_out: vec!["개방일자".to_owned()], ..used_x_y };
+        let text = Draft { used: &used, extras: asked, ..draft }.to_toml();
+        let topology =
+            Topology::parse(&text, "draft.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        assert!(text.contains("\"경도_wgs84\", \"위도\"]\n"), "what is added is kept: {text}");
+        assert_eq!(topology.about().links, ["map.kakao.com"]);
     }
 }

@@ -100,7 +100,7 @@ name = "workbooks"
         let topology = Topology::parse(TOPOLOGY, "t.toml", &|_| None).expect("a topology");
         let row = |n: i32| format!("마포구,{}.5,{}.25\n", 192_500 + n * 10, 450_700 + n * 7);
         let text = format!("{header}\n{}", (0..40).map(row).collect::<String>());
-        let sample = Sample { bytes: text.into(), book: None, is_whole: true };
+        let sample = Sample { bytes: text.into(), book: None, archive: None, is_whole: true };
         Fit::of(&sample, "a.csv", &topology).expect("a file")
     }
 

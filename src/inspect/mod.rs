@@ -19,8 +19,8 @@ pub mod table;
 pub mod trial;
 
 use crate::file::FileError;
-use crate::map::OwnCrs;
-use crate::record::{Lang, Rejection};
+use crate::map::{MapConfig, OwnCrs};
+use crate::record::{Extras, Lang, Rejection};
 use crate::topology::Topology;
 
 /// Why a question about a file has no answer.
@@ -43,6 +43,14 @@ pub enum InspectError {
     /// A CRS that cannot be used.
     #[error("{}", .0.message)]
     Crs(Box<Rejection>),
+    /// A part of a workbook that the topology cannot make; `field` names it.
+    #[error("{message}")]
+    Extra {
+        /// Name of the part.
+        field: &'static str,
+        /// Why.
+        message: String,
+    },
     /// The trial itself did not work.
     #[error("the trial failed: {0}")]
     Trial(String),
@@ -60,6 +68,19 @@ pub fn own_crs(topology: &Topology, crs: Option<&str>) -> Result<Option<String>,
     let Some(crs) = crs.filter(|crs| !known.is_usual(crs)) else { return Ok(None) };
     known.pairs(&crs).map_err(|rejection| InspectError::Crs(Box::new(rejection)))?;
     Ok(Some(crs))
+}
+
+/// The parts of a workbook that are asked for, those that it has anyway left out.
+///
+/// # Errors
+/// The topology cannot make one of them.
+pub fn own_extras(topology: &Topology, asked: Extras) -> Result<Extras, InspectError> {
+    let has_links = topology.maps.iter().any(|map| matches!(map, MapConfig::Link(_)));
+    if asked.map_link && topology.link.is_none() && !has_links {
+        let message = format!("rows of topology \"{}\" have no place in degrees to link to", topology.name);
+        return Err(InspectError::Extra { field: "map_link", message });
+    }
+    Ok(topology.extras(asked))
 }
 
 /// The language of that tag; English for any but `ko`.

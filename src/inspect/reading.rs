@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::InspectError;
 use crate::crs::columns::number;
 use crate::file::Options;
-use crate::file::packed::Book;
+use crate::file::book::Book;
 use crate::file::reader::CsvFile;
 use crate::source::charset::Charset;
 use crate::source::delimiter::parse_delimiter;
@@ -38,6 +38,8 @@ pub struct FileFacts {
     pub columns: Vec<String>,
     /// The workbook that the rows are from; null for a file of text.
     pub book: Option<Book>,
+    /// The archive that the file is in, and its other files of rows; null without one.
+    pub archive: Option<Book>,
     /// Bytes that were looked at, or all of the file.
     pub bytes: u64,
     /// The first lines, to choose the header from.
@@ -119,6 +121,7 @@ impl FileFacts {
             header_line: csv.header_line(),
             columns: csv.columns(),
             book: csv.book().cloned(),
+            archive: csv.archive().cloned(),
             bytes,
             lines: csv.first_lines().to_vec(),
             notes: csv.notes().to_vec(),

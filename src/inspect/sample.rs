@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::InspectError;
 use super::reading::Reading;
 use crate::file::FileError;
-use crate::file::packed::{Book, Unpacked, unpack};
+use crate::file::book::{Book, Several};
+use crate::file::packed::{Unpacked, unpack};
 use crate::source::charset::Charset;
 
 /// Whole rows from the beginning of a file.
@@ -17,23 +18,25 @@ pub struct Sample {
     pub bytes: Bytes,
     /// The workbook that they are from.
     pub book: Option<Book>,
+    /// The archive that they are from.
+    pub archive: Option<Book>,
     /// Whether these are all rows.
     pub is_whole: bool,
 }
 
 impl Sample {
     /// At most `bytes_max` bytes of rows. Of a text or a gzip file the input may be the beginning alone (`is_cut`); a workbook is read whole.
-    /// `worksheet` names the sheet of a workbook.
+    /// `worksheet` names the sheet of a workbook, or the file of an archive.
     ///
     /// # Errors
     /// The input cannot be read, or is a workbook that no rows can be read from.
     pub fn read(
         input: Box<dyn Read + Send>,
         is_cut: bool,
-        worksheet: Option<&str>,
+        (worksheet, several): (Option<&str>, Several),
         bytes_max: u64,
     ) -> Result<Sample, InspectError> {
-        let Unpacked { rows, book, .. } = unpack(input, worksheet)?;
+        let Unpacked { rows, book, archive } = unpack(input, worksheet, several)?;
         let mut bytes = Vec::new();
         let mut rows = rows.take(bytes_max);
         match rows.read_to_end(&mut bytes) {
@@ -46,7 +49,7 @@ impl Sample {
         if !is_whole {
             bytes.truncate(whole_rows(&bytes));
         }
-        Ok(Sample { bytes: bytes.into(), book, is_whole })
+        Ok(Sample { bytes: bytes.into(), book, archive, is_whole })
     }
 
     /// How these rows are read: those of a workbook have been written as CSV.
@@ -95,7 +98,7 @@ mod tests {
     }
 
     fn sample(bytes: Vec<u8>, is_cut: bool, bytes_max: u64) -> Sample {
-        Sample::read(Box::new(Cursor::new(bytes)), is_cut, None, bytes_max).expect("rows")
+        Sample::read(Box::new(Cursor::new(bytes)), is_cut, (None, Several::Refused), bytes_max).expect("rows")
     }
 
     #[test]

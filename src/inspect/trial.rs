@@ -21,7 +21,7 @@ use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::map::MapConfig;
 use crate::page::read::{CellKind, ShownCell};
-use crate::record::{Lang, TemplatePart};
+use crate::record::{Extras, Lang, TemplatePart};
 use crate::runtime::convert::Converted;
 use crate::sink::preview::{ROWS_MAX, SHEETS_MAX, SheetPreview};
 use crate::sink::status::StatusFailure;
@@ -40,6 +40,8 @@ pub struct Asked {
     pub crs: Option<String>,
     /// Columns that take the place of the topology's.
     pub columns: ChosenColumns,
+    /// Parts of the workbook beside the topology's.
+    pub extras: Extras,
     /// Language of messages; without it the topology's.
     pub lang: Option<Lang>,
 }
@@ -155,7 +157,8 @@ pub fn try_file(sample: &Bytes, asked: &Asked, topology: &Arc<Topology>) -> Resu
     let mut file = FileFacts::of(&csv, sample.len() as u64);
     let table = Table::read(csv)?;
     let chosen = asked.columns.or_found(topology, &table);
-    let trial = try_on(sample, reading, topology, crs, &chosen, asked.lang)?;
+    let asked = Asked { reading, crs, columns: chosen, ..asked.clone() };
+    let trial = try_on(sample, &asked, topology)?;
     file.notes
         .extend(trial.columns.x.as_ref().zip(trial.columns.y.as_ref()).and_then(|(x, y)| table.notation_note([x, y])));
     Ok(Tried { file, table, trial })
@@ -166,25 +169,20 @@ fn open(sample: &Bytes, reading: Reading, topology: &Topology) -> Result<CsvFile
 }
 
 /// Takes the beginning all the way through one topology.
-fn try_on(
-    sample: &Bytes,
-    reading: Reading,
-    topology: &Arc<Topology>,
-    crs: Option<String>,
-    chosen: &ChosenColumns,
-    lang: Option<Lang>,
-) -> Result<Trial, InspectError> {
-    let csv = open(sample, reading, topology)?;
-    let published = chosen.apply(topology, &csv.columns())?;
-    let upload = UploadRecords::new(vec![csv], "trial", "trial")?.with_crs(crs.as_deref());
+fn try_on(sample: &Bytes, asked: &Asked, topology: &Arc<Topology>) -> Result<Trial, InspectError> {
+    let csv = open(sample, asked.reading, topology)?;
+    let published = asked.columns.apply(topology, &csv.columns())?;
+    let crs = asked.crs.as_deref();
+    let upload = UploadRecords::new(vec![csv], "trial", "trial")?.with_crs(crs);
+    let upload = upload.with_extras(super::own_extras(topology, asked.extras)?);
     let mut trial = Topology::clone(topology);
-    let lang = lang.unwrap_or(topology.sink.workbook.lang);
+    let lang = asked.lang.unwrap_or(topology.sink.workbook.lang);
     trial.sink.workbook.lang = lang;
     let made = Made::of(trial, published.of(upload), &mut |_| ())?;
     let (sheets, errors) = made.sheets(lang, ROWS_MAX, REJECTS_MAX);
     let Made { converted, workbook } = made;
     let map = PointMap::of_workbook(&workbook, topology);
-    let mut trial = Trial::of(topology, &published.header, crs.as_deref(), &converted, sheets);
+    let mut trial = Trial::of(topology, &published.header, crs, &converted, sheets);
     trial.failure = trial.failure.map(|failure| failure.translate(lang));
     let rejects = errors.map(|sheet| sheet.head).unwrap_or_default();
     trial.rejects = rejects.iter().map(|row| Reject::of(row)).filter(|reject| !reject.reason.is_empty()).collect();

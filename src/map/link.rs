@@ -11,7 +11,7 @@ use percent_encoding::utf8_percent_encode;
 
 use super::{Layout, Map, NodeError, Planned, find, free_name, reject_all};
 use crate::record::address::IN_VALUES;
-use crate::record::{ColumnType, Lang, Rejection, RowBatch, TemplatePart};
+use crate::record::{ColumnType, Lang, Rejection, RowBatch, TemplatePart, is_added_as};
 
 /// Decimals of a computed number in an address: a tenth of a metre in degrees.
 const DECIMALS_MAX: u8 = 6;
@@ -37,9 +37,19 @@ impl LinkConfig {
         behind_scheme.split(['/', '?', '#']).next().unwrap_or_default()
     }
 
+    /// Every name of a column in it, to be changed.
+    pub fn names_mut(&mut self) -> Vec<&mut String> {
+        self.address.iter_mut().filter_map(TemplatePart::column_mut).chain([&mut self.into]).collect()
+    }
+
     fn plan(&self, batch: &RowBatch) -> Plan {
         let schema = batch.columns.schema_ref();
-        let place = |name: &String| find(schema, std::slice::from_ref(name));
+        // What a map computed has given way to a column of the file, if that had its name.
+        let is_computed = |at: &usize| matches!(batch.types[*at], ColumnType::Computed { .. });
+        let computed = |name: &str| {
+            (0..schema.fields().len()).rev().filter(is_computed).find(|at| is_added_as(schema.field(*at).name(), name))
+        };
+        let place = |name: &String| computed(name).map_or_else(|| find(schema, std::slice::from_ref(name)), Ok);
         let part = |part: &TemplatePart| match part {
             TemplatePart::Literal(text) => Ok(Part::Literal(text.clone())),
             TemplatePart::Column(name) => place(name).map(|column| Part::Value { column, otherwise: String::new() }),

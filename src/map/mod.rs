@@ -143,9 +143,7 @@ impl MapConfig {
                 names
             }
             MapConfig::Cast(config) => config.columns.iter_mut().map(|column| &mut column.name).collect(),
-            MapConfig::Link(config) => {
-                config.address.iter_mut().filter_map(TemplatePart::column_mut).chain([&mut config.into]).collect()
-            }
+            MapConfig::Link(config) => config.names_mut(),
         }
     }
 }

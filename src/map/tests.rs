@@ -21,6 +21,7 @@ pub(super) fn batch_of(schema: SchemaRef, rows: &[&[&str]]) -> RowBatch {
     let mut raw = RawRows::default();
     rows.iter().for_each(|row| raw.push(row.join(",").as_bytes()));
     RowBatch {
+        map_link: false,
         upload: UploadId::new("test.csv"),
         attempt: None,
         crs: None,

@@ -15,6 +15,14 @@ pub fn link_label(lang: Lang) -> &'static str {
     }
 }
 
+/// The address of a place in degrees on a map, as `map_link` has it: on the one that readers of that language know.
+pub fn map_address(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "https://www.openstreetmap.org/?mlat={lat}&mlon={lon}#map=17/{lat}/{lon}",
+        Lang::Ko => "https://map.kakao.com/link/map/{lat},{lon}",
+    }
+}
+
 /// The XML from the address to the shown text; `None` for what is no address, or too long for a formula.
 pub(super) fn formula(address: &str, lang: Lang) -> Option<String> {
     let is_address = address.len() <= LINK_LENGTH_MAX && address.bytes().all(is_of_address);

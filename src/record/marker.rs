@@ -85,10 +85,21 @@ pub struct Announcement {
     pub rows: Option<u64>,
     /// `ss-crs`: the CRS of its coordinates, where that is not the topology's.
     pub crs: Option<Arc<str>>,
+    /// What its workbook is to have beside what the topology gives it.
+    pub extras: Extras,
+}
+
+/// Parts of a workbook that its publisher may ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Extras {
+    /// `ss-summary`: the sheet *Summary*.
+    pub summary: bool,
+    /// `ss-map-link`: a column of links to the place of each row on a map.
+    pub map_link: bool,
 }
 
 impl Announcement {
-    /// Takes over what only `other` says. Rows may have been read under the CRS already, so that it stays.
+    /// Takes over what only `other` says. Rows may have been read under the CRS and for the extras already, so that these stay.
     pub fn complete(&mut self, other: &Announcement) {
         self.name = self.name.take().or_else(|| other.name.clone());
         self.rows = self.rows.or(other.rows);

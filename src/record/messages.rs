@@ -296,6 +296,9 @@ messages! {
     Reason::MarkerFormat => MarkerNumber { name: String, text: String }
         en "{name}={text} is not a whole number"
         ko "{name}={text}에 정수가 아닌 값이 있습니다";
+    Reason::MarkerFormat => MarkerFlag { name: String, text: String }
+        en "{name}={text} is neither true nor false"
+        ko "{name}={text}에 true나 false가 아닌 값이 있습니다";
     Reason::MarkerFormat => MarkerSha256 { text: String }
         en "sha256={text} is not 64 hexadecimal digits"
         ko "sha256={text}에 16진수 64자리가 아닌 값이 있습니다";

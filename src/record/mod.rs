@@ -18,7 +18,7 @@ pub use accounting::{Accounting, LedgerEntry, Outcome};
 pub use cuts::{Cut, Cuts};
 pub use ids::{LogId, Offset, SheetName, TaskId, TopicPartition, UploadHash, UploadId};
 pub use lang::Lang;
-pub use marker::{Announcement, Marker, MarkerRecord, StreamElement};
+pub use marker::{Announcement, Extras, Marker, MarkerRecord, StreamElement};
 pub use messages::{
     AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, MapFormat, Message, MissingRows, Names,
     Nearest, OpenAttempt, Part, Parts, Place, Quoted,
@@ -26,5 +26,5 @@ pub use messages::{
 pub use reason::{Concern, Reason, reasons_markdown};
 pub use record::{Header, Record, SourcePlace};
 pub use rejection::Rejection;
-pub use row::{ColumnLook, ColumnType, NumberRange, RawRows, RowBatch, RowKey, UsedOperations};
+pub use row::{ColumnLook, ColumnType, NumberRange, RawRows, RowBatch, RowKey, UsedOperations, is_added_as};
 pub use template::TemplatePart;

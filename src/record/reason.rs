@@ -62,11 +62,11 @@ reasons! {
         en "A quote is opened and not closed in its row." "Close it, or double quotes that are text."
         ko "따옴표가 열린 뒤 같은 행에서 닫히지 않았습니다." "따옴표를 닫거나, 글자로 쓰인 따옴표는 두 번 쓰세요.";
     CsvBadQuote = "csv.bad_quote" for Row, Some("source.quotes = \"lenient\"");
-        en "A quote is where none can be." "Quote the whole field and double the quotes inside, or set quotes = \"lenient\"."
-        ko "따옴표가 있을 수 없는 자리에 있습니다." "칸 전체를 따옴표로 감싸고 안쪽 따옴표는 두 번 쓰거나, quotes = \"lenient\"로 설정하세요.";
+        en "A quote is where none can be." "Quote the whole field and double the quotes inside."
+        ko "따옴표가 있을 수 없는 자리에 있습니다." "칸 전체를 따옴표로 감싸고 안쪽 따옴표는 두 번 쓰세요.";
     CsvFieldCount = "csv.field_count" for Row, Some("source.field_count = \"pad\"");
-        en "The row has more or fewer fields than the header." "Look for a missing or an unquoted delimiter, or set field_count = \"pad\"."
-        ko "행의 칸 수가 제목 행과 다릅니다." "빠진 구분 기호나 따옴표 없이 쓰인 구분 기호가 있는지 확인하거나, field_count = \"pad\"로 설정하세요.";
+        en "The row has more or fewer fields than the header." "Look for a missing or an unquoted delimiter."
+        ko "행의 칸 수가 제목 행과 다릅니다." "빠진 구분 기호나 따옴표 없이 쓰인 구분 기호가 있는지 확인하세요.";
     CsvRepeatedHeader = "csv.repeated_header" for Row, None;
         en "The header is among the rows again, as in files that were joined." "Take it out."
         ko "제목 행이 자료 사이에 다시 나옵니다." "파일을 이어 붙인 경우 중복된 제목 행을 지우세요.";
@@ -89,14 +89,14 @@ reasons! {
         en "One upload has two different headers." "Begin a new attempt, and publish it under one header."
         ko "한 업로드에 서로 다른 제목 행이 있습니다." "새로 시작하여 하나의 제목 행으로 다시 올리세요.";
     TextControl = "text.control" for Row, Some("source.control = \"strip\"");
-        en "A workbook cannot hold a control character." "Take it out, or set control = \"strip\"."
-        ko "엑셀 파일에 넣을 수 없는 제어 문자가 있습니다." "지우거나 control = \"strip\"으로 설정하세요.";
+        en "A workbook cannot hold a control character." "Take it out."
+        ko "엑셀 파일에 넣을 수 없는 제어 문자가 있습니다." "지우세요.";
     TextEncoding = "text.encoding" for Row, Some("source.encoding");
         en "The row is not text in the charset that it is read in." "Name it: --charset for a file, `encoding` of the source for a topic."
         ko "이 인코딩으로 읽을 수 없는 글자가 있습니다." "인코딩을 지정하세요. 파일은 --charset, 토픽은 소스의 encoding입니다.";
     CellTooLong = "cell.too_long" for Row, Some("source.long_cells = \"truncate\"");
-        en "A cell has more than Excel's 32,767 characters." "Shorten it, or set long_cells = \"truncate\"."
-        ko "칸의 글자가 엑셀의 한도인 32,767자를 넘습니다." "줄이거나 long_cells = \"truncate\"로 설정하세요.";
+        en "A cell has more than Excel's 32,767 characters." "Shorten it."
+        ko "칸의 글자가 엑셀의 한도인 32,767자를 넘습니다." "줄이세요.";
     RowTotal = "row.total" for Row, Some("source.totals");
         en "The row sums up others, and is no row of its own." "Nothing is to be done; totals = \"keep\" keeps such rows in a sheet."
         ko "다른 행을 더한 합계 행이라 자료에서 뺐습니다." "고칠 것은 없습니다. 시트에 두려면 totals = \"keep\"으로 설정하세요.";

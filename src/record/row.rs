@@ -35,6 +35,8 @@ pub struct RowBatch {
     pub attempt: Option<Arc<str>>,
     /// CRS of their coordinates, if the upload has its own.
     pub crs: Option<Arc<str>>,
+    /// Whether the upload asks for a link to the place of each row.
+    pub map_link: bool,
     /// W3C `traceparent` of the first record that carried one.
     pub traceparent: Option<Arc<str>>,
     /// True when the rows carry `ss-row`.
@@ -126,6 +128,12 @@ impl RowBatch {
 fn run_of<T>(runs: &[(u32, T)], row: u32) -> Option<&T> {
     let run = runs.partition_point(|(first, _)| *first <= row);
     Some(&runs.get(run.checked_sub(1)?)?.1)
+}
+
+/// Whether `column` is the column `name` that a map adds: it gives way to one of the file, as `name_2` and so on.
+pub fn is_added_as(column: &str, name: &str) -> bool {
+    let number = column.strip_prefix(name).and_then(|rest| rest.strip_prefix('_'));
+    column == name || number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// Row texts one behind the other, each followed by LF: the very bytes that the upload's checksum covers.

@@ -55,9 +55,11 @@ pub(super) fn write_about(
         }
     }
 
-    if !facts.links.is_empty() {
+    let asked = facts.link_on_request.iter().filter(|_| complete.extras.map_link);
+    let hosts: Vec<&str> = facts.links.iter().chain(asked).map(String::as_str).collect();
+    if !hosts.is_empty() {
         let [label, remark] = words.links;
-        page.text(label, &format!("{} ({remark})", facts.links.join(", ")))?;
+        page.text(label, &format!("{} ({remark})", hosts.join(", ")))?;
     }
 
     page.heading(&words.sheets)?;

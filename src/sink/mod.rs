@@ -29,7 +29,7 @@ use bytes::Bytes;
 
 use crate::crs::CrsPair;
 use crate::record::{
-    Accounting, ColumnLook, ColumnType, Message, NumberRange, Offset, UploadHash, UploadId, UsedOperations,
+    Accounting, ColumnLook, ColumnType, Extras, Message, NumberRange, Offset, UploadHash, UploadId, UsedOperations,
 };
 use crate::state::keys::PageState;
 
@@ -86,6 +86,8 @@ pub struct AboutFacts {
     pub coordinates: Option<[String; 2]>,
     /// The hosts that the links of rows lead to.
     pub links: Vec<String>,
+    /// The host that those lead to which an upload asks for.
+    pub link_on_request: Option<String>,
 }
 
 /// A complete upload: all that its workbook follows from.
@@ -111,6 +113,8 @@ pub struct CompleteUpload {
     pub errors: Vec<RejectedRow>,
     /// CRS of its own, if its publisher announced one.
     pub crs: Option<Arc<str>>,
+    /// What its publisher asks for beside what the topology gives.
+    pub extras: Extras,
     /// The CRS pairs of that CRS; `None` means those of the topology.
     pub pairs: Option<Vec<Arc<CrsPair>>>,
     /// Of each pair, in order: the operations that rows went through.

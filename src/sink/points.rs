@@ -7,6 +7,7 @@ use memchr::memmem;
 
 use crate::page::StyleId;
 use crate::page::read::{self, element, inflate_rows, unescape};
+use crate::record::is_added_as;
 use crate::sink::skeleton::worksheet_part;
 use crate::sink::zip::{Method, StoredPart, read_directory};
 
@@ -73,11 +74,7 @@ pub(super) fn place<'a>(
     mut header: impl DoubleEndedIterator<Item = &'a str> + ExactSizeIterator,
     name: &str,
 ) -> Option<usize> {
-    let is_numbered = |found: &str| {
-        let number = found.strip_prefix(name).and_then(|rest| rest.strip_prefix('_'));
-        number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
-    };
-    header.rposition(|found| found == name || is_numbered(found))
+    header.rposition(|found| is_added_as(found, name))
 }
 
 /// Goes through the rows of a sheet piece by piece; a sheet may be larger than memory.

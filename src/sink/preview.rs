@@ -42,7 +42,7 @@ pub struct SheetPreview {
 
 /// The names that a workbook of this look gives to sheets of these values, in their order.
 pub fn sheet_names<'a>(config: &WorkbookConfig, values: impl Iterator<Item = &'a str>) -> Vec<SheetName> {
-    let mut namer = SheetNamer::new(&Words::of(config.lang).reserved(config), config.lang);
+    let mut namer = SheetNamer::new(&Words::of(config.lang).reserved(), config.lang);
     values.map(|value| namer.name(value)).collect()
 }
 

@@ -93,7 +93,7 @@ pub struct StatusRecord {
     pub topic_id: Option<String>,
     /// Its rows.
     pub accounting: Accounting,
-    /// First 16 hex digits of SHA-256 over its column names, each followed by LF, once the header is known.
+    /// First 16 hex digits of SHA-256 over its column names, each followed by LF, and over its extras, once the header is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
     /// SHA-256 of its rows, once they are complete.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::crs::{CrsInfo, CrsKind, CrsPair, Operation};
 use crate::page::{OpenPage, PAGE_ROWS, PageWriter};
-use crate::record::{Accounting, ColumnType, Message, Offset, Quoted, Reason, UploadId};
+use crate::record::{Accounting, ColumnType, Extras, Message, Offset, Quoted, Reason, UploadId};
 use crate::sink::chunk::Chunks;
 use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::zip::{Method, read_directory};
@@ -73,6 +73,7 @@ fn maker(workbook: WorkbookConfig) -> WorkbookMaker {
         crs: vec![Arc::new(pair)],
         coordinates: Some(["lon".into(), "lat".into()]),
         links: Vec::new(),
+        link_on_request: None,
     };
     WorkbookMaker::new(config(workbook), about).expect("a maker")
 }
@@ -97,6 +98,7 @@ impl<'a> Upload<'a> {
             header: columns.iter().map(|name| (*name).to_owned()).collect(),
             errors: Vec::new(),
             crs: None,
+            extras: Extras::default(),
             pairs: None,
             operations: Vec::new(),
             accounting: Accounting::default(),
@@ -503,6 +505,7 @@ fn sendable() -> (SinkConfig, AboutFacts, CompleteUpload, Workbook, InMemoryStor
         crs: Vec::new(),
         coordinates: None,
         links: Vec::new(),
+        link_on_request: None,
     };
     ((*config(LOOK)).clone(), about, complete, workbook, store)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::page::cells::CELL_UNITS_MAX;
-use crate::sink::{Lang, WorkbookConfig};
+use crate::sink::Lang;
 
 /// The columns of *Errors* before those of the file: row, reason, column, code.
 pub const EXPLAINING_COLUMNS: usize = 4;
@@ -111,9 +111,9 @@ const KOREAN: Words = Words {
 };
 
 impl Words {
-    /// The names of our own sheets in a workbook of this look: no sheet of rows has them.
-    pub(super) fn reserved(&self, config: &WorkbookConfig) -> Vec<&'static str> {
-        [self.about, self.errors].into_iter().chain(config.summary.then_some(self.summary)).collect()
+    /// The names of our own sheets: no sheet of rows has them.
+    pub(super) fn reserved(&self) -> [&'static str; 3] {
+        [self.about, self.errors, self.summary]
     }
     /// The texts in this language.
     pub(super) fn of(lang: Lang) -> &'static Words {

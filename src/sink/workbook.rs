@@ -61,13 +61,13 @@ impl WorkbookMaker {
         }
         let words = Words::of(config.lang);
         let mut writer = PageWriter::new(self.template.styles.clone(), config.cell_refs);
-        let mut namer = SheetNamer::new(&words.reserved(config), config.lang);
+        let mut namer = SheetNamer::new(&words.reserved(), config.lang);
         let data = RowSheet::all(complete, &mut namer, rows_max)?;
         let names = complete.columns.iter().enumerate();
         let names: Vec<_> = names.map(|(at, (name, kind))| (&**name, alignment(*kind, at, complete))).collect();
         let data_frame = Frame::new(&self.template, &names, config, &mut writer);
 
-        let summary = config.summary.then(|| {
+        let summary = (config.summary || complete.extras.summary).then(|| {
             let summary = Summary::new(words, config, &self.about, complete, &data, &self.template, &mut writer);
             let frame = Frame::new(&self.template, &summary.columns(), config, &mut writer);
             (summary, frame)

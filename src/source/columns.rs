@@ -217,7 +217,7 @@ impl Batch {
         self.raw.bytes_len().max(self.published.as_ref().map_or(0, RawRows::bytes_len))
     }
 
-    pub(super) fn finish(self, upload: UploadId, crs: Option<Arc<str>>) -> RowBatch {
+    pub(super) fn finish(self, upload: UploadId) -> RowBatch {
         let rows = self.keys.len();
         let columns = self.columns.into_iter().map(|mut column| -> ArrayRef { Arc::new(column.finish()) });
         let schema = Arc::clone(&self.layout.schema);
@@ -227,7 +227,8 @@ impl Batch {
         RowBatch {
             upload,
             attempt: self.attempt,
-            crs,
+            crs: None,
+            map_link: false,
             traceparent: self.traceparent,
             numbered: self.numbered,
             header: Arc::clone(&self.layout.header),

@@ -47,7 +47,7 @@ use kind::binary_kind;
 pub use kind::{KIND_BYTES, file_kind, text_kind};
 pub use names::{clean_name, column_names, list_names};
 
-use crate::record::{Marker, MarkerRecord, Message, Offset, Record, Rejection, StreamElement, UploadId};
+use crate::record::{Announcement, Marker, MarkerRecord, Message, Offset, Record, Rejection, StreamElement, UploadId};
 use envelope::{Content, ControlHeaders, Envelope, Refusal};
 use headerless::Origin;
 use row_format::RowFormat;
@@ -192,14 +192,14 @@ impl Source {
         &mut self,
         upload: UploadId,
         header: Option<Arc<[String]>>,
-        (crs, attempt): (Option<Arc<str>>, Option<Arc<str>>),
+        (announced, attempt): (Announcement, Option<Arc<str>>),
         single_at: Option<Offset>,
     ) {
         // A header that was read once is no wider than a worksheet.
         let layout = header.and_then(|names| self.context.layouts.of(&names, &self.context.config).ok());
         layout.iter().for_each(|layout| self.context.layouts.hold(layout));
         single_at.map(|first| self.singles.insert(first, upload.clone()));
-        let mut restored = Upload::restored(upload.clone(), layout, crs, attempt);
+        let mut restored = Upload::restored(upload.clone(), layout, announced, attempt);
         restored.single_at = single_at;
         self.uploads.insert(upload, restored);
     }

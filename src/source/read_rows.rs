@@ -150,8 +150,7 @@ impl BatchRows<'_> {
         self.line += 1;
         if self.batch.is_full() {
             let full = std::mem::replace(&mut self.batch, Box::new(Batch::new(self.layout, self.origin)));
-            self.out
-                .push_back(StreamElement::Rows(Box::new(full.finish(self.upload.id.clone(), self.upload.crs.clone()))));
+            self.out.push_back(self.upload.element(*full));
         }
     }
 }

@@ -12,7 +12,7 @@ use super::csv::ROW_BYTES_MAX;
 use super::names::unique_names;
 use super::*;
 use crate::page::cells::CELL_UNITS_MAX;
-use crate::record::{ColumnType, Header, RowBatch};
+use crate::record::{Announcement, ColumnType, Header, RowBatch};
 
 /// A topology's source that changes nothing about the defaults.
 pub(crate) fn config() -> SourceConfig {
@@ -215,7 +215,7 @@ fn a_restart_reads_a_header_marker_without_names_again() {
     assert_eq!(source.oldest_waiting(), Some(Offset(1)));
     let mut source = Source::new(Arc::new(declared(&["x"])), Some(1));
     source.begin_refill(vec![(UploadId::new("k"), Offset(0)), (UploadId::new("k"), Offset(1))]);
-    source.restore(UploadId::new("k"), None, (None, None), None);
+    source.restore(UploadId::new("k"), None, (Announcement::default(), None), None);
     assert_eq!(feed(&mut source, 1, [row("#HEADER")]), Vec::<String>::new());
     source.end_refill();
     assert_eq!(feed(&mut source, 2, [row("a,b"), row("1,2")]), ["k header a,b", "k 3.0 1|2"]);
@@ -523,7 +523,7 @@ fn records_read_again_belong_to_uploads_that_were_open() {
     // k's second upload is open since offset 3 and `i` waits since 5; j has ended.
     let [k, i] = ["k", "i"].map(UploadId::new);
     source.begin_refill(vec![(k.clone(), Offset(3)), (i, Offset(5))]);
-    source.restore(k, Some(Arc::new(["c".to_owned()])), (None, None), None);
+    source.restore(k, Some(Arc::new(["c".to_owned()])), (Announcement::default(), None), None);
     assert_eq!(feed(&mut source, 0, records()), ["k 3.0 csv.repeated_header", "k 3.1 2", "k 4.0 3"]);
     assert_eq!(source.oldest_waiting(), Some(Offset(5)));
     source.end_refill();
@@ -535,7 +535,7 @@ fn markers_read_again_change_nothing_about_a_header() {
     let mut source = Source::new(Arc::new(config()), None);
     let k = UploadId::new("k");
     source.begin_refill(vec![(k.clone(), Offset(0))]);
-    source.restore(k, Some(Arc::new(["a".to_owned()])), (None, None), None);
+    source.restore(k, Some(Arc::new(["a".to_owned()])), (Announcement::default(), None), None);
     assert_eq!(feed(&mut source, 0, [row("#BEGIN"), row("#HEADER b"), row("1")]), ["k 2.0 1"]);
     source.end_refill();
     assert_eq!(feed(&mut source, 3, [row("#BEGIN"), row("#HEADER b"), row("1")]), ["k begin", "k header b", "k 5.0 1"]);

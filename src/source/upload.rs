@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::record::{Marker, MarkerRecord, Message, Offset, Rejection, StreamElement, UploadId};
+use crate::record::{
+    Announcement, Marker, MarkerRecord, Message, Offset, Rejection, RowBatch, StreamElement, UploadId,
+};
 use crate::source::columns::{Batch, Layout};
 use crate::source::csv::Fields;
 use crate::source::headerless::{HeaderlessRows, Origin};
@@ -79,7 +81,9 @@ pub(super) struct Upload {
     /// Of the last `begin`, else of the last rows.
     attempt: Option<Arc<str>>,
     /// Of the `begin` of this attempt.
-    pub(super) crs: Option<Arc<str>>,
+    crs: Option<Arc<str>>,
+    /// The same.
+    map_link: bool,
     pub(super) header: Option<HeaderRead>,
     /// `#HEADER` came as a line of its own: the next row names the columns.
     pub(super) header_follows: bool,
@@ -123,6 +127,7 @@ impl Upload {
             single_at: None,
             attempt: None,
             crs: None,
+            map_link: false,
             header: None,
             header_follows: false,
             expects_rows: false,
@@ -138,11 +143,26 @@ impl Upload {
     pub(super) fn restored(
         id: UploadId,
         layout: Option<Arc<Layout>>,
-        crs: Option<Arc<str>>,
+        announced: Announcement,
         attempt: Option<Arc<str>>,
     ) -> Upload {
         let header = layout.map(|layout| HeaderRead { layout, offset: None, doubted: None });
-        Upload { is_restored: header.is_some(), header, crs, attempt, has_read_rows: None, ..Upload::new(id) }
+        let Announcement { crs, extras, .. } = announced;
+        Upload {
+            is_restored: header.is_some(),
+            header,
+            crs,
+            map_link: extras.map_link,
+            attempt,
+            has_read_rows: None,
+            ..Upload::new(id)
+        }
+    }
+
+    /// Rows of this upload, for the nodes that follow.
+    pub(super) fn element(&self, batch: Batch) -> StreamElement {
+        let rows = batch.finish(self.id.clone());
+        StreamElement::Rows(Box::new(RowBatch { crs: self.crs.clone(), map_link: self.map_link, ..rows }))
     }
 
     /// The layout of its header.
@@ -213,7 +233,7 @@ impl Upload {
     /// Hands over what has been read.
     pub(super) fn flush(&mut self, context: &mut SourceContext) {
         if let Some(batch) = self.batch.take() {
-            context.out.push_back(StreamElement::Rows(Box::new(batch.finish(self.id.clone(), self.crs.clone()))));
+            context.out.push_back(self.element(*batch));
         }
     }
 
@@ -271,6 +291,7 @@ impl Upload {
                     self.stop_waiting(context, marker.offset, Message::RestartedWithoutHeader {});
                     *self = Upload { single_at: self.single_at, ..Upload::new(self.id.clone()) };
                     self.crs.clone_from(&announced.crs);
+                    self.map_link = announced.extras.map_link;
                 }
                 self.attempt.clone_from(&marker.attempt);
             }
@@ -330,7 +351,7 @@ impl Upload {
             format: RowFormat::Csv(context.config.topic_delimiter()),
         };
         let batch = Batch::new(&header.layout, origin);
-        context.out.push_back(StreamElement::Rows(Box::new(batch.finish(self.id.clone(), self.crs.clone()))));
+        context.out.push_back(self.element(batch));
     }
 
     /// Ends the reading of the upload. Rows that waited and rows that come later are passed on unread, after the failure.

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::PagePosition;
 use crate::record::{
-    Accounting, ColumnLook, ColumnType, LogId, Message, NumberRange, Offset, RowKey, TaskId, UploadHash, UsedOperations,
+    Accounting, ColumnLook, ColumnType, Extras, LogId, Message, NumberRange, Offset, RowKey, TaskId, UploadHash,
+    UsedOperations,
 };
 
 /// Version of the layouts below. The manifest contains it.
@@ -221,6 +222,8 @@ pub struct OpenUploadState {
     pub rows_announced: Option<u64>,
     /// `ss-crs`.
     pub crs: Option<String>,
+    /// `ss-summary` and `ss-map-link`.
+    pub extras: Extras,
     /// `traceparent`.
     pub traceparent: Option<String>,
     /// Key of its records.

@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::chain::{self, NAME_LENGTH_MAX, check_name};
 use super::column_types::ColumnSpec;
 use super::columns::{Columns, check_distinct};
+use super::map_link;
 use super::maps::mark_source_crs;
 use super::problem::{Findings, list, nearest};
 use super::spec::{AggregateSpec, HeaderSpec, NodeKind, SinkSpec, SourceSpec, TopologySpec};
@@ -65,7 +66,11 @@ pub(super) fn compile(spec: &TopologySpec, findings: &mut Findings) -> Option<To
         maps,
         aggregate: aggregate?,
         sink: sink?,
+        link: None,
     };
+    if !topology.maps.iter().any(|map| matches!(map, MapConfig::Link(_))) {
+        topology.link = map_link::on_request(topology.sink.workbook.lang, &columns);
+    }
     if !topology.source.exact_names {
         needed::clean_names(&mut topology);
     }

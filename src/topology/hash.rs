@@ -30,7 +30,7 @@ pub(super) fn hash(topology: &Topology) -> Arc<str> {
 /// Arrays throughout: their order is fixed, whatever the JSON library does with keys.
 fn canonical(topology: &Topology) -> Value {
     // Guarantee and standbys decide how often a workbook is there, and how soon, and not what it is.
-    let Topology { name, hash: _, guarantee: _, standby: _, source, maps, aggregate, sink } = topology;
+    let Topology { name, hash: _, guarantee: _, standby: _, source, maps, aggregate, sink, link: _ } = topology;
     let formats = json!([env!("CARGO_PKG_VERSION"), PAGE_FORMAT, STATE_FORMAT]);
     let maps: Vec<Value> = maps.iter().map(map).collect();
     json!([formats, name.as_ref(), self::source(source), maps, self::aggregate(aggregate), self::sink(sink)])

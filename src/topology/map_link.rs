@@ -12,7 +12,7 @@ use super::problem::Findings;
 use super::reader::Reader;
 use super::template::split;
 use crate::map::{LinkConfig, MapConfig};
-use crate::page::link::{LINK_LENGTH_MAX, link_label};
+use crate::page::link::{LINK_LENGTH_MAX, link_label, map_address};
 use crate::record::address::IN_ADDRESSES;
 use crate::record::{ColumnType, Lang, TemplatePart};
 
@@ -75,6 +75,14 @@ impl LinkSpec {
         }
         columns.check("map_link", &[Spanned::new(self.url.span(), name.to_owned())], findings);
     }
+}
+
+/// The column of links that an upload may ask for, where its rows have a place in degrees: to the map that readers of `lang` know.
+pub(super) fn on_request(lang: Lang, columns: &Columns) -> Option<LinkConfig> {
+    columns.degrees().filter(|place| place.iter().all(|name| columns.has(name)))?;
+    let mut address = split("map_link", map_address(lang)).expect("our own address");
+    address.iter_mut().filter_map(TemplatePart::column_mut).for_each(|name| put_place(name, columns));
+    Some(LinkConfig { node: "map-link".into(), address, into: link_label(lang).to_owned(), lang })
 }
 
 /// Puts the column that was computed in the place of `{lat}` or `{lon}`.

@@ -43,8 +43,8 @@ pub use problem::{Position, Problem, Problems};
 pub use reference::{markdown, schema};
 
 use crate::aggregate::AggregateConfig;
-use crate::map::MapConfig;
-use crate::record::{TaskId, TopicPartition};
+use crate::map::{LinkConfig, MapConfig};
+use crate::record::{Extras, TaskId, TopicPartition};
 use crate::sink::{AboutFacts, SinkConfig};
 use crate::source::{Placement, SourceConfig};
 use crate::transport::Guarantee;
@@ -74,6 +74,8 @@ pub struct Topology {
     pub aggregate: AggregateConfig,
     /// Where workbooks go.
     pub sink: SinkConfig,
+    /// The column of links that an upload may ask for (`ss-map-link`): follows from the maps.
+    pub link: Option<LinkConfig>,
 }
 
 impl Topology {
@@ -147,6 +149,14 @@ impl Topology {
         topics
     }
 
+    /// Of the extras that an upload asks for, those that it would not have anyway, and can have.
+    pub fn extras(&self, asked: Extras) -> Extras {
+        Extras {
+            summary: asked.summary && !self.sink.workbook.summary,
+            map_link: asked.map_link && self.link.is_some(),
+        }
+    }
+
     /// The facts that the *About* sheet of its workbooks shows.
     pub fn about(&self) -> AboutFacts {
         let crs = self.maps.iter().filter_map(MapConfig::as_reproject).map(|reproject| reproject.crs.clone());
@@ -165,6 +175,7 @@ impl Topology {
                 .find_map(MapConfig::as_reproject)
                 .map(|reproject| reproject.into.clone()),
             links: links.collect(),
+            link_on_request: self.link.as_ref().map(|link| link.host().to_owned()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Topology;
 use crate::aggregate::{AggregateConfig, SheetKey};
-use crate::map::MapConfig;
+use crate::map::{LinkConfig, MapConfig};
 use crate::record::TemplatePart;
 use crate::source::{HeaderFrom, clean_name};
 
@@ -18,6 +18,7 @@ pub(super) fn clean_names(topology: &mut Topology) {
     let forms = std::mem::take(&mut source.forms);
     source.forms = forms.into_iter().map(|(name, form)| (clean_name(&name).into_owned(), form)).collect();
     topology.maps.iter_mut().flat_map(MapConfig::names_mut).for_each(clean);
+    topology.link.iter_mut().flat_map(LinkConfig::names_mut).for_each(clean);
     topology.sink.workbook.summary_numbers.iter_mut().for_each(clean);
     match &mut topology.aggregate.sheet {
         SheetKey::Topic => {}

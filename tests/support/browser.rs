@@ -95,6 +95,14 @@ impl Browser {
         self.call("POST", "/chromium/network_conditions", &json!({ "network_conditions": conditions }));
     }
 
+    /// From now on the page reaches nobody, or does so again.
+    pub fn offline(&self, is_offline: bool) {
+        let conditions = json!({
+            "offline": is_offline, "latency": 0, "download_throughput": 100_000_000, "upload_throughput": 100_000_000
+        });
+        self.call("POST", "/chromium/network_conditions", &json!({ "network_conditions": conditions }));
+    }
+
     /// A command of the DevTools protocol (<https://chromedevtools.github.io/devtools-protocol/>).
     pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.call("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))

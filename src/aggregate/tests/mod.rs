@@ -125,6 +125,7 @@ fn batch(upload: &str, attempt: Option<&str>, rows: &[Row]) -> RowBatch {
     let rejection = |seed| Rejection::new(message(seed)).in_column("value");
     let rejected = rows.iter().zip(0..).filter(|(row, _)| is_bad(row.3)).map(|(row, n)| (n, rejection(row.3)));
     RowBatch {
+        map_link: false,
         upload: UploadId::new(upload),
         attempt: attempt.map(Arc::from),
         crs: None,

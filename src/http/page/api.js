@@ -86,19 +86,25 @@ export const workbookUrl = (id) => `/workbooks/${encodeURIComponent(id)}`;
 
 /** What would become of a file, told by its beginning. */
 const SAMPLE_BYTES = 256 * 1024;
-const isBook = (file) => /\.xls[xm]?$/i.test(file.name); // which cannot be read by its beginning
-function sampled(file, choice, lang) {
-  const whole = isBook(file) || file.size <= SAMPLE_BYTES;
-  return [query({ ...choice, whole: whole ? "true" : "", name: file.name, lang }), whole ? file : file.slice(0, SAMPLE_BYTES)];
+/** Archives and workbooks cannot be read by their beginning. */
+const WHOLE_BYTES = 64 << 20;
+const PACKED = ["PK\u0003\u0004", "\u00d0\u00cf\u0011\u00e0"];
+async function sampled(file, choice, lang) {
+  const asked = (whole) => query({ ...choice, whole, name: file.name, lang });
+  if (file.size <= SAMPLE_BYTES) return [asked("true"), file];
+  const magic = await file.slice(0, 4).arrayBuffer().catch(() => new ArrayBuffer(0)); // a file that has changed: the request says so
+  if (!PACKED.includes(String.fromCharCode(...new Uint8Array(magic)))) return [asked(""), file.slice(0, SAMPLE_BYTES)];
+  if (file.size > WHOLE_BYTES) throw new Problem(413, { type: ":packed-too-large", detail: t("packedTooLarge") });
+  return [asked("true"), file];
 }
-export function inspect(file, choice, lang) {
-  const [asked, sample] = sampled(file, choice, lang);
+export async function inspect(file, choice, lang) {
+  const [asked, sample] = await sampled(file, choice, lang);
   return call("POST", `/inspect${asked}`, sample);
 }
 
 /** What was found and chosen, as the text of a topology file. */
 export async function draft(file, choice, lang) {
-  const [asked, sample] = sampled(file, choice, lang);
+  const [asked, sample] = await sampled(file, choice, lang);
   const answer = await fetch(`/draft${asked}`, { method: "POST", body: sample });
   if (!answer.ok) throw await problemOf(answer);
   return answer.text();

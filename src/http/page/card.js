@@ -2,7 +2,7 @@
 
 import { advise, label, showAdvice } from "./advice.js";
 import * as api from "./api.js";
-import { NOTHING_CHOSEN, NO_SHEET, offerColumns, offerKeeping, offerSheets, search, showKept, showReading, usual } from "./choices.js";
+import { NOTHING_CHOSEN, NO_SHEET, offerColumns, offerExtras, offerKeeping, offerSheets, search, showKept, showReading, usual } from "./choices.js";
 import { PointMap } from "./map.js";
 import { byReason, cellsOf, editedRows, el, option, rejectsCsv, save, showRejects, showSheets, toCsv } from "./tables.js";
 import { currentLanguage, fill, size, t } from "./text.js";
@@ -37,6 +37,8 @@ export class Card {
     this.sending = null;
     this.sheets = null;
     this.rejected = null;
+    this.edits = new Map(); // of rejected rows that are shown: number to fields
+    this.corrections = new Map(); // that the upload has: number in the file to fields
     this.turn = 0;
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
     this.find = (selector) => this.element.querySelector(selector);
@@ -69,8 +71,10 @@ export class Card {
       const anew = ["x", "y", "sheet"].includes(name) ? {} : { x: "", y: "", sheet: "", one_sheet: "", keep: "" };
       select.onchange = () => this.choose(select.value === NO_SHEET ? { sheet: "", one_sheet: "true" } : { ...anew, ...(name === "sheet" ? { one_sheet: "" } : {}), [name]: select.value });
     }
+    for (const box of this.find(".extras").querySelectorAll("input")) box.onchange = () => this.choose({ [box.name]: box.checked ? "true" : "" });
     this.find(".draft").onclick = () => this.saveDraft();
     this.find(".resend").onclick = () => this.resend();
+    this.find(".rejects").oninput = () => (this.edits = new Map(editedRows(this.find(".rejects tbody"))));
     this.find('label[data-text="sheets"]').htmlFor = `${this.id}-sheet`;
     this.find(".swap").onclick = () => {
       const { x, y } = this.inspection.trial.columns;
@@ -129,6 +133,7 @@ export class Card {
       this.choice.topology ||= inspection.topology;
     } catch (problem) {
       if (turn !== this.turn) return;
+      if (this.file.size === 0) problem = new api.Problem(0, { type: ":empty", detail: t("emptyFile") });
       Object.assign(this, { problem, inspection: problem.field === "crs" ? this.inspection : null });
     }
     this.pending = false;
@@ -142,7 +147,8 @@ export class Card {
     const { trial, file } = this.inspection;
     const { x, y, sheet } = trial.columns;
     const headerLine = this.choice.header_line || (file.header_line === 0 ? "0" : "");
-    return { ...this.choice, x: x ?? "", y: y ?? "", sheet: sheet ?? "", header_line: headerLine };
+    const worksheet = (file.archive ?? file.book)?.sheet ?? "";
+    return { ...this.choice, worksheet, x: x ?? "", y: y ?? "", sheet: sheet ?? "", header_line: headerLine };
   }
 
   async saveDraft() {
@@ -155,19 +161,35 @@ export class Card {
 
   /** Tries the corrected rows; if all are fit, sends the file with them as the next revision. */
   async resend() {
-    const changed = editedRows(this.find(".rejects tbody")).filter(([number, cells]) => cells.some((cell, at) => cell !== (this.fieldsOf(number)[at] ?? "")));
+    const changed = [...this.edits].filter(([number, cells]) => cells.some((cell, at) => cell !== (this.fieldsOf(number)[at] ?? "")));
     const say = (text) => this.say(this.find(".mend-error"), text);
     if (changed.length === 0) return say(t("nothingCorrected"));
     say(null);
-    const csv = new File([toCsv([this.kept(), ...changed.map(([, cells]) => cells)])], this.file.name);
+    const filled = changed.filter(([, cells]) => cells.some((cell) => cell)); // the others are left out
+    const csv = new File([toCsv([this.kept(), ...filled.map(([, cells]) => cells)])], this.file.name);
     const { x, y, sheet, topology, crs, one_sheet: oneSheet } = this.settled();
     const tried = await api.inspect(csv, { x, y, sheet, topology, crs, one_sheet: oneSheet, charset: "UTF-8", delimiter: ",", header_line: "1" }, currentLanguage()).catch((problem) => problem);
     if (tried instanceof Error) return say(sentence(tried));
     const [still] = tried.trial.rejects;
-    if (still) return say(t("stillWrong", changed[still.row - 1]?.[0] ?? 0, still.message));
-    const revised = this.upload.id;
-    Object.assign(this, { upload: null, rejected: null, sheets: null, points: null });
-    await this.send({ revises: revised, corrections: JSON.stringify(changed) });
+    if (still) return say(t("stillWrong", filled[still.row - 1]?.[0] ?? 0, still.message));
+    const { upload, rejected, sheets, points, edits } = this;
+    const corrections = new Map([...this.corrections, ...changed.map(([number, cells]) => [this.inFile(number), cells])]);
+    Object.assign(this, { upload: null, rejected: null, sheets: null, points: null, edits: new Map() });
+    if (await this.send({ revises: upload.id, corrections: JSON.stringify([...corrections]) })) {
+      this.corrections = corrections;
+      return;
+    }
+    // What was typed is kept for another try.
+    const why = this.failure && sentence(this.failure);
+    Object.assign(this, { upload, rejected, sheets, points, edits, failure: null });
+    this.render();
+    say(why);
+  }
+
+  /** The number in the file of a row of this revision: rows that were left out count there. */
+  inFile(number) {
+    const gone = [...this.corrections].filter(([, cells]) => cells.every((cell) => cell === "")).map(([row]) => row);
+    return gone.sort((a, b) => a - b).reduce((at, row) => at + (row <= at), number);
   }
 
   /** The columns that are published, by the names of the file. */
@@ -188,6 +210,7 @@ export class Card {
     return reject ? cellsOf(reject, this.inspection?.file.delimiter) : [];
   }
 
+  /** Sends the file; whether the server has it. */
   async send(corrected = null) {
     this.failure = null;
     this.sent = 0;
@@ -210,6 +233,7 @@ export class Card {
     this.sending = null;
     this.sent = null;
     this.render();
+    return this.upload !== null;
   }
 
   follow() {
@@ -316,7 +340,7 @@ export class Card {
     const { find, inspection, problem, failure } = this;
     const form = find(".plan").elements;
     const button = find("button[type=submit]");
-    find(".facts").hidden = !inspection;
+    for (const part of [".facts", ".plan > .actions"]) find(part).hidden = !inspection;
     button.disabled = !this.isReady();
     this.say(find(".plan .error"), problem ? sentence(problem) : this.trialFailure() ?? (failure && sentence(failure)));
     find(".trial").textContent = "";
@@ -334,6 +358,7 @@ export class Card {
     form.topology.value = inspection.topology;
     const topology = this.topologies().find((known) => known.name === inspection.topology);
     this.renderCoordinates(form, topology, trial);
+    offerExtras(find(".extras"), topology ?? {}, this.choice);
     const named = trial.sheets.slice(0, 6).map((sheet) => el("span", { className: "chip" }, sheet.name));
     const more = trial.sheets_total > 6 ? [t("more", trial.sheets_total - 6)] : [];
     offerSheets(form.sheet, file.columns, trial.columns);
@@ -465,7 +490,7 @@ export class Card {
       link.download = upload.workbook.filename;
       link.textContent = t("download", upload.workbook.filename, upload.workbook.bytes);
     }
-    const rows = this.rejected ?? [];
+    const rows = (this.rejected ?? []).map((reject) => (this.edits.has(reject.row) ? { ...reject, cells: this.edits.get(reject.row) } : reject));
     // Whoever is typing is not disturbed.
     if (find(".rejects").contains(document.activeElement) && document.activeElement.matches("input")) return;
     const editing = this.file && this.inspection ? this.kept() : null;
@@ -476,7 +501,7 @@ export class Card {
   renderMap(plans) {
     const trial = this.inspection?.trial;
     const map = plans ? (this.problem ? null : trial?.map) : this.points ?? trial?.map;
-    this.map.show(map ?? null, plans || !this.points ? trial?.rejects ?? [] : []);
+    this.map.show(map ?? null, plans || !this.points ? trial?.rejects ?? [] : [], trial?.rejected);
   }
 
   renderSheets(plans) {

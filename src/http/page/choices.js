@@ -5,7 +5,7 @@ import { el, option } from "./tables.js";
 import { currentLanguage, t } from "./text.js";
 
 /** What a person chooses of a file; empty is found. */
-export const NOTHING_CHOSEN = { crs: "", x: "", y: "", sheet: "", one_sheet: "", keep: "", charset: "", delimiter: "", header_line: "", worksheet: "" };
+export const NOTHING_CHOSEN = { crs: "", x: "", y: "", sheet: "", one_sheet: "", keep: "", summary: "", map_link: "", charset: "", delimiter: "", header_line: "", worksheet: "" };
 /** The value of "no column" in the list of columns that may name sheets: no column is called so. */
 export const NO_SHEET = "\u0000";
 const CHARSETS = ["UTF-8", "EUC-KR", "UTF-16LE", "windows-1252", "Shift_JIS", "GBK"];
@@ -21,10 +21,12 @@ export function showReading(form, file) {
   const known = file.charset.replace(/ .*/, "");
   offer(form.charset, CHARSETS, (name) => (name === "EUC-KR" ? "EUC-KR (CP949)" : name), known === "ASCII" ? "UTF-8" : known);
   offer(form.delimiter, DELIMITERS, (one) => t("delimiters")[one] ?? t("between", one), file.delimiter);
-  const { book } = file;
-  form.worksheet.closest("label").hidden = !book;
+  const { book, archive } = file;
+  const within = archive ?? book;
+  form.worksheet.closest("label").hidden = !within;
+  form.worksheet.previousElementSibling.textContent = t(archive ? "packedFile" : "worksheet");
   form.charset.closest(".pair").hidden = Boolean(book);
-  if (book) offer(form.worksheet, book.sheets, (name) => name, book.sheet);
+  if (within) offer(form.worksheet, within.sheets, (name) => name, within.sheet);
   const line = (n) => (n === "0" ? t("noHeader") : t("headerAt", n, file.lines[n - 1] ?? ""));
   offer(form.header_line, ["0", ...file.lines.map((_, at) => String(at + 1))], line, String(file.header_line));
 }
@@ -60,6 +62,17 @@ export function offerSheets(select, columns, used) {
   if (used.sheet) return;
   select.querySelector('option[value=""]')?.remove();
   select.value = NO_SHEET;
+}
+
+/** Parts that the workbook may have too, where the topology offers them. */
+export function offerExtras(row, { offers_summary: summary, offers_map_link: host }, choice) {
+  const boxes = row.querySelectorAll("input");
+  for (const [n, offered] of [summary, host].entries()) {
+    boxes[n].parentElement.hidden = !offered;
+    boxes[n].checked = choice[boxes[n].name] === "true";
+  }
+  row.querySelector(".host").textContent = t("mapLink", host);
+  row.hidden = !summary && !host;
 }
 
 /** CRSs that Korean files come in; answers to searches for others. */

@@ -45,12 +45,12 @@ async function load(name) {
 const names = (areas) => areas.map((area) => `${area[currentLanguage()]} ${count(area.points)}`).join(", ");
 
 /** Where the points are, in words. */
-export function describe(map, rejects) {
+export function describe(map, rejects, all) {
   const land = map.areas.reduce((sum, area) => sum + area.points, 0);
   const sea = map.points - land;
   const parts = [t("mapPoints", map.points, names(map.areas.slice(0, 5)), map.areas.length - 5)];
   if (sea > 0) parts.push(t("mapSea", sea));
-  if (rejects > 0) parts.push(t("mapRejects", rejects));
+  if (rejects > 0) parts.push(t("mapRejects", rejects, all));
   if (map.is_gridded) parts.push(t("mapGrid"));
   return parts.join(" ");
 }
@@ -71,11 +71,11 @@ export class PointMap {
   }
 
   /** Shows points by sheet, and those of rejected rows. Stays where it was moved to while the same file is tried again. */
-  show(map, rejects = []) {
+  show(map, rejects = [], all = 0) {
     const rejected = rejects.filter((reject) => reject.at).map((reject) => reject.at);
     this.figure.hidden = !map || map.points + rejected.length === 0;
     if (this.figure.hidden) return;
-    const text = describe(map, rejected.length);
+    const text = describe(map, rejected.length, all);
     this.canvas.setAttribute("aria-label", `${t("map")}: ${text} ${t("mapKeys")}`);
     this.caption.firstChild.textContent = text;
     const shown = map.sheets.filter((sheet) => sheet.points > 0).slice(0, COLOURS.length - 1);
@@ -86,7 +86,7 @@ export class PointMap {
     });
     const further = map.sheets.filter((sheet) => sheet.points > 0).length - shown.length;
     if (further > 0) chips.push(el("li", {}, t("more", further)));
-    if (rejected.length) chips.push(el("li", { className: "rejected" }, `✕ ${t("rejected")} ${count(rejected.length)}`));
+    if (rejected.length) chips.push(el("li", { className: "rejected" }, `✕ ${t("rejected")} ${count(all)}`));
     this.caption.lastChild.replaceChildren(...chips);
     const signature = JSON.stringify(map.sheets.map((sheet) => sheet.at.slice(0, 60)));
     const isNew = signature !== this.signature;

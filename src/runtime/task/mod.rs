@@ -16,7 +16,7 @@ use std::time::Instant;
 use tracing::warn;
 
 use crate::aggregate::{Aggregate, AggregateContext, Phase, UploadPreview};
-use crate::map::Map;
+use crate::map::{Link, Map};
 use crate::metrics::{NodeMetrics, TaskMoment, Unusable};
 use crate::record::{
     LogId, Marker, MarkerRecord, Offset, Rejection, RowBatch, SheetName, StreamElement, TaskId, TopicPartition,
@@ -52,6 +52,8 @@ pub struct StreamTask {
     /// Topic that the rows came from.
     topic: Arc<str>,
     maps: Vec<Box<dyn Map>>,
+    /// The map behind them, for uploads that ask for it.
+    link: Option<Link>,
     aggregate: Aggregate,
     outputs: Outputs,
     store: Box<dyn StateStore>,
@@ -271,7 +273,7 @@ impl StreamTask {
                     traced.iter().for_each(|upload| self.outputs.traces.took(upload, Stage::Pages, mapped.elapsed()));
                 }
                 StreamElement::Marker(mut marker) => {
-                    let unusable = self.check_crs(&mut marker).err();
+                    let unusable = self.check_begin(&mut marker).err();
                     let (upload, offset) = (marker.upload.clone(), marker.offset);
                     self.call_aggregate(now_ms, |aggregate, ctx| aggregate.on_marker(marker, ctx))?;
                     if let Some(counts) = self.aggregate.expects_rows(&upload) {
@@ -341,6 +343,9 @@ impl StreamTask {
             node.took(begun.elapsed());
             count(node, given, batch);
         }
+        if let Some(link) = self.link.as_mut().filter(|_| batch.map_link) {
+            link.process(batch)?;
+        }
         if live {
             metrics.aggregate.took_in(batch.live_len(), 0);
         } else {
@@ -349,10 +354,11 @@ impl StreamTask {
         Ok(())
     }
 
-    /// Whether the maps can serve an upload that begins with a CRS of its own. The topology's CRS is not one of its own.
-    fn check_crs(&mut self, marker: &mut MarkerRecord) -> Result<(), Rejection> {
+    /// Whether the maps can serve an upload that begins with a CRS of its own. What the topology gives to every upload is not its own.
+    fn check_begin(&mut self, marker: &mut MarkerRecord) -> Result<(), Rejection> {
         let own_crs = &mut self.outputs.own_crs;
         let Marker::Begin(announced) = &mut marker.marker else { return Ok(()) };
+        announced.extras = self.topology.extras(announced.extras);
         announced.crs = announced.crs.take().filter(|crs| !own_crs.is_usual(crs));
         announced.crs.as_ref().map_or(Ok(()), |crs| own_crs.pairs(crs).map(|_found| ()))
     }

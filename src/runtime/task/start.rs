@@ -11,7 +11,7 @@ use super::recovery::{self, LogFacts, RecoveryPlan, ReplayReason};
 use super::{StreamTask, TaskError};
 use crate::aggregate::{Aggregate, AggregateSettings, MemoryLimits, Phase, Siblings};
 use crate::map;
-use crate::map::NodeError;
+use crate::map::{Link, NodeError};
 use crate::metrics::{self, Unusable};
 use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition, UploadId};
 use crate::sink::workbook::WorkbookMaker;
@@ -168,7 +168,7 @@ impl StreamTask {
         for open in open {
             // Rows that wait for a header find it, or not, where they found it before.
             let header = open.header.filter(|_| waiting.iter().all(|(id, _)| *id != open.upload));
-            self.source.restore(open.upload.clone(), header, (open.crs, open.attempt), open.single_at);
+            self.source.restore(open.upload.clone(), header, (open.announced, open.attempt), open.single_at);
             if open.expects_rows {
                 self.source.expect_rows(&open.upload, None);
             }
@@ -224,6 +224,7 @@ impl StreamTask {
             gather: start.gathers.then(|| Gather::new(Arc::new(topology.source.clone()))),
             is_releasing: false,
             topic: topology.source.topic.clone(),
+            link: topology.link.as_ref().map(Link::new),
             maps: topology.maps.iter().map(map::build).collect::<Result<_, _>>()?,
             aggregate,
             outputs: Outputs::new((id.clone(), partition.clone()), topology.clone(), maker, metrics, outbox),

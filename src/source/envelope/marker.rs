@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::headers::ControlHeaders;
-use crate::record::{Announcement, Marker, Message, Rejection};
+use crate::record::{Announcement, Extras, Marker, Message, Rejection};
 
 /// Longest file name (`ss-name`), in bytes: the status of its upload and every list of uploads contain it. A longer one is cut.
 pub const NAME_BYTES_MAX: usize = 1_024;
@@ -50,6 +50,8 @@ pub(super) struct Terms<'a> {
     pub(super) attempt: Option<Cow<'a, str>>,
     name: Option<Cow<'a, str>>,
     crs: Option<Cow<'a, str>>,
+    summary: Option<Cow<'a, str>>,
+    map_link: Option<Cow<'a, str>>,
     partitions: Option<Cow<'a, str>>,
     /// Names of a header that come as a list.
     pub(super) columns: Option<Vec<String>>,
@@ -69,6 +71,8 @@ impl<'a> Terms<'a> {
             attempt: text("ss-attempt", headers.attempt)?,
             name: text("ss-name", headers.name)?,
             crs: text("ss-crs", headers.crs)?,
+            summary: text("ss-summary", headers.summary)?,
+            map_link: text("ss-map-link", headers.map_link)?,
             partitions: text("ss-partitions", headers.partitions)?,
             columns: None,
         })
@@ -133,6 +137,7 @@ impl<'a> Terms<'a> {
             *slot = match value {
                 Value::String(text) => Some(text.into()),
                 Value::Number(number) => Some(number.to_string().into()),
+                Value::Bool(value) => Some(value.to_string().into()),
                 Value::Null => None,
                 other => return Err(refused(&name, &other)),
             };
@@ -162,6 +167,8 @@ impl<'a> Terms<'a> {
             "attempt" => Some(&mut self.attempt),
             "name" => Some(&mut self.name),
             "crs" => Some(&mut self.crs),
+            "summary" => Some(&mut self.summary),
+            "map_link" => Some(&mut self.map_link),
             "partitions" => Some(&mut self.partitions),
             _ => None,
         }
@@ -173,6 +180,7 @@ impl<'a> Terms<'a> {
             name: self.name.as_deref().map(|name| name[..name.floor_char_boundary(NAME_BYTES_MAX)].into()),
             rows: number("rows", &self.rows)?,
             crs: crs.map(Into::into),
+            extras: Extras { summary: flag("summary", &self.summary)?, map_link: flag("map_link", &self.map_link)? },
         })
     }
 
@@ -189,6 +197,14 @@ fn number<N: std::str::FromStr>(name: &str, text: &Option<Cow<'_, str>>) -> Resu
     let Some(text) = text else { return Ok(None) };
     let wrong = || Rejection::new(Message::MarkerNumber { name: name.to_owned(), text: text.to_string() });
     text.trim().parse().map(Some).map_err(|_| wrong())
+}
+
+fn flag(name: &str, text: &Option<Cow<'_, str>>) -> Result<bool, Rejection> {
+    match text.as_deref().map(str::trim) {
+        None | Some("" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(text) => Err(Rejection::new(Message::MarkerFlag { name: name.to_owned(), text: text.to_owned() })),
+    }
 }
 
 /// A value up to the next blank, or in double quotes (a doubled quote inside is one quote), and the text that follows.
