@@ -61,6 +61,8 @@ struct World {
     now_ms: i64,
     /// The brokers set timestamps (`message.timestamp.type=LogAppendTime`).
     is_append_time: bool,
+    /// Number for the log that topic `a.rows` is.
+    log: i64,
 }
 
 impl World {
@@ -68,7 +70,7 @@ impl World {
         let places = topology.source.topics().iter().flat_map(|topic| (0..partitions).map(move |p| (topic.clone(), p)));
         let sources = places.map(|place| (place, Partition::default())).collect();
         let driver = TopologyTestDriver::new(topology.clone());
-        World { driver, topology, sources, now_ms: 1_000, is_append_time: false }
+        World { driver, topology, sources, now_ms: 1_000, is_append_time: false, log: 0 }
     }
 
     fn publish_at(
@@ -105,7 +107,8 @@ impl World {
         let source = &self.sources[&key];
         let partition = TopicPartition { topic: key.0.clone(), partition: key.1 };
         let config = Arc::new(self.topology.source.clone());
-        let mut router = Router::new(config, partition, (0, 0), 1, |_, _| 0);
+        let log = if place.0 == "a.rows" { self.log } else { 0 };
+        let mut router = Router::new(config, partition, (log, 0), 1, |_, _| 0);
         for record in &source.records[records.clone()] {
             router.push(record.clone());
         }
@@ -497,6 +500,25 @@ fn rows_that_are_gone_before_they_were_passed_on_fail_the_uploads_that_may_have_
     world.sources.values_mut().for_each(|source| (source.passed, source.committed) = (4, 4));
     world.pass_all_on();
     assert_eq!(world.states("a.csv").last(), Some(&(UploadState::Failed, 0, Some("log.gap".to_owned()))));
+}
+
+/// One topic of several is made anew while an upload has records in both: what is left of it is a part.
+#[test]
+fn an_upload_that_has_lost_a_topic_of_its_own_fails() {
+    let mut world = World::new(topology(&format!("{TOPICS}header = [\"id\", \"kind\"]\n"), "topic"), 1);
+    for topic in ["a.rows", "b.rows"] {
+        world.publish((topic, 0), Some("a.csv"), "1,park");
+    }
+    world.pass_all_on();
+    world.log = 1;
+    world.sources.insert(("a.rows".into(), 0), Partition::default());
+    for (topic, upload) in [("a.rows", "a.csv"), ("b.rows", "a.csv"), ("a.rows", "b.csv"), ("b.rows", "b.csv")] {
+        world.publish((topic, 0), Some(upload), "2,park");
+        world.publish((topic, 0), Some(upload), "#EOF");
+    }
+    world.pass_all_on();
+    assert_eq!(world.states("a.csv").last(), Some(&(UploadState::Failed, 0, Some("log.gap".to_owned()))));
+    assert_eq!(world.states("b.csv").last(), Some(&published(2)));
 }
 
 #[test]

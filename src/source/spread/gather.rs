@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::sync::Arc;
 
-use super::gathered::{Arrival, End, Gathered, HeldMarker, Moment, Passed, Place};
+use super::gathered::{Arrival, End, Gathered, HeldMarker, Moment, Part, Passed, Place};
 use super::held::{Block, part_at};
 use super::run::{Run, RunRecord};
 use crate::record::{Cuts, Marker, Message, Offset, Record, Rejection, UploadHash, UploadId};
@@ -148,6 +148,7 @@ impl Gather {
             return Ok(arrivals); // from one that does not know yet that another one has begun anew
         }
         if passed.log != run.log {
+            self.lose_log(&place.0, passed.log);
             self.void(&|of, log, _| of.0 == place.0 && log == passed.log, 0, store)?;
         } else if passed.era != run.era {
             self.void(&|of, _, reading| *of == place && reading == passed.reading(), run.from, store)?;
@@ -348,6 +349,18 @@ impl Gather {
     /// Segments that nothing is in any more.
     pub fn take_dropped(&mut self) -> Vec<UploadHash> {
         mem::take(&mut self.dropped)
+    }
+
+    /// A topic was made anew: uploads that have records elsewhere too are in parts from now on.
+    fn lose_log(&mut self, topic: &str, log: i64) {
+        for upload in self.uploads.values_mut() {
+            let is_gone = |(place, part): &(&Place, &Part)| *place.0 == *topic && part.log == log;
+            let gone = upload.parts.iter().filter(is_gone).map(|(_, part)| part.bounds());
+            let gone = gone.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+            if gone.is_some() && upload.parts.iter().any(|part| !is_gone(&part)) {
+                upload.lost = upload.lost.or(gone);
+            }
+        }
     }
 
     /// Records that `is_void` names, by partition, log and reading, do not count from offset `from` on: they are read again, or their log

@@ -134,6 +134,15 @@ impl End {
     }
 }
 
+impl Part {
+    /// First offset of its records, and the one behind the last.
+    pub(super) fn bounds(&self) -> (i64, i64) {
+        let blocks = self.blocks.iter().map(|block| (block.first, block.next));
+        let markers = self.markers.iter().map(|marker| (marker.offset, marker.offset + 1));
+        blocks.chain(markers).fold((i64::MAX, 0), |all, one| (all.0.min(one.0), all.1.max(one.1)))
+    }
+}
+
 impl Gathered {
     pub(super) fn new(first: Offset) -> Gathered {
         Gathered {
