@@ -64,6 +64,10 @@ impl Log {
     pub fn is_whole(&self) -> bool {
         self.start == 0 && self.epochs.len() == 1 && !self.was_set
     }
+    /// Its reader was set to an offset, and it was cut.
+    pub fn was_set_and_cut(&self) -> bool {
+        self.was_set && self.epochs.len() > 1
+    }
     /// Epoch of the leader that wrote the record before `next`.
     fn epoch_before(&self, next: i64) -> Option<i32> {
         self.epochs.iter().rev().find(|(_, from)| *from < next).map(|(epoch, _)| *epoch)

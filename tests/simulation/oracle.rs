@@ -12,6 +12,7 @@ use sheetstream::topology::Topology;
 use sheetstream::transport::{Guarantee, OutRecord};
 
 use super::cluster::{Cluster, Seen};
+use super::log::Log;
 use super::publisher::{Ending, Lane, Publication};
 use super::world::{IDLE, PLENTY};
 
@@ -119,14 +120,19 @@ pub fn judge(
     if let Some(status) = found.statuses.iter().find(|status| !status.accounting.balances()) {
         return Err(format!("wrong: the account of {} does not balance", status.upload));
     }
-    nothing_but_whole_uploads(&found, topology, lanes)?;
+    nothing_but_whole_uploads(&found, cluster, topology, lanes)?;
     revisions(&found, lanes)?;
     fates(&found, cluster, topology, lanes)?;
     if is_calm { the_log_alone_decides(&found, cluster, topology) } else { Ok(()) }
 }
 
 /// Every workbook is one of a whole publication, whatever happened.
-fn nothing_but_whole_uploads(found: &Found, topology: &Topology, lanes: &[Lane]) -> Result<(), String> {
+fn nothing_but_whole_uploads(
+    found: &Found,
+    cluster: &Cluster,
+    topology: &Topology,
+    lanes: &[Lane],
+) -> Result<(), String> {
     let mut whole: BTreeMap<&str, BTreeSet<Vec<u8>>> = BTreeMap::new();
     let publications = lanes.iter().flat_map(|lane| &lane.publications);
     for publication in publications.filter(|publication| publication.ending == Ending::Complete) {
@@ -142,7 +148,10 @@ fn nothing_but_whole_uploads(found: &Found, topology: &Topology, lanes: &[Lane])
         let runs_on = publications.windows(2).any(|pair| !pair[0].disturbed().is_empty() && !pair[1].announced);
         // The other part of an upload that nobody counts may be in a partition that another process reads, or nobody yet.
         let is_split = publications.iter().any(|p| !p.counted && p.has_moved());
-        is_cut || runs_on || is_split
+        // Who was set to an offset and has read nothing since, does not see that the log was cut below it.
+        let log = |p: &Publication| cluster.source.partitions.get(p.place.as_ref()?.partition);
+        let is_set = publications.iter().any(|p| !p.counted && log(p).is_some_and(Log::was_set_and_cut));
+        is_cut || runs_on || is_split || is_set
     };
     for (upload, books) in &found.books {
         for book in books {
