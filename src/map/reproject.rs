@@ -261,7 +261,7 @@ impl Map for Reproject {
         let unfit = || NodeError { node: node.to_string(), message: message.into() };
         let mut targets = Targets::of(batch.len());
         match &plan.input {
-            Err(missing) => targets.found = batch.live_rows().map(|row| (row, missing.clone())).collect(),
+            Err(missing) => targets.found = (0..batch.len() as u32).map(|row| (row, missing.clone())).collect(),
             Ok((input, Some(crs))) => {
                 let points = Points::of(&batch.columns, *input, None).ok_or_else(unfit)?;
                 let crs = Column::of(&batch.columns, *crs).ok_or_else(unfit)?;

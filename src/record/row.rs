@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 
-use super::{Lang, Offset, Rejection, SourcePlace, UploadId};
+use super::{Concern, Lang, Offset, Rejection, SourcePlace, UploadId};
 
 /// The place of a row in its upload; the order in which rows are written.
 ///
@@ -94,14 +94,16 @@ impl RowBatch {
     pub fn published(&self, row: usize) -> &[u8] {
         self.published.as_ref().unwrap_or(&self.raw).get(row)
     }
-    /// Adds fates found by one node. `found` is ascending by row; a row that had failed already keeps its first reason.
+    /// Adds fates found by one node. `found` is ascending by row; a row that had failed already keeps its first reason, unless the new one
+    /// is about the whole upload: rows that failed do not hide it.
     pub fn reject(&mut self, found: Vec<(u32, Rejection)>) {
         if self.rejected.is_empty() {
             self.rejected = found;
             return;
         }
         self.rejected.extend(found);
-        self.rejected.sort_by_key(|(row, _)| *row); // stable: the earlier node's reason stays in front
+        // Stable: the earlier node's reason stays in front.
+        self.rejected.sort_by_key(|(row, why)| (*row, why.reason.concern() != Concern::Upload));
         self.rejected.dedup_by_key(|(row, _)| *row);
     }
     /// Takes rows out. `found` is ascending, and all of them are live.
