@@ -368,6 +368,14 @@ impl World {
         log.delete_below(below);
         drop(cluster);
         self.disturb("retention", |place| place.log == id && place.partition == partition && place.first < below);
+        for publication in self.lanes.iter_mut().flat_map(|lane| &mut lane.publications) {
+            let records = publication.records.len();
+            let Some(place) = &mut publication.place else { continue };
+            // Nothing is left of what was sent, and more is to come.
+            if place.disturbed.contains("retention") && place.last < below && place.sent < records {
+                place.disturbed.insert("beheaded");
+            }
+        }
         self.note(format!("{partition} begins at {below}"));
     }
 
