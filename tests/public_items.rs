@@ -29,7 +29,8 @@ fn declared(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_public_item_is_used() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<(PathBuf, String)> = ["src", "examples", "benches"].into_iter().flat_map(rust_files).collect();
+    let mut files: Vec<(PathBuf, String)> =
+        ["src", "examples", "benches", "fuzz"].into_iter().flat_map(rust_files).collect();
     files.retain(|(path, _)| !path.components().any(|part| part.as_os_str() == "tests") && !path.ends_with("tests.rs"));
     let texts: Vec<(PathBuf, String)> = files.into_iter().map(|(path, text)| (path, product(&text))).collect();
     let mut uses: BTreeMap<&str, u32> = BTreeMap::new();

@@ -187,6 +187,21 @@ impl Shared {
     }
 }
 
+/// Answers requests as a connection does, by a broker that is forgotten afterwards; what would wait is given up. For fuzz/.
+#[cfg(feature = "fuzz")]
+pub async fn answer_any(requests: &[u8]) {
+    use futures_util::FutureExt;
+
+    let config = BrokerConfig { bytes_max: 16 << 20, ..BrokerConfig::default() };
+    let shared = Shared::new(config, config.listen);
+    let mut received = bytes::BytesMut::from(requests);
+    while let Ok(Some(frame)) = frame::Frame::take(&mut received) {
+        if let Some(Err(_)) = api::answer(&shared, frame, None).now_or_never() {
+            return;
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -283,33 +283,52 @@ async fn read_text(
     String::from_utf8(bytes).map_err(|_| Ok(Problem::bad_request("multipart", "a field of the form is not UTF-8")))
 }
 
-#[cfg(test)]
-mod tests {
+/// Forms as they come from a network, for tests and for fuzz/.
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) mod in_pieces {
     use std::convert::Infallible;
 
     use axum::body::Bytes;
     use futures_util::stream;
-    use proptest::prelude::*;
-    use sha2::{Digest as _, Sha256};
-    use tokio::runtime::Runtime;
+    use tokio::runtime::{Builder, Runtime};
 
     use super::*;
 
     const BYTES_MAX: u64 = 1 << 20;
 
     /// A form with this body, which comes in pieces of `piece` bytes.
-    fn receive_form(runtime: &Runtime, room: &Arc<SpoolRoom>, body: &[u8], piece: usize) -> Result<Form, Problem> {
+    pub(super) fn receive_form(room: &Arc<SpoolRoom>, body: &[u8], piece: usize) -> Result<Form, Problem> {
+        thread_local! {
+            static RUNTIME: Runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        }
         let pieces: Vec<_> =
             body.chunks(piece).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect();
         let request = Request::post("/uploads").header(CONTENT_TYPE, "multipart/form-data; boundary=b");
         let request = request.body(Body::from_stream(stream::iter(pieces))).expect("a request");
-        runtime.block_on(receive(room, BYTES_MAX, request))
+        RUNTIME.with(|runtime| runtime.block_on(receive(room, BYTES_MAX, request)))
     }
 
-    fn machinery() -> (Runtime, Arc<SpoolRoom>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        (runtime, Arc::new(SpoolRoom::new(std::env::temp_dir(), BYTES_MAX)))
+    pub(super) fn room() -> Arc<SpoolRoom> {
+        Arc::new(SpoolRoom::new(std::env::temp_dir(), BYTES_MAX))
     }
+
+    /// The body is a form, or a problem of the one who sent it, and the room for files is given back.
+    pub(in crate::http) fn read_any_form(body: &[u8], piece: usize) {
+        let room = room();
+        match receive_form(&room, body, piece) {
+            Ok(form) => assert!(form.file.bytes <= body.len() as u64),
+            Err(problem) => assert!(problem.status.is_client_error(), "{problem:?}"),
+        }
+        assert_eq!(room.taken(), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
@@ -322,13 +341,12 @@ mod tests {
             content in prop::collection::vec(prop::sample::select(vec!["a,b", "\r\n", "--", "-", "\r", "가", "\r\n-"]), 1..40),
             piece in 1_usize..50,
         ) {
-            let (runtime, room) = machinery();
             let content = format!("x{}", content.concat());
             let body = format!(
                 "--b\r\ncontent-disposition: form-data; name=\"crs\"\r\n\r\n{crs}\r\n--b\r\n\
                  content-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n--b--\r\n"
             );
-            let form = receive_form(&runtime, &room, body.as_bytes(), piece).map_err(|problem| TestCaseError::fail(problem.detail))?;
+            let form = in_pieces::receive_form(&in_pieces::room(), body.as_bytes(), piece).map_err(|problem| TestCaseError::fail(problem.detail))?;
             prop_assert_eq!((form.fields.choices.crs.as_deref(), form.fields.name.as_deref()), (Some(crs.trim()), Some(name.trim())));
             prop_assert_eq!(form.file.sha256, <[u8; 32]>::from(Sha256::digest(&content)));
             prop_assert_eq!(form.file.bytes, content.len() as u64);
@@ -344,13 +362,7 @@ mod tests {
             tail in prop::collection::vec(any::<u8>(), 0..20),
             piece in 1_usize..50,
         ) {
-            let (runtime, room) = machinery();
-            let body = [parts.concat().as_bytes(), &tail].concat();
-            match receive_form(&runtime, &room, &body, piece) {
-                Ok(form) => prop_assert!(form.file.bytes <= body.len() as u64),
-                Err(problem) => prop_assert!(problem.status.is_client_error(), "{:?}", problem),
-            }
-            prop_assert_eq!(room.taken(), 0);
+            in_pieces::read_any_form(&[parts.concat().as_bytes(), &tail].concat(), piece);
         }
     }
 }
