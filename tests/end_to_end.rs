@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use app::{App, LIMIT};
 use kafka::Kafka;
+use sheetstream::record::Header;
 use sheetstream::sink::status::UploadState;
 
 #[test]
@@ -157,15 +158,26 @@ fn fetch_of_an_upload_that_was_refused_whole_names_the_dead_letters() {
     let running = app.run("state");
     let rows = format!("{}.rows", app.name).into();
     let mut producer = kafka.client("test").producer(sheetstream::kafka::producer::ProducerConfig::default());
+    let first = [Header::new("ss-row", "first")];
     for _ in 0..3 {
-        producer.send(&rows, Some(0), Some(b"packed"), Some(&[0x1f, 0x8b, 8, 0, 1]), &[]).expect("sent");
+        producer.send(&rows, Some(0), Some(b"numbered"), Some(b"1,A,park,1,2"), &first).expect("sent");
     }
+    producer.send(&rows, Some(0), Some(b"packed"), Some(&[0x1f, 0x8b, 8, 0, 1]), &[]).expect("sent");
     producer.flush().expect("acknowledged");
-    let mut fetch = app.command(&["fetch", "packed", "--timeout", "100", "-t"]);
-    let fetched = fetch.arg(app.topology()).arg("--out").arg(app.folder.path()).output().expect("fetch");
-    let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
-    assert_eq!(fetched.status.code(), Some(65), "{said}");
-    assert!(said.contains("3 of them are in") && said.contains(".dead-letters") && said.contains("record."), "{said}");
+    let fetch = |upload: &str| {
+        let mut fetch = app.command(&["fetch", upload, "--timeout", "100", "-t"]);
+        let fetched = fetch.arg(app.topology()).arg("--out").arg(app.folder.path()).output().expect("fetch");
+        let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
+        assert_eq!(fetched.status.code(), Some(65), "{said}");
+        said
+    };
+    let said = fetch("numbered");
+    assert!(
+        said.contains("3 of them are in") && said.contains(".dead-letters") && said.contains("marker.format"),
+        "{said}"
+    );
+    let said = fetch("packed");
+    assert!(said.contains("no workbook of packed: record.not_text") && said.contains("gzip"), "{said}");
     assert_eq!(running.stop(), Some(0));
 }
 
