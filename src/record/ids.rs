@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 pub struct Offset(pub i64);
 
 impl Offset {
-    /// The offset right behind this one.
+    /// The offset right behind this one. There is none behind the last, which only a damaged batch claims to have.
     pub fn next(self) -> Offset {
-        Offset(self.0 + 1)
+        Offset(self.0.saturating_add(1))
     }
 }
 

@@ -333,6 +333,18 @@ mod tests {
     }
 
     #[test]
+    fn offsets_at_their_limits_harm_nobody() {
+        let two = batch(&["a", "b"], Compression::None);
+        for base in [i64::MIN, -1, i64::MAX - 1, i64::MAX] {
+            let fetched = decode(at(base, two.clone()), i64::MIN);
+            assert_eq!(values(&fetched).first(), Some(&(base, &b"a"[..])));
+            let mut damaged = BytesMut::from(&at(base, two.clone())[..]);
+            damaged[30] ^= 1;
+            assert_eq!(decode(damaged.freeze(), i64::MIN).poisoned[0].0, Offset(base));
+        }
+    }
+
+    #[test]
     fn a_cut_off_tail_ends_the_fetch() {
         let whole = batch(&["a"], Compression::None);
         let cut = [&whole[..], &whole[..whole.len() - 1]].concat();
