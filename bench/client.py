@@ -4,10 +4,13 @@ import time
 
 from confluent_kafka import Consumer, TopicPartition
 
-PLACES = '''name = "{name}"
+
+def places(name, header='["id", "name", "kind", "x", "y"]'):
+    """A topology of that name: places with coordinates, a sheet for each kind. Keys of the sink may follow it, those of its top go before."""
+    return f'''name = "{name}"
 [[source]]
 name = "rows"
-header = ["id", "name", "kind", "x", "y"]
+header = {header}
 [[map]]
 name = "wgs84"
 reproject = {{ from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }}

@@ -9,29 +9,13 @@ import collections, json, os, random, shutil, signal, subprocess, sys, tempfile,
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from client import send
+from client import places, send
 
 brokers, kills = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100
 seed = int(sys.argv[3]) if len(sys.argv) > 3 else os.getpid()
 binary = os.environ["SHEETSTREAM_BIN"]
 work = tempfile.mkdtemp(prefix="sheetstream-kills-")
 PARTITIONS, INSTANCES, REST_S = 6, 3, 180
-TOPOLOGY = '''name = "{name}"
-guarantee = "{guarantee}"
-[[source]]
-name = "rows"
-header = "first"
-[[map]]
-name = "wgs84"
-reproject = {{ from = "EPSG:5179", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }}
-[[aggregate]]
-name = "by-kind"
-sheet = "kind"
-[[sink]]
-name = "workbooks"
-record_bytes_max = 65536
-workbook = {{ about = false }}
-'''
 
 
 def lines(upload, dice):
@@ -171,7 +155,7 @@ def run(guarantee):
     name, dice = f"kills-{guarantee.replace('_', '-')}-{os.getpid()}", random.Random(f"{seed} {guarantee}")
     topology = f"{work}/{name}.toml"
     with open(topology, "w") as file:
-        file.write(TOPOLOGY.format(name=name, guarantee=guarantee))
+        file.write(f'guarantee = "{guarantee}"\n' + places(name, header='"first"') + 'record_bytes_max = 65536\nworkbook = { about = false }\n')
     environment = dict(os.environ, SHEETSTREAM_BROKERS=brokers)
     subprocess.run([binary, "topics", "create", "--partitions", str(PARTITIONS), "-t", topology], check=True, env=environment, stdout=subprocess.DEVNULL)
     instances = [Instance(name, number, topology) for number in range(INSTANCES)]

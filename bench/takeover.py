@@ -7,7 +7,7 @@ import datetime, json, os, shutil, subprocess, sys, tempfile, threading, time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from client import PLACES, send, until_committed
+from client import places, send, until_committed
 
 brokers, rows, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000, int(sys.argv[3]) if len(sys.argv) > 3 else 3
 binary, guarantees = os.environ["SHEETSTREAM_BIN"], os.environ.get("GUARANTEES", "at_least_once exactly_once_v2").split()
@@ -65,7 +65,7 @@ def one(guarantee, standby, number):
     work = tempfile.mkdtemp(prefix="sheetstream-takeover-")
     topology = f"{work}/topology.toml"
     with open(topology, "w") as file:
-        file.write(f'guarantee = "{guarantee}"\n' + PLACES.format(name=name))
+        file.write(f'guarantee = "{guarantee}"\n' + places(name))
     subprocess.run([binary, "topics", "create", "--partitions", "1", "-t", topology], check=True, env=environment, stdout=subprocess.DEVNULL)
     owner = Instance(work, 0, topology, standby)
     owner.await_line("task running")

@@ -6,7 +6,7 @@ import json, os, subprocess, sys, tempfile, time
 
 from confluent_kafka import Consumer, Producer
 
-from client import PLACES, memory, send, until_committed
+from client import memory, places, send, until_committed
 
 brokers, uploads, rows = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 binary = os.environ["SHEETSTREAM_BIN"]
@@ -14,7 +14,7 @@ name = f"uploads-{os.getpid()}"
 work = tempfile.mkdtemp(prefix="sheetstream-uploads-")
 topology = f"{work}/topology.toml"
 with open(topology, "w") as file:
-    file.write(PLACES.format(name=name))
+    file.write(places(name))
 environment = dict(os.environ, SHEETSTREAM_BROKERS=brokers, SHEETSTREAM_STATE_DIR=f"{work}/state")
 subprocess.run([binary, "topics", "create", "--partitions", "1", "-t", topology], check=True, env=environment, stdout=subprocess.DEVNULL)
 producer = Producer({"bootstrap.servers": brokers, "linger.ms": 50, "queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 1_000_000})
