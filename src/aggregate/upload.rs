@@ -311,9 +311,9 @@ fn header_hash(header: &[String], extras: Extras) -> String {
         hash.update(name);
         hash.update("\n");
     }
-    for (_, word) in [(extras.summary, "summary"), (extras.map_link, "map_link")].iter().filter(|(asked, _)| *asked) {
+    for (name, _) in extras.asked() {
         hash.update([0]);
-        hash.update(word);
+        hash.update(name);
     }
     hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -89,9 +89,7 @@ impl UploadRecords {
 
     /// Its workbook is to have these parts too.
     pub fn with_extras(self, extras: Extras) -> UploadRecords {
-        let asked = [(extras.summary, "ss-summary"), (extras.map_link, "ss-map-link")];
-        let asked = asked.into_iter().filter(|(asked, _)| *asked);
-        asked.fold(self, |upload, (_, name)| upload.announce(name, "true"))
+        extras.asked().fold(self, |upload, (_, header)| upload.announce(header, "true"))
     }
 
     /// Publishes the columns under these names, one for each, and not under those of the files. With `kept`, only these columns of the files,

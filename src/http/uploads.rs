@@ -289,8 +289,7 @@ pub(super) fn stopped(_: impl std::error::Error) -> Problem {
 
 /// A text of the parts of the workbook that make it another one; empty where none is asked for.
 fn signature(extras: Extras) -> String {
-    let asked = [(extras.summary, "summary\0"), (extras.map_link, "map_link\0")];
-    asked.into_iter().filter_map(|(asked, word)| asked.then_some(word)).collect()
+    extras.asked().map(|(name, _)| format!("{name}\0")).collect()
 }
 
 /// The same topology, CRS, columns and content have the same id.

@@ -3,9 +3,9 @@
 use super::columns::UsedColumns;
 use super::one_cell::OneCell;
 use super::reading::{FileFacts, Reading};
-use super::table::{Suggestion, Table};
+use super::table::{Suggestion, Table, is_plain};
 use crate::crs::ranking::{Certainty, Ranking};
-use crate::page::cells::{parse_date, parse_datetime, parse_number};
+use crate::page::cells::{parse_date, parse_datetime};
 use crate::page::link::map_address;
 use crate::record::{Extras, Lang};
 
@@ -183,8 +183,7 @@ impl Draft<'_> {
     /// Whether the cells of a column are numbers with a decimal point.
     fn is_plain(&self, column: &str) -> bool {
         let place = self.table.header.iter().position(|name| name == column);
-        let cells = self.table.rows.iter().filter_map(|row| row.get(place?)).map(|cell| cell.trim());
-        cells.filter(|cell| !cell.is_empty()).all(|cell| parse_number(cell).is_some())
+        self.table.rows.iter().filter_map(|row| row.get(place?)).all(|cell| is_plain(cell))
     }
 
     fn has_coordinates(&self) -> bool {

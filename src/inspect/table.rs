@@ -71,7 +71,6 @@ impl Table {
     pub fn notation_note(&self, [x, y]: [&String; 2]) -> Option<String> {
         let place = |name: &String| self.header.iter().position(|column| column == name);
         let (x, y) = place(x).zip(place(y))?;
-        let is_plain = |cell: &str| cell.trim().is_empty() || parse_number(cell.trim()).is_some();
         self.rows.iter().find_map(|row| {
             let (x, y) = (row.get(x)?, row.get(y)?);
             let (lon, lat) = point(x, y).filter(|_| !is_plain(x) || !is_plain(y))?;
@@ -123,6 +122,11 @@ impl Suggestion {
         let shown = ShownColumns { x: headers[0].to_owned(), y: headers[1].to_owned(), by_name: columns.by_name };
         Suggestion { columns: Some(shown), ranking: Some(rank(&rows, headers, name)) }
     }
+}
+
+/// Whether a cell is blank, or a number with a decimal point.
+pub(super) fn is_plain(cell: &str) -> bool {
+    cell.trim().is_empty() || parse_number(cell.trim()).is_some()
 }
 
 /// A point in an unknown system: degrees where both can be such, else metres.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 
-use crate::record::{AnyOf, ColumnType, Hint, Message, Names, Rejection, RowBatch, TemplatePart};
+use crate::record::{ColumnType, Rejection, RowBatch, TemplatePart};
 
 pub use cast::{Cast, CastColumn, CastConfig};
 pub use compute::{Compute, ComputeConfig};
@@ -220,13 +220,7 @@ fn find(schema: &Schema, candidates: &[String]) -> Result<usize, Rejection> {
     if let Some(index) = candidates.iter().find_map(|name| schema.index_of(name).ok()) {
         return Ok(index);
     }
-    let header = Names::of(schema.fields().iter().map(|field| field.name().as_str()));
-    let hint = (schema.fields().len() == 1).then_some(Hint::OneColumn {});
-    let rejection = Rejection::new(Message::ColumnMissing { candidates: AnyOf(candidates.to_vec()), header, hint });
-    Err(match candidates.first() {
-        Some(first) => rejection.in_column(first.as_str()),
-        None => rejection,
-    })
+    Err(Rejection::column_missing(candidates, schema.fields().iter().map(|field| field.name().as_str())))
 }
 
 /// Where columns are that all have to be there.

@@ -98,6 +98,14 @@ pub struct Extras {
     pub map_link: bool,
 }
 
+impl Extras {
+    /// Those that are asked for: the name of each, and the header that asks for it.
+    pub fn asked(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let all = [(self.summary, ("summary", "ss-summary")), (self.map_link, ("map_link", "ss-map-link"))];
+        all.into_iter().filter_map(|(asked, names)| asked.then_some(names))
+    }
+}
+
 impl Announcement {
     /// Takes over what only `other` says. Rows may have been read under the CRS and for the extras already, so that these stay.
     pub fn complete(&mut self, other: &Announcement) {

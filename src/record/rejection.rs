@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Message, Reason};
+use super::{AnyOf, Hint, Message, Names, Reason};
 
 /// Why a row, a record or an upload did not make it, with one sentence for the person who has to mend it.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,16 @@ impl Rejection {
     /// A rejection that concerns no single column.
     pub fn new(message: Message) -> Rejection {
         Rejection { reason: message.reason(), column: None, message: Box::new(message), node: None }
+    }
+    /// None of `candidates` is among the columns of a header.
+    pub fn column_missing<'a>(candidates: &[String], header: impl ExactSizeIterator<Item = &'a str>) -> Rejection {
+        let hint = (header.len() == 1).then_some(Hint::OneColumn {});
+        let (any_of, header) = (AnyOf(candidates.to_vec()), Names::of(header));
+        let rejection = Rejection::new(Message::ColumnMissing { candidates: any_of, header, hint });
+        match candidates.first() {
+            Some(first) => rejection.in_column(first.as_str()),
+            None => rejection,
+        }
     }
     /// The same, with its message as the reason of another one.
     pub fn because(self, message: impl FnOnce(Box<Message>) -> Message) -> Rejection {

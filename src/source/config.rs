@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::page::forms::CellForm;
-use crate::record::{AnyOf, ColumnType, Hint, Message, Names, Rejection};
+use crate::record::{ColumnType, Rejection};
 use crate::source::budget::RejectedMax;
 use crate::source::charset::Charset;
 
@@ -145,10 +145,7 @@ impl SourceConfig {
     /// Why an upload with this header has no column that the nodes behind the source need; `None` if it has all.
     pub(super) fn missing_in(&self, header: &[String]) -> Option<Rejection> {
         let missing = self.needed.iter().find(|needed| !needed.iter().any(|name| header.contains(name)))?;
-        let hint = (header.len() == 1).then_some(Hint::OneColumn {});
-        let header = Names::of(header.iter().map(String::as_str));
-        let rejection = Rejection::new(Message::ColumnMissing { candidates: AnyOf(missing.clone()), header, hint });
-        Some(rejection.in_column(missing.first()?.as_str()))
+        Some(Rejection::column_missing(missing, header.iter().map(String::as_str)))
     }
 
     /// The delimiter of rows that come without word of another one.
