@@ -57,7 +57,7 @@ fn imports_go_down_only() {
 
 #[test]
 fn every_library_has_one_home() {
-    let homes: [(&str, &[&str]); 9] = [
+    let homes: [(&str, &[&str]); 10] = [
         ("rskafka::", &["kafka"]),
         ("kafka_protocol::", &["kafka", "broker"]),
         ("geozero::", &["map"]),
@@ -67,6 +67,7 @@ fn every_library_has_one_home() {
         ("prometheus::", &["metrics"]),
         ("axum::", &["http"]),
         ("calamine::", &["file", "sink"]), // tests of the sink read workbooks back with it
+        ("cfb::", &["file"]),
     ];
     for (module, path, text) in all() {
         for (library, home) in homes {

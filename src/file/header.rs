@@ -80,9 +80,13 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
     let header_line = 1 + line_ends(&text[..at + extent.start]);
     let (above, text) = text.split_at(at);
     let (first, behind) = (at + extent.start, at + extent.end);
-    let beginning = |names, is_declared, rows_from, notes| {
-        let header_line = if rows_from == behind { header_line } else { 0 };
-        Beginning { delimiter, names, is_declared, header_line, rows_from, notes }
+    let beginning = |names, is_declared, (header_line, rows_from), notes| Beginning {
+        delimiter,
+        names,
+        is_declared,
+        header_line,
+        rows_from,
+        notes,
     };
     let declared = match &config.header {
         HeaderFrom::First => None,
@@ -90,12 +94,12 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
     };
     match declared {
         Some(names) if options.no_header || !names_half_of(&names, &fields, text, config) => {
-            Ok(Some(beginning(names, true, first, notes)))
+            Ok(Some(beginning(names, true, (0, first), notes)))
         }
         None if options.no_header => {
             let names = (1..=fields.len()).map(|column| format!("column_{column}")).collect();
             notes.push("it has no header line: its columns are named column_1, column_2 and so on".to_owned());
-            Ok(Some(beginning(names, false, first, notes)))
+            Ok(Some(beginning(names, false, (0, first), notes)))
         }
         declared => {
             let row = Rows::new(&text[extent.start..extent.end], delimiter, None).next_row(&mut fields);
@@ -103,16 +107,18 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
             let names = read_names(config, &row, &text[extent.start..extent.end], &mut fields);
             let names = names.map_err(|why| FileError::Header(format!("{}: {}", why.reason, why.message)))?;
             let is_declared = declared.is_some_and(|declared| are_alike(&declared, &names, config));
-            if !is_declared {
-                // A header of merged cells is two rows: this one, and the one below or above.
-                let header = Cells { texts: names, rows: extent };
-                let below = Cells::first(text, header.rows.end, delimiter);
-                let two = below.as_ref().and_then(|below| Some((merged(&header, below)?, at + below.rows.end)));
-                let two = two.or_else(|| Some((merged(&Cells::last(above, delimiter)?, &header)?, behind)));
-                let (names, rows_from) = two.unwrap_or((header.texts, behind));
-                return Ok(Some(Beginning { delimiter, names, is_declared, header_line, rows_from, notes }));
-            }
-            Ok(Some(beginning(names, is_declared, behind, notes)))
+            let (names, rows_from) = match is_declared {
+                true => (names, behind),
+                false => {
+                    // A header of merged cells is two rows: this one, and the one below or above.
+                    let header = Cells { texts: names, rows: extent };
+                    let below = Cells::first(text, header.rows.end, delimiter);
+                    let two = below.as_ref().and_then(|below| Some((merged(&header, below)?, at + below.rows.end)));
+                    let two = two.or_else(|| Some((merged(&Cells::last(above, delimiter)?, &header)?, behind)));
+                    two.unwrap_or((header.texts, behind))
+                }
+            };
+            Ok(Some(beginning(names, is_declared, (header_line, rows_from), notes)))
         }
     }
 }

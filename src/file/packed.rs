@@ -4,13 +4,14 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 
+use calamine::{DataRef, Reader as _, Xlsx};
+use flate2::read::MultiGzDecoder;
+
 use super::archive::{self, Opened};
 use super::book::{Book, Filled, Several, WORKBOOK_BYTES_MAX, broken, choose, too_large, turn};
 use super::sheet_rows::SheetRows;
 use super::{FileError, parts, xls, zip_directory};
 use crate::state::contain;
-use calamine::{DataRef, Reader as _, Xlsx};
-use flate2::read::MultiGzDecoder;
 
 /// Largest archive.
 const ARCHIVE_BYTES_MAX: u64 = 8 << 30;

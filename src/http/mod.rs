@@ -59,13 +59,6 @@ use problem::Problem;
 /// State of every router here.
 pub type SharedState = Arc<AppState>;
 
-/// Reads what anybody may send to `POST /uploads`, in pieces of `piece` bytes, with the boundary `b`. Panics where it is neither a form nor
-/// a problem of the one who sent it. For fuzz/.
-#[cfg(feature = "fuzz")]
-pub fn read_any_form(body: &[u8], piece: usize) {
-    form::in_pieces::read_any_form(body, piece);
-}
-
 /// Longest time that open requests are given when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time that one operation of the cluster may take with all its retries.
@@ -250,4 +243,11 @@ fn router(app: SharedState) -> Router {
         .layer(from_fn_with_state(app.clone(), guard::guard))
         .layer(from_fn(observe::count))
         .with_state(app)
+}
+
+/// Reads what anybody may send to `POST /uploads`, in pieces of `piece` bytes, with the boundary `b`. Panics where it is neither a form nor
+/// a problem of the one who sent it. For fuzz/.
+#[cfg(feature = "fuzz")]
+pub fn read_any_form(body: &[u8], piece: usize) {
+    form::in_pieces::read_any_form(body, piece);
 }

@@ -2,9 +2,9 @@
 //! module, so that they give the same answer.
 //!
 //! Only the beginning of the file is read. The beginning ([`sample`]) and the way of reading it ([`reading`]) give rows ([`table`]). Their
-//! columns are those of the topology, or chosen, or found ([`columns`], [`one_cell`]). The rows go through the same task as the rows of a real upload
-//! ([`made`], [`trial`]), and the points of its workbook are put on a map ([`points`]). A topology file can record the findings and choices
-//! ([`draft`]). A text can record the outcome of a whole file, and later versions are compared with it ([`outcome`]).
+//! columns are those of the topology, or chosen, or found ([`columns`], [`one_cell`]). The rows go through the same task as the rows of a
+//! real upload ([`made`], [`trial`]), and the points of its workbook are put on a map ([`points`]). A topology file can record the findings
+//! and choices ([`draft`]). A text can record the outcome of a whole file, and later versions are compared with it ([`outcome`]).
 
 pub mod columns;
 pub mod draft;

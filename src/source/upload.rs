@@ -82,7 +82,7 @@ pub(super) struct Upload {
     attempt: Option<Arc<str>>,
     /// Of the `begin` of this attempt.
     crs: Option<Arc<str>>,
-    /// The same.
+    /// Whether that `begin` asks for links to places.
     map_link: bool,
     pub(super) header: Option<HeaderRead>,
     /// `#HEADER` came as a line of its own: the next row names the columns.

@@ -138,7 +138,8 @@ pub(super) static SOURCE: Table = Table {
             Kind::Choice(words::FORMAT.names),
             Default::Text("auto"),
             "\"json\"",
-            "How rows are written. `\"auto\"`: a value that is a JSON object or array is JSON, any other one is CSV; `\"csv\"` and `\"json\"`: every value is that. The header `ss-format` of a record comes first.",
+            "How rows are written. `\"auto\"`: a value that is a JSON object or array is JSON, any other one is CSV; `\"csv\"` and \
+                    `\"json\"`: every value is that. The header `ss-format` of a record comes first.",
         ),
         key(
             "unknown_keys",
