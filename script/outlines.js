@@ -6,7 +6,7 @@
 //              cities of other countries (GeoNames, CC BY 4.0)
 //
 // Arcs are Encoded Polylines (Google) of longitude and latitude in units of 1/`scale` degree; a ring names its arcs as TopoJSON does:
-// ~n is arc n backwards.
+// ~n is arc n backwards. All arcs are one text, with a blank between.
 
 const fs = require("fs");
 const path = require("path");
@@ -77,7 +77,7 @@ function outline(features, { detail, scale, islands }) {
     const rings = (geometry.arcs ?? []).map(([ring]) => ring).filter((ring) => points(ring) >= 3);
     return { ...geometry.properties, rings: rings.map((ring) => ring.map(index)) };
   });
-  return { scale, arcs: texts, areas };
+  return { scale, arcs: texts.join(" "), areas };
 }
 
 function write(name, source, content) {

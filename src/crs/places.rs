@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// Outlines of the Korean provinces, which the page draws too.
 pub const KOREA: &str = include_str!("outlines/korea.json");
@@ -68,6 +68,7 @@ const FAR_ISLANDS: [[f64; 4]; 2] = [[125.06, 34.01, 125.17, 34.13], [125.5, 36.5
 #[derive(Deserialize)]
 struct Outlines {
     scale: f64,
+    #[serde(deserialize_with = "read_arcs")]
     arcs: Vec<String>,
     areas: Vec<Outline>,
 }
@@ -291,6 +292,12 @@ fn bounds(ring: &[[f64; 2]]) -> [f64; 4] {
     let nothing = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
     ring.iter()
         .fold(nothing, |[west, south, east, north], [x, y]| [west.min(*x), south.min(*y), east.max(*x), north.max(*y)])
+}
+
+/// Arcs are one text, with a blank between.
+fn read_arcs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let arcs = String::deserialize(deserializer)?;
+    Ok(arcs.split(' ').map(str::to_owned).collect())
 }
 
 impl Outlines {

@@ -31,7 +31,7 @@ function decode(text, scale) {
 
 async function load(name) {
   const { scale, arcs, areas } = await (await fetch(`/assets/${name}.json`)).json();
-  const lines = arcs.map((arc) => decode(arc, scale));
+  const lines = arcs.split(" ").map((arc) => decode(arc, scale));
   const path = new Path2D();
   for (const { rings } of areas) {
     for (const ring of rings) {
