@@ -12,7 +12,7 @@ pub struct CoordinateColumns {
 }
 
 /// Names of the columns x and y, written without blanks, signs and the name of a CRS. Degrees come first: they need no guess.
-const PAIRS: [(&str, &str); 44] = [
+const PAIRS: [(&str, &str); 50] = [
     ("경도", "위도"),
     ("longitude", "latitude"),
     ("lon", "lat"),
@@ -57,7 +57,15 @@ const PAIRS: [(&str, &str); 44] = [
     ("eastings", "northings"),
     ("east", "north"),
     ("e", "n"),
+    ("x좌표경도", "y좌표위도"),
+    ("경도x", "위도y"),
+    ("länge", "breite"),
+    ("längengrad", "breitengrad"),
+    ("longitud", "latitud"),
+    ("rechtswert", "hochwert"),
 ];
+/// Of them, those that may follow the name of what is there: `주차장경도`, `start_lon`.
+const BEHIND_NAMES: usize = 11;
 /// Words about coordinates that do not say which axis they are.
 const NOISE: [&str; 15] = [
     "wgs84",
@@ -87,8 +95,16 @@ pub fn coordinate_columns(header: &[String], rows: &[Vec<String>]) -> Option<Coo
         exact.or_else(|| names.iter().position(|(_, bare)| bare == name))
     };
     let mut best: Option<(f64, CoordinateColumns)> = None;
-    for (x, y) in PAIRS {
-        let (Some(x), Some(y)) = (of_name(x), of_name(y)) else { continue };
+    let behind_name = |(x, y): (&str, &str)| {
+        let place = |wanted: &str| names.iter().position(|(plain, _)| plain == wanted);
+        names
+            .iter()
+            .enumerate()
+            .find_map(|(at, (plain, _))| Some((at, place(&format!("{}{y}", plain.strip_suffix(x)?))?)))
+    };
+    for (number, pair) in PAIRS.into_iter().enumerate() {
+        let found = of_name(pair.0).zip(of_name(pair.1));
+        let Some((x, y)) = found.or_else(|| behind_name(pair).filter(|_| number < BEHIND_NAMES)) else { continue };
         let numbers = share_of_numbers(rows, x).min(share_of_numbers(rows, y));
         if x != y && best.is_none_or(|(share, _)| numbers > share + 0.1) {
             best = Some((numbers, CoordinateColumns { x, y, by_name: true }));
@@ -207,6 +223,9 @@ mod tests {
             ["lat", "lon"],
             ["Latitude", "Longitude"],
             ["위도(WGS84)", "경도(WGS84)"],
+            ["주차장위도", "주차장경도"],
+            ["start_lat", "start_lon"],
+            ["Breite", "Länge"],
         ] {
             assert_eq!(found(&["이름", y, x], &degrees), Some((2, 1, true)), "{x}");
         }

@@ -230,6 +230,7 @@ fn row_below_titles(text: &[u8], given: Option<u8>, delimiter: u8, config: &Sour
     if needed.is_empty() || count_named(&fields, &text[..first.end], needed) > 0 {
         return None;
     }
+    let named = fields.iter(text).filter(|cell| !cell.trim_ascii().is_empty()).count();
     let all = DELIMITERS;
     let tried: Cow<'_, [u8]> = given.map_or(Cow::Borrowed(&all), |given| Cow::Owned(vec![given]));
     let needed_row = tried.iter().find_map(|delimiter| {
@@ -245,7 +246,9 @@ fn row_below_titles(text: &[u8], given: Option<u8>, delimiter: u8, config: &Sour
     });
     needed_row.or_else(|| {
         let found = tried.iter().filter_map(|delimiter| wide_row_below_titles(text, *delimiter));
-        found.max_by_key(|(columns, ..)| *columns).map(|(_, delimiter, start)| (delimiter, start))
+        // A first row that names as many columns is no title.
+        let widest = found.max_by_key(|(columns, ..)| *columns).filter(|(columns, ..)| *columns > named);
+        widest.map(|(_, delimiter, start)| (delimiter, start))
     })
 }
 

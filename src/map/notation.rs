@@ -38,10 +38,11 @@ pub fn point(x: &str, y: &str, in_degrees: bool) -> Option<(f64, f64)> {
     (plain.is_some() || readings.all(|other| other == first)).then_some(first)
 }
 
-/// Both numbers of a cell such as `37.57, 126.98`, in their order.
+/// Both coordinates of a cell such as `37.57, 126.98` or `37°34'N 126°59'E`, in their order.
 pub fn pair(cell: &str) -> Option<(f64, f64)> {
     let (first, second) = number::pair(cell).ok()?;
-    number::coordinate(first).ok().zip(number::coordinate(second).ok())
+    let plain = number::coordinate(first).ok().zip(number::coordinate(second).ok());
+    plain.or_else(|| point(first, second, true))
 }
 
 /// The text in half-width characters, with a hyphen for a minus sign, and without the apostrophe by which spreadsheets keep a text.
@@ -110,6 +111,18 @@ mod tests {
         ] {
             let (lon, lat) = point(x, y, true).expect(x);
             assert!((lon - 126.978).abs() < 1e-9 && (lat - 37.5).abs() < 1e-9, "{x} {y}: {lon} {lat}");
+        }
+        for cell in [
+            "37°30'N 126°58'40.8\"E",
+            "N 37° 30′ E 126° 58′ 40.8″",
+            "북위 37도 30분 동경 126도 58분 40.8초",
+            "37.5°N, 126.978°E",
+        ] {
+            let (lat, lon) = pair(cell).expect(cell);
+            assert!((lon - 126.978).abs() < 1e-9 && (lat - 37.5).abs() < 1e-9, "{cell}: {lat} {lon}");
+        }
+        for cell in ["37°30'", "37° 30' 126° 58'", "N 37° 30′ E 126° 58′ E", "EW"] {
+            assert_eq!(pair(cell), None, "{cell}");
         }
         assert_eq!(point("−74.006", "40,5", true), Some((-74.006, 40.5)));
         for (x, y) in [("126,978,1", "37"), ("1.126,5", "37"), ("126,978", ""), ("953900,5", "37,5")] {

@@ -16,8 +16,11 @@ pub(super) fn coordinate(cell: &str) -> Result<f64, Rejection> {
     }
 }
 
-/// The texts of two coordinates in one cell: `37.57, 126.98`, `(37.57 126.98)`, `[37.57; 126.98]`. Between them is a semicolon, else a
-/// comma, else blanks; around them is at most one pair of brackets.
+/// Words for hemispheres.
+const HEMISPHERES: [&str; 8] = ["N", "S", "E", "W", "북위", "남위", "동경", "서경"];
+
+/// The texts of two coordinates in one cell: `37.57, 126.98`, `(37.57 126.98)`, `[37.57; 126.98]`, `N 37° 34' E 126° 59'`. Between them is
+/// a semicolon, else a comma, else blanks, else the name of a hemisphere; around them is at most one pair of brackets.
 pub(super) fn pair(cell: &str) -> Result<(&str, &str), Rejection> {
     let text = cell.trim();
     let inside =
@@ -25,12 +28,25 @@ pub(super) fn pair(cell: &str) -> Result<(&str, &str), Rejection> {
     let inside = inside.unwrap_or(text).trim();
     let parts: Vec<&str> = match [';', ','].into_iter().find(|separator| inside.contains(*separator)) {
         Some(separator) => inside.split(separator).collect(),
-        None => inside.split_whitespace().collect(),
+        None => match inside.split_whitespace().collect::<Vec<_>>() {
+            parts if parts.len() == 2 => parts,
+            parts => by_hemisphere(inside).map_or(parts, Vec::from),
+        },
     };
     match parts[..] {
         [first, second] => Ok((first, second)),
         _ => Err(Rejection::new(Message::NotTwoNumbers { value: Quoted::new(text) })),
     }
+}
+
+/// Two coordinates, each with its hemisphere in front or behind.
+fn by_hemisphere(text: &str) -> Option<[&str; 2]> {
+    let words = HEMISPHERES.iter().flat_map(|word| text.match_indices(word));
+    let mut words: Vec<(usize, &str)> = words.collect();
+    words.sort_unstable();
+    let [(first, word), (second, _)] = words[..] else { return None };
+    let (one, other) = text.split_at(if first == 0 { second } else { first + word.len() });
+    Some([one.trim(), other.trim()])
 }
 
 #[cfg(test)]

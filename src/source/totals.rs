@@ -4,6 +4,9 @@
 const WORDS: [&str; 12] =
     ["합계", "총계", "소계", "누계", "총합계", "총합", "합", "계", "total", "totals", "subtotal", "sum"];
 
+/// Letters of a unit behind a number.
+const UNIT_CHARS_MAX: usize = 2;
+
 /// True when a row has a word for a total, one number or more, and nothing else.
 pub(super) fn is_total<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
     let (mut words, mut numbers) = (0, 0);
@@ -28,10 +31,13 @@ fn names_a_total(cell: &str) -> bool {
     is_word(letters(cell)) || last.is_some_and(is_word)
 }
 
-/// `1,234.5`, `-12%`, `₩5,000`, `30건`.
+/// `1,234.5`, `-12%`, `₩5,000`, `30건`, `48개소`.
 fn is_number(cell: &str) -> bool {
     let unit = |c: char| ('가'..='힣').contains(&c);
-    let number = cell.strip_suffix(unit).unwrap_or(cell);
+    let number = cell.trim_end_matches(unit);
+    if cell[number.len()..].chars().count() > UNIT_CHARS_MAX {
+        return false;
+    }
     let is_part = |c: char| c.is_ascii_digit() || c.is_whitespace() || ",.+-%₩$€()".contains(c);
     number.contains(|c: char| c.is_ascii_digit()) && number.chars().all(is_part)
 }
@@ -46,6 +52,7 @@ mod tests {
             &["합계", "", "", "30"][..],
             &["", "합 계", "1,234.5", "12%"],
             &["(총계)", "30건"],
+            &["합계", "48개소", "49,152명"],
             &["Grand Total:", "-5"],
             &["마포구 소계", " ₩5,000 "],
             &["TOTAL", "SUM", "1"],

@@ -56,6 +56,16 @@ fn charsets_and_delimiters_all_give_the_same_rows() {
 }
 
 #[test]
+fn a_header_beside_decimal_commas_is_no_title() {
+    let needed = Arc::new([vec!["x".to_owned()]]);
+    let source = Arc::new(SourceConfig { needed, ..config() });
+    let options = Options { source, ..plain() };
+    let rows = (10..30).map(|n| format!("a {n};b;\"126,{n}\";\"37,{n}\"\n")).collect::<String>();
+    let file = open(format!("name;kind;Länge;Breite\n{rows}").as_bytes(), options).expect("a header");
+    assert_eq!((file.delimiter(), file.header_line()), (b';', 1), "{:?}", file.header());
+}
+
+#[test]
 fn ascii_alone_decides_nothing() {
     let mut bytes = "a,b\n".repeat(100_000).into_bytes();
     let mut file = open(&bytes, plain()).expect("a header");
