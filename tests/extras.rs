@@ -1,7 +1,10 @@
-//! Parts of a workbook that an upload asks for, and not its topology: `ss-summary` and `ss-map-link`. The same bytes in every way.
+//! What an upload says of its workbook and its columns, and not its topology: `ss-summary`, `ss-map-link`, `ss-coordinates` and `ss-titles`.
+//! The same bytes in every way.
 
 #[path = "support/workbook.rs"]
 mod workbook;
+
+use std::collections::BTreeMap;
 
 use sheetstream::test_driver::TopologyTestDriver;
 use sheetstream::topology::Topology;
@@ -108,4 +111,100 @@ fn what_is_neither_true_nor_false_is_refused() {
     driver.pipe("a.csv", "#BEGIN map_link=maybe");
     let letter = driver.dead_letters().pop().expect("a dead letter");
     assert!(format!("{letter:?}").contains("marker.format"), "{letter:?}");
+}
+
+const COORDINATES: &str = r#"
+[[map]]
+name = "wgs84"
+reproject = { from = "EPSG:4326", to = "EPSG:4326", x = "x", y = "y", into = ["lon", "lat"] }
+"#;
+
+/// The sheets of an upload with one row in the sheet "a".
+fn sheets_of(
+    maps: &str,
+    begin: &'static str,
+    header: &'static str,
+    row: &'static str,
+) -> BTreeMap<String, Vec<Vec<String>>> {
+    let mut driver = driver(maps, "");
+    for record in [begin, header, row, "#EOF rows=1"] {
+        driver.pipe("a.csv", record);
+    }
+    workbook::sheets(&driver.workbook("a.csv").expect("a workbook"))
+}
+
+#[test]
+fn one_cell_may_hold_both_coordinates() {
+    for (begin, row) in [
+        ("#BEGIN coordinates=yx", "a,\"(37.5, 127)\""),
+        ("#BEGIN coordinates=xy", "a,127 37.5"),
+        ("#BEGIN coordinates=geometry", "a,POINT (127 37.5)"),
+    ] {
+        let sheet = &sheets_of(COORDINATES, begin, "kind,x", row)["a"];
+        assert_eq!(sheet[0], ["kind", "x", "lon", "lat"], "{begin}");
+        assert_eq!(sheet[1][2..], ["127", "37.5"], "{begin}");
+    }
+}
+
+#[test]
+fn an_upload_that_says_so_has_no_coordinates() {
+    let sheets = sheets_of(COORDINATES, "#BEGIN coordinates=none map_link=true", "kind,address", "a,Long Street 1");
+    assert_eq!(sheets["a"], [["kind", "address"], ["a", "Long Street 1"]]);
+    let about = &sheets["About"];
+    assert!(about.iter().any(|row| row[1].contains("The file has no coordinates")), "{about:?}");
+    assert!(!about.iter().any(|row| row[0] == "Accuracy"), "nothing was transformed: {about:?}");
+
+    let needed = COORDINATES.replace("into", "missing = \"reject\", into");
+    let mut driver = driver(&needed, "");
+    for record in ["#BEGIN coordinates=none", "kind,address", "a,Long Street 1", "#EOF"] {
+        driver.pipe("a.csv", record);
+    }
+    assert_eq!(driver.workbook("a.csv"), None, "where rows without coordinates are rejected, there are none");
+}
+
+#[test]
+fn the_workbook_calls_columns_as_the_upload_says() {
+    let begin = r##"#BEGIN titles="{""kind"": ""분류"", ""y"": ""위도""}""##;
+    let sheets = sheets_of(COORDINATES, begin, "kind,x,y", "a,127,x");
+    assert_eq!(sheets["Errors"][0][4..], ["분류", "x", "위도"]);
+    assert_eq!(sheets["Errors"][1][2], "위도");
+    let json = r#"{"$ss": "begin", "titles": {"kind": "분류"}}"#;
+    for begin in [r##"#BEGIN titles="{""kind"": ""분류""}""##, json] {
+        let sheet = &sheets_of(COORDINATES, begin, "kind,x,y", "a,127,37")["a"];
+        assert_eq!(sheet[0], ["분류", "x", "y", "lon", "lat"]);
+    }
+}
+
+#[test]
+fn titles_and_coordinates_survive_any_crash() {
+    let book = |crash: Option<(usize, bool)>| {
+        let mut driver = driver(COORDINATES, "");
+        driver.pipe_with(
+            "a.csv",
+            "",
+            &[("ss-type", "begin"), ("ss-coordinates", "yx"), ("ss-titles", r#"{"x": "where"}"#)],
+        );
+        for (at, record) in ["kind,x", "a,\"37, 127\"", "b,\"36, 128\"", "#EOF rows=2"].into_iter().enumerate() {
+            if let Some((_, keep_state)) = crash.filter(|(crash_at, _)| *crash_at == at) {
+                driver.crash(keep_state);
+            }
+            driver.pipe("a.csv", record);
+        }
+        driver.workbook("a.csv").expect("a workbook")
+    };
+    let expected = book(None);
+    assert_eq!(workbook::sheets(&expected)["b"][1], ["b", "36, 128", "128", "36"]);
+    for crash in (0..4).flat_map(|at| [(at, true), (at, false)]) {
+        assert_eq!(book(Some(crash)), expected, "{crash:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_of_them_is_refused() {
+    for begin in ["#BEGIN coordinates=zx", "#BEGIN titles=[]", "#BEGIN titles=x"] {
+        let mut driver = driver(COORDINATES, "");
+        driver.pipe("a.csv", begin);
+        let letter = driver.dead_letters().pop().expect("a dead letter");
+        assert!(format!("{letter:?}").contains("marker.format"), "{letter:?}");
+    }
 }

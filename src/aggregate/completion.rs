@@ -158,6 +158,8 @@ impl OpenUpload {
             errors,
             crs: self.attempt.announced.crs.clone(),
             extras: self.attempt.announced.extras,
+            coordinates: self.attempt.announced.coordinates,
+            titles: self.attempt.announced.titles.clone(),
             pairs: None,
             operations: std::mem::take(&mut self.attempt.operations),
             accounting: self.accounting,

@@ -55,7 +55,7 @@ impl Aggregate {
                 .columns
                 .iter()
                 .flat_map(|columns| columns.iter())
-                .map(|(name, _)| name.clone())
+                .map(|(name, _)| upload.attempt.announced.titles.get(name).unwrap_or(name).clone())
                 .collect(),
             values: sheets.iter().map(|sheet| sheet.value().to_owned()).collect(),
             sheets: sheets.iter().take(sheets_max).map(head).collect::<Result<_, StateError>>()?,

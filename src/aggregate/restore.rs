@@ -129,6 +129,8 @@ impl Parts {
             rows: state.rows_announced,
             crs: text(state.crs),
             extras: state.extras,
+            coordinates: state.coordinates,
+            titles: Arc::new(state.titles),
         };
         let failed =
             state.failed.map(|(column, message)| Rejection { column: text(column), ..Rejection::new(message) });

@@ -10,8 +10,8 @@ use super::attempt::Attempt;
 use super::segment::{scratch_segment, upload_hash};
 use super::siblings::Placed;
 use crate::record::{
-    Accounting, Announcement, ColumnType, Cuts, Extras, LedgerEntry, MarkerRecord, Message, Offset, OpenAttempt,
-    Outcome, Rejection, RowBatch, UploadHash, UploadId,
+    Accounting, Announcement, ColumnType, CoordinateForm, Cuts, LedgerEntry, MarkerRecord, Message, Offset,
+    OpenAttempt, Outcome, Rejection, RowBatch, Titles, UploadHash, UploadId,
 };
 use crate::state::WriteBatch;
 use crate::state::keys::{OpenUploadState, StateKey, encode};
@@ -227,7 +227,7 @@ impl OpenUpload {
             first_offset: self.first_offset,
             completion_offset,
             rows_sha256: None,
-            header: self.attempt.header.as_deref().map(|header| header_hash(header, self.attempt.announced.extras)),
+            header: self.attempt.header.as_deref().map(|header| header_hash(header, &self.attempt.announced)),
             crs: self.attempt.announced.crs.as_deref().map(str::to_owned),
             topology: topology.to_owned(),
             cuts: self.cuts.clone(),
@@ -272,6 +272,8 @@ impl OpenUpload {
             rows_announced: attempt.announced.rows,
             crs: text(&attempt.announced.crs),
             extras: attempt.announced.extras,
+            coordinates: attempt.announced.coordinates,
+            titles: Titles::clone(&attempt.announced.titles),
             traceparent: text(&attempt.traceparent),
             key: attempt.key.as_ref().map(|key| key.to_vec()),
             first_offset: self.first_offset,
@@ -304,15 +306,23 @@ fn is_same(columns: &[(String, ColumnType)], batch: &RowBatch) -> bool {
     columns.iter().map(|(name, kind)| (name.as_str(), *kind)).eq(theirs)
 }
 
-/// Distinguishes one header from another in the ledger, and uploads that ask for more than the topology gives.
-fn header_hash(header: &[String], extras: Extras) -> String {
+/// Distinguishes one header from another in the ledger, and uploads that ask for more than the topology gives or call columns otherwise.
+fn header_hash(header: &[String], announced: &Announcement) -> String {
     let mut hash = Sha256::new();
     for name in header {
         hash.update(name);
         hash.update("\n");
     }
-    for (name, _) in extras.asked() {
+    for (name, _) in announced.extras.asked() {
         hash.update([0]);
+        hash.update(name);
+    }
+    if announced.coordinates != CoordinateForm::Columns {
+        hash.update([2]);
+        hash.update(announced.coordinates.name());
+    }
+    for name in announced.titles.iter().flat_map(|(name, title)| [name, title]) {
+        hash.update([1]);
         hash.update(name);
     }
     hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::FileError;
 use super::edits::Edits;
 use super::reader::{Block, CsvFile};
-use crate::record::{Extras, Header};
+use crate::record::{CoordinateForm, Extras, Header, Titles};
 use crate::sink::digest::Digest;
 use crate::source::csv::write_row;
 use crate::source::list_names;
@@ -85,6 +85,22 @@ impl UploadRecords {
             Some(crs) => self.announce("ss-crs", crs.to_owned()),
             None => self,
         }
+    }
+
+    /// Its coordinates are written so.
+    pub fn with_coordinates(self, form: CoordinateForm) -> UploadRecords {
+        match form {
+            CoordinateForm::Columns => self,
+            form => self.announce("ss-coordinates", form.name()),
+        }
+    }
+
+    /// Its workbook calls columns so.
+    pub fn with_titles(self, titles: &Titles) -> UploadRecords {
+        if titles.is_empty() {
+            return self;
+        }
+        self.announce("ss-titles", serde_json::json!(titles).to_string())
     }
 
     /// Its workbook is to have these parts too.

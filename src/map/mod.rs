@@ -20,7 +20,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 
-use crate::record::{ColumnType, Rejection, RowBatch, TemplatePart};
+use crate::record::{ColumnType, CoordinateForm, Rejection, RowBatch, TemplatePart};
 
 pub use cast::{Cast, CastColumn, CastConfig};
 pub use compute::{Compute, ComputeConfig};
@@ -164,17 +164,19 @@ pub fn build(config: &MapConfig) -> Result<Box<dyn Map>, NodeError> {
 struct Shape {
     schema: SchemaRef,
     types: Arc<[ColumnType]>,
+    coordinates: CoordinateForm,
 }
 
 impl Shape {
     fn of(batch: &RowBatch) -> Shape {
-        Shape { schema: batch.columns.schema(), types: batch.types.clone() }
+        Shape { schema: batch.columns.schema(), types: batch.types.clone(), coordinates: batch.coordinates }
     }
     /// Two pointer comparisons as long as the batches of one upload follow each other.
     fn fits(&self, batch: &RowBatch) -> bool {
         let schema = batch.columns.schema_ref();
         (Arc::ptr_eq(&self.schema, schema) || self.schema == *schema)
             && (Arc::ptr_eq(&self.types, &batch.types) || self.types == batch.types)
+            && self.coordinates == batch.coordinates
     }
 }
 

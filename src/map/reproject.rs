@@ -11,11 +11,12 @@ use super::points::{Column, Input, Point, Points};
 use super::reproject_config::{CoordinateInput, REMEMBERED_MAX, ReprojectConfig, refusal};
 use super::{Layout, Map, NodeError, Planned, find, free_name};
 use crate::crs::{CrsError, CrsKind, CrsPair, Transformation, is_definition};
-use crate::record::{ColumnType, Hint, Message, Place, Quoted, Rejection, RowBatch};
+use crate::record::{ColumnType, CoordinateForm, Hint, Message, Place, Quoted, Rejection, RowBatch};
 
 /// The `reproject` map: appends two Float64 columns, leaves the source columns as they are.
 ///
-/// A row that is not live, or that has no coordinates, has NaN in them. A column whose name is taken already becomes `name_2`.
+/// A row that is not live, or that has no coordinates, has NaN in them. A column whose name is taken already becomes `name_2`. Rows of an
+/// upload that says it has none stay as they are, unless such rows are rejected.
 pub struct Reproject {
     config: ReprojectConfig,
     usual: OpenPair,
@@ -36,8 +37,8 @@ struct OpenPair {
 
 /// The work of a `reproject` on batches of one shape.
 struct Plan {
-    /// Where the coordinates are, and the CRS of each row.
-    input: Result<(Input, Option<usize>), Rejection>,
+    /// Where the coordinates are, and the CRS of each row; `None` for rows without coordinates, to which nothing is added.
+    input: Result<Option<(Input, Option<usize>)>, Rejection>,
     layout: Layout,
 }
 
@@ -96,22 +97,12 @@ impl Reproject {
 impl ReprojectConfig {
     fn plan(&self, batch: &RowBatch) -> Plan {
         let schema = batch.columns.schema_ref();
-        let input = match &self.input {
-            CoordinateInput::Columns { x, y } => match (find(schema, x), find(schema, y)) {
-                (Ok(x), Ok(y)) => Ok(Input::Columns { x, y }),
-                (Err(missing), Err(_)) => Err(without_coordinates(missing)),
-                (Err(missing), Ok(_)) | (Ok(_), Err(missing)) => Err(missing),
-            },
-            CoordinateInput::Geometry(candidates) => find(schema, candidates).map(Input::Geometry),
-            CoordinateInput::Xy(candidates) => {
-                find(schema, candidates).map(|column| Input::Pair { column, y_first: false })
-            }
-            CoordinateInput::Yx(candidates) => {
-                find(schema, candidates).map(|column| Input::Pair { column, y_first: true })
-            }
-        };
+        let input = self.input_of(batch);
+        if input.is_err() && batch.coordinates == CoordinateForm::None && self.blank_missing {
+            return Plan { input: Ok(None), layout: Layout::new(schema.fields().to_vec(), batch.types.clone()) };
+        }
         let crs = self.crs_column.as_ref().map(|candidates| find(schema, candidates)).transpose();
-        let input = input.and_then(|input| Ok((input, crs?)));
+        let input = input.and_then(|input| Ok(Some((input, crs?))));
         let mut fields = schema.fields().to_vec();
         for name in &self.into {
             fields.push(Arc::new(Field::new(free_name(&fields, name), DataType::Float64, false)));
@@ -119,6 +110,25 @@ impl ReprojectConfig {
         let computed = ColumnType::Computed { decimals: self.decimals };
         let types: Vec<_> = batch.types.iter().copied().chain([computed; 2]).collect();
         Plan { input, layout: Layout::new(fields, types) }
+    }
+
+    /// Where a batch has its coordinates. An upload may have both in one cell where the topology takes them from two columns.
+    fn input_of(&self, batch: &RowBatch) -> Result<Input, Rejection> {
+        let schema = batch.columns.schema_ref();
+        let pair = |column, y_first| Input::Pair { column, y_first };
+        match &self.input {
+            CoordinateInput::Columns { x, y } => match (find(schema, x), find(schema, y), batch.coordinates) {
+                (Ok(x), Ok(y), _) => Ok(Input::Columns { x, y }),
+                (Ok(column), Err(_), CoordinateForm::Xy) => Ok(pair(column, false)),
+                (Ok(column), Err(_), CoordinateForm::Yx) => Ok(pair(column, true)),
+                (Ok(column), Err(_), CoordinateForm::Geometry) => Ok(Input::Geometry(column)),
+                (Err(missing), Err(_), _) => Err(without_coordinates(missing)),
+                (Err(missing), Ok(_), _) | (Ok(_), Err(missing), _) => Err(missing),
+            },
+            CoordinateInput::Geometry(candidates) => find(schema, candidates).map(Input::Geometry),
+            CoordinateInput::Xy(candidates) => find(schema, candidates).map(|column| pair(column, false)),
+            CoordinateInput::Yx(candidates) => find(schema, candidates).map(|column| pair(column, true)),
+        }
     }
 }
 
@@ -262,12 +272,16 @@ impl Map for Reproject {
         let mut targets = Targets::of(batch.len());
         match &plan.input {
             Err(missing) => targets.found = (0..batch.len() as u32).map(|row| (row, missing.clone())).collect(),
-            Ok((input, Some(crs))) => {
+            Ok(None) => {
+                batch.operations.push(Vec::new());
+                return Ok(());
+            }
+            Ok(Some((input, Some(crs)))) => {
                 let points = Points::of(&batch.columns, *input, None).ok_or_else(unfit)?;
                 let crs = Column::of(&batch.columns, *crs).ok_or_else(unfit)?;
                 self.process_by_row(batch, &points, &crs, &mut targets);
             }
-            Ok((input, None)) => {
+            Ok(Some((input, None))) => {
                 let pair = match self.other(batch.crs.as_ref()) {
                     None => Ok(&self.usual),
                     Some(other) => self.others[other].1.as_ref(),

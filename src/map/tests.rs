@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 
 use super::*;
-use crate::record::{Offset, RawRows, Reason, RowKey, UploadId};
+use crate::record::{CoordinateForm, Offset, RawRows, Reason, RowKey, UploadId};
 
 /// A batch of text columns.
 pub(super) fn batch(header: &[&str], rows: &[&[&str]]) -> RowBatch {
@@ -21,6 +21,7 @@ pub(super) fn batch_of(schema: SchemaRef, rows: &[&[&str]]) -> RowBatch {
     let mut raw = RawRows::default();
     rows.iter().for_each(|row| raw.push(row.join(",").as_bytes()));
     RowBatch {
+        coordinates: CoordinateForm::Columns,
         map_link: false,
         upload: UploadId::new("test.csv"),
         attempt: None,

@@ -299,6 +299,12 @@ messages! {
     Reason::MarkerFormat => MarkerFlag { name: String, text: String }
         en "{name}={text} is neither true nor false"
         ko "{name}={text}에 true나 false가 아닌 값이 있습니다";
+    Reason::MarkerFormat => MarkerCoordinates { text: String }
+        en "coordinates={text} is none of columns, xy, yx, geometry and none"
+        ko "coordinates={text}에 columns, xy, yx, geometry, none이 아닌 값이 있습니다";
+    Reason::MarkerFormat => MarkerTitles { limit: usize }
+        en "titles is no JSON object of column names to texts, or has more than {limit} bytes"
+        ko "titles 값이 열 이름과 문자열의 JSON 객체가 아니거나 {limit}바이트보다 깁니다";
     Reason::MarkerFormat => MarkerSha256 { text: String }
         en "sha256={text} is not 64 hexadecimal digits"
         ko "sha256={text}에 16진수 64자리가 아닌 값이 있습니다";

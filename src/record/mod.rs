@@ -18,7 +18,7 @@ pub use accounting::{Accounting, LedgerEntry, Outcome};
 pub use cuts::{Cut, Cuts};
 pub use ids::{LogId, Offset, SheetName, TaskId, TopicPartition, UploadHash, UploadId};
 pub use lang::Lang;
-pub use marker::{Announcement, Extras, Marker, MarkerRecord, StreamElement};
+pub use marker::{Announcement, CoordinateForm, Extras, Marker, MarkerRecord, StreamElement, Titles};
 pub use messages::{
     AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, MapFormat, Message, MissingRows, Names,
     Nearest, OpenAttempt, Part, Parts, Place, Quoted,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 
-use super::{Concern, Lang, Offset, Rejection, SourcePlace, UploadId};
+use super::{Concern, CoordinateForm, Lang, Offset, Rejection, SourcePlace, UploadId};
 
 /// The place of a row in its upload; the order in which rows are written.
 ///
@@ -35,6 +35,8 @@ pub struct RowBatch {
     pub attempt: Option<Arc<str>>,
     /// CRS of their coordinates, if the upload has its own.
     pub crs: Option<Arc<str>>,
+    /// How their coordinates are written.
+    pub coordinates: CoordinateForm,
     /// Whether the upload asks for a link to the place of each row.
     pub map_link: bool,
     /// W3C `traceparent` of the first record that carried one.

@@ -5,7 +5,7 @@ use rust_xlsxwriter::utility::quote_sheet_name;
 use rust_xlsxwriter::{Url, Worksheet, XlsxError};
 
 use crate::crs::{CrsInfo, CrsPair, Operation};
-use crate::record::UsedOperations;
+use crate::record::{CoordinateForm, UsedOperations};
 use crate::sink::digest::Digest;
 use crate::sink::formats::Formats;
 use crate::sink::sheet::RowSheet;
@@ -41,7 +41,13 @@ pub(super) fn write_about(
     if complete.incomplete {
         page.text(words.incomplete[0], words.incomplete[1])?;
     }
-    let pairs = complete.pairs.as_ref().unwrap_or(&facts.crs);
+    let has_none = complete.coordinates == CoordinateForm::None;
+    let pairs = if has_none { &[] } else { &complete.pairs.as_ref().unwrap_or(&facts.crs)[..] };
+    if has_none {
+        page.heading(&[words.coordinates, "", ""])?;
+        let [none, why] = words.no_coordinates;
+        page.text(none, why)?;
+    }
     let used = |pair: usize| complete.operations.get(pair);
     for (number, pair) in pairs.iter().enumerate() {
         page.heading(&[words.coordinates, "", ""])?;

@@ -42,7 +42,7 @@ impl ErrorRows {
     pub(super) fn new(words: &Words, complete: &CompleteUpload, look: ErrorLook, writer: &mut PageWriter) -> ErrorRows {
         let mut made = ErrorRows { pages: Vec::new(), looks: Vec::new(), rows: 0 };
         for errors in complete.errors.chunks(PAGE_ROWS as usize) {
-            let texts: Vec<Vec<String>> = errors.iter().map(|error| texts(words, error)).collect();
+            let texts: Vec<Vec<String>> = errors.iter().map(|error| texts(words, complete, error)).collect();
             made.add(&texts, look, writer);
         }
         let more = complete.accounting.rejected.saturating_sub(complete.errors.len() as u64);
@@ -98,11 +98,11 @@ impl ErrorRows {
 }
 
 /// The cells of a row.
-fn texts(words: &Words, error: &RejectedRow) -> Vec<String> {
+fn texts(words: &Words, complete: &CompleteUpload, error: &RejectedRow) -> Vec<String> {
     let explaining = [
         error.row.to_string(),
         error.message.say(words.lang),
-        error.column.clone().unwrap_or_default(),
+        error.column.as_deref().map_or_else(String::new, |column| complete.title(column).to_owned()),
         error.message.reason().code().to_owned(),
     ];
     let cells = explaining.iter().chain(&error.cells).take(COLUMNS_MAX);
@@ -119,7 +119,7 @@ fn lines(text: &str, room: u16) -> u32 {
 /// Names of the columns; fields of a row that has too many have none.
 pub(super) fn error_columns<'a>(words: &Words, complete: &'a CompleteUpload) -> Vec<(&'a str, HeaderAlign)> {
     let fields = complete.errors.iter().map(|error| error.cells.len()).max().unwrap_or(0);
-    let own = complete.header.iter().map(String::as_str);
+    let own = complete.header.iter().map(|name| complete.title(name));
     let without_name = fields.saturating_sub(complete.header.len());
     let names = words.error_columns.into_iter().chain(own).chain(std::iter::repeat_n("", without_name));
     let align = |at| if at == 0 { HeaderAlign::Right } else { HeaderAlign::Left };

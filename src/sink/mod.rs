@@ -29,7 +29,8 @@ use bytes::Bytes;
 
 use crate::crs::CrsPair;
 use crate::record::{
-    Accounting, ColumnLook, ColumnType, Extras, Message, NumberRange, Offset, UploadHash, UploadId, UsedOperations,
+    Accounting, ColumnLook, ColumnType, CoordinateForm, Extras, Message, NumberRange, Offset, Titles, UploadHash,
+    UploadId, UsedOperations,
 };
 use crate::state::keys::PageState;
 
@@ -115,6 +116,10 @@ pub struct CompleteUpload {
     pub crs: Option<Arc<str>>,
     /// What its publisher asks for beside what the topology gives.
     pub extras: Extras,
+    /// How its coordinates are written.
+    pub coordinates: CoordinateForm,
+    /// Names that columns have in the workbook only.
+    pub titles: Arc<Titles>,
     /// The CRS pairs of that CRS; `None` means those of the topology.
     pub pairs: Option<Vec<Arc<CrsPair>>>,
     /// Of each pair, in order: the operations that rows went through.
@@ -129,6 +134,13 @@ pub struct CompleteUpload {
     pub first_offset: Offset,
     /// Offset of the record that completed it.
     pub completion_offset: Offset,
+}
+
+impl CompleteUpload {
+    /// The name of a column in the workbook.
+    fn title<'a>(&'a self, name: &'a str) -> &'a str {
+        self.titles.get(name).map_or(name, String::as_str)
+    }
 }
 
 /// A row that was rejected, as its workbook lists it.

@@ -44,7 +44,7 @@ impl Summary {
         let columns: Vec<usize> = wanted.filter_map(|name| place(header(), name)).collect();
         let mut names: Vec<String> = words.summary_columns.map(String::from).into();
         for column in &columns {
-            let name = &complete.columns[*column].0;
+            let name = complete.title(&complete.columns[*column].0);
             names.extend(words.least_and_greatest.map(|word| format!("{name} {word}")));
         }
         let mut lines = Vec::with_capacity(complete.sheets.len() + 1);

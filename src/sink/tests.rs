@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::crs::{CrsInfo, CrsKind, CrsPair, Operation};
 use crate::page::{OpenPage, PAGE_ROWS, PageWriter};
-use crate::record::{Accounting, ColumnType, Extras, Message, Offset, Quoted, Reason, UploadId};
+use crate::record::{Accounting, ColumnType, CoordinateForm, Extras, Message, Offset, Quoted, Reason, UploadId};
 use crate::sink::chunk::Chunks;
 use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::zip::{Method, read_directory};
@@ -99,6 +99,8 @@ impl<'a> Upload<'a> {
             errors: Vec::new(),
             crs: None,
             extras: Extras::default(),
+            coordinates: CoordinateForm::Columns,
+            titles: Arc::default(),
             pairs: None,
             operations: Vec::new(),
             accounting: Accounting::default(),

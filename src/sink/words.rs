@@ -29,6 +29,8 @@ pub(super) struct Words {
     pub rows_filtered: &'static str,
     pub incomplete: [&'static str; 2],
     pub coordinates: &'static str,
+    /// In the place of what was done with coordinates.
+    pub no_coordinates: [&'static str; 2],
     pub from: &'static str,
     /// In the place of a CRS, where a column of each row names it.
     pub row_crs: &'static str,
@@ -63,6 +65,7 @@ const ENGLISH: Words = Words {
     rows_filtered: "Rows left out by a filter",
     incomplete: ["Incomplete", "The publisher's row count or checksum was not met: rows may be missing."],
     coordinates: "Coordinates",
+    no_coordinates: ["None", "The file has no coordinates; its columns are as they came."],
     from: "From",
     row_crs: "the system that {column} names in each row",
     to: "To",
@@ -94,6 +97,7 @@ const KOREAN: Words = Words {
     rows_filtered: "조건에 맞지 않아 뺀 행",
     incomplete: ["불완전", "보낸 쪽이 알린 행 수 또는 검증값과 일치하지 않습니다. 빠진 행이 있을 수 있습니다."],
     coordinates: "좌표",
+    no_coordinates: ["없음", "파일에 좌표가 없어 열을 원본 그대로 담았습니다."],
     from: "원본 좌표계",
     row_crs: "행마다 {column} 열에 적힌 좌표계",
     to: "변환 좌표계",

@@ -64,7 +64,8 @@ impl WorkbookMaker {
         let mut namer = SheetNamer::new(&words.reserved(), config.lang);
         let data = RowSheet::all(complete, &mut namer, rows_max)?;
         let names = complete.columns.iter().enumerate();
-        let names: Vec<_> = names.map(|(at, (name, kind))| (&**name, alignment(*kind, at, complete))).collect();
+        let names: Vec<_> =
+            names.map(|(at, (name, kind))| (complete.title(name), alignment(*kind, at, complete))).collect();
         let data_frame = Frame::new(&self.template, &names, config, &mut writer);
 
         let summary = (config.summary || complete.extras.summary).then(|| {

@@ -8,7 +8,9 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 
 use crate::page::forms::CellForm;
-use crate::record::{ColumnType, Message, Offset, RawRows, Rejection, RowBatch, RowKey, SourcePlace, UploadId};
+use crate::record::{
+    ColumnType, CoordinateForm, Message, Offset, RawRows, Rejection, RowBatch, RowKey, SourcePlace, UploadId,
+};
 use crate::source::SourceConfig;
 use crate::source::csv::Fields;
 use crate::source::headerless::Origin;
@@ -53,8 +55,10 @@ impl Layout {
         };
         let strict: Vec<(_, _, Option<CellForm>)> = header.iter().enumerate().filter_map(checked).collect();
         let is_needed = |name: &String| config.needed.iter().any(|names| names.contains(name));
-        let needed =
-            (0..header.len()).filter(|column| config.needed.is_empty() || is_needed(&header[*column])).collect();
+        let mut needed: Vec<usize> = (0..header.len()).filter(|column| is_needed(&header[*column])).collect();
+        if needed.is_empty() {
+            needed = (0..header.len()).collect();
+        }
         let reads_excel_text = strict.iter().any(|(_, _, form)| form.as_ref().is_some_and(|form| form.excel_text));
         let fields: Vec<_> = header.iter().map(|name| Field::new(name, DataType::Utf8, false)).collect();
         let exact_names = config.exact_names;
@@ -228,6 +232,7 @@ impl Batch {
             upload,
             attempt: self.attempt,
             crs: None,
+            coordinates: CoordinateForm::Columns,
             map_link: false,
             traceparent: self.traceparent,
             numbered: self.numbered,

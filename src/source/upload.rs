@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::record::{
-    Announcement, Marker, MarkerRecord, Message, Offset, Rejection, RowBatch, StreamElement, UploadId,
+    Announcement, CoordinateForm, Marker, MarkerRecord, Message, Offset, Rejection, RowBatch, StreamElement, UploadId,
 };
 use crate::source::columns::{Batch, Layout};
 use crate::source::csv::Fields;
@@ -83,6 +83,7 @@ pub(super) struct Upload {
     /// Of the `begin` of this attempt.
     crs: Option<Arc<str>>,
     /// Whether that `begin` asks for links to places.
+    coordinates: CoordinateForm,
     map_link: bool,
     pub(super) header: Option<HeaderRead>,
     /// `#HEADER` came as a line of its own: the next row names the columns.
@@ -127,6 +128,7 @@ impl Upload {
             single_at: None,
             attempt: None,
             crs: None,
+            coordinates: CoordinateForm::Columns,
             map_link: false,
             header: None,
             header_follows: false,
@@ -147,11 +149,12 @@ impl Upload {
         attempt: Option<Arc<str>>,
     ) -> Upload {
         let header = layout.map(|layout| HeaderRead { layout, offset: None, doubted: None });
-        let Announcement { crs, extras, .. } = announced;
+        let Announcement { crs, coordinates, extras, .. } = announced;
         Upload {
             is_restored: header.is_some(),
             header,
             crs,
+            coordinates,
             map_link: extras.map_link,
             attempt,
             has_read_rows: None,
@@ -162,7 +165,8 @@ impl Upload {
     /// Rows of this upload, for the nodes that follow.
     pub(super) fn element(&self, batch: Batch) -> StreamElement {
         let rows = batch.finish(self.id.clone());
-        StreamElement::Rows(Box::new(RowBatch { crs: self.crs.clone(), map_link: self.map_link, ..rows }))
+        let (crs, coordinates, map_link) = (self.crs.clone(), self.coordinates, self.map_link);
+        StreamElement::Rows(Box::new(RowBatch { crs, coordinates, map_link, ..rows }))
     }
 
     /// The layout of its header.
@@ -291,6 +295,7 @@ impl Upload {
                     self.stop_waiting(context, marker.offset, Message::RestartedWithoutHeader {});
                     *self = Upload { single_at: self.single_at, ..Upload::new(self.id.clone()) };
                     self.crs.clone_from(&announced.crs);
+                    self.coordinates = announced.coordinates;
                     self.map_link = announced.extras.map_link;
                 }
                 self.attempt.clone_from(&marker.attempt);
@@ -337,7 +342,9 @@ impl Upload {
         else {
             return;
         };
-        if let Some(missing) = context.config.missing_in(&header.layout.header) {
+        // Where an upload has its coordinates elsewhere than the topology says, or nowhere, the maps look for them.
+        let missing = context.config.missing_in(&header.layout.header);
+        if let Some(missing) = missing.filter(|_| self.coordinates == CoordinateForm::Columns) {
             return self.fail(context, marker.offset, missing);
         }
         let origin = Origin {

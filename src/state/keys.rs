@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 
 use super::PagePosition;
 use crate::record::{
-    Accounting, ColumnLook, ColumnType, Extras, LogId, Message, NumberRange, Offset, RowKey, TaskId, UploadHash,
-    UsedOperations,
+    Accounting, ColumnLook, ColumnType, CoordinateForm, Extras, LogId, Message, NumberRange, Offset, RowKey, TaskId,
+    Titles, UploadHash, UsedOperations,
 };
 
 /// Version of the layouts below. The manifest contains it.
-pub const STATE_FORMAT: u32 = 11;
+pub const STATE_FORMAT: u32 = 12;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,6 +224,10 @@ pub struct OpenUploadState {
     pub crs: Option<String>,
     /// `ss-summary` and `ss-map-link`.
     pub extras: Extras,
+    /// `ss-coordinates`.
+    pub coordinates: CoordinateForm,
+    /// `ss-titles`.
+    pub titles: Titles,
     /// `traceparent`.
     pub traceparent: Option<String>,
     /// Key of its records.

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use super::*;
 use crate::page::Styles;
 use crate::record::{
-    Accounting, Announcement, ColumnLook, Delimiter, LedgerEntry, Marker, MarkerRecord, Message, NumberRange, Outcome,
-    Quoted, RawRows, Reason, RowKey, TaskId, TemplatePart,
+    Accounting, Announcement, ColumnLook, CoordinateForm, Delimiter, LedgerEntry, Marker, MarkerRecord, Message,
+    NumberRange, Outcome, Quoted, RawRows, Reason, RowKey, TaskId, TemplatePart,
 };
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::digest::Digest;
@@ -125,6 +125,7 @@ fn batch(upload: &str, attempt: Option<&str>, rows: &[Row]) -> RowBatch {
     let rejection = |seed| Rejection::new(message(seed)).in_column("value");
     let rejected = rows.iter().zip(0..).filter(|(row, _)| is_bad(row.3)).map(|(row, n)| (n, rejection(row.3)));
     RowBatch {
+        coordinates: CoordinateForm::Columns,
         map_link: false,
         upload: UploadId::new(upload),
         attempt: attempt.map(Arc::from),

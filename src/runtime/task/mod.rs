@@ -19,8 +19,8 @@ use crate::aggregate::{Aggregate, AggregateContext, Phase, UploadPreview};
 use crate::map::{Link, Map};
 use crate::metrics::{NodeMetrics, TaskMoment, Unusable};
 use crate::record::{
-    LogId, Marker, MarkerRecord, Offset, Rejection, RowBatch, SheetName, StreamElement, TaskId, TopicPartition,
-    UploadId,
+    CoordinateForm, LogId, Marker, MarkerRecord, Offset, Rejection, RowBatch, SheetName, StreamElement, TaskId,
+    TopicPartition, UploadId,
 };
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::output::OutputError;
@@ -343,7 +343,7 @@ impl StreamTask {
             node.took(begun.elapsed());
             count(node, given, batch);
         }
-        if let Some(link) = self.link.as_mut().filter(|_| batch.map_link) {
+        if let Some(link) = self.link.as_mut().filter(|_| batch.map_link && batch.coordinates != CoordinateForm::None) {
             link.process(batch)?;
         }
         if live {
@@ -359,6 +359,7 @@ impl StreamTask {
         let own_crs = &mut self.outputs.own_crs;
         let Marker::Begin(announced) = &mut marker.marker else { return Ok(()) };
         announced.extras = self.topology.extras(announced.extras);
+        announced.extras.map_link &= announced.coordinates != CoordinateForm::None;
         announced.crs = announced.crs.take().filter(|crs| !own_crs.is_usual(crs));
         announced.crs.as_ref().map_or(Ok(()), |crs| own_crs.pairs(crs).map(|_found| ()))
     }

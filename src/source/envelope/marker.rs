@@ -1,14 +1,17 @@
 //! Markers (contract 6): their kinds and their terms, in headers and in text.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::headers::ControlHeaders;
-use crate::record::{Announcement, Extras, Marker, Message, Rejection};
+use crate::record::{Announcement, CoordinateForm, Extras, Marker, Message, Rejection, Titles};
 
 /// Longest file name (`ss-name`), in bytes: the status of its upload and every list of uploads contain it. A longer one is cut.
 pub const NAME_BYTES_MAX: usize = 1_024;
+/// Longest `ss-titles`, in bytes: an open upload holds them.
+const TITLES_BYTES_MAX: usize = 16 << 10;
 
 /// The kind of a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub(super) struct Terms<'a> {
     crs: Option<Cow<'a, str>>,
     summary: Option<Cow<'a, str>>,
     map_link: Option<Cow<'a, str>>,
+    coordinates: Option<Cow<'a, str>>,
+    titles: Option<Cow<'a, str>>,
     partitions: Option<Cow<'a, str>>,
     /// Names of a header that come as a list.
     pub(super) columns: Option<Vec<String>>,
@@ -73,6 +78,8 @@ impl<'a> Terms<'a> {
             crs: text("ss-crs", headers.crs)?,
             summary: text("ss-summary", headers.summary)?,
             map_link: text("ss-map-link", headers.map_link)?,
+            coordinates: text("ss-coordinates", headers.coordinates)?,
+            titles: text("ss-titles", headers.titles)?,
             partitions: text("ss-partitions", headers.partitions)?,
             columns: None,
         })
@@ -135,6 +142,7 @@ impl<'a> Terms<'a> {
             }
             let Some(slot) = self.slot(&name) else { continue };
             *slot = match value {
+                Value::Object(_) if name == "titles" => Some(value.to_string().into()),
                 Value::String(text) => Some(text.into()),
                 Value::Number(number) => Some(number.to_string().into()),
                 Value::Bool(value) => Some(value.to_string().into()),
@@ -169,6 +177,8 @@ impl<'a> Terms<'a> {
             "crs" => Some(&mut self.crs),
             "summary" => Some(&mut self.summary),
             "map_link" => Some(&mut self.map_link),
+            "coordinates" => Some(&mut self.coordinates),
+            "titles" => Some(&mut self.titles),
             "partitions" => Some(&mut self.partitions),
             _ => None,
         }
@@ -181,6 +191,8 @@ impl<'a> Terms<'a> {
             rows: number("rows", &self.rows)?,
             crs: crs.map(Into::into),
             extras: Extras { summary: flag("summary", &self.summary)?, map_link: flag("map_link", &self.map_link)? },
+            coordinates: self.coordinates.as_deref().map_or_else(|| Ok(CoordinateForm::default()), coordinates)?,
+            titles: self.titles.as_deref().map_or_else(|| Ok(Arc::default()), titles)?,
         })
     }
 
@@ -205,6 +217,17 @@ fn flag(name: &str, text: &Option<Cow<'_, str>>) -> Result<bool, Rejection> {
         Some("true") => Ok(true),
         Some(text) => Err(Rejection::new(Message::MarkerFlag { name: name.to_owned(), text: text.to_owned() })),
     }
+}
+
+fn coordinates(text: &str) -> Result<CoordinateForm, Rejection> {
+    CoordinateForm::of_name(text.trim())
+        .ok_or_else(|| Rejection::new(Message::MarkerCoordinates { text: text.to_owned() }))
+}
+
+fn titles(text: &str) -> Result<Arc<Titles>, Rejection> {
+    let titles =
+        Some(text).filter(|text| text.len() <= TITLES_BYTES_MAX).and_then(|text| serde_json::from_str(text).ok());
+    titles.map(Arc::new).ok_or_else(|| Rejection::new(Message::MarkerTitles { limit: TITLES_BYTES_MAX }))
 }
 
 /// A value up to the next blank, or in double quotes (a doubled quote inside is one quote), and the text that follows.
