@@ -138,7 +138,7 @@ fn without_a_file_the_samples_run_and_the_page_is_there() {
     let dev = Dev::start(&[], tempfile::tempdir().expect("a temporary folder"));
     let running = http::get(dev.page, "/topologies").json();
     let names: Vec<_> = running.as_array().expect("a list").iter().map(|topology| topology["name"].clone()).collect();
-    assert_eq!(names, ["facilities", "any-file"], "the sample, and one for whatever is dropped");
+    assert_eq!(names, ["facilities", "any-file", "any-file-ko"], "the sample, and one for whatever is dropped");
     let page = http::get(dev.page, "/");
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     dev.stop();

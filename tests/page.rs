@@ -268,7 +268,6 @@ fn a_file_with_other_column_names_is_no_dead_end() {
         browser.wait_for(".trial", "모두 처리할 수 있습니다");
         browser.run("const sheet = document.querySelector('[name=sheet]'); sheet.value = '업태'; sheet.dispatchEvent(new Event('change'))");
         browser.wait_for(".sheets", "중식");
-        browser.wait_for(".into", "‘업태’ 열은 엑셀 파일에 ‘kind’ 이름으로 담깁니다");
         browser.click(".swap");
         browser.wait_for(".advice", "x와 y 열이 서로 바뀐 것 같습니다");
         browser.click(".advice button");
@@ -277,10 +276,69 @@ fn a_file_with_other_column_names_is_no_dead_end() {
         browser.wait_for(".verdict", "완료: 40행을 담았습니다");
         browser.click(".download");
         let sheets = workbook::sheets(&visit.downloaded("인허가.xlsx"));
-        assert_eq!(sheets["한식"][0][1..], ["자치구명", "kind", "x", "y", "lon", "lat"]);
+        let columns = ["자치구명", "업태", "좌표정보x(epsg5174)", "좌표정보y(epsg5174)", "lon", "lat"];
+        assert_eq!(sheets["한식"][0][1..], columns, "the file's own names");
         assert_eq!(sheets["한식"].len(), 1 + 20);
         let longitude: f64 = sheets["한식"][1][5].parse().expect("a number");
         assert!((longitude - 126.915).abs() < 0.01, "{longitude}");
+    });
+}
+
+#[test]
+fn a_file_without_coordinates_becomes_its_workbook_in_one_click() {
+    kafka::in_process(|| {
+        let Some(visit) = Visit::begin("ko-KR,ko") else { return };
+        let Visit { app, browser, .. } = &visit;
+        let path = app.folder.path().join("경로당.csv");
+        let row = |n: usize| format!("{n},새봄경로당 {n},{},새길 {n},,\r\n", ["마포구", "은평구"][n % 2]);
+        let rows: String = (0..20).map(row).collect();
+        fs::write(&path, format!("번호,이름,자치구,주소,,\r\n{rows}")).expect("a file");
+        visit.choose(&path);
+        browser.wait_for(".advice", "좌표가 없어 지도와 좌표 변환 없이");
+        browser.wait_for(".keep summary", "6개 중 4개 (이름과 값이 모두 없는 열 2개는 뺐습니다)");
+        assert!(browser.text(".extras").contains("요약") && !browser.text(".extras").contains("지도"), "no places");
+        browser.click(".card button[type=submit]");
+        browser.wait_for(".verdict", "완료: 20행을 담았습니다");
+        assert_eq!((browser.text(".map"), browser.text(".card .error")), (String::new(), String::new()));
+        browser.click(".download");
+        let sheets = workbook::sheets(&visit.downloaded("경로당.xlsx"));
+        assert_eq!(sheets["은평구"][0], ["번호", "이름", "자치구", "주소"]);
+        assert_eq!(sheets["은평구"].len(), 1 + 10);
+    });
+}
+
+#[test]
+fn both_coordinates_in_one_cell_are_found_and_may_be_chosen() {
+    kafka::in_process(|| {
+        let Some(visit) = Visit::begin("en-US,en") else { return };
+        let Visit { app, browser, .. } = &visit;
+        let path = app.folder.path().join("trees.csv");
+        let row = |n: usize| format!("{n},oak,\"37.{}, 126.9{}\",\"126.9{1}, 37.{0}\"\n", 500 + n, n % 10);
+        let rows: String = (0..20).map(row).collect();
+        fs::write(&path, format!("id,kind,lat/lon,lon/lat\n{rows}")).expect("a file");
+        visit.choose(&path);
+        browser.wait_for(".into", "y (latitude) first");
+        browser.click(".advice button"); // the topology takes metres, these are degrees
+        browser.wait_for(".trial", "all of them can be converted");
+        let choose = |name: &str, value: &str| {
+            browser.run(&format!("const field = document.querySelector('[name={name}]'); field.value = '{value}'; field.dispatchEvent(new Event('change'))"))
+        };
+        choose("x", "lon/lat");
+        browser.wait_for(".trial", "none of them can be converted");
+        choose("y", "lon/lat");
+        browser.wait_for(".into", "x first");
+        browser.wait_for(".trial", "all of them can be converted");
+        choose("x", "\\u0000");
+        browser.wait_for(".advice", "No coordinates");
+        choose("x", "lat/lon");
+        choose("y", "lat/lon");
+        browser.wait_for(".into", "y (latitude) first");
+        browser.click(".card button[type=submit]");
+        browser.wait_for(".verdict", "Done: 20 rows");
+        browser.wait_for(".map", "20 points: Seoul");
+        browser.click(".download");
+        let sheets = workbook::sheets(&visit.downloaded("trees.xlsx"));
+        assert_eq!(sheets["oak"][0], ["id", "kind", "lat/lon", "lon/lat", "lon", "lat"]);
     });
 }
 
@@ -340,7 +398,7 @@ fn a_table_below_titles_is_read_corrected_and_sent_again() {
         browser.wait_for(".verdict", "완료: 30행을 담았습니다");
         browser.click(".download");
         let sheets = workbook::sheets(&visit.downloaded("현황.xlsx"));
-        assert_eq!(sheets["마포구"][0][..4], ["이름", "kind", "x", "y"]);
+        assert_eq!(sheets["마포구"][0][..4], ["이름", "자치구", "좌표 X", "좌표 Y"]);
         assert_eq!(sheets["마포구"][8][..3], ["시설; 7", "마포구", "953907"]);
         assert!(sheets["마포구"].len() == 1 + 30 && !sheets.contains_key("오류"));
         let listed = http::get(app.http_address("state"), "/uploads").json();

@@ -1,4 +1,4 @@
-//! Twenty files as public data portals give them, names invented and quirks real: each goes from the drop to its workbook with three clicks at most
+//! Thirty files as public data portals give them, names invented and quirks real: each goes from the drop to its workbook with three clicks at most
 //! and without any topology file of its own, and its points are where its rows say.
 
 #[path = "support/browser.rs"]
@@ -242,6 +242,77 @@ fn portal_files() -> Vec<Portal> {
     ]
 }
 
+/// Files whose coordinates are elsewhere than in two columns of plain numbers, or nowhere.
+fn odd_files() -> Vec<Portal> {
+    let whole = |name, text: String| Portal { name, bytes: text.into_bytes(), kept: ROWS, points: ROWS };
+    let degrees = rows("EPSG:4326", &SEOUL, false);
+    let metres = rows("EPSG:5181", &SEOUL, false);
+    let in_one = |header: &[&str], cell: fn(&Row) -> String| {
+        table(header, &degrees, ",", |row| vec![name_of(row), row.district.1.to_owned(), cell(row)])
+    };
+    let one = ["시설명", "자치구", "위치"];
+    let thousands = |number: &str| {
+        let (whole, fraction) = number.split_once('.').expect("a fraction");
+        format!("{},{}.{fraction}", &whole[..3], &whole[3..])
+    };
+    let two_lines = table(&["자치구", "시설명", "X좌표", "Y좌표", "인가"], &metres, ",", |row| {
+        vec![row.district.1.to_owned(), name_of(row), thousands(&row.x), thousands(&row.y), "1,024".to_owned()]
+    });
+    let feature = |row: &Row| {
+        serde_json::json!({
+            "type": "Feature", "properties": { "이름": name_of(row), "자치구": row.district.1 },
+            "geometry": { "type": "Point", "coordinates": [row.x.parse::<f64>().ok(), row.y.parse::<f64>().ok()] },
+        })
+    };
+    let features: Vec<_> = degrees.iter().map(feature).collect();
+    let no_places = table(&["연번", "시설명", "시군구", "주소", "정원", "", ""], &degrees, ",", |row| {
+        let cells = [&row.number.to_string(), &name_of(row), row.district.1, &address(row), "20", "", ""];
+        cells.map(str::to_owned).to_vec()
+    });
+    vec![
+        Portal { name: "경로당_주소만.csv", bytes: cp949(&no_places), kept: ROWS, points: 0 },
+        whole("화장실_한칸.csv", in_one(&one, |row| format!("({}, {})", row.y, row.x))),
+        whole("보호수.csv", in_one(&["수목명", "자치구", "geom"], |row| format!("POINT({} {})", row.x, row.y))),
+        whole("등대_한칸.csv", in_one(&one, |row| format!("{} {}", dms(&row.y, 'N'), dms(&row.x, 'E')))),
+        Portal {
+            name: "어린이집_두줄머리글.csv",
+            bytes: cp949(&format!(
+                "2024년 현황,,,,\r\n구분,,위치,,정원\r\n{two_lines}합계,{ROWS}개소,,,\"49,152\"\r\n"
+            )),
+            kept: ROWS,
+            points: ROWS,
+        },
+        whole(
+            "쉼터_단위.csv",
+            table(&["쉼터명", "자치구", "경도", "위도"], &degrees, ",", |row| {
+                vec![name_of(row), row.district.1.to_owned(), format!("{}°E", row.x), format!("{}°N", row.y)]
+            }),
+        ),
+        whole(
+            "주유소_축바뀜.csv",
+            table(&["상호", "자치구", "경도", "위도"], &degrees, ",", |row| {
+                vec![name_of(row), row.district.1.to_owned(), row.y.clone(), row.x.clone()]
+            }),
+        ),
+        Portal {
+            name: "상점_희귀글자.csv",
+            bytes: cp949(&table(&["상호", "자치구", "상점경도", "상점위도"], &degrees, ",", |row| {
+                vec!["똠뷁숍펲".to_owned(), row.district.1.to_owned(), row.x.clone(), row.y.clone()]
+            })),
+            kept: ROWS,
+            points: ROWS,
+        },
+        whole(
+            "유럽식.csv",
+            table(&["이름", "자치구", "Länge", "Breite"], &degrees, ";", |row| {
+                let comma = |number: &str| number.replace('.', ",");
+                vec![name_of(row), row.district.1.to_owned(), comma(&row.x), comma(&row.y)]
+            }),
+        ),
+        whole("공원.geojson", serde_json::json!({ "type": "FeatureCollection", "features": features }).to_string()),
+    ]
+}
+
 /// `dev` as the README starts it; none of its topologies knows these files.
 struct Dev(Child, SocketAddr);
 
@@ -298,7 +369,15 @@ fn judge(portal: &Portal, book: &[u8]) -> Option<String> {
         let header = &rows[0];
         let place =
             |names: [&str; 2]| header.iter().rposition(|column| names.iter().any(|name| column.starts_with(name)));
+        let ours = if portal.points == 0 { "column_" } else { "시트" };
+        if header.iter().any(|column| column.starts_with(ours)) {
+            return Some(format!("{name} has columns that are not the file's: {header:?}"));
+        }
         let (Some(lon), Some(lat)) = (place(["경도(WGS84)", "경도"]), place(["위도(WGS84)", "위도"])) else {
+            if portal.points == 0 {
+                kept += rows.len() - 1;
+                continue;
+            }
             return Some(format!("{name} has no coordinates: {header:?}"));
         };
         for row in &rows[1..] {
@@ -339,14 +418,14 @@ fn rows_without_coordinates_are_kept_in_one_click() {
 }
 
 #[test]
-fn twenty_files_become_workbooks_with_three_clicks_at_most() {
+fn thirty_files_become_workbooks_with_three_clicks_at_most() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let Some(browser) = Browser::start("ko-KR,ko", &folder.path().join("downloads")) else { return };
     let dev = Dev::start(folder.path());
     browser.open(&format!("http://{}/", dev.1));
     browser.wait_for("#version", "sheetstream");
-    let files = portal_files();
-    assert_eq!(files.len(), 20);
+    let files: Vec<Portal> = portal_files().into_iter().chain(odd_files()).collect();
+    assert_eq!(files.len(), 30);
     let (mut clicked, mut wrong) = (Vec::new(), Vec::new());
     for portal in &files {
         let path = folder.path().join(portal.name);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use sheetstream::crs::ranking::{Certainty, Family};
-use sheetstream::inspect::one_cell::OneCell;
+use sheetstream::record::CoordinateForm;
 
 use super::sample_file::SampleFile;
 use super::shown::{json, shown};
@@ -58,9 +58,10 @@ impl Inspect {
         line("columns", &found.file.columns.join(", "))?;
         found.file.notes.iter().try_for_each(|note| line("note", note))?;
         let name = |column: &Option<String>| column.clone().unwrap_or_else(|| "none found".to_owned());
-        let coordinates = match OneCell::find(&found.table).filter(|_| found.used.x.is_none()) {
-            Some(OneCell { column, key }) => format!("both in {column} ({key})"),
-            None => format!("x {}, y {}", name(&found.used.x), name(&found.used.y)),
+        let coordinates = match found.used.coordinates {
+            CoordinateForm::Columns => format!("x {}, y {}", name(&found.used.x), name(&found.used.y)),
+            CoordinateForm::None => "none found".to_owned(),
+            form => format!("both in {} ({})", name(&found.used.x), form.name()),
         };
         line("coordinates", &coordinates)?;
         line("sheets", &name(&found.used.sheet))?;

@@ -12,8 +12,9 @@ pub(super) const TOPOLOGY_FILE: &str = "topology/facilities.toml";
 /// Name of the file, and so of its upload.
 pub(super) const FILE_NAME: &str = "places-cp949.csv";
 
-/// The topology for any file with coordinates.
+/// The topologies for any file, one for readers of each language.
 const ANY_FILE: &str = include_str!("../../topology/any-file.toml");
+const ANY_FILE_KO: &str = include_str!("../../topology/any-file-ko.toml");
 const TOPOLOGY: &str = include_str!("../../topology/facilities.toml");
 /// 3,000 rows in CP949 with coordinates in EPSG:5179, five of them wrong.
 const FILE: &[u8] = include_bytes!("../../examples/data/places-cp949.csv");
@@ -25,10 +26,11 @@ pub(super) fn topology() -> Result<Topology, Problems> {
 
 /// The topologies of a page on which anybody may drop anything.
 pub(super) fn topologies() -> Result<Vec<Topology>, Problems> {
-    Ok(vec![topology()?, any_file()?])
+    let korean = Topology::parse(ANY_FILE_KO, "any-file-ko.toml", &|_| None)?;
+    Ok(vec![topology()?, any_file()?, korean])
 }
 
-/// The topology for any file with coordinates.
+/// The topology for any file.
 pub(super) fn any_file() -> Result<Topology, Problems> {
     Topology::parse(ANY_FILE, "any-file.toml", &|_| None)
 }

@@ -82,11 +82,14 @@ impl Found {
         let reading = sample.reading(reading);
         let topology = Arc::new(sample::any_file()?);
         let asked = Asked { reading, ..Asked::default() };
-        let Tried { mut file, table, trial } =
+        let Tried { mut file, table, mut trial } =
             try_file(&sample.bytes, &asked, &topology).with_context(|| path.display().to_string())?;
+        if !sample.is_whole {
+            trial.columns.keep_blank();
+        }
         (file.book, file.archive) = (sample.book, sample.archive);
         let name = upload_name(path);
-        let suggestion = Suggestion::of(&table, &trial.columns.coordinates(), &name);
+        let suggestion = Suggestion::of(&table, &trial.columns, &name);
         Ok(Found { name, reading, file, table, used: trial.columns, suggestion })
     }
 

@@ -16,25 +16,27 @@ use super::spool::{Spool, SpoolRoom, Spooled};
 use crate::inspect::columns::ChosenColumns;
 use crate::inspect::reading::Reading;
 use crate::inspect::trial::Asked;
-use crate::record::Extras;
+use crate::record::{CoordinateForm, Extras};
 use crate::source::NAME_BYTES_MAX;
 
-/// Parts of a form; ours has seventeen.
-const PARTS_MAX: usize = 19;
+/// Parts of a form; ours has nineteen.
+const PARTS_MAX: usize = 21;
 /// Bytes of a field that is no file; a CRS may be given as WKT.
 const FIELD_BYTES_MAX: usize = 16 << 10;
 /// Bytes of the corrected rows.
 const CORRECTIONS_BYTES_MAX: usize = 1 << 20;
 /// Names of the fields, beside the file.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "topology",
     "name",
     "crs",
     "x",
     "y",
+    "coordinates",
     "sheet",
     "one_sheet",
     "keep",
+    "skip_blank",
     "summary",
     "map_link",
     "charset",
@@ -54,12 +56,16 @@ pub(super) struct Choices {
     pub x: Option<String>,
     /// The same of y.
     pub y: Option<String>,
+    /// How coordinates are written; in two columns unless it says otherwise.
+    pub coordinates: Option<String>,
     /// Column of the file that names sheets, where that is not the topology's.
     pub sheet: Option<String>,
     /// `true`: no column names sheets.
     pub one_sheet: Option<String>,
     /// Columns that are kept, as a JSON array of their names.
     pub keep: Option<String>,
+    /// `true`: columns with neither a name nor a value are left out.
+    pub skip_blank: Option<String>,
     /// `true`: the workbook has a sheet *Summary*.
     pub summary: Option<String>,
     /// `true`: each row has a link to its place on a map.
@@ -107,12 +113,20 @@ impl Choices {
             let detail = format!("`keep` is no JSON array of names: {error}");
             Problem::bad_request("column", detail).in_field("keep")
         })?;
+        let coordinates = said(&self.coordinates).map(|name| {
+            CoordinateForm::of_name(&name).ok_or_else(|| {
+                let detail = format!("`coordinates` is {name:?}, not columns, xy, yx, geometry or none");
+                Problem::bad_request("column", detail).in_field("coordinates")
+            })
+        });
         let columns = ChosenColumns {
             x: said(&self.x),
             y: said(&self.y),
+            coordinates: coordinates.transpose()?,
             sheet: said(&self.sheet),
             one_sheet: is(&self.one_sheet),
             keep,
+            blank: Vec::new(),
         };
         let extras = Extras { summary: is(&self.summary), map_link: is(&self.map_link) };
         let reading = Reading::parse(&text(&self.charset), &text(&self.delimiter), &text(&self.header_line))?;
@@ -147,9 +161,11 @@ impl Fields {
             "crs" => &mut choices.crs,
             "x" => &mut choices.x,
             "y" => &mut choices.y,
+            "coordinates" => &mut choices.coordinates,
             "sheet" => &mut choices.sheet,
             "one_sheet" => &mut choices.one_sheet,
             "keep" => &mut choices.keep,
+            "skip_blank" => &mut choices.skip_blank,
             "summary" => &mut choices.summary,
             "map_link" => &mut choices.map_link,
             "charset" => &mut choices.charset,

@@ -1,5 +1,6 @@
 //! `POST /inspect`: inspects the beginning of a file, and tries it under a topology. Nothing is published.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -16,6 +17,7 @@ use super::problem::Problem;
 use super::uploads::{check_topology, file_problem, stopped};
 use super::{SharedState, body, form};
 use crate::file::book::{Several, WORKBOOK_BYTES_MAX};
+use crate::inspect::columns::ChosenColumns;
 use crate::inspect::draft::Draft;
 use crate::inspect::lang;
 use crate::inspect::reading::FileFacts;
@@ -90,7 +92,11 @@ async fn draft(
     request: Request,
 ) -> Result<impl IntoResponse, Problem> {
     let name = query.name.clone();
-    let (Inspection { file, trial, suggestion, .. }, table, asked) = look_at(&app, query, request).await?;
+    let (Inspection { file, mut trial, suggestion, is_whole, .. }, table, asked) =
+        look_at(&app, query, request).await?;
+    if !is_whole {
+        trial.columns.keep_blank();
+    }
     // The topology's CRS speaks for itself only where rows fit it.
     let fitting = trial.crs.as_ref().filter(|_| trial.share() > 0.0).map(|crs| crs.from.as_str());
     let draft = Draft {
@@ -146,19 +152,46 @@ fn look(
         check_topology(topology)?;
         tried.push((topology, try_file(sample, asked, topology)?));
     }
-    // Of topologies that fit alike, the one that knows the columns of the file.
+    // Of topologies that fit alike, the one that knows the columns of the file, then the one in the reader's language.
     let renamed = |tried: &Tried| tried.trial.columns.renamed.len();
-    tried.sort_by(|(_, a), (_, b)| {
-        b.trial.share().total_cmp(&a.trial.share()).then_with(|| renamed(a).cmp(&renamed(b)))
+    let is_foreign = |topology: &Topology| asked.lang.is_some_and(|lang| lang != topology.sink.workbook.lang);
+    let best = tried.iter().map(|(_, tried)| tried.trial.share()).fold(-1.0, f64::max);
+    let share = |topology: &Arc<Topology>, tried: &Tried| match tried.trial.share() {
+        0.0 if best == 0.0 => share_in_found_crs(sample, asked, topology, tried, name).unwrap_or(0.0),
+        share => share,
+    };
+    let shares: BTreeMap<Arc<str>, f64> =
+        tried.iter().map(|(topology, tried)| (topology.name.clone(), share(topology, tried))).collect();
+    tried.sort_by(|(one, a), (other, b)| {
+        let by_share = shares[&other.name].total_cmp(&shares[&one.name]);
+        by_share.then_with(|| (renamed(a), is_foreign(one)).cmp(&(renamed(b), is_foreign(other))))
     });
     let mut fits: Vec<Fit> = tried.iter().map(|(topology, tried)| Fit::of(topology, Some(&tried.trial))).collect();
     let untried = takes_files.iter().filter(|other| tried.iter().all(|(topology, _)| topology.name != other.name));
     fits.extend(untried.map(|topology| Fit::of(topology, None)));
     let none = || Problem::not_found("unknown-topology", "no topology here takes files").in_field("topology");
     let (best, Tried { file, table, trial }) = tried.into_iter().next().ok_or_else(none)?;
-    let suggestion = Suggestion::of(&table, &trial.columns.coordinates(), name);
+    let suggestion = Suggestion::of(&table, &trial.columns, name);
     let topology = best.name.to_string();
     Ok((Inspection { file, topology, is_whole: false, fits, trial, suggestion }, table))
+}
+
+/// The share of rows that fit in the CRS that the evidence speaks for; `None` where there is none.
+fn share_in_found_crs(
+    sample: &Bytes,
+    asked: &Asked,
+    topology: &Arc<Topology>,
+    tried: &Tried,
+    name: &str,
+) -> Option<f64> {
+    let used = &tried.trial.columns;
+    let ranking = Suggestion::of(&tried.table, used, name).ranking.filter(|_| asked.crs.is_none())?;
+    let family = ranking.families.first()?;
+    let (x, y) = if family.is_swapped { (&used.y, &used.x) } else { (&used.x, &used.y) };
+    let columns = ChosenColumns { x: x.clone(), y: y.clone(), ..asked.columns.clone() };
+    let crs = family.systems.first().map(|system| system.definition.clone());
+    let anew = try_file(sample, &Asked { crs, columns, ..asked.clone() }, topology).ok()?;
+    Some(anew.trial.share())
 }
 
 impl Fit {

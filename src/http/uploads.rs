@@ -27,7 +27,7 @@ use crate::client::uploads::{Claim, Publishing, Upload, UploadKey};
 use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::file::{FileError, Options};
-use crate::inspect::columns::Published;
+use crate::inspect::columns::{ChosenColumns, Published, blank_columns};
 use crate::inspect::reading::FileFacts;
 use crate::inspect::{InspectError, own_crs, own_extras};
 use crate::kafka::clock::now_ms;
@@ -76,6 +76,7 @@ async fn create(State(app): State<SharedState>, request: Request) -> Result<Resp
     check_topology(&topology)?;
     let (asked, corrected) = (fields.choices.asked()?, fields.corrected()?);
     let worksheet = fields.choices.worksheet.clone();
+    let skips_blank = fields.choices.skip_blank.as_deref() == Some("true");
     let cancel = Arc::new(AtomicBool::new(false));
     let opened = spawn_blocking({
         let (topology, cancel) = (topology.clone(), cancel.clone());
@@ -83,8 +84,12 @@ async fn create(State(app): State<SharedState>, request: Request) -> Result<Resp
             let crs = own_crs(&topology, asked.crs.as_deref())?;
             let extras = own_extras(&topology, asked.extras)?;
             let options = Options { worksheet: worksheet.clone(), ..asked.reading.options(&topology.source) };
+            let blank = match skips_blank {
+                true => blank_columns(open(&file, options.clone(), cancel.clone())?)?,
+                false => Vec::new(),
+            };
             let csv = open(&file, options, cancel)?;
-            let published = asked.columns.apply(&topology, &csv.columns())?;
+            let published = ChosenColumns { blank, ..asked.columns }.apply(&topology, &csv.columns())?;
             let sheet = worksheet.map_or(String::new(), |name| format!("worksheet {name}\0"));
             let choice = sheet + &asked.reading.signature() + &published.signature() + &signature(extras);
             Ok::<_, Problem>((Content { csv, crs, extras, published, corrected }, choice, file))

@@ -5,13 +5,16 @@
 use serde::Serialize;
 
 use super::InspectError;
+use super::one_cell::OneCell;
 use super::table::Table;
 use crate::aggregate::SheetKey;
 use crate::crs::columns::{coordinate_columns, number};
+use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::map::{CoordinateInput, MapConfig};
 use crate::page::cells::parse_date;
-use crate::record::TemplatePart;
+use crate::record::{CoordinateForm, TemplatePart, Titles};
+use crate::source::csv::{Fields, Rows};
 use crate::topology::Topology;
 
 /// Different values that a column has at most to be a sheet for each.
@@ -22,14 +25,18 @@ const SHEET_VALUES_MAX: usize = 40;
 pub struct ChosenColumns {
     /// Column of x (east).
     pub x: Option<String>,
-    /// Column of y (north).
+    /// Column of y (north); the same as that of x where one cell holds both.
     pub y: Option<String>,
+    /// How coordinates are written; `None` leaves that to be found.
+    pub coordinates: Option<CoordinateForm>,
     /// Column that names the sheet of a row.
     pub sheet: Option<String>,
     /// No column does: all rows go to one sheet.
     pub one_sheet: bool,
-    /// Columns that are kept; `None` keeps all.
+    /// Columns that are kept; `None` keeps all that are not blank.
     pub keep: Option<Vec<String>>,
+    /// Columns with neither a name nor a value, see [`blank_columns`].
+    pub blank: Vec<String>,
 }
 
 /// The columns in use, by the names of the file; null where there is none.
@@ -37,8 +44,10 @@ pub struct ChosenColumns {
 pub struct UsedColumns {
     /// Column of x.
     pub x: Option<String>,
-    /// Column of y.
+    /// Column of y; that of x where one cell holds both.
     pub y: Option<String>,
+    /// How coordinates are written.
+    pub coordinates: CoordinateForm,
     /// Whether the topology takes x and y from a column each.
     pub takes_x_y: bool,
     /// Column that names sheets.
@@ -49,6 +58,8 @@ pub struct UsedColumns {
     pub renamed: Vec<[String; 2]>,
     /// Columns that are left out.
     pub left_out: Vec<String>,
+    /// Of them, those with neither a name nor a value.
+    pub blank: Vec<String>,
 }
 
 /// How the columns of a file are published.
@@ -75,12 +86,8 @@ impl ChosenColumns {
         let mut chosen = self.clone();
         let lacks =
             |role: &Role| role.chosen.is_none() && !role.names.is_empty() && role.in_use(&table.header).is_none();
-        if lacks(&x)
-            && lacks(&y)
-            && let Some(found) = coordinate_columns(&table.header, &table.rows)
-        {
-            chosen.x = Some(table.header[found.x].clone());
-            chosen.y = Some(table.header[found.y].clone());
+        if self.coordinates.is_none() {
+            chosen.find_coordinates(topology, table, lacks(&x) || lacks(&y));
         }
         if lacks(&sheet) && !self.one_sheet {
             let taken = [&chosen.x, &chosen.y];
@@ -88,6 +95,24 @@ impl ChosenColumns {
             chosen.sheet = sheet_column(table, free).map(|column| table.header[column].clone());
         }
         chosen
+    }
+
+    /// Finds the coordinates that the topology `lacks`: in two columns, in one cell, or nowhere, where rows may be without.
+    fn find_coordinates(&mut self, topology: &Topology, table: &Table, lacks: bool) {
+        let is_one_cell = self.x.is_some() && self.x == self.y;
+        if let Some(column) = self.x.clone().filter(|_| is_one_cell) {
+            // Maps in browsers copy y first.
+            let found = OneCell::in_column(table, &column).map_or(CoordinateForm::Yx, |found| found.form);
+            self.coordinates = Some(found);
+        } else if !lacks || self.x.is_some() || self.y.is_some() {
+        } else if let Some(found) = coordinate_columns(&table.header, &table.rows) {
+            self.x = Some(table.header[found.x].clone());
+            self.y = Some(table.header[found.y].clone());
+        } else if let Some(found) = OneCell::find(table) {
+            (self.x, self.coordinates) = (Some(found.column), Some(found.form));
+        } else if takes_none(topology) {
+            self.coordinates = Some(CoordinateForm::None);
+        }
     }
 
     /// The header under which the file is published, and the columns that are used.
@@ -101,7 +126,13 @@ impl ChosenColumns {
             place.ok_or_else(|| InspectError::Column(format!("the file has no column \"{chosen}\"")))
         };
         let mut places: Vec<(usize, &str)> = Vec::new();
-        for role in &roles {
+        let form = self.coordinates.unwrap_or_default();
+        let chosen = |(at, role): &(usize, &Role)| match at {
+            0 => form != CoordinateForm::None,
+            1 => form == CoordinateForm::Columns,
+            _ => role.chosen.is_some(),
+        };
+        for (_, role) in roles.iter().enumerate().filter(chosen) {
             let (Some(chosen), Some(name)) = (&role.chosen, role.names.first()) else { continue };
             let place = place_of(chosen)?;
             if places.iter().any(|(taken, _)| *taken == place) {
@@ -115,11 +146,13 @@ impl ChosenColumns {
         for (place, name) in &places {
             published[*place] = (*name).to_owned();
         }
-        // A column that had the name gives way, as does one that would name sheets where nothing shall.
-        let sheet_names = if self.one_sheet { &roles[2].names[..] } else { &[] };
+        // A column that had the name gives way, as does one that would be taken where none shall.
+        let unwanted = [form == CoordinateForm::None, form != CoordinateForm::Columns, self.one_sheet];
+        let unwanted = roles.iter().zip(unwanted).filter(|(_, is_unwanted)| *is_unwanted);
+        let unwanted: Vec<&String> = unwanted.flat_map(|(role, _)| &role.names).collect();
         for (place, column) in header.iter().enumerate() {
             let is_taken = places.iter().any(|(taken, name)| *taken != place && name == column);
-            let gives_way = is_taken || sheet_names.contains(column);
+            let gives_way = is_taken || unwanted.contains(&column);
             if gives_way && !places.iter().any(|(taken, _)| *taken == place) {
                 let free = (2..).map(|n| format!("{column}_{n}")).find(|name| !published.contains(name));
                 published[place] = free.unwrap_or_default();
@@ -128,7 +161,10 @@ impl ChosenColumns {
         let renamed = header.iter().zip(&published).filter(|(old, new)| old != new);
         let renamed = renamed.map(|(old, new)| [old.clone(), new.clone()]).collect();
         let takes_x_y = !roles[0].names.is_empty();
-        let used = roles.map(|role| role.in_use(&published));
+        let mut used = roles.map(|role| role.in_use(&published));
+        if form.is_one_cell() {
+            used[1] = used[0];
+        }
         let kept = self.kept(header, &used, place_of)?;
         let names = |places: &[usize]| places.iter().map(|place| published[*place].clone()).collect::<Vec<_>>();
         let left_out = |kept: &Vec<usize>| (0..header.len()).filter(|place| !kept.contains(place)).collect::<Vec<_>>();
@@ -137,7 +173,9 @@ impl ChosenColumns {
         let header_kept = kept.as_ref().map_or_else(|| published.clone(), |kept| names(kept));
         let [x, y, sheet] = used.map(|place| place.map(|place| header[place].clone()));
         let sheet_is_optional = is_sheet_optional(&topology.aggregate.sheet);
-        let used = UsedColumns { x, y, takes_x_y, sheet, sheet_is_optional, renamed, left_out };
+        let blank = if self.keep.is_none() { self.blank.clone() } else { Vec::new() };
+        let coordinates = form;
+        let used = UsedColumns { x, y, coordinates, takes_x_y, sheet, sheet_is_optional, renamed, left_out, blank };
         Ok(Published { header: header_kept, kept, used })
     }
 
@@ -148,8 +186,10 @@ impl ChosenColumns {
         used: &[Option<usize>; 3],
         place_of: impl Fn(&String) -> Result<usize, InspectError>,
     ) -> Result<Option<Vec<usize>>, InspectError> {
-        let Some(keep) = &self.keep else { return Ok(None) };
-        let mut kept = keep.iter().map(place_of).collect::<Result<Vec<_>, _>>()?;
+        let mut kept = match &self.keep {
+            Some(keep) => keep.iter().map(place_of).collect::<Result<Vec<_>, _>>()?,
+            None => (0..header.len()).filter(|place| !self.blank.contains(&header[*place])).collect(),
+        };
         kept.sort_unstable();
         kept.dedup();
         if let Some(needed) = used.iter().flatten().find(|place| !kept.contains(place)) {
@@ -187,15 +227,23 @@ impl ChosenColumns {
 }
 
 impl UsedColumns {
-    /// The columns of x and y, as far as there are any.
-    pub fn coordinates(&self) -> Vec<String> {
-        self.x.iter().chain(&self.y).cloned().collect()
+    /// Blank columns stay after all: more of the file than was looked at may have values there.
+    pub fn keep_blank(&mut self) {
+        let blank = std::mem::take(&mut self.blank);
+        self.left_out.retain(|name| !blank.contains(name));
+    }
+
+    /// What the workbook calls columns that are published under another name: as the file does.
+    pub fn titles(&self) -> Titles {
+        let renamed = self.renamed.iter().filter(|[own, _]| !self.left_out.contains(own));
+        renamed.map(|[own, published]| (published.clone(), own.clone())).collect()
     }
 }
 
 impl Published {
     /// The records of an upload with these columns.
     pub fn of(&self, upload: UploadRecords) -> UploadRecords {
+        let upload = upload.with_coordinates(self.used.coordinates).with_titles(&self.used.titles());
         match (&self.kept, self.used.renamed.is_empty()) {
             (None, true) => upload,
             (kept, _) => upload.under_header(self.header.clone(), kept.clone()),
@@ -206,7 +254,8 @@ impl Published {
     pub fn signature(&self) -> String {
         let renamed = self.used.renamed.iter().flatten().flat_map(|name| [name, "\0"]);
         let left_out = self.used.left_out.iter().flat_map(|name| ["\0", name, "\0"]);
-        renamed.chain(left_out).collect()
+        let form = Some(self.used.coordinates).filter(|form| *form != CoordinateForm::Columns);
+        renamed.chain(left_out).chain(form.map(CoordinateForm::name)).collect()
     }
 }
 
@@ -215,6 +264,32 @@ impl Role {
     fn in_use(&self, header: &[String]) -> Option<usize> {
         self.names.iter().find_map(|name| header.iter().position(|column| column == name))
     }
+}
+
+/// Whether rows of a topology that takes coordinates may do without.
+fn takes_none(topology: &Topology) -> bool {
+    topology.maps.iter().filter_map(MapConfig::as_reproject).all(|map| map.blank_missing)
+}
+
+/// Columns with neither a name nor a value in all of `file`, such as separators at the ends of its lines leave behind.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn blank_columns(mut file: CsvFile) -> Result<Vec<String>, InspectError> {
+    let names = file.columns();
+    let nameless =
+        (0..names.len()).filter(|place| file.header().get(*place).is_some_and(|name| name.trim().is_empty()));
+    let mut blank: Vec<usize> = nameless.collect();
+    let mut fields = Fields::default();
+    while !blank.is_empty()
+        && let Some(block) = file.next_block()?
+    {
+        let mut rows = Rows::new(&block.text, file.delimiter(), Some(names.len()));
+        while rows.next_row(&mut fields).is_some() {
+            blank.retain(|place| *place >= fields.len() || fields.get(*place, &block.text).trim_ascii().is_empty());
+        }
+    }
+    Ok(blank.into_iter().map(|place| names[place].clone()).collect())
 }
 
 fn is_sheet_optional(sheet: &SheetKey) -> bool {
@@ -288,7 +363,8 @@ name = "workbooks"
             assert_eq!(found.signature().is_empty(), header == published);
         }
         let found = choose("b", "c", "a").apply(&topology(), &names(&["a", "b", "c"])).expect("columns");
-        assert_eq!((found.used.coordinates(), found.used.sheet), (names(&["b", "c"]), Some("a".to_owned())));
+        let name = |name: &str| Some(name.to_owned());
+        assert_eq!((found.used.x, found.used.y, found.used.sheet), (name("b"), name("c"), name("a")));
     }
 
     #[test]
@@ -314,6 +390,44 @@ name = "workbooks"
         let without = ChosenColumns { one_sheet: true, ..ChosenColumns::default() };
         let without = without.apply(&topology, &header).expect("columns");
         assert_eq!((without.header, without.used.sheet), (names(&["시군_2", "x", "y"]), None));
+    }
+
+    #[test]
+    fn columns_with_neither_a_name_nor_a_value_are_found_in_all_of_a_file() {
+        let blank = |text: &str| {
+            let options = crate::file::Options::for_source(&topology().source);
+            let file =
+                CsvFile::from_reader(Box::new(std::io::Cursor::new(text.to_owned())), options).expect("a header");
+            blank_columns(file).expect("memory can be read")
+        };
+        assert_eq!(blank("시군,x,y,, \na,1,2,,\nb,3,4\n"), names(&["column_4", "column_5"]));
+        assert_eq!(blank(&format!("시군,x,y,,\n{}a,1,2,,here\n", "a,1,2,,\n".repeat(50_000))), names(&["column_4"]));
+        assert_eq!(blank("시군,x,y,비고\na,1,2,\n"), names(&[]), "it has a name");
+        let without = ChosenColumns { blank: names(&["d"]), ..choose("b", "c", "a") };
+        let found = without.apply(&topology(), &names(&["a", "b", "c", "d"])).expect("columns");
+        assert_eq!((found.header, found.used.left_out), (names(&["시군", "X좌표", "Y좌표"]), names(&["d"])));
+    }
+
+    #[test]
+    fn coordinates_are_in_one_cell_or_nowhere_where_the_file_says_so() {
+        let row = |point: &str| names(&["마포구", "나무", point]);
+        let table = |point: &str| Table { header: names(&["시군", "이름", "위치"]), rows: vec![row(point); 9] };
+        let found = ChosenColumns::default().or_found(&topology(), &table("37.5, 127.1"));
+        assert_eq!((found.x.as_deref(), found.coordinates), (Some("위치"), Some(CoordinateForm::Yx)));
+        let applied = found.apply(&topology(), &table("").header).expect("columns");
+        assert_eq!(
+            (applied.header.clone(), applied.used.y.as_deref()),
+            (names(&["시군", "이름", "X좌표"]), Some("위치"))
+        );
+        assert!(applied.used.titles().contains_key("X좌표") && !applied.signature().is_empty());
+
+        let none = ChosenColumns::default().or_found(&topology(), &table("새길 1"));
+        assert_eq!(none.coordinates, Some(CoordinateForm::None));
+        let applied = none.apply(&topology(), &names(&["시군", "x", "위치"])).expect("columns");
+        assert_eq!((applied.header, applied.used.x), (names(&["시군", "x_2", "위치"]), None), "x is no coordinate");
+        let needed = TOPOLOGY.replace("into", "missing = \"reject\", into");
+        let needed = Topology::parse(&needed, "t.toml", &|_| None).expect("a topology");
+        assert_eq!(ChosenColumns::default().or_found(&needed, &table("새길 1")).coordinates, None);
     }
 
     #[test]

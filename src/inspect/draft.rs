@@ -1,7 +1,6 @@
 //! Writes a topology file from the findings about a file and the choices for it: a file to begin with, with comments that give the reasons.
 
 use super::columns::UsedColumns;
-use super::one_cell::OneCell;
 use super::reading::{FileFacts, Reading};
 use super::table::{Suggestion, Table, is_plain};
 use crate::crs::ranking::{Certainty, Ranking};
@@ -139,9 +138,10 @@ impl Draft<'_> {
     }
 
     fn write_coordinates(&self, lang: Lang, text: &mut String) {
-        let (Some(x), Some(y)) = (&self.used.x, &self.used.y) else {
-            return self.write_one_cell(lang, text);
-        };
+        let (Some(x), Some(y)) = (&self.used.x, &self.used.y) else { return };
+        if self.used.coordinates.is_one_cell() {
+            return self.write_one_cell(x, lang, text);
+        }
         let ranking = self.suggestion.ranking.as_ref();
         let is_sure = ranking.is_some_and(|ranking| ranking.certainty >= Certainty::Land);
         let found = ranking.and_then(|ranking| ranking.families.first()).filter(|family| is_sure || !family.is_swapped);
@@ -170,10 +170,10 @@ impl Draft<'_> {
         wanted.map(|name| quoted(&free(name))).join(", ")
     }
 
-    /// A map over a column with both coordinates of a point, if there is one.
-    fn write_one_cell(&self, lang: Lang, text: &mut String) {
-        let Some(OneCell { column, key }) = OneCell::find(self.table) else { return };
-        let (from, column, into) = (quoted(self.crs.unwrap_or(TARGET)), quoted(&column), self.into(lang));
+    /// A map over a column with both coordinates of a point.
+    fn write_one_cell(&self, column: &str, lang: Lang, text: &mut String) {
+        let (from, column, into) = (quoted(self.crs.unwrap_or(TARGET)), quoted(column), self.into(lang));
+        let key = self.used.coordinates.name();
         text.push_str("\n# both coordinates are in one column, in degrees\n[[map]]\nname = \"wgs84\"\n");
         text.push_str(&format!(
             "reproject = {{ from = {from}, to = \"{TARGET}\", {key} = {column}, into = [{into}] }}\n"

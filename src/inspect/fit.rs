@@ -45,7 +45,7 @@ impl Fit {
         let mut notes = file.notes().to_vec();
         let used = ChosenColumns::default().apply(topology, &file.columns())?.used;
         let made = Made::of(topology.clone(), UploadRecords::new(vec![file], name, "fit")?, &mut |_| ())?;
-        let suggestion = Suggestion::of(&Table::read(open()?)?, &used.coordinates(), name);
+        let suggestion = Suggestion::of(&Table::read(open()?)?, &used, name);
         notes.extend(suggestion.ranking.and_then(|ranking| doubt(topology, &ranking)));
         let Made { converted, .. } = made;
         let rows = converted.status.accounting;

@@ -2,27 +2,31 @@
 
 use super::table::Table;
 use crate::map::{geometry, notation};
+use crate::record::CoordinateForm;
 
 /// Column with both coordinates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OneCell {
     /// Its name.
     pub column: String,
-    /// The key of `reproject` that reads it: `xy`, `yx` or `geometry`.
-    pub key: &'static str,
+    /// How: [`CoordinateForm::Xy`], [`CoordinateForm::Yx`] or [`CoordinateForm::Geometry`].
+    pub form: CoordinateForm,
 }
 
 impl OneCell {
     /// The first such column. Which of two degrees comes first is known by their values, else by the name of the column; where neither says
     /// so, there is no such column.
     pub fn find(table: &Table) -> Option<OneCell> {
-        (0..table.header.len()).find_map(|column| {
-            let name = &table.header[column];
-            let cells = table.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.trim());
-            let cells: Vec<&str> = cells.filter(|cell| !cell.is_empty()).collect();
-            let key = if are_geometries(&cells) { "geometry" } else { order(name, &cells)? };
-            Some(OneCell { column: name.clone(), key })
-        })
+        table.header.iter().find_map(|name| OneCell::in_column(table, name))
+    }
+
+    /// The same of one column.
+    pub fn in_column(table: &Table, name: &str) -> Option<OneCell> {
+        let column = table.header.iter().position(|known| known == name)?;
+        let cells = table.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.trim());
+        let cells: Vec<&str> = cells.filter(|cell| !cell.is_empty()).collect();
+        let form = if are_geometries(&cells) { CoordinateForm::Geometry } else { order(name, &cells)? };
+        Some(OneCell { column: name.to_owned(), form })
     }
 }
 
@@ -35,7 +39,7 @@ fn are_geometries(cells: &[&str]) -> bool {
     !cells.is_empty() && cells.iter().all(is_place)
 }
 
-fn order(name: &str, cells: &[&str]) -> Option<&'static str> {
+fn order(name: &str, cells: &[&str]) -> Option<CoordinateForm> {
     let pairs: Option<Vec<(f64, f64)>> = cells.iter().map(|cell| notation::pair(cell)).collect();
     let pairs = pairs.filter(|pairs| !pairs.is_empty())?;
     // Whole numbers may be sizes, or anything.
@@ -47,13 +51,13 @@ fn order(name: &str, cells: &[&str]) -> Option<&'static str> {
     }
     match (first > 90.0, second > 90.0) {
         (true, true) => None,
-        (true, false) => Some("xy"),
-        (false, true) => Some("yx"),
+        (true, false) => Some(CoordinateForm::Xy),
+        (false, true) => Some(CoordinateForm::Yx),
         (false, false) => {
             let name = name.to_lowercase();
             let place = |words: &[&str]| words.iter().find_map(|word| name.find(word));
             let (x, y) = place(&["경도", "lon", "lng"]).zip(place(&["위도", "lat"]))?;
-            Some(if x < y { "xy" } else { "yx" })
+            Some(if x < y { CoordinateForm::Xy } else { CoordinateForm::Yx })
         }
     }
 }
@@ -67,7 +71,7 @@ mod tests {
         let found = OneCell::find(&Table { header: vec!["name".to_owned(), name.to_owned()], rows });
         found.map(|found| {
             assert_eq!(found.column, name);
-            found.key
+            found.form.name()
         })
     }
 
@@ -75,6 +79,7 @@ mod tests {
     fn both_coordinates_are_found_where_their_order_is_known() {
         for (name, cells, expected) in [
             ("좌표", &["37.5665, 126.978", "", "(35.18 129.075)"][..], Some("yx")),
+            ("위치", &["N 37°33′59.4″ E 126°58′40.8″"], Some("yx")),
             ("where", &["126.978,37.5665"], Some("xy")),
             ("lat/lon", &["52.52, 13.405", "48.8566, 2.3522"], Some("yx")),
             ("(lon, lat)", &["13.405 52.52"], Some("xy")),

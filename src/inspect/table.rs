@@ -3,12 +3,14 @@
 use serde::Serialize;
 
 use super::InspectError;
+use super::columns::UsedColumns;
 use crate::crs::columns::{CoordinateColumns, coordinate_columns, number};
 use crate::crs::places::atlas;
 use crate::crs::ranking::{RankedRow, Ranking, rank};
 use crate::file::reader::CsvFile;
-use crate::map::notation;
+use crate::map::{geometry, notation};
 use crate::page::cells::parse_number;
+use crate::record::CoordinateForm;
 use crate::source::csv::{Fields, Rows};
 
 /// Rows that are looked at.
@@ -97,16 +99,16 @@ impl Table {
 }
 
 impl Suggestion {
-    /// Looks at the columns that `used` names, where the file has them, else for some that hold coordinates.
-    pub fn of(table: &Table, used: &[String], name: &str) -> Suggestion {
+    /// Looks at the columns of coordinates that are `used`, where the file has them, else for some.
+    pub fn of(table: &Table, used: &UsedColumns, name: &str) -> Suggestion {
         let place = |name: &String| table.header.iter().position(|column| column == name);
-        let used = match used {
-            [x, y] => place(x).zip(place(y)).map(|(x, y)| CoordinateColumns { x, y, by_name: true }),
-            _ => None,
+        let places = used.x.as_ref().and_then(place).zip(used.y.as_ref().and_then(place));
+        let columns = places.map(|(x, y)| CoordinateColumns { x, y, by_name: true });
+        let columns = match used.coordinates {
+            CoordinateForm::None => None,
+            _ => columns.or_else(|| coordinate_columns(&table.header, &table.rows)),
         };
-        let Some(columns) = used.or_else(|| coordinate_columns(&table.header, &table.rows)) else {
-            return Suggestion { columns: None, ranking: None };
-        };
+        let Some(columns) = columns else { return Suggestion { columns: None, ranking: None } };
         let mut naming = table.naming_columns();
         naming.retain(|column| *column != columns.x && *column != columns.y);
         let rows: Vec<RankedRow<'_>> = table
@@ -114,7 +116,14 @@ impl Suggestion {
             .iter()
             .map(|row| {
                 let cell = |column: usize| row.get(column).map_or("", String::as_str);
-                let point = point(cell(columns.x), cell(columns.y)).filter(|point| *point != (0.0, 0.0));
+                let (x, y) = (cell(columns.x), cell(columns.y));
+                let point = match used.coordinates {
+                    CoordinateForm::Xy => notation::pair(x),
+                    CoordinateForm::Yx => notation::pair(x).map(|(y, x)| (x, y)),
+                    CoordinateForm::Geometry => geometry::point(x, None).ok().flatten(),
+                    CoordinateForm::Columns | CoordinateForm::None => point(x, y),
+                };
+                let point = point.filter(|point| *point != (0.0, 0.0));
                 RankedRow { point, texts: naming.iter().map(|column| cell(*column)).collect() }
             })
             .collect();
@@ -149,12 +158,12 @@ mod tests {
             ["가게".to_owned(), place.to_owned(), x.to_string(), y.to_string()].to_vec()
         };
         let table = Table { header, rows: (0..40).map(row).collect() };
-        let suggestion = Suggestion::of(&table, &[], "");
+        let suggestion = Suggestion::of(&table, &UsedColumns::default(), "");
         let ranking = suggestion.ranking.expect("coordinates");
         assert_eq!(suggestion.columns.expect("columns").x, "좌표정보x(epsg5174)");
         assert_eq!((ranking.certainty, ranking.points, ranking.named), (Certainty::Places, 40, 32));
         assert_eq!(ranking.families[0].systems[0].definition, "EPSG:5174");
         let none = Table { header: vec!["a".to_owned()], rows: vec![] };
-        assert!(Suggestion::of(&none, &[], "").ranking.is_none());
+        assert!(Suggestion::of(&none, &UsedColumns::default(), "").ranking.is_none());
     }
 }

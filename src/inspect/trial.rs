@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::InspectError;
-use super::columns::{ChosenColumns, UsedColumns};
+use super::columns::{ChosenColumns, UsedColumns, blank_columns};
 use super::made::Made;
 use super::points::{PointMap, to_lon_lat};
 use super::reading::{FileFacts, Reading};
@@ -21,7 +21,7 @@ use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::map::MapConfig;
 use crate::page::read::{CellKind, ShownCell};
-use crate::record::{Extras, Lang, TemplatePart};
+use crate::record::{CoordinateForm, Extras, Lang, TemplatePart};
 use crate::runtime::convert::Converted;
 use crate::sink::preview::{ROWS_MAX, SHEETS_MAX, SheetPreview};
 use crate::sink::status::StatusFailure;
@@ -123,7 +123,7 @@ pub struct Trial {
 /// Columns with coordinates: those of the file, and those that are added.
 #[derive(Debug, Default, Serialize)]
 pub struct Coordinates {
-    /// Columns of the file, as they are published.
+    /// Columns of the file, by its names.
     pub columns: Vec<String>,
     /// Columns that are added.
     pub into: Vec<String>,
@@ -156,7 +156,8 @@ pub fn try_file(sample: &Bytes, asked: &Asked, topology: &Arc<Topology>) -> Resu
     let csv = open(sample, reading, topology)?;
     let mut file = FileFacts::of(&csv, sample.len() as u64);
     let table = Table::read(csv)?;
-    let chosen = asked.columns.or_found(topology, &table);
+    let blank = blank_columns(open(sample, reading, topology)?)?;
+    let chosen = ChosenColumns { blank, ..asked.columns.or_found(topology, &table) };
     let asked = Asked { reading, crs, columns: chosen, ..asked.clone() };
     let trial = try_on(sample, &asked, topology)?;
     file.notes
@@ -188,6 +189,7 @@ fn try_on(sample: &Bytes, asked: &Asked, topology: &Arc<Topology>) -> Result<Tri
     trial.rejects = rejects.iter().map(|row| Reject::of(row)).filter(|reject| !reject.reason.is_empty()).collect();
     trial.map = map;
     trial.place_rejects(&published.header);
+    trial.coordinates.call(&published.used);
     trial.columns = published.used;
     Ok(trial)
 }
@@ -273,6 +275,17 @@ impl Coordinates {
             found.into.extend(reproject.into.iter().cloned());
         }
         found
+    }
+}
+
+impl Coordinates {
+    /// Calls columns as the workbook does; without coordinates none is added.
+    fn call(&mut self, used: &UsedColumns) {
+        let titles = used.titles();
+        self.columns.iter_mut().for_each(|name| *name = titles.get(name).unwrap_or(name).clone());
+        if used.coordinates == CoordinateForm::None {
+            self.into.clear();
+        }
     }
 }
 

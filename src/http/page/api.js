@@ -76,6 +76,7 @@ export const topologies = () => call("GET", "/topologies");
 export const reasons = () => call("GET", "/reasons");
 export const version = () => call("GET", "/version");
 export const recent = (lang) => call("GET", `/uploads${query({ limit: 20, lang })}`);
+export const upload = (id) => call("GET", `/uploads/${encodeURIComponent(id)}`);
 export const preview = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/preview`);
 export const rejects = (id, lang) => call("GET", `/uploads/${encodeURIComponent(id)}/rejects${query({ lang })}`);
 export const points = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/points`);
@@ -144,8 +145,8 @@ export function send(file, choice, progress, corrected = null) {
   return { answer: untilAllowed(), cancel };
 }
 
-/** Tells `each` how an upload stands, until it has ended. The browser mends the stream. */
-export function follow(id, lang, each) {
+/** Tells `each` how an upload stands, until it has ended. The browser mends a stream that breaks, but not one that is refused: `refused`. */
+export function follow(id, lang, each, refused) {
   const source = new EventSource(`/uploads/${encodeURIComponent(id)}/events${query({ lang })}`);
   const heard = (event) => each(JSON.parse(event.data));
   source.addEventListener("upload", heard);
@@ -153,5 +154,6 @@ export function follow(id, lang, each) {
     source.close();
     heard(event);
   });
+  source.onerror = () => source.readyState === EventSource.CLOSED && refused();
   return () => source.close();
 }

@@ -2,7 +2,7 @@
 
 import { advise, label, showAdvice } from "./advice.js";
 import * as api from "./api.js";
-import { NOTHING_CHOSEN, NO_SHEET, offerColumns, offerExtras, offerKeeping, offerSheets, search, showKept, showReading, usual } from "./choices.js";
+import { NOTHING_CHOSEN, NO_COLUMN, offerColumns, offerExtras, offerKeeping, offerNone, offerSheets, search, showKept, showReading, usual } from "./choices.js";
 import { PointMap } from "./map.js";
 import { byReason, cellsOf, editedRows, el, option, rejectsCsv, save, showRejects, showSheets, toCsv } from "./tables.js";
 import { currentLanguage, fill, size, t } from "./text.js";
@@ -35,6 +35,7 @@ export class Card {
     this.pending = false;
     this.sent = null;
     this.sending = null;
+    this.isCancelling = false;
     this.sheets = null;
     this.rejected = null;
     this.edits = new Map(); // of rejected rows that are shown: number to fields
@@ -61,25 +62,21 @@ export class Card {
     other.setAttribute("aria-labelledby", `${crs.id}-label`);
     this.find('label[data-text="sourceCrs"]').id = `${crs.id}-label`;
     topology.onchange = () => {
+      this.hasChosenTopology = true;
       const { charset, delimiter, header_line: line, worksheet } = this.choice;
       this.choose({ ...NOTHING_CHOSEN, charset, delimiter, header_line: line, worksheet, topology: topology.value });
     };
     for (const name of ["x", "y", "sheet", "charset", "delimiter", "header_line", "worksheet"]) {
       const select = this.find(".plan").elements[name];
       select.id = `${this.id}-${name}`;
-      // Another reading may have other columns.
-      const anew = ["x", "y", "sheet"].includes(name) ? {} : { x: "", y: "", sheet: "", one_sheet: "", keep: "" };
-      select.onchange = () => this.choose(select.value === NO_SHEET ? { sheet: "", one_sheet: "true" } : { ...anew, ...(name === "sheet" ? { one_sheet: "" } : {}), [name]: select.value });
+      select.onchange = () => this.choose(this.chosenIn(name, select.value));
     }
     for (const box of this.find(".extras").querySelectorAll("input")) box.onchange = () => this.choose({ [box.name]: box.checked ? "true" : "" });
     this.find(".draft").onclick = () => this.saveDraft();
     this.find(".resend").onclick = () => this.resend();
     this.find(".rejects").oninput = () => (this.edits = new Map(editedRows(this.find(".rejects tbody"))));
     this.find('label[data-text="sheets"]').htmlFor = `${this.id}-sheet`;
-    this.find(".swap").onclick = () => {
-      const { x, y } = this.inspection.trial.columns;
-      this.choose({ x: y, y: x });
-    };
+    this.find(".swap").onclick = () => this.choose(this.swapped());
     crs.onchange = () => {
       other.hidden = crs.value !== OTHER;
       if (other.hidden) this.choose({ crs: crs.value });
@@ -105,6 +102,22 @@ export class Card {
     this.find(".cancel").onclick = () => this.cancel();
   }
 
+  /** What the value of a list says; another reading may have other columns. */
+  chosenIn(name, value) {
+    const isNone = value === NO_COLUMN;
+    if (name === "sheet") return { sheet: isNone ? "" : value, one_sheet: isNone ? "true" : "" };
+    if (name !== "x" && name !== "y") return { x: "", y: "", coordinates: "", sheet: "", one_sheet: "", keep: "", [name]: value };
+    if (isNone) return { x: "", y: "", coordinates: "none" };
+    const now = (axis) => this.choice[axis] || (this.choice.coordinates !== "none" && this.inspection.trial.columns[axis]) || "";
+    return { x: now("x"), y: now("y"), coordinates: "", [name]: value };
+  }
+
+  /** The choice that reads x as y. */
+  swapped() {
+    const { x, y, coordinates } = this.inspection.trial.columns;
+    return { x: y, y: x, coordinates: { xy: "yx", yx: "xy" }[coordinates] ?? "" };
+  }
+
   choose = (choice) => this.inspect(Object.assign(this.choice, choice));
 
   search(text, list) {
@@ -118,6 +131,13 @@ export class Card {
   /** Tries again what the network kept from happening. */
   retry() {
     if (this.problem?.kind === "offline") this.inspect();
+    if (!this.isRefused) return;
+    this.isRefused = false;
+    api.upload(this.upload.id).then(() => this.follow(), (problem) => {
+      this.failure = problem;
+      if (this.file) this.upload = null; // it can be sent again
+      this.render();
+    });
   }
 
   /** Asks what would become of the file; late answers are passed over. */
@@ -145,10 +165,10 @@ export class Card {
   /** The choice with what the trial found for it, so that all of the file is read as its beginning was. */
   settled() {
     const { trial, file } = this.inspection;
-    const { x, y, sheet } = trial.columns;
+    const { x, y, coordinates, sheet } = trial.columns;
     const headerLine = this.choice.header_line || (file.header_line === 0 ? "0" : "");
     const worksheet = (file.archive ?? file.book)?.sheet ?? "";
-    return { ...this.choice, worksheet, x: x ?? "", y: y ?? "", sheet: sheet ?? "", header_line: headerLine };
+    return { ...this.choice, worksheet, x: x ?? "", y: y ?? "", coordinates, sheet: sheet ?? "", header_line: headerLine };
   }
 
   async saveDraft() {
@@ -167,8 +187,8 @@ export class Card {
     say(null);
     const filled = changed.filter(([, cells]) => cells.some((cell) => cell)); // the others are left out
     const csv = new File([toCsv([this.kept(), ...filled.map(([, cells]) => cells)])], this.file.name);
-    const { x, y, sheet, topology, crs, one_sheet: oneSheet } = this.settled();
-    const tried = await api.inspect(csv, { x, y, sheet, topology, crs, one_sheet: oneSheet, charset: "UTF-8", delimiter: ",", header_line: "1" }, currentLanguage()).catch((problem) => problem);
+    const { x, y, coordinates, sheet, topology, crs, one_sheet: oneSheet } = this.settled();
+    const tried = await api.inspect(csv, { x, y, coordinates, sheet, topology, crs, one_sheet: oneSheet, charset: "UTF-8", delimiter: ",", header_line: "1" }, currentLanguage()).catch((problem) => problem);
     if (tried instanceof Error) return say(sentence(tried));
     const [still] = tried.trial.rejects;
     if (still) return say(t("stillWrong", filled[still.row - 1]?.[0] ?? 0, still.message));
@@ -238,7 +258,9 @@ export class Card {
 
   follow() {
     this.stop?.();
+    this.isRefused = false;
     this.stop = api.follow(this.upload.id, currentLanguage(), (upload) => {
+      this.failure = null;
       const hadEnded = ENDED.has(this.upload.state) && this.sheets;
       this.upload = upload;
       if (ENDED.has(upload.state)) {
@@ -247,7 +269,7 @@ export class Card {
         this.look();
       }
       this.render();
-    });
+    }, () => (this.isRefused = true));
   }
 
   /** A look at the sheets while they grow; there may be nothing to see yet. */
@@ -294,13 +316,19 @@ export class Card {
   speak() {
     if (this.upload) this.follow();
     if (this.rejected) this.retell();
-    else if (this.file && !this.upload && this.sent === null) this.inspect();
+    else if (this.file && !this.upload && this.sent === null) {
+      if (!this.hasChosenTopology) this.choice.topology = ""; // there may be one in this language
+      this.inspect();
+    }
   }
 
   async cancel() {
     this.sending?.cancel();
     if (this.upload && !ENDED.has(this.upload.state)) {
-      await api.giveUp(this.upload.id).catch((problem) => (this.failure = problem));
+      this.isCancelling = true;
+      await api.giveUp(this.upload.id).catch((problem) => {
+        Object.assign(this, { failure: problem, isCancelling: false });
+      });
     }
     this.render();
   }
@@ -358,7 +386,8 @@ export class Card {
     form.topology.value = inspection.topology;
     const topology = this.topologies().find((known) => known.name === inspection.topology);
     this.renderCoordinates(form, topology, trial);
-    offerExtras(find(".extras"), topology ?? {}, this.choice);
+    const hasNone = trial.columns.coordinates === "none";
+    offerExtras(find(".extras"), { ...topology, ...(hasNone && { offers_map_link: null }) }, this.choice);
     const named = trial.sheets.slice(0, 6).map((sheet) => el("span", { className: "chip" }, sheet.name));
     const more = trial.sheets_total > 6 ? [t("more", trial.sheets_total - 6)] : [];
     offerSheets(form.sheet, file.columns, trial.columns);
@@ -370,8 +399,9 @@ export class Card {
     button.textContent = t(isEmpty ? "makeAnyway" : "make");
     button.className = isEmpty ? "secondary" : "primary";
     const current = this.choice.crs || topology?.crs?.from || "";
-    const apply = ({ definition, isSwapped }) => this.choose({ crs: definition, ...(isSwapped ? { x: trial.columns.y, y: trial.columns.x } : {}) });
-    if (topology?.crs) showAdvice(find(".advice"), advise(inspection.suggestion.ranking, trial.crs?.from ?? current), apply);
+    const apply = ({ definition, isSwapped }) => this.choose({ crs: definition, ...(isSwapped && this.swapped()) });
+    if (hasNone) showAdvice(find(".advice"), { mood: "doubt", sentences: [t("foundNone")], offers: [] });
+    else if (topology?.crs) showAdvice(find(".advice"), advise(inspection.suggestion.ranking, trial.crs?.from ?? current), apply);
     find(".trial").textContent = trial.failure ? "" : this.trialText();
     offerKeeping(find(".keep-blank"), trial, this.topologies(), this.choose);
     find(".trial").classList.toggle("some-rejected", trial.rejected > 0);
@@ -390,7 +420,8 @@ export class Card {
 
   renderCoordinates(form, topology, trial) {
     const { find, choice, inspection } = this;
-    find(".coordinates").hidden = !topology?.crs;
+    const { x, y, coordinates, takes_x_y: takes } = trial.columns;
+    find(".coordinates").hidden = !topology?.crs || coordinates === "none";
     if (!topology?.crs) {
       find(".into").textContent = t("noCoordinates");
       find(".columns .pair").hidden = true;
@@ -412,13 +443,12 @@ export class Card {
     const crs = trial.crs ?? topology.crs;
     find(".operation").textContent = this.problem ? "" : t("operation", crs.to, crs.accuracy_m);
     find(".operation").title = crs.operation;
-    const { x, y, takes_x_y: takes, renamed } = trial.columns;
     find(".columns .pair").hidden = !takes;
     offerColumns(form.x, inspection.file.columns, x);
     offerColumns(form.y, inspection.file.columns, y);
-    find(".swap").disabled = !x || !y;
-    const names = renamed.map(([from, to]) => t("renamed", from, to)).join(" ");
-    find(".into").textContent = `${t("into", trial.coordinates.into.join(", "))} ${names}`.trim();
+    if (topology.keeps_blank) offerNone(form.x, t("none"), coordinates === "none");
+    find(".swap").disabled = !x || !y || coordinates === "geometry";
+    find(".into").textContent = coordinates === "none" ? "" : `${t("oneCell")[coordinates] ?? ""} ${t("into", trial.coordinates.into.join(", "))}`.trim();
   }
 
   trialText() {
@@ -446,26 +476,29 @@ export class Card {
       find(".stage").textContent = sent < all ? t("sending", sent, all) : t("publishing");
       set(sent < all ? sent / Math.max(1, all) : null);
       find(".pace").textContent = "";
+      this.say(find(".work .error"), null);
       return;
     }
     const { state, accounting, rows_announced: announced, rows_published: published } = upload;
     const done = accounting.rows_in;
     const all = announced ?? published;
-    find(".stage").textContent = state === "PUBLISHING" ? t("publishing") : state === "PENDING" ? t("waiting") : state === "RECEIVING" ? t("working") : t("states")[state];
+    find(".cancel").hidden = this.isCancelling;
+    find(".stage").textContent = this.isCancelling ? t("cancelling") : state === "PUBLISHING" ? t("publishing") : state === "PENDING" ? t("waiting") : state === "RECEIVING" ? t("working") : t("states")[state];
     set(all ? Math.min(1, done / all) : null);
     const left = upload.estimated_end_ms ? (upload.estimated_end_ms - Date.now()) / 1000 : 0;
     const parts = [t("pace", done, upload.rows_per_second)];
     if (accounting.rejected > 0) parts.push(t("rejectedSoFar", accounting.rejected));
     if (left > 1) parts.push(t("left", left));
+    if (this.topologies().find(({ name }) => name === upload.topology)?.paused) parts.push(t("paused"));
     find(".pace").textContent = parts.join(" · ");
-    this.say(find(".result .error"), upload.failure?.message ?? (this.failure && sentence(this.failure)));
+    this.say(find(".work .error"), upload.failure?.message ?? (this.failure && sentence(this.failure)));
   }
 
   verdict() {
     const { state, accounting } = this.upload;
     if (state === "PUBLISHED") {
       if (accounting.written + accounting.filtered === 0 && accounting.rejected > 0) return t("doneNone", accounting.rejected);
-      const done = accounting.rejected > 0 ? t("doneRejected", accounting.written, accounting.rejected) : t("done", accounting.written);
+      const done = t("done", accounting.written, accounting.rejected);
       return accounting.filtered > 0 ? `${done} ${t("filtered", accounting.filtered)}` : done;
     }
     return t({ ABORTED: "aborted", EXPIRED: "expired" }[state] ?? "failed");

@@ -5,9 +5,9 @@ import { el, option } from "./tables.js";
 import { currentLanguage, t } from "./text.js";
 
 /** What a person chooses of a file; empty is found. */
-export const NOTHING_CHOSEN = { crs: "", x: "", y: "", sheet: "", one_sheet: "", keep: "", summary: "", map_link: "", charset: "", delimiter: "", header_line: "", worksheet: "" };
-/** The value of "no column" in the list of columns that may name sheets: no column is called so. */
-export const NO_SHEET = "\u0000";
+export const NOTHING_CHOSEN = { crs: "", x: "", y: "", coordinates: "", sheet: "", one_sheet: "", keep: "", skip_blank: "true", summary: "", map_link: "", charset: "", delimiter: "", header_line: "", worksheet: "" };
+/** The value of "no column" in a list of columns: no column is called so. */
+export const NO_COLUMN = "\u0000";
 const CHARSETS = ["UTF-8", "EUC-KR", "UTF-16LE", "windows-1252", "Shift_JIS", "GBK"];
 const DELIMITERS = [",", ";", "\t", "|"];
 
@@ -34,7 +34,7 @@ export function showReading(form, file) {
 /** Which columns are kept; those in use cannot be left out. `keep` is called with the others. */
 export function showKept(details, file, used, keep) {
   const list = details.querySelector(".keep-list");
-  details.querySelector("summary").textContent = t("keptColumns", file.columns.length - used.left_out.length, file.columns.length);
+  details.querySelector("summary").textContent = t("keptColumns", file.columns.length - used.left_out.length, file.columns.length) + (used.blank.length ? ` ${t("blank", used.blank.length)}` : "");
   const shown = JSON.stringify([file.columns, used, currentLanguage()]);
   if (shown === list.dataset.shown) return;
   list.dataset.shown = shown;
@@ -54,14 +54,19 @@ export function offerColumns(select, columns, used) {
   select.value = used ?? "";
 }
 
+/** Offers to do without a column. */
+export function offerNone(select, text, isChosen) {
+  select.prepend(option(NO_COLUMN, text));
+  if (!isChosen) return;
+  select.querySelector('option[value=""]')?.remove();
+  select.value = NO_COLUMN;
+}
+
 /** The same for the column that names sheets, which some topologies do without. */
 export function offerSheets(select, columns, used) {
   offerColumns(select, columns, used.sheet);
   if (!used.sheet_is_optional) return;
-  select.prepend(option(NO_SHEET, t("oneSheet")));
-  if (used.sheet) return;
-  select.querySelector('option[value=""]')?.remove();
-  select.value = NO_SHEET;
+  offerNone(select, t("oneSheet"), !used.sheet);
 }
 
 /** Parts that the workbook may have too, where the topology offers them. */

@@ -104,8 +104,8 @@ function renderRecent() {
     return el("tr", {},
       el("td", { title: name }, shows, ...(upload.crs ? [el("span", { className: "chip" }, upload.crs)] : [])),
       el("td", {}, el("span", { className: `state ${mood(upload)}`, title: upload.failure?.message ?? "" }, t("states")[upload.state] ?? upload.state)),
-      el("td", { className: "number" }, count(upload.accounting.rows_in)),
-      el("td", { className: "number" }, count(upload.accounting.rejected)),
+      el("td", { className: "number", title: t("rows") }, count(upload.accounting.rows_in)),
+      el("td", { className: "number", title: t("rejected") }, count(upload.accounting.rejected)),
       el("td", {}, moment(upload.updated_at_ms)),
       el("td", {}, ...workbook));
   });
