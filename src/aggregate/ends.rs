@@ -191,22 +191,21 @@ impl Aggregate {
         self.closed.push(ClosedUpload::of(&upload, ctx.now_ms));
     }
 
-    /// Takes up ends that the owner of the partition has reported of late, for a standby that has read everything below its position. An
+    /// Takes up ends that the owner of the partition has reported of late, for a standby that has read everything below `position`. An
     /// upload that is still open, though it had ended by then, was ended by the clock: it is closed without a word. `waiting` are the
     /// uploads whose rows wait for their header; those that are over are returned.
     pub fn follow_ledger(
         &mut self,
         ends: Vec<LedgerEntry>,
-        log_start: Offset,
+        (log_start, position): (Offset, Offset),
         waiting: &[(UploadId, Offset)],
         ctx: &mut AggregateContext,
     ) -> Result<Vec<UploadId>, OutputError> {
         let ended: BTreeSet<UploadId> = ends.iter().map(|end| UploadId::new(end.id.as_str())).collect();
-        self.adopt_ledger(ends.into_iter(), (log_start, ctx.position), ctx.store)?;
+        self.adopt_ledger(ends.into_iter(), (log_start, position), ctx.store)?;
         let mut over = Vec::new();
         for id in ended {
             self.ledger.look_up(id.hash(), ctx.store)?;
-            let position = ctx.position;
             let had_ended = |ledger: &Ledger, first| ledger.had_ended(id.hash(), first, position);
             if let Some(upload) = self.take(&id) {
                 match had_ended(&self.ledger, upload.first_offset) {

@@ -1,4 +1,5 @@
-//! What is known of a log that was cut since: state on a disk, and a standby in memory, of records that are there no longer.
+//! What is known of a log that was cut since: state on a disk, and a standby in memory, of records that are there no longer. And what a
+//! standby leaves behind.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,8 +21,8 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(guarantee: Guarantee) -> Scene {
-        let topology = Arc::new(topology(HeaderFrom::Topology, 65_536, PLENTY));
+    fn new(guarantee: Guarantee, open_uploads_max: usize) -> Scene {
+        let topology = Arc::new(topology(HeaderFrom::Topology, 65_536, open_uploads_max));
         let app = Application { topology, guarantee, brokers: Brokers::new(Topic::new(1, 1)), epoch: Instant::now() };
         Scene { app, now_ms: 0 }
     }
@@ -74,7 +75,7 @@ impl Scene {
 /// One that was behind, on a disk or in memory, has records that were cut off; another process has published what came in their place, in
 /// part. Then it becomes the owner.
 fn becomes_the_owner_of_a_log_that_was_cut(guarantee: Guarantee, is_standby: bool) {
-    let mut scene = Scene::new(guarantee);
+    let mut scene = Scene::new(guarantee, PLENTY);
     let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
     scene.write("cut", &["#BEGIN", "s,1,a", "s,2,a", "s,3,a"]);
     scene.assign(&mut one);
@@ -113,5 +114,34 @@ fn state_of_a_log_that_was_cut_is_not_believed() {
 fn a_standby_of_a_log_that_was_cut_does_not_take_over() {
     for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnceV2] {
         becomes_the_owner_of_a_log_that_was_cut(guarantee, true);
+    }
+}
+
+/// It read the ledger from the beginning while its state was still being restored: what the state knew is not forgotten by that.
+#[test]
+fn a_standby_that_stands_down_before_it_has_restored_its_state_leaves_the_ledger_as_it_was() {
+    for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnceV2] {
+        let mut scene = Scene::new(guarantee, 1);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("away", &["#BEGIN", "s,1,a", "#EOF"]);
+        scene.write("open", &["#BEGIN", "s,1,a"]);
+        scene.write("away", &["#BEGIN", "s,1,a"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        one.revoke(0);
+        scene.assign(&mut other);
+        one.stand_by(0, &scene.app);
+        one.stand_down(0);
+        other.revoke(0);
+        scene.assign(&mut one);
+        scene.write("away", &["#EOF"]);
+        scene.write("open", &["#EOF"]);
+        scene.rest(&mut one, None);
+        let ends =
+            [("away", UploadState::Published, 1), ("away", UploadState::Failed, 0), ("away", UploadState::Failed, 0)];
+        let ends = [&ends[..], &[("open", UploadState::Published, 1)]].concat();
+        let ends: Vec<_> =
+            ends.into_iter().map(|(upload, state, written)| (upload.to_owned(), state, written)).collect();
+        assert_eq!(scene.ends(), ends, "{guarantee:?}");
     }
 }

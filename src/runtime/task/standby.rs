@@ -30,8 +30,10 @@ impl StreamTask {
     ) -> Result<(), TaskError> {
         let waiting: Vec<_> = self.source.waiting_uploads().map(|(id, first)| (id.clone(), first)).collect();
         let mut over = Vec::new();
+        // What is still being restored is a state as of that position: its ledger never goes back.
+        let position = self.position;
         self.call_aggregate(now_ms, |aggregate, ctx| {
-            over = aggregate.follow_ledger(ends, log_start, &waiting, ctx)?;
+            over = aggregate.follow_ledger(ends, (log_start, position), &waiting, ctx)?;
             Ok(())
         })?;
         over.iter().for_each(|upload| self.source.forget(upload));
