@@ -32,9 +32,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 
 use crate::client::fetch::ChunkJoiner;
-use crate::record::{Header, LedgerEntry, Offset, Record, Rejection, TaskId, TopicPartition, UploadHash};
+use crate::record::{Header, Offset, Record, Rejection, TaskId, TopicPartition, UploadHash};
+use crate::runtime::ledger::Statuses;
 use crate::runtime::task::{Questions, StreamTask, TaskError, TaskStart};
-use crate::sink::status::StatusRecord;
+use crate::sink::status::{StatusRecord, UploadState};
 use crate::state::{InMemoryStore, PagePosition, StateError, StateStore, WriteBatch};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, TransportError};
@@ -110,8 +111,8 @@ struct Standby {
     task: StreamTask,
     store: SharedStore,
     read: Offset,
-    /// Statuses that it knows.
-    statuses: usize,
+    /// Statuses that it knows. It was told of the ends among them but for these.
+    statuses: Statuses,
 }
 
 /// A store that outlives the task it is lent to.
@@ -263,12 +264,14 @@ impl TopologyTestDriver {
     /// Begins a standby in another process, or ends one and begins another. It follows every commit.
     pub fn stand_by(&mut self) -> Result<(), TaskError> {
         let Committed::Ours(progress) = self.committed() else { return Ok(()) };
-        let (store, statuses) = (SharedStore::default(), self.statuses().len());
+        let store = SharedStore::default();
         let silent = Broker::default();
         silent.0.lock().expect("see Broker::call").fail_after = Some(0);
         let ends: (Box<dyn StateStore>, Box<dyn Outbox>) = (Box::new(store.clone()), Box::new(silent));
         let (mut task, read) = self.start_on(ends)?;
         task.follow(&progress, self.log_start, Vec::new(), self.now_ms)?;
+        let mut statuses = self.all_statuses();
+        statuses.ends.clear();
         self.standby = Some(Standby { task, store, read, statuses });
         self.follow()
     }
@@ -277,7 +280,9 @@ impl TopologyTestDriver {
         let (Some(mut standby), Committed::Ours(progress)) = (self.standby.take(), self.committed()) else {
             return Ok(());
         };
-        standby.task.follow(&progress, self.log_start, self.ends_behind(&mut standby.statuses), self.now_ms)?;
+        self.read_statuses(&mut standby.statuses);
+        let ends = std::mem::take(&mut standby.statuses.ends);
+        standby.task.follow(&progress, self.log_start, ends, self.now_ms)?;
         if standby.read < progress.next {
             standby.task.process(self.fetch(standby.read..progress.next), self.now_ms)?;
             standby.read = progress.next;
@@ -287,12 +292,19 @@ impl TopologyTestDriver {
         Ok(())
     }
 
-    /// The ends that were reported behind the first `known` statuses, which are known from now on.
-    fn ends_behind(&self, known: &mut usize) -> Vec<LedgerEntry> {
-        let statuses = self.statuses();
-        let ends = statuses[*known..].iter().filter_map(StatusRecord::ledger).collect();
-        *known = statuses.len();
-        ends
+    /// Reads on in the status topic.
+    fn read_statuses(&self, known: &mut Statuses) {
+        let records = self.records(&self.topology.sink.status_topic);
+        let read = usize::try_from(known.next.0).expect("an offset");
+        let parsed = records[read..].iter().filter_map(|record| StatusRecord::parse(&record.value));
+        parsed.for_each(|status| known.note(status, None));
+        known.next = Offset(i64::try_from(records.len()).expect("a test's log fits"));
+    }
+
+    fn all_statuses(&self) -> Statuses {
+        let mut all = Statuses::default();
+        self.read_statuses(&mut all);
+        all
     }
 
     /// kill -9 while there is a standby: it takes over, with what it has in memory.
@@ -302,8 +314,8 @@ impl TopologyTestDriver {
             return Ok(());
         };
         self.crash(false);
-        let ends = self.ends_behind(&mut statuses);
-        self.task = Some(task.take_over(Box::new(self.broker.clone()), self.facts(), ends)?);
+        self.read_statuses(&mut statuses);
+        self.task = Some(task.take_over(Box::new(self.broker.clone()), self.facts(), statuses)?);
         (self.store, self.read) = (store, read);
         Ok(())
     }
@@ -373,7 +385,7 @@ impl TopologyTestDriver {
 
     fn start_on(&self, ends: (Box<dyn StateStore>, Box<dyn Outbox>)) -> Result<(StreamTask, Offset), TaskError> {
         let id = TaskId { topology: self.topology.name.clone(), source: None, partition: 0 };
-        let ask = Questions { ledger: &mut || Ok(self.ends_behind(&mut 0)), end_of_epoch: &mut |_| Ok(Offset(-1)) };
+        let ask = Questions { statuses: &mut || Ok(self.all_statuses()), end_of_epoch: &mut |_| Ok(Offset(-1)) };
         StreamTask::start(id, self.topology.clone(), ends, self.facts(), ask)
     }
 
@@ -400,9 +412,11 @@ impl TopologyTestDriver {
         state.outputs.iter().filter(|record| *record.topic == *topic).cloned().collect()
     }
 
-    /// The status records, in order.
+    /// The status records, in order, but for those that only say that rows come: they follow the commits and the clock.
     pub fn statuses(&self) -> Vec<StatusRecord> {
-        self.records(&self.topology.sink.status_topic).iter().filter_map(|r| StatusRecord::parse(&r.value)).collect()
+        let is_news = |status: &StatusRecord| status.state != UploadState::Receiving || status.failure.is_some();
+        let records = self.records(&self.topology.sink.status_topic);
+        records.iter().filter_map(|record| StatusRecord::parse(&record.value)).filter(is_news).collect()
     }
 
     /// The status records of rows on their way, which are not among [`TopologyTestDriver::statuses`]: they follow the clock.

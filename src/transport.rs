@@ -160,6 +160,10 @@ pub trait Outbox: Send {
     fn record_bytes_max(&mut self, _topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
         Ok(None)
     }
+    /// Whether the group is known to count on this process: else a successor may have said more of an upload than it can.
+    fn is_vouched_for(&self) -> bool {
+        true
+    }
     /// Whether what is published counts only with the commit, and not at all without it.
     fn is_transactional(&self) -> bool {
         false

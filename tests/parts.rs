@@ -87,6 +87,99 @@ fn an_upload_whose_first_rows_may_be_gone_fails_unless_something_shows_that_none
     }
 }
 
+fn log_gap() -> (UploadState, u64, Option<String>) {
+    (UploadState::Failed, 0, Some("log.gap".to_owned()))
+}
+
+/// All records of an open upload were deleted while nothing ran: its status says that it was open. What comes then is its rest.
+#[test]
+fn the_rest_of_an_open_upload_that_is_gone_as_a_whole_is_no_upload_of_its_own() {
+    for source in [DECLARED, "header = \"first\""] {
+        for (keeps_state, again) in [(false, None), (false, Some(false)), (false, Some(true)), (true, None)] {
+            let mut driver = driver(source);
+            if source != DECLARED {
+                append(&mut driver, "a.csv", "id,kind");
+            }
+            append_rows(&mut driver, "a.csv", 1..=2);
+            driver.run(1).expect("the driver's own world");
+            driver.crash(keeps_state);
+            driver.delete_records_before(Offset(if source == DECLARED { 2 } else { 3 }));
+            if let Some(keeps_state) = again {
+                driver.run(1).expect("the driver's own world");
+                driver.crash(keeps_state);
+            }
+            append_rows(&mut driver, "a.csv", 3..=4);
+            append(&mut driver, "a.csv", "#EOF");
+            ["#BEGIN", "#HEADER id,kind", "1,museum", "#EOF"]
+                .iter()
+                .for_each(|value| append(&mut driver, "b.csv", value));
+            driver.run(1).expect("the driver's own world");
+            assert_eq!(last(&driver, "a.csv"), log_gap(), "{source}, {keeps_state}, {again:?}");
+            assert_eq!(last(&driver, "b.csv"), (UploadState::Published, 1, None), "it lost nothing");
+            let failures = driver.statuses().iter().filter(|status| status.upload == "a.csv").count();
+            assert_eq!(failures, 2, "said when it was found, and at its end");
+            ["#BEGIN", "#HEADER id,kind", "1,museum", "2,park", "#EOF"]
+                .iter()
+                .for_each(|value| append(&mut driver, "a.csv", value));
+            driver.run(1).expect("the driver's own world");
+            assert_eq!(last(&driver, "a.csv"), (UploadState::Published, 2, None), "published again");
+        }
+    }
+}
+
+/// Nothing comes any more of an upload that is gone: it ends by the clock.
+#[test]
+fn an_open_upload_that_is_gone_as_a_whole_ends() {
+    let mut driver = driver(&format!("{DECLARED}\nidle_timeout = \"60s\""));
+    append_rows(&mut driver, "a.csv", 1..=2);
+    driver.run(1).expect("the driver's own world");
+    driver.crash(false);
+    driver.delete_records_before(Offset(2));
+    driver.advance_wall_clock_time(Duration::from_secs(1));
+    assert_eq!(last(&driver, "a.csv"), log_gap());
+    driver.advance_wall_clock_time(Duration::from_secs(61));
+    assert_eq!(last(&driver, "a.csv"), (UploadState::Expired, 0, Some("log.gap".to_owned())));
+}
+
+/// The owner has the rows in its state; a standby that begins later finds none of them.
+#[test]
+fn a_standby_that_never_saw_an_open_upload_does_not_publish_its_rest() {
+    let mut driver = driver(DECLARED);
+    append_rows(&mut driver, "a.csv", 1..=2);
+    driver.run(1).expect("the driver's own world");
+    driver.delete_records_before(Offset(2));
+    driver.stand_by().expect("the driver's own world");
+    driver.fail_over().expect("the driver's own world");
+    append_rows(&mut driver, "a.csv", 3..=4);
+    append(&mut driver, "a.csv", "#EOF");
+    driver.run(1).expect("the driver's own world");
+    assert_eq!(last(&driver, "a.csv"), log_gap());
+}
+
+/// Somebody sets the offset behind an open upload: that is said, and its rest is no upload of its own. Set back, all of it is read.
+#[test]
+fn an_upload_that_a_reset_skips_is_said_and_may_be_read_after_all() {
+    for keeps_state in [false, true] {
+        let mut driver = driver(DECLARED);
+        append_rows(&mut driver, "a.csv", 1..=2);
+        driver.run(1).expect("the driver's own world");
+        driver.crash(keeps_state);
+        driver.reset_offset(Offset(2));
+        driver.run(1).expect("the driver's own world");
+        driver.commit().expect("the driver's own world");
+        assert_eq!(last(&driver, "a.csv"), log_gap(), "{keeps_state}");
+        append_rows(&mut driver, "a.csv", 3..=4);
+        append(&mut driver, "a.csv", "#EOF");
+        driver.run(1).expect("the driver's own world");
+        assert_eq!(last(&driver, "a.csv"), log_gap(), "{keeps_state}");
+        assert_eq!(driver.workbooks("a.csv").len(), 0);
+        driver.crash(keeps_state);
+        driver.reset_offset(Offset(0));
+        driver.run(1).expect("the driver's own world");
+        assert_eq!(last(&driver, "a.csv"), (UploadState::Published, 4, None), "{keeps_state}");
+    }
+}
+
 #[test]
 fn an_upload_that_begins_after_the_log_was_first_read_is_whole() {
     let mut driver = driver(DECLARED);

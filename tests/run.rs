@@ -213,6 +213,14 @@ fn uploads_of_a_topic_that_was_made_anew_are_published_once_and_whole() {
         if !keeps_state {
             assert_eq!(again.revision, 2, "the status topic remembers the revision before");
         }
+        let gone = wait_for(kafka, &name, "open.csv", UploadState::Failed);
+        assert_eq!(gone.failure.expect("a reason").reason, "topic.recreated");
+        assert_ne!(gone.topic_id, again.topic_id, "it was in the topic that is no more");
+        publish(kafka, &name, "open.csv", &rows(1));
+        let rest = wait_for(kafka, &name, "open.csv", UploadState::Incomplete);
+        assert_eq!(rest.failure.expect("a reason").reason, "upload.remainder");
+        publish(kafka, &name, "open.csv", &[vec!["#BEGIN"], rows(2)].concat());
+        assert_eq!(wait_for(kafka, &name, "open.csv", UploadState::Published).accounting.written, 2);
         running.stop();
     }
 }

@@ -238,7 +238,7 @@ impl Aggregate {
             }
         }
         stalled.sort();
-        for upload in stalled.iter().filter_map(|(_, id)| self.open.get(id)) {
+        for upload in stalled.iter().filter_map(|(_, id)| self.open.get(id)).filter(|upload| !self.is_over(upload)) {
             ctx.status(self.status(upload, UploadState::Stalled, None), ctx.position)?;
         }
         over.sort();

@@ -276,9 +276,10 @@ impl Aggregate {
         upload.attempt.doubt = match expired {
             _ if offset < self.whole_from => Some(Message::FirstRowsLost { first: offset }),
             // A file that begins with its header shows by it that it is not the rest of one.
-            Some(before) if self.settings.source.header != HeaderFrom::First => {
-                Some(Message::Remainder { end: before.completion_offset })
-            }
+            Some(before) if self.settings.source.header != HeaderFrom::First => match before.is_of_former_log() {
+                true => Some(Message::RemainderOfFormer {}),
+                false => Some(Message::Remainder { end: before.completion_offset }),
+            },
             Some(_) | None => None,
         };
         Ok(upload)

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::context::AggregateContext;
 use super::upload::OpenUpload;
 use super::{Aggregate, UploadCounts};
-use crate::record::{LedgerEntry, Offset, Outcome, Rejection, UploadId};
+use crate::record::{LedgerEntry, Message, Offset, Outcome, Rejection, UploadId};
 use crate::sink::digest::Digest;
 use crate::sink::output::OutputError;
 use crate::sink::status::{StatusFailure, StatusOffsets, StatusRecord, StatusWorkbook, UploadState};
+use crate::state::{StateError, StateStore};
 
 impl Aggregate {
     /// Fails an upload that stays open until its end, and reports it.
@@ -33,6 +34,46 @@ impl Aggregate {
     ) -> Result<(), OutputError> {
         let status = self.failed(upload, rejection);
         ctx.output.status(status, offset)
+    }
+
+    /// The statuses of open uploads that begin at `since` or behind, and have none yet. `waiting` have rows that wait for their header.
+    pub fn begun(
+        &mut self,
+        since: Offset,
+        waiting: &[(UploadId, Offset)],
+        store: &dyn StateStore,
+    ) -> Result<Vec<StatusRecord>, StateError> {
+        let is_new =
+            |upload: &OpenUpload| since <= upload.first_offset && !upload.is_only_an_end() && !self.is_over(upload);
+        let open = self.open.values().filter(|upload| is_new(upload) && upload.open_state() == UploadState::Receiving);
+        let mut begun: Vec<_> = open.map(|upload| self.status(upload, UploadState::Receiving, None)).collect();
+        for (id, first) in waiting.iter().filter(|(id, first)| since <= *first && !self.open.contains_key(id)) {
+            self.ledger.look_up(id.hash(), store)?;
+            let upload = OpenUpload::begin(id.clone(), self.ledger.highest_revision(id.hash()) + 1, *first);
+            begun.push(self.status(&upload, UploadState::Receiving, None));
+        }
+        begun.sort_by(|one, other| (one.offsets.first, &one.upload).cmp(&(other.offsets.first, &other.upload)));
+        Ok(begun)
+    }
+
+    /// An upload was open, by its last status, and nothing is left of it: it is open again, and has failed. What comes of it is void until
+    /// its end or its next beginning.
+    pub fn miss(&mut self, status: &StatusRecord, why: Message, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        let (id, first) = (UploadId::new(status.upload.as_str()), status.offsets.first.min(ctx.position));
+        self.ledger.look_up(id.hash(), ctx.store)?;
+        if self.open.contains_key(&id) || self.ledger.has_ended(id.hash(), first) {
+            return Ok(());
+        }
+        let mut upload = Box::new(OpenUpload::begin(id, status.revision, first));
+        upload.attempt.announced.name = status.name.as_deref().map(Arc::from);
+        upload.accounting = status.accounting;
+        self.place(&mut upload);
+        match (status.state, &status.failure) {
+            (UploadState::Failed, Some(failure)) => upload.fail(Rejection::new(failure.known().unwrap_or(why))),
+            _ => self.fail_for_lost_records(&mut upload, Rejection::new(why), first, ctx)?,
+        }
+        self.keep(upload);
+        Ok(())
     }
 
     fn failed(&self, upload: &mut OpenUpload, rejection: Rejection) -> StatusRecord {
@@ -101,14 +142,19 @@ impl Aggregate {
         counts
     }
 
+    /// Whether the end of an open upload, which is read again, was said before: nothing in between is said after it.
+    pub(super) fn is_over(&self, upload: &OpenUpload) -> bool {
+        self.ledger.of(upload.id.hash(), upload.first_offset).is_some()
+    }
+
     /// The status of the upload that received rows last, if it is open.
     pub fn receiving(&self) -> Option<StatusRecord> {
-        Some(self.status(self.receiving_upload()?, UploadState::Receiving, None))
+        self.receiving_of(self.latest.as_ref()?)
     }
 
     /// The status of an open upload that has not failed.
     pub fn receiving_of(&self, id: &UploadId) -> Option<StatusRecord> {
-        let upload = self.open.get(id).filter(|upload| upload.attempt.failed.is_none())?;
+        let upload = self.open.get(id).filter(|upload| upload.attempt.failed.is_none() && !self.is_over(upload))?;
         Some(self.status(upload, UploadState::Receiving, None))
     }
 }

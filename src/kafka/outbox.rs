@@ -59,7 +59,7 @@ impl Outbox for KafkaOutbox {
     /// One is on its way at a time, by the producer of everything else: so it cannot come after the end of its upload. A process that was
     /// stopped meanwhile sends none: its successor may have ended the upload.
     fn send_best_effort(&mut self, record: OutRecord) {
-        if !self.producer.is_idle() || !self.group.is_vouched_for() {
+        if !self.producer.is_idle() || !self.is_vouched_for() {
             return;
         }
         self.settle_hint();
@@ -67,6 +67,9 @@ impl Outbox for KafkaOutbox {
         if let Err(error) = self.producer.send_record(&record).and_then(|()| self.producer.start()) {
             tracing::debug!(%error, "a status in between was lost");
         }
+    }
+    fn is_vouched_for(&self) -> bool {
+        self.group.is_vouched_for()
     }
     fn commit(&mut self, partition: &TopicPartition, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
         self.others.forget();

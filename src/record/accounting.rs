@@ -120,7 +120,8 @@ impl LedgerEntry {
     }
     /// Whether it was turned away, or there was no room for it, and its own end has not come yet.
     pub fn is_turned_away(&self) -> bool {
-        matches!(self.outcome, Outcome::TurnedAway | Outcome::NoRoom) && self.completion_offset == self.first_offset
+        let is_open = self.completion_offset == self.first_offset && !self.is_of_former_log();
+        is_open && matches!(self.outcome, Outcome::TurnedAway | Outcome::NoRoom)
     }
     /// Whether what comes of it is passed over until its own end.
     pub fn is_without_room(&self) -> bool {

@@ -432,6 +432,11 @@ messages! {
             for them with rows= on the end-of-file marker"
         ko "이 아이디의 업로드가 오프셋 {end}에서 시간 초과로 끝났고, 이 행들은 그 나머지일 수 있습니다. #BEGIN으로 시작하여 전체를 다시 올리거나, 끝 표식에 \
             rows=로 행 수를 알리세요";
+    Reason::UploadRemainder => RemainderOfFormer {}
+        en "an upload with this id was not complete when the topic was deleted and made anew, and these rows may be the rest of it: publish all \
+            rows beginning with #BEGIN, or vouch for them with rows= on the end-of-file marker"
+        ko "토픽이 삭제되고 다시 만들어질 때 이 아이디의 업로드가 끝나지 않았고, 이 행들은 그 나머지일 수 있습니다. #BEGIN으로 시작하여 전체를 다시 올리거나, 끝 표식에 \
+            rows=로 행 수를 알리세요";
     Reason::UploadAmbiguous => BorderGuessed {}
         en "records of another upload with this id were on the topic when an end was read, and only the publishers' timestamps, which \
             may be wrong, show which rows belong to which: publish it again with rows= on the end-of-file marker, or under an id of its own; \
@@ -449,6 +454,13 @@ messages! {
             publish it again, and keep the topic's retention above the time that an upload takes"
         ko "오프셋 {first}~{last}의 레코드가 로그에서 사라졌고(보존 기간이나 압축), 이 업로드의 행이 그 가운데 있었을 수 있습니다. 다시 올리고, \
             토픽의 보존 기간을 업로드에 걸리는 시간보다 길게 하세요";
+    Reason::LogGap => SkippedByReset { first: Offset, next: Offset }
+        en "the group's offset was set to {next} while this upload, which begins at offset {first}, was open, so that rows of it are not \
+            read: publish it again"
+        ko "이 업로드는 오프셋 {first}에서 시작해 아직 끝나지 않았는데 그룹의 오프셋이 {next}번으로 설정되어 일부 행을 읽지 않습니다. 다시 올리세요";
+    Reason::TopicRecreated => OpenWhenRecreated {}
+        en "the topic was deleted and made anew while this upload was open, and its rows went with the former topic: publish it again, #BEGIN first"
+        ko "이 업로드가 끝나기 전에 토픽이 삭제되고 다시 만들어져, 행이 이전 토픽과 함께 사라졌습니다. #BEGIN부터 모두 다시 올리세요";
     Reason::DeadLetterRefused => OutputRefused { topic: String, refusal: String }
         en "{topic} does not take this record even when it is clipped, so it is not written: {refusal}"
         ko "{topic} 토픽이 줄인 레코드도 받지 않아 쓰지 못했습니다({refusal})";

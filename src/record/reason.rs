@@ -208,6 +208,9 @@ reasons! {
     LogGap = "log.gap" for Upload, None;
         en "Records of the upload are gone from the log." "Publish it again, and keep the topic for longer."
         ko "업로드의 레코드가 로그에서 사라졌습니다." "다시 올리고 토픽의 보존 기간을 늘리세요.";
+    TopicRecreated = "topic.recreated" for Upload, None;
+        en "The topic was deleted and made anew while the upload was open." "Publish it again, #BEGIN first."
+        ko "업로드가 끝나기 전에 토픽이 삭제되고 다시 만들어졌습니다." "#BEGIN부터 모두 다시 올리세요.";
     DeadLetterRefused = "dead_letter.refused" for Record, None;
         en "The topic of dead letters, or that of statuses, does not take a record even when it is clipped; the log has it." "Raise max.message.bytes of the topic."
         ko "실패 레코드나 상태 토픽이 줄인 레코드도 받지 않았습니다. 로그에 남아 있습니다." "토픽의 max.message.bytes를 올리세요.";

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::file::log::{FileLog, FileOutbox, SharedOutbox};
 use crate::file::upload::UploadRecords;
 use crate::record::{Offset, TaskId};
+use crate::runtime::ledger::Statuses;
 use crate::runtime::task::{Questions, StreamTask, TaskError, TaskStart};
 use crate::sink::status::StatusRecord;
 use crate::source::UploadFrom;
@@ -47,7 +48,7 @@ pub fn convert(
     let ends: (Box<dyn StateStore>, Box<dyn Outbox>) =
         (Box::new(InMemoryStore::spooled(folder)), Box::new(outbox.clone()));
     let start = TaskStart { partition_count: Some(1), ..TaskStart::default() };
-    let nothing_ended = Questions { ledger: &mut || Ok(vec![]), end_of_epoch: &mut |_| Ok(Offset(-1)) };
+    let nothing_ended = Questions { statuses: &mut || Ok(Statuses::default()), end_of_epoch: &mut |_| Ok(Offset(-1)) };
     let (mut task, _) = StreamTask::start(task, Arc::new(topology), ends, start, nothing_ended)?;
     loop {
         let fetched = log.fetch(Duration::MAX)?;

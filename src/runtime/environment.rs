@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
+use crate::record::{LogId, Offset, TaskId, TopicPartition};
+use crate::runtime::ledger::Statuses;
 use crate::state::{StateError, StateStore};
 use crate::transport::{Committed, Fetched, Outbox, ReadFrom, TransportError};
 
@@ -25,15 +26,15 @@ pub trait Environment: Send {
     fn bounds(&self, partition: &TopicPartition) -> Result<(Offset, Offset), TransportError>;
     /// First offset behind the records of a leader epoch and those before it (KIP-320); below 0 if the broker does not know.
     fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, TransportError>;
-    /// The ends of uploads in a partition of the status topic of `topology`, from its offset `from` on, for a task that reads `log`. And up to
-    /// where it was read: what is not committed is not read, nor anything behind it.
+    /// Reads on in a partition of the status topic of `topology`, for a task that reads `log`. What is not committed is not read, nor anything
+    /// behind it.
     fn ledger(
         &self,
         status: &TopicPartition,
         topology: &str,
         log: Option<LogId>,
-        from: Offset,
-    ) -> Result<(Vec<LedgerEntry>, Offset), TransportError>;
+        known: &mut Statuses,
+    ) -> Result<(), TransportError>;
     /// The end of a partition of the status topic, behind all that was written, committed or not.
     fn end_of_ledger(&self, status: &TopicPartition) -> Result<Offset, TransportError>;
     /// Begins to read a partition.

@@ -1,5 +1,7 @@
-//! Reads the ledger back from the status topic, after local state was lost (contract 13). A status topic belongs to one topology.
+//! Reads the status topic back, after local state was lost (contract 13): the ends of uploads are the ledger, and a commit leaves no upload
+//! open that no status names. A status topic belongs to one topology.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::kafka::KafkaClient;
@@ -40,23 +42,45 @@ fn is_ours(topic: &str, topology: &str, status: &StatusRecord) -> Result<(), Tra
     )))
 }
 
-/// The terminal records in a partition `at` of the status topic of `topology`, whose input is `log`, from its offset `from` on and in their
-/// order: all that compaction has left, for a replay needs the end before the last one too. And the end of what was read.
+/// A partition of the status topic, as far as it was read.
+#[derive(Debug, Default)]
+pub struct Statuses {
+    /// The ends of uploads in their order, all that compaction has left: a replay needs the end before the last one too.
+    pub ends: Vec<LedgerEntry>,
+    /// The last status of each upload that has not ended, by id.
+    pub open: BTreeMap<String, StatusRecord>,
+    /// First record that was not read.
+    pub next: Offset,
+}
+
+impl Statuses {
+    /// Takes the next status, for a task that reads `log`.
+    pub fn note(&mut self, status: StatusRecord, log: Option<LogId>) {
+        match status.ledger_in(log) {
+            Some(end) => {
+                self.open.remove(&status.upload);
+                self.ends.push(end);
+            }
+            None => _ = self.open.insert(status.upload.clone(), status),
+        }
+    }
+}
+
+/// Reads on in a partition `at` of the status topic of `topology`, whose input is `log`.
 pub fn read(
     client: &KafkaClient,
     at: &TopicPartition,
     topology: &str,
     log: Option<LogId>,
-    from: Offset,
-) -> Result<(Vec<LedgerEntry>, Offset), TransportError> {
-    let mut ledger = Vec::new();
+    known: &mut Statuses,
+) -> Result<(), TransportError> {
     let mut foreign = Ok(());
-    let end = client.read_committed(at, from, &mut |record| {
+    known.next = client.read_committed(at, known.next, &mut |record| {
         let Some(status) = record.value.as_deref().and_then(StatusRecord::parse) else { return };
         if foreign.is_ok() {
             foreign = is_ours(&at.topic, topology, &status);
         }
-        ledger.extend(status.ledger_in(log));
+        known.note(status, log);
     })?;
-    foreign.map(|()| (ledger, end))
+    foreign
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::aggregate::{MemoryLimits, Siblings};
 use crate::record::{LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::environment::{Environment, Input};
+use crate::runtime::ledger::Statuses;
 use crate::runtime::pass_on::PassOn;
 use crate::runtime::purge::Purge;
 use crate::runtime::standby::Standby;
@@ -238,7 +239,11 @@ impl RunningTask {
         };
         let store = environment.store(&id, &topology.hash)?;
         let ask = Questions {
-            ledger: &mut || Ok(environment.ledger(&status, &name, log, Offset(0))?.0),
+            statuses: &mut || {
+                let mut statuses = Statuses::default();
+                environment.ledger(&status, &name, log, &mut statuses)?;
+                Ok(statuses)
+            },
             end_of_epoch: &mut |epoch| environment.end_of_epoch(&partition, epoch),
         };
         let (task, next) = StreamTask::start(id, topology, (store, outbox), start, ask)?;

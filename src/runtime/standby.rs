@@ -8,6 +8,7 @@ use crate::aggregate::MemoryLimits;
 use crate::metrics;
 use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::environment::Environment;
+use crate::runtime::ledger::Statuses;
 use crate::runtime::task::{Questions, StreamTask, TaskError, TaskStart, is_cut};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, ReadFrom, TransportError};
@@ -19,10 +20,8 @@ struct Owner {
     status: TopicPartition,
     topology: Arc<str>,
     log: Option<LogId>,
-    /// First record of the status topic that was not read yet.
-    next: Offset,
-    /// Ends that no commit which was handed on covers.
-    ends: Vec<LedgerEntry>,
+    /// The status topic. Its ends are those that no commit which was handed on covers.
+    statuses: Statuses,
     /// A commit, and the end of the status topic behind everything that came before it: a transaction's records may become visible later
     /// than its offset.
     seen: Option<(Committed, Offset)>,
@@ -32,7 +31,7 @@ impl Owner {
     fn new(id: &TaskId, topology: &Topology, log: Option<LogId>) -> Owner {
         let status = TopicPartition { topic: topology.sink.status_topic.clone(), partition: id.partition };
         let (partition, topology) = (topology.partition_of(id), topology.name.clone());
-        Owner { partition, status, topology, log, next: Offset(0), ends: Vec::new(), seen: None }
+        Owner { partition, status, topology, log, statuses: Statuses::default(), seen: None }
     }
 
     /// The newest commit, and the ends that are new; `None` while the ends of before it cannot all be read.
@@ -42,22 +41,19 @@ impl Owner {
             self.seen = Some((committed, at.end_of_ledger(&self.status)?));
         }
         self.read(at)?;
-        let next = self.next;
+        let next = self.statuses.next;
         let seen = self.seen.take_if(|(_, end)| *end <= next);
-        Ok(seen.map(|(committed, _)| (committed, mem::take(&mut self.ends))))
+        Ok(seen.map(|(committed, _)| (committed, mem::take(&mut self.statuses.ends))))
     }
 
-    /// The ends that are new, once nobody owns the partition but us.
-    fn rest(mut self, at: &dyn Environment) -> Result<Vec<LedgerEntry>, TransportError> {
+    /// The ends that are new, and the uploads that are open, once nobody owns the partition but us.
+    fn rest(mut self, at: &dyn Environment) -> Result<Statuses, TransportError> {
         self.read(at)?;
-        Ok(self.ends)
+        Ok(self.statuses)
     }
 
     fn read(&mut self, at: &dyn Environment) -> Result<(), TransportError> {
-        let (ends, next) = at.ledger(&self.status, &self.topology, self.log, self.next)?;
-        self.ends.extend(ends);
-        self.next = next;
-        Ok(())
+        at.ledger(&self.status, &self.topology, self.log, &mut self.statuses)
     }
 }
 
@@ -121,7 +117,7 @@ impl Standby {
         let store = environment.store(&id, &topology.hash)?;
         let mut ends = Some(ends);
         let ask = Questions {
-            ledger: &mut || Ok(ends.take().unwrap_or_default()),
+            statuses: &mut || Ok(Statuses { ends: ends.take().unwrap_or_default(), ..Statuses::default() }),
             end_of_epoch: &mut |epoch| environment.end_of_epoch(&partition, epoch),
         };
         let (mut task, next) = StreamTask::start(id, topology, (store, Box::new(Silence)), start, ask)?;

@@ -9,10 +9,10 @@ use crate::kafka::clock::now_ms;
 use crate::kafka::group::Group;
 use crate::kafka::ingest::{self, IngestHandle};
 use crate::kafka::outbox::{KafkaOutbox, TransactionalOutbox};
-use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
+use crate::record::{LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::config::Guarantee;
 use crate::runtime::environment::{Environment, Input};
-use crate::runtime::ledger;
+use crate::runtime::ledger::{self, Statuses};
 use crate::runtime::memory::Share;
 use crate::runtime::pass_on::{PassOn, PassOnStart};
 use crate::runtime::purge::Purge;
@@ -84,9 +84,9 @@ impl Environment for KafkaEnvironment {
         status: &TopicPartition,
         topology: &str,
         log: Option<LogId>,
-        from: Offset,
-    ) -> Result<(Vec<LedgerEntry>, Offset), TransportError> {
-        self.turn.passed(|| ledger::read(&self.client, status, topology, log, from))
+        known: &mut Statuses,
+    ) -> Result<(), TransportError> {
+        self.turn.passed(|| ledger::read(&self.client, status, topology, log, known))
     }
     fn end_of_ledger(&self, status: &TopicPartition) -> Result<Offset, TransportError> {
         self.turn.passed(|| self.client.end_of_all(status))

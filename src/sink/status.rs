@@ -150,8 +150,12 @@ pub struct StatusFailure {
 impl StatusFailure {
     /// The message in one language; one that this release does not have stays in English.
     pub fn say(&self, lang: Lang) -> String {
-        let known = self.details.as_ref().and_then(|details| Message::from_json(&details.to_string()));
-        known.map_or_else(|| self.message.clone(), |message| message.say(lang))
+        self.known().map_or_else(|| self.message.clone(), |message| message.say(lang))
+    }
+
+    /// The message, if this release has it.
+    pub fn known(&self) -> Option<Message> {
+        Message::from_json(&self.details.as_ref()?.to_string())
     }
 
     /// The same failure with its message in that language.
@@ -204,6 +208,15 @@ impl StatusRecord {
         serde_json::from_slice(value).ok()
     }
 
+    /// The final status of an open upload that fails and of which nothing more is read.
+    pub fn failed(self, rejection: &Rejection) -> StatusRecord {
+        let mut accounting = self.accounting;
+        accounting.void_workbook();
+        let offsets = StatusOffsets { completion: Some(self.offsets.first), ..self.offsets };
+        let failure = Some(StatusFailure::from(rejection));
+        StatusRecord { state: UploadState::Failed, offsets, accounting, failure, ..self }
+    }
+
     /// Its entry in the ledger of a task that reads `log`. An end in another log counts revisions only.
     pub fn ledger_in(&self, log: Option<LogId>) -> Option<LedgerEntry> {
         let of = self.topic_id.as_deref().and_then(LogId::parse);
@@ -219,6 +232,8 @@ impl StatusRecord {
             outcome: match &self.failure {
                 Some(failure) if failure.reason == Reason::UploadTooMany.code() => Outcome::TurnedAway,
                 Some(failure) if failure.reason == Reason::UploadNoRoom.code() => Outcome::NoRoom,
+                // Its own end has not come.
+                Some(failure) if failure.reason == Reason::TopicRecreated.code() => Outcome::Expired,
                 _ => self.state.outcome()?,
             },
             revision: self.revision,

@@ -271,11 +271,14 @@ impl Outbox for PlainOutbox {
         Ok(())
     }
     fn send_best_effort(&mut self, record: OutRecord) {
-        if self.vouched.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.is_vouched_for() {
             match self.publish(&mut std::iter::once(record)) {
                 Ok(()) | Err(_) => {} // it may be lost
             }
         }
+    }
+    fn is_vouched_for(&self) -> bool {
+        self.vouched.load(std::sync::atomic::Ordering::Relaxed)
     }
     fn commit(&mut self, partition: &TopicPartition, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
         let commit = |cluster: &mut Cluster| cluster.group.commit(number(partition), progress, fence);

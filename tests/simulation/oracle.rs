@@ -13,7 +13,7 @@ use sheetstream::transport::{Guarantee, OutRecord};
 
 use super::cluster::{Cluster, Seen};
 use super::log::Log;
-use super::publisher::{Ending, Lane, Publication};
+use super::publisher::{Ending, Lane, Publication, RECREATED};
 use super::world::{IDLE, PLENTY};
 
 /// The statuses that a reader of committed records finds, in order.
@@ -122,6 +122,7 @@ pub fn judge(
     }
     nothing_but_whole_uploads(&found, cluster, topology, lanes)?;
     revisions(&found, lanes)?;
+    ends(&found)?;
     fates(&found, cluster, topology, lanes)?;
     if is_calm { the_log_alone_decides(&found, cluster, topology) } else { Ok(()) }
 }
@@ -151,8 +152,8 @@ fn nothing_but_whole_uploads(
         // Who was set to an offset and has read nothing since, does not see that the log was cut below it.
         let log = |p: &Publication| cluster.source.partitions.get(p.place.as_ref()?.partition);
         let is_set = publications.iter().any(|p| !p.counted && log(p).is_some_and(Log::was_set_and_cut));
-        // Of one whose records were all deleted before anybody read them, the log shows nothing when the next one comes.
-        let is_beheaded = publications.iter().any(|p| !p.counted && !p.announced && p.disturbed().contains("beheaded"));
+        // Of one whose records were all gone, or skipped, before anybody has said that it is there, nothing shows when its rest comes.
+        let is_beheaded = publications.iter().any(|p| !p.counted && p.disturbed().contains("beheaded"));
         is_cut || runs_on || is_split || is_set || is_beheaded
     };
     for (upload, books) in &found.books {
@@ -174,6 +175,16 @@ fn nothing_but_whole_uploads(
         }
     }
     Ok(())
+}
+
+/// Nobody waits for an upload for ever: the last that is said of it is an end.
+fn ends(found: &Found) -> Result<(), String> {
+    let mut last: BTreeMap<(i32, &str), &StatusRecord> = BTreeMap::new();
+    last.extend(found.statuses.iter().map(|status| ((status.partition, status.upload.as_str()), status)));
+    match last.values().find(|status| status.offsets.completion.is_none()) {
+        Some(open) => Err(format!("no end: {} at {}-{}", open.upload, open.partition, open.offsets.first)),
+        None => Ok(()),
+    }
 }
 
 /// A revision is a number that only grows, and means one workbook: while the log reaches back to it, and the id stays in its partition.
@@ -241,7 +252,7 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
                 status.upload == publication.id
                     && status.topic_id.as_deref() == Some(&log)
                     && status.partition == i32::try_from(place.partition).expect("few")
-                    && status.state.outcome().is_some()
+                    && status.offsets.completion.is_some()
             });
             let said = ends.clone().map(|end| {
                 let (from, to) = (end.offsets.first.0, end.offsets.completion.map_or(-1, |offset| offset.0));
@@ -249,16 +260,19 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
             });
             let said = Vec::from_iter(said).join(", ");
             let what = format!("{} at {}-{} to {} ({said})", publication.id, place.partition, place.first, place.last);
+            if !publication.is_in_one_log() {
+                disturbed.insert("in two logs");
+            }
             if !disturbed.is_empty() {
                 let start = cluster.source.partitions[place.partition].start;
                 // Of one whose first records are gone, the rest may be late rows of another, which are dead letters.
                 // What a reset skips, or an election cut off, need not be known to anybody.
                 let is_known = !disturbed.contains("reset") && !disturbed.contains("cut");
-                let is_there = start <= place.first && place.first < place.last && is_known;
+                let is_there = start <= place.first && place.first < place.last && publication.is_in_one_log();
                 let covers = |end: &StatusRecord| {
                     end.offsets.first.0 <= place.last && end.offsets.completion >= Some(Offset(place.first))
                 };
-                if is_there && !ends.clone().any(covers) {
+                if is_there && is_known && !ends.clone().any(covers) {
                     return Err(format!("no fate: {what}, {disturbed:?}"));
                 }
                 continue;
@@ -269,7 +283,12 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
                     && end.offsets.first.0 < place.first
                     && end.offsets.completion >= Some(Offset(place.last))
             };
-            let ours: Vec<_> = ends.filter(|end| end.offsets.first.0 == place.first || runs_on(end)).collect();
+            let ours = ends.filter(|end| end.offsets.first.0 == place.first || runs_on(end));
+            let mut ours: Vec<_> = ours.collect();
+            // What was said of offsets that were cut off since was of other records.
+            if before.contains("cut") {
+                ours.drain(..ours.len().saturating_sub(1));
+            }
             let expected = match publication.ending {
                 _ if place.sent < publication.records.len() => UploadState::Expired,
                 Ending::Complete => UploadState::Published,
@@ -279,15 +298,19 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
             // Its first rows may have been among those that are gone, as far as the log tells.
             let log = &cluster.source.partitions[place.partition];
             let is_doubtful = !publication.announced && !log.is_whole();
-            let is_gap = |end: &StatusRecord| end.failure.as_ref().is_some_and(|failure| failure.reason == "log.gap");
-            if is_doubtful && ours.iter().any(|end| is_gap(end)) {
+            let says = |end: &StatusRecord, why| end.failure.as_ref().is_some_and(|failure| failure.reason == why);
+            if is_doubtful && ours.iter().any(|end| says(end, "log.gap")) {
                 disturbed.insert("gap");
                 continue;
             }
+            // It may be the rest of the one that was open when the topic was made anew.
+            let may_be_a_rest = !publication.announced && publication.disturbed().contains(RECREATED);
+            if may_be_a_rest && ours.iter().any(|end| says(end, "upload.remainder")) {
+                disturbed.insert("remainder");
+                continue;
+            }
             // No other upload could be open. Its records until its end are not read.
-            let is_turned_away =
-                |end: &StatusRecord| end.failure.as_ref().is_some_and(|failure| failure.reason == "upload.too_many");
-            if topology.source.open_uploads_max < PLENTY as u32 && ours.iter().any(|end| is_turned_away(end)) {
+            if topology.source.open_uploads_max < PLENTY as u32 && ours.iter().any(|end| says(end, "upload.too_many")) {
                 disturbed.insert("turned away");
                 continue;
             }

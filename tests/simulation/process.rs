@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sheetstream::aggregate::{MemoryLimits, Siblings};
-use sheetstream::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
+use sheetstream::record::{LogId, Offset, TaskId, TopicPartition};
 use sheetstream::runtime::environment::{Environment, Input};
+use sheetstream::runtime::ledger::Statuses;
 use sheetstream::runtime::running_task::{RunningTask, StandbyParts, StreamParts};
 use sheetstream::runtime::task::TaskError;
 use sheetstream::sink::status::StatusRecord;
@@ -122,12 +123,14 @@ impl Environment for Surroundings {
         status: &TopicPartition,
         _: &str,
         log: Option<LogId>,
-        from: Offset,
-    ) -> Result<(Vec<LedgerEntry>, Offset), TransportError> {
+        known: &mut Statuses,
+    ) -> Result<(), TransportError> {
         let cluster = self.brokers.lock();
-        let (statuses, end) = cluster.read_committed(status, from.0);
-        let statuses = statuses.filter_map(|record| StatusRecord::parse(&record.value));
-        Ok((statuses.filter_map(|status| status.ledger_in(log)).collect(), Offset(end)))
+        let (records, end) = cluster.read_committed(status, known.next.0);
+        let statuses = records.filter_map(|record| StatusRecord::parse(&record.value));
+        statuses.for_each(|status| known.note(status, log));
+        known.next = Offset(end);
+        Ok(())
     }
     fn end_of_ledger(&self, status: &TopicPartition) -> Result<Offset, TransportError> {
         Ok(Offset(self.brokers.lock().records_of(status).count() as i64))

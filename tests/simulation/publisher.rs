@@ -9,6 +9,8 @@ use super::dice::Dice;
 
 /// What happens to an upload of which a part goes to another partition.
 const ELSEWHERE: &str = "another partition";
+/// What happens to one that is under way when its topic is made anew.
+pub const RECREATED: &str = "recreated";
 
 /// One publication of an upload.
 pub struct Publication {
@@ -20,6 +22,8 @@ pub struct Publication {
     /// Its end says how many rows it has, or they are numbered: what is missing shows.
     pub counted: bool,
     pub place: Option<Place>,
+    /// Records of it that went to a topic that is no more: only the rest is in this one.
+    elsewhere: usize,
     /// What happened to it in a topic that is no more.
     past: BTreeSet<&'static str>,
     /// The partition that its id was in at first.
@@ -30,6 +34,14 @@ impl Publication {
     /// It went to another partition, as partitions were added.
     pub fn has_moved(&self) -> bool {
         self.place.as_ref().is_some_and(|place| place.partition != self.home || place.disturbed.contains(ELSEWHERE))
+    }
+    /// Whether all of it is there that was sent.
+    pub fn is_in_one_log(&self) -> bool {
+        self.elsewhere == 0
+    }
+    /// Records that are not sent yet.
+    pub fn is_under_way(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| self.elsewhere + place.sent < self.records.len())
     }
     /// Everything that happened to its log.
     pub fn disturbed(&self) -> BTreeSet<&'static str> {
@@ -93,7 +105,7 @@ impl Lane {
     /// The record that is sent next.
     pub fn next(&self) -> Option<&Record> {
         let publication = self.publications.get(self.at)?;
-        publication.records.get(publication.place.as_ref().map_or(0, |place| place.sent))
+        publication.records.get(publication.elsewhere + publication.place.as_ref().map_or(0, |place| place.sent))
     }
     /// It was written.
     pub fn sent(&mut self, log: LogId, partition: usize, offset: i64) {
@@ -110,15 +122,20 @@ impl Lane {
             place.disturbed.insert(ELSEWHERE);
         }
         (place.last, place.sent) = (offset, place.sent + 1);
-        if place.sent == publication.records.len() {
+        if publication.elsewhere + place.sent == publication.records.len() {
             self.at += 1;
         }
     }
-    /// The topic was made anew: the publisher starts again with what it was sending.
-    pub fn start_again(&mut self) {
+    /// The topic was made anew: the publisher starts again with what it was sending, or does not notice.
+    pub fn meet_another_log(&mut self, notices: bool) {
         if let Some(publication) = self.publications.get_mut(self.at) {
             publication.past = publication.disturbed();
-            publication.place = None;
+            let place = publication.place.take();
+            publication.past.extend(place.is_some().then_some(RECREATED));
+            publication.elsewhere += place.filter(|_| !notices).map_or(0, |place| place.sent);
+            if notices {
+                publication.elsewhere = 0;
+            }
         }
     }
 }
@@ -198,7 +215,17 @@ fn lines(
         Ending::Abandoned => {}
     }
     let records = values.into_iter().map(|value| record(id, value, &[])).collect();
-    Publication { id: id.into(), records, ending, announced, counted, place: None, past: BTreeSet::new(), home: 0 }
+    Publication {
+        id: id.into(),
+        records,
+        ending,
+        announced,
+        counted,
+        place: None,
+        elsewhere: 0,
+        past: BTreeSet::new(),
+        home: 0,
+    }
 }
 
 /// Rows with numbers, out of order and twice; a publisher that starts again now and then.
@@ -252,6 +279,7 @@ fn numbered(
         announced: true,
         counted: true,
         place: None,
+        elsewhere: 0,
         past: BTreeSet::new(),
         home: 0,
     }

@@ -164,9 +164,15 @@ impl World {
             let partition = lane.partition();
             let what = publisher::shown(&record);
             let (log, offset) = (cluster.source.id, cluster.source.partitions[partition].append(record));
+            // The log was cut since the offset was set.
+            let is_skipped =
+                matches!(cluster.group.committed.get(&partition), Some(Committed::Reset(to)) if offset < to.0);
             drop(cluster);
             let (id, at) = (lane.publications[lane.at].id.clone(), lane.at);
             lane.sent(log, partition, offset);
+            if let Some(place) = lane.publications[at].place.as_mut().filter(|_| is_skipped) {
+                place.disturbed.insert("reset");
+            }
             self.trace.push(format!("{id} #{at} writes {partition}-{offset} {what}"));
         }
     }
@@ -364,19 +370,36 @@ impl World {
         let mut cluster = self.app.brokers.lock();
         let (id, partition) = (cluster.source.id, self.dice.below(cluster.source.partitions.len()));
         let log = &mut cluster.source.partitions[partition];
-        let below = log.start + self.dice.below((log.end - log.start) as usize + 1) as i64;
+        let some = log.start + self.dice.below((log.end - log.start) as usize + 1) as i64;
+        let below = if self.dice.once_in(3) { log.end } else { some };
         log.delete_below(below);
         drop(cluster);
         self.disturb("retention", |place| place.log == id && place.partition == partition && place.first < below);
+        self.behead(|place| place.log == id && place.partition == partition && place.last < below);
+        self.note(format!("{partition} begins at {below}"));
+    }
+
+    /// Nothing is left of what was sent of these publications, and more is to come. No status says that they are there.
+    fn behead(&mut self, is_meant: impl Fn(&Place) -> bool) {
+        let cluster = self.app.brokers.lock();
+        let statuses: Vec<_> = oracle::statuses(&cluster, &self.app.topology).collect();
+        drop(cluster);
         for publication in self.lanes.iter_mut().flat_map(|lane| &mut lane.publications) {
-            let records = publication.records.len();
-            let Some(place) = &mut publication.place else { continue };
-            // Nothing is left of what was sent, and more is to come.
-            if place.disturbed.contains("retention") && place.last < below && place.sent < records {
+            let is_under_way = publication.is_under_way();
+            let Some(place) = publication.place.as_mut().filter(|place| is_under_way && is_meant(place)) else {
+                continue;
+            };
+            let log = place.log.to_string();
+            let is_known = statuses.iter().any(|status| {
+                status.upload == publication.id
+                    && status.topic_id.as_deref() == Some(&log)
+                    && usize::try_from(status.partition) == Ok(place.partition)
+                    && (place.first..=place.last).contains(&status.offsets.first.0)
+            });
+            if !is_known {
                 place.disturbed.insert("beheaded");
             }
         }
-        self.note(format!("{partition} begins at {below}"));
     }
 
     fn cut(&mut self) {
@@ -398,13 +421,16 @@ impl World {
 
     fn recreate(&mut self) {
         let mut cluster = self.app.brokers.lock();
-        let (number, partitions) = (cluster.source.id.0[0] + 1, cluster.source.partitions.len());
-        cluster.source = Topic::new(number, partitions);
+        let (id, partitions) = (cluster.source.id, cluster.source.partitions.len());
+        cluster.source = Topic::new(id.0[0] + 1, partitions);
         // The coordinator deletes the offsets of a topic that is deleted; a commit that was under way comes after.
         let are_deleted = self.dice.once_in(2);
         cluster.group.committed.retain(|_, committed| matches!(committed, Committed::Ours(_)) && !are_deleted);
         drop(cluster);
-        self.lanes.iter_mut().for_each(Lane::start_again);
+        self.behead(|place| place.log == id);
+        for lane in &mut self.lanes {
+            lane.meet_another_log(self.dice.once_in(2));
+        }
         self.note("the topic is made anew");
     }
 
@@ -432,11 +458,13 @@ impl World {
         }
         let (id, partition) = (cluster.source.id, self.dice.below(cluster.source.partitions.len()));
         let log = &mut cluster.source.partitions[partition];
-        let to = log.start + self.dice.below((log.end - log.start) as usize + 1) as i64;
+        let some = log.start + self.dice.below((log.end - log.start) as usize + 1) as i64;
+        let to = if self.dice.once_in(2) { log.end } else { some };
         log.was_set = true;
         cluster.group.committed.insert(partition, Committed::Reset(Offset(to)));
         drop(cluster);
         self.disturb("reset", |place| place.log == id && place.partition == partition);
+        self.behead(|place| place.log == id && place.partition == partition && place.last < to);
         self.note(format!("the offset of {partition} is set to {to}"));
     }
 

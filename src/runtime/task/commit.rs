@@ -8,6 +8,7 @@ use crate::state::WriteBatch;
 use crate::state::keys::{self, StateKey, TaskState};
 use crate::transport::{OpenUploads, Progress, Work};
 
+use super::spread::with_held;
 use super::{StreamTask, TaskError};
 
 impl StreamTask {
@@ -17,6 +18,7 @@ impl StreamTask {
         if !self.phase.is_live() {
             return Ok(()); // nothing new has been read, and a commit never goes back
         }
+        self.name_open()?;
         self.outputs.publish()?;
         let progress = self.progress();
         if self.committed_progress.as_ref() == Some(&progress) && self.finished.entries.is_empty() && !self.commit_due()
@@ -30,6 +32,21 @@ impl StreamTask {
             commit_failures(error.code()).inc();
         }
         durable
+    }
+
+    /// Says of each upload that this commit leaves open, and the one before did not, that it is: a process that has neither the state nor
+    /// the records knows by it what it misses.
+    fn name_open(&mut self) -> Result<(), TaskError> {
+        if self.named_below == self.position || !self.outputs.is_vouched_for() {
+            return Ok(());
+        }
+        let waiting: Vec<_> = self.source.waiting_uploads().map(|(id, first)| (id.clone(), first)).collect();
+        let (since, outputs) = (self.named_below, &mut self.outputs);
+        for status in self.aggregate.begun(since, &waiting, &*self.store)? {
+            outputs.name(with_held(status, self.gather.as_ref()))?;
+        }
+        self.named_below = self.position;
+        Ok(())
     }
 
     /// The state as of now, and what it no longer needs.

@@ -5,6 +5,7 @@ mod error;
 mod metrics;
 mod outputs;
 pub mod recovery;
+mod sought;
 mod spread;
 mod standby;
 mod start;
@@ -35,6 +36,7 @@ use crate::transport::{Fence, Fetched, Progress};
 
 pub use error::TaskError;
 use outputs::Outputs;
+use sought::Sought;
 use spread::{receiving, with_held};
 pub(in crate::runtime) use start::is_cut;
 pub use start::{Questions, TaskStart};
@@ -70,8 +72,10 @@ pub struct StreamTask {
     log: Option<LogId>,
     /// Leader epoch of the record before `position`, if it is known.
     leader_epoch: Option<i32>,
-    /// While state is built again: uploads that were open at the commit, and up to where one may begin whose first rows are gone.
-    to_be_found: Option<(u32, Offset)>,
+    /// While state is built again: uploads that were open at the commit.
+    sought: Option<Sought>,
+    /// An open upload that begins below has a status.
+    named_below: Offset,
     /// Where the log was cut below what had been processed: uploads that were open there may have lost rows.
     cut_at: Option<Offset>,
 }
@@ -229,10 +233,9 @@ impl StreamTask {
         }
         self.phase = phase;
         if phase.is_live()
-            && let Some((open, end)) = self.to_be_found.take()
-            && self.open_count() < open
+            && let Some(sought) = self.sought.take()
         {
-            self.aggregate.doubt_below(end);
+            self.end_search(sought)?;
         }
         Ok(())
     }
@@ -240,10 +243,11 @@ impl StreamTask {
     /// Records below `lost` are gone from a log that now ends at `end`. If they had not been read, first rows of any upload behind them may
     /// have been among them; else only of those that were open at the commit and do not show up in the replay.
     fn note_lost(&mut self, lost: Offset, end: Offset) {
-        match &mut self.to_be_found {
-            _ if self.phase.is_live() || self.phase.emit_from() < lost => self.aggregate.doubt_below(end),
-            Some((_, behind)) => *behind = end,
-            None => {}
+        if self.phase.is_live() || self.phase.emit_from() < lost {
+            self.aggregate.doubt_below(end);
+        }
+        if let Some(sought) = &mut self.sought {
+            sought.lose(lost, end);
         }
     }
 

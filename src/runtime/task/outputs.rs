@@ -1,5 +1,6 @@
 //! All outputs of a task: records, log lines, counts. The aggregate reaches it as its [`Output`].
 
+use std::collections::HashSet;
 use std::iter;
 use std::mem;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub(super) struct Outputs {
     /// Status records and dead letters that no broker has yet.
     buffer: Vec<OutRecord>,
     buffer_bytes: usize,
+    /// Uploads, by id and first record, of which something was said since the last commit.
+    said: HashSet<(String, Offset)>,
     /// An upload changed its state: the commit does not wait for its interval.
     commit_due: bool,
     last: LastStatus,
@@ -84,6 +87,7 @@ impl Outputs {
             outbox,
             buffer: Vec::new(),
             buffer_bytes: 0,
+            said: HashSet::new(),
             commit_due: false,
             last: LastStatus::default(),
             topic_id: None,
@@ -103,6 +107,11 @@ impl Outputs {
     /// Whether records count only with the commit.
     pub(super) fn is_transactional(&self) -> bool {
         self.outbox.is_transactional()
+    }
+
+    /// Whether the group is known to count on this process.
+    pub(super) fn is_vouched_for(&self) -> bool {
+        self.outbox.is_vouched_for()
     }
 
     /// True when the next commit should not wait for its interval.
@@ -151,6 +160,7 @@ impl Outputs {
     pub(super) fn commit(&mut self, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
         self.outbox.commit(&self.source, progress, fence)?;
         self.commit_due = false;
+        self.said.clear();
         Ok(())
     }
 
@@ -170,6 +180,16 @@ impl Outputs {
             self.outbox.send_best_effort(record);
         }
         self.last = LastStatus { receiving_ms: Some(now_ms), ..LastStatus::of(status) };
+    }
+
+    /// Says of an upload that it is open, unless it was said.
+    pub(super) fn name(&mut self, status: StatusRecord) -> Result<(), TransportError> {
+        if self.said.contains(&(status.upload.clone(), status.offsets.first)) {
+            return Ok(());
+        }
+        let status = StatusRecord { topic_id: self.topic_id.clone(), ..status };
+        let topic = self.topology.sink.status_topic.clone();
+        self.send_clipped(&topic, |bytes_max| status.to_record_within(&topic, bytes_max))
     }
 
     fn send_letter(&mut self, letter: &DeadLetter<'_>) -> Result<(), TransportError> {
@@ -305,7 +325,9 @@ impl Output for Outputs {
             }
         }
         self.commit_due = true;
-        let status = StatusRecord { topic_id: self.topic_id.clone(), ..status };
+        self.said.insert((status.upload.clone(), status.offsets.first));
+        let topic_id = status.topic_id.clone().or_else(|| self.topic_id.clone());
+        let status = StatusRecord { topic_id, ..status };
         let topic = self.topology.sink.status_topic.clone();
         self.send_clipped(&topic, |bytes_max| status.to_record_within(&topic, bytes_max))?;
         let receiving_ms = mem::take(&mut self.last.receiving_ms);

@@ -99,6 +99,10 @@ pub(super) fn is_same_log(one: Option<LogId>, other: Option<LogId>) -> bool {
 /// From which offset on uploads are known to have lost no first rows: what state or commit say of this log. When it is read for the first
 /// time, or from an offset that somebody set, it is the log's end if anything lies in front.
 pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFacts) -> Offset {
+    let of_all = if log.start > Offset(0) { log.end } else { Offset(0) };
+    if let Committed::Reset(offset) = committed {
+        return if *offset > log.start { log.end } else { of_all };
+    }
     let local = local.filter(|state| is_same_log(state.log, log.id)).map(|state| state.whole_from);
     let committed = match committed {
         Committed::Ours(Progress { log: theirs, work: Work::Uploads { whole_from, .. }, .. })
@@ -106,11 +110,10 @@ pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFac
         {
             Some(*whole_from)
         }
-        Committed::Reset(offset) if *offset > log.start => Some(log.end),
         Committed::Ours(_) | Committed::Reset(_) | Committed::None => None,
     };
     let known = local.into_iter().chain(committed).max();
-    known.unwrap_or(if log.start > Offset(0) { log.end } else { Offset(0) })
+    known.unwrap_or(of_all)
 }
 
 /// Decides how a task starts.

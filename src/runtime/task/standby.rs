@@ -4,8 +4,10 @@
 use tracing::info;
 
 use super::metrics as task_metrics;
+use super::sought::Sought;
 use super::{StreamTask, TaskError, TaskStart};
 use crate::record::{LedgerEntry, Offset};
+use crate::runtime::ledger::Statuses;
 use crate::transport::{Committed, Outbox, Progress, Work};
 
 impl StreamTask {
@@ -41,8 +43,9 @@ impl StreamTask {
         self.forget_closed();
         if let Work::Uploads { whole_from, open } = &progress.work {
             self.aggregate.doubt_below(*whole_from);
-            self.to_be_found = Some((open.count, Offset(0)));
+            self.sought = Some(Sought::many(open.count));
         }
+        self.named_below = progress.next;
         self.phase = self.phase.follow(self.read_from, progress.next);
         self.finish_read(self.read_from)
     }
@@ -52,16 +55,19 @@ impl StreamTask {
         mut self,
         outbox: Box<dyn Outbox>,
         start: TaskStart,
-        ends: Vec<LedgerEntry>,
+        statuses: Statuses,
     ) -> Result<StreamTask, TaskError> {
-        if let Committed::Ours(progress) = &start.committed {
-            let records = progress.next.0 - self.position.0;
-            info!(task = %self.id, position = %self.position, records, "taking over from the standby");
-            self.follow(progress, start.log_start, ends, 0)?;
-        }
         let metrics = task_metrics::of(&self.id, &self.partition, &self.topology, Some(&start.committed));
         self.outputs.take_over(outbox, metrics);
         self.outputs.set_log(self.log);
+        if let Committed::Ours(progress) = &start.committed {
+            let records = progress.next.0 - self.position.0;
+            info!(task = %self.id, position = %self.position, records, "taking over from the standby");
+            self.follow(progress, start.log_start, statuses.ends, 0)?;
+            // The log may have lost records before this standby had read them.
+            self.sought = Some(Sought::of(&start.committed, &start.facts(), statuses.open));
+            self.finish_read(self.read_from)?;
+        }
         (self.fence, self.committed_progress) = (start.fence, None);
         self.aggregate.join(start.siblings);
         start.partition_count.into_iter().for_each(|count| self.set_partition_count(count));

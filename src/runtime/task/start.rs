@@ -8,12 +8,16 @@ use tracing::{info, warn};
 use super::metrics as task_metrics;
 use super::outputs::Outputs;
 use super::recovery::{self, LogFacts, RecoveryPlan, ReplayReason};
+use super::sought::Sought;
 use super::{StreamTask, TaskError};
 use crate::aggregate::{Aggregate, AggregateSettings, MemoryLimits, Phase, Siblings};
 use crate::map;
 use crate::map::{Link, NodeError};
 use crate::metrics::{self, Unusable};
-use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition, UploadId};
+use crate::record::{LogId, Message, Offset, Rejection, TaskId, TopicPartition, UploadId};
+use crate::runtime::ledger::Statuses;
+use crate::sink::output::Output;
+use crate::sink::status::StatusRecord;
 use crate::sink::workbook::WorkbookMaker;
 use crate::source::Source;
 use crate::source::spread::Gather;
@@ -49,10 +53,18 @@ pub struct TaskStart {
     pub is_counted: bool,
 }
 
+impl TaskStart {
+    /// What it says of the log.
+    pub(super) fn facts(&self) -> LogFacts {
+        let TaskStart { log: id, log_start: start, log_end: end, cut_at, .. } = *self;
+        LogFacts { id, start, end, cut_at, state_is_cut: false }
+    }
+}
+
 /// The questions of a task before it reads, asked only where the answers matter.
 pub struct Questions<'a> {
-    /// The task's terminal status records: no local state remembers them.
-    pub ledger: &'a mut dyn FnMut() -> Result<Vec<LedgerEntry>, TransportError>,
+    /// The task's partition of the status topic: no local state remembers it.
+    pub statuses: &'a mut dyn FnMut() -> Result<Statuses, TransportError>,
     /// First offset behind the records of a leader epoch and those before it (KIP-320); below 0 if nobody knows.
     pub end_of_epoch: &'a mut dyn FnMut(i32) -> Result<Offset, TransportError>,
 }
@@ -60,6 +72,18 @@ pub struct Questions<'a> {
 /// Whether records below `position` are gone, of which the last has a leader epoch that ends at `end`.
 pub(in crate::runtime) fn is_cut(position: Offset, end: Offset) -> bool {
     (0..position.0).contains(&end.0)
+}
+
+/// Ends the uploads that were open in a topic that is no more, and returns what is to be said of them. What comes under their ids without a
+/// beginning may be their rest.
+fn leave_behind(statuses: &mut Statuses, log: Option<LogId>) -> Vec<StatusRecord> {
+    let is_gone = |_: &String, status: &mut StatusRecord| {
+        !recovery::is_same_log(status.topic_id.as_deref().and_then(LogId::parse), log)
+    };
+    let gone = statuses.open.extract_if(.., is_gone);
+    let left: Vec<_> = gone.map(|(_, status)| status.failed(&Rejection::new(Message::OpenWhenRecreated {}))).collect();
+    statuses.ends.extend(left.iter().filter_map(|status| status.ledger_in(log)));
+    left
 }
 
 impl StreamTask {
@@ -91,12 +115,16 @@ impl StreamTask {
         let usable = local
             .as_ref()
             .is_some_and(|state| *state.topology == *topology.hash && is_of_log(state) && remembers(state))
-            && local.as_ref().is_some_and(|state| state.offset <= start.log_end)
+            // At least once, more may have been said than was committed, of records that are gone since.
+            && local.as_ref().is_some_and(|state| (start.log_start..=start.log_end).contains(&state.offset))
             && start.cut_at.is_none()
             && !state_is_cut;
-        let ledger = if usable { vec![] } else { (ask.ledger)()? };
-        let (log_start, log_end) = (start.log_start, start.log_end);
-        let facts = LogFacts { id: start.log, start: log_start, end: log_end, cut_at: start.cut_at, state_is_cut };
+        let mut statuses = if usable { Statuses::default() } else { (ask.statuses)()? };
+        // Whatever was in the repartition topic is passed on again.
+        let left_behind = if start.gathers { vec![] } else { leave_behind(&mut statuses, start.log) };
+        let Statuses { ends: ledger, open, .. } = statuses;
+        let log_start = start.log_start;
+        let facts = LogFacts { state_is_cut, ..start.facts() };
         let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &facts, &ledger);
 
         let whole_from =
@@ -137,11 +165,17 @@ impl StreamTask {
                 task.position = replay_from;
                 task.read_from = replay_from;
                 task.phase = Phase::at(replay_from, emit_from);
-                if let Committed::Ours(progress) = &start.committed {
-                    task.to_be_found = Some((progress.open().map_or(0, |open| open.count), Offset(0)));
-                }
             }
         }
+        if !usable {
+            task.sought = Some(Sought::of(&start.committed, &facts, open));
+        }
+        task.named_below = match &start.committed {
+            Committed::Ours(progress) if recovery::is_same_log(progress.log, start.log) => {
+                progress.next.min(start.cut_at.unwrap_or(progress.next))
+            }
+            Committed::Ours(_) | Committed::Reset(_) | Committed::None => Offset(0),
+        };
         if let (Committed::Ours(progress), None) = (&start.committed, start.cut_at)
             && progress.next == task.position
         {
@@ -149,6 +183,10 @@ impl StreamTask {
         }
         if task.read_from < start.log_start {
             task.survive_retention(task.read_from..start.log_start, start.log_end)?;
+        }
+        for status in left_behind {
+            let offset = status.offsets.first;
+            task.outputs.status(status, offset)?;
         }
         task.finish_read(task.read_from.max(start.log_start))?;
         if start.committed == Committed::None {
@@ -233,7 +271,8 @@ impl StreamTask {
             log: start.log,
             leader_epoch: None,
             cut_at: start.cut_at,
-            to_be_found: None,
+            sought: None,
+            named_below: Offset(0),
             position: Offset(0),
             read_from: Offset(0),
             phase: Phase::Live { emit_from: Offset(0) },
