@@ -63,6 +63,8 @@ struct World {
     is_append_time: bool,
     /// Number for the log that topic `a.rows` is.
     log: i64,
+    /// How often an offset was set.
+    era: i64,
 }
 
 impl World {
@@ -70,7 +72,7 @@ impl World {
         let places = topology.source.topics().iter().flat_map(|topic| (0..partitions).map(move |p| (topic.clone(), p)));
         let sources = places.map(|place| (place, Partition::default())).collect();
         let driver = TopologyTestDriver::new(topology.clone());
-        World { driver, topology, sources, now_ms: 1_000, is_append_time: false, log: 0 }
+        World { driver, topology, sources, now_ms: 1_000, is_append_time: false, log: 0, era: 0 }
     }
 
     fn publish_at(
@@ -108,7 +110,7 @@ impl World {
         let partition = TopicPartition { topic: key.0.clone(), partition: key.1 };
         let config = Arc::new(self.topology.source.clone());
         let log = if place.0 == "a.rows" { self.log } else { 0 };
-        let mut router = Router::new(config, partition, (log, 0), 1, |_, _| 0);
+        let mut router = Router::new(config, partition, (log, self.era), 1, |_, _| 0);
         for record in &source.records[records.clone()] {
             router.push(record.clone());
         }
@@ -521,6 +523,53 @@ fn an_upload_that_has_lost_a_topic_of_its_own_fails() {
     assert_eq!(world.states("b.csv").last(), Some(&published(2)));
 }
 
+/// The only topic is made anew: what was held of an upload is gone, and its rest is no upload of its own.
+#[test]
+fn an_upload_whose_topic_was_made_anew_fails_and_so_does_its_rest() {
+    let mut world = World::new(topology(&format!("{TOPICS}header = [\"id\", \"kind\"]\n"), "topic"), 1);
+    world.publish(("a.rows", 0), Some("a.csv"), "1,park");
+    world.pass_all_on();
+    world.log = 1;
+    world.sources.insert(("a.rows".into(), 0), Partition::default());
+    world.publish(("a.rows", 0), Some("a.csv"), "2,park");
+    for topic in ["a.rows", "b.rows"] {
+        world.publish((topic, 0), Some("a.csv"), "#EOF");
+    }
+    world.pass_all_on();
+    let states = world.states("a.csv");
+    assert_eq!(states.first(), Some(&(UploadState::Failed, 0, Some("topic.recreated".to_owned()))));
+    assert_eq!(states.last(), Some(&(UploadState::Incomplete, 1, Some("upload.remainder".to_owned()))));
+}
+
+/// Somebody sets the offset of a source partition behind records that were not passed on.
+#[test]
+fn an_upload_of_which_a_reset_skips_records_fails() {
+    let mut world = World::new(topology(DECLARED, "kind"), 1);
+    for n in 0..6 {
+        world.publish(("t.rows", 0), Some("a.csv"), &format!("{n},park"));
+    }
+    world.publish(("t.rows", 0), Some("a.csv"), "#EOF");
+    world.pass_on(("t.rows", 0), 2);
+    world.era = 1;
+    world.sources.values_mut().for_each(|source| (source.passed, source.committed) = (4, 4));
+    world.pass_all_on();
+    assert_eq!(world.states("a.csv").last(), Some(&(UploadState::Failed, 0, Some("log.gap".to_owned()))));
+}
+
+/// The repartition topic loses everything that was held while nothing ran.
+#[test]
+fn the_rest_of_an_upload_that_is_gone_from_the_repartition_topic_is_no_upload_of_its_own() {
+    let mut world = World::new(topology(DECLARED, "kind"), 1);
+    world.publish(("t.rows", 0), Some("a.csv"), "1,park");
+    world.pass_all_on();
+    world.driver.crash(true);
+    world.driver.delete_records_before(Offset(1));
+    world.publish(("t.rows", 0), Some("a.csv"), "2,park");
+    world.publish(("t.rows", 0), Some("a.csv"), "#EOF");
+    world.pass_all_on();
+    assert_eq!(world.states("a.csv").last(), Some(&(UploadState::Failed, 0, Some("log.gap".to_owned()))));
+}
+
 #[test]
 fn no_more_uploads_are_held_than_may_be_open() {
     let mut world = World::new(topology(&format!("{DECLARED}open_uploads_max = 2\n"), "kind"), 1);
@@ -907,20 +956,23 @@ fn a_topic_that_is_made_anew_is_passed_on_from_its_start() {
         std::thread::sleep(Duration::from_millis(200));
     }
     for upload in ["b.csv", "cut.csv"] {
+        publish(&app, "rows", Some(upload), [(0, "#BEGIN".to_owned())]);
         publish(&app, "rows", Some(upload), rows("park", 20));
         publish(&app, "rows", Some(upload), [(1, "#EOF".to_owned())]);
     }
     app.wait_for(&["b.csv"], "state");
     let begun = Instant::now();
-    let end = loop {
+    let ends = loop {
         let statuses = app.statuses();
-        if let Some(end) = statuses.iter().find(|s| s.upload == "cut.csv" && s.state.outcome().is_some()) {
-            break end.clone();
+        if statuses.iter().any(|s| s.upload == "cut.csv" && s.state == UploadState::Published) {
+            break statuses.into_iter().filter(|s| s.upload == "cut.csv" && s.state.outcome().is_some());
         }
         assert!(begun.elapsed() < LIMIT, "{statuses:?}");
         std::thread::sleep(Duration::from_millis(50));
     };
-    assert_eq!((end.state, end.accounting.written), (UploadState::Published, 20), "what was open went with its log");
+    let ends: Vec<_> = ends.map(|s| (s.state, s.accounting.written, s.failure.map(|why| why.reason))).collect();
+    let gone = (UploadState::Failed, 0, Some("topic.recreated".to_owned()));
+    assert_eq!(ends, [gone, (UploadState::Published, 20, None)], "what was open went with its log");
 }
 
 /// What was passed on is gone with its topic; the source has it.

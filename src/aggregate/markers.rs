@@ -6,7 +6,7 @@ use tracing::info;
 use super::upload::OpenUpload;
 use super::{Aggregate, AggregateContext, Lookup};
 use crate::record::{
-    Announcement, LedgerEntry, Marker, MarkerRecord, Message, Outcome, Parts, Rejection, SourcePlace, UploadId,
+    Announcement, LedgerEntry, Marker, MarkerRecord, Message, Outcome, Parts, Reason, Rejection, SourcePlace, UploadId,
 };
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::output::OutputError;
@@ -255,5 +255,7 @@ impl OpenUpload {
     fn announce(&mut self, record: &MarkerRecord, announced: Announcement) {
         self.attempt.id.clone_from(&record.attempt);
         self.attempt.announced = announced;
+        // It begins, and is no rest.
+        self.attempt.doubt.take_if(|doubt| doubt.reason() == Reason::UploadRemainder);
     }
 }

@@ -1,10 +1,10 @@
 //! Spread uploads in the aggregate: such an upload is open from its first record on, though its rows come at its end.
 
 use super::lookup::Lookup;
-use super::{Aggregate, AggregateContext};
+use super::{Aggregate, AggregateContext, Finished};
 use crate::record::{Cuts, LedgerEntry, Message, Offset, Outcome, Rejection, UploadId};
 use crate::sink::output::OutputError;
-use crate::sink::status::UploadState;
+use crate::sink::status::{StatusRecord, UploadState};
 use crate::source::spread::Past;
 use crate::state::{StateError, StateStore};
 
@@ -84,6 +84,19 @@ impl Aggregate {
             Some(upload) => ctx.status(self.status(upload, UploadState::Incomplete, Some(why)), offset),
             None => Ok(()),
         }
+    }
+
+    /// All records of an open upload were in a topic that was made anew. What comes under its id without a beginning may be its rest.
+    pub fn lose_topic(&mut self, id: &UploadId, offset: Offset, ctx: &mut AggregateContext) -> Result<(), OutputError> {
+        let Some(mut upload) = self.take(id) else { return Ok(()) };
+        upload.accounting.void_workbook();
+        let entry = upload.ledger(Outcome::Expired, offset, &self.settings.topology_hash);
+        let why = Rejection::new(Message::OpenWhenRecreated {});
+        let ended = self.ended(&upload, &entry, None, Some(&why));
+        ctx.status(StatusRecord { state: UploadState::Failed, ..ended }, offset)?;
+        let finished = Finished::of(&mut upload);
+        self.close(&upload, finished, entry, ctx.now_ms);
+        Ok(())
     }
 
     /// Gives up an upload for which nothing came for the idle timeout, and says why it was not complete.

@@ -81,7 +81,11 @@ impl PassOn {
         // Records that were passed on from another log, or behind a cut, do not count any more; nor do they after a reset of the offset.
         let (next, era, lost) = match (&start.committed.within(log_end), start.cut_at) {
             (Committed::None, _) => (log_start, 0, gone),
-            (Committed::Reset(offset), _) => ((*offset).max(log_start), start.now_ms, None),
+            (Committed::Reset(offset), _) => {
+                let next = (*offset).max(log_start);
+                // Uploads that begin behind it may have lost their first rows. What of others it skips shows at the other end.
+                (next, start.now_ms, (next > Offset(0)).then_some((next..next, log_end)))
+            }
             (Committed::Ours(progress), _) if progress.log != start.log => {
                 (log_start, 0, Some((Offset(0)..progress.next, Offset(0))))
             }

@@ -62,6 +62,12 @@ impl StreamTask {
         let aggregate = &mut self.aggregate;
         let moment = Moment { now_ms, is_live: self.phase.is_live() };
         let arrivals = gather.take(record, moment, &mut |id, store| aggregate.past_of(id, store), &mut *self.store)?;
+        for id in arrivals.gone {
+            self.call_aggregate(now_ms, |aggregate, ctx| aggregate.lose_topic(&id, offset, ctx))?;
+            let gather = self.gather.take(); // it holds what the new topic has of the upload
+            self.forget_closed();
+            self.gather = gather;
+        }
         self.turn_away(arrivals.too_many, offset, now_ms)?;
         for (id, is_own, is_doubtful) in arrivals.touched {
             let as_what = (is_own, is_doubtful);

@@ -61,6 +61,8 @@ pub struct Arrivals {
     pub too_many: Vec<(UploadId, Record)>,
     /// Uploads that ended in some topics and not in others, and why they wait.
     pub waiting: Vec<(UploadId, Rejection)>,
+    /// Uploads of which all records were in a log that is no more.
+    pub gone: Vec<UploadId>,
 }
 
 /// Why a run cannot be taken.
@@ -147,9 +149,12 @@ impl Gather {
         if passed.log == run.log && run.era < passed.era {
             return Ok(arrivals); // from one that does not know yet that another one has begun anew
         }
-        if passed.log != run.log {
+        // A reset of the offset skips records, too.
+        let is_same_log = passed.log == run.log;
+        let skipped = (is_same_log && passed.next < run.from).then_some((passed.next, run.from, run.from));
+        if !is_same_log {
             self.lose_log(&place.0, passed.log);
-            self.void(&|of, log, _| of.0 == place.0 && log == passed.log, 0, store)?;
+            arrivals.gone = self.void(&|of, log, _| of.0 == place.0 && log == passed.log, 0, store)?;
         } else if passed.era != run.era {
             self.void(&|of, _, reading| *of == place && reading == passed.reading(), run.from, store)?;
         }
@@ -157,11 +162,10 @@ impl Gather {
             passed = Passed::before(&run);
         }
         passed.committed = passed.committed.max(run.committed);
-        let skipped = (passed.next < run.from).then_some((passed.next, run.from, run.from));
         let is_news = passed.next < run.to || known.is_none_or(|known| known.reading() != run.reading());
-        if let Some((from, to, end)) = run.lost.filter(|_| is_news).or(skipped) {
+        for (from, to, end) in [run.lost.filter(|_| is_news), skipped].into_iter().flatten() {
             passed.doubtful_below = passed.doubtful_below.max(end);
-            for upload in self.uploads.values_mut().filter(|upload| upload.has_records) {
+            for upload in self.uploads.values_mut().filter(|upload| upload.has_records && from < to) {
                 upload.lost.get_or_insert((from, to));
             }
         }
@@ -364,13 +368,13 @@ impl Gather {
     }
 
     /// Records that `is_void` names, by partition, log and reading, do not count from offset `from` on: they are read again, or their log
-    /// is gone.
+    /// is gone. Returns the uploads of which nothing is left.
     fn void(
         &mut self,
         is_void: &dyn Fn(&Place, i64, i64) -> bool,
         from: i64,
         store: &dyn StateStore,
-    ) -> Result<(), StateError> {
+    ) -> Result<Vec<UploadId>, StateError> {
         for (id, upload) in &mut self.uploads {
             for (place, part) in &mut upload.parts {
                 if !is_void(place, part.log, part.era) {
@@ -392,8 +396,13 @@ impl Gather {
         let empty = self
             .uploads
             .extract_if(|_, upload| upload.parts.is_empty() && upload.ends.is_empty() && upload.released.is_none());
-        self.dropped.extend(empty.filter_map(|(_, upload)| upload.segment));
-        Ok(())
+        let mut gone = Vec::new();
+        for (id, upload) in empty {
+            self.dropped.extend(upload.segment);
+            gone.push(id);
+        }
+        gone.sort();
+        Ok(gone)
     }
 
     fn name_of(&self, topic: &str) -> Arc<str> {
