@@ -1,6 +1,6 @@
 //! Files as people publish them, each with the topology it is for and what `convert` makes of it: exit code, what it says, and every sheet.
 //!
-//! `tests/cases/NAME` holds `in.csv` or `in.json`, `topology.toml` and `expected.txt`; `CASES_WRITE=1 cargo test --test cases` writes what is expected anew,
+//! `tests/cases/NAME` holds `in.csv`, `in.json` or `in.xlsx`, `topology.toml` and `expected.txt`; `CASES_WRITE=1 cargo test --test cases` writes what is expected anew,
 //! to be read before it is kept.
 
 #[path = "support/workbook.rs"]
@@ -40,7 +40,7 @@ fn every_file_becomes_what_is_expected() {
 fn convert(case: &Path) -> String {
     let out = tempfile::tempdir().expect("a folder");
     let book = out.path().join("book.xlsx");
-    let file = ["in.csv", "in.json"].into_iter().find(|name| case.join(name).exists()).expect("a file");
+    let file = ["in.csv", "in.json", "in.xlsx"].into_iter().find(|name| case.join(name).exists()).expect("a file");
     let run = Command::new(env!("CARGO_BIN_EXE_sheetstream"))
         .current_dir(case)
         .args(["convert", file, "-t", "topology.toml", "-o"])

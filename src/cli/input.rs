@@ -39,7 +39,7 @@ pub(super) struct Input {
     /// Lines above the header to leave out [default: the topology's skip_lines, else found by the columns that it needs]
     #[arg(help_heading = "How files are read", long, value_name = "LINES")]
     skip_lines: Option<u32>,
-    /// Sheet of a workbook (.xlsx, .xls) whose rows are taken [default: its first with a table], or file of a zip archive [default: the only one]
+    /// Sheet of a workbook (.xlsx, .xls) whose rows are taken [default: its first visible one with a table], or file of a zip archive [default: the only one]
     #[arg(help_heading = "How files are read", long, value_name = "NAME")]
     worksheet: Option<String>,
     /// CRS of these coordinates, such as EPSG:5181 [default: the topology's]

@@ -51,7 +51,7 @@ pub(super) struct SampleFile {
         value_name = "LINE"
     )]
     header_line: String,
-    /// Sheet of a workbook (.xlsx, .xls) that is looked at [default: its first with a table], or file of a zip archive [default: the only one]
+    /// Sheet of a workbook (.xlsx, .xls) that is looked at [default: its first visible one with a table], or file of a zip archive [default: the only one]
     #[arg(help_heading = "How the file is read", long, value_name = "NAME")]
     worksheet: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! The workbook that rows come from, and what both kinds of workbooks have in common: the sheet that is taken, whose turn it is, and what is
 //! said of one that cannot be read.
 
+use std::fs::File;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -61,24 +62,46 @@ pub(super) fn broken(error: impl std::fmt::Display) -> FileError {
     FileError::Packed(error.to_string())
 }
 
-/// The sheet that is asked for; else the first one of which `has_table` holds, for a cover may be in front of it; else the first one.
+/// A sheet of a workbook.
+#[derive(Clone, Debug)]
+pub(super) struct Sheet {
+    pub(super) name: String,
+    /// Whoever opens the workbook does not see it.
+    pub(super) is_hidden: bool,
+}
+
+/// A sheet that was read.
+pub(super) struct SheetRead {
+    pub(super) book: Book,
+    /// Its rows as CSV.
+    pub(super) rows: File,
+    /// Remarks for the person.
+    pub(super) notes: Vec<String>,
+}
+
+/// The sheet that is asked for; else the first one of which `has_table` holds, for a cover may be in front of it; else the first one. A sheet
+/// that is hidden is taken only where it is asked for, or where all are.
 pub(super) fn choose(
-    sheets: Vec<String>,
+    sheets: Vec<Sheet>,
     sheet: Option<&str>,
     mut has_table: impl FnMut(&str) -> Result<bool, FileError>,
 ) -> Result<Book, FileError> {
-    let mut chosen = match sheet {
-        Some(name) => sheets.iter().find(|known| *known == name).cloned(),
-        None => sheets.first().cloned(),
+    let all_hidden = sheets.iter().all(|sheet| sheet.is_hidden);
+    let is_candidate = |candidate: &&Sheet| match sheet {
+        Some(name) => candidate.name == name,
+        None => all_hidden || !candidate.is_hidden,
     };
-    if sheet.is_none() && sheets.len() > 1 {
-        for name in &sheets {
+    let candidates: Vec<&str> = sheets.iter().filter(is_candidate).map(|sheet| sheet.name.as_str()).collect();
+    let mut chosen = candidates.first().map(|name| (*name).to_owned());
+    if candidates.len() > 1 {
+        for name in candidates {
             if has_table(name)? {
-                chosen = Some(name.clone());
+                chosen = Some(name.to_owned());
                 break;
             }
         }
     }
+    let sheets: Vec<String> = sheets.into_iter().map(|sheet| sheet.name).collect();
     let missing = || match sheet {
         Some(name) => {
             FileError::Packed(format!("the workbook has no sheet \"{name}\"; there are {}", sheets.join(", ")))

@@ -2,6 +2,7 @@
 
 mod archive;
 pub mod book;
+mod code_format;
 mod edits;
 mod header;
 mod json;

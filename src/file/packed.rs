@@ -4,12 +4,13 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 
-use calamine::{DataRef, Reader as _, Xlsx};
+use calamine::{Data, DataRef, Reader as _, SheetVisible, Xlsx};
 use flate2::read::MultiGzDecoder;
 
 use super::archive::{self, Opened};
-use super::book::{Book, Filled, Several, WORKBOOK_BYTES_MAX, broken, choose, too_large, turn};
-use super::sheet_rows::SheetRows;
+use super::book::{Book, Filled, Several, Sheet, SheetRead, WORKBOOK_BYTES_MAX, broken, choose, too_large, turn};
+use super::code_format::CodeFormat;
+use super::sheet_rows::{Extent, Merged, SheetRows};
 use super::{FileError, parts, xls, zip_directory};
 use crate::state::contain;
 
@@ -32,6 +33,15 @@ pub struct Unpacked {
     pub book: Option<Book>,
     /// The file in an archive that it is, among those that have rows.
     pub archive: Option<Book>,
+    /// Remarks for the person.
+    pub notes: Vec<String>,
+}
+
+impl Unpacked {
+    /// Text that is not from a workbook.
+    fn text(rows: impl Read + Send + 'static) -> Unpacked {
+        Unpacked { rows: Box::new(rows), book: None, archive: None, notes: Vec::new() }
+    }
 }
 
 /// Whether a file that begins so may be one that is unpacked.
@@ -61,16 +71,16 @@ fn unpack_level(
     let input = io::Cursor::new(beginning).chain(input);
     if is_gzip {
         let unpacked = Bounded { input: MultiGzDecoder::new(input), left: UNPACKED_FILE_BYTES_MAX };
-        return Ok(Unpacked { rows: Box::new(unpacked), book: None, archive: None });
+        return Ok(Unpacked::text(unpacked));
     }
     if !is_zip && !is_ole {
-        return Ok(Unpacked { rows: Box::new(input), book: None, archive: None });
+        return Ok(Unpacked::text(input));
     }
     // Both kinds have to be read here and there.
     let mut file = tempfile::tempfile()?;
     let most = if is_zip && several.is_some() { ARCHIVE_BYTES_MAX } else { WORKBOOK_BYTES_MAX };
     let bytes = io::copy(&mut input.take(most + 1), &mut file)?;
-    let (book, rows) = match is_zip {
+    let SheetRead { book, rows, notes } = match is_zip {
         true if !has_workbook(&file) => {
             let opened = several.map(|several| archive::open(&file, sheet, several)).transpose()?.flatten();
             return Ok(match opened {
@@ -80,7 +90,7 @@ fn unpack_level(
                 }
                 None => {
                     file.rewind()?;
-                    Unpacked { rows: Box::new(file), book: None, archive: None }
+                    Unpacked::text(file)
                 }
             });
         }
@@ -90,11 +100,11 @@ fn unpack_level(
             Some(read) => read,
             None => {
                 file.rewind()?;
-                return Ok(Unpacked { rows: Box::new(file), book: None, archive: None });
+                return Ok(Unpacked::text(file));
             }
         },
     };
-    Ok(Unpacked { rows: Box::new(rows), book: Some(book), archive: None })
+    Ok(Unpacked { rows: Box::new(rows), book: Some(book), archive: None, notes })
 }
 
 /// An input that ends with an error after so many bytes.
@@ -117,7 +127,7 @@ fn has_workbook(file: &File) -> bool {
     zip_directory::open(file).is_ok_and(|zip| zip.index_for_name(WORKBOOK_PART).is_some())
 }
 
-fn xlsx(file: File, sheet: Option<&str>) -> Result<(Book, File), FileError> {
+fn xlsx(file: File, sheet: Option<&str>) -> Result<SheetRead, FileError> {
     let _turn = turn();
     if !parts::fit(&file).map_err(broken)? {
         return Err(too_large());
@@ -126,10 +136,13 @@ fn xlsx(file: File, sheet: Option<&str>) -> Result<(Book, File), FileError> {
     contain(|| read_xlsx(file, sheet)).unwrap_or_else(|_| Err(broken("it is not as Excel writes a workbook")))
 }
 
-fn read_xlsx(mut file: File, sheet: Option<&str>) -> Result<(Book, File), FileError> {
+fn read_xlsx(mut file: File, sheet: Option<&str>) -> Result<SheetRead, FileError> {
     file.rewind()?;
     let mut xlsx = Xlsx::new(BufReader::new(file)).map_err(broken)?;
-    let book = choose(xlsx.sheet_names(), sheet, |name| {
+    let sheets = xlsx.sheets_metadata().iter();
+    let sheets =
+        sheets.map(|sheet| Sheet { name: sheet.name.clone(), is_hidden: sheet.visible != SheetVisible::Visible });
+    let book = choose(sheets.collect(), sheet, |name| {
         let Ok(mut cells) = xlsx.worksheet_cells_reader(name) else { return Ok(false) }; // a chart
         let mut filled = Filled::default();
         while let Some(cell) = cells.next_cell().map_err(broken)? {
@@ -140,22 +153,37 @@ fn read_xlsx(mut file: File, sheet: Option<&str>) -> Result<(Book, File), FileEr
         Ok(false)
     })?;
     // The size that a sheet states need not be true, and all rows must be as wide as the widest.
-    let mut last = None;
+    let (mut extent, mut without_value) = (None, 0_u64);
     {
         let mut cells = xlsx.worksheet_cells_reader(&book.sheet).map_err(broken)?;
-        while let Some(cell) = cells.next_cell().map_err(broken)? {
-            if !matches!(cell.get_value(), DataRef::Empty) {
-                last = last.max(Some(cell.get_position().1));
+        while let Some(cell) = cells.next_cell_with_formula_metadata().map_err(broken)? {
+            let (has_value, column) = (!matches!(cell.value, DataRef::Empty), cell.pos.1);
+            if has_value {
+                extent = Extent::with(extent, column, column);
             }
+            without_value += u64::from(!has_value && cell.formula.is_some());
         }
     }
-    let mut rows = SheetRows::new(last)?;
+    let merged = xlsx.merge_cells_by_sheet_name(&book.sheet).map_err(broken)?;
+    let merged = merged.iter().map(|cells| Merged { column: cells.start.1, rows: (cells.start.0, cells.end.0) });
+    let mut rows = SheetRows::new(extent, merged.collect())?;
     let mut cells = xlsx.worksheet_cells_reader(&book.sheet).map_err(broken)?;
-    while let Some(cell) = cells.next_cell().map_err(broken)? {
+    let formats = cells.styles().iter().map(|style| style.number_format.as_ref());
+    let codes: Vec<_> = formats.map(|format| format.and_then(|format| CodeFormat::read(&format.format_code))).collect();
+    while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(broken)? {
         let (row, column) = cell.get_position();
-        rows.put(row, column, cell.get_value().clone().into())?;
+        let code = match (cell.get_value(), codes.get(style)) {
+            (DataRef::Float(number), Some(Some(format))) => format.shown(*number),
+            _ => None,
+        };
+        rows.put(row, column, code.map_or_else(|| cell.get_value().clone().into(), Data::String))?;
     }
-    Ok((book, rows.finish()?))
+    let note = format!(
+        "{without_value} cells of the sheet have a formula without a value, as programs write them, and are empty: open the \
+         workbook in Excel and save it, which computes them"
+    );
+    let notes = (without_value > 0).then_some(note).into_iter().collect();
+    Ok(SheetRead { book, rows: rows.finish()?, notes })
 }
 
 #[cfg(test)]
@@ -212,6 +240,11 @@ mod tests {
 
     /// The least that a reader takes for a workbook, with this sheet and these other parts.
     fn workbook(sheet: &str, others: &[(&str, &str)]) -> Vec<u8> {
+        workbook_of(sheet, "", others)
+    }
+
+    /// The same with something behind the cells.
+    fn workbook_of(sheet: &str, behind: &str, others: &[(&str, &str)]) -> Vec<u8> {
         const OFFICE: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
         let relation = |kind: &str, target: &str| {
             format!(r#"<Relationships><Relationship Id="r" Type="{OFFICE}/{kind}" Target="{target}"/></Relationships>"#)
@@ -221,7 +254,7 @@ mod tests {
             ("_rels/.rels", relation("officeDocument", WORKBOOK_PART)),
             (WORKBOOK_PART, r#"<workbook><sheets><sheet name="a" r:id="r"/></sheets></workbook>"#.to_owned()),
             ("xl/_rels/workbook.xml.rels", relation("worksheet", "worksheets/sheet1.xml")),
-            ("xl/worksheets/sheet1.xml", format!("<worksheet><sheetData>{sheet}</sheetData></worksheet>")),
+            ("xl/worksheets/sheet1.xml", format!("<worksheet><sheetData>{sheet}</sheetData>{behind}</worksheet>")),
         ];
         let others = others.iter().map(|(name, text)| (*name, (*text).to_owned()));
         for (name, text) in parts.into_iter().chain(others) {
@@ -234,7 +267,7 @@ mod tests {
     #[test]
     fn a_workbook_that_claims_to_be_large_is_refused_before_there_is_room_for_it() {
         let cell = |place: &str| format!(r#"<row><c r="{place}"><v>1</v></c></row>"#);
-        assert_eq!(rows(workbook(&cell("B2"), &[]), None).expect("rows").0, "\n,1\n");
+        assert_eq!(rows(workbook(&cell("B2"), &[]), None).expect("rows").0, "\n1\n", "columns left of it are left out");
         for (place, expected) in [("XFE1", "column 16385"), ("MWLQKWU1", "column"), ("A1048577", "row 1048577")] {
             let refused = rows(workbook(&cell(place), &[]), None).expect_err(place).to_string();
             assert!(refused.contains(expected) || refused.contains("as Excel writes"), "{place}: {refused}");
@@ -244,6 +277,47 @@ mod tests {
             let refused = rows(workbook(&cell("A1"), &[(name, texts)]), None).expect_err(name).to_string();
             assert!(refused.contains("save it as CSV"), "{refused}");
         }
+    }
+
+    #[test]
+    fn cells_are_read_as_a_person_sees_them() {
+        let cell = |place: &str, inside: &str| format!("<c r=\"{place}\"{inside}</c>");
+        let text = |place: &str, text: &str| cell(place, &format!(" t=\"inlineStr\"><is><t>{text}</t></is>"));
+        let number = |place: &str, number: &str| cell(place, &format!("><v>{number}</v>"));
+        let sheet = [
+            format!("<row r=\"2\">{}{}{}</row>", text("B2", "구"), text("C2", "우편번호"), text("D2", "값")),
+            format!(
+                "<row r=\"3\">{}{}{}</row>",
+                text("B3", "중구"),
+                cell("C3", " s=\"1\"><v>4519</v>"),
+                number("D3", "0.1")
+            ),
+            // Only the first of the merged cells has the text.
+            format!(
+                "<row r=\"4\">{}{}</row>",
+                cell("C4", " s=\"1\"><v>12345</v>"),
+                number("D4", "0.30000000000000004")
+            ),
+            format!("<row r=\"5\">{}</row>", number("D5", "127.02345678901234")),
+            format!("<row r=\"7\">{}{}</row>", text("B7", "서구"), cell("D7", "><f>D3*2</f><v></v>")),
+        ];
+        let styles = "<styleSheet><numFmts><numFmt numFmtId=\"164\" formatCode=\"00000\"/></numFmts><cellXfs>\
+                      <xf numFmtId=\"0\"/><xf numFmtId=\"164\" applyNumberFormat=\"1\"/></cellXfs></styleSheet>";
+        let book = workbook_of(
+            &sheet.concat(),
+            "<mergeCells><mergeCell ref=\"B3:B6\"/></mergeCells>",
+            &[("xl/styles.xml", styles)],
+        );
+        let Unpacked { mut rows, notes, .. } =
+            unpack(Box::new(io::Cursor::new(book)), None, Several::Refused).expect("a workbook");
+        let mut text = String::new();
+        rows.read_to_string(&mut text).expect("rows");
+        let expected = "\n구,우편번호,값\n중구,04519,0.1\n중구,12345,0.3\n중구,,127.023456789012\n\n서구,,\n";
+        assert_eq!(text, expected, "row 6 has nothing of its own");
+        assert!(
+            notes.len() == 1 && notes[0].starts_with("1 cells of the sheet have a formula without a value"),
+            "{notes:?}"
+        );
     }
 
     #[test]

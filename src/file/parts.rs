@@ -19,6 +19,8 @@ const TEXT_OVERHEAD: u64 = 64;
 const HELD_MEMORY_MAX: u64 = 96 << 20;
 const HELD_OVERHEAD: u64 = 512;
 const HELD: [&[u8]; 7] = [b"sheet", b"definedName", b"Relationship", b"numFmt", b"font", b"fill", b"border"];
+/// Memory of cells that are merged.
+const MERGED_BYTES: u64 = 32;
 /// Bytes of one tag, and of the text of one cell, which has 32,767 characters in Excel.
 const CELL_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of a tag that are looked at.
@@ -157,6 +159,7 @@ impl Look {
             (b"si", false) => self.texts += 1,
             (b"sst", false) => self.announced = self.announced.max(announced(&self.name)),
             (b"name", false) => self.font = self.font.max(self.tag),
+            (b"mergeCell", false) => self.held += MERGED_BYTES,
             (b"xf", false) => self.held += HELD_OVERHEAD + self.format + self.font,
             (held, true) if HELD.contains(&held) => self.in_held = false,
             (held, false) if HELD.contains(&held) => {
@@ -251,6 +254,7 @@ mod tests {
             ("<sst>", "<si/>", 20),
             ("<sst uniqueCount = \" +99999999999999999999\">", "<x/>", 1),
             ("<sst count='1' uniqueCount='4000000'>", "<x/>", 1),
+            ("<worksheet><mergeCells>", "<mergeCell/>", 40),
             ("\u{89}PNG", "\u{1}", 65),
         ] {
             assert!(!fits(beginning, again, mib), "{beginning} {again}");

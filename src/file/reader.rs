@@ -76,7 +76,8 @@ impl CsvFile {
 
     /// Takes anything that can be read, standard input for one, and reads its header.
     pub fn from_reader(input: Box<dyn Read + Send>, options: Options) -> Result<CsvFile, FileError> {
-        let Unpacked { rows: input, book, archive } = unpack(input, options.worksheet.as_deref(), Several::Refused)?;
+        let Unpacked { rows: input, book, archive, notes } =
+            unpack(input, options.worksheet.as_deref(), Several::Refused)?;
         let mut options = options;
         if book.is_some() {
             let as_csv = (Some(Format::Csv), Some(Charset::UTF_8), Some(b','));
@@ -103,6 +104,7 @@ impl CsvFile {
             rows: 0,
         };
         file.read_beginning()?;
+        file.notes.extend(notes);
         file.notes
             .extend(file.archive.iter().map(|book| format!("its rows are those of {} in the archive", book.sheet)));
         Ok(file)

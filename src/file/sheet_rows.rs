@@ -1,4 +1,5 @@
-//! The cells of a worksheet as rows of CSV in a temporary file, within the size that a worksheet of Excel has.
+//! The cells of a worksheet as rows of CSV in a temporary file, within the size that a worksheet of Excel has. Columns left of the first
+//! cell are left out, and what merged cells hold is in each of their rows.
 
 use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
@@ -17,13 +18,46 @@ const ROWS_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of the cells of one row.
 const ROW_BYTES_MAX: u64 = 16 << 20;
 
+/// Digits that Excel keeps of a number and shows.
+const SIGNIFICANT: usize = 15;
+
+/// Cells that are merged over several rows; all but the first are empty.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Merged {
+    /// The column of the first cell.
+    pub(super) column: u32,
+    /// The first row and the last one.
+    pub(super) rows: (u32, u32),
+}
+
+/// The columns from the first cell to the last one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    first: u32,
+    last: u32,
+}
+
+impl Extent {
+    /// With cells in these columns too.
+    pub(super) fn with(extent: Option<Extent>, first: u32, last: u32) -> Option<Extent> {
+        let other = extent.unwrap_or(Extent { first, last });
+        Some(Extent { first: other.first.min(first), last: other.last.max(last) })
+    }
+}
+
 /// Rows of CSV out of cells in the order of rows; all rows are as wide as the widest.
 pub(super) struct SheetRows {
     file: BufWriter<File>,
     line: Vec<u8>,
     bytes: u64,
     row: u32,
+    /// Columns that are left out.
+    left: u32,
     cells: Vec<String>,
+    /// Merged cells, those that begin last in front.
+    merged: Vec<Merged>,
+    /// Texts of merged cells that reach below this row: the place of the column, the last row.
+    reaching: Vec<(usize, u32, String)>,
     /// Whether the row has a cell with something in it; most of a million rows may have none.
     is_blank: bool,
     /// Bytes of its cells.
@@ -31,21 +65,27 @@ pub(super) struct SheetRows {
 }
 
 impl SheetRows {
-    /// Rows whose last cell is in column `last`, counted from 0; `None` where there is no cell.
-    pub(super) fn new(last: Option<u32>) -> Result<SheetRows, FileError> {
-        let width = last.map_or(0, |last| last.saturating_add(1));
+    /// Rows with cells in these columns, counted from 0; `None` where there is no cell.
+    pub(super) fn new(extent: Option<Extent>, mut merged: Vec<Merged>) -> Result<SheetRows, FileError> {
+        let width = extent.map_or(0, |extent| extent.last.saturating_add(1));
         if width > COLUMNS_MAX {
             return Err(FileError::Packed(format!(
                 "it has a cell in column {width}, and a worksheet has {COLUMNS_MAX}"
             )));
         }
-        let cells = vec![String::new(); width as usize];
+        let left = extent.map_or(0, |extent| extent.first);
+        let cells = vec![String::new(); width.saturating_sub(left) as usize];
+        merged.retain(|merged| merged.rows.1 > merged.rows.0);
+        merged.sort_by_key(|merged| std::cmp::Reverse((merged.rows.0, merged.column)));
         Ok(SheetRows {
             file: BufWriter::new(tempfile::tempfile()?),
             line: Vec::new(),
             bytes: 0,
             row: 0,
+            left,
             cells,
+            merged,
+            reaching: Vec::new(),
             is_blank: true,
             held: 0,
         })
@@ -72,7 +112,8 @@ impl SheetRows {
             return Err(too_large());
         }
         // Beyond the widest row there are cells without anything only.
-        if let Some(place) = self.cells.get_mut(column as usize) {
+        let place = column.checked_sub(self.left).and_then(|column| self.cells.get_mut(column as usize));
+        if let Some(place) = place {
             *place = text;
         }
         Ok(())
@@ -80,6 +121,7 @@ impl SheetRows {
 
     /// A row without cells stays as a blank line, so that lines have the numbers of their rows.
     fn end_row(&mut self) -> Result<(), FileError> {
+        self.fill_merged();
         (self.row, self.held) = (self.row + 1, 0);
         self.line.clear();
         if !std::mem::replace(&mut self.is_blank, true) {
@@ -93,6 +135,24 @@ impl SheetRows {
             return Err(too_large());
         }
         Ok(self.file.write_all(&self.line)?)
+    }
+
+    /// Puts the texts of merged cells into the rows that they reach, and remembers those that begin here.
+    fn fill_merged(&mut self) {
+        let row = self.row;
+        self.reaching.retain(|(_, last, _)| *last >= row);
+        for (column, _, text) in &self.reaching {
+            if self.cells[*column].is_empty() {
+                self.cells[*column].clone_from(text);
+            }
+        }
+        while let Some(merged) = self.merged.pop_if(|merged| merged.rows.0 <= row) {
+            let column = merged.column.checked_sub(self.left).map(|column| column as usize);
+            let text = column.and_then(|column| Some((column, self.cells.get(column)?)));
+            if let Some((column, text)) = text.filter(|(_, text)| !text.is_empty()) {
+                self.reaching.push((column, merged.rows.1, text.clone()));
+            }
+        }
     }
 
     /// The rows, from the first one on.
@@ -110,11 +170,22 @@ fn text(cell: Data) -> String {
         Data::Empty => String::new(),
         Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => text,
         Data::Int(number) => number.to_string(),
-        Data::Float(number) => (number + 0.0).to_string(), // never -0
+        Data::Float(number) => number_text(number),
         Data::Bool(value) => if value { "TRUE" } else { "FALSE" }.to_owned(),
         Data::DateTime(moment) => moment_text(&moment),
         Data::Error(error) => error.to_string(),
     }
+}
+
+/// A number as Excel shows it: of a fraction fifteen digits, for those behind them are what a double makes of it.
+fn number_text(number: f64) -> String {
+    let text = (number + 0.0).to_string(); // never -0
+    let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
+    if number.fract() == 0.0 || digits <= SIGNIFICANT {
+        return text;
+    }
+    let rounded = format!("{number:.*e}", SIGNIFICANT - 1);
+    rounded.parse().map_or(text, |rounded: f64| rounded.to_string())
 }
 
 fn moment_text(moment: &ExcelDateTime) -> String {

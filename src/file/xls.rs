@@ -14,8 +14,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use calamine::{CellErrorType, Data, ExcelDateTime, ExcelDateTimeType};
 
 use super::FileError;
-use super::book::{Book, Filled, WORKBOOK_BYTES_MAX, broken, choose, too_large, turn};
-use super::sheet_rows::SheetRows;
+use super::book::{Filled, Sheet, SheetRead, WORKBOOK_BYTES_MAX, broken, choose, too_large, turn};
+use super::sheet_rows::{Extent, Merged, SheetRows};
 use crate::source::charset::Charset;
 use look::Look;
 use records::{Body, Record, double_word, kind, number, record_at, rk_number, word};
@@ -28,24 +28,26 @@ const SHEETS_MAX: usize = 4_096;
 const TEXTS_BYTES_MAX: usize = 128 << 20;
 
 /// `None` for another document in the same container, such as one of Word.
-pub(super) fn read(file: &File, sheet: Option<&str>) -> Result<Option<(Book, File)>, FileError> {
+pub(super) fn read(file: &File, sheet: Option<&str>) -> Result<Option<SheetRead>, FileError> {
     let _turn = turn();
     let Some(stream) = workbook_stream(file)? else { return Ok(None) };
     let globals = Globals::read(&stream)?;
-    let position = |sheet: &str| globals.sheets.iter().find(|(name, _)| name == sheet).map_or(0, |(_, at)| *at);
-    let book = choose(globals.sheets.iter().map(|(name, _)| name.clone()).collect(), sheet, |name| {
-        let Ok(cells) = cells(&stream, position(name) as usize) else { return Ok(false) }; // a chart
+    let position = |name: &str| globals.sheets.iter().find(|(sheet, _)| sheet.name == name).map_or(0, |(_, at)| *at);
+    let book = choose(globals.sheets.iter().map(|(sheet, _)| sheet.clone()).collect(), sheet, |name| {
+        let Ok((cells, _)) = cells(&stream, position(name) as usize) else { return Ok(false) }; // a chart
         let mut filled = Filled::default();
         Ok(cells.iter().any(|cell| filled.put(u32::from(cell.row))))
     })?;
     let position = position(&book.sheet);
-    let mut cells = cells(&stream, position as usize)?;
+    let (mut cells, merged) = cells(&stream, position as usize)?;
     cells.sort_by_key(|cell| (cell.row, cell.first)); // as they are, in most files
-    let mut rows = SheetRows::new(cells.iter().map(|cell| u32::from(cell.last)).max())?;
+    let extent =
+        cells.iter().fold(None, |extent, cell| Extent::with(extent, u32::from(cell.first), u32::from(cell.last)));
+    let mut rows = SheetRows::new(extent, merged)?;
     for cell in cells {
         globals.put(&stream, cell, &mut rows)?;
     }
-    Ok(Some((book, rows.finish()?)))
+    Ok(Some(SheetRead { book, rows: rows.finish()?, notes: Vec::new() }))
 }
 
 /// The records of a workbook, if the file has some.
@@ -103,8 +105,8 @@ struct Globals {
     is_1904: bool,
     /// Of each cell style.
     looks: Vec<Look>,
-    /// Name and place of each worksheet.
-    sheets: Vec<(String, u32)>,
+    /// Each worksheet and its place.
+    sheets: Vec<(Sheet, u32)>,
     /// The table of texts, one after the other, and where each ends.
     texts: String,
     text_ends: Vec<u32>,
@@ -127,7 +129,7 @@ impl Globals {
             at = record.next;
             match record.kind {
                 kind::EOF => {
-                    let look = |format: &u16| formats.get(format).copied().unwrap_or(Look::of_built_in(*format));
+                    let look = |format: &u16| formats.get(format).cloned().unwrap_or(Look::of_built_in(*format));
                     globals.looks = styles.iter().map(look).collect();
                     return Ok(globals);
                 }
@@ -156,10 +158,11 @@ impl Globals {
         const WORKSHEET: u8 = 0;
         let mut body = Body::of(stream, record);
         let head = body.take(7).ok_or_else(cut)?;
-        let (position, sort, length) = (double_word(head, 0).unwrap_or_default(), head[5], usize::from(head[6]));
+        let (position, state, sort, length) =
+            (double_word(head, 0).unwrap_or_default(), head[4], head[5], usize::from(head[6]));
         let name = self.text(body, length).ok_or_else(cut)?;
         if sort == WORKSHEET {
-            self.sheets.push((name.replace('\0', ""), position));
+            self.sheets.push((Sheet { name: name.replace('\0', ""), is_hidden: state & 3 != 0 }, position));
         }
         if self.sheets.len() > SHEETS_MAX { Err(too_large()) } else { Ok(()) }
     }
@@ -216,6 +219,7 @@ impl Globals {
         match look {
             Some(Look::Moment) => moment(ExcelDateTimeType::DateTime),
             Some(Look::Duration) => moment(ExcelDateTimeType::TimeDelta),
+            Some(Look::Code(format)) => format.shown(value).map_or(Data::Float(value), Data::String),
             Some(Look::Number) | None => Data::Float(value),
         }
     }
@@ -302,16 +306,25 @@ struct Cells {
     at: u32,
 }
 
-/// The cells of the sheet at a place, without those of the charts in it, as they come.
-fn cells(stream: &[u8], mut at: usize) -> Result<Vec<Cells>, FileError> {
-    let (mut cells, mut depth) = (Vec::new(), 0_usize);
+/// The ranges of cells of a record, each two rows and two columns behind their number ([MS-XLS] 2.4.168).
+fn merged_cells(data: &[u8]) -> impl Iterator<Item = Merged> {
+    data.get(2..).unwrap_or_default().chunks_exact(8).filter_map(|range| {
+        let place = |at| word(range, at).map(u32::from);
+        Some(Merged { column: place(4)?, rows: (place(0)?, place(2)?) })
+    })
+}
+
+/// The cells of the sheet at a place, without those of the charts in it, as they come; and those that are merged.
+fn cells(stream: &[u8], mut at: usize) -> Result<(Vec<Cells>, Vec<Merged>), FileError> {
+    let (mut cells, mut merged, mut depth) = (Vec::new(), Vec::new(), 0_usize);
     while let Some(record) = record_at(stream, at) {
         let (here, data) = (at, record.data);
         at = record.next;
         match record.kind {
             kind::BOF => depth += 1,
-            kind::EOF if depth <= 1 => return Ok(cells),
+            kind::EOF if depth <= 1 => return Ok((cells, merged)),
             kind::EOF => depth -= 1,
+            kind::MERGED_CELLS if depth == 1 => merged.extend(merged_cells(data)),
             kind::FORMULA
             | kind::NUMBER
             | kind::LABEL

@@ -36,7 +36,7 @@ impl Sample {
         (worksheet, several): (Option<&str>, Several),
         bytes_max: u64,
     ) -> Result<Sample, InspectError> {
-        let Unpacked { rows, book, archive } = unpack(input, worksheet, several)?;
+        let Unpacked { rows, book, archive, .. } = unpack(input, worksheet, several)?;
         let mut bytes = Vec::new();
         let mut rows = rows.take(bytes_max);
         match rows.read_to_end(&mut bytes) {

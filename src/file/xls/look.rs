@@ -1,11 +1,14 @@
-//! How numbers look: which formats are of dates, times and durations.
+//! How numbers look: which formats are of dates, times, durations and codes.
+
+use crate::file::code_format::CodeFormat;
 
 /// How a format shows a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Look {
     Number,
     Moment,
     Duration,
+    Code(CodeFormat),
 }
 
 impl Look {
@@ -22,6 +25,9 @@ impl Look {
     pub(super) fn of_format(format: &str) -> Look {
         if ["general", "standard"].iter().any(|name| format.eq_ignore_ascii_case(name)) {
             return Look::Number;
+        }
+        if let Some(code) = CodeFormat::read(format) {
+            return Look::Code(code);
         }
         let mut letters = format.chars();
         while let Some(letter) = letters.next() {

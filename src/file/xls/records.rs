@@ -10,6 +10,7 @@ pub(super) mod kind {
     pub(in crate::file::xls) const CODE_PAGE: u16 = 0x0042;
     pub(in crate::file::xls) const BOUND_SHEET: u16 = 0x0085;
     pub(in crate::file::xls) const MUL_RK: u16 = 0x00BD;
+    pub(in crate::file::xls) const MERGED_CELLS: u16 = 0x00E5;
     pub(in crate::file::xls) const RSTRING: u16 = 0x00D6;
     pub(in crate::file::xls) const XF: u16 = 0x00E0;
     pub(in crate::file::xls) const SST: u16 = 0x00FC;

@@ -50,7 +50,7 @@ fn file(stream: &[u8]) -> File {
 }
 
 fn rows(stream: &[u8], sheet: Option<&str>) -> Result<String, FileError> {
-    let (_, mut rows) = read(&file(stream), sheet)?.expect("a workbook");
+    let SheetRead { mut rows, .. } = read(&file(stream), sheet)?.expect("a workbook");
     let mut text = String::new();
     rows.read_to_string(&mut text)?;
     Ok(text)
@@ -230,4 +230,32 @@ proptest::proptest! {
         damaged.write_all(&bytes)?;
         let _either = read(&damaged, None);
     }
+}
+
+#[test]
+fn cells_are_read_as_a_person_sees_them() {
+    let styles = [
+        record(kind::XF, &words(&[0, 0])),
+        record(kind::XF, &words(&[0, 164])),
+        record(kind::FORMAT, &[words(&[164]), text("00000", false)].concat()),
+    ];
+    let label =
+        |row: u16, column: u16, of: &str| record(kind::LABEL, &[words(&[row, column, 0]), text(of, false)].concat());
+    let cells = vec![
+        label(0, 1, "구"),
+        label(0, 2, "우편번호"),
+        label(1, 1, "중구"),
+        number_at(1, 2, 1, 4_519.0),
+        number_at(2, 2, 0, 0.1 + 0.2),
+        // B2 and B3 are one cell.
+        record(kind::MERGED_CELLS, &words(&[1, 1, 2, 1, 1])),
+    ];
+    let other =
+        vec![number_at(0, 0, 0, 1.0), number_at(0, 1, 0, 1.0), number_at(1, 0, 0, 1.0), number_at(1, 1, 0, 1.0)];
+    let mut book = stream(&[styles.concat()], &[("숨김", other), ("자료", cells)]);
+    assert_eq!(rows(&book, None).expect("rows"), "1,1\n1,1\n");
+    let sheet = book.windows(2).position(|bytes| bytes == kind::BOUND_SHEET.to_le_bytes()).expect("the first sheet");
+    book[sheet + 8] = 1; // hidden
+    assert_eq!(rows(&book, None).expect("rows"), "구,우편번호\n중구,04519\n중구,0.3\n");
+    assert_eq!(rows(&book, Some("숨김")).expect("rows"), "1,1\n1,1\n", "asked for, it is taken");
 }
