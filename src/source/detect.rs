@@ -2,12 +2,19 @@
 //! nobody notices. Where two charsets fit, the person decides.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{DecoderResult, EUC_KR, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{
+    BIG5, DecoderResult, EUC_JP, EUC_KR, Encoding, GB18030, GBK, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252,
+};
 
 use crate::source::charset::Charset;
 
 /// Bytes that decide the charset, from the first one that is not ASCII.
 pub const CHARSET_SAMPLE_BYTES: usize = 64 << 10;
+
+/// Charsets whose characters have the bytes of other characters in EUC-KR.
+const EAST_ASIAN: [&Encoding; 5] = [EUC_JP, SHIFT_JIS, GBK, GB18030, BIG5];
+/// Signs of Korean that one fault has beside it where the text is Korean with a broken byte, and no other text.
+const FAULT_RARITY: usize = 100;
 
 /// The charset that the bytes show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,17 +38,21 @@ pub fn detect(sample: &[u8], cut: bool) -> Detected {
     if 2 * three_byte_characters(sample) >= utf8_faults {
         return Detected::Sure(Charset::UTF_8);
     }
-    if korean.speaks_for > 2 * korean.speaks_against && korean.speaks_for >= 4 * korean_faults {
-        return Detected::Sure(Charset::EUC_KR);
-    }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(sample, true);
     let likeliest = detector.guess(None, Utf8Detection::Deny);
+    let may_be_korean = korean.speaks_for > 2 * korean.speaks_against && korean.speaks_for >= 4 * korean_faults;
+    // The detector knows how often Korean, Japanese and Chinese characters come, but nothing of a text with a fault in it.
+    let is_broken_korean = korean_faults > 0 && korean.speaks_for >= FAULT_RARITY * korean_faults;
+    if may_be_korean && (!EAST_ASIAN.contains(&likeliest) || is_broken_korean) {
+        return Detected::Sure(Charset::EUC_KR);
+    }
     if likeliest == WINDOWS_1252 && korean_faults > 0 && korean.speaks_for == 0 && is_western(sample) {
         return Detected::Sure(Charset::of(WINDOWS_1252));
     }
     let mut fitting: Vec<Charset> = Vec::new();
-    for encoding in [likeliest, WINDOWS_1252, EUC_KR] {
+    let next = if may_be_korean { EUC_KR } else { WINDOWS_1252 };
+    for encoding in [likeliest, next, WINDOWS_1252, EUC_KR] {
         if faults(encoding, sample, cut) == 0 && !fitting.contains(&Charset::of(encoding)) {
             fitting.push(Charset::of(encoding));
         }
@@ -214,6 +225,10 @@ mod tests {
             (korean("25℃, 100㎡\n서울"), false, euc_kr),
             (korean("뷁\n똠방각하 펲시콜라 믜 챱 쓔 쨰 슈\n"), false, euc_kr),
             (korean("GS25편의점,SK주유소,A동"), false, euc_kr),
+            (korean("강"), false, euc_kr),
+            (korean("벚꽃"), false, euc_kr),
+            (korean("쭈꾸미,떡볶이,닭갈비"), false, euc_kr),
+            ([korean("서울특별시 중구 세종대로\n").repeat(20), b"\xfe\xa1\n".to_vec()].concat(), false, euc_kr),
             // Half a character where the sample was cut is no fault, at the end of a file it is.
             ("서울".as_bytes()[..5].to_vec(), true, utf8),
             (korean("서울시")[..5].to_vec(), true, euc_kr),
@@ -255,6 +270,12 @@ mod tests {
     #[test]
     fn text_of_other_countries_is_never_korean() {
         for (name, text) in [
+            ("euc-jp", "東京"),
+            ("euc-jp", "東京都"),
+            ("euc-jp", "山田太郎\n田中\n"),
+            ("euc-jp", "東京都,新宿区西新宿\n大阪府,大阪市北区\n"),
+            ("gbk", "北京"),
+            ("gbk", "深圳市"),
             ("shift_jis", "東京都,千代田区\n大阪府,大阪市\nカタカナ,ひらがな\n"),
             ("gbk", "北京市,海淀区\n上海市,浦东新区\n深圳,广东省\n"),
             ("big5", "台北市,信義區\n高雄市,左營區\n"),
@@ -267,6 +288,7 @@ mod tests {
             assert_ne!(detected, Detected::Sure(Charset::EUC_KR), "{name}");
             let Detected::Unclear(fitting) = detected else { panic!("{name}: {detected:?}") };
             assert_eq!(fitting.first(), Some(&charset), "{name}");
+            assert!(fitting.len() > 1, "another one is shown beside it: {text}");
         }
     }
 
