@@ -194,6 +194,23 @@ fn a_header_of_an_older_revision_does_not_come_back() {
 }
 
 #[test]
+fn a_file_in_one_record_is_the_same_from_every_restart_point() {
+    let log = [
+        line("f", "A list,,\n,of 2026,\nsheet,b,a\ns,1,2\nt,3,4"),
+        line("f", "s,5,6\ns,7,8"),
+        line("g", "A list\nsheet,two,,d\n,b,a,\ns,9,10,"),
+        line("f", "t,11,12"),
+        line("g", "s,13,14,15"),
+        line("f", "#EOF rows=5"),
+        line("g", "#EOF rows=2"),
+    ];
+    same_from_every_restart_point("\"first\"", &log);
+    let published = run(topology("\"first\""), &log, None);
+    assert!(published.statuses.iter().all(|status| status.contains("Published")), "{:?}", published.statuses);
+    assert_eq!(published.dead_letters.len(), 0);
+}
+
+#[test]
 fn numbered_rows_after_the_end_are_late_and_open_nothing() {
     let log = [
         marker("p", "begin", "1", "", None),

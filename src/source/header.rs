@@ -2,31 +2,35 @@
 
 use std::sync::Arc;
 
+use memchr::memchr2;
+
 use crate::record::{
     Delimiter, EarlierHeader, Marker, MarkerRecord, Message, Offset, Reason, Rejection, StreamElement,
 };
-use crate::source::csv::Rows;
 use crate::source::delimiter::DELIMITERS;
 use crate::source::fate;
-use crate::source::header_row::{names_of_row, read_names};
+use crate::source::header_row::names_of_row;
 use crate::source::headerless::{ALL_BYTES_MAX, BYTES_MAX, DOUBT_ROWS, Origin, ROWS_MAX};
 use crate::source::json::{self, Element, Elements};
 use crate::source::names::column_names;
 use crate::source::row_format::RowFormat;
+use crate::source::table_head::TableHead;
 use crate::source::upload::{Doubt, HeaderRead, SourceContext, Upload};
 
 impl Upload {
-    /// Takes the first row for the header and returns the text behind it; `None` when there is nothing left to read.
-    pub(super) fn take_first_row<'a>(
+    /// Takes the head of the table for the header, and returns how many rows that was and the text behind it; `None` when there is nothing
+    /// left to read.
+    pub(super) fn take_head<'a>(
         &mut self,
         context: &mut SourceContext,
         origin: Origin<'_>,
         delimiter: u8,
         text: &'a [u8],
-    ) -> Option<&'a [u8]> {
-        let mut rows = Rows::new(text, delimiter, None);
-        let row = std::iter::from_fn(|| rows.next_row(&mut context.fields)).find(|row| !row.blank)?;
-        let behind = &text[rows.position()..];
+    ) -> Option<(u32, &'a [u8])> {
+        let TableHead { row, names, behind, rows } =
+            TableHead::read(&context.config, delimiter, text, &mut context.fields)?;
+        let behind = &text[behind..];
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         // What Python's str(row) writes has no double quotes, and so no defect.
         let is_suspicious = row.defect.is_some() || row.bytes.starts_with(b"{'");
         let names = match Some(text).filter(|_| is_suspicious).and_then(fate::json_instead_of_header) {
@@ -36,9 +40,32 @@ impl Upload {
                 return None;
             }
             Some(instead) => Err(instead),
-            None => read_names(&context.config, &row, text, &mut context.fields),
+            None => names,
         };
-        self.take_names(context, origin, names, Origin { line: origin.line + 1, ..origin }, behind).then_some(behind)
+        let is_taken = self.take_names(context, origin, names, Origin { line: origin.line + rows, ..origin }, behind);
+        is_taken.then_some((rows, behind))
+    }
+
+    /// After a restart, a record is read again whose first rows were the header of this upload, with titles above it: they are no rows.
+    pub(super) fn pass_over_head<'o, 'a>(
+        &self,
+        context: &mut SourceContext,
+        origin: Origin<'o>,
+        text: &'a [u8],
+    ) -> (Origin<'o>, &'a [u8]) {
+        let config = Arc::clone(&context.config);
+        let has_lines = memchr2(b'\n', b'\r', text.trim_ascii_end()).is_some();
+        let known = self.own_layout().filter(|_| has_lines && self.is_restored() && origin.first_row.is_none());
+        let (Some(layout), RowFormat::Csv(delimiter)) = (known, origin.format) else { return (origin, text) };
+        let head = TableHead::read(&config, delimiter, text, &mut context.fields);
+        let names = |head: &TableHead| head.names.as_ref().ok().map(|names| column_names(names, config.exact_names));
+        match head.filter(|head| head.rows > 1 && names(head).is_some_and(|names| *names == *layout.header)) {
+            Some(TableHead { behind, rows, .. }) => {
+                let line = origin.line + u32::try_from(rows).unwrap_or(u32::MAX);
+                (Origin { line, ..origin }, &text[behind..])
+            }
+            None => (origin, text),
+        }
     }
 
     /// Takes the keys of the first JSON object for the header, or the cells of the first JSON array. Returns how many rows that were;

@@ -24,6 +24,7 @@ mod names;
 mod read_rows;
 mod row_format;
 pub mod spread;
+pub mod table_head;
 #[cfg(test)]
 pub(crate) mod tests;
 mod totals;
@@ -355,7 +356,14 @@ impl Source {
                     Upload::new(UploadId::new(id)).pass_unread_at_once(&mut self.context, origin, text, &late);
                     return Ok(None);
                 }
-                self.attend(id, Some(record.offset), |upload, context| upload.take_rows(context, origin, text));
+                let is_read_again = self.refill.is_some();
+                self.attend(id, Some(record.offset), |upload, context| {
+                    let (origin, text) = match is_read_again {
+                        true => upload.pass_over_head(context, origin, text),
+                        false => (origin, text),
+                    };
+                    upload.take_rows(context, origin, text)
+                });
             }
         }
         Ok(below)

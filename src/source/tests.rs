@@ -209,6 +209,43 @@ fn a_header_marker_without_names_is_followed_by_them() {
 }
 
 #[test]
+fn a_record_that_holds_a_file_has_titles_above_its_header() {
+    let needed = SourceConfig { needed: [vec!["a".to_owned()], vec!["c".to_owned()]].into(), ..config() };
+    for (file, line) in [
+        ("a,b,c\n1,2,3\n4,5,6\n", 1),
+        ("Report of shops\n\na,b,c\n1,2,3\n4,5,6\n", 2),
+        ("Report,,\n,2026,\na,b,c\n1,2,3\n4,5,6\n", 3),
+        // A header of merged cells.
+        ("a,two,\n,b,c\n1,2,3\n4,5,6\n", 2),
+    ] {
+        let rows = [format!("k 0.{line} 1|2|3"), format!("k 0.{} 4|5|6", line + 1), "k 1.0 7|8|9".to_owned()];
+        let expected = [vec!["k header a,b,c".to_owned()], rows.to_vec()].concat();
+        assert_eq!(run(needed.clone(), [row(file), row("7,8,9")]), expected, "{file}");
+    }
+    let both = run(needed.clone(), [row("Report,,,\na,two,,d\n,b,c,\n1,2,3,\n")]);
+    assert_eq!(both, ["k header a,b,c,d", "k 0.3 1|2|3|"]);
+    // What comes later is a row, and so is a line above what is no header.
+    let later = run(needed.clone(), [row("a,b,c"), row("Report\na,b,c\n1,2,3")]);
+    assert_eq!(later[1..], ["k 1.0 csv.field_count", "k 1.1 csv.repeated_header", "k 1.2 1|2|3"]);
+    let other = run(needed, [row("x,y,z\n1,2,3")]);
+    assert_eq!(other[0], "k failed column.missing at 0");
+}
+
+#[test]
+fn a_restart_reads_the_head_of_a_file_again() {
+    let needed = SourceConfig { needed: [vec!["a".to_owned()]].into(), ..config() };
+    let file = || row("Report,\nx,\na,b\n1,2\n3,4");
+    let mut source = Source::new(Arc::new(needed), Some(1));
+    source.begin_refill(vec![(UploadId::new("k"), Offset(0))]);
+    let header: Arc<[String]> = ["a".to_owned(), "b".to_owned()].into();
+    source.restore(UploadId::new("k"), Some(header), (Announcement::default(), None), None);
+    let lines = feed(&mut source, 0, [file()]);
+    assert_eq!(lines, ["k 0.3 1|2", "k 0.4 3|4"], "the titles are no rows");
+    source.end_refill();
+    assert_eq!(feed(&mut source, 1, [file()])[0], "k 1.0 Report|", "later they are");
+}
+
+#[test]
 fn a_restart_reads_a_header_marker_without_names_again() {
     let mut source = Source::new(Arc::new(declared(&["x"])), Some(1));
     assert_eq!(feed(&mut source, 0, [row("#BEGIN"), row("#HEADER")]), ["k begin"]);

@@ -268,9 +268,9 @@ impl Upload {
                         origin.line += rows;
                     }
                     RowFormat::Csv(delimiter) if origin.first_row.is_none() => {
-                        let Some(behind) = self.take_first_row(context, origin, delimiter, text) else { return };
+                        let Some((rows, behind)) = self.take_head(context, origin, delimiter, text) else { return };
                         text = behind;
-                        origin.line += 1;
+                        origin.line += rows;
                     }
                     RowFormat::Json | RowFormat::Csv(_) | RowFormat::Opaque => {}
                 },

@@ -188,7 +188,7 @@ pub(super) static SOURCE: Table = Table {
             Default::Integer(0),
             "2",
             "Lines above the header of a file that are left out. Without it, lines above the first row that names the columns which \
-                    the topology needs are found and left out.",
+                    the topology needs are found and left out, in a file and in a record that holds a whole one.",
         ),
         key(
             "quotes",

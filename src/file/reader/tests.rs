@@ -114,9 +114,15 @@ fn a_header_of_merged_cells_is_two_rows() {
         let text = format!("{above}{table}");
         let mut file = open(text.as_bytes(), Options::for_source(&source)).expect("a header");
         assert_eq!(file.header(), ["번호", "이름", "경도", "위도", "비고"], "{above}");
+        let left_out = file.notes().join("");
+        assert_eq!(left_out.contains("도서관"), !above.is_empty(), "{left_out}");
+        assert!(!left_out.contains("번호"), "the upper row of the header is used: {left_out}");
         assert_eq!(blocks(&mut file)[0].text, "1,가,127,37,\n");
     }
-    for rows in ["a,b,\nc,d,e\n", "a,b,c\n,,\n", "a,b,\n,1,2\n", "a,,c\n,x,\n"] {
+    // In a workbook, a name that is merged over both rows is in both.
+    let file = open("번호,위치,,비고\n번호,경도,위도,비고\n1,127,37,\n".as_bytes(), Options::for_source(&source));
+    assert_eq!(file.expect("a header").header(), ["번호", "경도", "위도", "비고"]);
+    for rows in ["a,b\na,b\n", "a,b,\nc,d,e\n", "a,b,c\n,,\n", "a,b,\n,1,2\n", "a,,c\n,x,\n"] {
         let names: Vec<&str> = rows.split('\n').next().expect("a header").split(',').collect();
         assert_eq!(open(rows.as_bytes(), plain()).expect("a header").header(), names, "{rows}");
     }

@@ -1,0 +1,199 @@
+//! The head of a table: lines of a title above it, and the header, which is one row or, where cells are merged, two. Of files, and of records
+//! that hold a file.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::record::Rejection;
+use crate::source::SourceConfig;
+use crate::source::csv::{Fields, Row, Rows};
+use crate::source::delimiter::{DELIMITERS, count_named};
+use crate::source::header_row::read_names;
+use crate::source::row_format::RowFormat;
+
+/// Rows among which the header is looked for when the first one names no column that the topology needs.
+const TITLE_ROWS_MAX: usize = 30;
+/// Part of the columns that have a name in a header, and that have a cell in a title line: tenths.
+const NAMED_MIN: usize = 7;
+const TITLED_MAX: usize = 4;
+/// Columns of a table that may have a title above it.
+const TITLED_COLUMNS_MIN: usize = 3;
+
+/// The head of the table that a record holds.
+#[derive(Debug)]
+pub(super) struct TableHead<'a> {
+    /// The row that is the header.
+    pub(super) row: Row<'a>,
+    /// The names of the columns, as published.
+    pub(super) names: Result<Vec<String>, Rejection>,
+    /// Where the rows of the table begin.
+    pub(super) behind: usize,
+    /// Rows up to there.
+    pub(super) rows: u64,
+}
+
+impl<'a> TableHead<'a> {
+    /// `None` for a text without a row.
+    pub(super) fn read(
+        config: &SourceConfig,
+        delimiter: u8,
+        text: &'a [u8],
+        fields: &mut Fields,
+    ) -> Option<TableHead<'a>> {
+        let titled = row_below_titles(text, Some(delimiter), delimiter, &config.needed);
+        let (above, table) = text.split_at(titled.map_or(0, |(_, at)| at));
+        let (extent, _) = first_row(table, delimiter, fields)?;
+        let row = Rows::new(&table[extent.clone()], delimiter, None).next_row(fields)?;
+        let names = read_names(config, &row, &table[extent.clone()], fields);
+        let header = names.map(|texts| Cells { texts, rows: extent.clone() });
+        let two = header.as_ref().ok().and_then(|header| two_rows(above, table, header, delimiter));
+        let (names, behind) = match two {
+            Some((names, _, behind)) => (Ok(names), behind),
+            None => (header.map(|header| header.texts), extent.end),
+        };
+        let behind = above.len() + behind;
+        let rows = RowFormat::Csv(delimiter).count_rows(&text[..behind], fields);
+        Some(TableHead { row, names, behind, rows })
+    }
+}
+
+/// Where the first row that is not blank lies, and whether more text could change it; `None` when there is no row yet.
+pub fn first_row(text: &[u8], delimiter: u8, fields: &mut Fields) -> Option<(Range<usize>, bool)> {
+    let mut rows = Rows::new(text, delimiter, None);
+    loop {
+        let start = rows.position();
+        let row = rows.next_row(fields)?;
+        if !row.blank {
+            return Some((start..rows.position(), row.ended));
+        }
+    }
+}
+
+/// The cells of a row, and where it lies.
+#[derive(Debug)]
+pub struct Cells {
+    /// The texts.
+    pub texts: Vec<String>,
+    /// From its first byte to the one behind its last.
+    pub rows: Range<usize>,
+}
+
+impl Cells {
+    /// The first row that is not blank from `at` on.
+    fn first(text: &[u8], at: usize, delimiter: u8) -> Option<Cells> {
+        let mut fields = Fields::default();
+        let (row, ended) = first_row(&text[at..], delimiter, &mut fields)?;
+        let texts = fields.iter(&text[at..]).map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
+        ended.then_some(Cells { texts, rows: at + row.start..at + row.end })
+    }
+
+    /// The last row that is not blank.
+    fn last(text: &[u8], delimiter: u8) -> Option<Cells> {
+        let mut next = Cells::first(text, 0, delimiter)?;
+        while let Some(row) = Cells::first(text, next.rows.end, delimiter) {
+            next = row;
+        }
+        Some(next)
+    }
+}
+
+/// A header of merged cells is two rows: `header`, the first row of `text`, and the row below it, or the last one `above`. Returns the names,
+/// where the upper row begins if that is above, and where the rows of the table begin in `text`.
+pub fn two_rows(
+    above: &[u8],
+    text: &[u8],
+    header: &Cells,
+    delimiter: u8,
+) -> Option<(Vec<String>, Option<usize>, usize)> {
+    let below = Cells::first(text, header.rows.end, delimiter);
+    if let Some((names, below)) = below.and_then(|below| Some((merged(header, &below)?, below))) {
+        return Some((names, None, below.rows.end));
+    }
+    let upper = Cells::last(above, delimiter)?;
+    Some((merged(&upper, header)?, Some(upper.rows.start), header.rows.end))
+}
+
+/// The names of a header of merged cells, which is two rows: in the upper one the names, and in the place of some a name for several columns,
+/// which have their own names in the lower one. A name that is merged over both rows is in both where the rows are from a workbook. `None`
+/// for rows that do not complete each other so.
+fn merged(upper: &Cells, lower: &Cells) -> Option<Vec<String>> {
+    let (upper, lower) = (&upper.texts, &lower.texts);
+    if upper.len() != lower.len() || lower.iter().any(|cell| cell.parse::<f64>().is_ok()) {
+        return None;
+    }
+    let (mut is_grouped, mut names, mut singles, mut grouped) = (false, Vec::with_capacity(upper.len()), 0, 0);
+    for column in 0..upper.len() {
+        let begins_group = upper.get(column + 1).is_some_and(String::is_empty) && !lower[column + 1].is_empty();
+        is_grouped = match (upper[column].is_empty(), lower[column].is_empty()) {
+            (false, false) if upper[column] == lower[column] => {
+                singles += 1;
+                false
+            }
+            (false, false) if begins_group => true,
+            (true, false) if is_grouped => true,
+            (false, true) => {
+                singles += 1;
+                false
+            }
+            (true, true) => false,
+            (_, false) => return None,
+        };
+        grouped += usize::from(is_grouped);
+        names.push(if lower[column].is_empty() { &upper[column] } else { &lower[column] }.clone());
+    }
+    (singles > 0 && grouped > 0).then_some(names)
+}
+
+/// If the first row has none of the topology's columns: the first row that has them all, as its delimiter and its first byte.
+pub fn row_below_titles(text: &[u8], given: Option<u8>, delimiter: u8, needed: &[Vec<String>]) -> Option<(u8, usize)> {
+    let mut fields = Fields::default();
+    let (first, _) = first_row(text, delimiter, &mut fields)?;
+    if needed.is_empty() || count_named(&fields, &text[..first.end], needed) > 0 {
+        return None;
+    }
+    let named = fields.iter(text).filter(|cell| !cell.trim_ascii().is_empty()).count();
+    let all = DELIMITERS;
+    let tried: Cow<'_, [u8]> = given.map_or(Cow::Borrowed(&all), |given| Cow::Owned(vec![given]));
+    let needed_row = tried.iter().find_map(|delimiter| {
+        let mut rows = Rows::new(text, *delimiter, None);
+        for _ in 0..TITLE_ROWS_MAX {
+            let start = rows.position();
+            let row = rows.next_row(&mut fields)?;
+            if row.ended && count_named(&fields, text, needed) == needed.len() {
+                return Some((*delimiter, start));
+            }
+        }
+        None
+    });
+    needed_row.or_else(|| {
+        let found = tried.iter().filter_map(|delimiter| wide_row_below_titles(text, *delimiter));
+        // A first row that names as many columns is no title.
+        let widest = found.max_by_key(|(columns, ..)| *columns).filter(|(columns, ..)| *columns > named);
+        widest.map(|(_, delimiter, start)| (delimiter, start))
+    })
+}
+
+/// The first row with a name for most columns, below lines that have a cell or two: its columns, the delimiter, and its first byte.
+/// This finds titles whatever the columns are called.
+fn wide_row_below_titles(text: &[u8], delimiter: u8) -> Option<(usize, u8, usize)> {
+    let mut fields = Fields::default();
+    let mut rows = Rows::new(text, delimiter, None);
+    let (mut seen, mut columns) = (Vec::new(), 0);
+    while seen.len() < TITLE_ROWS_MAX {
+        let start = rows.position();
+        let Some(row) = rows.next_row(&mut fields).filter(|row| row.ended) else { break };
+        let filled: Vec<&[u8]> = fields.iter(text).filter(|cell| !cell.trim_ascii().is_empty()).collect();
+        let is_number = |cell: &&[u8]| std::str::from_utf8(cell).is_ok_and(|cell| cell.trim().parse::<f64>().is_ok());
+        columns = columns.max(filled.len());
+        if !row.blank {
+            seen.push((filled.len(), filled.iter().any(is_number), start));
+        }
+    }
+    let (titled, ..) = seen.first()?;
+    if columns < TITLED_COLUMNS_MIN || 10 * titled > TITLED_MAX * columns {
+        return None;
+    }
+    let is_header = |(filled, has_number, _): &&(usize, bool, usize)| 10 * filled >= NAMED_MIN * columns && !has_number;
+    let (.., start) = seen.iter().skip(1).find(is_header)?;
+    Some((columns, delimiter, *start))
+}
