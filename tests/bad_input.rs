@@ -313,6 +313,11 @@ fn a_quoted_marker_is_data() {
     driver.pipe("a.csv", "#EOF rows=1");
     let sheets = workbook::sheets(&driver.workbook("a.csv").expect("a workbook"));
     assert_eq!(sheets["museum"][1][0], "#EOF");
+    // json.dumps("#EOF") is no end either, and its dead letter says so.
+    driver.pipe("b.csv", GOOD);
+    driver.pipe("b.csv", "\"#EOF\"");
+    let message = header(driver.dead_letters().last().expect("a dead letter"), "__streams.errors.message");
+    assert!(message.is_some_and(|message| message.contains("a marker in quotes is data")));
 }
 
 #[test]

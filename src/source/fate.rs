@@ -8,6 +8,7 @@ use crate::record::{Delimiter, Hint, Message, Reason, Rejection};
 use crate::source::SourceConfig;
 use crate::source::columns::Layout;
 use crate::source::csv::{Defect, Fields, ROW_BYTES_MAX, Row};
+use crate::source::envelope::is_marker;
 use crate::source::json::{Escapes, fault_instead_of_csv, is_json};
 use crate::source::totals::is_total;
 
@@ -155,7 +156,10 @@ fn check_count(
         .into_iter()
         .find(|guess| *guess != delimiter && row.bytes.iter().filter(|byte| *byte == guess).count() + 1 == want);
     let hint = match guess.filter(|_| have == 1 && want > 1) {
-        _ if row.bytes.starts_with(b"#") && have == 1 => Some(Hint::MarkerOfItsOwn {}),
+        _ if have == 1 && row.bytes.starts_with(b"\"") && is_marker(fields.get(0, text)) => {
+            Some(Hint::MarkerInQuotes {})
+        }
+        _ if is_marker(row.bytes) && have == 1 => Some(Hint::MarkerOfItsOwn {}),
         Some(guess) => Some(Hint::WithDelimiter { delimiter: Delimiter(guess), fields: want }),
         None if row.bytes.ends_with(b"\\") => Some(Hint::EscapeOption {}),
         None => pad_mends.then_some(Hint::Pad {}),

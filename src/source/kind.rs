@@ -29,6 +29,9 @@ const OTHER: &[(&[u8], &str)] = &[
     (b"II*\0", "TIFF image"),
     (b"MM\0*", "TIFF image"),
     (b"\x7fELF", "ELF"),
+    (b"\x80\x04\x95", "Python pickle"),
+    (b"\x80\x05\x95", "Python pickle"),
+    (b"\xac\xed\0\x05", "serialized Java"),
 ];
 
 /// Formats that files have and records do not, by their first bytes.

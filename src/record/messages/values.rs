@@ -13,6 +13,9 @@ texts! {
         MarkerOfItsOwn {}
             en "; a marker is a record of its own"
             ko ". 표식은 레코드 하나로 따로 보내야 합니다";
+        MarkerInQuotes {}
+            en "; a marker in quotes is data: send it without them, or as JSON, {{\"$ss\": \"eof\"}}"
+            ko ". 따옴표로 감싼 표식은 자료로 봅니다. 따옴표 없이 보내거나 JSON으로 {{\"$ss\": \"eof\"}}를 보내세요";
         WithDelimiter { delimiter: Delimiter, fields: usize }
             en "; with {delimiter} as the delimiter it would have {fields}"
             ko ". 구분 기호를 {delimiter}{ro} 보면 {fields}칸입니다"

@@ -45,6 +45,11 @@ impl Kind {
     }
 }
 
+/// Whether a text begins as a marker does.
+pub(in crate::source) fn is_marker(text: &[u8]) -> bool {
+    Kind::of_text(text).is_some()
+}
+
 /// The terms of a marker, in either spelling.
 #[derive(Default)]
 pub(super) struct Terms<'a> {

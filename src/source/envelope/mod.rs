@@ -23,6 +23,7 @@ use marker::{Kind, Terms};
 
 pub(super) use headers::ControlHeaders;
 pub use marker::NAME_BYTES_MAX;
+pub(super) use marker::is_marker;
 
 /// Longest upload id, in bytes: it is key and content of status records, which have to fit their topic.
 pub(super) const ID_BYTES_MAX: usize = 16 << 10;
