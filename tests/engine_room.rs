@@ -124,6 +124,11 @@ fn dead_letters_are_counted_shown_and_tried_again_after_a_fix() {
     succeed(&app, &["dlq", "retry", &topology, "--reason", "number.format"]);
     until("the next revision", || ends(&app, "a.csv").contains(&(2, UploadState::Published)).then_some(()));
     assert_eq!(ends(&app, "b.csv"), [(1, UploadState::Published)]);
+    // Its letters are of a revision that is not the newest.
+    let listed = app.command(&["dlq", "list", &topology]).output().expect("it runs");
+    assert!(listed.status.success() && said(&listed).contains("no dead letters"), "{}", said(&listed));
+    let again = app.command(&["dlq", "retry", &topology, "--reason", "number.format"]).output().expect("it runs");
+    assert!(again.status.success() && said(&again).contains("no dead letters"), "{}", said(&again));
     assert_eq!(running.stop(), Some(0));
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Dlq {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// How many dead letters there are, by upload and reason
+    /// How many dead letters there are, by upload and reason; of an upload those of its newest revision
     List(Selection),
     /// The dead letters themselves
     Show {
@@ -105,7 +105,7 @@ impl Dlq {
 }
 
 fn list(global: &Global, client: &KafkaClient, topology: &Topology, selection: &Selection) -> anyhow::Result<Exit> {
-    let mut piles = dead_letters::piles(client, &topology.sink.dead_letter_topic)?;
+    let mut piles = dead_letters::piles(client, topology)?;
     piles.retain(|pile| selection.takes(pile.upload.as_deref(), &pile.reason));
     let mut out = out::stdout();
     if global.json {
@@ -131,7 +131,7 @@ fn show(
 ) -> anyhow::Result<Exit> {
     let mut found: Vec<Letter> = Vec::new();
     let mut more = 0_u64;
-    dead_letters::read(client, &topology.sink.dead_letter_topic, &mut |letter| {
+    dead_letters::read(client, topology, &mut |letter| {
         if !selection.takes(letter.upload.as_deref(), &letter.reject.reason) {
         } else if found.len() < limit {
             found.push(letter);
@@ -171,7 +171,7 @@ fn retry(
     dry_run: bool,
 ) -> anyhow::Result<Exit> {
     let mut uploads = BTreeSet::new();
-    dead_letters::read(client, &topology.sink.dead_letter_topic, &mut |letter| {
+    dead_letters::read(client, topology, &mut |letter| {
         if selection.takes(letter.upload.as_deref(), &letter.reject.reason) {
             uploads.extend(letter.upload);
         }

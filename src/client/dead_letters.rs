@@ -1,12 +1,16 @@
-//! Reads back the topic of dead letters: their numbers by reason, and the letters of one upload.
+//! Reads back the topic of dead letters: their numbers by reason, and the letters of one upload. Those of revisions that a newer one has
+//! taken the place of are left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
 use super::rejects::{Reject, header, letter, place};
 use crate::kafka::KafkaClient;
-use crate::record::{Record, TopicPartition};
+use crate::record::{Offset, Record, TopicPartition};
+use crate::sink::status::StatusRecord;
+use crate::source::Placement;
+use crate::topology::Topology;
 use crate::transport::TransportError;
 
 /// A dead letter.
@@ -51,20 +55,59 @@ pub struct Pile {
     pub message: String,
 }
 
-/// Reads all letters of a topic, a partition after the other. Blocks.
-pub fn read(client: &KafkaClient, topic: &str, each: &mut dyn FnMut(Letter)) -> Result<(), TransportError> {
+/// Where the newest revision of each upload begins.
+struct Newest {
+    topic: String,
+    /// Revision, partition and first offset by upload.
+    begins: HashMap<String, (u32, i32, Offset)>,
+}
+
+impl Newest {
+    fn read(client: &KafkaClient, topology: &Topology) -> Result<Newest, TransportError> {
+        let (statuses, topic) = (&topology.sink.status_topic, topology.source.topic.to_string());
+        if topology.source.placement != Placement::Keyed {
+            return Ok(Newest { topic, begins: HashMap::new() });
+        }
+        let mut begins: HashMap<String, (u32, i32, Offset)> = HashMap::new();
+        for partition in 0..client.partitions(statuses)? {
+            client.read_committed(
+                &TopicPartition { topic: statuses.clone(), partition },
+                Offset(0),
+                &mut |record| {
+                    let Some(status) = record.value.as_deref().and_then(StatusRecord::parse) else { return };
+                    let begin = (status.revision, status.partition, status.offsets.first);
+                    let newest = begins.entry(status.upload).or_insert(begin);
+                    *newest = begin.max(*newest);
+                },
+            )?;
+        }
+        Ok(Newest { topic, begins })
+    }
+
+    /// Whether a letter is of a revision before the newest one of its upload. Of spread uploads nobody knows.
+    fn is_after(&self, letter: &Letter) -> bool {
+        let newest = letter.upload.as_ref().and_then(|upload| self.begins.get(upload));
+        letter.topic == self.topic
+            && newest.is_some_and(|(_, partition, first)| letter.partition == *partition && letter.offset < first.0)
+    }
+}
+
+/// Reads the letters of a topology, a partition after the other. Blocks.
+pub fn read(client: &KafkaClient, topology: &Topology, each: &mut dyn FnMut(Letter)) -> Result<(), TransportError> {
+    let newest = Newest::read(client, topology)?;
+    let topic = &topology.sink.dead_letter_topic;
     for partition in 0..client.partitions(topic)? {
-        client.read_all(&TopicPartition { topic: topic.into(), partition }, &mut |record| {
-            Letter::read(&record).into_iter().for_each(&mut *each);
+        client.read_all(&TopicPartition { topic: topic.clone(), partition }, &mut |record| {
+            Letter::read(&record).into_iter().filter(|letter| !newest.is_after(letter)).for_each(&mut *each);
         })?;
     }
     Ok(())
 }
 
 /// How many letters there are, by upload and reason; the most first. Of a million uploads with letters, each has its pile: read with care.
-pub fn piles(client: &KafkaClient, topic: &str) -> Result<Vec<Pile>, TransportError> {
+pub fn piles(client: &KafkaClient, topology: &Topology) -> Result<Vec<Pile>, TransportError> {
     let mut piles: BTreeMap<(Option<String>, String), Pile> = BTreeMap::new();
-    read(client, topic, &mut |letter| {
+    read(client, topology, &mut |letter| {
         let Letter { upload, reject, .. } = letter;
         let pile = piles.entry((upload.clone(), reject.reason.clone())).or_insert_with(|| Pile {
             upload,
