@@ -1,9 +1,10 @@
 //! The rows of a JSON text: objects and arrays one behind the other (NDJSON, pretty-printed or not), or in one array around them.
 //!
-//! **A broken row never swallows a row that can be read.** It ends before the next line that is not indented further than the line it
-//! begins on, and from which a whole object or array can be read. Only when there is no such line it keeps all that follows.
+//! **A broken row never swallows a row that can be read.** It ends where its brackets do, if that is on its line and a comma, the end of
+//! the array or of the line follows. Else it ends before the next line that is not indented further than the line it begins on, and from
+//! which a whole object or array can be read. Only when there is no such line it keeps all that follows.
 
-use super::scan::{Fault, behind_blanks, string_end, value};
+use super::scan::{Fault, behind_blanks, end_of_brackets, string_end, value};
 use crate::record::JsonFault;
 use crate::source::csv::BOM;
 
@@ -106,6 +107,10 @@ impl<'a> Elements<'a> {
     }
 
     fn broken(&mut self, start: usize, fault: Fault) -> Option<Element> {
+        if let Some(end) = self.end_on_its_line(start) {
+            (self.at, self.nesting.behind_row) = (end, true);
+            return Some(Element { start, end, kind: ElementKind::Broken(fault) });
+        }
         let next = self.next_that_reads(start);
         if next.is_none() && self.is_cut {
             return None;
@@ -116,6 +121,21 @@ impl<'a> Elements<'a> {
         let depth = if next.is_some() { self.nesting.depth } else { 0 };
         self.nesting = Nesting { depth, behind_row: false, ..self.nesting };
         Some(Element { start, end, kind: ElementKind::Broken(fault) })
+    }
+
+    /// Where a broken row ends on the line that it begins on: an object or array, or in an array a word.
+    fn end_on_its_line(&self, start: usize) -> Option<usize> {
+        let text = self.text;
+        let is_of_a_word = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_');
+        let end = match text.get(start)? {
+            b'{' | b'[' => end_of_brackets(text, start)?,
+            b'"' if self.nesting.depth > 0 => string_end(text, start).ok()?,
+            _ if self.nesting.depth > 0 => start + text[start..].iter().take_while(is_of_a_word).count(),
+            _ => return None,
+        };
+        let behind = text[end..].iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+        let ends = behind.map_or(!self.is_cut, |byte| matches!(byte, b',' | b']' | b'\n' | b'\r'));
+        (end > start && ends).then_some(end)
     }
 
     /// The next line from which a row can be read, see above.

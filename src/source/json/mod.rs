@@ -16,23 +16,33 @@ use scan::{Fault, behind_blanks, value};
 use crate::record::{Message, Rejection};
 
 /// Whether a value of unknown form is JSON: an object, an array, or several of these. A row of CSV hardly ever is. Where some of them are
-/// broken, each on lines of its own, the others decide; an array of one number, or of none, could be a cell of CSV.
+/// broken, the others decide; an array of one number, or of none, could be a cell of CSV.
 pub fn is_json(text: &[u8]) -> bool {
     if !begins_like_json(text) {
         return are_arrays_of_cells(text);
     }
-    let (mut has_row, mut has_blank, mut has_broken) = (false, false, false);
+    let is_array = text.trim_ascii_start().starts_with(b"[");
+    let (mut has_object, mut has_row, mut has_blank, mut has_broken) = (false, false, false, false);
     for row in Elements::new(text) {
         match row.kind {
             ElementKind::Broken(_) => {
-                let bytes = row.bytes(text);
-                let line = text[..row.start].rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-                if !(bytes.starts_with(b"{") || bytes.starts_with(b"[")) || !line.trim_ascii().is_empty() {
+                let above = &text[..row.start];
+                let line = above.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+                let begins_line = line.trim_ascii().is_empty();
+                let is_next = matches!(above.trim_ascii_end().last(), Some(b'[' | b','));
+                let is_like_a_row = match text.get(row.start) {
+                    Some(b'{' | b'[') => begins_line || is_next,
+                    // A word among the objects of an array, and the end that it does not have.
+                    Some(_) => is_array && has_object && is_next,
+                    None => is_array,
+                };
+                if !is_like_a_row {
                     return false;
                 }
                 has_broken = true;
             }
-            ElementKind::Object | ElementKind::Array => has_row = true,
+            ElementKind::Object => (has_object, has_row) = (true, true),
+            ElementKind::Array => has_row = true,
             ElementKind::Blank => has_blank = true,
         }
     }

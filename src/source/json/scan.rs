@@ -136,6 +136,38 @@ pub(super) fn string_end(text: &[u8], at: usize) -> Result<usize, Fault> {
     }
 }
 
+/// Behind the bracket that closes the one at `at`, whatever is between them; `None` when it is not on the same line.
+pub(super) fn end_of_brackets(text: &[u8], mut at: usize) -> Option<usize> {
+    let mut open = Vec::new();
+    loop {
+        match text.get(at)? {
+            b'\n' | b'\r' => return None,
+            b'{' => open.push(b'}'),
+            b'[' => open.push(b']'),
+            close @ (b'}' | b']') => {
+                if open.pop() != Some(*close) {
+                    return None;
+                }
+                if open.is_empty() {
+                    return Some(at + 1);
+                }
+            }
+            b'"' => {
+                at += 1;
+                while *text.get(at)? != b'"' {
+                    match text[at] {
+                        b'\n' | b'\r' => return None,
+                        b'\\' => at += 2,
+                        _ => at += 1,
+                    }
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
 /// Behind the escape sequence at `at`; two of them where they are one character (UTF-16).
 fn escape_end(text: &[u8], at: usize) -> Result<usize, Fault> {
     let unknown = || {

@@ -66,7 +66,19 @@ fn a_broken_row_never_swallows_a_row_that_can_be_read() {
         (r#"[{"a":1},{"a":"#, vec![r#"{"a":1}"#, "!{\"a\":"]),
         // Commas between rows say nothing that the rows do not.
         (r#"[{"a":1} {"a":2},,{"a":3}]"#, vec![r#"{"a":1}"#, r#"{"a":2}"#, "!,{\"a\":3}]"]),
-        (r#"[{"a":1},5]"#, vec![r#"{"a":1}"#, "!5]"]),
+        (r#"[{"a":1},5]"#, vec![r#"{"a":1}"#, "!5"]),
+        (
+            r#"[{"a":0}, null, "x", {"a":1},5,{"a":2}]"#,
+            vec![r#"{"a":0}"#, "!null", "!\"x\"", r#"{"a":1}"#, "!5", r#"{"a":2}"#],
+        ),
+        // What is wrong within the brackets of a row ends with them.
+        (
+            r#"[{"a":"\ud800"},{"a":{"b":x}, "c":[{"d":1}]} , {"a":3}]"#,
+            vec![r#"!{"a":"\ud800"}"#, r#"!{"a":{"b":x}, "c":[{"d":1}]}"#, r#"{"a":3}"#],
+        ),
+        (r#"[{"a":"said "hi""},{"a":2}]"#, vec![r#"!{"a":"said "hi""}"#, r#"{"a":2}"#]),
+        (r#"{"a":1,,} nonsense"#, vec![r#"!{"a":1,,} nonsense"#]),
+        (r#"[{"a":[1},{"a":2}]"#, vec![r#"!{"a":[1},{"a":2}]"#]),
     ] {
         assert_eq!(rows(text), expected, "{text}");
     }
@@ -155,6 +167,11 @@ fn only_what_is_json_as_a_whole_is_json_without_word_of_it() {
         "[\"a\"]\n[\"b\"]",
         "\u{1e}{\"a\":1}\n",
         "{\"a\":1},\n{\"a\":2},\n",
+        // Some of an array are broken, or its end is missing.
+        r#"[{"a":1},{"a":x},{"a":2}]"#,
+        r#"[{"a":"\ud800"},{"a":2}, null]"#,
+        r#"[{"a":1},{"a":2"#,
+        r#"[{"a":1}"#,
     ] {
         assert!(is_json(text.as_bytes()), "{text}");
     }
@@ -175,6 +192,8 @@ fn only_what_is_json_as_a_whole_is_json_without_word_of_it() {
         "{}{,,",
         "{\"a\":1}{,,",
         "{}\n{,,",
+        "[[1,2]],park",
+        r#"[{"a":1}],park"#,
     ] {
         assert!(!is_json(text.as_bytes()), "{text}");
     }
