@@ -61,6 +61,7 @@ fn reasons_are_given_in_korean() {
         let text = topology_text(COLUMNS) + "workbook = { lang = \"ko\" }";
         let mut driver =
             TopologyTestDriver::new(Topology::parse(&text, "t.toml", &|_| None).unwrap_or_else(|p| panic!("{p}")));
+        driver.pipe("a.csv", GOOD);
         driver.pipe("a.csv", row);
         driver.pipe("a.csv", "#EOF");
         let english = header(&driver.dead_letters()[0], "__streams.errors.message").expect("a message");

@@ -5,8 +5,8 @@ use memchr::memchr2;
 use super::{FileError, Options};
 use crate::source::csv::{Fields, Rows};
 use crate::source::delimiter::{find_delimiter, separator_line};
-use crate::source::table_head::{Cells, first_row, row_below_titles, two_rows};
-use crate::source::{HeaderFrom, SourceConfig, clean_name, read_names};
+use crate::source::table_head::{Cells, first_row, has_names_of, is_header_of, row_below_titles, two_rows};
+use crate::source::{HeaderFrom, SourceConfig, read_names};
 
 /// Lines that a header is chosen from, and characters of each.
 const FIRST_LINES: usize = 12;
@@ -42,14 +42,23 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
     let table_from = at;
     at = skip_lines(text, at, options.skip_lines.unwrap_or(config.skip_lines));
     let given = options.delimiter.or(announced).or(config.delimiter);
+    let mut fields = Fields::default();
+    let declared = match &config.header {
+        HeaderFrom::First => None,
+        HeaderFrom::Declared(names) => Some(&**names),
+    };
     let mut delimiter = given.unwrap_or_else(|| find_delimiter(&text[at..], cut, &config.needed));
     if !options.no_header
         && options.skip_lines.is_none()
         && let Some((found, row)) = row_below_titles(&text[at..], given, delimiter, &config.needed)
+        && declared.is_none_or(|names| {
+            let table = &text[at + row..];
+            first_row(table, found, &mut fields).is_some()
+                && is_header_of(names, &cells(&fields, table), config.exact_names)
+        })
     {
         (delimiter, at) = (found, at + row);
     }
-    let mut fields = Fields::default();
     let Some((extent, ended)) = first_row(&text[at..], delimiter, &mut fields) else {
         notes.extend(skipped_note(&text[table_from..at]));
         return if cut { Ok(None) } else { nothing(config, options, delimiter, text.len(), notes).map(Some) };
@@ -61,12 +70,10 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
     let (above, text) = text.split_at(at);
     let (first, behind) = (at + extent.start, at + extent.end);
     let mut header_from = at;
-    let declared = match &config.header {
-        HeaderFrom::First => None,
-        HeaderFrom::Declared(names) => Some(names.to_vec()),
-    };
     let (names, is_declared, header_line, rows_from) = match declared {
-        Some(names) if options.no_header || !names_half_of(&names, &fields, text, config) => (names, true, 0, first),
+        Some(names) if options.no_header || !is_header_of(names, &cells(&fields, text), config.exact_names) => {
+            (names.to_vec(), true, 0, first)
+        }
         None if options.no_header => {
             let names = (1..=fields.len()).map(|column| format!("column_{column}")).collect();
             notes.push("it has no header line: its columns are named column_1, column_2 and so on".to_owned());
@@ -77,7 +84,8 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
             let row = row.ok_or_else(|| FileError::Header("the file is empty".to_owned()))?;
             let names = read_names(config, &row, &text[extent.start..extent.end], &mut fields);
             let names = names.map_err(|why| FileError::Header(format!("{}: {}", why.reason, why.message)))?;
-            let is_declared = declared.is_some_and(|declared| are_alike(&declared, &names, config));
+            let own = declared.filter(|declared| has_names_of(declared, &names, config.exact_names));
+            let (names, is_declared) = own.map_or((names, false), |declared| (declared.to_vec(), true));
             let header = Cells { texts: names, rows: extent };
             match two_rows(&above[table_from..], text, &header, delimiter).filter(|_| !is_declared) {
                 Some((names, upper, behind)) => {
@@ -136,6 +144,11 @@ fn skipped_note(skipped: &[u8]) -> Option<String> {
     (!skipped.is_empty()).then(|| format!("{count} above the header left out: {shown}"))
 }
 
+/// The cells of a row as text.
+fn cells(fields: &Fields, text: &[u8]) -> Vec<String> {
+    fields.iter(text).map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
+}
+
 /// The first lines of a text, cut short.
 pub(super) fn first_lines(text: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();
@@ -156,18 +169,4 @@ fn line_ends(text: &[u8]) -> u32 {
         ends += 1;
     }
     ends
-}
-
-/// True when a row names half of the declared columns or more: it is a header line, and no data.
-fn names_half_of(declared: &[String], fields: &Fields, text: &[u8], config: &SourceConfig) -> bool {
-    let clean = |name: &[u8]| -> String {
-        let name = String::from_utf8_lossy(name);
-        if config.exact_names { name.into_owned() } else { clean_name(&name).into_owned() }
-    };
-    let found: Vec<String> = fields.iter(text).map(clean).collect();
-    2 * declared.iter().filter(|name| found.contains(name)).count() >= declared.len()
-}
-
-fn are_alike(declared: &[String], names: &[String], config: &SourceConfig) -> bool {
-    declared == crate::source::column_names(names, config.exact_names)
 }

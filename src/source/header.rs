@@ -12,10 +12,12 @@ use crate::source::fate;
 use crate::source::header_row::names_of_row;
 use crate::source::headerless::{ALL_BYTES_MAX, BYTES_MAX, DOUBT_ROWS, Origin, ROWS_MAX};
 use crate::source::json::{self, Element, Elements};
+use crate::source::kind::{KIND_BYTES, text_kind};
 use crate::source::names::column_names;
 use crate::source::row_format::RowFormat;
-use crate::source::table_head::TableHead;
+use crate::source::table_head::{TableHead, has_names_of, is_header_of};
 use crate::source::upload::{Doubt, HeaderRead, SourceContext, Upload};
+use crate::source::{HeaderFrom, columns::Layout};
 
 impl Upload {
     /// Takes the head of the table for the header, and returns how many rows that was and the text behind it; `None` when there is nothing
@@ -40,9 +42,46 @@ impl Upload {
                 return None;
             }
             Some(instead) => Err(instead),
-            None => names,
+            None => match text_kind(&text[..text.len().min(KIND_BYTES)]) {
+                Some(kind) => Err(Rejection::new(Message::NotText { kind })),
+                None => names,
+            },
         };
         let is_taken = self.take_names(context, origin, names, Origin { line: origin.line + rows, ..origin }, behind);
+        is_taken.then_some((rows, behind))
+    }
+
+    /// Takes the header that the topology declares. If the text begins with a header line nevertheless, as files have one, that is none of
+    /// the rows, and its names count where they are others or in another order. Returns how many rows it has and the text behind it; `None`
+    /// when there is nothing left to read.
+    pub(super) fn take_declared<'a>(
+        &mut self,
+        context: &mut SourceContext,
+        layout: Arc<Layout>,
+        origin: Origin<'_>,
+        text: &'a [u8],
+    ) -> Option<(u32, &'a [u8])> {
+        let config = Arc::clone(&context.config);
+        let exact = config.exact_names;
+        let (mut rows, mut behind, mut other) = (0, text, None);
+        if let (RowFormat::Csv(delimiter), None, HeaderFrom::Declared(declared)) =
+            (origin.format, origin.first_row, &config.header)
+            && let Some(head) = TableHead::read(&config, delimiter, text, &mut context.fields)
+            && let Ok(names) = head.names
+            && is_header_of(declared, &names, exact)
+        {
+            (rows, behind) = (u32::try_from(head.rows).unwrap_or(u32::MAX), &text[head.behind..]);
+            other = Some(names).filter(|names| !has_names_of(declared, names, exact));
+        }
+        let is_taken = match other {
+            Some(names) => {
+                self.take_names(context, origin, Ok(names), Origin { line: origin.line + rows, ..origin }, behind)
+            }
+            None => {
+                self.header = Some(HeaderRead { layout, offset: None, doubted: None });
+                true
+            }
+        };
         is_taken.then_some((rows, behind))
     }
 

@@ -9,6 +9,7 @@ use crate::source::SourceConfig;
 use crate::source::csv::{Fields, Row, Rows};
 use crate::source::delimiter::{DELIMITERS, count_named};
 use crate::source::header_row::read_names;
+use crate::source::names::{clean_name, column_names};
 use crate::source::row_format::RowFormat;
 
 /// Rows among which the header is looked for when the first one names no column that the topology needs.
@@ -55,6 +56,24 @@ impl<'a> TableHead<'a> {
         let rows = RowFormat::Csv(delimiter).count_rows(&text[..behind], fields);
         Some(TableHead { row, names, behind, rows })
     }
+}
+
+/// Whether the cells of a row are a header although the topology declares the columns: half of the columns are named, and two of several.
+pub fn is_header_of(declared: &[String], cells: &[String], exact: bool) -> bool {
+    let found: Vec<String> = cells.iter().map(|cell| comparable(cell, exact)).collect();
+    let named = declared.iter().filter(|name| found.contains(&comparable(name, exact))).count();
+    2 * named >= declared.len() && named >= declared.len().min(2)
+}
+
+/// Whether the cells of a row are the names of all declared columns, in their order.
+pub fn has_names_of(declared: &[String], cells: &[String], exact: bool) -> bool {
+    let comparable = |name: &String| comparable(name, exact);
+    declared.iter().map(comparable).eq(column_names(cells, exact).iter().map(comparable))
+}
+
+/// A name in the spelling that a header line is recognized by, which may be in capitals.
+fn comparable(name: &str, exact: bool) -> String {
+    if exact { name.to_owned() } else { clean_name(name).to_lowercase() }
 }
 
 /// Where the first row that is not blank lies, and whether more text could change it; `None` when there is no row yet.

@@ -115,7 +115,7 @@ fn fates_of_rows() {
         (b"\"1\"x,2", &["csv.bad_quote in a"]),
         (b"1, \"2\"", &["csv.bad_quote in b"]),
         (b"1\",2", &["csv.bad_quote in a"]),
-        (b"a,b\n1,2", &["csv.repeated_header", "1|2"]),
+        (b"1,2\na,b", &["1|2", "csv.repeated_header"]),
         (b"1,\x002", &["text.control in b"]),
         (b"1,\x1b[31m", &["text.control in b"]),
         ("1,\u{fffe}".as_bytes(), &["text.control in b"]),
@@ -228,7 +228,35 @@ fn a_record_that_holds_a_file_has_titles_above_its_header() {
     let later = run(needed.clone(), [row("a,b,c"), row("Report\na,b,c\n1,2,3")]);
     assert_eq!(later[1..], ["k 1.0 csv.field_count", "k 1.1 csv.repeated_header", "k 1.2 1|2|3"]);
     let other = run(needed, [row("x,y,z\n1,2,3")]);
-    assert_eq!(other[0], "k failed column.missing at 0");
+    assert_eq!(other, ["k header x,y,z", "k 0.1 1|2|3"]);
+}
+
+#[test]
+fn a_header_line_is_no_row_although_the_columns_are_declared() {
+    let columns = || declared(&["id", "name", "kind", "size"]);
+    for (line, expected) in [
+        ("id,name,kind,size", vec!["k 0.1 1|2|3|4"]),
+        (" ID ,Name,KIND,size", vec!["k 0.1 1|2|3|4"]),
+        ("size,id,name,kind", vec!["k header size,id,name,kind", "k 0.1 1|2|3|4"]),
+        ("id,name,note,more", vec!["k header id,name,note,more", "k 0.1 1|2|3|4"]),
+        ("id,2,3,4", vec!["k 0.0 id|2|3|4", "k 0.1 1|2|3|4"]),
+    ] {
+        assert_eq!(run(columns(), [row(format!("{line}\n1,2,3,4"))]), expected, "{line}");
+        let again = run(columns(), [row("5,6,7,8"), row(format!("{line}\n1,2,3,4"))]);
+        assert_eq!(again.len(), 3, "only the first row can be one: {again:?}");
+    }
+    let exact = SourceConfig { exact_names: true, ..columns() };
+    assert_eq!(run(exact, [row("ID,NAME,KIND,SIZE")]), ["k 0.0 ID|NAME|KIND|SIZE"]);
+    // A title above it; and a first row with a cell or two, which is none.
+    let titled = SourceConfig { needed: [vec!["kind".to_owned()]].into(), ..columns() };
+    assert_eq!(run(titled.clone(), [row("Report,,,\nid,name,kind,size\n1,2,3,4")]), ["k 0.2 1|2|3|4"]);
+    assert_eq!(run(titled, [row("1,,,\na,b,c,d")]), ["k 0.0 1|||", "k 0.1 a|b|c|d"]);
+}
+
+#[test]
+fn a_page_is_named_as_what_it_is() {
+    let page = run(config(), [row("<!DOCTYPE html><html><body>\n<p>a,b</p>")]);
+    assert!(page.iter().all(|line| line.contains("record.not_text")) && page[0].starts_with("k failed"), "{page:?}");
 }
 
 #[test]

@@ -257,7 +257,11 @@ impl Upload {
         }
         if self.header.is_none() || self.header_follows {
             match context.declared.clone().filter(|_| !self.header_follows) {
-                Some(Ok(layout)) => self.header = Some(HeaderRead { layout, offset: None, doubted: None }),
+                Some(Ok(layout)) => {
+                    let Some((rows, behind)) = self.take_declared(context, layout, origin, text) else { return };
+                    text = behind;
+                    origin.line += rows;
+                }
                 Some(Err(rejection)) => {
                     self.fail(context, origin.offset, rejection.clone());
                     return self.pass_unread(context, origin, text, &rejection);

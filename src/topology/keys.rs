@@ -105,8 +105,9 @@ pub(super) static SOURCE: Table = Table {
             Kind::Header,
             Default::Text("first"),
             "[\"id\", \"name\", \"city\"]",
-            "`\"first\"`: the first row of each upload names its columns. A list: every row is data, and these are the names, so that \
-                    column names are checked before anything runs. A header marker beats both.",
+            "`\"first\"`: the first row of each upload names its columns. A list: these are the names, so that they are checked before \
+                    anything runs, and every row is data but a first one that is a header line, with half of the names or more. A \
+                    header marker beats both.",
         ),
         key(
             "columns",

@@ -129,6 +129,19 @@ fn a_header_of_merged_cells_is_two_rows() {
 }
 
 #[test]
+fn a_first_row_with_few_cells_is_no_title_where_columns_are_declared() {
+    let declared: Vec<String> = ["k", "a", "b", "c", "d"].map(str::to_owned).into();
+    let needed = [vec!["k".to_owned()]].into();
+    let source = SourceConfig { header: HeaderFrom::Declared(declared.into()), needed, ..config() };
+    let read = |text: &str| {
+        let mut file = open(text.as_bytes(), Options::for_source(&source)).expect("a file");
+        blocks(&mut file)[0].text.clone()
+    };
+    assert_eq!(read("x,,,,\ny,p,q,r,s\n"), "x,,,,\ny,p,q,r,s\n");
+    assert_eq!(read("Report,,,,\nK,A,B,C,D\ny,p,q,r,s\n"), "y,p,q,r,s\n");
+}
+
+#[test]
 fn files_without_rows() {
     let mut file = open(b"a,b", plain()).expect("a header");
     assert_eq!((file.header().len(), file.next_block().expect("an end"), file.rows()), (2, None, 0));
