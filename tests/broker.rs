@@ -329,3 +329,25 @@ fn nonsense_ends_its_connection_and_harms_nobody() {
     send(&client, &topic(&client), &["fine"]).expect("acknowledged");
     assert!(begun.elapsed() < Duration::from_secs(60));
 }
+
+#[test]
+fn a_batch_that_is_none_is_refused_and_the_next_one_is_taken() {
+    let broker = broker(BrokerConfig::default());
+    let client = client(&broker);
+    let rows = topic(&client);
+    // Produce 3 to partition 0 of `rows`, without a transaction, for acknowledgement by all.
+    let mut request = vec![0, 0, 0, 3, 0, 0, 0, 1, 0xff, 0xff];
+    request.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0, 4, b'r', b'o', b'w', b's', 0, 0, 0, 1]);
+    request.extend([0, 0, 0, 0, 0, 0, 0, 100]);
+    request.extend([0xee; 100]);
+    let mut socket = TcpStream::connect(broker.address()).expect("it listens");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
+    socket.write_all(&(request.len() as u32).to_be_bytes()).expect("sent");
+    socket.write_all(&request).expect("sent");
+    // Size, correlation id, one topic with its name, one partition, its index.
+    let mut answer = [0; 4 + 4 + 4 + 6 + 4 + 4 + 2];
+    socket.read_exact(&mut answer).expect("an answer");
+    assert_eq!(answer.last_chunk(), Some(&43i16.to_be_bytes()), "UNSUPPORTED_FOR_MESSAGE_FORMAT");
+    send(&client, &rows, &["fine"]).expect("acknowledged");
+    assert_eq!(values(&client, &rows), ["fine"]);
+}

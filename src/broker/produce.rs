@@ -69,7 +69,7 @@ fn append(
     shared: &Shared,
     topic: &str,
     index: i32,
-    mut records: Bytes,
+    records: Bytes,
     implicit: bool,
 ) -> Result<(i64, i64), ResponseError> {
     let (partition, batch_bytes_max) = {
@@ -85,8 +85,7 @@ fn append(
         return Err(ResponseError::NotLeaderOrFollower);
     }
     make_room(shared, topic, records.len() as u64)?;
-    let batches: Vec<_> = std::iter::from_fn(|| BatchHeader::accept(&mut records, batch_bytes_max)).collect();
-    let batches = batches.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let batches = BatchHeader::accept(records, batch_bytes_max)?;
     if batches.is_empty() {
         return Err(ResponseError::InvalidRecord);
     }

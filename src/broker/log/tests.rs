@@ -16,8 +16,7 @@ fn batch(records: usize, bytes: usize, producer: i64, epoch: i16, sequence: i32,
     (0..records).for_each(|_| builder.push(time, None, Some(&vec![b'x'; bytes]), &[]));
     let mut batch = builder.finish(Compression::None);
     batch.stamp(ProducerStamp { id: producer, epoch, sequence });
-    let mut bytes = batch.bytes().clone();
-    BatchHeader::accept(&mut bytes, usize::MAX).expect("a batch").expect("a good one")
+    BatchHeader::accept(batch.bytes().clone(), usize::MAX).expect("a good one").pop().expect("a batch")
 }
 fn append(log: &mut Log, producer: i64, epoch: i16, sequence: i32) -> Result<i64, ResponseError> {
     let (header, bytes) = batch(2, 10, producer, epoch, sequence, 1);
