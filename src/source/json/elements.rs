@@ -8,6 +8,9 @@ use super::scan::{Fault, behind_blanks, end_of_brackets, string_end, value};
 use crate::record::JsonFault;
 use crate::source::csv::BOM;
 
+/// Arrays around the rows that are entered although what is in them is broken. To find that out may cost a look at all of it, each time.
+const AROUND_MAX: usize = 8;
+
 /// ASCII RS.
 pub(super) const RECORD_SEPARATOR: u8 = 0x1E;
 
@@ -250,7 +253,7 @@ impl Iterator for Elements<'_> {
                     Some(Element { start, end: extent.end, kind })
                 }
                 Err(fault) if self.is_cut && fault.why == (JsonFault::TextEnds {}) => None,
-                Err(_) if *first == b'[' && self.is_around_rows(start) => {
+                Err(_) if *first == b'[' && self.nesting.depth < AROUND_MAX && self.is_around_rows(start) => {
                     self.nesting = Nesting { depth: self.nesting.depth + 1, behind_row: false, ..self.nesting };
                     self.at = start + 1;
                     continue;

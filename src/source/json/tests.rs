@@ -108,6 +108,9 @@ fn what_is_wrong_is_named_with_its_place() {
     let text = format!("{{\"a\":{deep}}}");
     let row = Elements::new(text.as_bytes()).next().and_then(|row| fault_of(text.as_bytes(), &row));
     assert!(row.is_some_and(|fault| fault.message.to_string().contains("more than 128")));
+    // Arrays around rows that never come are entered a few times, not once each.
+    let rows: Vec<_> = Elements::new(deep.as_bytes()).map(|row| (row.start, row.is_broken())).collect();
+    assert_eq!(rows, [(8, true)]);
 }
 
 #[test]
