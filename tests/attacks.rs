@@ -73,6 +73,8 @@ fn attack(app: &App) {
         let names: Vec<String> = (0..9_999).map(|column| format!("{n}_{column}")).collect();
         plain.send(&format!("columns-{n}"), format!("#HEADER kind,{}", names.join(",")).as_bytes(), &[]);
     }
+    // Rows of one letter: the headers of the dead letter of each are far longer.
+    plain.send("letters", format!("id,name,kind,x,y\n{}", "x\n".repeat(450_000)).as_bytes(), &[]);
     plain.flush();
     let bomb = vec![b'a'; 96 << 20];
     let mut packed = Attacker::new(app, Compression::Lz4);

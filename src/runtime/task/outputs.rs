@@ -216,7 +216,7 @@ impl Outputs {
     }
 
     fn send(&mut self, record: OutRecord) -> Result<(), TransportError> {
-        self.buffer_bytes += record.value.len();
+        self.buffer_bytes += record.batch_bytes_max();
         self.buffer.push(record);
         if self.buffer_bytes >= BUFFER_BYTES_MAX { self.publish() } else { Ok(()) }
     }
