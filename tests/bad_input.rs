@@ -480,6 +480,23 @@ fn an_upload_on_its_way_is_reported_once_a_second_and_never_after_its_end() {
 }
 
 #[test]
+fn rows_without_a_header_line_are_told_from_a_wrong_header() {
+    for (first, is_data) in [
+        ("1,Blue House,museum,953900,1952030", true),
+        ("id,name,class,east,north", false),
+        ("place,2024,2025,2026", false),
+    ] {
+        let mut driver = driver("");
+        driver.pipe("a.csv", first);
+        driver.pipe("a.csv", GOOD);
+        driver.pipe("a.csv", "#EOF");
+        let failure = driver.statuses().pop().and_then(|status| status.failure).expect("it fails");
+        assert_eq!(failure.reason, "column.missing");
+        assert_eq!(failure.message.contains("the first row seems to be data"), is_data, "{}", failure.message);
+    }
+}
+
+#[test]
 fn rows_whose_header_never_comes_do_not_pin_the_replay_offset() {
     use std::time::Duration;
     let mut driver = driver("header = \"first\"\nidle_timeout = \"100s\"");

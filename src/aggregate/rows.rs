@@ -155,7 +155,7 @@ fn missing(name: &str, header: &[String]) -> Rejection {
         column: name.to_owned(),
         header: Names::of(header.iter().map(String::as_str)),
         nearest: nearest.map(|(_, name)| Nearest::Column { name: name.clone() }),
-        hint: (header.len() == 1).then_some(Hint::OneColumn {}),
+        hint: Hint::of_header(header),
     };
     Rejection::new(message).in_column(name)
 }

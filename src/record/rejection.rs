@@ -24,8 +24,9 @@ impl Rejection {
     }
     /// None of `candidates` is among the columns of a header.
     pub fn column_missing<'a>(candidates: &[String], header: impl ExactSizeIterator<Item = &'a str>) -> Rejection {
-        let hint = (header.len() == 1).then_some(Hint::OneColumn {});
-        let (any_of, header) = (AnyOf(candidates.to_vec()), Names::of(header));
+        let header: Vec<&str> = header.collect();
+        let hint = Hint::of_header(&header);
+        let (any_of, header) = (AnyOf(candidates.to_vec()), Names::of(header.into_iter()));
         let rejection = Rejection::new(Message::ColumnMissing { candidates: any_of, header, hint });
         match candidates.first() {
             Some(first) => rejection.in_column(first.as_str()),

@@ -29,6 +29,9 @@ texts! {
         OneColumn {}
             en "; the header is one column: --delimiter names another delimiter for a file, `delimiter` in the source for the rows of a topic"
             ko ". 제목 행이 한 칸입니다. 구분 문자가 다르면 파일은 --delimiter로, 토픽의 행은 소스의 delimiter로 지정하세요";
+        DataForHeader {}
+            en "; the first row seems to be data: name the columns in `header` of the source, or in a header marker"
+            ko ". 첫 행이 제목이 아니라 자료인 것 같습니다. 소스의 header에 열 이름을 적거나 제목 표식을 보내세요";
         NoCoordinates {}
             en "; if the rows have no coordinates, `sheetstream new --from FILE` writes a topology for them"
             ko ". 좌표가 없는 목록이라면 `sheetstream new --from 파일`로 변환 설정을 만드세요";
@@ -65,6 +68,19 @@ texts! {
         Metres {}
             en "; looks like metres"
             ko ". 도(°)가 아니라 미터 단위 값으로 보입니다";
+    }
+}
+
+impl Hint {
+    /// A guess at the fault of a header that lacks a column.
+    pub fn of_header<N: AsRef<str>>(names: &[N]) -> Option<Hint> {
+        let is_year = |name: &str| name.len() == 4 && (name.starts_with("19") || name.starts_with("20"));
+        let numbers = || names.iter().map(AsRef::as_ref).filter(|name: &&str| name.trim().parse::<f64>().is_ok());
+        match names.len() {
+            1 => Some(Hint::OneColumn {}),
+            // Years are names, too.
+            _ => (numbers().count() >= 2 && !numbers().all(is_year)).then_some(Hint::DataForHeader {}),
+        }
     }
 }
 
