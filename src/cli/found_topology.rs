@@ -27,7 +27,7 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
     };
     let crs = input.crs(None)?;
     let found = Found::in_file(path, input.reading(), input.worksheet())?;
-    if let (None, Some(ranking)) = (crs, &found.suggestion.ranking) {
+    if let (None, None, Some(ranking)) = (crs, &found.suggestion.crs_column, &found.suggestion.ranking) {
         check_certainty(path, ranking)?;
     }
     let topology = Topology::parse(&found.draft(None).to_toml(), "the topology that was found", &|_| None)?;

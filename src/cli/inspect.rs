@@ -65,6 +65,9 @@ impl Inspect {
         };
         line("coordinates", &coordinates)?;
         line("sheets", &name(&found.used.sheet))?;
+        if let Some(column) = &found.suggestion.crs_column {
+            line("CRS of rows", &format!("{}: {}", column.name, column.systems.join(", ")))?;
+        }
         let Some(ranking) = &found.suggestion.ranking else { return Ok(Exit::Ok) };
         line(
             "certainty",

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 use sheetstream::file::book::Several;
-use sheetstream::inspect::columns::UsedColumns;
 use sheetstream::inspect::draft::Draft;
 use sheetstream::inspect::reading::{FileFacts, Reading};
 use sheetstream::inspect::sample::Sample;
 use sheetstream::inspect::table::{Suggestion, Table};
 use sheetstream::inspect::trial::{Asked, Tried, try_file};
+use sheetstream::inspect::used_columns::UsedColumns;
 use sheetstream::record::Extras;
 
 use super::input::upload_name;

@@ -98,7 +98,8 @@ async fn draft(
         trial.columns.keep_blank();
     }
     // The topology's CRS speaks for itself only where rows fit it.
-    let fitting = trial.crs.as_ref().filter(|_| trial.share() > 0.0).map(|crs| crs.from.as_str());
+    let fitting = trial.crs.as_ref().filter(|_| trial.share() > 0.0 && suggestion.crs_column.is_none());
+    let fitting = fitting.map(|crs| crs.from.as_str());
     let draft = Draft {
         file_name: &name,
         file: &file,

@@ -2,18 +2,17 @@
 //! them, and which are kept. The chosen ones are published under the topology's names, and what is not kept is not published. So the choice
 //! is part of the content: it is in the log, in the workbook, and in the id of the upload.
 
-use serde::Serialize;
-
 use super::InspectError;
 use super::one_cell::OneCell;
 use super::table::Table;
+use super::used_columns::UsedColumns;
 use crate::aggregate::SheetKey;
 use crate::crs::columns::{coordinate_columns, number};
 use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::map::{CoordinateInput, MapConfig};
 use crate::page::cells::parse_date;
-use crate::record::{CoordinateForm, TemplatePart, Titles};
+use crate::record::{CoordinateForm, TemplatePart};
 use crate::source::csv::{Fields, Rows};
 use crate::topology::Topology;
 
@@ -36,29 +35,6 @@ pub struct ChosenColumns {
     /// Columns that are kept; `None` keeps all that are not blank.
     pub keep: Option<Vec<String>>,
     /// Columns with neither a name nor a value, see [`blank_columns`].
-    pub blank: Vec<String>,
-}
-
-/// The columns in use, by the names of the file; null where there is none.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct UsedColumns {
-    /// Column of x.
-    pub x: Option<String>,
-    /// Column of y; that of x where one cell holds both.
-    pub y: Option<String>,
-    /// How coordinates are written.
-    pub coordinates: CoordinateForm,
-    /// Whether the topology takes x and y from a column each.
-    pub takes_x_y: bool,
-    /// Column that names sheets.
-    pub sheet: Option<String>,
-    /// Whether rows may do without one.
-    pub sheet_is_optional: bool,
-    /// Columns that are published under another name: theirs, and the topology's.
-    pub renamed: Vec<[String; 2]>,
-    /// Columns that are left out.
-    pub left_out: Vec<String>,
-    /// Of them, those with neither a name nor a value.
     pub blank: Vec<String>,
 }
 
@@ -223,20 +199,6 @@ impl ChosenColumns {
         };
         let sheet_chosen = self.sheet.clone().filter(|_| !self.one_sheet);
         [role(x, &self.x), role(y, &self.y), role(sheet, &sheet_chosen)]
-    }
-}
-
-impl UsedColumns {
-    /// Blank columns stay after all: more of the file than was looked at may have values there.
-    pub fn keep_blank(&mut self) {
-        let blank = std::mem::take(&mut self.blank);
-        self.left_out.retain(|name| !blank.contains(name));
-    }
-
-    /// What the workbook calls columns that are published under another name: as the file does.
-    pub fn titles(&self) -> Titles {
-        let renamed = self.renamed.iter().filter(|[own, _]| !self.left_out.contains(own));
-        renamed.map(|[own, published]| (published.clone(), own.clone())).collect()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Writes a topology file from the findings about a file and the choices for it: a file to begin with, with comments that give the reasons.
 
-use super::columns::UsedColumns;
 use super::reading::{FileFacts, Reading};
 use super::table::{Suggestion, Table, is_plain};
+use super::used_columns::UsedColumns;
 use crate::crs::ranking::{Certainty, Ranking};
 use crate::page::cells::{parse_date, parse_datetime};
 use crate::page::link::map_address;
@@ -151,10 +151,13 @@ impl Draft<'_> {
             named.or_else(|| found.and_then(|family| family.systems.first()).map(|system| system.definition.clone()));
         let from = self.crs.map(str::to_owned).or(first).unwrap_or_else(|| TARGET.to_owned());
         let into = self.into(lang);
-        text.push_str(&format!("\n# {}\n", self.why(&from, ranking)));
+        let by_row = self.suggestion.crs_column.as_ref().filter(|_| self.crs.is_none());
+        let why = by_row.map_or_else(|| self.why(&from, ranking), |_| "a column names the CRS of each row".to_owned());
+        text.push_str(&format!("\n# {why}\n"));
         text.push_str("[[map]]\nname = \"wgs84\"\n");
         let notation = if self.is_plain(x) && self.is_plain(y) { "" } else { ", notation = \"any\"" };
-        let (from, x, y) = (quoted(&from), quoted(x), quoted(y));
+        let from = by_row.map_or_else(|| quoted(&from), |column| format!("{{ column = {} }}", quoted(&column.name)));
+        let (x, y) = (quoted(x), quoted(y));
         text.push_str(&format!(
             "reproject = {{ from = {from}, to = \"{TARGET}\", x = {x}, y = {y}, into = [{into}]{notation} }}\n"
         ));
@@ -277,7 +280,7 @@ mod tests {
             sheet: Some("구".to_owned()),
             ..UsedColumns::default()
         };
-        let suggestion = Suggestion { columns: None, ranking: None };
+        let suggestion = Suggestion { columns: None, ranking: None, crs_column: None };
         let draft = Draft {
             file_name: "서울 Parks (2024).csv",
             file: &file,

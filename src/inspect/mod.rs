@@ -2,7 +2,7 @@
 //! module, so that they give the same answer.
 //!
 //! Only the beginning of the file is read. The beginning ([`sample`]) and the way of reading it ([`reading`]) give rows ([`table`]). Their
-//! columns are those of the topology, or chosen, or found ([`columns`], [`one_cell`]). The rows go through the same task as the rows of a
+//! columns are those of the topology, or chosen, or found ([`columns`], [`one_cell`], [`used_columns`]). The rows go through the same task as the rows of a
 //! real upload ([`made`], [`trial`]), and the points of its workbook are put on a map ([`points`]). A topology file can record the findings
 //! and choices ([`draft`]). A text can record the outcome of a whole file, and later versions are compared with it ([`outcome`]).
 
@@ -17,6 +17,7 @@ pub mod reading;
 pub mod sample;
 pub mod table;
 pub mod trial;
+pub mod used_columns;
 
 use crate::file::FileError;
 use crate::map::{MapConfig, OwnCrs};

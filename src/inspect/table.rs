@@ -1,12 +1,15 @@
 //! Finds, without a topology, the columns of a file that contain its coordinates, and the CRSs that they may be in.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::InspectError;
-use super::columns::UsedColumns;
+use super::used_columns::UsedColumns;
 use crate::crs::columns::{CoordinateColumns, coordinate_columns, number};
 use crate::crs::places::atlas;
 use crate::crs::ranking::{RankedRow, Ranking, rank};
+use crate::crs::systems::{ListedCrs, system};
 use crate::file::reader::CsvFile;
 use crate::map::{geometry, notation};
 use crate::page::cells::parse_number;
@@ -15,6 +18,8 @@ use crate::source::csv::{Fields, Rows};
 
 /// Rows that are looked at.
 const ROWS_MAX: usize = 5_000;
+/// Words in the name of a column of CRSs.
+const CRS_WORDS: [&str; 4] = ["epsg", "srid", "crs", "좌표계"];
 /// Rows that are enough to see whether a column names places.
 const NAMING_ROWS: usize = 60;
 /// Columns that may name places, the first ones.
@@ -36,6 +41,17 @@ pub struct Suggestion {
     pub columns: Option<ShownColumns>,
     /// The evidence for each CRS; null without coordinates.
     pub ranking: Option<Ranking>,
+    /// The column that names the CRS of each row, where that is not the same in all of them.
+    pub crs_column: Option<CrsColumn>,
+}
+
+/// A column that names the CRS of each row.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct CrsColumn {
+    /// Its name.
+    pub name: String,
+    /// The systems that it names.
+    pub systems: Vec<String>,
 }
 
 /// Columns that hold coordinates.
@@ -80,6 +96,22 @@ impl Table {
         })
     }
 
+    /// The column in which each cell is a code of EPSG, with its authority or below a name that says so, and not the same one.
+    fn crs_column(&self) -> Option<CrsColumn> {
+        self.header.iter().enumerate().find_map(|(column, name)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.trim());
+            let is_named = CRS_WORDS.iter().any(|word| name.to_lowercase().contains(word));
+            let code = |cell: &str| {
+                let code = cell.to_uppercase().strip_prefix("EPSG:").map(str::to_owned);
+                let code = code.or_else(|| is_named.then(|| cell.to_owned()))?;
+                system(code.parse().ok()?).map(ListedCrs::definition)
+            };
+            let systems: Option<BTreeSet<String>> = cells.filter(|cell| !cell.is_empty()).map(code).collect();
+            let systems = systems.filter(|systems| systems.len() > 1)?;
+            Some(CrsColumn { name: name.clone(), systems: systems.into_iter().collect() })
+        })
+    }
+
     /// Columns in which a third of the cells names a place.
     pub fn naming_columns(&self) -> Vec<usize> {
         let atlas = atlas();
@@ -108,7 +140,7 @@ impl Suggestion {
             CoordinateForm::None => None,
             _ => columns.or_else(|| coordinate_columns(&table.header, &table.rows)),
         };
-        let Some(columns) = columns else { return Suggestion { columns: None, ranking: None } };
+        let Some(columns) = columns else { return Suggestion { columns: None, ranking: None, crs_column: None } };
         let mut naming = table.naming_columns();
         naming.retain(|column| *column != columns.x && *column != columns.y);
         let rows: Vec<RankedRow<'_>> = table
@@ -129,7 +161,8 @@ impl Suggestion {
             .collect();
         let headers = [&*table.header[columns.x], &*table.header[columns.y]];
         let shown = ShownColumns { x: headers[0].to_owned(), y: headers[1].to_owned(), by_name: columns.by_name };
-        Suggestion { columns: Some(shown), ranking: Some(rank(&rows, headers, name)) }
+        let crs_column = table.crs_column();
+        Suggestion { columns: Some(shown), ranking: Some(rank(&rows, headers, name)), crs_column }
     }
 }
 
@@ -163,6 +196,14 @@ mod tests {
         assert_eq!(suggestion.columns.expect("columns").x, "좌표정보x(epsg5174)");
         assert_eq!((ranking.certainty, ranking.points, ranking.named), (Certainty::Places, 40, 32));
         assert_eq!(ranking.families[0].systems[0].definition, "EPSG:5174");
+        let named = |name: &str, cells: [&str; 2]| {
+            let rows = cells.iter().map(|cell| vec![(*cell).to_owned()]).collect();
+            Table { header: vec![name.to_owned()], rows }.crs_column().map(|column| column.systems.join(" "))
+        };
+        let both = Some("EPSG:5174 EPSG:5186".to_owned());
+        assert_eq!(named("원본", ["EPSG:5186", "epsg:5174"]), both);
+        assert_eq!((named("좌표계", ["5186", "5174"]), named("값", ["5186", "5174"])), (both, None));
+        assert_eq!((named("좌표계", ["5186", "5186"]), named("좌표계", ["5186", "GRS80"])), (None, None));
         let none = Table { header: vec!["a".to_owned()], rows: vec![] };
         assert!(Suggestion::of(&none, &UsedColumns::default(), "").ranking.is_none());
     }

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::InspectError;
-use super::columns::{ChosenColumns, UsedColumns, blank_columns};
+use super::columns::{ChosenColumns, blank_columns};
 use super::made::Made;
 use super::points::{PointMap, to_lon_lat};
 use super::reading::{FileFacts, Reading};
 use super::table::Table;
+use super::used_columns::UsedColumns;
 use crate::aggregate::SheetKey;
 use crate::crs::CrsPair;
 use crate::crs::columns::number;

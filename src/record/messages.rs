@@ -43,8 +43,8 @@ messages! {
         en "it is one JSON object with the columns of a table, as pandas writes it; df.to_json(orient=\"records\", lines=True) writes rows"
         ko "표를 열별로 담은 JSON 객체 하나입니다(pandas의 기본 형식). df.to_json(orient=\"records\", lines=True)로 행마다 쓰세요";
     Reason::RowTotal => TotalsRow {}
-        en "the row sums up others; totals = \"keep\" in the source keeps it in its sheet"
-        ko "다른 행을 더한 합계 행입니다. 소스에 totals = \"keep\"을 쓰면 시트에 남습니다";
+        en "the row sums up others, and is no row of its own"
+        ko "다른 행을 더한 합계 행입니다";
     Reason::CsvDelimiter => OtherDelimiter { delimiter: Delimiter, guess: Delimiter }
         en "the header is one column under the delimiter {delimiter}, and nearly every row holds a {guess}: the delimiter seems to be \
             {guess}; --delimiter names it for a file, `delimiter` in the source for the rows of a topic"

@@ -98,8 +98,8 @@ reasons! {
         en "A cell has more than Excel's 32,767 characters." "Shorten it."
         ko "칸의 글자가 엑셀의 한도인 32,767자를 넘습니다." "줄이세요.";
     RowTotal = "row.total" for Row, Some("source.totals");
-        en "The row sums up others, and is no row of its own." "Nothing is to be done; totals = \"keep\" keeps such rows in a sheet."
-        ko "다른 행을 더한 합계 행이라 자료에서 뺐습니다." "고칠 것은 없습니다. 시트에 두려면 totals = \"keep\"으로 설정하세요.";
+        en "The row sums up others, and is no row of its own." "Nothing is to be done."
+        ko "다른 행을 더한 합계 행이라 자료에서 뺐습니다." "고칠 것은 없습니다.";
     RowTooBig = "row.too_big" for Row, None;
         en "A row has more than 1 MiB, mostly because a quote is not closed." "Look at it in the file."
         ko "행이 1MiB를 넘습니다." "대개 따옴표가 닫히지 않은 경우이니 파일에서 확인하세요.";

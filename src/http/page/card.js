@@ -401,7 +401,11 @@ export class Card {
     const current = this.choice.crs || topology?.crs?.from || "";
     const apply = ({ definition, isSwapped }) => this.choose({ crs: definition, ...(isSwapped && this.swapped()) });
     if (hasNone) showAdvice(find(".advice"), { mood: "doubt", sentences: [t("foundNone")], offers: [] });
-    else if (topology?.crs) showAdvice(find(".advice"), advise(inspection.suggestion.ranking, trial.crs?.from ?? current), apply);
+    else if (topology?.crs) {
+      const { ranking, crs_column: byRow } = inspection.suggestion;
+      const advice = advise(ranking, trial.crs?.from ?? current);
+      showAdvice(find(".advice"), byRow ? { ...advice, mood: "doubt", sentences: [t("crsByRow", byRow.name, byRow.systems.join(", ")), ...advice.sentences] } : advice, apply);
+    }
     find(".trial").textContent = trial.failure ? "" : this.trialText();
     offerKeeping(find(".keep-blank"), trial, this.topologies(), this.choose);
     find(".trial").classList.toggle("some-rejected", trial.rejected > 0);
