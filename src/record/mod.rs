@@ -2,6 +2,7 @@
 
 mod accounting;
 pub mod address;
+mod coordinate_form;
 mod cuts;
 mod ids;
 mod lang;
@@ -15,10 +16,11 @@ mod row;
 mod template;
 
 pub use accounting::{Accounting, LedgerEntry, Outcome};
+pub use coordinate_form::CoordinateForm;
 pub use cuts::{Cut, Cuts};
 pub use ids::{LogId, Offset, SheetName, TaskId, TopicPartition, UploadHash, UploadId};
 pub use lang::Lang;
-pub use marker::{Announcement, CoordinateForm, Extras, Marker, MarkerRecord, StreamElement, Titles};
+pub use marker::{Announcement, Extras, Marker, MarkerRecord, StreamElement, Titles};
 pub use messages::{
     AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, MapFormat, Message, MissingRows, Names,
     Nearest, OpenAttempt, Part, Parts, Place, Quoted,
