@@ -243,7 +243,7 @@ pub(super) fn is_before_1900(text: &str) -> bool {
 /// `true/false`, `t/f`, `yes/no`, `y/n`, `1/0`, `O/X` in any case, ○/×, 예/아니오(아니요), 참/거짓, 있음/없음, 유/무; blanks around it are
 /// ignored.
 pub fn parse_boolean(text: &str) -> Option<bool> {
-    const YES: [&str; 11] = ["true", "t", "yes", "y", "1", "o", "○", "예", "참", "있음", "유"];
+    const YES: [&str; 12] = ["true", "t", "yes", "y", "1", "o", "○", "예", "네", "참", "있음", "유"];
     const NO: [&str; 12] = ["false", "f", "no", "n", "0", "x", "×", "아니오", "아니요", "거짓", "없음", "무"];
     let text = text.trim_matches([' ', '\t']);
     let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
@@ -445,7 +445,7 @@ mod tests {
 
     #[test]
     fn booleans_in_any_case() {
-        for text in ["true", "YES", "y", "1", " True ", "t", "O", "예", "있음", "참"] {
+        for text in ["true", "YES", "y", "1", " True ", "t", "O", "예", "네", "있음", "참"] {
             assert_eq!(parse_boolean(text), Some(true), "{text}");
         }
         for text in ["FALSE", "no", "N", "0", "f", "X", "아니오", "없음"] {

@@ -36,7 +36,7 @@ pub(super) static COLUMN: Table = Table {
             "\"number\"",
             "Type of the column. A `date` is read from the year down (`2024-01-05`, `2024. 1. 5.`, `2024년 1월 5일`), a `datetime` \
              with a time behind it (`9:05`, `09:05:00`, `오후 3:05`, `3:05 PM`) or as `20240105090500`. A `boolean` is one of the \
-             words true/false, yes/no, y/n, t/f, 1/0, O/X, ○/×, and in Korean 예/아니오, 참/거짓, 있음/없음, 유/무.",
+             words true/false, yes/no, y/n, t/f, 1/0, O/X, ○/×, and in Korean 예·네/아니오, 참/거짓, 있음/없음, 유/무.",
         ),
         key(
             "decimal",
