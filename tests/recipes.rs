@@ -144,6 +144,39 @@ fn keyless_lines_are_one_upload() {
 }
 
 #[test]
+fn producers_may_compress_as_they_like_and_wait_for_no_answer() {
+    const SCRIPT: &str = r##"
+from confluent_kafka import Producer
+
+for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+    for acks in ("0", "1", "all"):
+        upload = f"{codec}-{acks}"
+        producer = Producer({"bootstrap.servers": B, "compression.type": codec, "acks": acks, "linger.ms": 50})
+        for value in [*open(upload, encoding="utf-8").read().splitlines(), "#EOF"]:
+            producer.produce("facilities.rows", value, upload)
+        assert producer.flush(30) == 0
+"##;
+    let Some(kafka) = Kafka::shared() else { return };
+    if tool::python("confluent_kafka").is_none() {
+        return;
+    }
+    let app = App::new(kafka, "codecs", 1);
+    let codecs = ["none", "gzip", "snappy", "lz4", "zstd"];
+    let uploads: Vec<String> =
+        codecs.iter().flat_map(|codec| ["0", "1", "all"].map(|acks| format!("{codec}-{acks}"))).collect();
+    let files: Vec<_> = uploads.iter().map(|upload| app.csv(upload, 300)).collect();
+    let running = app.run("state");
+    let block = Block { language: "python".to_owned(), name: None, text: SCRIPT.to_owned() };
+    run(&app, &block).expect("confluent-kafka is here");
+    let ids: Vec<&str> = uploads.iter().map(String::as_str).collect();
+    app.wait_for(&ids, "state");
+    assert_eq!(running.stop(), Some(0));
+    let books: Vec<_> = files.iter().map(|file| app.converted(file)).collect();
+    let expected: Vec<(&str, &[u8])> = ids.into_iter().zip(books.iter().map(Vec::as_slice)).collect();
+    app.assert_right(&expected);
+}
+
+#[test]
 fn numbered_rows_come_in_any_order_and_twice() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "numbered", 1);
@@ -354,6 +387,7 @@ on_the_in_process_broker! {
     a_program_that_knows_only_json_needs_no_change,
     lines_of_json_give_the_workbook_of_the_same_rows_as_csv,
     keyless_lines_are_one_upload,
+    producers_may_compress_as_they_like_and_wait_for_no_answer,
     numbered_rows_come_in_any_order_and_twice,
     everything_that_comes_out_can_be_read_with_plain_tools,
     the_plain_tools_of_the_readme_do_what_it_says,
