@@ -36,7 +36,8 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
     let coordinates = match topology.about().crs.first().filter(|_| !columns.is_empty()) {
         Some(pair) => {
             let names: Vec<_> = columns.iter().map(|name| format!("\"{}\"", shown(name))).collect();
-            let crs = crs.map_or_else(|| pair.from.label(), str::to_owned);
+            let by_row = pair.row_column.as_ref().map(|column| format!("the system that \"{}\" names", shown(column)));
+            let crs = crs.map(str::to_owned).or(by_row).unwrap_or_else(|| pair.from.label());
             format!("coordinates in {}, {}", names.join(" and "), shown(&crs))
         }
         None => "no coordinates".to_owned(),
