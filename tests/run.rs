@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use app::{App, LIMIT};
 use kafka::Kafka;
+use sheetstream::client::reset;
 use sheetstream::kafka::KafkaConfig;
 use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::producer::ProducerConfig;
@@ -221,6 +222,44 @@ fn uploads_of_a_topic_that_was_made_anew_are_published_once_and_whole() {
         assert_eq!(rest.failure.expect("a reason").reason, "upload.remainder");
         publish(kafka, &name, "open.csv", &[vec!["#BEGIN"], rows(2)].concat());
         assert_eq!(wait_for(kafka, &name, "open.csv", UploadState::Published).accounting.written, 2);
+        running.stop();
+    }
+}
+
+/// Everything of an open upload is deleted, or somebody sets the offset behind it, while nothing runs.
+#[test]
+fn the_rest_of_an_upload_that_is_gone_or_skipped_is_no_upload_of_its_own() {
+    let Some(kafka) = Kafka::shared() else { return };
+    for (is_deleted, keeps_state) in [(true, false), (true, true), (false, false), (false, true)] {
+        let topology = topology("rest");
+        let name = topology.name.to_string();
+        create_topics(kafka, &name, &["rows", "workbooks", "status", "dead-letters"]);
+        let (state, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let running = Running::start(topology.clone(), kafka.config("run"), &state);
+        publish(kafka, &name, "open.csv", &["Blue House,museum"]);
+        wait_for(kafka, &name, "open.csv", UploadState::Receiving);
+        running.stop();
+        let (client, rows) =
+            (kafka.client("test"), TopicPartition { topic: format!("{name}.rows").into(), partition: 0 });
+        match is_deleted {
+            true => kafka::delete_records(kafka, &rows, client.bounds(&rows).expect("bounds").end.0),
+            false => {
+                let resets = reset::plan(&client, &topology, &reset::Target::Latest).expect("a plan");
+                reset::apply(&client, &topology, &resets).expect("nobody is in the group");
+            }
+        }
+        let running = Running::start(topology, kafka.config("run"), if keeps_state { &state } else { &other });
+        let what = format!("deleted {is_deleted}, state {keeps_state}");
+        let gone = wait_for(kafka, &name, "open.csv", UploadState::Failed);
+        assert_eq!(gone.failure.expect("a reason").reason, "log.gap", "{what}");
+        publish(kafka, &name, "open.csv", &["Red House,museum", "#EOF"]);
+        publish(kafka, &name, "next.csv", &["Red House,museum", "#EOF"]);
+        wait_for(kafka, &name, "next.csv", UploadState::Published);
+        let ends: Vec<_> = statuses(kafka, &name).into_iter().filter(|s| s.offsets.completion.is_some()).collect();
+        let end = ends.iter().find(|status| status.upload == "open.csv").expect("an end");
+        assert_eq!((end.state, end.accounting.written), (UploadState::Failed, 0), "{what}");
+        publish(kafka, &name, "open.csv", &["Blue House,museum", "Red House,museum", "#EOF"]);
+        assert_eq!(wait_for(kafka, &name, "open.csv", UploadState::Published).accounting.written, 2, "{what}");
         running.stop();
     }
 }

@@ -64,6 +64,19 @@ impl Statuses {
             None => _ = self.open.insert(status.upload.clone(), status),
         }
     }
+
+    /// Forgets ends behind `committed` of uploads of which something was said after them: at least once, who read them again did not know of
+    /// the end, and it is to be said again.
+    pub fn forget_unsettled(&mut self, committed: Offset) {
+        let Statuses { open, ends, .. } = self;
+        let is_unsettled = |end: &LedgerEntry| {
+            committed <= end.completion_offset
+                && open.get(&end.id).is_some_and(|status| status.offsets.first == end.first_offset)
+        };
+        if !open.is_empty() {
+            ends.retain(|end| !is_unsettled(end));
+        }
+    }
 }
 
 /// Reads on in a partition `at` of the status topic of `topology`, whose input is `log`.

@@ -120,6 +120,9 @@ impl StreamTask {
             && start.cut_at.is_none()
             && !state_is_cut;
         let mut statuses = if usable { Statuses::default() } else { (ask.statuses)()? };
+        if let Committed::Ours(progress) = &start.committed {
+            statuses.forget_unsettled(progress.next);
+        }
         // Whatever was in the repartition topic is passed on again.
         let left_behind = if start.gathers { vec![] } else { leave_behind(&mut statuses, start.log) };
         let Statuses { ends: ledger, open, .. } = statuses;
