@@ -18,7 +18,9 @@ use kafka_protocol::messages::{
     JoinGroupRequest, LeaveGroupRequest, ProduceRequest, ProducerId, TopicName, TransactionalId,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
+use sha2::{Digest as _, Sha256};
 use sheetstream::broker::BrokerConfig;
+use sheetstream::client::download::{Wanted, download};
 use sheetstream::kafka::admin::{Creation, NewTopic};
 use sheetstream::kafka::group::{GroupMember, Instance, Protocol};
 use sheetstream::kafka::ingest::{self, IngestHandle};
@@ -29,6 +31,7 @@ use sheetstream::kafka::wire::cluster::{Cluster, Lane};
 use sheetstream::kafka::wire::compression::Compression;
 use sheetstream::kafka::{Isolation, KafkaClient, KafkaConfig};
 use sheetstream::record::{Header, Offset, Record, TopicPartition};
+use sheetstream::sink::digest::Digest;
 use sheetstream::transport::{
     Committed, Fence, Fetched, GroupEvent, Membership, OutRecord, Outbox, Progress, ReadFrom, TransportError,
 };
@@ -739,6 +742,34 @@ fn outputs_and_offset_of_a_transaction_count_together_or_not_at_all() {
 }
 
 #[test]
+fn a_workbook_is_waited_for_until_its_transaction_has_ended() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let (rows, out) = (kafka.topic("rows", 1, &[]), kafka.topic("books", 1, &[]));
+    let client = client_of(kafka, "download", Protocol::Classic);
+    let group = client.group(&group_name(&rows));
+    let mut member = Obedient::new(group.join(other(), [rows.clone()]));
+    serve(&mut [&mut member], holds(&[1]));
+    let mut outbox = TransactionalOutbox::begin(&client, &group, &format!("{rows}-0")).expect("begun");
+    let sha256 = Digest(Sha256::digest("book").into());
+    let headers = [("ss-upload", "a"), ("ss-revision", "1"), ("ss-sha256", &sha256.to_string())];
+    let headers = headers.map(|(name, value)| Header::new(name, value.to_owned())).to_vec();
+    let chunk = OutRecord { headers, ..out_record(&out, 0, "book") };
+    outbox.publish(&mut [chunk].into_iter()).expect("acknowledged");
+    let wanted = Wanted { topic: out.to_string(), upload: "a".into(), sha256, published_ms: 0 };
+    std::thread::scope(|scope| {
+        let reader = client.clone();
+        let downloading = scope.spawn(move || {
+            let mut file = tempfile::tempfile().expect("a file");
+            download(&reader, &wanted, &mut file).map_err(|error| error.to_string())
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        let progress = Progress { next: Offset(1), replay_from: Offset(0), ..Progress::default() };
+        outbox.commit(&at(&rows, 0), &progress, &member.fence).expect("committed");
+        assert_eq!(downloading.join().expect("no panic"), Ok(4));
+    });
+}
+
+#[test]
 fn a_former_owner_of_a_transactional_id_is_fenced_at_its_next_write() {
     let Some(kafka) = Kafka::shared() else { return };
     let (rows, out) = (kafka.topic("rows", 1, &[]), kafka.topic("out", 1, &[]));
@@ -1053,6 +1084,7 @@ on_the_in_process_broker! {
     a_producer_continues_after_a_flush_and_numbers_every_partition_by_itself,
     rows_come_in_order_from_anywhere_in_the_log_whatever_the_codec,
     a_null_header_is_delivered_by_the_wire_reader,
+    a_workbook_is_waited_for_until_its_transaction_has_ended,
     outputs_and_offset_of_a_transaction_count_together_or_not_at_all,
     a_former_owner_of_a_transactional_id_is_fenced_at_its_next_write,
     a_transaction_that_takes_too_long_is_named_with_its_setting,

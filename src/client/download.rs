@@ -67,17 +67,18 @@ impl Wanted {
     }
 }
 
-/// Writes the workbook into `file`; its length comes back. Blocks.
+/// Writes the workbook into `file`; its length comes back. Blocks. Whoever has read its status may come before the workbook is committed: the
+/// markers of a transaction are written to one partition after the other. So it is read up to the end of all records.
 pub fn download(client: &KafkaClient, wanted: &Wanted, file: &mut File) -> Result<u64, DownloadError> {
     let partition = partition_for_key(wanted.upload.as_bytes(), client.partitions(&wanted.topic)?);
     let partition = TopicPartition { topic: wanted.topic.as_str().into(), partition };
-    let bounds = client.bounds(&partition)?;
+    let (start, end) = (client.bounds(&partition)?.start, client.end_of_all(&partition)?);
     let hint = client.offset_at(&partition, wanted.published_ms - EARLIER_MS)?;
-    let hint = hint.filter(|hint| *hint > bounds.start);
-    for from in hint.into_iter().chain([bounds.start]) {
+    let hint = hint.filter(|hint| *hint > start);
+    for from in hint.into_iter().chain([start]) {
         let mut joining = Joining::begin(file)?;
         let mut reader = client.reader(partition.clone(), from);
-        while reader.next() < bounds.end {
+        while reader.next() < end {
             for record in reader.fetch(WAIT)?.records {
                 if let Some(bytes) = joining.take(wanted, &record, file)? {
                     return Ok(bytes);

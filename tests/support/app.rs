@@ -140,7 +140,8 @@ impl App {
         self.each("status", |record| statuses.extend(record.value.as_deref().and_then(StatusRecord::parse)));
         statuses
     }
-    /// Waits until every upload is published.
+    /// Waits until every upload is published: its status is there, and its workbook, for the markers of their transaction are written to one
+    /// partition after the other.
     pub fn wait_for(&self, uploads: &[&str], state: &str) {
         let begun = Instant::now();
         loop {
@@ -148,7 +149,10 @@ impl App {
             let done =
                 |upload: &&str| statuses.iter().any(|s| s.upload == **upload && s.state == UploadState::Published);
             if uploads.iter().all(done) {
-                return;
+                let books = self.workbooks();
+                if uploads.iter().all(|upload| books.contains_key(*upload)) {
+                    return;
+                }
             }
             assert!(begun.elapsed() < LIMIT, "{uploads:?} never came: {statuses:?}\n{}", self.log(state));
             std::thread::sleep(Duration::from_millis(20));
