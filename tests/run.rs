@@ -459,6 +459,7 @@ on_the_in_process_broker! {
     dead_letters_and_statuses_are_clipped_to_what_their_topics_take,
     retention_that_reaches_an_open_upload_shows_within_seconds,
     rows_deleted_during_a_stop_fail_their_upload_and_no_other,
+    the_rest_of_an_upload_that_is_gone_or_skipped_is_no_upload_of_its_own,
     three_topologies_share_a_process_and_the_state_of_two_goes_when_they_are_gone,
     uploads_of_no_row_one_row_five_and_2_000_sheets_are_what_convert_makes,
 }
