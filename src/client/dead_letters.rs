@@ -85,7 +85,7 @@ impl Newest {
     }
 
     /// Whether a letter is of a revision before the newest one of its upload. Of spread uploads nobody knows.
-    fn is_after(&self, letter: &Letter) -> bool {
+    fn is_superseded(&self, letter: &Letter) -> bool {
         let newest = letter.upload.as_ref().and_then(|upload| self.begins.get(upload));
         letter.topic == self.topic
             && newest.is_some_and(|(_, partition, first)| letter.partition == *partition && letter.offset < first.0)
@@ -98,7 +98,7 @@ pub fn read(client: &KafkaClient, topology: &Topology, each: &mut dyn FnMut(Lett
     let topic = &topology.sink.dead_letter_topic;
     for partition in 0..client.partitions(topic)? {
         client.read_all(&TopicPartition { topic: topic.clone(), partition }, &mut |record| {
-            Letter::read(&record).into_iter().filter(|letter| !newest.is_after(letter)).for_each(&mut *each);
+            Letter::read(&record).into_iter().filter(|letter| !newest.is_superseded(letter)).for_each(&mut *each);
         })?;
     }
     Ok(())
