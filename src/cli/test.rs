@@ -98,7 +98,8 @@ impl Test {
             });
             writeln!(out::stdout(), "{}", json(&all.collect::<Vec<_>>()))?;
         } else {
-            writeln!(out::stdout(), "{} cases, {failed} failed", verdicts.len())?;
+            let cases = if verdicts.len() == 1 { "case" } else { "cases" };
+            writeln!(out::stdout(), "{} {cases}, {failed} failed", verdicts.len())?;
         }
         Ok(if failed > 0 { Exit::Failure } else { Exit::Ok })
     }
