@@ -321,6 +321,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_merged_over_a_row_without_cells_does_not_reach_the_row_below_it() {
+        let number = |place: &str, number: u32| format!("<c r=\"{place}\"><v>{number}</v></c>");
+        let sheet = [
+            format!("<row r=\"1\">{}{}</row>", number("A1", 7), number("B1", 1)),
+            format!("<row r=\"3\">{}</row>", number("B3", 3)),
+        ];
+        let book = workbook_of(&sheet.concat(), "<mergeCells><mergeCell ref=\"A1:A2\"/></mergeCells>", &[]);
+        assert_eq!(rows(book, None).expect("rows").0, "7,1\n\n,3\n");
+    }
+
+    #[test]
     fn rows_of_a_workbook_that_are_not_in_order_are_refused_and_not_left_out() {
         let rows_of = r#"<row r="2"><c r="A2"><v>2</v></c></row><row r="1"><c r="A1"><v>1</v></c></row>"#;
         let refused = rows(workbook(rows_of, &[]), None).expect_err("it is not in order").to_string();

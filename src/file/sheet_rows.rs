@@ -1,6 +1,7 @@
 //! The cells of a worksheet as rows of CSV in a temporary file, within the size that a worksheet of Excel has. Columns left of the first
 //! cell are left out, and what merged cells hold is in each of their rows.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
 
@@ -56,8 +57,8 @@ pub(super) struct SheetRows {
     cells: Vec<String>,
     /// Merged cells, those that begin last in front.
     merged: Vec<Merged>,
-    /// Texts of merged cells that reach below this row: the place of the column, the last row.
-    reaching: Vec<(usize, u32, String)>,
+    /// Texts of merged cells that reach below this row, and the last row of each, by the place of the column.
+    reaching: BTreeMap<usize, (u32, String)>,
     /// Whether the row has a cell with something in it; most of a million rows may have none.
     is_blank: bool,
     /// Bytes of its cells.
@@ -85,7 +86,7 @@ impl SheetRows {
             left,
             cells,
             merged,
-            reaching: Vec::new(),
+            reaching: BTreeMap::new(),
             is_blank: true,
             held: 0,
         })
@@ -121,14 +122,14 @@ impl SheetRows {
 
     /// A row without cells stays as a blank line, so that lines have the numbers of their rows.
     fn end_row(&mut self) -> Result<(), FileError> {
-        self.fill_merged();
-        (self.row, self.held) = (self.row + 1, 0);
         self.line.clear();
         if !std::mem::replace(&mut self.is_blank, true) {
+            self.fill_merged();
             write_row(self.cells.iter().map(String::as_bytes), b',', &mut self.line);
             // What a long text took is given back.
             self.cells.iter_mut().for_each(|cell| *cell = String::new());
         }
+        (self.row, self.held) = (self.row + 1, 0);
         self.line.push(b'\n');
         self.bytes += self.line.len() as u64;
         if self.bytes > ROWS_BYTES_MAX {
@@ -137,20 +138,22 @@ impl SheetRows {
         Ok(self.file.write_all(&self.line)?)
     }
 
-    /// Puts the texts of merged cells into the rows that they reach, and remembers those that begin here.
+    /// Puts the texts of merged cells into a row with cells of its own that they reach, and remembers those that begin here.
     fn fill_merged(&mut self) {
         let row = self.row;
-        self.reaching.retain(|(_, last, _)| *last >= row);
-        for (column, _, text) in &self.reaching {
+        self.reaching.retain(|_, (last, _)| *last >= row);
+        for (column, (_, text)) in &self.reaching {
             if self.cells[*column].is_empty() {
                 self.cells[*column].clone_from(text);
             }
         }
         while let Some(merged) = self.merged.pop_if(|merged| merged.rows.0 <= row) {
             let column = merged.column.checked_sub(self.left).map(|column| column as usize);
-            let text = column.and_then(|column| Some((column, self.cells.get(column)?)));
+            // Those that began in a row without cells have no text.
+            let text =
+                column.filter(|_| merged.rows.0 == row).and_then(|column| Some((column, self.cells.get(column)?)));
             if let Some((column, text)) = text.filter(|(_, text)| !text.is_empty()) {
-                self.reaching.push((column, merged.rows.1, text.clone()));
+                self.reaching.insert(column, (merged.rows.1, text.clone()));
             }
         }
     }
