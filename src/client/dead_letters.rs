@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::rejects::{Reject, header, letter, place};
+use super::statuses;
 use crate::kafka::KafkaClient;
 use crate::record::{Offset, Record, TopicPartition};
-use crate::sink::status::StatusRecord;
 use crate::source::Placement;
 use crate::topology::Topology;
 use crate::transport::TransportError;
@@ -64,22 +64,14 @@ struct Newest {
 
 impl Newest {
     fn read(client: &KafkaClient, topology: &Topology) -> Result<Newest, TransportError> {
-        let (statuses, topic) = (&topology.sink.status_topic, topology.source.topic.to_string());
-        if topology.source.placement != Placement::Keyed {
-            return Ok(Newest { topic, begins: HashMap::new() });
-        }
+        let topic = topology.source.topic.to_string();
         let mut begins: HashMap<String, (u32, i32, Offset)> = HashMap::new();
-        for partition in 0..client.partitions(statuses)? {
-            client.read_committed(
-                &TopicPartition { topic: statuses.clone(), partition },
-                Offset(0),
-                &mut |record| {
-                    let Some(status) = record.value.as_deref().and_then(StatusRecord::parse) else { return };
-                    let begin = (status.revision, status.partition, status.offsets.first);
-                    let newest = begins.entry(status.upload).or_insert(begin);
-                    *newest = begin.max(*newest);
-                },
-            )?;
+        if topology.source.placement == Placement::Keyed {
+            statuses::read(client, topology, &mut |status| {
+                let begin = (status.revision, status.partition, status.offsets.first);
+                let newest = begins.entry(status.upload).or_insert(begin);
+                *newest = begin.max(*newest);
+            })?;
         }
         Ok(Newest { topic, begins })
     }

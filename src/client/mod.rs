@@ -11,5 +11,6 @@ pub mod publish;
 pub mod rejects;
 pub mod replay;
 pub mod reset;
+mod statuses;
 pub mod uploads;
 pub mod watch;

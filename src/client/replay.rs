@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::statuses;
 use crate::kafka::KafkaClient;
 use crate::kafka::producer::ProducerConfig;
 use crate::record::{Header, LogId, Offset, TopicPartition};
@@ -89,20 +90,16 @@ pub fn ended(client: &KafkaClient, topology: &Topology, wanted: &str) -> Result<
     if topology.source.placement != Placement::Keyed {
         return Err(ReplayError::Spread { upload: wanted.to_owned() });
     }
-    let topic = &topology.sink.status_topic;
     let mut last: Option<StatusRecord> = None;
-    for partition in 0..client.partitions(topic)? {
-        client.read_committed(&TopicPartition { topic: topic.clone(), partition }, Offset(0), &mut |record| {
-            let status = record.value.as_deref().and_then(StatusRecord::parse);
-            if let Some(status) = status.filter(|status| status.upload == wanted)
-                && last.as_ref().is_none_or(|last| last.revision <= status.revision)
-            {
-                last = Some(status);
-            }
-        })?;
-    }
+    statuses::read(client, topology, &mut |status| {
+        if status.upload == wanted && last.as_ref().is_none_or(|last| last.revision <= status.revision) {
+            last = Some(status);
+        }
+    })?;
     let upload = wanted.to_owned();
-    let Some(status) = last else { return Err(ReplayError::Unknown { upload, topic: topic.to_string() }) };
+    let Some(status) = last else {
+        return Err(ReplayError::Unknown { upload, topic: topology.sink.status_topic.to_string() });
+    };
     let Some(completion) = status.offsets.completion else { return Err(ReplayError::Open { upload }) };
     let partition = TopicPartition { topic: topology.source.topic.clone(), partition: status.partition };
     let first = status.offsets.first;
