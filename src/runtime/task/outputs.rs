@@ -173,7 +173,7 @@ impl Outputs {
         if self.last.is_about(&status) && self.last.rows_in == status.accounting.rows_in {
             return;
         }
-        let status = StatusRecord { topic_id: self.topic_id.clone(), ..status };
+        let status = self.of_log(status);
         let topic = &self.topology.sink.status_topic;
         let known_max = self.outbox.record_bytes_max(topic).ok().flatten(); // what is wrong, the next status finds out
         if let Some(record) = status.to_record_within(topic, known_max.unwrap_or(usize::MAX)) {
@@ -187,7 +187,17 @@ impl Outputs {
         if self.said.contains(&(status.upload.clone(), status.offsets.first)) {
             return Ok(());
         }
-        let status = StatusRecord { topic_id: self.topic_id.clone(), ..status };
+        let status = self.of_log(status);
+        self.send_status(&status)
+    }
+
+    /// The status with the id of the topic that it is about: that of today's, unless it says so itself.
+    fn of_log(&self, status: StatusRecord) -> StatusRecord {
+        let topic_id = status.topic_id.clone().or_else(|| self.topic_id.clone());
+        StatusRecord { topic_id, ..status }
+    }
+
+    fn send_status(&mut self, status: &StatusRecord) -> Result<(), TransportError> {
         let topic = self.topology.sink.status_topic.clone();
         self.send_clipped(&topic, |bytes_max| status.to_record_within(&topic, bytes_max))
     }
@@ -326,10 +336,8 @@ impl Output for Outputs {
         }
         self.commit_due = true;
         self.said.insert((status.upload.clone(), status.offsets.first));
-        let topic_id = status.topic_id.clone().or_else(|| self.topic_id.clone());
-        let status = StatusRecord { topic_id, ..status };
-        let topic = self.topology.sink.status_topic.clone();
-        self.send_clipped(&topic, |bytes_max| status.to_record_within(&topic, bytes_max))?;
+        let status = self.of_log(status);
+        self.send_status(&status)?;
         let receiving_ms = mem::take(&mut self.last.receiving_ms);
         self.last = LastStatus { receiving_ms, ..LastStatus::of(status) };
         Ok(())
