@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Card } from "./card.js";
-import { el } from "./tables.js";
+import { el, say } from "./tables.js";
 import { chooseLanguage, count, currentLanguage, fill, moment, t } from "./text.js";
 
 /** How often recent uploads and topologies are looked at. */
@@ -19,11 +19,6 @@ const explain = (reason) => reasons[reason]?.[currentLanguage()] ?? reason;
 
 function announce(text) {
   at("announcer").textContent = text;
-}
-
-function say(text) {
-  at("choose-error").textContent = text ?? "";
-  at("choose-error").hidden = !text;
 }
 
 function open(what) {
@@ -50,7 +45,7 @@ function open(what) {
 }
 
 function take(files) {
-  say(files.length === 0 ? t("nothingChosen") : null);
+  say(at("choose-error"), files.length === 0 ? t("nothingChosen") : null);
   for (const file of files) open({ file });
 }
 

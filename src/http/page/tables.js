@@ -15,6 +15,12 @@ export function el(name, properties = {}, ...children) {
 /** One of a list; `more` are further properties. */
 export const option = (value, text, more) => el("option", { value, ...more }, text);
 
+/** Shows a sentence, or nothing. */
+export function say(element, text) {
+  element.textContent = text ?? "";
+  element.hidden = !text;
+}
+
 /** Saves a text as a file. */
 export function save(blob, name) {
   const url = URL.createObjectURL(blob);

@@ -252,6 +252,9 @@ export function t(key, ...values) {
   return typeof text === "function" ? text(...values) : text;
 }
 
+/** A problem in the reader's language, where the page has a sentence for its kind. */
+export const sentence = (problem) => t("problems")[problem.kind] ?? problem.message;
+
 /** Puts texts where the document names them. */
 export function fill(root) {
   for (const element of root.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
