@@ -30,6 +30,10 @@ pub(super) struct Ledger {
     stored: IdFilter,
     /// First offset behind every end that was read back from the status topic.
     horizon: Offset,
+    /// Start of the log when the state was opened: ends before it are forgotten.
+    log_start: Offset,
+    /// First bytes of ids of which the state may still have some of those.
+    unswept: Vec<u8>,
 }
 
 /// The ledger's answer about a record for an id that is not open.
@@ -62,24 +66,25 @@ impl LedgerEntry {
     }
 }
 
+fn read_entry(key: &[u8], value: &[u8]) -> Result<LedgerEntry, StateError> {
+    decode(value).ok_or_else(|| StateError::Damaged(format!("entry {key:02x?} cannot be read")))
+}
+
 impl Ledger {
-    /// Looks through the ledger in the state, for ids, and forgets ends that a log which begins at `log_start` no longer reaches back to.
+    /// Takes up the ledger in the state, and forgets ends that a log which begins at `log_start` no longer reaches back to.
     pub(super) fn open(&mut self, store: &mut dyn StateStore, log_start: Offset) -> Result<(), StateError> {
-        for first in 0..=u8::MAX {
-            let mut stale = WriteBatch::default();
-            for (key, value) in store.scan(&[StateKey::LEDGER, first])? {
-                let id = StateKey::decode(&key).and_then(|key| key.upload());
-                let entry: Option<LedgerEntry> = decode(&value);
-                let (Some(id), Some(entry)) = (id, entry) else {
-                    return Err(StateError::Damaged(format!("entry {key:02x?} cannot be read")));
-                };
-                match entry.is_within(log_start) {
-                    true => self.stored.insert(id),
-                    false => stale.delete(key),
-                }
-            }
-            if !stale.entries.is_empty() {
-                store.commit(stale)?;
+        store.ended()?.into_iter().for_each(|id| self.stored.insert(id));
+        self.log_start = log_start;
+        self.unswept = if log_start > Offset(0) { (0..=u8::MAX).collect() } else { vec![] };
+        Ok(())
+    }
+
+    /// Deletes a part of the forgotten ends from the state, all of them over the first 256 commits: no start reads the whole ledger.
+    pub(super) fn sweep(&mut self, store: &dyn StateStore, into: &mut WriteBatch) -> Result<(), StateError> {
+        let Some(first) = self.unswept.pop() else { return Ok(()) };
+        for (key, value) in store.scan(&[StateKey::LEDGER, first])? {
+            if !read_entry(&key, &value)?.is_within(self.log_start) {
+                into.delete(key);
             }
         }
         Ok(())
@@ -92,7 +97,10 @@ impl Ledger {
         }
         let key = StateKey::Ledger(id).encode();
         let Some((_, value)) = store.scan(&key)?.pop() else { return Ok(()) };
-        let entry = decode(&value).ok_or_else(|| StateError::Damaged(format!("entry {key:02x?} cannot be read")))?;
+        let entry = read_entry(&key, &value)?;
+        if !entry.is_within(self.log_start) {
+            return Ok(());
+        }
         if self.looked_up.len() >= LOOKED_UP_MAX {
             for id in self.looked_up.drain(..).filter(|id| !self.changed.contains(id)) {
                 self.at_hand.remove(&id);

@@ -402,6 +402,7 @@ impl Aggregate {
             upload.write(into);
         }
         self.load.unsaved = 0;
+        self.ledger.sweep(store, into)?;
         self.ledger.write(position, into);
         Ok(())
     }

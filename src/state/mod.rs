@@ -28,6 +28,7 @@ pub use sled_store::SledStore;
 use std::path::Path;
 
 use crate::record::UploadHash;
+use keys::StateKey;
 
 /// The place of a page in its upload's segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -67,6 +68,10 @@ impl WriteBatch {
 pub trait StateStore: Send {
     /// Small values whose key begins with `prefix`, in key order.
     fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StateError>;
+    /// Ids of the uploads whose ends the state has.
+    fn ended(&mut self) -> Result<Vec<UploadHash>, StateError> {
+        ended_in(self)
+    }
     /// Appends a page to its upload's segment, which is made on first use. Readable at once; durable with the next
     /// [`StateStore::commit`].
     fn append(&mut self, upload: UploadHash, page: &[u8]) -> Result<PagePosition, StateError>;
@@ -79,6 +84,16 @@ pub trait StateStore: Send {
     fn clear(&mut self) -> Result<(), StateError>;
     /// Bytes of segments that are held.
     fn bytes(&self) -> u64;
+}
+
+/// Looks for the ends that a store has, a part of them at a time.
+fn ended_in(store: &(impl StateStore + ?Sized)) -> Result<Vec<UploadHash>, StateError> {
+    let mut ended = Vec::new();
+    for first in 0..=u8::MAX {
+        let entries = store.scan(&[StateKey::LEDGER, first])?;
+        ended.extend(entries.iter().filter_map(|(key, _)| StateKey::decode(key)?.upload()));
+    }
+    Ok(ended)
 }
 
 /// Why state cannot be used.

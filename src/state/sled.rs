@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Entry;
-use super::keys::{IndexKey, SealState, TaskHash, decode, encode, guard, unguard};
+use super::keys::{IndexKey, SealState, StateKey, TaskHash, decode, encode, guard, unguard};
 use crate::record::UploadHash;
 
 /// Memory for sled's page cache; the entries in use are a few KB for each MB of rows.
@@ -68,6 +68,8 @@ pub(super) struct TaskIndex {
     pub(super) fingerprint: Option<String>,
     /// Committed length of each segment in bytes.
     pub(super) segments: BTreeMap<UploadHash, u64>,
+    /// Uploads whose ends it has.
+    pub(super) ended: Vec<UploadHash>,
 }
 
 impl Index {
@@ -88,7 +90,7 @@ impl Index {
     pub(super) fn verify(&self, task: TaskHash) -> Result<TaskIndex, IndexError> {
         let mut found = SealState::default();
         let mut seal = None;
-        let mut segments = BTreeMap::new();
+        let mut index = TaskIndex::default();
         for entry in self.db.scan_prefix(task.0) {
             let (key, stored) = entry?;
             let (crc, value) = checked(&key, &stored)?;
@@ -96,17 +98,22 @@ impl Index {
                 Some(IndexKey::Seal) => seal = Some(decode::<SealState>(value).ok_or_else(|| unreadable(&key))?),
                 Some(IndexKey::Segment(upload)) => {
                     let length = value.try_into().map_err(|_| unreadable(&key))?;
-                    segments.insert(upload, u64::from_be_bytes(length));
+                    index.segments.insert(upload, u64::from_be_bytes(length));
                     found.add(crc);
                 }
-                Some(IndexKey::Value(_)) => found.add(crc),
+                Some(IndexKey::Value(short)) => {
+                    if let Some(StateKey::Ledger(upload)) = StateKey::decode(short) {
+                        index.ended.push(upload);
+                    }
+                    found.add(crc);
+                }
                 None => return Err(unreadable(&key)),
             }
         }
         found.fingerprint = seal.as_ref().map(|seal| seal.fingerprint.clone()).unwrap_or_default();
         match seal {
             None if found.entries == 0 => Ok(TaskIndex::default()),
-            Some(seal) if seal == found => Ok(TaskIndex { fingerprint: Some(seal.fingerprint), segments }),
+            Some(seal) if seal == found => Ok(TaskIndex { fingerprint: Some(seal.fingerprint), ..index }),
             seal => Err(IndexError::Task(format!("entries {found:?} do not add up to their seal {seal:?}"))),
         }
     }

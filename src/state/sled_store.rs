@@ -8,7 +8,7 @@ use super::index_writer::Commit;
 use super::keys::{IndexKey, TaskHash};
 use super::segment::Segments;
 use super::sled::{Changes, TaskChanges};
-use super::{Entry, PagePosition, RebuildReason, StateError, StateStore, WriteBatch};
+use super::{Entry, PagePosition, RebuildReason, StateError, StateStore, WriteBatch, ended_in};
 use crate::record::UploadHash;
 
 /// One task's share of a [`super::StateDir`].
@@ -19,6 +19,8 @@ pub struct SledStore {
     fingerprint: String,
     epoch: u64,
     segments: Segments,
+    /// Uploads whose ends the state has, as found when it was opened; `None` once that has changed.
+    ended: Option<Vec<UploadHash>>,
 }
 
 impl SledStore {
@@ -29,7 +31,7 @@ impl SledStore {
         fingerprint: &str,
     ) -> Result<SledStore, StateError> {
         let segments = Segments::empty(pages, held.files.clone());
-        let mut store = SledStore { held, task, fingerprint: fingerprint.to_owned(), epoch: 0, segments };
+        let mut store = SledStore { held, task, fingerprint: fingerprint.to_owned(), epoch: 0, segments, ended: None };
         if store.held.distrusted.take(task) {
             store.clear()?;
             return Ok(store);
@@ -54,6 +56,7 @@ impl SledStore {
         let (index, epoch) = self.held.thread.call(move |writer| writer.task(task))?;
         self.epoch = epoch;
         self.segments.restore(index.segments)?;
+        self.ended = Some(index.ended);
         Ok(index.fingerprint)
     }
 
@@ -97,6 +100,13 @@ impl StateStore for SledStore {
         self.noticed(self.held.thread.call(move |writer| writer.scan(epoch, task, &prefix)))
     }
 
+    fn ended(&mut self) -> Result<Vec<UploadHash>, StateError> {
+        match self.ended.take() {
+            Some(ended) => Ok(ended),
+            None => ended_in(self),
+        }
+    }
+
     fn append(&mut self, upload: UploadHash, page: &[u8]) -> Result<PagePosition, StateError> {
         let appended = self.segments.append(upload, page);
         self.noticed(appended)
@@ -111,6 +121,7 @@ impl StateStore for SledStore {
     }
 
     fn commit(&mut self, batch: WriteBatch) -> Result<(), StateError> {
+        self.ended = None;
         let finished = batch.drop_segments.clone();
         let commit = self.changes(batch);
         self.noticed(self.held.thread.commit(commit))?;
@@ -121,6 +132,7 @@ impl StateStore for SledStore {
     }
 
     fn clear(&mut self) -> Result<(), StateError> {
+        self.ended = None;
         let task = self.task;
         self.epoch = self.held.thread.call(move |writer| writer.clear(task))?;
         self.segments.clear()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sheetstream::record::TaskId;
-use sheetstream::state::keys::TaskHash;
+use sheetstream::state::keys::{StateKey, TaskHash};
 use sheetstream::state::{RebuildReason, SledStore, StateDir, StateError, StateOptions, StateStore, WriteBatch};
 
 use crate::model::{History, task, upload};
@@ -82,6 +82,29 @@ fn tasks_see_nothing_of_each_other() {
     let mut page = Vec::new();
     one.read(upload(1), at, &mut page).unwrap();
     assert!(two.read(upload(1), at, &mut page).is_err());
+}
+
+#[test]
+fn the_ends_of_uploads_are_known_after_every_change() {
+    let temp = tempfile::tempdir().unwrap();
+    let end = |store: &mut SledStore, n| {
+        let mut batch = put("another", "value");
+        batch.put(StateKey::Ledger(upload(n)).encode(), b"its end".to_vec());
+        store.commit(batch).unwrap();
+    };
+    let dir = open(temp.path()).unwrap();
+    let mut store = dir.task(&task(1), "t").unwrap();
+    assert_eq!(store.ended().unwrap(), []);
+    end(&mut store, 1);
+    drop((store, dir));
+    let dir = open(temp.path()).unwrap();
+    let mut store = dir.task(&task(1), "t").unwrap();
+    assert_eq!(store.ended().unwrap(), [upload(1)]);
+    assert_eq!(store.ended().unwrap(), [upload(1)]);
+    end(&mut store, 2);
+    assert_eq!(store.ended().unwrap(), [upload(1), upload(2)]);
+    store.clear().unwrap();
+    assert_eq!(store.ended().unwrap(), []);
 }
 
 #[test]

@@ -463,6 +463,27 @@ fn what_has_ended_is_deleted_after_the_commit() {
 }
 
 #[test]
+fn ends_below_the_start_of_the_log_are_forgotten_and_leave_the_state_over_the_next_commits() {
+    let mut task = Task::new(settings());
+    let uploads = [("gone", 1), ("a", 2), ("b", 3), ("a", 4), ("b", 5)];
+    let log = uploads.map(|(id, last)| [rows(id, 1..=last), eof(id)]).concat();
+    task.run(&log, 6, 1).unwrap();
+    task.commit(3);
+    task.aggregate = Aggregate::new(settings());
+    task.aggregate.restore(&mut task.store, Offset(4)).unwrap();
+    task.published.books.clear();
+    task.run(&log, 10, 1).unwrap();
+    let revisions: Vec<_> = task.published.ends.iter().map(|((id, first), end)| (id.as_str(), *first, end.1)).collect();
+    assert_eq!(revisions, [("a", 2, 1), ("a", 6, 1), ("b", 4, 1), ("b", 8, 2), ("gone", 0, 1)]);
+    let ids = |ids: &[&str]| ids.iter().map(|id| UploadId::new(*id).hash()).collect::<BTreeSet<_>>();
+    let stored = |task: &mut Task| task.store.ended().unwrap().into_iter().collect::<BTreeSet<_>>();
+    task.commit(3);
+    assert_eq!(stored(&mut task), ids(&["a", "b", "gone"]));
+    (0..256).for_each(|_| task.commit(3));
+    assert_eq!(stored(&mut task), ids(&["a", "b"]));
+}
+
+#[test]
 fn state_that_contradicts_itself_is_damaged() {
     let mut task = Task::new(settings());
     let log = [rows("a", 1..=5_000), rows("a", 17..=17)];
