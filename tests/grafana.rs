@@ -280,3 +280,24 @@ fn runbooks_and_readmes_name_metrics_and_commands_that_exist() {
         }
     }
 }
+
+/// Somebody who is woken up types them off. What they lack here is a broker and a file, and not an argument.
+#[test]
+fn commands_of_the_runbooks_are_whole() {
+    const USAGE: i32 = 2;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let runbooks = read("docs/runbooks.md");
+    let quoted = runbooks.split("`sheetstream ").skip(1).map(|rest| rest.split('`').next().unwrap_or_default());
+    let lines = runbooks.lines().filter_map(|line| line.strip_prefix("sheetstream ")?.split('#').next());
+    // Without a place for a name it is the command that is spoken of.
+    let commands: Vec<&str> =
+        quoted.chain(lines).filter(|command| command.contains(|c: char| c.is_ascii_uppercase())).collect();
+    assert!(commands.len() >= 10, "{commands:?}");
+    for command in commands {
+        let command = command.replace("HOST:8080", "127.0.0.1:1");
+        let mut run = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+        let ran = run.args(command.split_whitespace()).current_dir(folder.path()).output().expect("sheetstream");
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code().is_some_and(|code| code != USAGE), "sheetstream {command}: {said}");
+    }
+}
