@@ -2,9 +2,10 @@
 //!
 //! **A broken row never swallows a row that can be read.** It ends where its brackets do, if that is on its line and a comma, the end of
 //! the array or of the line follows. Else it ends before the next line that is not indented further than the line it begins on, and from
-//! which a whole object or array can be read. Only when there is no such line it keeps all that follows.
+//! which a whole object or array can be read. Only when there is no such line it keeps all that follows. A row that is too deep is broken
+//! down to the depth that is too much.
 
-use super::scan::{Fault, behind_blanks, end_of_brackets, string_end, value};
+use super::scan::{Fault, behind_blanks, end_of_brackets, string_end, value, value_with};
 use crate::record::JsonFault;
 use crate::source::csv::BOM;
 
@@ -141,25 +142,54 @@ impl<'a> Elements<'a> {
         (end > start && ends).then_some(end)
     }
 
-    /// The next line from which a row can be read, see above.
+    /// The next line from which a row can be read, see above. Each byte is read once: of what is read from one line, the lines below it
+    /// that are whole are known, and whatever is open at its fault is broken by the same fault.
     fn next_that_reads(&self, start: usize) -> Option<usize> {
         let text = self.text;
-        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
-        let begin = |at: usize| text[..at].iter().rposition(is_end).map_or(0, |end| end + 1);
-        let indent = start - begin(start);
-        let mut at = start;
+        let indent = start - self.begin_of_line(start);
+        let mut from = start + 1;
         loop {
-            at += text[at..].iter().position(is_end)? + 1;
-            let first = at + text[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-            if first - at > indent || !matches!(text.get(first), Some(b'{' | b'[')) {
-                continue;
+            let first = self.next_bracket_of_a_line(from, indent)?;
+            let mut next: Option<usize> = None;
+            let read = value_with(text, first, &mut |begin, end| {
+                if self.begins_line(begin, indent) && self.is_followed_as_a_row(end) {
+                    next = Some(next.map_or(begin, |next| next.min(begin)));
+                }
+            });
+            if next.is_some() {
+                return next;
             }
-            let Ok(row) = value(text, first) else { continue };
-            let behind = text[row.end..].iter().find(|byte| !matches!(byte, b' ' | b'\t'));
-            if behind.is_none_or(|byte| is_end(byte) || matches!(byte, b',' | b']')) {
+            from = read.map_or_else(|fault| fault.at, |row| row.end);
+        }
+    }
+
+    /// The first bracket at or behind `from` that begins a line which is indented by `indent` at most.
+    fn next_bracket_of_a_line(&self, from: usize, indent: usize) -> Option<usize> {
+        let text = self.text;
+        let mut line = self.begin_of_line(from);
+        loop {
+            let first = line + text[line..].iter().take_while(|byte| is_blank(byte)).count();
+            if first >= from && first - line <= indent && matches!(text.get(first), Some(b'{' | b'[')) {
                 return Some(first);
             }
+            line = first + text[first..].iter().position(is_line_end)? + 1;
         }
+    }
+
+    /// Whether nothing but an indentation of `indent` at most is in front of `at`.
+    fn begins_line(&self, at: usize, indent: usize) -> bool {
+        let blanks = self.text[..at].iter().rev().take(indent + 1).take_while(|byte| is_blank(byte)).count();
+        blanks <= indent && (blanks == at || is_line_end(&self.text[at - blanks - 1]))
+    }
+
+    /// Whether a row that ends at `end` is followed by the end of the line, or by what follows one in an array.
+    fn is_followed_as_a_row(&self, end: usize) -> bool {
+        let behind = self.text[end..].iter().find(|byte| !is_blank(byte));
+        behind.is_none_or(|byte| is_line_end(byte) || matches!(byte, b',' | b']'))
+    }
+
+    fn begin_of_line(&self, at: usize) -> usize {
+        self.text[..at].iter().rposition(is_line_end).map_or(0, |end| end + 1)
     }
 
     /// Enters the next array of objects of a document; `None` without one.
@@ -262,4 +292,12 @@ impl Iterator for Elements<'_> {
             };
         }
     }
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn is_line_end(byte: &u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
 }

@@ -27,11 +27,11 @@ pub fn is_json(text: &[u8]) -> bool {
         match row.kind {
             ElementKind::Broken(_) => {
                 let above = &text[..row.start];
-                let line = above.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-                let begins_line = line.trim_ascii().is_empty();
+                let begins_line =
+                    || above.rsplit(|byte| *byte == b'\n').next().is_none_or(|line| line.trim_ascii().is_empty());
                 let is_next = matches!(above.trim_ascii_end().last(), Some(b'[' | b','));
                 let is_like_a_row = match text.get(row.start) {
-                    Some(b'{' | b'[') => begins_line || is_next,
+                    Some(b'{' | b'[') => is_next || begins_line(),
                     // A word among the objects of an array, and the end that it does not have.
                     Some(_) => is_array && has_object && is_next,
                     None => is_array,

@@ -8,6 +8,12 @@ use crate::record::JsonFault;
 /// Objects and arrays within each other that are read.
 const DEPTH_MAX: usize = 128;
 
+#[cfg(test)]
+thread_local! {
+    /// Values that this thread has read, those within others included.
+    pub(super) static VALUES_READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// The fault of a text, and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fault {
@@ -38,10 +44,17 @@ pub(super) fn behind_blanks(text: &[u8], mut at: usize) -> usize {
 
 /// The value that begins at `at`.
 pub(super) fn value(text: &[u8], at: usize) -> Result<Extent, Fault> {
-    nested(text, at, 0)
+    nested(text, at, 0, &mut |_, _| {})
 }
 
-fn nested(text: &[u8], at: usize, depth: usize) -> Result<Extent, Fault> {
+/// The same, and every object or array in it that is whole is given to `whole`, inner ones first: where it begins, and where it ends.
+pub(super) fn value_with(text: &[u8], at: usize, whole: &mut impl FnMut(usize, usize)) -> Result<Extent, Fault> {
+    nested(text, at, 0, whole)
+}
+
+fn nested(text: &[u8], at: usize, depth: usize, whole: &mut impl FnMut(usize, usize)) -> Result<Extent, Fault> {
+    #[cfg(test)]
+    VALUES_READ.with(|read| read.set(read.get() + 1));
     if depth > DEPTH_MAX {
         return Err(Fault::new(at, JsonFault::TooDeep { limit: DEPTH_MAX }));
     }
@@ -51,8 +64,8 @@ fn nested(text: &[u8], at: usize, depth: usize) -> Result<Extent, Fault> {
             let end = string_end(text, at)?;
             Ok(Extent { end, is_blank: end == at + 2 })
         }
-        Some(b'{') => object(text, at, depth),
-        Some(b'[') => array(text, at, depth),
+        Some(b'{') => object(text, at, depth, whole).inspect(|object| whole(at, object.end)),
+        Some(b'[') => array(text, at, depth, whole).inspect(|array| whole(at, array.end)),
         Some(b'n') => word(text, at, b"null").map(|end| Extent { end, is_blank: true }),
         Some(b't') => word(text, at, b"true").map(filled),
         Some(b'f') => word(text, at, b"false").map(filled),
@@ -64,14 +77,14 @@ fn nested(text: &[u8], at: usize, depth: usize) -> Result<Extent, Fault> {
     }
 }
 
-fn object(text: &[u8], at: usize, depth: usize) -> Result<Extent, Fault> {
+fn object(text: &[u8], at: usize, depth: usize, whole: &mut impl FnMut(usize, usize)) -> Result<Extent, Fault> {
     let mut is_blank = true;
     let mut at = behind_blanks(text, at + 1);
     if text.get(at) == Some(&b'}') {
         return Ok(Extent { end: at + 1, is_blank });
     }
     loop {
-        let member = nested(text, value_of_key(text, at)?.1, depth + 1)?;
+        let member = nested(text, value_of_key(text, at)?.1, depth + 1, whole)?;
         is_blank &= member.is_blank;
         at = behind_blanks(text, member.end);
         match text.get(at) {
@@ -82,7 +95,7 @@ fn object(text: &[u8], at: usize, depth: usize) -> Result<Extent, Fault> {
     }
 }
 
-fn array(text: &[u8], at: usize, depth: usize) -> Result<Extent, Fault> {
+fn array(text: &[u8], at: usize, depth: usize, whole: &mut impl FnMut(usize, usize)) -> Result<Extent, Fault> {
     // As a row it is blank if its cells are; as a cell it is text.
     let mut is_blank = depth == 0;
     let mut at = behind_blanks(text, at + 1);
@@ -90,7 +103,7 @@ fn array(text: &[u8], at: usize, depth: usize) -> Result<Extent, Fault> {
         return Ok(Extent { end: at + 1, is_blank });
     }
     loop {
-        let item = nested(text, at, depth + 1)?;
+        let item = nested(text, at, depth + 1, whole)?;
         is_blank &= item.is_blank;
         at = behind_blanks(text, item.end);
         match text.get(at) {

@@ -114,6 +114,23 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
+fn broken_text_is_read_a_few_times_however_deep_it_is() {
+    let lines = |count: usize| "{\"a\":\n".repeat(count);
+    for block in [
+        "[{\"a\":\n".to_owned(),
+        format!("{}x\n", lines(100)),
+        format!("{}1{} x\n", lines(100), "}".repeat(100)),
+        format!("{}\n", "[{\"a\":".repeat(64)),
+    ] {
+        let text = block.repeat(60_000 / block.len());
+        let before = scan::VALUES_READ.get();
+        assert!(Elements::new(text.as_bytes()).filter(Element::is_broken).count() > 0, "{block}");
+        let read = scan::VALUES_READ.get() - before;
+        assert!(read < text.len(), "{read} values are read of {} bytes: {block}", text.len());
+    }
+}
+
+#[test]
 fn cells_are_what_was_written() {
     for (columns, text, expected) in [
         (&["a", "b"][..], r#"{"a":12345678901234567.890,"b":1e400}"#, "12345678901234567.890·1e400"),
@@ -283,6 +300,22 @@ proptest! {
                 end = row.end;
             }
             prop_assert!(end <= text.len());
+        }
+    }
+
+    #[test]
+    fn a_broken_row_holds_no_line_that_reads(text in messy_text()) {
+        let bytes = text.as_bytes();
+        for broken in Elements::new(bytes).filter(Element::is_broken) {
+            let line = text[..broken.start].rfind('\n').map_or(0, |end| end + 1);
+            for (end, _) in text[broken.start..broken.end].match_indices('\n') {
+                let below = broken.start + end + 1;
+                let first = below + bytes[below..].iter().take_while(|byte| **byte == b' ').count();
+                let begins = first - below <= broken.start - line && matches!(bytes.get(first), Some(b'{' | b'['));
+                let whole = value(bytes, first).ok().filter(|_| begins).map(|row| bytes[row.end..].trim_ascii_start());
+                let reads = whole.is_some_and(|behind| matches!(behind.first(), None | Some(b',' | b']')));
+                prop_assert!(!reads, "at {}", first);
+            }
         }
     }
 
