@@ -327,11 +327,13 @@ impl RunLoop {
             slot.reads = true;
             self.reports.send(TaskReport::Reads(self.id.clone())).ok();
         }
-        let position = slot.running.position();
+        let at_work = slot.running.at_work();
+        // A log that was made anew may end before what the task failed at.
+        let caught_up = |behind: &mut Offset| (*behind).min(at_work.end.unwrap_or(*behind)) <= at_work.position;
         if ran.committed {
-            self.health.tasks.note(&self.id, slot.running.at_work());
+            self.health.tasks.note(&self.id, at_work);
         }
-        if ran.committed && self.behind.take_if(|behind| *behind <= position).is_some() {
+        if ran.committed && self.behind.take_if(caught_up).is_some() {
             self.reports.send(TaskReport::Recovered(self.id.clone())).ok();
         }
         Ok(ran.took.is_some())
