@@ -209,6 +209,26 @@ fn outputs_that_are_deleted_stop_their_topology_in_transactions_too() {
     the_trouble_of_one_output_is_its_topologys_own(Guarantee::ExactlyOnceV2, &troubles);
 }
 
+/// Brokers take the partitions away from the process, which then has no task that could fail.
+#[test]
+fn a_source_topic_that_is_deleted_stops_its_topology_until_it_is_there_again() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topology = topology("sourceless");
+    let (name, rows) = (topology.name.to_string(), format!("{}.rows", topology.name));
+    create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{name}.{topic}")));
+    let running = Running::start(kafka, vec![topology], None);
+    publish(kafka, &name, "before.csv");
+    wait_until("nothing is published before", || published(kafka, &name, "before.csv") == 1);
+    kafka::delete_topic(kafka, &rows);
+    wait_until("the partition stays", || running.queries.ask(None, |_| Some(())).unwrap_or_default().is_empty());
+    running.wait_for_failure(&name, "topic");
+    create(kafka, [rows]);
+    running.wait_for_recovery(&name);
+    publish(kafka, &name, "after.csv");
+    wait_until("it is not processed again", || published(kafka, &name, "after.csv") == 1);
+    running.stop();
+}
+
 #[test]
 fn a_topology_without_its_topics_joins_when_they_are_there() {
     let Some(kafka) = Kafka::shared() else { return };
@@ -296,5 +316,6 @@ on_the_in_process_broker! {
     a_status_topic_belongs_to_one_topology,
     an_output_topic_that_is_deleted_stops_its_topology_until_it_is_there_again,
     outputs_that_are_deleted_stop_their_topology_in_transactions_too,
+    a_source_topic_that_is_deleted_stops_its_topology_until_it_is_there_again,
     a_topology_without_its_topics_joins_when_they_are_there,
 }

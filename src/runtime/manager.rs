@@ -27,7 +27,7 @@ use crate::runtime::retry::Retry;
 use crate::runtime::state_cleanup::StateCleanup;
 use crate::runtime::stream_thread::{StreamThread, TaskReport, ThreadParts};
 use crate::runtime::task_maker::{MakerParts, task_maker};
-use crate::runtime::topics::{Checked, check_topics};
+use crate::runtime::topics::{Checked, check_topics, count_source};
 use crate::source::Placement;
 use crate::state::{StateDir, StateError, member};
 use crate::topology::Topology;
@@ -57,6 +57,8 @@ struct Application {
     standbys: BTreeSet<TaskId>,
     /// Tasks that have failed and not caught up since, and how often they failed.
     failing: BTreeMap<TaskId, u32>,
+    /// A topic that is read was not there, and has not been seen since.
+    misses_source: bool,
 }
 
 /// A topology that is in no group: its topics cannot serve, or its membership ended.
@@ -71,7 +73,7 @@ enum Look {
     /// Whether the topics of a waiting topology can serve by now, and the partitions of its source.
     Topics(Waiting, Result<Checked, TransportError>),
     /// Partitions of the source of a topology that runs.
-    Partitions(Arc<str>, i32),
+    Source(Arc<str>, Result<i32, TransportError>),
 }
 
 pub(super) struct Manager {
@@ -84,7 +86,7 @@ pub(super) struct Manager {
     applications: Vec<Application>,
     waiting: Vec<Waiting>,
     looks: (Sender<Look>, Receiver<Look>),
-    /// When partitions are counted next.
+    /// When the sources are looked at next, and their partitions counted.
     count_at: Instant,
     /// When it is looked next which tasks need a standby here.
     stand_by_at: Instant,
@@ -185,6 +187,7 @@ impl Manager {
             revoking: BTreeSet::new(),
             standbys: BTreeSet::new(),
             failing: BTreeMap::new(),
+            misses_source: false,
         });
     }
 
@@ -228,38 +231,29 @@ impl Manager {
             let guarantee = self.guarantee(&waiting.topology);
             self.look(move |client| {
                 let checked = check_topics(client, &waiting.topology, guarantee);
-                Some(Look::Topics(waiting, checked))
+                Look::Topics(waiting, checked)
             });
         }
         if self.count_at <= now {
             self.count_at = now + COUNT_EVERY;
-            // With `placement = "spread"` nothing depends on the number of partitions.
-            let keyed = |app: &&Application| app.topology.source.placement == Placement::Keyed;
-            for topology in self.applications.iter().filter(keyed).map(|app| app.topology.clone()) {
-                self.look(move |client| {
-                    let count = client.partitions(&topology.source.topic).ok()?; // its tasks find out what is wrong
-                    Some(Look::Partitions(topology.name.clone(), count))
-                });
+            for topology in self.applications.iter().map(|app| app.topology.clone()) {
+                self.look(move |client| Look::Source(topology.name.clone(), count_source(client, &topology)));
             }
         }
         while let Ok(look) = self.looks.1.try_recv() {
             match look {
                 Look::Topics(waiting, Ok(checked)) => self.join_group(waiting.topology, checked),
                 Look::Topics(waiting, Err(error)) => self.wait(waiting.topology, waiting.failures + 1, error)?,
-                Look::Partitions(topology, count) => self.count_partitions(&topology, count),
+                Look::Source(topology, found) => self.on_source(&topology, found),
             }
         }
         Ok(())
     }
 
     /// Asks the brokers without waiting for them.
-    fn look(&self, look: impl FnOnce(&KafkaClient) -> Option<Look> + Send + 'static) {
+    fn look(&self, look: impl FnOnce(&KafkaClient) -> Look + Send + 'static) {
         let (client, found) = (self.client.clone(), self.looks.0.clone());
-        self.client.handle.spawn_blocking(move || {
-            if let Some(look) = look(&client) {
-                found.send(look).ok(); // the manager may have ended
-            }
-        });
+        self.client.handle.spawn_blocking(move || found.send(look(&client)).ok()); // the manager may have ended
     }
 
     /// Rows of one upload may be in more partitions from now on.
@@ -277,7 +271,8 @@ impl Manager {
         let health = &self.parts.health;
         let knows = |app: &Application| !app.tasks.is_empty() || app.group.is_settled();
         let reads = |app: &Application| app.tasks.iter().all(|id| self.reading.contains(id));
-        for app in self.applications.iter().filter(|app| app.failing.is_empty() && knows(app)) {
+        let is_well = |app: &&Application| app.failing.is_empty() && !app.misses_source && knows(app);
+        for app in self.applications.iter().filter(is_well) {
             if let Some(failure) = health.recover(&app.topology.name) {
                 let failed_s = failure.since.elapsed().map_or(0, |since| since.as_secs());
                 info!(topology = %app.topology.name, reason = failure.reason, failed_s, "the topology is processed again");

@@ -220,7 +220,7 @@ impl PassOn {
             partition: i32::try_from(at).ok(),
             key: None,
             value: self.router.seal(at, to, self.committed, barrier),
-            headers: vec![],
+            headers: Arc::new([]),
         })
     }
 

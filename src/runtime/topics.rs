@@ -53,6 +53,18 @@ pub(super) fn check_topics(
     Ok(Checked { partition_count, guarantee: guarantee(client, topology, wanted)? })
 }
 
+/// The number of partitions that rows of one upload may lie in, as it is now. Fails without one of the topics that are read.
+pub(super) fn count_source(client: &KafkaClient, topology: &Topology) -> Result<i32, TransportError> {
+    let mut partition_count = 1; // the repartition topic has all rows of an upload in one partition
+    for topic in topology.read_topics() {
+        let partitions = client.partitions(&topic)?;
+        if topology.source.placement == Placement::Keyed {
+            partition_count = partitions;
+        }
+    }
+    Ok(partition_count)
+}
+
 fn guarantee(
     client: &KafkaClient,
     topology: &Topology,

@@ -23,6 +23,11 @@ impl Manager {
         let reason = error.code();
         let failures = app.failing.get(&id).copied().unwrap_or(0);
         let Some(pause) = retry::after_task(&error, failures) else { return Err(StreamsError::Task(id, error)) };
+        if matches!(error, TaskError::Transport(TransportError::Topic(_))) {
+            // Brokers take the partitions of a topic that is gone away from us, and then no task of it is left to fail.
+            app.misses_source = true;
+            self.count_at = Instant::now();
+        }
         if error.concerns_topology() {
             app.failing.insert(id.clone(), failures + 1);
             self.fail(&id.topology, reason);
@@ -31,6 +36,23 @@ impl Manager {
         metrics::tasks_paused(reason).inc();
         self.retries.push(Retry { at: Instant::now() + pause, id, reason });
         Ok(())
+    }
+
+    /// The source of a topology that runs was looked at.
+    pub(super) fn on_source(&mut self, topology: &str, found: Result<i32, TransportError>) {
+        let Some(app) = self.applications.iter_mut().find(|app| *app.topology.name == *topology) else { return };
+        match found {
+            Ok(count) => {
+                app.misses_source = false;
+                self.count_partitions(topology, count);
+            }
+            Err(error @ TransportError::Topic(_)) => {
+                app.misses_source = true;
+                let name = app.topology.name.clone();
+                self.fail(&name, TaskError::from(error).code());
+            }
+            Err(_) => {} // its tasks find out what is wrong
+        }
     }
 
     fn fail(&self, topology: &Arc<str>, reason: &'static str) {
