@@ -184,6 +184,10 @@ fn a_reset_begins_at_the_given_place_and_needs_an_empty_group() {
     let running = app.run("state");
     until("the next revision", || ends(&app, "a.csv").contains(&(2, UploadState::Published)).then_some(()));
     assert_eq!(app.workbooks()["a.csv"].len(), 2);
+    // The same record was refused twice, for both revisions are of the same records.
+    let listed: serde_json::Value =
+        serde_json::from_str(&succeed(&app, &["dlq", "list", &topology, "--json"])).expect("JSON");
+    assert_eq!(listed[0]["letters"].as_u64(), Some(1), "{listed}");
     assert_eq!(running.stop(), Some(0));
 }
 

@@ -1,7 +1,8 @@
 //! Reads back the topic of dead letters: their numbers by reason, and the letters of one upload. Those of revisions that a newer one has
-//! taken the place of are left out.
+//! taken the place of are left out, and a letter that was sent again, after a crash or a reset, is read once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 
 use serde::Serialize;
 
@@ -40,6 +41,12 @@ impl Letter {
             reject: letter(record)?,
         })
     }
+
+    /// What no other letter has, in 64 bits: there may be millions of them.
+    fn mark(&self, hasher: &RandomState) -> u64 {
+        let Reject { row, reason, raw, .. } = &self.reject;
+        hasher.hash_one((&self.topic, self.partition, self.offset, row, reason, raw))
+    }
 }
 
 /// Letters of one upload with one reason.
@@ -49,7 +56,7 @@ pub struct Pile {
     pub upload: Option<String>,
     /// The reason code.
     pub reason: String,
-    /// How many; a letter that was sent twice after a crash counts twice.
+    /// How many.
     pub letters: u64,
     /// The message of the last of them.
     pub message: String,
@@ -88,9 +95,11 @@ impl Newest {
 pub fn read(client: &KafkaClient, topology: &Topology, each: &mut dyn FnMut(Letter)) -> Result<(), TransportError> {
     let newest = Newest::read(client, topology)?;
     let topic = &topology.sink.dead_letter_topic;
+    let (mut seen, hasher) = (HashSet::new(), RandomState::new());
     for partition in 0..client.partitions(topic)? {
         client.read_all(&TopicPartition { topic: topic.clone(), partition }, &mut |record| {
-            Letter::read(&record).into_iter().filter(|letter| !newest.is_superseded(letter)).for_each(&mut *each);
+            let letter = Letter::read(&record).filter(|letter| !newest.is_superseded(letter));
+            letter.into_iter().filter(|letter| seen.insert(letter.mark(&hasher))).for_each(&mut *each);
         })?;
     }
     Ok(())
