@@ -210,5 +210,6 @@ fn without_a_broker_commands_give_up_in_time_and_say_what_doctor_says() {
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(69), "{arguments:?}: {said}");
         assert!(said.contains(&nobody) && said.contains("is the broker running"), "{arguments:?}: {said}");
+        assert!(!said.contains("\\n"), "{arguments:?}: a line end is shown escaped: {said}");
     }
 }

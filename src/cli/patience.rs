@@ -58,15 +58,16 @@ pub(super) fn quick_client(runtime: &tokio::runtime::Handle, mut kafka: KafkaCon
 /// The error with what `doctor` finds wrong with the brokers.
 fn diagnosed(error: anyhow::Error, client: &KafkaClient) -> anyhow::Error {
     let findings = doctor::examine(client, &[], None).into_iter().filter(|finding| finding.verdict != Verdict::Ok);
-    let lines: Vec<String> = findings
+    let said: Vec<String> = findings
         .map(|finding| match finding.advice {
-            Some(advice) => format!("\n  {}; {advice}", finding.what),
-            None => format!("\n  {}", finding.what),
+            Some(advice) => format!("{}; {advice}", finding.what),
+            None => finding.what,
         })
         .collect();
-    if lines.is_empty() {
+    if said.is_empty() {
         error
     } else {
-        error.context(format!("the cluster does not answer; `sheetstream doctor` says:{}\nlast error", lines.concat()))
+        let said = said.join("; ");
+        error.context(format!("the cluster does not answer; `sheetstream doctor` says: {said}; last error"))
     }
 }
