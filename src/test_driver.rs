@@ -435,7 +435,7 @@ impl TopologyTestDriver {
         let mut joiner = ChunkJoiner::default();
         let records = self.records(&self.topology.sink.topic);
         let joined = records.into_iter().filter_map(|OutRecord { key, value, headers, .. }| {
-            let record = Record { key, value: Some(value), headers, ..Record::default() };
+            let record = Record { key, value: Some(value), headers: headers.to_vec(), ..Record::default() };
             joiner.join(&record).expect("a sink writes readable headers")
         });
         joined.filter(|book| book.label.upload == upload).map(|book| book.chunks.concat()).collect()

@@ -113,8 +113,8 @@ pub struct OutRecord {
     pub key: Option<Bytes>,
     /// Value.
     pub value: Bytes,
-    /// Headers in order.
-    pub headers: Vec<Header>,
+    /// Headers in order. A record is kept while it is sent, so that its copy shares them.
+    pub headers: Arc<[Header]>,
 }
 
 /// Bytes of a batch besides its records, and at most those of a record besides its key, value and headers.

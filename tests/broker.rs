@@ -239,7 +239,7 @@ fn an_end_whose_answer_is_lost_is_settled_by_a_new_beginning_and_never_guessed()
             partition: Some(0),
             key: None,
             value: value.into(),
-            headers: Vec::new(),
+            headers: Arc::new([]),
         };
         let group = client.group("readers");
         let fence = Fence { member: String::new(), epoch: -1 };

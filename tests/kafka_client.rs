@@ -508,7 +508,7 @@ fn a_workbook_of_85_mb_goes_out_in_chunks_and_comes_back_in_order() {
         partition: None,
         key: Some(Bytes::from_static(b"21")),
         value: chunk(i),
-        headers: vec![Header::new("ss-chunk", format!("{}/94", i + 1))],
+        headers: Arc::new([Header::new("ss-chunk", format!("{}/94", i + 1))]),
     };
     outbox.publish(&mut (0..94).map(record)).expect("acknowledged");
     let partition = at(&topic, (-973_932_308 & i32::MAX) % 3); // murmur2("21")
@@ -532,7 +532,7 @@ fn a_record_the_topic_does_not_take_is_too_large_and_harms_no_other() {
         partition: Some(0),
         key: None,
         value: vec![7; bytes].into(),
-        headers: Vec::new(),
+        headers: Arc::new([]),
     };
     let refused = outbox.publish(&mut [record(1_100_000)].into_iter());
     assert!(matches!(&refused, Err(TransportError::TooLarge(why)) if why.contains("1048588")), "{refused:?}");
@@ -674,7 +674,13 @@ impl Transactions {
 }
 
 fn out_record(topic: &Arc<str>, partition: i32, value: impl Into<Bytes>) -> OutRecord {
-    OutRecord { topic: topic.clone(), partition: Some(partition), key: None, value: value.into(), headers: Vec::new() }
+    OutRecord {
+        topic: topic.clone(),
+        partition: Some(partition),
+        key: None,
+        value: value.into(),
+        headers: Arc::new([]),
+    }
 }
 
 fn committed_values(client: &KafkaClient, topic: &Arc<str>) -> Vec<String> {
@@ -752,8 +758,8 @@ fn a_workbook_is_waited_for_until_its_transaction_has_ended() {
     let mut outbox = TransactionalOutbox::begin(&client, &group, &format!("{rows}-0")).expect("begun");
     let sha256 = Digest(Sha256::digest("book").into());
     let headers = [("ss-upload", "a"), ("ss-revision", "1"), ("ss-sha256", &sha256.to_string())];
-    let headers = headers.map(|(name, value)| Header::new(name, value.to_owned())).to_vec();
-    let chunk = OutRecord { headers, ..out_record(&out, 0, "book") };
+    let headers = headers.map(|(name, value)| Header::new(name, value.to_owned()));
+    let chunk = OutRecord { headers: Arc::new(headers), ..out_record(&out, 0, "book") };
     outbox.publish(&mut [chunk].into_iter()).expect("acknowledged");
     let wanted = Wanted { topic: out.to_string(), upload: "a".into(), sha256, published_ms: 0 };
     std::thread::scope(|scope| {

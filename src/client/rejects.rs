@@ -212,7 +212,7 @@ mod tests {
             rejection: &rejection,
         };
         let record = letter.to_record(&"dead".into(), &partition, usize::MAX).expect("it fits");
-        Record { value: Some(record.value), headers: record.headers, ..Record::default() }
+        Record { value: Some(record.value), headers: record.headers.to_vec(), ..Record::default() }
     }
 
     #[test]

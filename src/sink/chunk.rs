@@ -116,7 +116,8 @@ impl Iterator for Chunks<'_> {
             headers.push(Header::new("ss-chunk", format!("{}/{}", self.next, self.count)));
         }
         self.next += 1;
-        Some(OutRecord { topic: Arc::clone(&self.topic), partition: None, key: Some(self.key.clone()), value, headers })
+        let (topic, key, headers) = (Arc::clone(&self.topic), Some(self.key.clone()), headers.into());
+        Some(OutRecord { topic, partition: None, key, value, headers })
     }
 }
 

@@ -93,7 +93,7 @@ impl<'a> DeadLetter<'a> {
             partition: if self.key.is_none() { Some(0) } else { None },
             key: self.key.map(|key| key.slice(..key.len().min(clip))),
             value: Bytes::copy_from_slice(value),
-            headers,
+            headers: headers.into(),
         }
     }
 }

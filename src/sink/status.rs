@@ -181,7 +181,7 @@ impl StatusRecord {
             partition: Some(self.partition),
             key: Some(Bytes::copy_from_slice(self.upload.as_bytes())),
             value: serde_json::to_vec(self).expect("plain data always encodes").into(),
-            headers: vec![Header::new("content-type", "application/json")],
+            headers: Arc::new([Header::new("content-type", "application/json")]),
         }
     }
 

@@ -48,7 +48,7 @@ impl Found {
         let mut books: BTreeMap<String, Vec<Book>> = BTreeMap::new();
         let mut chunks: BTreeMap<(String, u32, String), (u32, u32)> = BTreeMap::new();
         for out in seen(cluster, &topology.sink.topic) {
-            let (value, headers) = (Some(out.value.clone()), out.headers.clone());
+            let (value, headers) = (Some(out.value.clone()), out.headers.to_vec());
             let record = Record { key: out.key.clone(), value, headers, ..Record::default() };
             let head = ChunkHead::of(&record).map_err(|error| error.to_string())?;
             let of = (head.upload.to_owned(), head.revision, head.sha256.to_owned());
