@@ -2,7 +2,7 @@
 import os
 import time
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 
 def places(name, header='["id", "name", "kind", "x", "y"]'):
@@ -31,12 +31,23 @@ def send(producer, topic, value, **record):
             producer.poll(0.1)
 
 
+def committed_by(group, partition):
+    """What a group has committed of a partition; a broker that has just started may not know yet that the group is its own."""
+    while True:
+        try:
+            return group.committed([partition], timeout=30)[0].offset
+        except KafkaException as failure:
+            if failure.args[0].code() not in (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS):
+                raise
+            time.sleep(0.1)
+
+
 def until_committed(brokers, name, look=lambda committed, end: None):
     """Waits until the group `name` has committed all of partition 0 of its rows. `look` is called with both offsets before each pause."""
     group = Consumer({"bootstrap.servers": brokers, "group.id": name, "enable.auto.commit": False})
     partition = TopicPartition(f"{name}.rows", 0)
     end = group.get_watermark_offsets(partition)[1]
-    while (committed := group.committed([partition], timeout=30)[0].offset) < end:
+    while (committed := committed_by(group, partition)) < end:
         look(committed, end)
         time.sleep(0.1)
     group.close()
