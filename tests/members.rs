@@ -171,6 +171,10 @@ fn members_of_a_streams_group_share_tasks_and_no_consumer_joins() {
     let names: Vec<String> = (0..8).map(|n| format!("{n}.csv")).collect();
     app.wait_for(&names.iter().map(|name| &**name).collect::<Vec<_>>(), "second");
 
+    // A command asks the brokers which protocol the group has.
+    let status = said(app.command(&["status"]).arg(app.topology()));
+    assert_eq!(status.matches(" sheetstream-").count(), 4, "{status}");
+
     // A consumer is refused, whichever protocol it has.
     for protocol in ["consumer", "classic"] {
         let mut tool = kafka.tool("console-consumer").expect("this broker is Apache's");

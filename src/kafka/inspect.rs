@@ -200,6 +200,6 @@ async fn probe(connection: &Connection) -> Result<Probe, KafkaError> {
     let request = MetadataRequest::default().with_topics(Some(vec![]));
     let answer = connection.call(&request, METADATA_MAX).await?;
     let advertised = answer.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port)).collect();
-    let has_streams_groups = connection.feature("streams.version") > 0;
+    let has_streams_groups = connection.has_streams_groups();
     Ok(Probe { advertised, unserved, group_protocol: connection.group_protocol(), has_streams_groups })
 }

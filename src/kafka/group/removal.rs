@@ -33,12 +33,11 @@ impl KafkaClient {
 
 async fn remove(cluster: &Cluster, id: &str) -> Result<usize, KafkaError> {
     let coordinator = cluster.coordinator(id).await?;
-    let mut removed = 0;
+    let mut removed = remove_streams(cluster, id).await?;
     let mut classic = Vec::new();
-    let newer = match cluster.config.group_protocol.unwrap_or_else(|| coordinator.group_protocol()) {
+    let newer = match coordinator.group_protocol() {
         Protocol::Consumer => members(cluster, id).await?,
-        Protocol::Classic => Vec::new(),
-        Protocol::Streams => return remove_streams(cluster, id).await,
+        Protocol::Classic | Protocol::Streams => Vec::new(),
     };
     for member in newer {
         if member.member_type == CLASSIC {

@@ -144,10 +144,10 @@ impl KafkaClient {
     }
 }
 
-/// The members of a group, whichever protocol it has.
+/// The members of a group, whichever protocol it has: the brokers are asked, for not every command is given the settings of `run`.
 pub(super) async fn look(cluster: &Cluster, id: &str) -> Result<Roster, KafkaError> {
-    if cluster.config.group_protocol == Some(Protocol::Streams) {
-        let group = streams_group(cluster, id).await?;
+    let group = streams_group(cluster, id).await?;
+    if !group.members.is_empty() {
         return Ok(Roster { ours: group.members.iter().map(|member| group.holder(member)).collect(), foreign: vec![] });
     }
     if cluster.coordinator(id).await?.group_protocol() == Protocol::Consumer {
@@ -217,9 +217,12 @@ pub(super) fn partitions_of(tasks: &Tasks, topics: &[Arc<str>]) -> BTreeSet<Topi
     tasks.iter().flat_map(of).collect()
 }
 
-/// A streams group; without members if it does not exist or is of another protocol.
+/// A streams group; without members if it does not exist or is of another protocol, or the cluster has no such groups.
 pub(super) async fn streams_group(cluster: &Cluster, id: &str) -> Result<StreamsGroupDescribeResponse, KafkaError> {
     let coordinator = cluster.coordinator(id).await?;
+    if !coordinator.has_streams_groups() {
+        return Ok(StreamsGroupDescribeResponse::default());
+    }
     let group = coordinator.call(&StreamsGroupDescribeRequest { group_id: id.to_owned() }, 0).await?;
     if Code(group.error_code) == Code::GROUP_ID_NOT_FOUND {
         return Ok(StreamsGroupDescribeResponse::default());

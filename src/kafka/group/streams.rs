@@ -145,7 +145,7 @@ impl StreamsHeartbeats {
         request: &StreamsGroupHeartbeatRequest,
     ) -> Result<StreamsGroupHeartbeatResponse, KafkaError> {
         let coordinator = self.group.client.cluster.coordinator(&self.group.id).await?;
-        if coordinator.feature("streams.version") == 0 {
+        if !coordinator.has_streams_groups() {
             return Err(KafkaError::Refused {
                 address: coordinator.address().into(),
                 api: "StreamsGroupHeartbeat",

@@ -163,6 +163,11 @@ impl Connection {
         if self.feature("group.version") > 0 { Protocol::Consumer } else { Protocol::Classic }
     }
 
+    /// Whether the cluster has streams groups (KIP-1071).
+    pub fn has_streams_groups(&self) -> bool {
+        self.feature("streams.version") > 0
+    }
+
     /// One request and its answer, in the highest version that both sides speak and that is not above `version_max`.
     pub async fn call<R: Request>(&self, request: &R, version_max: i16) -> Result<R::Response, KafkaError> {
         self.call_within(request, version_max, self.timeout).await
