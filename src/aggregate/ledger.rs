@@ -6,10 +6,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::id_filter::IdFilter;
 use crate::record::{LedgerEntry, Offset, Outcome, UploadHash, UploadId};
 use crate::state::keys::{StateKey, decode, encode};
-use crate::state::{StateError, StateStore, WriteBatch};
+use crate::state::{IdFilter, StateError, StateStore, WriteBatch};
 
 /// Entries that were looked up and are kept at hand.
 const LOOKED_UP_MAX: usize = 1_024;
@@ -73,7 +72,7 @@ fn read_entry(key: &[u8], value: &[u8]) -> Result<LedgerEntry, StateError> {
 impl Ledger {
     /// Takes up the ledger in the state, and forgets ends that a log which begins at `log_start` no longer reaches back to.
     pub(super) fn open(&mut self, store: &mut dyn StateStore, log_start: Offset) -> Result<(), StateError> {
-        store.ended()?.into_iter().for_each(|id| self.stored.insert(id));
+        self.stored = store.ended()?;
         self.log_start = log_start;
         self.unswept = if log_start > Offset(0) { (0..=u8::MAX).collect() } else { vec![] };
         Ok(())

@@ -13,7 +13,6 @@ mod context;
 mod ends;
 mod errors;
 mod halt;
-mod id_filter;
 mod intake;
 mod key_per_row;
 mod ledger;

@@ -1,5 +1,4 @@
-//! A filter of the ids that the ledger in the state may know: a Bloom filter that grows, about one byte an id. It spares new ids a look at
-//! the disk.
+//! A filter of the ids whose ends the state may have: a Bloom filter that grows, about one byte an id. It spares new ids a look at the disk.
 
 use crate::record::UploadHash;
 
@@ -11,7 +10,7 @@ const WORDS: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 17;
 
 /// Ids that were put in, and a few that were not.
 #[derive(Debug, Default)]
-pub(super) struct IdFilter {
+pub struct IdFilter {
     blocks: Vec<Box<[u64]>>,
     /// Ids for which the last block has room.
     room: usize,
@@ -19,7 +18,7 @@ pub(super) struct IdFilter {
 
 impl IdFilter {
     /// Puts an id in.
-    pub(super) fn insert(&mut self, id: UploadHash) {
+    pub fn insert(&mut self, id: UploadHash) {
         if self.may_contain(id) {
             return;
         }
@@ -37,7 +36,7 @@ impl IdFilter {
     }
 
     /// False only for an id that was never put in.
-    pub(super) fn may_contain(&self, id: UploadHash) -> bool {
+    pub fn may_contain(&self, id: UploadHash) -> bool {
         self.blocks.iter().any(|block| places(id, block.len()).all(|(word, bit)| block[word] & bit != 0))
     }
 }

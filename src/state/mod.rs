@@ -3,6 +3,7 @@
 mod contained;
 pub mod directory;
 mod held;
+mod id_filter;
 pub mod in_memory;
 mod index_writer;
 pub mod keys;
@@ -19,6 +20,7 @@ mod watchdog;
 
 pub use contained::{contain, panics_are_contained};
 pub use directory::{Space, StateDir, free_bytes};
+pub use id_filter::IdFilter;
 pub use in_memory::InMemoryStore;
 pub use lock::holder;
 pub use manifest::{PAUSED, RebuildReason};
@@ -68,8 +70,8 @@ impl WriteBatch {
 pub trait StateStore: Send {
     /// Small values whose key begins with `prefix`, in key order.
     fn scan(&self, prefix: &[u8]) -> Result<Vec<Entry>, StateError>;
-    /// Ids of the uploads whose ends the state has.
-    fn ended(&mut self) -> Result<Vec<UploadHash>, StateError> {
+    /// A filter of the uploads whose ends the state has.
+    fn ended(&mut self) -> Result<IdFilter, StateError> {
         ended_in(self)
     }
     /// Appends a page to its upload's segment, which is made on first use. Readable at once; durable with the next
@@ -87,11 +89,12 @@ pub trait StateStore: Send {
 }
 
 /// Looks for the ends that a store has, a part of them at a time.
-fn ended_in(store: &(impl StateStore + ?Sized)) -> Result<Vec<UploadHash>, StateError> {
-    let mut ended = Vec::new();
+fn ended_in(store: &(impl StateStore + ?Sized)) -> Result<IdFilter, StateError> {
+    let mut ended = IdFilter::default();
     for first in 0..=u8::MAX {
-        let entries = store.scan(&[StateKey::LEDGER, first])?;
-        ended.extend(entries.iter().filter_map(|(key, _)| StateKey::decode(key)?.upload()));
+        for (key, _) in store.scan(&[StateKey::LEDGER, first])? {
+            StateKey::decode(&key).and_then(|key| key.upload()).into_iter().for_each(|id| ended.insert(id));
+        }
     }
     Ok(ended)
 }

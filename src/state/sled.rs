@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Entry;
+use super::id_filter::IdFilter;
 use super::keys::{IndexKey, SealState, StateKey, TaskHash, decode, encode, guard, unguard};
 use crate::record::UploadHash;
 
@@ -69,7 +70,7 @@ pub(super) struct TaskIndex {
     /// Committed length of each segment in bytes.
     pub(super) segments: BTreeMap<UploadHash, u64>,
     /// Uploads whose ends it has.
-    pub(super) ended: Vec<UploadHash>,
+    pub(super) ended: IdFilter,
 }
 
 impl Index {
@@ -103,7 +104,7 @@ impl Index {
                 }
                 Some(IndexKey::Value(short)) => {
                     if let Some(StateKey::Ledger(upload)) = StateKey::decode(short) {
-                        index.ended.push(upload);
+                        index.ended.insert(upload);
                     }
                     found.add(crc);
                 }

@@ -8,7 +8,7 @@ use super::index_writer::Commit;
 use super::keys::{IndexKey, TaskHash};
 use super::segment::Segments;
 use super::sled::{Changes, TaskChanges};
-use super::{Entry, PagePosition, RebuildReason, StateError, StateStore, WriteBatch, ended_in};
+use super::{Entry, IdFilter, PagePosition, RebuildReason, StateError, StateStore, WriteBatch, ended_in};
 use crate::record::UploadHash;
 
 /// One task's share of a [`super::StateDir`].
@@ -20,7 +20,7 @@ pub struct SledStore {
     epoch: u64,
     segments: Segments,
     /// Uploads whose ends the state has, as found when it was opened; `None` once that has changed.
-    ended: Option<Vec<UploadHash>>,
+    ended: Option<IdFilter>,
 }
 
 impl SledStore {
@@ -100,7 +100,7 @@ impl StateStore for SledStore {
         self.noticed(self.held.thread.call(move |writer| writer.scan(epoch, task, &prefix)))
     }
 
-    fn ended(&mut self) -> Result<Vec<UploadHash>, StateError> {
+    fn ended(&mut self) -> Result<IdFilter, StateError> {
         match self.ended.take() {
             Some(ended) => Ok(ended),
             None => ended_in(self),

@@ -92,19 +92,23 @@ fn the_ends_of_uploads_are_known_after_every_change() {
         batch.put(StateKey::Ledger(upload(n)).encode(), b"its end".to_vec());
         store.commit(batch).unwrap();
     };
+    let ended = |store: &mut SledStore| {
+        let ended = store.ended().unwrap();
+        (0..4).filter(|n| ended.may_contain(upload(*n))).collect::<Vec<_>>()
+    };
     let dir = open(temp.path()).unwrap();
     let mut store = dir.task(&task(1), "t").unwrap();
-    assert_eq!(store.ended().unwrap(), []);
+    assert!(ended(&mut store).is_empty());
     end(&mut store, 1);
     drop((store, dir));
     let dir = open(temp.path()).unwrap();
     let mut store = dir.task(&task(1), "t").unwrap();
-    assert_eq!(store.ended().unwrap(), [upload(1)]);
-    assert_eq!(store.ended().unwrap(), [upload(1)]);
+    assert_eq!(ended(&mut store), [1]);
+    assert_eq!(ended(&mut store), [1]);
     end(&mut store, 2);
-    assert_eq!(store.ended().unwrap(), [upload(1), upload(2)]);
+    assert_eq!(ended(&mut store), [1, 2]);
     store.clear().unwrap();
-    assert_eq!(store.ended().unwrap(), []);
+    assert!(ended(&mut store).is_empty());
 }
 
 #[test]

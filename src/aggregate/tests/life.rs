@@ -475,12 +475,15 @@ fn ends_below_the_start_of_the_log_are_forgotten_and_leave_the_state_over_the_ne
     task.run(&log, 10, 1).unwrap();
     let revisions: Vec<_> = task.published.ends.iter().map(|((id, first), end)| (id.as_str(), *first, end.1)).collect();
     assert_eq!(revisions, [("a", 2, 1), ("a", 6, 1), ("b", 4, 1), ("b", 8, 2), ("gone", 0, 1)]);
-    let ids = |ids: &[&str]| ids.iter().map(|id| UploadId::new(*id).hash()).collect::<BTreeSet<_>>();
-    let stored = |task: &mut Task| task.store.ended().unwrap().into_iter().collect::<BTreeSet<_>>();
+    let stored = |task: &mut Task| {
+        let ended = task.store.ended().unwrap();
+        let is_stored = |id: &&str| ended.may_contain(UploadId::new(*id).hash());
+        ["a", "b", "gone"].into_iter().filter(is_stored).collect::<Vec<_>>()
+    };
     task.commit(3);
-    assert_eq!(stored(&mut task), ids(&["a", "b", "gone"]));
+    assert_eq!(stored(&mut task), ["a", "b", "gone"]);
     (0..256).for_each(|_| task.commit(3));
-    assert_eq!(stored(&mut task), ids(&["a", "b"]));
+    assert_eq!(stored(&mut task), ["a", "b"]);
 }
 
 #[test]
