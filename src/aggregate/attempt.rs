@@ -37,7 +37,7 @@ pub(super) struct Attempt {
     /// Every record with rows has the upload id as its key, so that all of them are in one partition.
     pub(super) keyed: bool,
     /// Why its first rows may be missing.
-    pub(super) doubt: Option<Message>,
+    pub(super) doubt: Option<Box<Message>>,
     /// Numbered: lowest index that is not accounted for, from 1. Else the number that the next row gets.
     pub(super) next_index: u64,
     pub(super) checksum: RowsChecksum,
@@ -45,7 +45,7 @@ pub(super) struct Attempt {
     pub(super) waiting: ReorderBuffer,
     pub(super) errors: ErrorRows,
     /// An end-of-file marker whose rows are still to come.
-    pub(super) eof: Option<PendingEof>,
+    pub(super) eof: Option<Box<PendingEof>>,
     /// An end-of-file marker came that the rows do not meet.
     pub(super) held: bool,
     /// Why the upload failed: its rows are void until its end.

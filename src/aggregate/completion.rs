@@ -88,7 +88,7 @@ impl OpenUpload {
     }
 
     fn doubts(&self) -> bool {
-        match self.attempt.doubt {
+        match self.attempt.doubt.as_deref() {
             Some(Message::BorderGuessed {}) => true,
             Some(_) => !self.attempt.numbered,
             None => false,
@@ -98,7 +98,7 @@ impl OpenUpload {
     /// Lost rows do not come any more, nor does anything that distinguishes two uploads. For the rest of an expired upload a publisher may
     /// vouch.
     fn judge_doubt(&self, incomplete: Incomplete) -> Result<Verdict, Halt> {
-        match self.attempt.doubt.clone() {
+        match self.attempt.doubt.as_deref().cloned() {
             Some(lost @ Message::FirstRowsLost { .. }) => Err(Halt::Upload(Rejection::new(lost))),
             Some(guess @ Message::BorderGuessed {}) if incomplete != Incomplete::Emit => {
                 Err(Halt::Upload(Rejection::new(guess)))
@@ -110,7 +110,7 @@ impl OpenUpload {
 
     /// Lets the end-of-file marker wait for rows that may still come.
     pub(super) fn hold(&mut self, end: EndOfFile) {
-        self.attempt.eof = Some(PendingEof { end, overtaking: None });
+        self.attempt.eof = Some(Box::new(PendingEof { end, overtaking: None }));
         self.mark_changed();
     }
 

@@ -273,7 +273,7 @@ impl Aggregate {
         }
         let before = self.ledger.before(id.hash(), offset);
         let expired = before.filter(|before| before.outcome == Outcome::Expired);
-        upload.attempt.doubt = match expired {
+        let doubt = match expired {
             _ if offset < self.whole_from => Some(Message::FirstRowsLost { first: offset }),
             // A file that begins with its header shows by it that it is not the rest of one.
             Some(before) if self.settings.source.header != HeaderFrom::First => match before.is_of_former_log() {
@@ -282,6 +282,7 @@ impl Aggregate {
             },
             Some(_) | None => None,
         };
+        upload.attempt.doubt = doubt.map(Box::new);
         Ok(upload)
     }
 

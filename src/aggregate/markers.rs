@@ -231,7 +231,7 @@ impl OpenUpload {
         // A header before the begin is not one of this attempt.
         let is_blank = self.accounting.rows_in == 0 && self.attempt.failed.is_none() && self.attempt.header.is_none();
         let is_first = self.attempt.id.is_none() && is_blank;
-        match &self.attempt.eof {
+        match self.attempt.eof.as_deref() {
             _ if is_same(self.attempt.id.as_deref()) => self.attempt.announced.complete(announced),
             None if is_first => self.announce(record, announced.clone()),
             Some(PendingEof { end, .. }) if is_first && is_same(end.attempt.as_deref()) => {
@@ -240,7 +240,7 @@ impl OpenUpload {
             }
             eof => {
                 let is_news = |eof: &&PendingEof| eof.overtaking.as_ref().is_none_or(|end| !end.is_reported);
-                if let Some(eof) = eof.as_ref().filter(|_| self.accounting.distinct() == 0).filter(is_news) {
+                if let Some(eof) = eof.filter(|_| self.accounting.distinct() == 0).filter(is_news) {
                     eof.end.refuse(&self.id, Message::EofBeforeBegin {}, ctx)?;
                 }
                 self.restart(record.offset, record.attempt.clone(), announced.clone());

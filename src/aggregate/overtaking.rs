@@ -24,7 +24,7 @@ impl Aggregate {
         upload.learn_trace(record.traceparent.as_ref());
         let until_ms = i64::MIN; // until it is noted
         let overtaking = OvertakingEnd { until_ms, is_reported: false, is_silent: false };
-        upload.attempt.eof = Some(PendingEof { end, overtaking: Some(overtaking) });
+        upload.attempt.eof = Some(Box::new(PendingEof { end, overtaking: Some(overtaking) }));
         self.overtaken.insert(record.upload);
         self.keep(upload);
     }
@@ -143,7 +143,7 @@ impl Aggregate {
         }
         let Some(mut upload) = self.take(id) else { return Ok(()) };
         match upload.attempt.eof.take() {
-            Some(PendingEof { end, .. }) => self.end_of_file(upload, end, at, ctx).map(|_ended| ()),
+            Some(pending) => self.end_of_file(upload, pending.end, at, ctx).map(|_ended| ()),
             None => {
                 self.keep(upload);
                 Ok(())
@@ -155,7 +155,7 @@ impl Aggregate {
     fn report_overtaking(&mut self, id: &UploadId, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         let Some(upload) = self.open.get_mut(id) else { return Ok(()) };
         upload.mark_changed();
-        match &mut upload.attempt.eof {
+        match upload.attempt.eof.as_deref_mut() {
             Some(PendingEof { end, overtaking: Some(overtaking) }) => {
                 overtaking.is_reported = true;
                 end.refuse(id, Message::EofOfNothing {}, ctx)

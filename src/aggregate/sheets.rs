@@ -142,6 +142,9 @@ impl Sheets {
     }
 
     fn add(&mut self, sheet: Sheet) -> usize {
+        if self.sheets.is_empty() {
+            self.sheets.reserve_exact(1); // of many uploads that are open most have one sheet
+        }
         self.by_value.insert(Arc::clone(&sheet.value), self.sheets.len());
         self.sheets.push(sheet);
         self.sheets.len() - 1
@@ -402,6 +405,13 @@ mod tests {
 
     fn page_rows(sheets: &Sheets) -> Vec<Vec<u32>> {
         sheets.sheets.iter().map(|sheet| sheet.pages().map(|page| page.rows).collect()).collect()
+    }
+
+    #[test]
+    fn an_upload_of_one_sheet_has_no_room_for_others() {
+        let (mut sheets, mut store) = (Sheets::default(), InMemoryStore::new());
+        write(&mut sheets, &mut store, [(0, "x".to_owned()), (0, "y".to_owned())].into_iter());
+        assert_eq!((sheets.len(), sheets.sheets.capacity()), (1, 1));
     }
 
     #[test]

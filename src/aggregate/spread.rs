@@ -52,9 +52,9 @@ impl Aggregate {
     /// Only timestamps that may be wrong show which rows belong to an open upload: it needs a count.
     pub fn doubt_border(&mut self, id: &UploadId) {
         if let Some(upload) = self.open.get_mut(id) {
-            let has_lost_rows = matches!(upload.attempt.doubt, Some(Message::FirstRowsLost { .. }));
+            let has_lost_rows = matches!(upload.attempt.doubt.as_deref(), Some(Message::FirstRowsLost { .. }));
             if upload.attempt.numbered || !has_lost_rows {
-                upload.attempt.doubt = Some(Message::BorderGuessed {});
+                upload.attempt.doubt = Some(Box::new(Message::BorderGuessed {}));
                 upload.mark_changed();
             }
         }

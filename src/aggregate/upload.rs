@@ -206,7 +206,7 @@ impl OpenUpload {
 
     /// Why it cannot be read: if its first records may be gone, its header was among them.
     pub(super) fn unreadable(&self, rejection: Rejection) -> Rejection {
-        match &self.attempt.doubt {
+        match self.attempt.doubt.as_deref() {
             Some(lost @ Message::FirstRowsLost { .. }) => Rejection::new(lost.clone()),
             Some(_) | None => rejection,
         }
@@ -284,13 +284,13 @@ impl OpenUpload {
             operations: attempt.operations.clone(),
             numbered: attempt.numbered,
             keyed: attempt.keyed,
-            doubt: attempt.doubt.clone(),
+            doubt: attempt.doubt.as_deref().cloned(),
             next_index: attempt.next_index,
             accounting: self.accounting,
             sha256: attempt.checksum.save(),
             sheets: attempt.sheets.len() as u32,
             errors: attempt.errors.len(),
-            eof: attempt.eof.clone(),
+            eof: attempt.eof.as_deref().cloned(),
             settled: attempt.waiting.settled().iter().copied().collect(),
             failed: attempt
                 .failed
