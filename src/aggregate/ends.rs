@@ -155,7 +155,8 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Ends an upload without a workbook.
+    /// Ends an upload without a workbook. What has failed for records that were lost since ends in a replay as it failed in it: the end is
+    /// said, unless it was said before.
     pub(super) fn end(
         &mut self,
         mut upload: Box<OpenUpload>,
@@ -166,7 +167,12 @@ impl Aggregate {
     ) -> Result<(), OutputError> {
         upload.accounting.void_workbook();
         let entry = upload.ledger(outcome, offset, &self.settings.topology_hash);
-        ctx.status(self.ended(&upload, &entry, None, rejection.as_ref()), offset)?;
+        let status = self.ended(&upload, &entry, None, rejection.as_ref());
+        self.ledger.look_up(upload.id.hash(), ctx.store)?;
+        match upload.has_lost_records() && !self.is_over(&upload) {
+            true => ctx.output.status(status, offset)?,
+            false => ctx.status(status, offset)?,
+        }
         let finished = Finished::of(&mut upload);
         self.close(&upload, finished, entry, ctx.now_ms);
         Ok(())

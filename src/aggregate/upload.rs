@@ -11,7 +11,7 @@ use super::segment::{scratch_segment, upload_hash};
 use super::siblings::Placed;
 use crate::record::{
     Accounting, Announcement, ColumnType, CoordinateForm, Cuts, LedgerEntry, MarkerRecord, Message, Offset,
-    OpenAttempt, Outcome, Rejection, RowBatch, Titles, UploadHash, UploadId,
+    OpenAttempt, Outcome, Reason, Rejection, RowBatch, Titles, UploadHash, UploadId,
 };
 use crate::state::WriteBatch;
 use crate::state::keys::{OpenUploadState, StateKey, encode};
@@ -202,6 +202,11 @@ impl OpenUpload {
         self.accounting.void_workbook();
         self.drop_segments = true;
         self.attempt.failed = Some(rejection);
+    }
+
+    /// Whether it has failed because records of it are, or may be, gone from the log.
+    pub(super) fn has_lost_records(&self) -> bool {
+        self.attempt.failed.as_ref().is_some_and(|failed| failed.reason == Reason::LogGap)
     }
 
     /// Why it cannot be read: if its first records may be gone, its header was among them.

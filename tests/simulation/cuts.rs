@@ -1,10 +1,10 @@
-//! What is known of a log that was cut since: state on a disk, and a standby in memory, of records that are there no longer. And what a
-//! standby leaves behind.
+//! What is known of a log that was cut since, or that lost records: state on a disk, a standby in memory, and statuses, of records that are
+//! there no longer. And what a standby leaves behind.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use sheetstream::record::Record;
+use sheetstream::record::{Offset, Record};
 use sheetstream::sink::status::{StatusRecord, UploadState};
 use sheetstream::transport::{Fence, Guarantee};
 
@@ -13,7 +13,9 @@ use super::log::Topic;
 use super::oracle;
 use super::process::{Application, Process};
 use super::publisher::HeaderFrom;
-use super::world::{PLENTY, topology};
+use super::world::{IDLE, PLENTY, topology};
+
+const GUARANTEES: [Guarantee; 2] = [Guarantee::AtLeastOnce, Guarantee::ExactlyOnceV2];
 
 struct Scene {
     app: Application,
@@ -37,6 +39,10 @@ impl Scene {
 
     fn cut(&self, offset: i64) {
         self.app.brokers.lock().source.partitions[0].cut(offset);
+    }
+
+    fn delete_below(&self, offset: i64) {
+        self.app.brokers.lock().source.partitions[0].delete_below(offset);
     }
 
     /// The group gives the partition to a process.
@@ -63,6 +69,21 @@ impl Scene {
             }
         }
         assert!(owner.is_at_rest(0, &self.app));
+    }
+
+    /// Nothing comes for the idle timeout.
+    fn fall_silent(&mut self, owner: &mut Process) {
+        self.now_ms += IDLE.as_millis() as u64 + 1_000;
+        self.rest(owner, None);
+    }
+
+    /// The last status of an upload.
+    fn last_of(&self, upload: &str) -> StatusRecord {
+        let cluster = self.app.brokers.lock();
+        oracle::statuses(&cluster, &self.app.topology)
+            .filter(|status| status.upload == upload)
+            .last()
+            .expect("a status")
     }
 
     fn ends(&self) -> Vec<(String, UploadState, u64)> {
@@ -99,20 +120,20 @@ fn becomes_the_owner_of_a_log_that_was_cut(guarantee: Guarantee, is_standby: boo
     other.revoke(0);
     scene.assign(&mut one);
     scene.rest(&mut one, None);
-    let [cut, whole] = [("cut".to_owned(), UploadState::Failed, 0), ("whole".to_owned(), UploadState::Published, 3)];
-    assert_eq!(scene.ends(), [cut, whole], "{guarantee:?}, standby: {is_standby}");
+    let whole = ("whole".to_owned(), UploadState::Published, 3);
+    assert_eq!(scene.ends(), [failed("cut"), whole], "{guarantee:?}, standby: {is_standby}");
 }
 
 #[test]
 fn state_of_a_log_that_was_cut_is_not_believed() {
-    for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnceV2] {
+    for guarantee in GUARANTEES {
         becomes_the_owner_of_a_log_that_was_cut(guarantee, false);
     }
 }
 
 #[test]
 fn a_standby_of_a_log_that_was_cut_does_not_take_over() {
-    for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnceV2] {
+    for guarantee in GUARANTEES {
         becomes_the_owner_of_a_log_that_was_cut(guarantee, true);
     }
 }
@@ -120,7 +141,7 @@ fn a_standby_of_a_log_that_was_cut_does_not_take_over() {
 /// It read the ledger from the beginning while its state was still being restored: what the state knew is not forgotten by that.
 #[test]
 fn a_standby_that_stands_down_before_it_has_restored_its_state_leaves_the_ledger_as_it_was() {
-    for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnceV2] {
+    for guarantee in GUARANTEES {
         let mut scene = Scene::new(guarantee, 1);
         let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
         scene.write("away", &["#BEGIN", "s,1,a", "#EOF"]);
@@ -143,5 +164,28 @@ fn a_standby_that_stands_down_before_it_has_restored_its_state_leaves_the_ledger
         let ends: Vec<_> =
             ends.into_iter().map(|(upload, state, written)| (upload.to_owned(), state, written)).collect();
         assert_eq!(scene.ends(), ends, "{guarantee:?}");
+    }
+}
+
+fn failed(upload: &str) -> (String, UploadState, u64) {
+    (upload.to_owned(), UploadState::Failed, 0)
+}
+
+/// Its marker did not end it, for it counts more rows. Then its first record is gone, so that it has failed at the marker.
+#[test]
+fn an_upload_that_fails_in_a_replay_and_ends_in_it_has_an_end() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("short", &["#BEGIN", "s,1,a", "s,2,a", "#EOF rows=3"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        scene.delete_below(1);
+        one.revoke(0);
+        scene.assign(&mut other);
+        scene.rest(&mut other, None);
+        scene.fall_silent(&mut other);
+        let last = scene.last_of("short");
+        assert_eq!((last.state, last.offsets.completion), (UploadState::Failed, Some(Offset(3))), "{guarantee:?}");
     }
 }
