@@ -121,6 +121,8 @@ struct Relied {
     partition: TopicPartition,
     committed: Committed,
     log: Option<LogId>,
+    /// Where it was cut when the task started, if it was.
+    cut_at: Option<Offset>,
 }
 
 /// The task of a partition.
@@ -143,7 +145,13 @@ impl Task {
     }
     fn tick(&mut self, environment: &dyn Environment, now_ms: u64) -> Result<(), TaskError> {
         match self {
-            Task::Stream(task, _) => task.tick(now_ms),
+            Task::Stream(task, _) => {
+                if task.is_searching() {
+                    let (_, end) = environment.bounds(task.partition())?;
+                    task.search_below(end)?;
+                }
+                task.tick(now_ms)
+            }
             Task::PassOn(_) => Ok(()),
             Task::Standby(task) => task.follow(environment, now_ms),
         }
@@ -222,7 +230,7 @@ impl RunningTask {
             limits,
             is_counted: true,
         };
-        let relied = Relied { partition: partition.clone(), committed: committed.clone(), log };
+        let relied = Relied { partition: partition.clone(), committed: committed.clone(), log, cut_at };
         let (outbox, start) = match standby {
             Some(RunningTask { task: Task::Standby(standby), input, held_back, .. }) => {
                 match standby.take_over(outbox, start, &*environment)? {
@@ -248,7 +256,7 @@ impl RunningTask {
         };
         let (task, next) = StreamTask::start(id, topology, (store, outbox), start, ask)?;
         let from = Found::read_from(&committed, cut_at, log, next);
-        let relied = (cut_at.is_none() && !task.is_live()).then_some(relied);
+        let relied = (!task.is_live()).then_some(relied);
         let task = Task::Stream(Box::new(task), purge);
         Ok(RunningTask { relied, ..RunningTask::new(task, &partition, from, environment, commit_interval) })
     }
@@ -340,12 +348,15 @@ impl RunningTask {
     /// may end before, now and then while nothing comes.
     fn rely_on_log(&mut self, waits: bool) -> Result<(), TaskError> {
         let is_read = self.task.is_live();
-        let Some(Relied { partition, committed, log }) = self.relied.as_ref().filter(|_| is_read || waits) else {
+        let Some(Relied { partition, committed, log, cut_at: before }) =
+            self.relied.as_ref().filter(|_| is_read || waits)
+        else {
             return Ok(());
         };
         let cut_at = cut_at(&*self.environment, partition, committed, *log)?;
-        if let (Some(end), Committed::Ours(progress)) = (cut_at, committed) {
-            let (partition, read_to) = (partition.clone(), progress.next);
+        let is_news = |end: &Offset| before.is_none_or(|before| *end < before);
+        if let (Some(end), Committed::Ours(progress)) = (cut_at.filter(is_news), committed) {
+            let (partition, read_to) = (partition.clone(), before.unwrap_or(progress.next));
             return Err(TransportError::Truncated { partition, read_to, end }.into());
         }
         if is_read {

@@ -41,6 +41,12 @@ impl Scene {
         self.app.brokers.lock().source.partitions[0].cut(offset);
     }
 
+    /// What no reader of committed records sees.
+    fn write_unseen(&self, count: usize) {
+        let mut cluster = self.app.brokers.lock();
+        (0..count).for_each(|_| cluster.source.partitions[0].append_unseen());
+    }
+
     fn delete_below(&self, offset: i64) {
         self.app.brokers.lock().source.partitions[0].delete_below(offset);
     }
@@ -188,4 +194,80 @@ fn an_upload_that_fails_in_a_replay_and_ends_in_it_has_an_end() {
         let last = scene.last_of("short");
         assert_eq!((last.state, last.offsets.completion), (UploadState::Failed, Some(Offset(3))), "{guarantee:?}");
     }
+}
+
+/// The log has grown again since, with nothing that anybody reads. The process that is given the partition is put out before it has read it.
+#[test]
+fn an_upload_whose_first_record_was_cut_off_is_missed_when_the_log_has_grown_again() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
+        scene.write("whole", &["#BEGIN", "s,1,a", "#EOF"]);
+        scene.write("cut", &["#BEGIN", "s,1,a"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        scene.cut(3);
+        one.revoke(0);
+        scene.assign(&mut other);
+        scene.rest(&mut other, None);
+        other.revoke(0);
+        scene.write_unseen(2);
+        for _ in 0..2 {
+            scene.assign(&mut third);
+            (0..4).for_each(|_| drop(third.turn(0, &scene.app, scene.now_ms, 0, true)));
+            third.revoke(0);
+        }
+        scene.assign(&mut third);
+        scene.rest(&mut third, None);
+        scene.fall_silent(&mut third);
+        let last = scene.last_of("cut");
+        assert_eq!((last.state, last.offsets.completion), (UploadState::Expired, Some(Offset(5))), "{guarantee:?}");
+    }
+}
+
+/// A task has started where the log was cut, and has not read it.
+#[test]
+fn a_log_that_is_cut_again_below_the_cut_is_noticed() {
+    for guarantee in GUARANTEES {
+        for (second_cut, unseen) in [(0, 1), (1, 0)] {
+            let mut scene = Scene::new(guarantee, PLENTY);
+            let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+            scene.write("cut", &["#BEGIN", "s,1,a", "s,2,a"]);
+            scene.assign(&mut one);
+            scene.rest(&mut one, None);
+            one.revoke(0);
+            scene.cut(2);
+            scene.assign(&mut other);
+            other.turn(0, &scene.app, scene.now_ms, 0, true);
+            scene.cut(second_cut);
+            scene.write_unseen(unseen);
+            scene.rest(&mut other, None);
+            scene.fall_silent(&mut other);
+            let last = scene.last_of("cut");
+            assert!(last.offsets.completion.is_some(), "{guarantee:?}, cut at {second_cut}: {last:?}");
+        }
+    }
+}
+
+/// At least once, the state may be of the new topic where the commit is still of the former one. It is built again, and what it had is
+/// sought.
+#[test]
+fn state_of_a_topic_that_was_made_anew_is_ahead_of_the_commit() {
+    let mut scene = Scene::new(Guarantee::AtLeastOnce, PLENTY);
+    let mut one = Process::new(0, 1);
+    scene.assign(&mut one);
+    scene.rest(&mut one, None);
+    scene.app.brokers.lock().source = Topic::new(2, 1);
+    scene.write("open", &["s,1,a"]);
+    scene.app.brokers.lock().group.owners.clear();
+    let is_fenced = (0..40).any(|_| {
+        scene.now_ms += 200;
+        scene.app.brokers.lock().now_ms = scene.now_ms;
+        one.turn(0, &scene.app, scene.now_ms, 50, true).contains("fenced")
+    });
+    assert!(is_fenced, "the state is ahead of the commit by that");
+    scene.delete_below(1);
+    scene.assign(&mut one);
+    scene.rest(&mut one, None);
+    assert_eq!(scene.ends(), [failed("open")]);
 }

@@ -18,6 +18,9 @@ impl StreamTask {
         if !self.phase.is_live() {
             return Ok(()); // nothing new has been read, and a commit never goes back
         }
+        if self.sought.is_some() {
+            return Ok(()); // a state that is as new as the commit seeks nothing
+        }
         self.name_open()?;
         self.outputs.publish()?;
         let progress = self.progress();

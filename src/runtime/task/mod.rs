@@ -72,7 +72,7 @@ pub struct StreamTask {
     log: Option<LogId>,
     /// Leader epoch of the record before `position`, if it is known.
     leader_epoch: Option<i32>,
-    /// While state is built again: uploads that were open at the commit.
+    /// Uploads that were open at the commit and are not found yet.
     sought: Option<Sought>,
     /// An open upload that begins below has a status.
     named_below: Offset,
@@ -192,15 +192,21 @@ impl StreamTask {
         Ok(())
     }
 
-    /// Ends the current batch before `offset` if a phase ends between: a batch never spans two phases.
+    /// Ends the current batch before `offset` if a border lies between: a batch never spans two phases.
     fn before_record(&mut self, offset: Offset, now_ms: u64) -> Result<(), TaskError> {
         if !self.phase.is_live() && self.source.oldest_waiting().is_some() {
             self.forget_ended(offset, now_ms)?;
         }
-        while let Some(border) = self.phase.border().filter(|border| *border <= offset) {
+        while let Some(border) = self.border().filter(|border| *border <= offset) {
             self.finish_batch(border, now_ms)?;
         }
         Ok(())
+    }
+
+    /// Where a batch has to end: with its phase, and behind the first record of an upload that is sought.
+    fn border(&self) -> Option<Offset> {
+        let sought = self.sought.as_ref().filter(|_| self.phase.is_live()).and_then(Sought::border);
+        self.phase.border().into_iter().chain(sought).min()
     }
 
     /// A replay obeys the ledger: rows whose header never came waited until the clock ended it, and no longer.
@@ -232,12 +238,7 @@ impl StreamTask {
             self.source.end_refill();
         }
         self.phase = phase;
-        if phase.is_live()
-            && let Some(sought) = self.sought.take()
-        {
-            self.end_search(sought)?;
-        }
-        Ok(())
+        self.search()
     }
 
     /// Records below `lost` are gone from a log that now ends at `end`. If they had not been read, first rows of any upload behind them may

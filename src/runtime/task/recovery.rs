@@ -116,6 +116,57 @@ pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFac
     known.unwrap_or(of_all)
 }
 
+/// What the group says of the log that is read: a commit of another log is none.
+fn of_log<'a>(committed: &'a Committed, log: &LogFacts) -> &'a Committed {
+    match committed {
+        Committed::Ours(progress) if !is_same_log(progress.log, log.id) => &Committed::None,
+        Committed::Ours(_) | Committed::Reset(_) | Committed::None => committed,
+    }
+}
+
+/// The local state, if the topology about to run made it of this log; else why it is not believed.
+fn believe<'a>(
+    local: Option<&'a TaskState>,
+    topology_hash: &str,
+    committed: &Committed,
+    log: &LogFacts,
+) -> Result<&'a TaskState, ReplayReason> {
+    let is_recreated = is_recreated(local, committed, log);
+    let is_ahead = |state: &TaskState| !matches!(committed, Committed::Ours(progress) if state.offset <= progress.next);
+    match local {
+        _ if is_recreated => Err(ReplayReason::Recreated),
+        _ if log.cut_at.is_some() => Err(ReplayReason::Truncated),
+        // The log was cut below what nobody has committed.
+        Some(_) if log.state_is_cut => Err(ReplayReason::Truncated),
+        Some(state) if is_ahead(state) && log.end < state.offset => Err(ReplayReason::Truncated),
+        Some(state) if state.topology == topology_hash => Ok(state),
+        Some(_) => Err(ReplayReason::Topology),
+        None => Err(ReplayReason::Lost),
+    }
+}
+
+/// Whether the commit or the state is of a topic that is no more.
+fn is_recreated(local: Option<&TaskState>, committed: &Committed, log: &LogFacts) -> bool {
+    let committed_to = match committed {
+        Committed::Ours(progress) => progress.log,
+        Committed::Reset(_) | Committed::None => None,
+    };
+    let logs = [committed_to, local.and_then(|state| state.log)];
+    logs.into_iter().any(|former| !is_same_log(former, log.id))
+}
+
+/// Whether the local state is good and has every end of an upload that matters, so that nobody else is asked.
+pub fn is_complete(local: Option<&TaskState>, topology_hash: &str, committed: &Committed, log: &LogFacts) -> bool {
+    let Ok(state) = believe(local, topology_hash, committed, log) else { return false };
+    let is_as_new = match committed {
+        Committed::Ours(progress) => progress.next <= state.offset,
+        Committed::None => true,
+        Committed::Reset(_) => false,
+    };
+    // At least once, more may have been said than was committed, of records that are gone since.
+    is_as_new && (log.start..=log.end).contains(&state.offset)
+}
+
 /// Decides how a task starts.
 ///
 /// `local` is the task's own record of its state, `topology_hash` that of the topology about to run, `committed` what the group says, `log`
@@ -128,20 +179,8 @@ pub fn plan(
     ledger: &[LedgerEntry],
 ) -> RecoveryPlan {
     let log_start = log.start;
-    let (committed, is_recreated) = match committed {
-        Committed::Ours(progress) if !is_same_log(progress.log, log.id) => (&Committed::None, true),
-        committed => (committed, local.is_some_and(|state| !is_same_log(state.log, log.id))),
-    };
-    let is_ahead = |state: &TaskState| !matches!(committed, Committed::Ours(progress) if state.offset <= progress.next);
-    let local = match local {
-        _ if is_recreated => Err(Some(ReplayReason::Recreated)),
-        // The log was cut below what nobody has committed.
-        Some(_) if log.state_is_cut => Err(Some(ReplayReason::Truncated)),
-        Some(state) if is_ahead(state) && log.end < state.offset => Err(Some(ReplayReason::Truncated)),
-        Some(state) if state.topology == topology_hash => Ok(state),
-        Some(_) => Err(Some(ReplayReason::Topology)),
-        None => Err(Some(ReplayReason::Lost)),
-    };
+    let local = believe(local, topology_hash, committed, log);
+    let committed = of_log(committed, log);
     if let (Committed::Ours(progress), Some(cut)) = (committed, log.cut_at) {
         let replay_from = progress.replay_from.min(cut).max(log_start);
         return RecoveryPlan::Rebuild { replay_from, emit_from: cut, reason: Some(ReplayReason::Truncated) };
@@ -167,6 +206,7 @@ pub fn plan(
             }
         }
         (Committed::Ours(progress), Err(reason)) => {
+            let reason = Some(reason);
             RecoveryPlan::Rebuild { replay_from: progress.replay_from, emit_from: progress.next, reason }
         }
         (Committed::None, Ok(state)) => {
@@ -179,7 +219,7 @@ pub fn plan(
             RecoveryPlan::Rebuild {
                 replay_from: log_start,
                 emit_from: processed.unwrap_or(log_start).min(log.end).max(log_start),
-                reason: if is_recreated { reason } else { processed.and(reason) },
+                reason: Some(reason).filter(|reason| *reason == ReplayReason::Recreated || processed.is_some()),
             }
         }
     }
@@ -289,6 +329,28 @@ mod tests {
         }
         let same = LogFacts { id: former, ..log() };
         assert!(matches!(plan(Some(&local), "t", &committed, &same, &[]), RecoveryPlan::Resume { .. }));
+    }
+
+    #[test]
+    fn a_state_is_complete_only_if_it_is_resumed() {
+        let (former, today) = (Some(LogId([1; 16])), LogFacts { id: Some(LogId([2; 16])), ..log() });
+        let local = TaskState { log: today.id, ..state(100, 90) };
+        let Committed::Ours(progress) = ours(50, 20) else { unreachable!("as made") };
+        let of = |log| Committed::Ours(Progress { log, ..progress.clone() });
+        let cut = LogFacts { cut_at: Some(Offset(40)), ..today };
+        for (committed, log, complete) in [
+            (of(today.id), today, true),
+            (of(former), today, false),
+            (of(today.id), cut, false),
+            (Committed::None, today, true),
+            (Committed::Reset(Offset(50)), today, false),
+        ] {
+            assert_eq!(is_complete(Some(&local), "t", &committed, &log), complete, "{committed:?} {log:?}");
+            let plan = plan(Some(&local), "t", &committed, &log, &[]);
+            assert_eq!(matches!(plan, RecoveryPlan::Resume { .. }), complete, "{plan:?}");
+        }
+        assert!(!is_complete(Some(&local), "other", &Committed::None, &today));
+        assert!(!is_complete(Some(&TaskState { offset: Offset(40), ..local }), "t", &of(today.id), &today));
     }
 
     #[test]

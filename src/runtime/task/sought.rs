@@ -2,22 +2,21 @@
 //! in the log. Of those that it does not find, the records are gone, and what comes of them later is no upload of its own.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use super::recovery::{LogFacts, is_same_log};
 use super::{StreamTask, TaskError};
-use crate::record::{LogId, Message, Offset};
+use crate::record::{LogId, Message, Offset, UploadId};
 use crate::sink::status::StatusRecord;
 use crate::transport::{Committed, Progress};
 
-/// What a replay has to find.
+/// What a task has to find when it reads again what was read before, and behind that.
 #[derive(Default)]
 pub(super) struct Sought {
-    /// How many uploads were open.
+    /// How many uploads were open, named or not.
     count: u32,
-    /// The last status of each of them, by id. Of each that a commit has left open there is one.
-    named: BTreeMap<String, StatusRecord>,
-    /// First record of the oldest of them.
-    oldest: Offset,
+    /// The last status of each of them, by its first record and id. Of each that a commit has left open there is one.
+    named: BTreeMap<(Offset, String), StatusRecord>,
     /// Records below are gone from the log.
     gone_below: Offset,
     /// Records from here on are gone, or were when it was looked: the log was cut.
@@ -34,17 +33,29 @@ impl Sought {
         Sought { count, ..Sought::default() }
     }
 
-    /// The uploads that were open at the commit; `named` are those that have no final status.
-    pub(super) fn of(committed: &Committed, log: &LogFacts, named: BTreeMap<String, StatusRecord>) -> Sought {
-        let cut_at = log.cut_at.unwrap_or(log.end);
-        let facts = Sought { named, gone_below: log.start, cut_at, ..Sought::default() };
-        match committed {
+    /// The uploads that were open at the commit, or are said to have begun behind it; `open` are those that have no final status. One that
+    /// began before the oldest that the commit counts had ended by then.
+    pub(super) fn of(committed: &Committed, log: &LogFacts, open: BTreeMap<String, StatusRecord>) -> Sought {
+        let (count, oldest, set_to) = match committed {
             Committed::Ours(progress) if is_same_log(progress.log, log.id) => {
                 let Progress { replay_from: oldest, .. } = *progress;
-                Sought { count: progress.open().map_or(0, |open| open.count), oldest, ..facts }
+                (progress.open().map_or(0, |open| open.count), oldest, None)
             }
-            Committed::Reset(offset) => Sought { set_to: Some(*offset), ..facts },
-            Committed::Ours(_) | Committed::None => facts,
+            Committed::Reset(offset) => (0, Offset(0), Some(*offset)),
+            Committed::Ours(_) | Committed::None => (0, Offset(0), None),
+        };
+        let is_sought = |status: &StatusRecord| {
+            let of = status.topic_id.as_deref().and_then(LogId::parse);
+            oldest <= status.offsets.first && is_same_log(of, log.id)
+        };
+        let named = open.into_iter().filter(|(_, status)| is_sought(status));
+        Sought {
+            count,
+            named: named.map(|(id, status)| ((status.offsets.first, id), status)).collect(),
+            gone_below: log.start,
+            cut_at: log.cut_at.unwrap_or(log.end),
+            set_to,
+            doubt_below: Offset(0),
         }
     }
 
@@ -54,32 +65,58 @@ impl Sought {
         self.doubt_below = end;
     }
 
-    /// Why an upload whose first record was at `first` is not in the log, if it is gone. One that the commit does not count as open had
-    /// ended before.
-    fn why_gone(&self, first: Offset) -> Option<Message> {
-        let last = |end: Offset| Offset((end.0 - 1).max(first.0));
+    /// Where it shows next whether an upload is there: behind its first record.
+    pub(super) fn border(&self) -> Option<Offset> {
+        self.named.first_key_value().map(|((first, _), _)| first.next())
+    }
+
+    /// Those that must be there when everything below `next` is read, and those whose first record was cut off.
+    fn take_due(&mut self, next: Offset) -> Vec<StatusRecord> {
+        let cut_at = self.cut_at;
+        let due = self.named.extract_if(.., |(first, _), _| *first < next || cut_at <= *first);
+        due.map(|(_, status)| status).collect()
+    }
+
+    /// Why an upload is not there whose first record was at `first`.
+    fn why_gone(&self, first: Offset) -> Message {
         match self.set_to {
-            _ if first < self.oldest => None,
-            _ if self.cut_at <= first => Some(Message::RowsLost { first: self.cut_at, last: first }),
-            Some(next) if first < next => Some(Message::SkippedByReset { first, next }),
-            _ if first < self.gone_below => Some(Message::RowsLost { first, last: last(self.gone_below) }),
-            Some(_) | None => None,
+            _ if self.cut_at <= first => Message::RowsLost { first: self.cut_at, last: first },
+            Some(next) if first < next => Message::SkippedByReset { first, next },
+            Some(_) | None => Message::RowsLost { first, last: Offset((self.gone_below.0 - 1).max(first.0)) },
         }
     }
 }
 
 impl StreamTask {
-    /// Everything that was read before is read again: what was not found is gone.
-    pub(super) fn end_search(&mut self, sought: Sought) -> Result<(), TaskError> {
-        for status in sought.named.values() {
-            let is_here = is_same_log(status.topic_id.as_deref().and_then(LogId::parse), self.log);
-            if let Some(why) = sought.why_gone(status.offsets.first).filter(|_| is_here) {
-                self.call_aggregate(0, |aggregate, ctx| aggregate.miss(status, why, ctx))?;
-            }
+    /// Whether uploads are sought: the log has not been read up to where they begin.
+    pub fn is_searching(&self) -> bool {
+        self.sought.is_some()
+    }
+
+    /// The log ends at `end` now: what is sought is not found behind it.
+    pub fn search_below(&mut self, end: Offset) -> Result<(), TaskError> {
+        if let Some(sought) = &mut self.sought {
+            sought.cut_at = sought.cut_at.min(end);
         }
-        if self.open_count() < sought.count {
+        self.search()
+    }
+
+    /// Everything below the next record was read, at least once: an upload that begins there is open, has ended, or is gone.
+    pub(super) fn search(&mut self) -> Result<(), TaskError> {
+        let Some(mut sought) = self.sought.take_if(|_| self.phase.is_live()) else { return Ok(()) };
+        for status in sought.take_due(self.read_from) {
+            let first = status.offsets.first;
+            let is_it = |(id, from): (&UploadId, Offset)| id.as_str() == status.upload && from <= first;
+            if self.source.waiting_uploads().any(is_it) {
+                continue;
+            }
+            let why = sought.why_gone(first);
+            self.call_aggregate(0, |aggregate, ctx| aggregate.miss(&status, why, ctx))?;
+        }
+        if self.open_count() < mem::take(&mut sought.count) {
             self.aggregate.doubt_below(sought.doubt_below);
         }
+        self.sought = Some(sought).filter(|sought| !sought.named.is_empty());
         Ok(())
     }
 }

@@ -100,26 +100,15 @@ impl StreamTask {
         // Held records are read again from the repartition topic, as from a changelog.
         let local = local.filter(|_| !start.gathers);
         let local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(&value));
-        // State that is as new as the commit remembers every end that matters.
-        let remembers = |state: &TaskState| match &start.committed {
-            Committed::None => true,
-            Committed::Ours(progress) => progress.next <= state.offset,
-            Committed::Reset(_) => false,
-        };
         let is_of_log = |state: &TaskState| recovery::is_same_log(state.log, start.log);
         // Others may have gone on behind a cut of the log, so that their commit does not show it.
         let state_is_cut = match local.as_ref().filter(|state| is_of_log(state)) {
             Some(TaskState { offset, leader_epoch: Some(epoch), .. }) => is_cut(*offset, (ask.end_of_epoch)(*epoch)?),
             Some(_) | None => false,
         };
-        let usable = local
-            .as_ref()
-            .is_some_and(|state| *state.topology == *topology.hash && is_of_log(state) && remembers(state))
-            // At least once, more may have been said than was committed, of records that are gone since.
-            && local.as_ref().is_some_and(|state| (start.log_start..=start.log_end).contains(&state.offset))
-            && start.cut_at.is_none()
-            && !state_is_cut;
-        let mut statuses = if usable { Statuses::default() } else { (ask.statuses)()? };
+        let facts = LogFacts { state_is_cut, ..start.facts() };
+        let is_complete = recovery::is_complete(local.as_ref(), &topology.hash, &start.committed, &facts);
+        let mut statuses = if is_complete { Statuses::default() } else { (ask.statuses)()? };
         if let Committed::Ours(progress) = &start.committed {
             statuses.forget_unsettled(progress.next);
         }
@@ -127,7 +116,6 @@ impl StreamTask {
         let left_behind = if start.gathers { vec![] } else { leave_behind(&mut statuses, start.log) };
         let Statuses { ends: ledger, open, .. } = statuses;
         let log_start = start.log_start;
-        let facts = LogFacts { state_is_cut, ..start.facts() };
         let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &facts, &ledger);
 
         let whole_from =
@@ -170,7 +158,7 @@ impl StreamTask {
                 task.phase = Phase::at(replay_from, emit_from);
             }
         }
-        if !usable {
+        if !is_complete {
             task.sought = Some(Sought::of(&start.committed, &facts, open));
         }
         task.named_below = match &start.committed {
