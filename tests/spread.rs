@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::producer::ProducerConfig;
 use sheetstream::record::{Header, Offset, Record, TopicPartition};
-use sheetstream::sink::status::UploadState;
+use sheetstream::sink::status::{StatusRecord, UploadState};
 use sheetstream::source::spread::Router;
 use sheetstream::test_driver::TopologyTestDriver;
 use sheetstream::topology::Topology;
@@ -777,6 +777,31 @@ fn publish(app: &App, topic: &str, upload: Option<&str>, values: impl IntoIterat
     producer.flush().expect("acknowledged");
 }
 
+/// Makes the topics that are not there.
+fn create_topics(app: &App) {
+    let begun = Instant::now();
+    let create =
+        || app.command(&["topics", "create", "-t"]).arg(app.topology()).output().expect("topics").status.success();
+    while !create() {
+        assert!(begun.elapsed() < LIMIT, "the topic is not made anew");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Waits until the last status of an upload is as `is_it` says.
+fn wait_for(app: &App, upload: &str, is_it: impl Fn(&StatusRecord) -> bool) -> StatusRecord {
+    let begun = Instant::now();
+    loop {
+        let statuses = app.statuses();
+        let last = statuses.iter().rfind(|status| status.upload == upload);
+        if let Some(status) = last.filter(|status| is_it(status)) {
+            return status.clone();
+        }
+        assert!(begun.elapsed() < LIMIT, "{statuses:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 fn rows(upload: &str, rows: i32) -> Vec<(i32, String)> {
     (0..rows).map(|n| (n * 7 % 3, format!("{n},{upload}"))).collect()
 }
@@ -987,13 +1012,7 @@ fn a_repartition_topic_that_is_made_anew_gets_all_rows_again() {
     app.wait_for(&["whole.csv"], "state");
     assert_eq!(running.stop(), Some(0));
     kafka::delete_topic(kafka, &format!("{}-sheets-repartition", app.name));
-    let begun = Instant::now();
-    let create =
-        || app.command(&["topics", "create", "-t"]).arg(app.topology()).output().expect("topics").status.success();
-    while !create() {
-        assert!(begun.elapsed() < LIMIT, "the topic is not made anew");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    create_topics(&app);
     let _running = app.run("state");
     publish(&app, "rows", Some("open.csv"), rows("park", 50)[25..].iter().cloned());
     publish(&app, "rows", Some("open.csv"), [(0, "#EOF".to_owned())]);
@@ -1003,6 +1022,44 @@ fn a_repartition_topic_that_is_made_anew_gets_all_rows_again() {
     let mut numbers = numbers(&books["open.csv"][0]);
     numbers.sort_unstable();
     assert_eq!(numbers, (0..50).collect::<Vec<_>>());
+}
+
+/// What was passed on is gone with its topic, and the source has it no more.
+#[test]
+fn what_neither_a_new_repartition_topic_nor_the_source_has_is_said_to_be_gone() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = app(kafka, "header = [\"id\", \"kind\"]", "kind");
+    let running = app.run("state");
+    for upload in ["gone.csv", "again.csv"] {
+        publish(&app, "rows", Some(upload), rows("park", 50)[..25].iter().cloned());
+    }
+    wait_for(&app, "gone.csv", |status| status.state == UploadState::Receiving);
+    wait_for(&app, "again.csv", |status| status.state == UploadState::Receiving);
+    assert_eq!(running.stop(), Some(0));
+    let client = kafka.client("test");
+    for partition in 0..3 {
+        let at = TopicPartition { topic: format!("{}.rows", app.name).into(), partition };
+        kafka::delete_records(kafka, &at, client.bounds(&at).expect("bounds").end.0);
+    }
+    kafka::delete_topic(kafka, &format!("{}-sheets-repartition", app.name));
+    create_topics(&app);
+    let _running = app.run("state");
+    let why = |status: &StatusRecord| status.failure.as_ref().map(|failure| failure.reason.clone());
+    let is_gone = |status: &StatusRecord| why(status).as_deref() == Some("topic.recreated");
+    let gone = wait_for(&app, "gone.csv", is_gone);
+    assert_eq!((gone.state, gone.offsets.completion), (UploadState::Failed, None));
+    // Nothing says that these are not all rows of it.
+    publish(&app, "rows", Some("gone.csv"), rows("park", 50)[25..].iter().cloned());
+    publish(&app, "rows", Some("gone.csv"), [(0, "#EOF".to_owned())]);
+    publish(&app, "rows", Some("again.csv"), [(1, "#BEGIN".to_owned())]);
+    publish(&app, "rows", Some("again.csv"), rows("park", 20));
+    publish(&app, "rows", Some("again.csv"), [(2, "#EOF".to_owned())]);
+    let end = wait_for(&app, "gone.csv", |status| status.offsets.completion.is_some());
+    assert!(end.state == UploadState::Failed && is_gone(&end), "{end:?}");
+    app.wait_for(&["again.csv"], "state");
+    let books = app.workbooks();
+    assert!(!books.contains_key("gone.csv"), "a part is published as the whole");
+    assert_eq!(numbers(&books["again.csv"][0]).len(), 20);
 }
 
 #[test]
@@ -1028,6 +1085,7 @@ fn a_repartition_topic_with_other_partitions_is_refused() {
 on_the_in_process_broker! {
     a_repartition_topic_that_is_made_anew_gets_all_rows_again,
     a_repartition_topic_with_other_partitions_is_refused,
+    what_neither_a_new_repartition_topic_nor_the_source_has_is_said_to_be_gone,
     partitions_that_are_added_are_passed_on_too,
     a_reset_reads_all_again_and_sends_no_workbook_a_second_time,
     a_topic_that_is_made_anew_is_passed_on_from_its_start,

@@ -80,7 +80,8 @@ impl PassOn {
         };
         // Records that were passed on from another log, or behind a cut, do not count any more; nor do they after a reset of the offset.
         let (next, era, lost) = match (&start.committed.within(log_end), start.cut_at) {
-            (Committed::None, _) => (log_start, 0, gone),
+            // What was passed on of a former topic under this name, nobody knows.
+            (Committed::None, _) => (log_start, 0, gone.or(Some((Offset(0)..Offset(0), Offset(0))))),
             (Committed::Reset(offset), _) => {
                 let next = (*offset).max(log_start);
                 // Uploads that begin behind it may have lost their first rows. What of others it skips shows at the other end.

@@ -101,7 +101,8 @@ impl StreamTask {
     /// The commit as of now.
     pub fn progress(&self) -> Progress {
         let open = self.aggregate.replay_from().into_iter().chain(self.source.oldest_waiting());
-        let open = open.chain(self.gather.as_ref().and_then(Gather::replay_from)).min();
+        let held = self.gather.as_ref().and_then(Gather::replay_from);
+        let open = open.chain(held).chain(self.awaited.replay_from()).min();
         Progress {
             next: self.position,
             replay_from: open.unwrap_or(self.position).min(self.position),

@@ -37,7 +37,7 @@ use crate::transport::{Fence, Fetched, Progress};
 pub use error::TaskError;
 use outputs::Outputs;
 use sought::Sought;
-use spread::{receiving, with_held};
+use spread::{Awaited, receiving, with_held};
 pub(in crate::runtime) use start::is_cut;
 pub use start::{Questions, TaskStart};
 
@@ -49,6 +49,7 @@ pub struct StreamTask {
     source: Source,
     /// Stage in front of the source for uploads that may have rows in any partition.
     gather: Option<Gather>,
+    awaited: Awaited,
     /// An upload that was held is being read: its end is not reported to `gather`.
     is_releasing: bool,
     /// Topic that the rows came from.

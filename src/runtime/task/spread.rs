@@ -1,6 +1,7 @@
 //! Spread uploads in the task: the work between the repartition topic and the source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use tracing::info;
 
@@ -8,10 +9,48 @@ use super::{StreamTask, TaskError};
 use crate::aggregate::Aggregate;
 use crate::record::{Accounting, Message, Offset, Record, Rejection, UploadId};
 use crate::sink::dead_letter::DeadLetter;
-use crate::sink::status::StatusRecord;
+use crate::sink::status::{StatusOffsets, StatusRecord};
 use crate::source::Admission;
 use crate::source::spread::{Gather, GatherError, Moment, Step};
 use crate::transport::TransportError;
+
+/// Uploads that were open in a repartition topic that is no more. Their records are passed on again, as far as the source has them.
+#[derive(Default)]
+pub(super) struct Awaited {
+    /// Their last statuses, by id.
+    open: BTreeMap<String, StatusRecord>,
+    /// First record that a restart reads, to learn again what the source has lost.
+    from: Offset,
+    /// When one of them came last, or the first was waited for, in monotonic milliseconds.
+    since_ms: Option<u64>,
+}
+
+impl Awaited {
+    /// Nothing of them has come yet, and `from` is the first record that is read.
+    pub(super) fn new(open: BTreeMap<String, StatusRecord>, from: Offset) -> Awaited {
+        Awaited { open, from, since_ms: None }
+    }
+
+    /// First record that a restart has to read for them.
+    pub(super) fn replay_from(&self) -> Option<Offset> {
+        (!self.open.is_empty()).then_some(self.from)
+    }
+
+    /// A record of an upload comes. Whether the upload was awaited.
+    fn comes(&mut self, id: &UploadId, now_ms: u64) -> bool {
+        let was_awaited = self.open.remove(id.as_str()).is_some();
+        if was_awaited {
+            self.since_ms = Some(now_ms);
+        }
+        was_awaited
+    }
+
+    /// Whether there are some, and none of them has come for `timeout_ms`.
+    fn is_over(&mut self, now_ms: u64, timeout_ms: u64) -> bool {
+        let since_ms = *self.since_ms.get_or_insert(now_ms);
+        !self.open.is_empty() && now_ms.saturating_sub(since_ms) >= timeout_ms
+    }
+}
 
 impl From<GatherError> for TaskError {
     fn from(error: GatherError) -> TaskError {
@@ -69,8 +108,10 @@ impl StreamTask {
             self.gather = gather;
         }
         self.turn_away(arrivals.too_many, offset, now_ms)?;
+        let has_lost = self.gather.as_ref().is_some_and(Gather::has_lost);
         for (id, is_own, is_doubtful) in arrivals.touched {
-            let as_what = (is_own, is_doubtful);
+            let may_be_rest = self.awaited.comes(&id, now_ms) && has_lost;
+            let as_what = (is_own, is_doubtful || may_be_rest);
             self.call_aggregate(now_ms, |aggregate, ctx| aggregate.announce(&id, offset, as_what, ctx))?;
             self.forget_closed();
         }
@@ -89,8 +130,22 @@ impl StreamTask {
         for (id, why) in arrivals.waiting {
             self.call_aggregate(now_ms, |aggregate, ctx| aggregate.report_incomplete(&id, &why, offset, ctx))?;
         }
+        if self.gather.as_ref().is_some_and(Gather::has_passed_loss) {
+            self.miss_awaited(now_ms)?;
+        }
         while let Some(id) = self.gather.as_ref().and_then(Gather::due) {
             self.release(&id, offset, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// What is awaited does not come: it is open again, and has failed.
+    fn miss_awaited(&mut self, now_ms: u64) -> Result<(), TaskError> {
+        for status in mem::take(&mut self.awaited.open).into_values() {
+            let offsets = StatusOffsets { first: self.read_from, completion: None };
+            let status = StatusRecord { offsets, topic_id: None, ..status };
+            let why = Message::OpenWhenRecreated {};
+            self.call_aggregate(now_ms, |aggregate, ctx| aggregate.miss(&status, why, ctx))?;
         }
         Ok(())
     }
@@ -162,6 +217,9 @@ impl StreamTask {
         let at = self.read_from;
         let timeout = self.topology.source.idle_timeout;
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        if self.awaited.is_over(now_ms, timeout_ms) {
+            self.miss_awaited(now_ms)?;
+        }
         let idle = self.gather.as_ref().map_or_else(Vec::new, |gather| gather.idle(now_ms, timeout_ms));
         for id in idle {
             let why = self.gather.as_ref().and_then(|gather| gather.why_waiting(&id));

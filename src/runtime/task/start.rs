@@ -1,5 +1,6 @@
 //! Starts a task: from its local state, or from the log. `recovery` decides; this file restores.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,12 +10,13 @@ use super::metrics as task_metrics;
 use super::outputs::Outputs;
 use super::recovery::{self, LogFacts, RecoveryPlan, ReplayReason};
 use super::sought::Sought;
+use super::spread::Awaited;
 use super::{StreamTask, TaskError};
 use crate::aggregate::{Aggregate, AggregateSettings, MemoryLimits, Phase, Siblings};
 use crate::map;
 use crate::map::{Link, NodeError};
 use crate::metrics::{self, Unusable};
-use crate::record::{LogId, Message, Offset, Rejection, TaskId, TopicPartition, UploadId};
+use crate::record::{LedgerEntry, LogId, Message, Offset, Rejection, TaskId, TopicPartition, UploadId};
 use crate::runtime::ledger::Statuses;
 use crate::sink::output::Output;
 use crate::sink::status::StatusRecord;
@@ -74,15 +76,24 @@ pub(in crate::runtime) fn is_cut(position: Offset, end: Offset) -> bool {
     (0..position.0).contains(&end.0)
 }
 
-/// Ends the uploads that were open in a topic that is no more, and returns what is to be said of them. What comes under their ids without a
-/// beginning may be their rest.
-fn leave_behind(statuses: &mut Statuses, log: Option<LogId>) -> Vec<StatusRecord> {
-    let is_gone = |_: &String, status: &mut StatusRecord| {
+/// Takes out the uploads that were open in a topic that is no more.
+fn take_former(open: &mut BTreeMap<String, StatusRecord>, log: Option<LogId>) -> BTreeMap<String, StatusRecord> {
+    let is_former = |_: &String, status: &mut StatusRecord| {
         !recovery::is_same_log(status.topic_id.as_deref().and_then(LogId::parse), log)
     };
-    let gone = statuses.open.extract_if(.., is_gone);
-    let left: Vec<_> = gone.map(|(_, status)| status.failed(&Rejection::new(Message::OpenWhenRecreated {}))).collect();
-    statuses.ends.extend(left.iter().filter_map(|status| status.ledger_in(log)));
+    open.extract_if(.., is_former).collect()
+}
+
+/// Ends uploads that went with their topic, and returns what is to be said of them. What comes under their ids without a beginning may be
+/// their rest.
+fn leave_behind(
+    former: BTreeMap<String, StatusRecord>,
+    ends: &mut Vec<LedgerEntry>,
+    log: Option<LogId>,
+) -> Vec<StatusRecord> {
+    let why = Rejection::new(Message::OpenWhenRecreated {});
+    let left: Vec<_> = former.into_values().map(|status| status.failed(&why)).collect();
+    ends.extend(left.iter().filter_map(|status| status.ledger_in(log)));
     left
 }
 
@@ -112,9 +123,13 @@ impl StreamTask {
         if let Committed::Ours(progress) = &start.committed {
             statuses.forget_unsettled(progress.next);
         }
-        // Whatever was in the repartition topic is passed on again.
-        let left_behind = if start.gathers { vec![] } else { leave_behind(&mut statuses, start.log) };
-        let Statuses { ends: ledger, open, .. } = statuses;
+        let Statuses { ends: mut ledger, mut open, .. } = statuses;
+        let former = take_former(&mut open, start.log);
+        // What was in a former repartition topic is passed on again, as far as the source has it.
+        let (awaited, left_behind) = match start.gathers {
+            true => (former, vec![]),
+            false => (BTreeMap::new(), leave_behind(former, &mut ledger, start.log)),
+        };
         let log_start = start.log_start;
         let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &facts, &ledger);
 
@@ -175,6 +190,7 @@ impl StreamTask {
         if task.read_from < start.log_start {
             task.survive_retention(task.read_from..start.log_start, start.log_end)?;
         }
+        task.awaited = Awaited::new(awaited, task.read_from.max(start.log_start));
         for status in left_behind {
             let offset = status.offsets.first;
             task.outputs.status(status, offset)?;
@@ -252,6 +268,7 @@ impl StreamTask {
             source: Source::new(Arc::new(topology.source.clone()), start.partition_count),
             gather: start.gathers.then(|| Gather::new(Arc::new(topology.source.clone()))),
             is_releasing: false,
+            awaited: Awaited::default(),
             topic: topology.source.topic.clone(),
             link: topology.link.as_ref().map(Link::new),
             maps: topology.maps.iter().map(map::build).collect::<Result<_, _>>()?,

@@ -164,6 +164,7 @@ impl Gather {
         passed.committed = passed.committed.max(run.committed);
         let is_news = passed.next < run.to || known.is_none_or(|known| known.reading() != run.reading());
         for (from, to, end) in [run.lost.filter(|_| is_news), skipped].into_iter().flatten() {
+            passed.has_lost = true;
             passed.doubtful_below = passed.doubtful_below.max(end);
             for upload in self.uploads.values_mut().filter(|upload| upload.has_records && from < to) {
                 upload.lost.get_or_insert((from, to));
@@ -181,6 +182,16 @@ impl Gather {
     /// An upload that is complete.
     pub fn due(&self) -> Option<UploadId> {
         self.ending.iter().find(|id| self.uploads.get(*id).is_some_and(|upload| self.is_due(upload))).cloned()
+    }
+
+    /// Whether records of a source partition are, or may be, gone.
+    pub fn has_lost(&self) -> bool {
+        self.passed.values().any(|passed| passed.has_lost)
+    }
+
+    /// Whether such a partition is passed on up to the end that it had then: what has not come by now does not come again.
+    pub fn has_passed_loss(&self) -> bool {
+        self.passed.values().any(|passed| passed.has_lost && passed.doubtful_below <= passed.next)
     }
 
     /// Gives each record to its upload.

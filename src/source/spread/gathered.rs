@@ -30,6 +30,8 @@ pub(super) struct Passed {
     pub(super) committed: i64,
     /// An upload that has records below may have lost its first ones.
     pub(super) doubtful_below: i64,
+    /// Records of it are, or may be, gone.
+    pub(super) has_lost: bool,
 }
 
 impl Passed {
