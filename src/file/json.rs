@@ -7,7 +7,9 @@ use super::ready::Ready;
 use super::{FileError, Options};
 use crate::source::csv::{Fields, is_blank, write_row};
 use crate::source::document::{self, array_name};
-use crate::source::json::{CellReader, Element, Elements, Nesting, begins_like_json, fault_instead_of_csv, names_of};
+use crate::source::json::{
+    CellReader, Element, Elements, Nesting, begins_like_json, fault_instead_of_csv, is_mostly_json, names_of,
+};
 use crate::source::{Format, HeaderFrom, SourceConfig, check_names, clean_name, column_names, is_known, list_names};
 
 /// The facts that the beginning of a file of JSON shows.
@@ -30,7 +32,7 @@ pub(super) struct JsonBeginning {
 pub(super) fn read_beginning(text: &[u8], cut: bool, options: &Options) -> Result<Option<JsonBeginning>, FileError> {
     let config = &*options.source;
     let format = options.format.unwrap_or(config.format);
-    if format == Format::Csv || (format == Format::Auto && !begins_like_json(text)) {
+    if format == Format::Csv || (format == Format::Auto && !begins_like_json(text) && !is_mostly_json(text, cut)) {
         return Ok(None);
     }
     let document = document::look(text, cut, config).map_err(|table| FileError::Header(table.message.to_string()))?;
@@ -201,6 +203,19 @@ mod tests {
         }
         let csv = Options { format: Some(Format::Csv), ..Options::for_source(&config()) };
         assert_eq!(open(b"{a}\n{}\n", csv).header(), ["{a}"]);
+    }
+
+    #[test]
+    fn a_line_of_junk_among_rows_of_json_is_a_row_that_cannot_be_read() {
+        for (bytes, expected) in [
+            ("INFO up\n{\"a\":1}\n\n{\"a\":2}\n", "INFO up\n1\n2\n"),
+            ("{\"a\":1},\n[INFO] up\n{\"a\":2},\n", "1\n[INFO] up\n2\n"),
+            ("\"a\":0}\r\n{\"a\":1}\r\n{\"a\":2}\r\n", "\"a\":0}\n1\n2\n"),
+        ] {
+            let mut file = open(bytes.as_bytes(), Options::for_source(&config()));
+            assert_eq!(file.header(), ["a"]);
+            assert_eq!(text(&mut file), expected);
+        }
     }
 
     #[test]

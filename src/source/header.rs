@@ -112,8 +112,8 @@ impl Upload {
     pub(super) fn take_keys(&mut self, context: &mut SourceContext, origin: Origin<'_>, text: &[u8]) -> Option<u32> {
         let mut rows = Elements::new(text).filter(|row| !row.is_blank());
         let mut first = rows.next()?;
-        if first.is_broken() && !first.bytes(text).starts_with(b"[") {
-            first = rows.find(Element::is_object).unwrap_or(first);
+        if first.is_broken() {
+            first = rows.find(|row| !row.is_broken()).filter(Element::is_object).unwrap_or(first);
         }
         let consumed = u32::from(!first.is_object());
         let names = match json::fault_of(text, &first) {

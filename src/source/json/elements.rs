@@ -3,7 +3,9 @@
 //! **A broken row never swallows a row that can be read.** It ends where its brackets do, if that is on its line and a comma, the end of
 //! the array or of the line follows. Else it ends before the next line that is not indented further than the line it begins on, and from
 //! which a whole object or array can be read. Only when there is no such line it keeps all that follows. A row that is too deep is broken
-//! down to the depth that is too much.
+//! down to the depth that is too much. Text that begins with no bracket, such as a line of a log, ends with its line.
+
+use memchr::memchr2;
 
 use super::scan::{Fault, behind_blanks, end_of_brackets, string_end, value, value_with};
 use crate::record::JsonFault;
@@ -115,6 +117,11 @@ impl<'a> Elements<'a> {
             (self.at, self.nesting.behind_row) = (end, true);
             return Some(Element { start, end, kind: ElementKind::Broken(fault) });
         }
+        if let Some(until) = self.end_of_text_line(start) {
+            let end = start + self.text[start..until].trim_ascii_end().len();
+            (self.at, self.nesting.behind_row) = (until, false);
+            return Some(Element { start, end, kind: ElementKind::Broken(fault) });
+        }
         let next = self.next_that_reads(start);
         if next.is_none() && self.is_cut {
             return None;
@@ -125,6 +132,13 @@ impl<'a> Elements<'a> {
         let depth = if next.is_some() { self.nesting.depth } else { 0 };
         self.nesting = Nesting { depth, behind_row: false, ..self.nesting };
         Some(Element { start, end, kind: ElementKind::Broken(fault) })
+    }
+
+    /// The end of the line of text that begins with no bracket, if more text is behind it.
+    fn end_of_text_line(&self, start: usize) -> Option<usize> {
+        let has_bracket = matches!(self.text.get(start), Some(b'{' | b'['));
+        let end = start + memchr2(b'\n', b'\r', &self.text[start..]).filter(|_| !has_bracket)?;
+        (behind_blanks(self.text, end) < self.text.len()).then_some(end)
     }
 
     /// Where a broken row ends on the line that it begins on: an object or array, or in an array a word.

@@ -10,6 +10,8 @@ mod tests;
 pub use cells::{CellReader, Escapes, names_of};
 pub use elements::{Element, Elements, Nesting};
 
+use memchr::memchr2_iter;
+
 use elements::{ElementKind, RECORD_SEPARATOR};
 use scan::{Fault, behind_blanks, value};
 
@@ -18,6 +20,30 @@ use crate::record::{Message, Rejection};
 /// Whether a value of unknown form is JSON: an object, an array, or several of these. A row of CSV hardly ever is. Where some of them are
 /// broken, the others decide; an array of one number, or of none, could be a cell of CSV.
 pub fn is_json(text: &[u8]) -> bool {
+    is_all_json(text) || is_mostly_json(text, false)
+}
+
+/// Whether most rows of a text are objects or arrays on lines of their own, and the others are lines of anything else: NDJSON with a line
+/// of a log in it. Each of them holds a quote, which a cell of CSV would begin with. `cut` says that more text follows.
+pub fn is_mostly_json(text: &[u8], cut: bool) -> bool {
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b',' | &RECORD_SEPARATOR);
+    let begins_line = |at: usize| text[..at].iter().rev().find(|byte| !is_blank(byte)).is_none_or(is_end);
+    let ends_line = |at: usize| text[at..].iter().find(|byte| !is_blank(byte)).is_none_or(is_end);
+    if !memchr2_iter(b'{', b'[', text).any(begins_line) {
+        return false;
+    }
+    let (mut rows, mut others) = (0, 0);
+    for row in Elements::resume(text, Nesting::default(), cut).filter(|row| !row.is_blank()) {
+        let is_row =
+            !row.is_broken() && begins_line(row.start) && ends_line(row.end) && row.bytes(text).contains(&b'"');
+        *if is_row { &mut rows } else { &mut others } += 1;
+    }
+    rows > others
+}
+
+/// Whether a text is JSON, or was meant to be JSON in each of its rows.
+fn is_all_json(text: &[u8]) -> bool {
     if !begins_like_json(text) {
         return are_arrays_of_cells(text);
     }

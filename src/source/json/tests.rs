@@ -56,6 +56,11 @@ fn a_broken_row_never_swallows_a_row_that_can_be_read() {
         ("{\"a\":\n{\"a\":2}\n{\"a\":3}", vec!["!{\"a\":", r#"{"a":2}"#, r#"{"a":3}"#]),
         ("{\"a\":\"x\n{\"a\":2}", vec!["!{\"a\":\"x", r#"{"a":2}"#]),
         ("nonsense\n{\"a\":2}", vec!["!nonsense", r#"{"a":2}"#]),
+        // Text that is meant to be no row ends with its line, a log's brackets do not.
+        (
+            "INFO up\r\n\"a\":1}\n{\"a\":1}\n[INFO] up,\n{\"a\":2}\nbye \n",
+            vec!["!INFO up", "!\"a\":1}", r#"{"a":1}"#, "![INFO] up,", r#"{"a":2}"#, "!bye"],
+        ),
         (r#"{"a":1} nonsense"#, vec![r#"{"a":1}"#, "!nonsense"]),
         (
             "[\n  {\n    \"a\": 1 2,\n    \"b\": {\n    }\n  },\n  {\n    \"a\": 3\n  }\n]",
@@ -192,6 +197,13 @@ fn only_what_is_json_as_a_whole_is_json_without_word_of_it() {
         r#"[{"a":"\ud800"},{"a":2}, null]"#,
         r#"[{"a":1},{"a":2"#,
         r#"[{"a":1}"#,
+        // Most lines are rows.
+        "INFO up\n{\"a\":1}\n\n{\"a\":2}\n",
+        "{\"a\":1},\nINFO up\n{\"a\":2},\n",
+        "[INFO] up\r\n{\"a\":1}\r\n{\"a\":2}\r\n",
+        "{\"a\":1}\n\"a\":1}\n{\"a\":2}",
+        "[\"a\",\"b\"]\nINFO up\n[\"x\",1]\n",
+        "{\n  \"a\": 1\n}\nINFO up\n{\n  \"a\": 2\n}\n",
     ] {
         assert!(is_json(text.as_bytes()), "{text}");
     }
@@ -214,6 +226,13 @@ fn only_what_is_json_as_a_whole_is_json_without_word_of_it() {
         "{}\n{,,",
         "[[1,2]],park",
         r#"[{"a":1}],park"#,
+        // Half of the lines are rows, or the rows are cells of CSV.
+        "INFO up\n{\"a\":1}",
+        "k\n[1,2]\n[3,4]\n[5,6]",
+        "id,k\n1,{\"a\":1}\n2,{\"a\":2}\n",
+        "k,id\n{\"a\":1},1\n{\"a\":2},2\n{\"a\":3},3\n",
+        "{\"a\":1},{\"b\":1},1\n{\"a\":2},{\"b\":2},2\n",
+        "id,k\n1,\"\n{\"\"a\"\":1}\n{\"\"a\"\":2}\n\"\n",
     ] {
         assert!(!is_json(text.as_bytes()), "{text}");
     }

@@ -71,6 +71,19 @@ fn broken_json_costs_its_row() {
 }
 
 #[test]
+fn a_line_of_junk_among_the_rows_of_a_record_costs_itself() {
+    for junk in ["2026-01-05 INFO up", "[INFO] up", r#""a":9}"#, r#"{"a":9"#] {
+        let [first, second, third] = OBJECTS;
+        let junk_first = format!("{junk}\n{first}\n\n{second}\n{third}\n");
+        let lines = ["k header a,b", "k 0.0 json.format", "k 0.1 1|x", "k 0.2 2|y", "k 0.3 3|", "k eof None"];
+        assert_eq!(run(config(), [row(junk_first), row("#EOF")]), lines, "{junk}");
+        let junk_inside = format!("{first},\r\n{second},\r\n{junk}\r\n\r\n{third},\r\n");
+        let lines = ["k header a,b", "k 0.0 1|x", "k 0.1 2|y", "k 0.2 json.format", "k 0.3 3|", "k eof None"];
+        assert_eq!(run(config(), [row(junk_inside), row("#EOF")]), lines, "{junk}");
+    }
+}
+
+#[test]
 fn an_array_that_is_no_row_of_the_header_is_refused_as_in_csv() {
     let json = SourceConfig { format: Format::Json, ..declared(&["a", "b"]) };
     assert_eq!(
