@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 use sheetstream::aggregate::ERRORS_MAX;
 use sheetstream::file::upload::UploadRecords;
-use sheetstream::record::{Lang, Reason};
+use sheetstream::record::{Lang, Reason, counted};
 use sheetstream::runtime::convert::{Converted, convert};
 use sheetstream::topology::Topology;
 use tracing::subscriber::{NoSubscriber, with_default};
@@ -96,7 +96,7 @@ impl Convert {
             0 => String::new(),
             filtered => format!(", {filtered} left out by a filter"),
         };
-        say!("{} rows written, {} rejected{filtered}, {seconds:.2} s", rows.written, rows.rejected);
+        say!("{} written, {} rejected{filtered}, {seconds:.2} s", counted(rows.written, "row"), rows.rejected);
         rejected_lines(&converted).for_each(|line| say!("  {line}"));
         if rows.rejected > u64::from(ERRORS_MAX) {
             say!("  the sheet of errors lists the first {ERRORS_MAX} rejected rows");

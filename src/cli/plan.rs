@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::inspect::made::Made;
+use sheetstream::record::counted;
 use sheetstream::sink::preview::SheetPreview;
 use sheetstream::topology::Topology;
 
@@ -89,16 +90,13 @@ fn report(made: &Made, sheets: &[SheetPreview], record_bytes_max: usize, took: D
     }
     line("sheets", sheets.len().to_string())?;
     for sheet in sheets.iter().take(SHEETS_SHOWN) {
-        line("", format!("{}: {} rows", shown(&sheet.name), sheet.rows))?;
+        line("", format!("{}: {}", shown(&sheet.name), counted(sheet.rows, "row")))?;
     }
     if sheets.len() > SHEETS_SHOWN {
         line("", format!("and {} more; --json lists all", sheets.len() - SHEETS_SHOWN))?;
     }
     if let Some(workbook) = &status.workbook {
-        let records = match workbook.chunks {
-            1 => "1 record".to_owned(),
-            chunks => format!("{chunks} records"),
-        };
+        let records = counted(workbook.chunks.into(), "record");
         line("workbook", format!("{} bytes, in {records} of {record_bytes_max} bytes at most", workbook.bytes))?;
     }
     let seconds = took.as_secs_f64();

@@ -8,6 +8,7 @@ use serde_json::json;
 use sheetstream::client::publish::publish;
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::kafka::KafkaClient;
+use sheetstream::record::counted;
 use sheetstream::source::SourceConfig;
 use sheetstream::topology::Topology;
 use uuid::Uuid;
@@ -91,8 +92,8 @@ impl Publish {
             if global.json {
                 writeln!(out::stdout(), "{}", json_line(&json!({ "upload": id, "topic": topic, "rows": rows })))?;
             }
-            let (name, id) = (shown(&name), shown(id));
-            say!("{name}: {rows} rows to {topic} as \"{id}\", {seconds:.2} s, {rate:.0} rows/s");
+            let (name, id, rows) = (shown(&name), shown(id), counted(rows, "row"));
+            say!("{name}: {rows} to {topic} as \"{id}\", {seconds:.2} s, {rate:.0} rows/s");
         }
         Ok(Exit::Ok)
     }

@@ -10,6 +10,7 @@ use serde_json::json;
 use sheetstream::client::inbox::Inbox;
 use sheetstream::client::watch::{FolderWatch, WatchError, WatchEvent};
 use sheetstream::kafka::KafkaClient;
+use sheetstream::record::counted;
 use sheetstream::source::UploadFrom;
 use sheetstream::topology::Topology;
 use sheetstream::transport::TransportError;
@@ -121,14 +122,15 @@ fn report(global: &Global, event: &WatchEvent) {
             (format!("{}: was published before", shown(name)), json!({ "file": name, "event": "published" }))
         }
         WatchEvent::Published { name, rows: Some(rows) } => (
-            format!("{}: {rows} rows published", shown(name)),
+            format!("{}: {} published", shown(name), counted(*rows, "row")),
             json!({ "file": name, "event": "published", "rows": rows }),
         ),
         WatchEvent::Done { name, workbook, accounting } => {
             let path = workbook.display();
             let (written, rejected) = (accounting.written, accounting.rejected);
             let json = json!({ "file": name, "event": "done", "workbook": path.to_string(), "accounting": accounting });
-            (format!("{}: {written} rows written, {rejected} rejected: {path}", shown(name)), json)
+            let written = counted(written, "row");
+            (format!("{}: {written} written, {rejected} rejected: {path}", shown(name)), json)
         }
         WatchEvent::Failed { name, why, moved } => {
             let json = json!({ "file": name, "event": "failed", "why": why, "moved": moved.display().to_string() });

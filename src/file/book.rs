@@ -10,6 +10,9 @@ use super::FileError;
 
 /// Largest workbook.
 pub const WORKBOOK_BYTES_MAX: u64 = 64 << 20;
+/// Columns and rows that a worksheet has at most (ECMA-376).
+pub(super) const COLUMNS_MAX: u32 = 16_384;
+pub(super) const ROWS_MAX: u32 = 1_048_576;
 /// Whose turn it is to read a workbook.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 

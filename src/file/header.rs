@@ -3,6 +3,7 @@
 use memchr::memchr2;
 
 use super::{FileError, Options};
+use crate::record::counted;
 use crate::source::csv::{Fields, Rows};
 use crate::source::delimiter::{find_delimiter, separator_line};
 use crate::source::table_head::{Cells, first_row, has_names_of, is_header_of, row_below_titles, two_rows};
@@ -140,7 +141,7 @@ fn skipped_note(skipped: &[u8]) -> Option<String> {
     }
     let shown: Vec<_> = lines.iter().filter(|line| !line.trim().is_empty()).take(3).collect();
     let shown = shown.iter().map(|line| format!("'{}'", line.escape_debug())).collect::<Vec<_>>().join(", ");
-    let count = if lines.len() == 1 { "the line".to_owned() } else { format!("{} lines", lines.len()) };
+    let count = counted(lines.len() as u64, "line");
     (!skipped.is_empty()).then(|| format!("{count} above the header left out: {shown}"))
 }
 

@@ -5,6 +5,7 @@ pub mod book;
 mod code_format;
 mod edits;
 mod header;
+mod hidden;
 mod json;
 pub mod log;
 mod notes;

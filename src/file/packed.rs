@@ -1,5 +1,6 @@
 //! Files whose rows are packed: gzip, zip, and workbooks of Excel (.xlsx, .xls), of which one sheet becomes rows of CSV. A workbook is
-//! read by calamine, within limits: a small file may claim to be a very large one.
+//! read by calamine, within limits: a small file may claim to be a very large one. OpenDocument (.ods) is not unpacked: there calamine
+//! makes the repeated cells of all sheets before it looks at a limit, and 80 bytes of XML are 16,384 of them.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
@@ -10,8 +11,11 @@ use flate2::read::MultiGzDecoder;
 use super::archive::{self, Opened};
 use super::book::{Book, Filled, Several, Sheet, SheetRead, WORKBOOK_BYTES_MAX, broken, choose, too_large, turn};
 use super::code_format::CodeFormat;
+use super::hidden::Hidden;
 use super::sheet_rows::{Extent, Merged, SheetRows};
-use super::{FileError, parts, xls, zip_directory};
+use super::zip_directory::{self, WORKBOOK_PART};
+use super::{FileError, parts, xls};
+use crate::record::counted;
 use crate::state::contain;
 
 /// Largest archive.
@@ -22,8 +26,6 @@ const UNPACKED_FILE_BYTES_MAX: u64 = 16 << 30;
 const ZIP: &[u8] = b"PK\x03\x04";
 const OLE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 const GZIP: &[u8] = b"\x1f\x8b";
-/// The part that a workbook has and no other container.
-const WORKBOOK_PART: &str = "xl/workbook.xml";
 
 /// A file as rows of text.
 pub struct Unpacked {
@@ -138,6 +140,7 @@ fn xlsx(file: File, sheet: Option<&str>) -> Result<SheetRead, FileError> {
 
 fn read_xlsx(mut file: File, sheet: Option<&str>) -> Result<SheetRead, FileError> {
     file.rewind()?;
+    let parts = file.try_clone()?;
     let mut xlsx = Xlsx::new(BufReader::new(file)).map_err(broken)?;
     let sheets = xlsx.sheets_metadata().iter();
     let sheets =
@@ -166,7 +169,7 @@ fn read_xlsx(mut file: File, sheet: Option<&str>) -> Result<SheetRead, FileError
     }
     let merged = xlsx.merge_cells_by_sheet_name(&book.sheet).map_err(broken)?;
     let merged = merged.iter().map(|cells| Merged { column: cells.start.1, rows: (cells.start.0, cells.end.0) });
-    let mut rows = SheetRows::new(extent, merged.collect())?;
+    let mut rows = SheetRows::new(extent, merged.collect(), Hidden::of_xlsx(&parts, &book.sheet))?;
     let mut cells = xlsx.worksheet_cells_reader(&book.sheet).map_err(broken)?;
     let formats = cells.styles().iter().map(|style| style.number_format.as_ref());
     let codes: Vec<_> = formats.map(|format| format.and_then(|format| CodeFormat::read(&format.format_code))).collect();
@@ -178,12 +181,15 @@ fn read_xlsx(mut file: File, sheet: Option<&str>) -> Result<SheetRead, FileError
         };
         rows.put(row, column, code.map_or_else(|| cell.get_value().clone().into(), Data::String))?;
     }
+    let cells = counted(without_value, "cell");
+    let (have, are, them) = if without_value == 1 { ("has", "is", "it") } else { ("have", "are", "them") };
     let note = format!(
-        "{without_value} cells of the sheet have a formula without a value, as programs write them, and are empty: open the \
-         workbook in Excel and save it, which computes them"
+        "{cells} of the sheet {have} a formula without a value, as programs write them, and {are} empty: open the workbook in Excel \
+         and save it, which computes {them}"
     );
-    let notes = (without_value > 0).then_some(note).into_iter().collect();
-    Ok(SheetRead { book, rows: rows.finish()?, notes })
+    let (rows, hidden) = rows.finish(&book.sheet)?;
+    let notes = (without_value > 0).then_some(note).into_iter().chain(hidden).collect();
+    Ok(SheetRead { book, rows, notes })
 }
 
 #[cfg(test)]
@@ -315,7 +321,7 @@ mod tests {
         let expected = "\n구,우편번호,값\n중구,04519,0.1\n중구,12345,0.3\n중구,,127.023456789012\n\n서구,,\n";
         assert_eq!(text, expected, "row 6 has nothing of its own");
         assert!(
-            notes.len() == 1 && notes[0].starts_with("1 cells of the sheet have a formula without a value"),
+            notes.len() == 1 && notes[0].starts_with("1 cell of the sheet has a formula without a value"),
             "{notes:?}"
         );
     }
@@ -329,6 +335,33 @@ mod tests {
         ];
         let book = workbook_of(&sheet.concat(), "<mergeCells><mergeCell ref=\"A1:A2\"/></mergeCells>", &[]);
         assert_eq!(rows(book, None).expect("rows").0, "7,1\n\n,3\n");
+    }
+
+    #[test]
+    fn rows_and_columns_that_are_hidden_are_taken_and_said() {
+        let row = |number: u32, attributes: &str| {
+            let cell = |column: &str| format!("<c r=\"{column}{number}\"><v>{number}</v></c>");
+            format!("<row r=\"{number}\" {attributes}>{}{}</row>", cell("A"), cell("B"))
+        };
+        let filtered = [row(1, ""), row(2, "hidden=\"1\""), row(3, "hidden=\"0\""), row(4, "hidden=\"true\"")];
+        let sheet = filtered.concat() + "<row r=\"5\" hidden=\"1\"/>";
+        let notes = |sheet: &str, behind: &str| {
+            let book = Box::new(io::Cursor::new(workbook_of(sheet, behind, &[])));
+            let Unpacked { mut rows, notes, .. } = unpack(book, None, Several::Refused).expect("a workbook");
+            (io::read_to_string(&mut rows).expect("rows"), notes)
+        };
+        let (rows, said) = notes(&sheet, "");
+        assert_eq!(rows, "1,1\n2,2\n3,3\n4,4\n");
+        assert!(
+            said.len() == 1 && said[0].starts_with("2 hidden rows of sheet \"a\" are taken too; to leave"),
+            "{said:?}"
+        );
+        // Nothing but columns without a cell is hidden, as by whoever hides all that is right of a table.
+        let columns = "<cols><col min=\"3\" max=\"16384\" hidden=\"1\"/></cols>";
+        assert_eq!(notes(&row(1, ""), columns).1, Vec::<String>::new());
+        let columns = "<cols><col min=\"1\" max=\"1\"/><col min=\"2\" max=\"9\" hidden=\"1\"/></cols>";
+        let (_, said) = notes(&row(1, ""), columns);
+        assert!(said[0].starts_with("1 hidden column of sheet \"a\" is taken too"), "{said:?}");
     }
 
     #[test]

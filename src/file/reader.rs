@@ -19,6 +19,7 @@ use super::packed::{Unpacked, unpack};
 use super::ready::Ready;
 use super::transcode::Transcoder;
 use super::{FileError, Options};
+use crate::record::counted;
 use crate::source::charset::Charset;
 use crate::source::csv::{Fields, ROW_BYTES_MAX, Rows, Unescaper};
 use crate::source::delimiter::delimiter_name;
@@ -159,13 +160,13 @@ impl CsvFile {
     /// The findings about the file, for the person who gave it: `EUC-KR (windows-949), semicolons, 7 columns`.
     pub fn description(&self) -> String {
         let charset = self.charset().map_or("ASCII".to_owned(), |charset| charset.to_string());
-        let columns = self.header.len();
+        let columns = counted(self.header.len() as u64, "column");
         if let Some(Book { sheet, sheets }) = &self.book {
-            return format!("sheet \"{sheet}\" of {} in a workbook, {columns} columns", sheets.len());
+            return format!("sheet \"{sheet}\" of {} in a workbook, {columns}", sheets.len());
         }
         match self.json {
-            Some(_) => format!("{charset}, JSON, {columns} columns"),
-            None => format!("{charset}, delimiter {}, {columns} columns", delimiter_name(self.delimiter)),
+            Some(_) => format!("{charset}, JSON, {columns}"),
+            None => format!("{charset}, delimiter {}, {columns}", delimiter_name(self.delimiter)),
         }
     }
 

@@ -1,19 +1,17 @@
 //! The cells of a worksheet as rows of CSV in a temporary file, within the size that a worksheet of Excel has. Columns left of the first
 //! cell are left out, and what merged cells hold is in each of their rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
 
 use calamine::{Data, ExcelDateTime};
 
 use super::FileError;
-use super::book::too_large;
+use super::book::{COLUMNS_MAX, ROWS_MAX, too_large};
+use super::hidden::{self, Hidden};
 use crate::source::csv::write_row;
 
-/// Columns and rows that a worksheet has at most (ECMA-376).
-const COLUMNS_MAX: u32 = 16_384;
-const ROWS_MAX: u32 = 1_048_576;
 /// Bytes that the rows of a sheet have at most.
 const ROWS_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of the cells of one row.
@@ -59,6 +57,10 @@ pub(super) struct SheetRows {
     merged: Vec<Merged>,
     /// Texts of merged cells that reach below this row, and the last row of each, by the place of the column.
     reaching: BTreeMap<usize, (u32, String)>,
+    hidden: Hidden,
+    /// Hidden rows and columns with something in them.
+    hidden_rows: u64,
+    hidden_columns: BTreeSet<u32>,
     /// Whether the row has a cell with something in it; most of a million rows may have none.
     is_blank: bool,
     /// Bytes of its cells.
@@ -67,7 +69,7 @@ pub(super) struct SheetRows {
 
 impl SheetRows {
     /// Rows with cells in these columns, counted from 0; `None` where there is no cell.
-    pub(super) fn new(extent: Option<Extent>, mut merged: Vec<Merged>) -> Result<SheetRows, FileError> {
+    pub(super) fn new(extent: Option<Extent>, mut merged: Vec<Merged>, hidden: Hidden) -> Result<SheetRows, FileError> {
         let width = extent.map_or(0, |extent| extent.last.saturating_add(1));
         if width > COLUMNS_MAX {
             return Err(FileError::Packed(format!(
@@ -87,6 +89,9 @@ impl SheetRows {
             cells,
             merged,
             reaching: BTreeMap::new(),
+            hidden,
+            hidden_rows: 0,
+            hidden_columns: BTreeSet::new(),
             is_blank: true,
             held: 0,
         })
@@ -108,6 +113,9 @@ impl SheetRows {
         }
         let text = text(cell);
         self.is_blank &= text.is_empty();
+        if !text.is_empty() && self.hidden.has_column(column) {
+            self.hidden_columns.insert(column);
+        }
         self.held += text.len() as u64;
         if self.held > ROW_BYTES_MAX {
             return Err(too_large());
@@ -124,6 +132,7 @@ impl SheetRows {
     fn end_row(&mut self) -> Result<(), FileError> {
         self.line.clear();
         if !std::mem::replace(&mut self.is_blank, true) {
+            self.hidden_rows += u64::from(self.hidden.has_row(self.row));
             self.fill_merged();
             write_row(self.cells.iter().map(String::as_bytes), b',', &mut self.line);
             // What a long text took is given back.
@@ -158,12 +167,13 @@ impl SheetRows {
         }
     }
 
-    /// The rows, from the first one on.
-    pub(super) fn finish(mut self) -> Result<File, FileError> {
+    /// The rows, from the first one on; and a remark about those of `sheet` that are hidden.
+    pub(super) fn finish(mut self, sheet: &str) -> Result<(File, Option<String>), FileError> {
         self.end_row()?;
+        let note = hidden::note(self.hidden_rows, self.hidden_columns.len() as u64, sheet);
         let mut rows = self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         rows.rewind()?;
-        Ok(rows)
+        Ok((rows, note))
     }
 }
 

@@ -15,6 +15,7 @@ use calamine::{CellErrorType, Data, ExcelDateTime, ExcelDateTimeType};
 
 use super::FileError;
 use super::book::{Filled, Sheet, SheetRead, WORKBOOK_BYTES_MAX, broken, choose, too_large, turn};
+use super::hidden::Hidden;
 use super::sheet_rows::{Extent, Merged, SheetRows};
 use crate::source::charset::Charset;
 use look::Look;
@@ -34,20 +35,21 @@ pub(super) fn read(file: &File, sheet: Option<&str>) -> Result<Option<SheetRead>
     let globals = Globals::read(&stream)?;
     let position = |name: &str| globals.sheets.iter().find(|(sheet, _)| sheet.name == name).map_or(0, |(_, at)| *at);
     let book = choose(globals.sheets.iter().map(|(sheet, _)| sheet.clone()).collect(), sheet, |name| {
-        let Ok((cells, _)) = cells(&stream, position(name) as usize) else { return Ok(false) }; // a chart
+        let Ok((cells, ..)) = cells(&stream, position(name) as usize) else { return Ok(false) }; // a chart
         let mut filled = Filled::default();
         Ok(cells.iter().any(|cell| filled.put(u32::from(cell.row))))
     })?;
     let position = position(&book.sheet);
-    let (mut cells, merged) = cells(&stream, position as usize)?;
+    let (mut cells, merged, hidden) = cells(&stream, position as usize)?;
     cells.sort_by_key(|cell| (cell.row, cell.first)); // as they are, in most files
     let extent =
         cells.iter().fold(None, |extent, cell| Extent::with(extent, u32::from(cell.first), u32::from(cell.last)));
-    let mut rows = SheetRows::new(extent, merged)?;
+    let mut rows = SheetRows::new(extent, merged, hidden)?;
     for cell in cells {
         globals.put(&stream, cell, &mut rows)?;
     }
-    Ok(Some(SheetRead { book, rows: rows.finish()?, notes: Vec::new() }))
+    let (rows, hidden) = rows.finish(&book.sheet)?;
+    Ok(Some(SheetRead { book, rows, notes: hidden.into_iter().collect() }))
 }
 
 /// The records of a workbook, if the file has some.
@@ -314,16 +316,23 @@ fn merged_cells(data: &[u8]) -> impl Iterator<Item = Merged> {
     })
 }
 
-/// The cells of the sheet at a place, without those of the charts in it, as they come; and those that are merged.
-fn cells(stream: &[u8], mut at: usize) -> Result<(Vec<Cells>, Vec<Merged>), FileError> {
-    let (mut cells, mut merged, mut depth) = (Vec::new(), Vec::new(), 0_usize);
+/// The cells of the sheet at a place, without those of the charts in it, as they come; those that are merged; and what is hidden.
+fn cells(stream: &[u8], mut at: usize) -> Result<(Vec<Cells>, Vec<Merged>, Hidden), FileError> {
+    let (mut cells, mut merged, mut hidden, mut depth) = (Vec::new(), Vec::new(), Hidden::default(), 0_usize);
     while let Some(record) = record_at(stream, at) {
         let (here, data) = (at, record.data);
         at = record.next;
         match record.kind {
             kind::BOF => depth += 1,
-            kind::EOF if depth <= 1 => return Ok((cells, merged)),
+            kind::EOF if depth <= 1 => return Ok((cells, merged, hidden)),
             kind::EOF => depth -= 1,
+            // [MS-XLS] 2.4.221 and 2.4.53
+            kind::ROW if depth == 1 && word(data, 12).is_some_and(|flags| flags & 0x20 != 0) => {
+                hidden.put_row(word(data, 0).map(u32::from));
+            }
+            kind::COLUMNS if depth == 1 && word(data, 8).is_some_and(|flags| flags & 1 != 0) => {
+                hidden.put_columns(word(data, 0).map(u32::from), word(data, 2).map(u32::from));
+            }
             kind::MERGED_CELLS if depth == 1 => merged.extend(merged_cells(data)),
             kind::FORMULA
             | kind::NUMBER

@@ -11,6 +11,9 @@ use zip::result::ZipResult;
 /// Bytes of a directory. Each of its files takes 46 of them, and some 500 of memory.
 const DIRECTORY_BYTES_MAX: u64 = 4 << 20;
 
+/// The part that a workbook has and no other container.
+pub(super) const WORKBOOK_PART: &str = "xl/workbook.xml";
+
 /// An archive, from the beginning of a file on.
 pub(super) fn open(file: &File) -> ZipResult<ZipArchive<impl Read + Seek + use<>>> {
     let mut file = BufReader::new(file.try_clone()?);

@@ -3,6 +3,7 @@
 mod accounting;
 pub mod address;
 mod coordinate_form;
+mod count;
 mod cuts;
 mod ids;
 mod lang;
@@ -17,6 +18,7 @@ mod template;
 
 pub use accounting::{Accounting, LedgerEntry, Outcome};
 pub use coordinate_form::CoordinateForm;
+pub use count::counted;
 pub use cuts::{Cut, Cuts};
 pub use ids::{LogId, Offset, SheetName, TaskId, TopicPartition, UploadHash, UploadId};
 pub use lang::Lang;

@@ -8,6 +8,7 @@ pub(super) mod kind {
     pub(in crate::file::xls) const FILE_PASS: u16 = 0x002F;
     pub(in crate::file::xls) const CONTINUE: u16 = 0x003C;
     pub(in crate::file::xls) const CODE_PAGE: u16 = 0x0042;
+    pub(in crate::file::xls) const COLUMNS: u16 = 0x007D;
     pub(in crate::file::xls) const BOUND_SHEET: u16 = 0x0085;
     pub(in crate::file::xls) const MUL_RK: u16 = 0x00BD;
     pub(in crate::file::xls) const MERGED_CELLS: u16 = 0x00E5;
@@ -19,6 +20,7 @@ pub(super) mod kind {
     pub(in crate::file::xls) const LABEL: u16 = 0x0204;
     pub(in crate::file::xls) const BOOL_ERR: u16 = 0x0205;
     pub(in crate::file::xls) const STRING: u16 = 0x0207;
+    pub(in crate::file::xls) const ROW: u16 = 0x0208;
     pub(in crate::file::xls) const ARRAY: u16 = 0x0221;
     pub(in crate::file::xls) const TABLE: u16 = 0x0236;
     pub(in crate::file::xls) const RK: u16 = 0x027E;

@@ -136,6 +136,19 @@ fn cells_that_are_not_in_order_are_put_in_order() {
 
 /// As a table of all between them, a thousand sheets of 65,536 rows and 256 columns would take 500 GB.
 #[test]
+fn rows_and_columns_that_are_hidden_are_taken_and_said() {
+    let row = |row: u16, flags: u16| record(kind::ROW, &words(&[row, 0, 2, 255, 0, 0, flags, 0]));
+    let columns = |first: u16, last: u16, flags: u16| record(kind::COLUMNS, &words(&[first, last, 2_048, 0, flags, 0]));
+    let numbers = (0..3).flat_map(|row| [number_at(row, 0, 0, 1.0), number_at(row, 1, 0, 2.0)]);
+    let looks = [columns(0, 0, 0), columns(1, 255, 1), row(0, 0x100), row(1, 0x120), row(2, 0x120), row(3, 0x120)];
+    let book = stream(&[], &[("자료", looks.into_iter().chain(numbers).collect())]);
+    assert_eq!(rows(&book, None).expect("rows"), "1,2\n1,2\n1,2\n");
+    let SheetRead { notes, .. } = read(&file(&book), None).expect("a workbook").expect("a workbook");
+    let said = "2 hidden rows and 1 hidden column of sheet \"자료\" are taken too; to leave out";
+    assert!(notes.len() == 1 && notes[0].starts_with(said), "{notes:?}");
+}
+
+#[test]
 fn distant_cells_take_the_memory_of_two() {
     let corners = || vec![number_at(0, 0, 0, 1.0), number_at(65_535, 255, 0, 2.0)];
     let sheets: Vec<(String, Vec<Vec<u8>>)> = (0..1_000).map(|sheet| (sheet.to_string(), corners())).collect();
