@@ -7,7 +7,7 @@ use super::segment::scratch_segment;
 use super::sheets::Pager;
 use super::upload::OpenUpload;
 use super::upload_context::UploadContext;
-use crate::record::{Message, Offset, Rejection, RowKey};
+use crate::record::{Message, Offset, Rejection, RowBatch, RowKey};
 use crate::sink::output::OutputError;
 use crate::source::{OnError, RejectedMax, SourceConfig};
 use crate::state::StateError;
@@ -106,13 +106,19 @@ impl OpenUpload {
             }
             Fate::Live => self.accounting.written += 1,
         }
-        self.attempt.note_operations(rows.batch, row);
+        self.note_way(rows.batch, row);
         let mut scratch = String::new();
         let sheet = self.sheet(rows.sheet(row, &mut scratch), context)?;
         let (key, offset) = (rows.batch.keys[row], rows.batch.offsets[row]);
         let mut pager = Pager::of(context, self.attempt.announced.extras);
         self.attempt.sheets.row(sheet, key, offset, |page| rows.write(row, page), self.hash, &mut pager)?;
         Ok(())
+    }
+
+    /// Remembers how a row that did not fail came to its place, and whether that is a likely one.
+    fn note_way(&mut self, batch: &RowBatch, row: usize) {
+        self.attempt.note_operations(batch, row);
+        self.accounting.distant += u64::from(batch.distant.binary_search(&(row as u32)).is_ok());
     }
 
     /// A row that is not the next one: it comes again, or it waits.
@@ -129,7 +135,7 @@ impl OpenUpload {
             Fate::Filtered => self.accounting.filtered += 1,
             Fate::Live => {
                 self.accounting.waiting += 1;
-                self.attempt.note_operations(rows.batch, row);
+                self.note_way(rows.batch, row);
             }
         }
         Ok(())

@@ -101,6 +101,11 @@ impl Convert {
         if rows.rejected > u64::from(ERRORS_MAX) {
             say!("  the sheet of errors lists the first {ERRORS_MAX} rejected rows");
         }
+        if rows.distant > 0 {
+            let (are, them) = if rows.distant == 1 { ("is", "its") } else { ("are", "their") };
+            let distant = counted(rows.distant, "row");
+            say!("  {distant} {are} far outside the area that the target CRS is for: look at {them} coordinates");
+        }
         let all_rejected = rows.written + rows.filtered == 0 && rows.rejected > 0;
         if all_rejected {
             say!("warning: no row was written, all {} were rejected", rows.rejected);

@@ -99,6 +99,8 @@ pub struct Trial {
     pub rejected: u64,
     /// Of them left out by a filter.
     pub filtered: u64,
+    /// Of those written: far outside the area of use of the target CRS.
+    pub distant: u64,
     /// Refused rows by reason code.
     pub reasons: BTreeMap<String, u64>,
     /// Why the upload would fail.
@@ -211,6 +213,7 @@ impl Trial {
             written: accounting.written,
             rejected: accounting.rejected,
             filtered: accounting.filtered,
+            distant: accounting.distant,
             reasons: converted.rejected.clone(),
             failure: converted.status.failure.clone(),
             crs: crs_of(topology, crs),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array};
 use arrow_schema::{DataType, Field};
 
-use super::area::Area;
+use super::area::Areas;
 use super::points::{Column, Input, Point, Points};
 use super::reproject_config::{CoordinateInput, REMEMBERED_MAX, ReprojectConfig, refusal};
 use super::{Layout, Map, NodeError, Planned, find, free_name};
@@ -29,7 +29,7 @@ pub struct Reproject {
 struct OpenPair {
     crs: Arc<CrsPair>,
     transformation: Transformation,
-    area: Option<Area>,
+    areas: Option<Areas>,
     decimals: u8,
     check_area: bool,
     allow_ballpark: bool,
@@ -136,7 +136,7 @@ impl OpenPair {
     fn open(config: &ReprojectConfig, crs: Arc<CrsPair>) -> Result<OpenPair, CrsError> {
         Ok(OpenPair {
             transformation: Transformation::open(&crs)?,
-            area: if config.check_area { Area::of(&crs)? } else { None },
+            areas: if config.check_area { Areas::of(&crs)? } else { None },
             crs,
             decimals: config.decimals,
             check_area: config.check_area,
@@ -144,14 +144,16 @@ impl OpenPair {
         })
     }
 
-    /// The point in the target CRS, rounded, and the operation that it took, or why its row fails.
-    fn transform(&self, point: Point) -> Result<(Point, usize), Rejection> {
+    /// The point in the target CRS, or why its row fails.
+    fn transform(&self, point: Point) -> Result<Transformed, Rejection> {
         let operation = self.operation(point);
-        match (operation, self.target(operation, point)) {
-            (Some(operation), Some((x, y))) if self.is_sound(point, (x, y)) => {
-                Ok(((round(x, self.decimals), round(y, self.decimals)), operation))
+        let target = self.target(operation, point);
+        let is_distant = target.and_then(|target| self.is_distant(point, target));
+        match (operation, target, is_distant) {
+            (Some(operation), Some((x, y)), Some(is_distant)) => {
+                Ok(Transformed { x: round(x, self.decimals), y: round(y, self.decimals), operation, is_distant })
             }
-            (_, target) => Err(self.refuse(point, operation.is_some(), target)),
+            (_, target, _) => Err(self.refuse(point, operation.is_some(), target)),
         }
     }
 
@@ -169,8 +171,13 @@ impl OpenPair {
         self.transformation.convert(operation.unwrap_or(0), point)
     }
 
-    fn is_sound(&self, point: Point, target: Point) -> bool {
-        !self.check_area || (point != (0.0, 0.0) && self.area.as_ref().is_none_or(|area| area.holds(point, target)))
+    /// Whether a point is far from the area of the target, which costs nothing but a remark; `None` for one that no row can have.
+    fn is_distant(&self, point: Point, target: Point) -> Option<bool> {
+        match &self.areas {
+            _ if self.check_area && point == (0.0, 0.0) => None,
+            Some(areas) => areas.is_distant(point, target),
+            None => Some(false),
+        }
     }
 
     /// Says where a bad point lies and what may have happened to it.
@@ -181,19 +188,19 @@ impl OpenPair {
         if (x, y) == (0.0, 0.0) && self.check_area {
             return Rejection::new(Message::NullIsland { crs });
         }
-        let area = self.area.as_ref();
-        let place = area.zip(target).and_then(|(area, target)| area.lon_lat((x, y), target));
+        let areas = self.areas.as_ref();
+        let place = areas.zip(target).and_then(|(areas, target)| areas.lon_lat((x, y), target));
         // A point that lies where degrees say, and yet nowhere in the target, is neither swapped nor in another unit.
         let is_on_earth = x.abs() <= 180.0 && y.abs() <= 90.0;
         if target.is_none() && from.kind == CrsKind::Geographic && is_on_earth {
             return Rejection::new(Message::OutOfReach { x, y, from: crs, to: self.crs.to.label() });
         }
-        if !has_operation && target.is_some_and(|target| self.is_sound((x, y), target)) {
+        if !has_operation && target.is_some_and(|target| self.is_distant((x, y), target).is_some()) {
             return Rejection::new(Message::NoOperation { x, y, from: crs, to: self.crs.to.label() });
         }
         let fits = |point: Point| {
             let target = self.target(self.operation(point), point);
-            area.zip(target).is_some_and(|(area, target)| area.holds(point, target))
+            areas.zip(target).is_some_and(|(areas, target)| areas.is_distant(point, target).is_some())
         };
         let degrees = x.abs() <= 180.0 && y.abs() <= 180.0;
         let hint = match from.kind {
@@ -202,14 +209,23 @@ impl OpenPair {
             CrsKind::Geographic if x.abs() > 360.0 && y.abs() > 360.0 => Some(Hint::Metres {}),
             CrsKind::Projected | CrsKind::Geographic => None,
         };
-        Rejection::new(match (place, area) {
+        Rejection::new(match (place, areas.and_then(Areas::named)) {
             (Some((longitude, latitude)), Some(area)) => {
                 let place = Place::At { longitude, latitude };
-                Message::OutsideArea { x, y, place, crs, area: area.named(), hint }
+                Message::OutsideArea { x, y, place, crs, area, hint }
             }
             _ => Message::NoPlace { x, y, crs, hint },
         })
     }
+}
+
+/// A point in the target CRS, rounded.
+struct Transformed {
+    x: f64,
+    y: f64,
+    /// The operation that it took.
+    operation: usize,
+    is_distant: bool,
 }
 
 /// The points of a batch in the target CRS, the operations that led there, and the rows that have none.
@@ -217,6 +233,7 @@ struct Targets {
     xs: Vec<f64>,
     ys: Vec<f64>,
     operations: Vec<Option<u16>>,
+    distant: Vec<u32>,
     found: Vec<(u32, Rejection)>,
 }
 
@@ -224,7 +241,7 @@ impl Targets {
     /// Of a batch with so many rows: none yet.
     fn of(rows: usize) -> Targets {
         let none = || vec![f64::NAN; rows];
-        Targets { xs: none(), ys: none(), operations: Vec::new(), found: Vec::new() }
+        Targets { xs: none(), ys: none(), operations: Vec::new(), distant: Vec::new(), found: Vec::new() }
     }
 
     /// Transforms the points of these rows. A row without coordinates says so, whether there is an operation or not.
@@ -247,10 +264,13 @@ impl Targets {
             });
             match transformed {
                 Ok(None) => {}
-                Ok(Some((point, operation))) => {
-                    (self.xs[row], self.ys[row]) = point;
+                Ok(Some(Transformed { x, y, operation, is_distant })) => {
+                    (self.xs[row], self.ys[row]) = (x, y);
                     if has_choice {
                         self.operations[row] = Some(operation as u16);
+                    }
+                    if is_distant {
+                        self.distant.push(number);
                     }
                 }
                 Err(rejection) => self.found.push((number, rejection)),
@@ -291,12 +311,15 @@ impl Map for Reproject {
                 targets.transform(batch.live_rows(), &points, pair, &self.config);
             }
         }
-        let Targets { xs, ys, operations, found } = targets;
+        let Targets { xs, ys, operations, distant, found } = targets;
 
         let added: [ArrayRef; 2] = [Arc::new(Float64Array::from(xs)), Arc::new(Float64Array::from(ys))];
         let columns = batch.columns.columns().iter().cloned().chain(added).collect();
         plan.layout.put(batch, columns, &node)?;
         batch.operations.push(operations);
+        batch.distant.extend(distant);
+        batch.distant.sort_unstable();
+        batch.distant.dedup();
         batch.reject(found);
         Ok(())
     }

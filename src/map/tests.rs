@@ -39,6 +39,7 @@ pub(super) fn batch_of(schema: SchemaRef, rows: &[&[&str]]) -> RowBatch {
         rejected: Vec::new(),
         filtered: Vec::new(),
         operations: Vec::new(),
+        distant: Vec::new(),
         record_keys: Vec::new(),
         passed_from: Vec::new(),
     }

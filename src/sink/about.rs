@@ -38,6 +38,10 @@ pub(super) fn write_about(
     if complete.accounting.filtered > 0 {
         page.number(words.rows_filtered, complete.accounting.filtered)?;
     }
+    if complete.accounting.distant > 0 {
+        let [label, remark] = words.rows_distant;
+        page.text(label, &format!("{} ({remark})", complete.accounting.distant))?;
+    }
     if complete.incomplete {
         page.text(words.incomplete[0], words.incomplete[1])?;
     }

@@ -27,6 +27,7 @@ pub(super) struct Words {
     pub rows_written: &'static str,
     pub rows_rejected: &'static str,
     pub rows_filtered: &'static str,
+    pub rows_distant: [&'static str; 2],
     pub incomplete: [&'static str; 2],
     pub coordinates: &'static str,
     /// In the place of what was done with coordinates.
@@ -63,6 +64,10 @@ const ENGLISH: Words = Words {
     rows_written: "Rows in this workbook",
     rows_rejected: "Rows rejected",
     rows_filtered: "Rows left out by a filter",
+    rows_distant: [
+        "Rows in a distant place",
+        "far outside the area that the target system is for: look at their coordinates",
+    ],
     incomplete: ["Incomplete", "The publisher's row count or checksum was not met: rows may be missing."],
     coordinates: "Coordinates",
     no_coordinates: ["None", "The file has no coordinates; its columns are as they came."],
@@ -95,6 +100,7 @@ const KOREAN: Words = Words {
     rows_written: "담긴 행",
     rows_rejected: "오류 행",
     rows_filtered: "조건에 맞지 않아 뺀 행",
+    rows_distant: ["먼 곳에 있는 행", "변환 좌표계를 쓰는 지역에서 멀리 벗어났으니 좌표를 확인하세요"],
     incomplete: ["불완전", "보낸 쪽이 알린 행 수 또는 검증값과 일치하지 않습니다. 빠진 행이 있을 수 있습니다."],
     coordinates: "좌표",
     no_coordinates: ["없음", "파일에 좌표가 없어 열을 원본 그대로 담았습니다."],

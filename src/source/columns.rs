@@ -247,6 +247,7 @@ impl Batch {
             rejected: self.rejected,
             filtered: Vec::new(),
             operations: Vec::new(),
+            distant: Vec::new(),
             record_keys: self.record_keys,
             passed_from: self.passed_from,
         }

@@ -165,7 +165,8 @@ pub(super) static REPROJECT: Table = Table {
             "false",
             "Rejects a row whose point lies outside the area of use of its own CRS, or at (0, 0). Where that area is a belt between two \
              meridians, as that of EPSG:5174 and 5186 is, land of the same country on either side is taken too: agencies publish \
-             whole countries in one belt.",
+             whole countries in one belt. A point far outside the area of use of `to` is written, counted as `distant`, and named \
+             on *About*.",
         ),
         key(
             "notation",

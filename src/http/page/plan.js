@@ -3,7 +3,7 @@
 import { advise, label, showAdvice } from "./advice.js";
 import { offerColumns, offerExtras, offerKeeping, offerNone, offerSheets, showKept, showReading, usual } from "./choices.js";
 import { el, option, say } from "./tables.js";
-import { sentence, t } from "./text.js";
+import { remarks, sentence, t } from "./text.js";
 
 /** The value of "another one" in the list of CRSs. */
 export const OTHER = "other";
@@ -102,8 +102,7 @@ function showCoordinates(card, form, topology, trial) {
 
 /** What the trial says. */
 export function trialText({ inspection }) {
-  const { filtered } = inspection.trial;
-  return triedText(inspection) + (filtered > 0 ? ` ${t("filtered", filtered)}` : "");
+  return triedText(inspection) + remarks(inspection.trial);
 }
 
 function triedText({ trial, is_whole: isWhole }) {

@@ -2,7 +2,7 @@
 
 import { workbookUrl } from "./api.js";
 import { byReason, say, showRejects } from "./tables.js";
-import { sentence, t } from "./text.js";
+import { remarks, sentence, t } from "./text.js";
 
 /** Shows an upload under way. */
 export function showWork(card) {
@@ -38,8 +38,7 @@ export function showWork(card) {
 export function verdict({ state, accounting }) {
   if (state === "PUBLISHED") {
     if (accounting.written + accounting.filtered === 0 && accounting.rejected > 0) return t("doneNone", accounting.rejected);
-    const done = t("done", accounting.written, accounting.rejected);
-    return accounting.filtered > 0 ? `${done} ${t("filtered", accounting.filtered)}` : done;
+    return t("done", accounting.written, accounting.rejected) + remarks(accounting);
   }
   return t({ ABORTED: "aborted", EXPIRED: "expired" }[state] ?? "failed");
 }

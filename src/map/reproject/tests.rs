@@ -199,6 +199,34 @@ fn a_belt_of_a_country_takes_all_of_its_land() {
 }
 
 #[test]
+fn a_place_far_from_the_area_of_the_target_is_written_and_counted() {
+    let distant = |from: &str, to: &str, check_area: bool, points: &[(&str, &str)]| {
+        let mut node = Reproject::new(&ReprojectConfig { check_area, ..config(from, to) }).unwrap();
+        let rows: Vec<[&str; 2]> = points.iter().map(|(x, y)| [*x, *y]).collect();
+        let rows: Vec<&[&str]> = rows.iter().map(|row| &row[..]).collect();
+        let mut batch = batch(&["x", "y"], &rows);
+        node.process(&mut batch).unwrap();
+        assert!(batch.rejected.is_empty(), "{:?}", batch.rejected);
+        batch.distant
+    };
+    // Seoul, Busan and Baengnyeongdo beside the belt, Fukuoka and Dalian in the next ones; Beijing and Manila.
+    let places = [
+        ("127", "37.5"),
+        ("129.06", "35.17"),
+        ("124.71", "37.96"),
+        ("130.4", "33.6"),
+        ("121.6", "38.9"),
+        ("116.4", "39.9"),
+        ("121", "14.6"),
+    ];
+    assert_eq!(distant("EPSG:4326", "EPSG:5186", true, &places), [5, 6]);
+    assert_eq!(distant("EPSG:4326", "EPSG:5186", false, &places), [0_u32; 0]);
+    assert_eq!(distant("EPSG:4326", "EPSG:3857", true, &places), [0_u32; 0]);
+    // Between two projected systems: Seoul and Delhi.
+    assert_eq!(distant("EPSG:3857", "EPSG:5186", true, &[("14135000", "4518000"), ("8593865", "3325000")]), [1]);
+}
+
+#[test]
 fn without_the_area_check_only_what_proj_cannot_carry_fails() {
     let unchecked = |from, to| Reproject::new(&ReprojectConfig { check_area: false, ..config(from, to) }).unwrap();
     assert_near(run(&mut unchecked("EPSG:5179", "EPSG:4326"), "0", "0").unwrap(), (117.99, 19.69), 0.01);
