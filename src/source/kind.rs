@@ -129,7 +129,21 @@ pub fn text_kind(beginning: &[u8]) -> Option<Binary> {
     if scripts.iter().any(|word| begins(word)) {
         return Some(Binary::Sql {});
     }
+    if is_script_around_json(text) {
+        return Some(Binary::JavaScript {});
+    }
     (begins(b"<?xml") || begins(b"<!doctype")).then_some(Binary::Xml {})
+}
+
+/// Whether a text begins as `callback([{"a": 1}])` or `var rows = [{"a": 1}]` do.
+fn is_script_around_json(text: &[u8]) -> bool {
+    let Some(bracket) = memchr::memchr2(b'[', b'{', text) else { return false };
+    let (before, json) = text.split_at(bracket);
+    let is_of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.' | b' ');
+    let name = before.trim_ascii_end().strip_suffix(b"(").or_else(|| before.trim_ascii_end().strip_suffix(b"="));
+    let mut inside = json.iter().filter(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'[' | b'{'));
+    name.is_some_and(|name| !name.trim_ascii().is_empty() && name.iter().all(is_of_a_name))
+        && inside.next() == Some(&b'"')
 }
 
 #[cfg(test)]
@@ -169,6 +183,8 @@ mod tests {
             (&b"<?xml version=\"1.0\"?>\n<kml xmlns=\"http://www.opengis.net/kml/2.2\">"[..], "KML"),
             (b"<?xml version=\"1.0\"?><gpx>", "GPX"),
             (b"INSERT INTO shops VALUES (1);", "SQL"),
+            (b"window.rows = [\n  {\"a\": 1}];", "JavaScript"),
+            (b"callback({\"a\": 1});", "JavaScript"),
             (b"MIME-Version: 1.0\nContent-Type: multipart/related", "HTML"),
             (&b"<!DOCTYPE html>\n<html>"[..], "HTML"),
             (b"\xef\xbb\xbf  <HTML><body>", "HTML"),
@@ -177,7 +193,7 @@ mod tests {
         ] {
             assert!(text_kind(beginning).is_some_and(|kind| kind.to_string().contains(name)), "{name}");
         }
-        for text in ["a,b\n1,2", "<b>,c", "Ready,x", "{x,y}", ""] {
+        for text in ["a,b\n1,2", "<b>,c", "Ready,x", "{x,y}", "", "f([x]),b", "a=\"b\",c", "k,v\n1,f({\"a\":1})"] {
             assert_eq!((binary_kind(text.as_bytes()), text_kind(text.as_bytes())), (None, None), "{text}");
         }
     }

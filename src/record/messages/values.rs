@@ -171,6 +171,9 @@ texts! {
         Utf16 {}
             en "UTF-16 text: name its charset in the header ss-encoding"
             ko "UTF-16 텍스트. 헤더 ss-encoding으로 인코딩을 지정하세요";
+        JavaScript {}
+            en "JavaScript around JSON: keep what is from its first bracket to its last one"
+            ko "JSON을 감싼 JavaScript. 첫 괄호부터 마지막 괄호까지만 남기세요";
     }
 }
 
