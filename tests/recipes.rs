@@ -19,6 +19,7 @@ use std::process::{Command, Stdio};
 use app::App;
 use document::{Block, block, blocks};
 use kafka::Kafka;
+use sheetstream::kafka::admin::NewTopic;
 use sheetstream::sink::status::StatusRecord;
 use tool::tool;
 
@@ -28,10 +29,11 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Blocks that publish `seoul.csv` whole, so that its workbook is what `convert` makes of it.
 const PUBLISH: [&str; 5] = ["console-producer", "kcat-lines", "kcat-file", "kcat-checked", "kafka-python"];
 /// Blocks that publish it in another way, and blocks that read; each has a test of its own below.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     "kafka-python-json",
     "kcat-ndjson",
     "console-producer-keyless",
+    "filepulse-end",
     "kcat-headers",
     "kcat-workbook",
     "kcat-workbook-headers",
@@ -74,6 +76,9 @@ fn run(app: &App, block: &Block) -> Option<String> {
         "sh" => {
             if script.contains("kcat ") {
                 tool("kcat", &["-V"])?;
+            }
+            if script.contains("jq ") {
+                tool("jq", &["--version"])?;
             }
             if script.contains("kafka-console-") {
                 app.kafka.tool("console-producer")?;
@@ -141,6 +146,42 @@ fn keyless_lines_are_one_upload() {
     assert_eq!(running.stop(), Some(0));
     let status = app.statuses().pop().expect("a status");
     assert_eq!((status.accounting.written, status.upload.as_str()), (2, ""));
+}
+
+#[test]
+fn the_status_topic_of_filepulse_ends_uploads() {
+    // https://github.com/streamthoughts/kafka-connect-file-pulse, docs/content/en/docs/Developer Guide/tracking-files-status.md
+    const REPORTS: &str = r#"
+for status in SCHEDULED STARTED READING COMPLETED COMMITTED CLEANED; do
+  echo '{"hostname":"worker","status":"'$status'","metadata":{"name":"seoul.csv","path":"/in/seoul.csv","size":90},"offset":{"position":90,"rows":3}}'
+done | kcat -P -b $B -t connect-file-pulse-status
+echo '{"hostname":"worker","status":"READING","metadata":{"name":"busan.csv"},"offset":{}}' | kcat -P -b $B -t connect-file-pulse-status
+for file in seoul busan; do kcat -P -b $B -t facilities.rows -H connect.file.name=$file.csv < $file.csv; done
+"#;
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "filepulse", 1);
+    let spread =
+        fs::read_to_string(app.topology()).expect("written").replace("header =", "placement = \"spread\"\nheader =");
+    fs::write(app.topology(), spread).expect("written");
+    let created = app.command(&["topics", "create", "-t"]).arg(app.topology()).status().expect("topics are created");
+    assert!(created.success());
+    let client = kafka.client("test");
+    let reports =
+        NewTopic { name: "connect-file-pulse-status".to_owned(), partitions: 1, replication: 1, configs: vec![] };
+    client.create_topics(&[reports]).expect("a topic");
+    let file = app.csv("seoul.csv", 3);
+    app.csv("busan.csv", 3);
+    let running = app.run("state");
+    let block = block(CONTRACT, "filepulse-end");
+    if run(&app, &Block { text: REPORTS.to_owned() + &block.text, ..block }).is_none() {
+        return;
+    }
+    app.wait_for(&["seoul.csv"], "state");
+    assert_eq!(running.stop(), Some(0));
+    app.assert_right(&[("seoul.csv", &app.converted(&file))]);
+    let is_open =
+        |upload: &str| app.statuses().iter().all(|status| status.upload != upload || status.workbook.is_none());
+    assert!(is_open("busan.csv") && !is_open("seoul.csv"));
 }
 
 #[test]
@@ -387,6 +428,7 @@ on_the_in_process_broker! {
     a_program_that_knows_only_json_needs_no_change,
     lines_of_json_give_the_workbook_of_the_same_rows_as_csv,
     keyless_lines_are_one_upload,
+    the_status_topic_of_filepulse_ends_uploads,
     producers_may_compress_as_they_like_and_wait_for_no_answer,
     numbered_rows_come_in_any_order_and_twice,
     everything_that_comes_out_can_be_read_with_plain_tools,
