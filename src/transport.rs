@@ -220,7 +220,7 @@ pub enum TransportError {
     #[error("clock: {0}")]
     Clock(String),
     /// The broker cannot be reached or did not answer within the deadline; worth another try.
-    #[error("broker unreachable: {0}")]
+    #[error("Kafka is unavailable: {0}")]
     Unavailable(String),
     /// Wrong or missing credentials or rights.
     #[error("not authorised: {0}")]

@@ -20,6 +20,8 @@ impl Code {
     pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: Code = Code(3);
     pub(crate) const MESSAGE_TOO_LARGE: Code = Code(10);
     pub(crate) const RECORD_LIST_TOO_LARGE: Code = Code(18);
+    pub(crate) const NOT_ENOUGH_REPLICAS: Code = Code(19);
+    pub(crate) const NOT_ENOUGH_REPLICAS_AFTER_APPEND: Code = Code(20);
     pub(crate) const ILLEGAL_GENERATION: Code = Code(22);
     pub(crate) const INCONSISTENT_GROUP_PROTOCOL: Code = Code(23);
     pub(crate) const REBALANCE_IN_PROGRESS: Code = Code(27);
@@ -103,6 +105,17 @@ impl fmt::Debug for Code {
     }
 }
 
+/// What follows a code: the broker's message, or what to do about a code that comes without one.
+fn why(code: Code, message: &str) -> String {
+    match (code, message) {
+        (Code::NOT_ENOUGH_REPLICAS | Code::NOT_ENOUGH_REPLICAS_AFTER_APPEND, "") => {
+            ": fewer replicas are in sync than min.insync.replicas wants; bring brokers back, or wait until a reassignment is done".into()
+        }
+        (_, "") => String::new(),
+        _ => format!(": {message}"),
+    }
+}
+
 /// Why a call to Kafka failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum KafkaError {
@@ -141,7 +154,7 @@ pub enum KafkaError {
         limit: Duration,
     },
     /// A broker refused.
-    #[error("{address}: {api}: {code}{}{message}", if message.is_empty() { "" } else { ": " })]
+    #[error("{address}: {api}: {code}{}", why(*code, message))]
     Refused {
         /// Broker, `host:port`.
         address: String,
@@ -274,7 +287,7 @@ pub enum KafkaError {
         transient: bool,
     },
     /// The retries of one operation took too long.
-    #[error("{operation}: gave up after {after:?}: {last}")]
+    #[error("{operation}: gave up after {} s: {last}", after.as_secs())]
     Deadline {
         /// The operation.
         operation: &'static str,
@@ -388,6 +401,25 @@ impl From<KafkaError> for TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_says_the_broker_s_message_or_what_to_do() {
+        let refused = |code, message: &str| KafkaError::Refused {
+            address: "a:1".into(),
+            api: "Produce",
+            code: Code(code),
+            message: message.into(),
+        };
+        let last = Box::new(refused(19, ""));
+        let gave_up = KafkaError::Deadline { operation: "produce", after: Duration::from_millis(11_234), last };
+        assert_eq!(
+            TransportError::from(gave_up).to_string(),
+            "Kafka is unavailable: produce: gave up after 11 s: a:1: Produce: NOT_ENOUGH_REPLICAS (19): fewer replicas are in sync than \
+             min.insync.replicas wants; bring brokers back, or wait until a reassignment is done"
+        );
+        assert_eq!(refused(19, "no").to_string(), "a:1: Produce: NOT_ENOUGH_REPLICAS (19): no");
+        assert_eq!(refused(7, "").to_string(), "a:1: Produce: REQUEST_TIMED_OUT (7)");
+    }
 
     #[test]
     fn codes_print_their_protocol_name() {
