@@ -146,10 +146,6 @@ impl KafkaClient {
 
 /// The members of a group, whichever protocol it has: the brokers are asked, for not every command is given the settings of `run`.
 pub(super) async fn look(cluster: &Cluster, id: &str) -> Result<Roster, KafkaError> {
-    let group = streams_group(cluster, id).await?;
-    if !group.members.is_empty() {
-        return Ok(Roster { ours: group.members.iter().map(|member| group.holder(member)).collect(), foreign: vec![] });
-    }
     if cluster.coordinator(id).await?.group_protocol() == Protocol::Consumer {
         let members = members(cluster, id).await?;
         if !members.is_empty() {
@@ -158,6 +154,10 @@ pub(super) async fn look(cluster: &Cluster, id: &str) -> Result<Roster, KafkaErr
             let foreign = foreign.into_iter().map(ForeignMember::of).collect();
             return Ok(Roster { ours: ours.into_iter().map(Holder::of).collect(), foreign });
         }
+    }
+    let group = streams_group(cluster, id).await?;
+    if !group.members.is_empty() {
+        return Ok(Roster { ours: group.members.iter().map(|member| group.holder(member)).collect(), foreign: vec![] });
     }
     let group = classic_group(cluster, id).await?;
     // All members of a classic group have one protocol: with ours, all are ours.
