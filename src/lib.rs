@@ -28,8 +28,8 @@
 //!  0  record                                          the nouns
 //! ```
 //! Each library is used in one place: rskafka in `kafka/ingest.rs`, kafka-protocol in `kafka/` and `broker/`, proj in `crs` and
-//! `map/area.rs`, geozero in `map/`, sled in `state/sled.rs`, rust_xlsxwriter in `sink/`, calamine, quick-xml and cfb in `file/`, prometheus in
-//! `metrics/`, axum in `http/`.
+//! `map/area.rs`, geozero in `map/`, sled in `state/sled.rs`, rust_xlsxwriter in `sink/`, calamine, quick-xml and cfb in `file/`,
+//! prometheus in `metrics/`, axum in `http/`.
 //!
 //! Below layer 4 only `state/`, `page/`, `file/` and `traces/` have threads. Their callers do not see them.
 //!

@@ -31,7 +31,7 @@ pub(super) struct Ledger {
     horizon: Offset,
     /// Start of the log when the state was opened: ends before it are forgotten.
     log_start: Offset,
-    /// First bytes of ids of which the state may still have some of those.
+    /// First bytes of ids that no sweep has come to: the state may still have forgotten ends of those.
     unswept: Vec<u8>,
 }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use sheetstream::file::Options;
 use sheetstream::file::reader::CsvFile;
 use sheetstream::inspect::outcome::{difference, outcome};
+use sheetstream::record::counted;
 use sheetstream::topology::Topology;
 
 use super::out::say;
@@ -98,8 +99,7 @@ impl Test {
             });
             writeln!(out::stdout(), "{}", json(&all.collect::<Vec<_>>()))?;
         } else {
-            let cases = if verdicts.len() == 1 { "case" } else { "cases" };
-            writeln!(out::stdout(), "{} {cases}, {failed} failed", verdicts.len())?;
+            writeln!(out::stdout(), "{}, {failed} failed", counted(verdicts.len() as u64, "case"))?;
         }
         Ok(if failed > 0 { Exit::Failure } else { Exit::Ok })
     }

@@ -153,7 +153,7 @@ mod tests {
     fn the_page_stays_light() {
         let texts = ASSETS.iter().map(|(.., text)| *text).chain([INDEX]);
         let bytes = texts.map(|text| compressed(text).map_or(text.len(), |bytes| bytes.len())).sum::<usize>();
-        assert!(bytes < 80_000, "{bytes} bytes on their way to a browser");
+        assert!(bytes < 66_000, "{bytes} bytes on their way to a browser");
     }
 
     #[test]

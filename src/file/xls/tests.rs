@@ -134,7 +134,6 @@ fn cells_that_are_not_in_order_are_put_in_order() {
     assert_eq!(rows(&stream(&[], &[("a", cells)]), None).expect("rows"), "1,2\n\n\n,5\n");
 }
 
-/// As a table of all between them, a thousand sheets of 65,536 rows and 256 columns would take 500 GB.
 #[test]
 fn rows_and_columns_that_are_hidden_are_taken_and_said() {
     let row = |row: u16, flags: u16| record(kind::ROW, &words(&[row, 0, 2, 255, 0, 0, flags, 0]));
@@ -148,6 +147,7 @@ fn rows_and_columns_that_are_hidden_are_taken_and_said() {
     assert!(notes.len() == 1 && notes[0].starts_with(said), "{notes:?}");
 }
 
+/// As a table of all between them, a thousand sheets of 65,536 rows and 256 columns would take 500 GB.
 #[test]
 fn distant_cells_take_the_memory_of_two() {
     let corners = || vec![number_at(0, 0, 0, 1.0), number_at(65_535, 255, 0, 2.0)];

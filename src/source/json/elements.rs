@@ -312,6 +312,6 @@ fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-fn is_line_end(byte: &u8) -> bool {
+pub(super) fn is_line_end(byte: &u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }

@@ -12,7 +12,7 @@ pub use elements::{Element, Elements, Nesting};
 
 use memchr::memchr2_iter;
 
-use elements::{ElementKind, RECORD_SEPARATOR};
+use elements::{ElementKind, RECORD_SEPARATOR, is_line_end};
 use scan::{Fault, behind_blanks, value};
 
 use crate::record::{Message, Rejection};
@@ -26,10 +26,9 @@ pub fn is_json(text: &[u8]) -> bool {
 /// Whether most rows of a text are objects or arrays on lines of their own, and the others are lines of anything else: NDJSON with a line
 /// of a log in it. Each of them holds a quote, which a cell of CSV would begin with. `cut` says that more text follows.
 pub fn is_mostly_json(text: &[u8], cut: bool) -> bool {
-    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b',' | &RECORD_SEPARATOR);
-    let begins_line = |at: usize| text[..at].iter().rev().find(|byte| !is_blank(byte)).is_none_or(is_end);
-    let ends_line = |at: usize| text[at..].iter().find(|byte| !is_blank(byte)).is_none_or(is_end);
+    let begins_line = |at: usize| text[..at].iter().rev().find(|byte| !is_blank(byte)).is_none_or(is_line_end);
+    let ends_line = |at: usize| text[at..].iter().find(|byte| !is_blank(byte)).is_none_or(is_line_end);
     if !memchr2_iter(b'{', b'[', text).any(begins_line) {
         return false;
     }
