@@ -126,8 +126,11 @@ impl Ledger {
         (log_start, replay_from): (Offset, Offset),
         store: &mut dyn StateStore,
     ) -> Result<(), StateError> {
+        let mut ends: Vec<_> = ends.filter(|end| end.is_within(log_start)).collect();
+        // In the order of their keys, those of one id as they came: the index is written from its beginning to its end.
+        ends.sort_by_cached_key(|end| UploadId::new(end.id.as_str()).hash());
         let mut room = ADOPTED_AT_ONCE;
-        for end in ends.filter(|end| end.is_within(log_start)) {
+        for end in ends {
             self.adopt_one(end, replay_from, store)?;
             if self.changed.len() >= room {
                 self.settle(replay_from, store)?;
