@@ -417,6 +417,11 @@ impl Aggregate {
         }
     }
 
+    /// Whether uploads have ended whose state is still to be deleted.
+    pub fn has_finished(&self) -> bool {
+        !self.finished.is_empty()
+    }
+
     /// Whether the ledger knows that an upload that began at `first_offset` was over below `position`, if a replay cannot find that out.
     pub fn was_over(&self, id: &UploadId, first_offset: Offset, position: Offset) -> bool {
         self.ledger.known_end(id.hash(), first_offset).is_some_and(|end| end <= position)

@@ -35,9 +35,9 @@ pub(super) struct Commit {
     pub(super) segments: Vec<PathBuf>,
     /// The directory in which some of them were born, if any were.
     pub(super) births: Option<PathBuf>,
-    /// Bytes of entries and new pages.
+    /// Bytes of entries. New pages have taken their room already.
     pub(super) bytes: u64,
-    /// Whether segments are unlinked after it.
+    /// Whether segments are unlinked after it, or after a commit that it makes possible.
     pub(super) frees: bool,
 }
 

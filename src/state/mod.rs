@@ -53,6 +53,8 @@ pub struct WriteBatch {
     pub entries: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// Segments of finished uploads, unlinked once the entries are durable.
     pub drop_segments: Vec<UploadHash>,
+    /// Uploads have ended, and a later commit drops their segments: this one may use the reserve of the disk as that one may.
+    pub ends_uploads: bool,
 }
 
 impl WriteBatch {

@@ -36,8 +36,6 @@ pub(super) struct Dirty {
     pub(super) path: PathBuf,
     /// Its length with those pages.
     pub(super) length: u64,
-    /// How much of that no commit covers.
-    pub(super) fresh: u64,
     /// Whether no commit covers any of it, so that its name may not be on the disk either.
     pub(super) born: bool,
 }
@@ -106,7 +104,6 @@ impl Segments {
             upload: *upload,
             path: self.path(*upload),
             length: length.written,
-            fresh: length.written - length.committed,
             born: length.committed == 0,
         })
     }

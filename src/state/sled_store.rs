@@ -71,7 +71,6 @@ impl SledStore {
         let mut segments = Vec::new();
         let mut births = None;
         for dirty in self.segments.dirty().filter(|dirty| !batch.drop_segments.contains(&dirty.upload)) {
-            bytes += dirty.fresh;
             let key = IndexKey::Segment(dirty.upload).encode(self.task);
             changes.insert(key, Some(dirty.length.to_be_bytes().to_vec()));
             segments.push(dirty.path);
@@ -81,7 +80,7 @@ impl SledStore {
             changes.insert(IndexKey::Segment(*upload).encode(self.task), None);
         }
         let changes = TaskChanges { task: self.task, fingerprint: self.fingerprint.clone(), changes };
-        let frees = !batch.drop_segments.is_empty();
+        let frees = batch.ends_uploads || !batch.drop_segments.is_empty();
         Commit { epoch: self.epoch, changes, segments, births, bytes, frees }
     }
 

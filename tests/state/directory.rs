@@ -237,6 +237,33 @@ fn nearly_full_disk_still_takes_the_commit_that_frees_space() {
 }
 
 #[test]
+fn nearly_full_disk_takes_the_commit_in_which_an_upload_ends_so_that_the_next_one_frees_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mounted_at(folder.path(), 64 << 20) else { return };
+    let options = StateOptions { min_free_bytes: 40 << 20, ..StateOptions::default() };
+    let dir = StateDir::open(folder.path().join("state"), options).unwrap();
+    let mut store = dir.task(&task(0), "t").unwrap();
+    store.append(upload(1), &vec![1; 24 << 20]).unwrap();
+    assert!(matches!(store.commit(put("key", "refused")), Err(StateError::DiskFull(_))));
+    store.commit(WriteBatch { ends_uploads: true, ..put("key", "ended") }).unwrap();
+    assert_eq!(values(&store), [("key".to_owned(), "ended".to_owned())]);
+}
+
+#[test]
+fn pages_that_are_on_the_disk_need_no_room_at_their_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mounted_at(folder.path(), 64 << 20) else { return };
+    let options = StateOptions { min_free_bytes: 8 << 20, ..StateOptions::default() };
+    let dir = StateDir::open(folder.path().join("state"), options).unwrap();
+    let mut store = dir.task(&task(0), "t").unwrap();
+    // A rebuild commits all its pages at once.
+    for _ in 0..32 {
+        store.append(upload(1), &[1; 1 << 20]).unwrap();
+    }
+    store.commit(put("key", "rebuilt")).unwrap();
+}
+
+#[test]
 fn state_of_one_task_is_removed_and_that_of_others_stays() {
     let temp = tempfile::tempdir().unwrap();
     let dir = open(temp.path()).unwrap();

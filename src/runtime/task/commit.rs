@@ -55,6 +55,7 @@ impl StreamTask {
     /// The state as of now, and what it no longer needs.
     pub(super) fn state_batch(&mut self, progress: &Progress) -> Result<WriteBatch, TaskError> {
         let mut batch = std::mem::take(&mut self.finished);
+        batch.ends_uploads = self.aggregate.has_finished();
         batch.drop_segments.extend(self.gather.as_mut().map_or_else(Vec::new, Gather::take_dropped));
         self.aggregate.write_state(self.position, &mut *self.store, &mut batch)?;
         let unread = self.aggregate.restore_from().into_iter().chain(self.source.oldest_waiting()).min();
