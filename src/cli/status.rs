@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use indicatif::HumanDuration;
 use serde::Serialize;
 use sheetstream::client::uploads::{Upload, UploadIndex};
 use sheetstream::kafka::KafkaClient;
+use sheetstream::kafka::clock::now_ms;
 use sheetstream::kafka::group::{ForeignMember, Roster};
 use sheetstream::page::width::columns_of;
 use sheetstream::record::TopicPartition;
@@ -26,6 +28,7 @@ use super::{EXAMPLES_FIRST, Exit, Global};
 const EXAMPLES: &str = "Examples:
   sheetstream status topology/places-5179.toml
   sheetstream status topology/*.toml --watch
+  sheetstream status topology/places-5179.toml --open
   sheetstream status topology/places-5179.toml --json | jq '.topologies[].lag'
 ";
 
@@ -46,6 +49,9 @@ pub(crate) struct Status {
     /// Number of uploads to show, the latest first
     #[arg(long, default_value_t = 20, value_name = "N")]
     limit: usize,
+    /// Only uploads that have not ended, those without news for longest first
+    #[arg(long)]
+    open: bool,
     /// Standbys of each partition, if that was given to `run` [default: that of each topology, else 0]
     #[arg(long, env = "SHEETSTREAM_STANDBY", value_name = "N", value_parser = clap::value_parser!(u32).range(..=100))]
     standby: Option<u32>,
@@ -114,11 +120,7 @@ impl Status {
             if let Some((since, before)) = &before {
                 rate(&mut standings, &before.topologies, at.duration_since(*since));
             }
-            let uploads = topologies.iter().flat_map(|topology| index.latest(Some(&topology.name), self.limit));
-            let mut uploads: Vec<Upload> = uploads.collect();
-            uploads.sort_by_key(|upload| std::cmp::Reverse(upload.updated_at_ms));
-            uploads.truncate(self.limit);
-            let look = Look { topologies: standings, uploads };
+            let look = Look { topologies: standings, uploads: self.uploads(&index, topologies) };
             self.show(global, &look)?;
             if !self.watch {
                 return Ok(Exit::Ok);
@@ -128,6 +130,18 @@ impl Status {
         }
     }
 
+    /// The uploads to show, in their order.
+    fn uploads(&self, index: &UploadIndex, topologies: &[Topology]) -> Vec<Upload> {
+        let known = topologies.iter().flat_map(|topology| index.latest(Some(&topology.name), usize::MAX));
+        let mut uploads: Vec<Upload> = known.filter(|upload| !self.open || !upload.state.is_final()).collect();
+        match self.open {
+            true => uploads.sort_by_key(|upload| upload.updated_at_ms),
+            false => uploads.sort_by_key(|upload| std::cmp::Reverse(upload.updated_at_ms)),
+        }
+        uploads.truncate(self.limit);
+        uploads
+    }
+
     fn show(&self, global: &Global, look: &Look) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
         if global.json {
@@ -135,7 +149,7 @@ impl Status {
             writeln!(stdout, "{}", if self.watch { json_line(look) } else { json(look) })?;
         } else {
             let clear = if self.watch && stdout.is_terminal() { "\x1b[H\x1b[2J" } else { "" };
-            write!(stdout, "{clear}{}", table(look)?)?;
+            write!(stdout, "{clear}{}", table(look, now_ms())?)?;
         }
         Ok(stdout.flush()?)
     }
@@ -192,8 +206,8 @@ fn rate(now: &mut [Standing], before: &[Standing], since: Duration) {
     }
 }
 
-/// The look as plain text: columns two blanks apart, no colours, nothing that depends on the terminal.
-fn table(look: &Look) -> Result<String, std::fmt::Error> {
+/// The look as plain text: columns two blanks apart, no colours, nothing that depends on the terminal. `now_ms` is in milliseconds since 1970.
+fn table(look: &Look, now_ms: i64) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     let mut rows = vec![["TOPOLOGY", "PARTITION", "COMMITTED", "END", "LAG", "OWNER", "STANDBY"].map(str::to_owned)];
     for standing in &look.topologies {
@@ -220,18 +234,22 @@ fn table(look: &Look) -> Result<String, std::fmt::Error> {
         }
     }
     let mut rows = vec![
-        ["STATE", "REVISION", "ROWS", "OF", "REJECTED", "ROWS/S", "LEFT", "CRS", "UPLOAD", "NAME"].map(str::to_owned),
+        ["STATE", "UPDATED", "REVISION", "ROWS", "OF", "REJECTED", "VOIDED", "ROWS/S", "LEFT", "CRS", "UPLOAD", "NAME"]
+            .map(str::to_owned),
     ];
     let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
     for upload in &look.uploads {
         let state = serde_json::to_value(upload.state).ok();
         let left = upload.estimated_end_ms.map(|end| (end - upload.updated_at_ms).max(0) as u64 / 1_000);
+        let quiet = Duration::from_millis((now_ms - upload.updated_at_ms).max(0) as u64);
         rows.push([
             state.as_ref().and_then(|state| state.as_str()).unwrap_or("-").to_owned(),
+            format!("{:#} ago", HumanDuration(quiet)),
             number(upload.revision.map(u64::from)),
-            upload.accounting.rows_in.to_string(),
+            upload.accounting.distinct().to_string(),
             number(upload.rows_announced),
             upload.accounting.rejected.to_string(),
+            upload.accounting.voided.to_string(),
             number(upload.rows_per_second.map(|rate| rate as u64)),
             left.map_or("-".to_owned(), |seconds| format!("{seconds} s")),
             shown(upload.crs.as_deref().unwrap_or("-")),
@@ -263,6 +281,41 @@ fn columns<const N: usize>(rows: &[[String; N]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use sheetstream::record::{Accounting, Offset, Record};
+    use sheetstream::sink::status::{StatusOffsets, StatusRecord, UploadState};
+
+    #[test]
+    fn rows_are_those_of_the_attempt_that_counts_and_the_age_is_that_of_the_last_news() {
+        let status = StatusRecord {
+            state: UploadState::Published,
+            upload: "a.csv".into(),
+            revision: 2,
+            name: None,
+            rows_announced: Some(2),
+            crs: None,
+            traceparent: None,
+            topology: "t".into(),
+            topology_hash: "h".into(),
+            partition: 0,
+            offsets: StatusOffsets { first: Offset(0), completion: Some(Offset(4)) },
+            topic_id: None,
+            accounting: Accounting { rows_in: 3, written: 2, voided: 1, ..Accounting::default() },
+            header: None,
+            rows_sha256: None,
+            cuts: None,
+            workbook: None,
+            failure: None,
+        };
+        let index = UploadIndex::default();
+        let value = Some(status.to_record(&"t.status".into()).value);
+        index.take(&Record { value, timestamp_ms: 1_000, ..Record::default() });
+        let look = Look { topologies: vec![], uploads: index.latest(None, 1) };
+        let table = table(&look, 1_000 + 3 * 3_600_000).expect("text");
+        let line = table.lines().last().expect("an upload");
+        let cells: Vec<&str> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        assert_eq!(cells[..7], ["PUBLISHED", "3h ago", "2", "2", "2", "0", "1"], "{table}");
+    }
 
     #[test]
     fn columns_line_up_and_end_without_blanks() {
