@@ -153,7 +153,7 @@ pub(super) fn check_text(beginning: &[u8]) -> Result<(), Problem> {
 }
 
 fn not_written(error: &io::Error) -> Problem {
-    tracing::error!(%error, "an upload cannot be spooled");
+    tracing::error!(%error, "an upload cannot be written to a temporary file: make room, or give --spool-dir another disk");
     if error.kind() == ErrorKind::StorageFull {
         let detail = "the disk of temporary files is full (--spool-dir takes another)";
         return Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", detail).retry_after(30);
