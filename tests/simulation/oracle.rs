@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest as _, Sha256};
 use sheetstream::client::fetch::{ChunkHead, ChunkJoiner};
 use sheetstream::record::{Offset, Record};
-use sheetstream::sink::status::{StatusRecord, UploadState};
+use sheetstream::sink::status::{StatusRecord, StatusWorkbook, UploadState};
 use sheetstream::test_driver::{TopologyTestDriver, header};
 use sheetstream::topology::Topology;
 use sheetstream::transport::{Guarantee, OutRecord};
@@ -31,6 +31,15 @@ fn seen<'a>(cluster: &'a Cluster, topic: &'a str) -> impl Iterator<Item = &'a Ou
 struct Book {
     revision: u32,
     bytes: Vec<u8>,
+}
+
+impl Book {
+    /// Whether a status of its upload names it.
+    fn is_of(&self, status: &StatusRecord) -> bool {
+        let sha256: [u8; 32] = Sha256::digest(&self.bytes).into();
+        let is_it = |workbook: &StatusWorkbook| workbook.sha256.0 == sha256;
+        status.revision == self.revision && status.workbook.as_ref().is_some_and(is_it)
+    }
 }
 
 /// Everything that came out.
@@ -59,9 +68,10 @@ impl Found {
             }
         }
         if guarantee == Guarantee::ExactlyOnceV2
-            && let Some(((upload, revision, _), (have, count))) = chunks.iter().find(|(_, (have, count))| have != count)
+            && let Some(((upload, revision, _), (have, count))) =
+                chunks.iter().find(|(_, (have, count))| have % count != 0)
         {
-            return Err(format!("doubled: {upload}, revision {revision}: {have} chunks of a workbook of {count}"));
+            return Err(format!("partial: {upload}, revision {revision}: {have} chunks of a workbook of {count}"));
         }
         let letter = |letter: &OutRecord| {
             let named = |name| header(letter, name).unwrap_or_default();
@@ -160,8 +170,7 @@ fn nothing_but_whole_uploads(
         for book in books {
             let is_whole = whole.get(upload.as_str()).is_some_and(|all| all.contains(&book.bytes));
             if !is_whole && !is_excused(upload) {
-                let of = |status: &&StatusRecord| status.upload == *upload && status.revision == book.revision;
-                let said = found.statuses.iter().find(|status| of(status) && status.workbook.is_some());
+                let said = found.statuses.iter().find(|status| status.upload == *upload && book.is_of(status));
                 // All that is left of an upload without rows may be its end, which counts them.
                 if said.is_some_and(|status| status.accounting.rows_in == 0) {
                     continue;
@@ -198,12 +207,8 @@ fn revisions(found: &Found, lanes: &[Lane]) -> Result<(), String> {
         let mut publications = lanes.iter().flat_map(|lane| &lane.publications).filter(|p| p.id == upload);
         publications.any(|p| !p.disturbed().is_empty())
     };
-    let is_said = |upload: &str, book: &Book| {
-        let is_its = |status: &StatusRecord| status.upload == *upload && status.revision == book.revision;
-        let sha256: [u8; 32] = Sha256::digest(&book.bytes).into();
-        let mut workbooks = found.statuses.iter().filter(|status| is_its(status)).filter_map(|s| s.workbook.as_ref());
-        workbooks.any(|workbook| workbook.sha256.0 == sha256)
-    };
+    let is_said =
+        |upload: &str, book: &Book| found.statuses.iter().any(|status| status.upload == *upload && book.is_of(status));
     for (upload, books) in found.books.iter().filter(|(upload, _)| !is_forgotten(upload)) {
         let may_be_unsaid = found.guarantee == Guarantee::AtLeastOnce && is_disturbed(upload);
         let mut of: BTreeMap<u32, &[u8]> = BTreeMap::new();
@@ -303,9 +308,18 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
                 disturbed.insert("gap");
                 continue;
             }
-            // It may be the rest of the one that was open when the topic was made anew.
-            let may_be_a_rest = !publication.announced && publication.disturbed().contains(RECREATED);
-            if may_be_a_rest && ours.iter().any(|end| says(end, "upload.remainder")) {
+            // It may be the rest of one that was in a topic that is no more.
+            let is_former = |p: &Publication| {
+                p.disturbed().contains(RECREATED) || p.place.as_ref().is_some_and(|p| p.log != place.log)
+            };
+            let may_be_a_rest = !publication.announced && lane.publications.iter().any(is_former);
+            let is_said = |why| {
+                let is_ours = |status: &&StatusRecord| {
+                    status.upload == publication.id && ours.iter().any(|end| end.offsets.first == status.offsets.first)
+                };
+                found.statuses.iter().filter(is_ours).any(|status| says(status, why))
+            };
+            if may_be_a_rest && is_said("upload.remainder") {
                 disturbed.insert("remainder");
                 continue;
             }
@@ -315,13 +329,8 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
                 continue;
             }
             // While another publication of the id is open in another partition, nobody knows that one without a count is whole.
-            let is_split = |status: &StatusRecord| {
-                let is_one_of_ours = ours.iter().any(|end| end.offsets.first == status.offsets.first);
-                let reason = status.failure.as_ref().map(|failure| failure.reason.as_str());
-                status.upload == publication.id && is_one_of_ours && reason == Some("upload.split")
-            };
             let has_parts = !publication.counted && lane.publications.iter().any(Publication::has_moved);
-            if has_parts && found.statuses.iter().any(is_split) {
+            if has_parts && is_said("upload.split") {
                 disturbed.insert("split");
                 continue;
             }
