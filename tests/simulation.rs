@@ -13,12 +13,16 @@ mod dice;
 mod log;
 #[path = "simulation/oracle.rs"]
 mod oracle;
+#[path = "simulation/owners.rs"]
+mod owners;
 #[path = "simulation/process.rs"]
 mod process;
 #[path = "simulation/publisher.rs"]
 mod publisher;
 #[path = "simulation/reader.rs"]
 mod reader;
+#[path = "simulation/scene.rs"]
+mod scene;
 #[path = "simulation/world.rs"]
 mod world;
 

@@ -1,103 +1,15 @@
 //! What is known of a log that was cut since, or that lost records: state on a disk, a standby in memory, and statuses, of records that are
-//! there no longer. And what a standby leaves behind.
+//! there no longer.
 
-use std::sync::Arc;
-use std::time::Instant;
+use sheetstream::record::Offset;
+use sheetstream::sink::status::UploadState;
+use sheetstream::transport::Guarantee;
 
-use sheetstream::record::{Offset, Record};
-use sheetstream::sink::status::{StatusRecord, UploadState};
-use sheetstream::transport::{Fence, Guarantee};
-
-use super::cluster::Brokers;
 use super::log::Topic;
 use super::oracle;
-use super::process::{Application, Process};
-use super::publisher::HeaderFrom;
-use super::world::{IDLE, PLENTY, topology};
-
-const GUARANTEES: [Guarantee; 2] = [Guarantee::AtLeastOnce, Guarantee::ExactlyOnceV2];
-
-struct Scene {
-    app: Application,
-    now_ms: u64,
-}
-
-impl Scene {
-    fn new(guarantee: Guarantee, open_uploads_max: usize) -> Scene {
-        let topology = Arc::new(topology(HeaderFrom::Topology, 65_536, open_uploads_max));
-        let app = Application { topology, guarantee, brokers: Brokers::new(Topic::new(1, 1)), epoch: Instant::now() };
-        Scene { app, now_ms: 0 }
-    }
-
-    fn write(&self, upload: &'static str, values: &[&'static str]) {
-        let mut cluster = self.app.brokers.lock();
-        for value in values {
-            let (key, value) = (Some(upload.into()), Some((*value).into()));
-            cluster.source.partitions[0].append(Record { key, value, ..Record::default() });
-        }
-    }
-
-    fn cut(&self, offset: i64) {
-        self.app.brokers.lock().source.partitions[0].cut(offset);
-    }
-
-    /// What no reader of committed records sees.
-    fn write_unseen(&self, count: usize) {
-        let mut cluster = self.app.brokers.lock();
-        (0..count).for_each(|_| cluster.source.partitions[0].append_unseen());
-    }
-
-    fn delete_below(&self, offset: i64) {
-        self.app.brokers.lock().source.partitions[0].delete_below(offset);
-    }
-
-    /// The group gives the partition to a process.
-    fn assign(&self, to: &mut Process) {
-        let member = to.member();
-        let mut cluster = self.app.brokers.lock();
-        cluster.group.epoch += 1;
-        let epoch = cluster.group.epoch;
-        cluster.group.owners.insert(0, (member.clone(), epoch));
-        drop(cluster);
-        to.assign(0, Fence { member, epoch });
-    }
-
-    /// The owner and a standby take turns until both have nothing to do.
-    fn rest(&mut self, owner: &mut Process, standby: Option<&mut Process>) {
-        let mut standby = standby;
-        for _ in 0..40 {
-            self.now_ms += 200;
-            self.app.brokers.lock().now_ms = self.now_ms;
-            self.app.brokers.lock().end_old_transactions();
-            owner.turn(0, &self.app, self.now_ms, 50, true);
-            if let Some(standby) = &mut standby {
-                standby.follow(0, self.now_ms, 50);
-            }
-        }
-        assert!(owner.is_at_rest(0, &self.app));
-    }
-
-    /// Nothing comes for the idle timeout.
-    fn fall_silent(&mut self, owner: &mut Process) {
-        self.now_ms += IDLE.as_millis() as u64 + 1_000;
-        self.rest(owner, None);
-    }
-
-    /// The last status of an upload.
-    fn last_of(&self, upload: &str) -> StatusRecord {
-        let cluster = self.app.brokers.lock();
-        oracle::statuses(&cluster, &self.app.topology)
-            .filter(|status| status.upload == upload)
-            .last()
-            .expect("a status")
-    }
-
-    fn ends(&self) -> Vec<(String, UploadState, u64)> {
-        let cluster = self.app.brokers.lock();
-        let ends = oracle::statuses(&cluster, &self.app.topology).filter(|status| status.state.outcome().is_some());
-        ends.map(|StatusRecord { upload, state, accounting, .. }| (upload, state, accounting.written)).collect()
-    }
-}
+use super::process::Process;
+use super::scene::{GUARANTEES, Scene, failed};
+use super::world::PLENTY;
 
 /// One that was behind, on a disk or in memory, has records that were cut off; another process has published what came in their place, in
 /// part. Then it becomes the owner.
@@ -142,39 +54,6 @@ fn a_standby_of_a_log_that_was_cut_does_not_take_over() {
     for guarantee in GUARANTEES {
         becomes_the_owner_of_a_log_that_was_cut(guarantee, true);
     }
-}
-
-/// It read the ledger from the beginning while its state was still being restored: what the state knew is not forgotten by that.
-#[test]
-fn a_standby_that_stands_down_before_it_has_restored_its_state_leaves_the_ledger_as_it_was() {
-    for guarantee in GUARANTEES {
-        let mut scene = Scene::new(guarantee, 1);
-        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
-        scene.write("away", &["#BEGIN", "s,1,a", "#EOF"]);
-        scene.write("open", &["#BEGIN", "s,1,a"]);
-        scene.write("away", &["#BEGIN", "s,1,a"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
-        one.revoke(0);
-        scene.assign(&mut other);
-        one.stand_by(0, &scene.app);
-        one.stand_down(0);
-        other.revoke(0);
-        scene.assign(&mut one);
-        scene.write("away", &["#EOF"]);
-        scene.write("open", &["#EOF"]);
-        scene.rest(&mut one, None);
-        let ends =
-            [("away", UploadState::Published, 1), ("away", UploadState::Failed, 0), ("away", UploadState::Failed, 0)];
-        let ends = [&ends[..], &[("open", UploadState::Published, 1)]].concat();
-        let ends: Vec<_> =
-            ends.into_iter().map(|(upload, state, written)| (upload.to_owned(), state, written)).collect();
-        assert_eq!(scene.ends(), ends, "{guarantee:?}");
-    }
-}
-
-fn failed(upload: &str) -> (String, UploadState, u64) {
-    (upload.to_owned(), UploadState::Failed, 0)
 }
 
 /// Its marker did not end it, for it counts more rows. Then its first record is gone, so that it has failed at the marker.

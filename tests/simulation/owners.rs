@@ -1,0 +1,38 @@
+//! What an owner, a standby or a state on a disk does not know of what others have done meanwhile.
+
+use sheetstream::record::Offset;
+use sheetstream::sink::status::UploadState;
+use sheetstream::transport::{Committed, Guarantee};
+
+use super::process::Process;
+use super::scene::{GUARANTEES, Scene, failed};
+use super::world::{IDLE, PLENTY};
+
+/// It read the ledger from the beginning while its state was still being restored: what the state knew is not forgotten by that.
+#[test]
+fn a_standby_that_stands_down_before_it_has_restored_its_state_leaves_the_ledger_as_it_was() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, 1);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("away", &["#BEGIN", "s,1,a", "#EOF"]);
+        scene.write("open", &["#BEGIN", "s,1,a"]);
+        scene.write("away", &["#BEGIN", "s,1,a"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        one.revoke(0);
+        scene.assign(&mut other);
+        one.stand_by(0, &scene.app);
+        one.stand_down(0);
+        other.revoke(0);
+        scene.assign(&mut one);
+        scene.write("away", &["#EOF"]);
+        scene.write("open", &["#EOF"]);
+        scene.rest(&mut one, None);
+        let ends =
+            [("away", UploadState::Published, 1), ("away", UploadState::Failed, 0), ("away", UploadState::Failed, 0)];
+        let ends = [&ends[..], &[("open", UploadState::Published, 1)]].concat();
+        let ends: Vec<_> =
+            ends.into_iter().map(|(upload, state, written)| (upload.to_owned(), state, written)).collect();
+        assert_eq!(scene.ends(), ends, "{guarantee:?}");
+    }
+}
