@@ -57,12 +57,19 @@ impl Aggregate {
     }
 
     /// An upload was open, by its last status, and nothing is left of it: it is open again, and has failed. What comes of it is void until
-    /// its end or its next beginning.
+    /// its end or its next beginning. If the end of the upload before it is gone, too, that one is open, and this one ends.
     pub fn miss(&mut self, status: &StatusRecord, why: Message, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         let (id, first) = (UploadId::new(status.upload.as_str()), status.offsets.first.min(ctx.position));
         self.ledger.look_up(id.hash(), ctx.store)?;
-        if self.open.contains_key(&id) || self.ledger.has_ended(id.hash(), first) {
+        if self.ledger.has_ended(id.hash(), status.offsets.first) {
             return Ok(());
+        }
+        match self.open.get(&id) {
+            Some(before) if before.first_offset < status.offsets.first => {
+                return ctx.output.status(status.clone().failed(&Rejection::new(why)), first);
+            }
+            Some(_) => return Ok(()),
+            None => {}
         }
         let mut upload = Box::new(OpenUpload::begin(id, status.revision, first));
         upload.attempt.announced.name = status.name.as_deref().map(Arc::from);

@@ -150,3 +150,44 @@ fn state_of_a_topic_that_was_made_anew_is_ahead_of_the_commit() {
     scene.rest(&mut one, None);
     assert_eq!(scene.ends(), [failed("open")]);
 }
+
+/// It is the second of its id.
+#[test]
+fn an_upload_that_was_cut_off_with_the_one_before_it_is_missed() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("again", &["#BEGIN", "s,1,a", "#EOF", "#BEGIN", "s,1,b"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        scene.cut(0);
+        one.revoke(0);
+        scene.assign(&mut other);
+        scene.rest(&mut other, None);
+        scene.fall_silent(&mut other);
+        let last = scene.last_of("again");
+        assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
+    }
+}
+
+/// The one before it has ended behind the cut, and is open again, for the log is read from another open upload on.
+#[test]
+fn an_upload_that_was_cut_off_behind_another_of_its_id_has_an_end() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("open", &["#BEGIN"]);
+        scene.write("again", &["#BEGIN", "s,1,a", "#EOF", "#BEGIN", "s,1,b"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        scene.cut(3);
+        one.revoke(0);
+        scene.assign(&mut other);
+        scene.rest(&mut other, None);
+        scene.fall_silent(&mut other);
+        let cluster = scene.app.brokers.lock();
+        let mut ends =
+            oracle::statuses(&cluster, &scene.app.topology).filter(|status| status.state.outcome().is_some());
+        assert!(ends.any(|end| end.offsets.first == Offset(4)), "{guarantee:?}");
+    }
+}
