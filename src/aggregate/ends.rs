@@ -67,7 +67,7 @@ impl Aggregate {
                 return Ok(true);
             }
         };
-        ctx.status(self.status(&upload, UploadState::Incomplete, Some(&rejection)), offset)?;
+        self.report(&upload, UploadState::Incomplete, Some(&rejection), offset, ctx)?;
         match self.settings.source.incomplete {
             Incomplete::Hold => {
                 (upload.attempt.eof, upload.attempt.held) = (None, true);
@@ -244,8 +244,8 @@ impl Aggregate {
             }
         }
         stalled.sort();
-        for upload in stalled.iter().filter_map(|(_, id)| self.open.get(id)).filter(|upload| !self.is_over(upload)) {
-            ctx.status(self.status(upload, UploadState::Stalled, None), ctx.position)?;
+        for upload in stalled.iter().filter_map(|(_, id)| self.open.get(id)) {
+            self.report(upload, UploadState::Stalled, None, ctx.position, ctx)?;
         }
         over.sort();
         over.iter().try_for_each(|(_, id)| self.expire(id, ctx))?;

@@ -244,7 +244,7 @@ impl Aggregate {
         let suspicion = self.settings.siblings.key_per_row().suspicion(is_idle);
         let Some(suspicion) = suspicion else { return Ok(()) };
         warn!(task = %self.settings.task, reason = %suspicion.reason, "{}", suspicion.message);
-        ctx.status(self.status(upload, UploadState::Receiving, Some(&suspicion)), upload.first_offset)
+        self.report(upload, UploadState::Receiving, Some(&suspicion), upload.first_offset, ctx)
     }
 
     /// Makes known to the tasks of other partitions that an upload is open here.

@@ -20,8 +20,20 @@ impl Aggregate {
         offset: Offset,
         ctx: &mut AggregateContext,
     ) -> Result<(), OutputError> {
-        let status = self.failed(upload, rejection);
-        ctx.status(status, offset)
+        upload.fail(rejection.clone());
+        self.report(upload, UploadState::Failed, Some(&rejection), offset, ctx)
+    }
+
+    /// Reports what became of an open upload at `offset`. One whose end was said before is read again: nothing is said of it until then.
+    pub(super) fn report(
+        &self,
+        upload: &OpenUpload,
+        state: UploadState,
+        why: Option<&Rejection>,
+        offset: Offset,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        if self.is_over(upload) { Ok(()) } else { ctx.status(self.status(upload, state, why), offset) }
     }
 
     /// The same for records that were lost since they were processed: reported even while a replay emits nothing.
@@ -32,8 +44,11 @@ impl Aggregate {
         offset: Offset,
         ctx: &mut AggregateContext,
     ) -> Result<(), OutputError> {
-        let status = self.failed(upload, rejection);
-        ctx.output.status(status, offset)
+        upload.fail(rejection.clone());
+        if self.is_over(upload) {
+            return Ok(());
+        }
+        ctx.output.status(self.status(upload, UploadState::Failed, Some(&rejection)), offset)
     }
 
     /// The statuses of open uploads that begin at `since` or behind, and have none yet. `waiting` have rows that wait for their header.
@@ -81,11 +96,6 @@ impl Aggregate {
         }
         self.keep(upload);
         Ok(())
-    }
-
-    fn failed(&self, upload: &mut OpenUpload, rejection: Rejection) -> StatusRecord {
-        upload.fail(rejection.clone());
-        self.status(upload, UploadState::Failed, Some(&rejection))
     }
 
     /// The status of an open upload.

@@ -81,7 +81,7 @@ impl Aggregate {
         ctx: &mut AggregateContext,
     ) -> Result<(), OutputError> {
         match self.open.get(id) {
-            Some(upload) => ctx.status(self.status(upload, UploadState::Incomplete, Some(why)), offset),
+            Some(upload) => self.report(upload, UploadState::Incomplete, Some(why), offset, ctx),
             None => Ok(()),
         }
     }

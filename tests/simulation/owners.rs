@@ -36,3 +36,22 @@ fn a_standby_that_stands_down_before_it_has_restored_its_state_leaves_the_ledger
         assert_eq!(scene.ends(), ends, "{guarantee:?}");
     }
 }
+
+/// Somebody sets the offset back, below an upload that had failed before it expired.
+#[test]
+fn nothing_is_said_of_an_upload_after_its_end() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let mut one = Process::new(0, 1);
+        scene.write("failed", &["#BEGIN", "#HEADER a,b", "1,2"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        assert_eq!(scene.last_of("failed").state, UploadState::Failed);
+        scene.fall_silent(&mut one);
+        one.revoke(0);
+        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(0)));
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        assert_eq!(scene.last_of("failed").state, UploadState::Expired, "{guarantee:?}");
+    }
+}
