@@ -419,6 +419,20 @@ fn silence_stalls_and_then_expires_an_upload() {
     assert_eq!(statuses(&driver, "a.csv"), ["Stalled", "Expired upload.expired"]);
 }
 
+/// Their header is one of another attempt.
+#[test]
+fn rows_that_wait_for_their_header_end_with_their_upload() {
+    use std::time::Duration;
+    let mut driver = driver("idle_timeout = \"100s\"");
+    driver.pipe_with("a.csv", GOOD, &[("ss-row", "1"), ("ss-attempt", "one")]);
+    driver.pipe_with("a.csv", "id,name,kind,x,y", &[("ss-type", "header"), ("ss-attempt", "two")]);
+    for _ in 0..3 {
+        driver.advance_wall_clock_time(Duration::from_secs(101));
+    }
+    assert_eq!(statuses(&driver, "a.csv"), ["Failed csv.no_header", "Expired csv.no_header"]);
+    assert_eq!(driver.statuses()[1].accounting.voided, 1);
+}
+
 #[test]
 fn a_tombstone_aborts_the_open_upload_of_its_key() {
     let mut driver = driver(COLUMNS);

@@ -224,6 +224,13 @@ impl Aggregate {
         Ok(over.into_iter().map(|(id, _)| id).collect())
     }
 
+    /// Rows of an upload wait for their header: how long it may be idle is the source's to decide.
+    pub fn awaits_header(&mut self, id: &UploadId, now_ms: u64) {
+        if let Some(upload) = self.open.get_mut(id) {
+            upload.idle = Idle { since_ms: Some(now_ms), stalled: false };
+        }
+    }
+
     /// Looks at the clock: reports uploads for which nothing comes, and in the end gives them up. Nothing happens during a replay.
     pub fn tick(&mut self, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         if !ctx.phase.is_live() {

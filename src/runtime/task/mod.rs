@@ -377,6 +377,7 @@ impl StreamTask {
             return Ok(());
         }
         self.tick_held(now_ms)?;
+        self.source.waiting_uploads().for_each(|(upload, _)| self.aggregate.awaits_header(upload, now_ms));
         self.call_aggregate(now_ms, |aggregate, ctx| aggregate.tick(ctx))?;
         self.forget_closed();
         self.source.tick(now_ms);
