@@ -66,16 +66,18 @@ impl Statuses {
     }
 
     /// Forgets ends behind `committed` of uploads of which something was said after them: at least once, who read them again did not know of
-    /// the end, and it is to be said again.
-    pub fn forget_unsettled(&mut self, committed: Offset) {
+    /// the end, and it is to be said again. Returns whether there are any.
+    pub fn forget_unsettled(&mut self, committed: Offset) -> bool {
         let Statuses { open, ends, .. } = self;
         let is_unsettled = |end: &LedgerEntry| {
             committed <= end.completion_offset
                 && open.get(&end.id).is_some_and(|status| status.offsets.first == end.first_offset)
         };
+        let count = ends.len();
         if !open.is_empty() {
             ends.retain(|end| !is_unsettled(end));
         }
+        ends.len() < count
     }
 }
 

@@ -55,3 +55,32 @@ fn nothing_is_said_of_an_upload_after_its_end() {
         assert_eq!(scene.last_of("failed").state, UploadState::Expired, "{guarantee:?}");
     }
 }
+
+/// Its end is sent and in the state, and not committed. Who is the owner meanwhile does not know of it, and says that the upload stalls.
+#[test]
+fn an_end_that_another_owner_did_not_know_is_said_again() {
+    let mut scene = Scene::new(Guarantee::AtLeastOnce, PLENTY);
+    let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+    scene.write("whole", &["#BEGIN", "s,1,a"]);
+    for process in [&mut other, &mut one] {
+        scene.assign(process);
+        scene.rest(process, None);
+        process.revoke(0);
+    }
+    scene.assign(&mut one);
+    one.turn(0, &scene.app, scene.now_ms, 0, true);
+    scene.write("whole", &["#EOF"]);
+    scene.app.brokers.lock().group.owners.clear();
+    assert!(one.turn(0, &scene.app, scene.now_ms, 50, true).contains("fenced"));
+    assert_eq!(scene.last_of("whole").state, UploadState::Published);
+    scene.assign(&mut other);
+    for records in [0, 1, 0, 0] {
+        scene.now_ms += IDLE.as_millis() as u64 / 10;
+        scene.app.brokers.lock().now_ms = scene.now_ms;
+        other.turn(0, &scene.app, scene.now_ms, records, true);
+    }
+    assert_eq!(scene.last_of("whole").state, UploadState::Stalled);
+    scene.assign(&mut one);
+    scene.rest(&mut one, None);
+    assert_eq!(scene.last_of("whole").state, UploadState::Published);
+}

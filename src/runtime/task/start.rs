@@ -110,7 +110,7 @@ impl StreamTask {
         let local = store.scan(&StateKey::Task.encode())?.pop();
         // Held records are read again from the repartition topic, as from a changelog.
         let local = local.filter(|_| !start.gathers);
-        let local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(&value));
+        let mut local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(&value));
         let is_of_log = |state: &TaskState| recovery::is_same_log(state.log, start.log);
         // Others may have gone on behind a cut of the log, so that their commit does not show it.
         let state_is_cut = match local.as_ref().filter(|state| is_of_log(state)) {
@@ -120,8 +120,11 @@ impl StreamTask {
         let facts = LogFacts { state_is_cut, ..start.facts() };
         let is_complete = recovery::is_complete(local.as_ref(), &topology.hash, &start.committed, &facts);
         let mut statuses = if is_complete { Statuses::default() } else { (ask.statuses)()? };
-        if let Committed::Ours(progress) = &start.committed {
-            statuses.forget_unsettled(progress.next);
+        if let Committed::Ours(progress) = &start.committed
+            && statuses.forget_unsettled(progress.next)
+        {
+            // A state that is ahead of the commit takes such an end for said.
+            local = local.filter(|state| state.offset <= progress.next);
         }
         let Statuses { ends: mut ledger, mut open, .. } = statuses;
         let former = take_former(&mut open, start.log);
