@@ -56,6 +56,31 @@ fn nothing_is_said_of_an_upload_after_its_end() {
     }
 }
 
+/// The owner has missed an upload of which no record is left. A standby has nothing that shows it.
+#[test]
+fn a_standby_keeps_no_state_that_lacks_an_open_upload() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
+        scene.write("lost", &["#BEGIN", "s,1,a"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        one.revoke(0);
+        scene.delete_below(2);
+        scene.assign(&mut other);
+        scene.rest(&mut other, None);
+        third.stand_by(0, &scene.app);
+        scene.rest(&mut other, Some(&mut third));
+        third.stand_down(0);
+        other.revoke(0);
+        scene.assign(&mut third);
+        scene.rest(&mut third, None);
+        scene.fall_silent(&mut third);
+        let last = scene.last_of("lost");
+        assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
+    }
+}
+
 /// Its end is sent and in the state, and not committed. Who is the owner meanwhile does not know of it, and says that the upload stalls.
 #[test]
 fn an_end_that_another_owner_did_not_know_is_said_again() {

@@ -75,6 +75,8 @@ pub struct StreamTask {
     leader_epoch: Option<i32>,
     /// Uploads that were open at the commit and are not found yet.
     sought: Option<Sought>,
+    /// Uploads were open at the commit that were not found.
+    lacks_some: bool,
     /// An open upload that begins below has a status.
     named_below: Offset,
     /// Where the log was cut below what had been processed: uploads that were open there may have lost rows.

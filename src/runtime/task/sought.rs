@@ -113,7 +113,8 @@ impl StreamTask {
             let why = sought.why_gone(first);
             self.call_aggregate(0, |aggregate, ctx| aggregate.miss(&status, why, ctx))?;
         }
-        if self.open_count() < mem::take(&mut sought.count) {
+        self.lacks_some = self.open_count() < mem::take(&mut sought.count);
+        if self.lacks_some {
             self.aggregate.doubt_below(sought.doubt_below);
         }
         self.sought = Some(sought).filter(|sought| !sought.named.is_empty());

@@ -74,10 +74,11 @@ impl StreamTask {
         Ok(self)
     }
 
-    /// Makes the state so far durable, and commits nothing. A state that is still being restored stays as it is.
+    /// Makes the state so far durable, and commits nothing. A state that is still being restored stays as it is, and so does one that others
+    /// would have to complete.
     pub fn keep(&mut self) -> Result<(), TaskError> {
         let progress = self.progress();
-        if self.phase.is_restoring() || self.committed_progress.as_ref() == Some(&progress) {
+        if self.phase.is_restoring() || self.lacks_some || self.committed_progress.as_ref() == Some(&progress) {
             return Ok(());
         }
         let batch = self.state_batch(&progress)?;

@@ -283,6 +283,7 @@ impl StreamTask {
             leader_epoch: None,
             cut_at: start.cut_at,
             sought: None,
+            lacks_some: false,
             named_below: Offset(0),
             position: Offset(0),
             read_from: Offset(0),
