@@ -197,8 +197,8 @@ impl Aggregate {
         self.closed.push(ClosedUpload::of(&upload, ctx.now_ms));
     }
 
-    /// Takes up ends that the owner of the partition has reported of late, for a standby that has read everything below `position`. An
-    /// upload that is still open, though it had ended by then, was ended by the clock: it is closed without a word. `waiting` are the
+    /// Takes up ends that another owner of the partition has reported, for a task that has read everything below `position`. An upload that
+    /// is still open, though it had ended by then, was ended by the clock or gave way: it is closed without a word. `waiting` are the
     /// uploads whose rows wait for their header; those that are over are returned.
     pub fn follow_ledger(
         &mut self,

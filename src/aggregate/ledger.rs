@@ -70,12 +70,18 @@ fn read_entry(key: &[u8], value: &[u8]) -> Result<LedgerEntry, StateError> {
 }
 
 impl Ledger {
-    /// Takes up the ledger in the state, and forgets ends that a log which begins at `log_start` no longer reaches back to.
-    pub(super) fn open(&mut self, store: &mut dyn StateStore, log_start: Offset) -> Result<(), StateError> {
+    /// Takes up the ledger in the state.
+    pub(super) fn open(&mut self, store: &mut dyn StateStore) -> Result<(), StateError> {
         self.stored = store.ended()?;
+        Ok(())
+    }
+
+    /// Forgets ends in the state that a log which begins at `log_start` no longer reaches back to.
+    pub(super) fn forget_below(&mut self, log_start: Offset) {
+        self.at_hand.clear();
+        self.looked_up.clear();
         self.log_start = log_start;
         self.unswept = if log_start > Offset(0) { (0..=u8::MAX).collect() } else { vec![] };
-        Ok(())
     }
 
     /// Deletes a part of the forgotten ends from the state, all of them over the first 256 commits: no start reads the whole ledger.

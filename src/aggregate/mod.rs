@@ -171,7 +171,7 @@ impl Aggregate {
         store: &mut dyn StateStore,
         log_start: Offset,
     ) -> Result<Vec<RestoredUpload>, StateError> {
-        self.ledger.open(store, log_start)?;
+        self.ledger.open(store)?;
         let mut restored = Vec::new();
         for mut upload in read_uploads(store)? {
             self.ledger.look_up(upload.id.hash(), store)?;
@@ -196,6 +196,7 @@ impl Aggregate {
             self.load += upload.attempt.load();
             self.open.insert(upload.id.clone(), Box::new(upload));
         }
+        self.ledger.forget_below(log_start);
         Ok(restored)
     }
 
@@ -347,6 +348,25 @@ impl Aggregate {
             self.keep(upload);
         }
         self.lost = Some(lost);
+        Ok(())
+    }
+
+    /// Rows of an upload waited for their header, the first of them at `first`, and are among those that were removed: it has failed.
+    pub fn lose_waiting(
+        &mut self,
+        id: &UploadId,
+        first: Offset,
+        lost: &Range<Offset>,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        if self.open.contains_key(id) {
+            return Ok(());
+        }
+        self.ledger.look_up(id.hash(), ctx.store)?;
+        let revision = self.ledger.highest_revision(id.hash()) + 1;
+        let mut upload = self.begin(id, revision, first, ctx);
+        self.fail_for_lost_records(&mut upload, rows_lost(lost), first, ctx)?;
+        self.keep(upload);
         Ok(())
     }
 

@@ -156,6 +156,9 @@ impl Source {
         if let Some(first) = self.uploads.remove(upload).and_then(|upload| upload.single_at) {
             self.singles.remove(&first);
         }
+        if let Some(refill) = &mut self.refill {
+            refill.remove(upload);
+        }
     }
 
     /// Ends the uploads whose rows have waited for their header for as long as an upload may be idle: each fails as `csv.no_header`, its

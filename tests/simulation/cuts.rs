@@ -191,3 +191,21 @@ fn an_upload_that_was_cut_off_behind_another_of_its_id_has_an_end() {
         assert!(ends.any(|end| end.offsets.first == Offset(4)), "{guarantee:?}");
     }
 }
+
+#[test]
+fn an_upload_whose_waiting_rows_were_deleted_is_missed() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let mut one = Process::new(0, 1);
+        scene.write_waiting("waits");
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        one.revoke(0);
+        scene.delete_below(1);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        scene.fall_silent(&mut one);
+        let last = scene.last_of("waits");
+        assert_eq!((last.state, last.offsets.completion), (UploadState::Expired, Some(Offset(1))), "{guarantee:?}");
+    }
+}

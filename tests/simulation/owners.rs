@@ -37,6 +37,51 @@ fn a_standby_that_stands_down_before_it_has_restored_its_state_leaves_the_ledger
     }
 }
 
+/// The end of an upload is committed, and what the state has of it is not deleted yet. Then its records are.
+#[test]
+fn a_state_whose_upload_has_ended_is_restored_behind_it() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let mut one = Process::new(0, 1);
+        scene.write("whole", &["#BEGIN", "s,1,a"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        scene.write("whole", &["#EOF"]);
+        one.turn(0, &scene.app, scene.now_ms, 50, true);
+        assert_eq!(scene.committed(), Some(Offset(3)), "{guarantee:?}");
+        one.die(true);
+        one.restart();
+        scene.delete_below(3);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        assert_eq!(scene.ends(), [("whole".to_owned(), UploadState::Published, 1)], "{guarantee:?}");
+    }
+}
+
+/// One that was behind has an upload of a single record in its state, which has made room for another one since.
+#[test]
+fn an_upload_that_gave_way_elsewhere_is_not_open() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, 2);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("single", &["#BEGIN"]);
+        scene.write("open", &["#BEGIN", "s,1,a"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        one.revoke(0);
+        scene.write("third", &["#BEGIN", "s,1,a"]);
+        scene.assign(&mut other);
+        scene.rest(&mut other, None);
+        other.revoke(0);
+        scene.write("single", &["s,1,a", "#EOF"]);
+        scene.write("third", &["#EOF"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        let third = ("third".to_owned(), UploadState::Published, 1);
+        assert_eq!(scene.ends(), [failed("single"), failed("single"), third], "{guarantee:?}");
+    }
+}
+
 /// Somebody sets the offset back, below an upload that had failed before it expired.
 #[test]
 fn nothing_is_said_of_an_upload_after_its_end() {

@@ -30,6 +30,23 @@ impl StreamTask {
         ends: Vec<LedgerEntry>,
         now_ms: u64,
     ) -> Result<(), TaskError> {
+        self.follow_ledger(ends, log_start, now_ms)?;
+        if let Work::Uploads { whole_from, open } = &progress.work {
+            self.aggregate.doubt_below(*whole_from);
+            self.sought = Some(Sought::many(open.count));
+        }
+        self.named_below = progress.next;
+        self.phase = self.phase.follow(self.read_from, progress.next);
+        self.finish_read(self.read_from)
+    }
+
+    /// Takes up ends from the status topic, of a log that begins at `log_start`. An upload that had ended below the position is open no longer.
+    pub(super) fn follow_ledger(
+        &mut self,
+        ends: Vec<LedgerEntry>,
+        log_start: Offset,
+        now_ms: u64,
+    ) -> Result<(), TaskError> {
         let waiting: Vec<_> = self.source.waiting_uploads().map(|(id, first)| (id.clone(), first)).collect();
         let mut over = Vec::new();
         // What is still being restored is a state as of that position: its ledger never goes back.
@@ -41,13 +58,7 @@ impl StreamTask {
         over.iter().for_each(|upload| self.source.forget(upload));
         self.drain(now_ms)?;
         self.forget_closed();
-        if let Work::Uploads { whole_from, open } = &progress.work {
-            self.aggregate.doubt_below(*whole_from);
-            self.sought = Some(Sought::many(open.count));
-        }
-        self.named_below = progress.next;
-        self.phase = self.phase.follow(self.read_from, progress.next);
-        self.finish_read(self.read_from)
+        Ok(())
     }
 
     /// Becomes the owner of a partition whose commit the standby is behind: starts as `start` says, and writes to `outbox`.

@@ -141,18 +141,19 @@ impl StreamTask {
         let mut task = Self::assemble(id, topology, store, outbox, &start)?;
         task.outputs.set_log(start.log);
         task.aggregate.doubt_below(whole_from);
+        let mut waiting = Vec::new();
         match plan {
             RecoveryPlan::Resume { restore_from, position, emit_from } => {
                 info!(task = %task.id, %restore_from, %position, "resuming from local state");
-                let (waiting, leader_epoch) =
-                    local.map(|local| (local.waiting, local.leader_epoch)).unwrap_or_default();
-                task.restore(log_start, waiting)?;
-                task.aggregate.adopt_ledger(ledger.into_iter(), (log_start, position), &mut *task.store)?;
-                fail::fail_point!("task-restored");
+                let (ids, leader_epoch) = local.map(|local| (local.waiting, local.leader_epoch)).unwrap_or_default();
+                waiting = ids.into_iter().map(|(id, from)| (UploadId::new(id), from)).collect();
+                task.restore(log_start, &waiting)?;
                 task.position = position;
                 task.leader_epoch = leader_epoch;
                 task.read_from = restore_from;
                 task.phase = Phase::Restoring { until: position, emit_from };
+                task.follow_ledger(ledger, log_start, 0)?;
+                fail::fail_point!("task-restored");
             }
             RecoveryPlan::Rebuild { replay_from, emit_from, reason } => {
                 if let Some(gather) = &mut task.gather {
@@ -191,7 +192,7 @@ impl StreamTask {
             task.leader_epoch = task.leader_epoch.or(progress.leader_epoch);
         }
         if task.read_from < start.log_start {
-            task.survive_retention(task.read_from..start.log_start, start.log_end)?;
+            task.survive_retention(task.read_from..start.log_start, start.log_end, &waiting)?;
         }
         task.awaited = Awaited::new(awaited, task.read_from.max(start.log_start));
         for status in left_behind {
@@ -208,9 +209,9 @@ impl StreamTask {
     }
 
     /// Restores the open uploads, and names to the source the uploads that are read again.
-    fn restore(&mut self, log_start: Offset, waiting: Vec<(String, Offset)>) -> Result<(), TaskError> {
+    fn restore(&mut self, log_start: Offset, waiting: &[(UploadId, Offset)]) -> Result<(), TaskError> {
         let open = self.aggregate.restore(&mut *self.store, log_start)?;
-        let waiting: Vec<_> = waiting.into_iter().map(|(id, from)| (UploadId::new(id), from)).collect();
+        self.aggregate.take_finished(&mut self.finished); // before the ends that say so are forgotten
         let begun = open.iter().map(|open| (open.upload.clone(), open.begun_at));
         self.source.begin_refill(begun.chain(waiting.iter().cloned()).collect());
         for open in open {
@@ -224,8 +225,14 @@ impl StreamTask {
         Ok(())
     }
 
-    /// Retention removed records that were still needed: uploads that may have lost rows fail.
-    fn survive_retention(&mut self, lost: Range<Offset>, end: Offset) -> Result<(), TaskError> {
+    /// Retention removed records that were still needed: uploads that may have lost rows fail. `waiting` had rows in the state that wait for
+    /// their header.
+    fn survive_retention(
+        &mut self,
+        lost: Range<Offset>,
+        end: Offset,
+        waiting: &[(UploadId, Offset)],
+    ) -> Result<(), TaskError> {
         warn!(task = %self.id, from = %lost.start, to = %lost.end, "retention removed records of open uploads; raise retention.ms or retention.bytes");
         self.position = self.position.max(lost.end);
         // What had been read before is lost for a rebuild alone.
@@ -239,7 +246,11 @@ impl StreamTask {
             Phase::Restoring { .. } => self.aggregate.doubt_below(end),
             Phase::Replaying { .. } | Phase::Live { .. } => self.note_lost(lost.end, end),
         }
-        self.call_aggregate(0, |aggregate, ctx| aggregate.log_gap(lost, ctx))
+        self.call_aggregate(0, |aggregate, ctx| {
+            let mut waiting = waiting.iter().filter(|(_, first)| *first < lost.end);
+            waiting.try_for_each(|(id, first)| aggregate.lose_waiting(id, *first, &lost, ctx))?;
+            aggregate.log_gap(lost, ctx)
+        })
     }
 
     fn assemble(
