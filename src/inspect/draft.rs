@@ -12,6 +12,13 @@ use crate::record::{Extras, Lang};
 const NAME_CHARS_MAX: usize = 40;
 /// The CRS of the workbook: longitude and latitude.
 const TARGET: &str = "EPSG:4326";
+/// What people's files need, whatever is in their first rows; as `topology/any-file.toml` has it.
+const SOURCE: &str = r#"totals = "reject"   # rows that sum up others are no rows of their own
+quotes = "lenient"  # 24" Pizza
+excel_text = true   # ="0012" is the text 0012
+control = "strip"
+long_cells = "truncate"
+"#;
 /// The only sheet of rows that no column sorts, in English and Korean.
 const SHEET: [&str; 2] = ["rows", "자료"];
 
@@ -51,7 +58,7 @@ impl Draft<'_> {
         text.push_str(&format!("\nname = {}\n\n[[source]]\nname = \"rows\"\n", quoted(&self.name())));
         self.write_reading(&mut text);
         self.write_types(&mut text);
-        text.push_str("totals = \"reject\"   # rows that sum up others are no rows of their own\n");
+        text.push_str(SOURCE);
         self.write_coordinates(lang, &mut text);
         self.write_kept(lang, &mut text);
         if self.extras.map_link && self.has_coordinates() {
@@ -301,6 +308,7 @@ mod tests {
         assert!(text.contains("\"관리번호\" = \"text\", \"개방일자\" = \"date\""), "{text}");
         assert!(text.contains("into = [\"경도_wgs84\", \"위도\"]"), "{text}");
         assert_eq!(topology.aggregate.sheet.to_string(), "구");
+        assert!(topology.source.lenient_quotes && topology.source.excel_text && topology.source.strip_control);
 
         let used_x_y = used.clone();
         let used = UsedColumns { left_out: vec!["개방일자".to_owned()], ..UsedColumns::default() };

@@ -14,7 +14,7 @@ use crate::file::reader::CsvFile;
 use crate::map::{geometry, notation};
 use crate::page::cells::parse_number;
 use crate::record::CoordinateForm;
-use crate::source::csv::{Fields, Rows};
+use crate::source::csv::{Defect, Fields, Rows};
 
 /// Rows that are looked at.
 const ROWS_MAX: usize = 5_000;
@@ -75,7 +75,9 @@ impl Table {
         {
             let mut read = Rows::new(&block.text, delimiter, Some(header.len()));
             while let Some(row) = read.next_row(&mut fields) {
-                if !row.blank && row.defect.is_none() {
+                // Any fault of quotes but one that is never closed can be overlooked.
+                if !row.blank && !matches!(row.defect, Some((Defect::UnclosedQuote, _))) {
+                    fields.unwrap_excel_text(&block.text);
                     let cells = fields.iter(&block.text).map(|cell| String::from_utf8_lossy(cell).into_owned());
                     rows.push(cells.collect());
                 }

@@ -2,6 +2,7 @@
 //! minutes and seconds, times with a zone, Excel's `="0012"`. A topology says so of a column; nothing here is guessed.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::page::cells::{date_text, parse_date, parse_datetime, parse_number};
 use crate::record::ColumnType;
@@ -65,7 +66,8 @@ pub struct CellForm {
 impl CellForm {
     /// The cell in the plain form of its type; `None` if it is not written as the column says.
     pub fn plain(&self, cell: &str, kind: ColumnType) -> Option<String> {
-        let cell = if self.excel_text { excel_text(cell) } else { cell };
+        let inside = if self.excel_text { excel_text(cell.as_bytes()) } else { None };
+        let cell = inside.map_or(cell, |inside| &cell[inside]);
         match kind {
             ColumnType::Number | ColumnType::Integer if self.angle == Angle::Dms => degrees(cell).map(degrees_text),
             ColumnType::Number | ColumnType::Integer if self.angle == Angle::Packed => packed(cell).map(degrees_text),
@@ -111,9 +113,10 @@ impl CellForm {
     }
 }
 
-/// The text inside `="…"`, with which Excel is made to keep leading zeros; any other cell as it is.
-fn excel_text(cell: &str) -> &str {
-    cell.strip_prefix("=\"").and_then(|cell| cell.strip_suffix('"')).filter(|text| !text.contains('"')).unwrap_or(cell)
+/// The place of the text inside `="…"`, with which Excel is made to keep leading zeros; `None` for any other cell.
+pub fn excel_text(cell: &[u8]) -> Option<Range<usize>> {
+    let inside = cell.strip_prefix(b"=\"")?.strip_suffix(b"\"")?;
+    (!inside.contains(&b'"')).then(|| 2..2 + inside.len())
 }
 
 /// Degrees with twelve decimals at most, finer than any angle is written: a sum of fractions has none of its own.

@@ -31,8 +31,8 @@ messages! {
         en "a backslash is in front of a quote; escape = \"backslash\" in the source reads such rows, with `delimiter` beside it"
         ko "따옴표 앞에 역슬래시가 있습니다. 소스에 escape = \"backslash\"와 delimiter를 쓰면 이런 행도 받습니다";
     Reason::CsvBadQuote => ExcelTextQuote {}
-        en "a field is =\"…\", as files make Excel keep leading zeros; excel_text = true of its column reads the text inside"
-        ko "엑셀에서 앞자리 0을 지키려고 쓰는 =\"…\" 모양의 칸입니다. 열에 excel_text = true를 쓰면 따옴표 안의 글을 읽습니다";
+        en "a field is =\"…\", as files make Excel keep leading zeros; excel_text = true, of the source or of its column, reads the text inside"
+        ko "엑셀에서 앞자리 0을 지키려고 쓰는 =\"…\" 모양의 칸입니다. 소스나 열에 excel_text = true를 쓰면 따옴표 안의 글을 읽습니다";
     Reason::CsvFieldCount => FieldCount { have: usize, want: usize, hint: Option<Hint> }
         en "the row has {have} fields, the header has {want}{hint}"
         ko "제목 행은 {want}칸인데 이 행은 {have}칸입니다{hint}";

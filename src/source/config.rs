@@ -53,6 +53,8 @@ pub struct SourceConfig {
     pub blank: Arc<[String]>,
     /// A row that sums up others is rejected instead of being kept as any other row (`totals = "reject"`).
     pub rejects_totals: bool,
+    /// A cell `="0012"` is the text inside, in every column (`excel_text = true`).
+    pub excel_text: bool,
     /// Characters that XML forbids are taken out instead of rejecting the row (`control = "strip"`).
     pub strip_control: bool,
     /// A cell above 32,767 characters is cut instead of rejecting the row (`long_cells = "truncate"`).
@@ -108,6 +110,7 @@ impl SourceConfig {
             pad_fields: false,
             blank: Arc::new([]),
             rejects_totals: false,
+            excel_text: false,
             strip_control: false,
             truncate_cells: false,
             on_error: OnError::Continue,

@@ -74,11 +74,15 @@ pub(super) fn judge(
         Some(name) => fault.rejection.in_column(name.as_str()),
         None => fault.rejection,
     };
-    let is_fine = matches!(row.defect, Some((Defect::ExcelText, _))) && layout.reads_excel_text;
+    let reads_excel_text = config.excel_text || layout.reads_excel_text;
+    let is_fine = matches!(row.defect, Some((Defect::ExcelText, _))) && reads_excel_text;
     if !is_fine && !is_read_plainly(config, layout, row, delimiter, text, fields) {
         check_form(config, row, text).map_err(in_column)?;
     }
     check_count(config, layout, row, delimiter, text.bytes, fields)?;
+    if config.excel_text {
+        fields.unwrap_excel_text(text.bytes);
+    }
     if layout.is_repeated_by(fields, text.bytes) {
         return Err(Rejection::new(Message::RepeatedHeader {}));
     }

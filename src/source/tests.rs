@@ -154,6 +154,11 @@ fn what_the_topology_wants_mended_is_mended() {
     assert_eq!(fate(&lenient, "1, \"2, 3\" \n"), ["1|2, 3"]);
     assert_eq!(fate(&lenient, "1,\"quoted\n3,4\n"), ["1|\"quoted", "3|4"]);
     assert_eq!(fate(&lenient, "1,\"2,3\n"), ["csv.unclosed_quote in b"], "not as many fields as the header");
+    let excel = SourceConfig { excel_text: true, ..config() };
+    let rows = "=\"01\",=\"2,3\"\n\"=\"\"04\"\"\",=5\n=\"\",=\"6\n";
+    assert_eq!(fate(&excel, rows), ["01|2,3", "04|=5", "csv.bad_quote in b"]);
+    let both = SourceConfig { excel_text: true, lenient_quotes: true, ..config() };
+    assert_eq!(fate(&both, "=\"01\",24\" Pizza\n24\",=\"01\"\n"), ["01|24\" Pizza", "24\"|01"]);
     let pad = SourceConfig { pad_fields: true, ..config() };
     assert_eq!(fate(&pad, "1\n1,2,,\n1,2,3"), ["1|", "1|2", "csv.field_count"]);
     let strip = SourceConfig { strip_control: true, ..config() };

@@ -203,6 +203,7 @@ fn compile_source(
         pad_fields: spec.pad_fields,
         blank: spec.blank.iter().flatten().map(|text| text.get_ref().clone()).collect(),
         rejects_totals: spec.rejects_totals,
+        excel_text: spec.excel_text,
         strip_control: spec.strip_control,
         truncate_cells: spec.truncate_cells,
         on_error: spec.on_error,

@@ -62,9 +62,10 @@ impl SourceConfig {
             format!(", {} for no value", list_names(self.blank.iter()))
         };
         let totals = if self.rejects_totals { ", totals rejected" } else { "" };
+        let excel = if self.excel_text { ", =\"text\" is text" } else { "" };
         let escapes = if self.backslash_escapes { ", backslash escapes" } else { "" };
         let form = format!(
-            "{encoding}{delimiter}{escapes}, names {}, quotes {}, field count {}, control characters {}, long cells {}{blank}{totals}{skipped}",
+            "{encoding}{delimiter}{escapes}, names {}, quotes {}, field count {}, control characters {}, long cells {}{excel}{blank}{totals}{skipped}",
             (words::EXACT_NAMES.word)(&self.exact_names),
             (words::LENIENT_QUOTES.word)(&self.lenient_quotes),
             (words::PAD_FIELDS.word)(&self.pad_fields),

@@ -199,6 +199,14 @@ pub(super) static SOURCE: Table = Table {
             "Quotes where RFC 4180 allows none, as in `24\" Pizza`. `\"strict\"` rejects the row, `\"lenient\"` takes them as text.",
         ),
         key(
+            "excel_text",
+            Kind::Flag,
+            Default::Flag(false),
+            "true",
+            "Reads `=\"0012\"`, with which files make Excel keep leading zeros, as the text `0012`, in every column. An option of the same \
+                    name in `columns` does it for one.",
+        ),
+        key(
             "field_count",
             Kind::Choice(words::PAD_FIELDS.names),
             Default::Text("strict"),

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use crate::page::forms::excel_text;
+
 /// The fields of one row. Valid until the next row is read into it.
 #[derive(Debug, Default)]
 pub struct Fields {
@@ -66,6 +68,16 @@ impl Fields {
         self.rewritten.extend_from_slice(with);
         if let Some(span) = self.spans.get_mut(field) {
             *span = Span { start, end: self.rewritten.len(), rewritten: true };
+        }
+    }
+    /// Takes the text inside for each field that is `="…"`.
+    pub fn unwrap_excel_text(&mut self, text: &[u8]) {
+        for field in 0..self.spans.len() {
+            let span = self.spans[field];
+            if let Some(inside) = excel_text(self.resolve(span, text)) {
+                let (start, end) = (span.start + inside.start, span.start + inside.end);
+                self.spans[field] = Span { start, end, ..span };
+            }
         }
     }
     fn resolve<'a>(&'a self, span: Span, text: &'a [u8]) -> &'a [u8] {
