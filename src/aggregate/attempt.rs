@@ -117,6 +117,7 @@ impl Attempt {
         Load {
             open: self.sheets.bytes_in_memory(),
             waiting: self.waiting.bytes(),
+            numbers: self.waiting.numbers(),
             sheets: self.sheets.len(),
             unsaved: self.sheets.unsaved() + self.errors.unsaved(),
         }

@@ -131,14 +131,19 @@ impl OpenUpload {
         }
         self.wait(rows, row, context)?;
         match rows.fate(row) {
-            Fate::Rejected(rejection) => return self.reject(rows, row, index, rejection, context),
+            Fate::Rejected(rejection) => self.reject(rows, row, index, rejection, context)?,
             Fate::Filtered => self.accounting.filtered += 1,
             Fate::Live => {
                 self.accounting.waiting += 1;
                 self.note_way(rows.batch, row);
             }
         }
-        Ok(())
+        let source = &context.settings.source;
+        let room = source.numbers_open_max().saturating_sub(context.numbers_elsewhere).max(SourceConfig::PARTS_OF_EACH);
+        match self.attempt.waiting.numbers() <= room {
+            true => Ok(()),
+            false => Err(Halt::Upload(Rejection::new(Message::NoRoom { limit: source.parts_open_max() }))),
+        }
     }
 
     /// Lets a row wait, on disk when there is no more room in memory.
@@ -146,8 +151,7 @@ impl OpenUpload {
         let (index, offset) = (rows.batch.keys[row].index, rows.batch.offsets[row]);
         let is_settled = !matches!(rows.fate(row), Fate::Live);
         self.attempt.waiting.insert(index, offset, rows.waiting(row), is_settled);
-        let bytes = self.attempt.waiting.bytes();
-        if bytes > context.limits.upload || bytes + context.waiting_elsewhere > context.limits.task {
+        if self.attempt.waiting.bytes() > context.limits.upload {
             self.attempt.waiting.spill(scratch_segment(self.hash), context.ctx.store)?;
         }
         Ok(())

@@ -16,6 +16,8 @@ pub(super) struct Load {
     pub(super) open: usize,
     /// Bytes of rows that wait for a lower index.
     pub(super) waiting: usize,
+    /// Numbers of such rows that are remembered.
+    pub(super) numbers: usize,
     /// Sheets.
     pub(super) sheets: usize,
     /// Entries that the state does not have yet.
@@ -26,6 +28,7 @@ impl AddAssign for Load {
     fn add_assign(&mut self, other: Load) {
         self.open += other.open;
         self.waiting += other.waiting;
+        self.numbers += other.numbers;
         self.sheets += other.sheets;
         self.unsaved += other.unsaved;
     }
@@ -35,6 +38,7 @@ impl SubAssign for Load {
     fn sub_assign(&mut self, other: Load) {
         self.open -= other.open;
         self.waiting -= other.waiting;
+        self.numbers -= other.numbers;
         self.sheets -= other.sheets;
         self.unsaved -= other.unsaved;
     }
@@ -46,8 +50,13 @@ impl Aggregate {
         self.load.unsaved >= COMMIT_ENTRIES
     }
 
-    /// Spills open pages, the largest first, when all uploads together hold too much of them in memory.
+    /// Sends rows to the disk, those of the largest uploads first, when all uploads together hold too many of them in memory.
     pub(super) fn make_room(&mut self, ctx: &mut AggregateContext) -> Result<(), StateError> {
+        self.spill_open(ctx)?;
+        self.spill_waiting(ctx)
+    }
+
+    fn spill_open(&mut self, ctx: &mut AggregateContext) -> Result<(), StateError> {
         for least in [4 << 10, 512, 1] {
             if self.load.open <= self.limits.open {
                 return Ok(());
@@ -56,6 +65,20 @@ impl Aggregate {
                 let before = upload.attempt.sheets.bytes_in_memory();
                 upload.attempt.sheets.spill(least, scratch_segment(upload.hash), ctx.store)?;
                 self.load.open -= before - upload.attempt.sheets.bytes_in_memory();
+            }
+        }
+        Ok(())
+    }
+    /// Of an upload that has few rows in memory each time would make another run of few rows.
+    fn spill_waiting(&mut self, ctx: &mut AggregateContext) -> Result<(), StateError> {
+        for least in [64 << 10, 4 << 10, 1] {
+            if self.load.waiting <= self.limits.task {
+                return Ok(());
+            }
+            for upload in self.open.values_mut().filter(|upload| upload.attempt.waiting.bytes() >= least) {
+                let before = upload.attempt.waiting.bytes();
+                upload.attempt.waiting.spill(scratch_segment(upload.hash), ctx.store)?;
+                self.load.waiting -= before - upload.attempt.waiting.bytes();
             }
         }
         Ok(())

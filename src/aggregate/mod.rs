@@ -492,7 +492,7 @@ impl Aggregate {
             settings: &self.settings,
             queue: &mut self.queue,
             limits: self.limits,
-            waiting_elsewhere: self.load.waiting,
+            numbers_elsewhere: self.load.numbers,
             sheets_elsewhere: self.load.sheets,
             ctx,
         }

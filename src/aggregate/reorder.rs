@@ -88,6 +88,10 @@ impl ReorderBuffer {
     pub(super) fn bytes(&self) -> usize {
         self.memory_bytes + self.runs.iter().map(|run| run.open.len()).sum::<usize>()
     }
+    /// Numbers that stay in memory wherever the rows are: of each run of neighbours, and of each row that is counted already.
+    pub(super) fn numbers(&self) -> usize {
+        self.spans.len() + self.settled.len()
+    }
     /// Lowest index that waits.
     pub(super) fn first(&self) -> Option<u64> {
         self.spans.keys().next().copied()

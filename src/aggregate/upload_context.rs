@@ -10,8 +10,8 @@ pub(super) struct UploadContext<'d, 'c> {
     pub(super) settings: &'d AggregateSettings,
     pub(super) queue: &'d mut PageQueue,
     pub(super) limits: MemoryLimits,
-    /// Bytes of waiting rows that the task's other uploads hold in memory.
-    pub(super) waiting_elsewhere: usize,
+    /// Numbers of waiting rows that the task's other uploads remember.
+    pub(super) numbers_elsewhere: usize,
     /// Sheets of the task's other uploads.
     pub(super) sheets_elsewhere: usize,
     pub(super) ctx: &'d mut AggregateContext<'c>,

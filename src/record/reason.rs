@@ -191,8 +191,8 @@ reasons! {
         en "The open uploads of the partition are as many as they may be, or nearly every row opens one, as with a key per row." "End uploads with an end-of-file marker, and publish again the uploads that were turned away. If every row has a key of its own, set upload on the source."
         ko "이 파티션에 열려 있는 업로드의 수가 한도에 이르렀거나, 거의 모든 행이 새 업로드를 엽니다(행마다 다른 키)." "끝 표식으로 업로드를 끝내고, 받지 않은 업로드는 다시 올리세요. 행마다 키가 다르다면 소스의 upload를 설정하세요.";
     UploadNoRoom = "upload.no_room" for Upload, Some("source.open_uploads_max");
-        en "The open uploads of the partition have as many columns or sheets together as they may." "End uploads with an end-of-file marker, then publish this one again."
-        ko "이 파티션에 열려 있는 업로드의 열이나 시트가 모두 합쳐 한도에 이르렀습니다." "끝 표식으로 업로드를 끝낸 뒤 이 업로드를 다시 올리세요.";
+        en "The open uploads of the partition have as many columns, sheets or gaps between rows together as they may." "End uploads with an end-of-file marker, then publish this one again."
+        ko "이 파티션에 열려 있는 업로드의 열이나 시트, 행 사이의 빈자리가 모두 합쳐 한도에 이르렀습니다." "끝 표식으로 업로드를 끝낸 뒤 이 업로드를 다시 올리세요.";
     UploadAborted = "upload.aborted" for Upload, None;
         en "Its publisher aborted it." "Publish it again when it is ready."
         ko "보내는 쪽에서 업로드를 중단했습니다." "준비되면 다시 올리세요.";

@@ -88,6 +88,11 @@ impl SourceConfig {
         (self.open_uploads_max as usize * SourceConfig::PARTS_OF_EACH).max(SourceConfig::PARTS_MIN)
     }
 
+    /// Numbers of rows that came before their turn that all open uploads of a partition may have together. Neighbours are one number.
+    pub fn numbers_open_max(&self) -> usize {
+        4 * self.parts_open_max()
+    }
+
     /// The source for a topic with all defaults.
     pub fn of_topic(topic: &str) -> SourceConfig {
         SourceConfig {

@@ -6,7 +6,7 @@ fn eof_with(upload: &'static str, rows: Option<u64>, sha256: Option<[u8; 32]>, p
     marker(upload, Marker::Eof { rows, sha256, partitions })
 }
 
-fn with_source(change: impl FnOnce(&mut SourceConfig)) -> AggregateSettings {
+pub(super) fn with_source(change: impl FnOnce(&mut SourceConfig)) -> AggregateSettings {
     let mut settings = settings();
     let mut source = SourceConfig::clone(&settings.source);
     change(&mut source);
@@ -18,7 +18,7 @@ fn run(log: &[Line]) -> Published {
     undisturbed(settings(), log, 3).published
 }
 
-fn words(published: &Published) -> Vec<(UploadState, Option<Reason>)> {
+pub(super) fn words(published: &Published) -> Vec<(UploadState, Option<Reason>)> {
     published.words.iter().map(|(_, word, reason)| (*word, *reason)).collect()
 }
 

@@ -2,6 +2,7 @@
 
 mod life;
 mod properties;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
