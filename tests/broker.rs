@@ -351,3 +351,32 @@ fn a_batch_that_is_none_is_refused_and_the_next_one_is_taken() {
     send(&client, &rows, &["fine"]).expect("acknowledged");
     assert_eq!(values(&client, &rows), ["fine"]);
 }
+
+/// `publish` gives up: what the brokers can still be told, they are told, and the message says what becomes of the upload.
+#[test]
+fn an_upload_that_is_not_acknowledged_to_its_end_is_aborted() {
+    // The second kind meets the marker that gives the upload up, too.
+    for (fault, times, said) in [(Fault::Refuse(32), 1, "ends ABORTED"), (Fault::Silence, 1_000, "is open")] {
+        let broker = broker(BrokerConfig::default());
+        let client = client(&broker);
+        let rows = topic(&client);
+        broker.faults().script(Request::Produce, 0, times, fault);
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("a.csv");
+        std::fs::write(&file, "id,kind\n1,park\n").expect("written");
+        let mut publish = std::process::Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+        publish
+            .args(["publish", "--topic", "rows", "--timeout", "1", "--brokers", &broker.address().to_string()])
+            .arg(&file);
+        let output = publish.output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains(said) && stderr.contains("publish it again"), "{stderr}");
+        let mut types = Vec::new();
+        let mut each = |record: sheetstream::record::Record| {
+            let kind = record.headers.iter().find(|header| &*header.name == "ss-type");
+            types.extend(kind.and_then(|header| header.value.clone()));
+        };
+        client.read_all(&rows, &mut each).expect("read");
+        assert_eq!(types, if times == 1 { vec![&b"abort"[..]] } else { vec![] });
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use sheetstream::client::publish::publish;
+use sheetstream::client::publish::{PublishError, abort, publish};
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::kafka::KafkaClient;
 use sheetstream::record::counted;
@@ -86,7 +86,15 @@ impl Publish {
             let attempt = Uuid::new_v4().to_string();
             let upload = UploadRecords::new(vec![self.input.open(path, source)?], &name, &attempt)?.with_crs(crs);
             let mut progress = Progress::new(&name);
-            let rows = publish(client, topic, id, upload, &mut |rows| progress.rows(rows))?;
+            let mut has_begun = false;
+            let sent = publish(client, topic, id, upload, &mut |rows| {
+                has_begun = true;
+                progress.rows(rows);
+            });
+            let rows = sent.map_err(|error| match has_begun {
+                true => give_up(client, topic, id, &attempt, error),
+                false => error.into(),
+            })?;
             let seconds = progress.finish().as_secs_f64();
             let rate = rows as f64 / seconds.max(1e-3);
             if global.json {
@@ -97,4 +105,19 @@ impl Publish {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// Gives up an upload that was not acknowledged to its end. The error says what becomes of it.
+fn give_up(client: &KafkaClient, topic: &str, id: &str, attempt: &str, error: PublishError) -> anyhow::Error {
+    let aborted = abort(client, topic, id, Some(attempt));
+    let id = shown(id);
+    let fate = match aborted {
+        Ok(()) => format!(
+            "upload \"{id}\" is given up: it ends ABORTED, or PUBLISHED if all of it had arrived, as `sheetstream status` says; publish it again"
+        ),
+        Err(_) => format!(
+            "upload \"{id}\" is open, and nobody could be told that it is given up: it expires after the idle_timeout of its topology; publish it again, which voids what was sent"
+        ),
+    };
+    anyhow::Error::from(error).context(fate)
 }
