@@ -146,13 +146,12 @@ impl Draft<'_> {
 
     fn write_coordinates(&self, lang: Lang, text: &mut String) {
         let (Some(x), Some(y)) = (&self.used.x, &self.used.y) else { return };
-        if self.used.coordinates.is_one_cell() {
-            return self.write_one_cell(x, lang, text);
-        }
+        let is_one_cell = self.used.coordinates.is_one_cell();
         let ranking = self.suggestion.ranking.as_ref();
         let is_sure = ranking.is_some_and(|ranking| ranking.certainty >= Certainty::Land);
-        let found = ranking.and_then(|ranking| ranking.families.first()).filter(|family| is_sure || !family.is_swapped);
-        let (x, y) = if found.is_some_and(|family| family.is_swapped) { (y, x) } else { (x, y) };
+        let may_be_swapped = is_sure && !is_one_cell;
+        let found = ranking.and_then(|ranking| ranking.families.first());
+        let found = found.filter(|family| may_be_swapped || !family.is_swapped);
         let named = ranking.and_then(|ranking| ranking.header.clone());
         let first =
             named.or_else(|| found.and_then(|family| family.systems.first()).map(|system| system.definition.clone()));
@@ -160,13 +159,17 @@ impl Draft<'_> {
         let into = self.into(lang);
         let by_row = self.suggestion.crs_column.as_ref().filter(|_| self.crs.is_none());
         let why = by_row.map_or_else(|| self.why(&from, ranking), |_| "a column names the CRS of each row".to_owned());
-        text.push_str(&format!("\n# {why}\n"));
-        text.push_str("[[map]]\nname = \"wgs84\"\n");
-        let notation = if self.is_plain(x) && self.is_plain(y) { "" } else { ", notation = \"any\"" };
         let from = by_row.map_or_else(|| quoted(&from), |column| format!("{{ column = {} }}", quoted(&column.name)));
-        let (x, y) = (quoted(x), quoted(y));
+        let input = if is_one_cell {
+            format!("{} = {}", self.used.coordinates.name(), quoted(x))
+        } else {
+            let is_swapped = found.is_some_and(|family| family.is_swapped);
+            let notation = if self.is_plain(x) && self.is_plain(y) { "" } else { ", notation = \"any\"" };
+            let (x, y) = if is_swapped { (y, x) } else { (x, y) };
+            format!("x = {}, y = {}{notation}", quoted(x), quoted(y))
+        };
         text.push_str(&format!(
-            "reproject = {{ from = {from}, to = \"{TARGET}\", x = {x}, y = {y}, into = [{into}]{notation} }}\n"
+            "\n# {why}\n[[map]]\nname = \"wgs84\"\nreproject = {{ from = {from}, to = \"{TARGET}\", {input}, into = [{into}] }}\n"
         ));
     }
 
@@ -178,16 +181,6 @@ impl Draft<'_> {
             false => name.to_owned(),
         };
         wanted.map(|name| quoted(&free(name))).join(", ")
-    }
-
-    /// A map over a column with both coordinates of a point.
-    fn write_one_cell(&self, column: &str, lang: Lang, text: &mut String) {
-        let (from, column, into) = (quoted(self.crs.unwrap_or(TARGET)), quoted(column), self.into(lang));
-        let key = self.used.coordinates.name();
-        text.push_str("\n# both coordinates are in one column, in degrees\n[[map]]\nname = \"wgs84\"\n");
-        text.push_str(&format!(
-            "reproject = {{ from = {from}, to = \"{TARGET}\", {key} = {column}, into = [{into}] }}\n"
-        ));
     }
 
     /// Whether the cells of a column are numbers with a decimal point.

@@ -1,4 +1,4 @@
-//! Finds the column of a table that has both coordinates of a point in each cell: two degrees, or a geometry.
+//! Finds the column of a table that has both coordinates of a point in each cell: two degrees, or a geometry in any CRS.
 
 use super::table::Table;
 use crate::map::{geometry, notation};
@@ -30,13 +30,9 @@ impl OneCell {
     }
 }
 
-/// Points in degrees, as WKT, WKB or GeoJSON.
+/// Points as WKT, WKB or GeoJSON.
 fn are_geometries(cells: &[&str]) -> bool {
-    let is_place = |cell: &&str| {
-        let point = geometry::point(cell, None).ok().flatten();
-        point.is_some_and(|(x, y)| x.abs() <= 180.0 && y.abs() <= 90.0)
-    };
-    !cells.is_empty() && cells.iter().all(is_place)
+    !cells.is_empty() && cells.iter().all(|cell| matches!(geometry::point(cell, None), Ok(Some(_))))
 }
 
 fn order(name: &str, cells: &[&str]) -> Option<CoordinateForm> {
@@ -88,7 +84,8 @@ mod tests {
             ("where", &["52.52, 13.405"], None),
             ("크기", &["120, 60", "100, 40"], None),
             ("where", &["953900.5, 1952030.5"], None),
-            ("geom", &["POINT (953900.5 1952030.5)"], None),
+            ("geom", &["POINT (953900.5 1952030.5)", "SRID=5179;POINT(953901 1952031)"], Some("geometry")),
+            ("geom", &["LINESTRING (953900.5 1952030.5, 953901 1952031)"], None),
             ("좌표", &["37.5665, 126.978", "not known"], None),
             ("좌표", &["", ""], None),
         ] {
