@@ -1,5 +1,6 @@
 //! Open uploads have a limit: another one is turned away whole, and nothing of it is taken for an upload of its own.
 
+use sheetstream::record::Record;
 use sheetstream::sink::status::UploadState;
 use sheetstream::test_driver::{TopologyTestDriver, header};
 use sheetstream::topology::Topology;
@@ -189,4 +190,19 @@ fn sheets_of_open_uploads_have_a_limit_together() {
         driver.pipe(upload, "#EOF");
         assert_eq!(statuses(&driver, upload).pop(), Some((UploadState::Published, 1, None)), "{upload}");
     }
+}
+
+#[test]
+fn a_commit_is_due_when_many_bytes_of_rejected_rows_are_new() {
+    let mut driver = driver(100);
+    let too_long = format!("1,{},x\n", "w".repeat(4_000)).repeat(100);
+    for (records, is_due) in [(10, false), (20, true)] {
+        for _ in 0..records {
+            driver.append(Record { key: Some("a".into()), value: Some(too_long.clone().into()), ..Record::default() });
+        }
+        driver.step(records).unwrap();
+        assert_eq!(driver.task().expect("it runs").commit_due(), is_due, "after {records} more");
+    }
+    driver.commit().unwrap();
+    assert!(!driver.task().expect("it runs").commit_due());
 }

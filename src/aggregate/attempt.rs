@@ -120,6 +120,7 @@ impl Attempt {
             numbers: self.waiting.numbers(),
             sheets: self.sheets.len(),
             unsaved: self.sheets.unsaved() + self.errors.unsaved(),
+            unsaved_bytes: self.errors.unsaved_bytes(),
         }
     }
 

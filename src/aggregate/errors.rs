@@ -17,12 +17,14 @@ pub(super) struct ErrorRows {
     /// How many the state has; they come first.
     saved: u32,
     unsaved: Vec<ErrorState>,
+    /// Bytes of their texts.
+    unsaved_bytes: usize,
 }
 
 impl ErrorRows {
     /// The errors of a restored upload: the state has `saved` of them already.
     pub(super) fn restore(saved: u32) -> ErrorRows {
-        ErrorRows { saved, unsaved: Vec::new() }
+        ErrorRows { saved, ..ErrorRows::default() }
     }
 
     /// Number of entries.
@@ -35,12 +37,18 @@ impl ErrorRows {
         self.unsaved.len()
     }
 
+    /// Bytes of the texts of those entries.
+    pub(super) fn unsaved_bytes(&self) -> usize {
+        self.unsaved_bytes
+    }
+
     /// Adds the row with this number, which comes after all rows before it.
     pub(super) fn push(&mut self, row: u64, rejection: Rejection, raw: &[u8], delimiter: u8) {
         if self.len() < ERRORS_MAX {
             // Lossy, for what is shown of a row that is no text must still be text; the dead letter has its bytes.
-            let raw =
+            let raw: String =
                 String::from_utf8_lossy(&raw[..raw.len().min(4 * RAW_CHARS_MAX)]).chars().take(RAW_CHARS_MAX).collect();
+            self.unsaved_bytes += raw.len();
             let Rejection { column, message, .. } = rejection;
             let column = column.map(|name| name.to_string());
             self.unsaved.push(ErrorState { row, column, message: *message, raw, delimiter });
@@ -54,6 +62,7 @@ impl ErrorRows {
             self.saved += 1;
         }
         self.unsaved.shrink_to(0);
+        self.unsaved_bytes = 0;
     }
 
     /// Keys that the state has.

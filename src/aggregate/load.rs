@@ -8,6 +8,8 @@ use crate::state::StateError;
 
 /// Entries of the state that are enough for one commit.
 pub(super) const COMMIT_ENTRIES: usize = 1 << 16;
+/// Bytes of rejected rows that are.
+const COMMIT_BYTES: usize = 8 << 20;
 
 /// What an upload holds in memory, and what of it the next commit has to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(super) struct Load {
     pub(super) sheets: usize,
     /// Entries that the state does not have yet.
     pub(super) unsaved: usize,
+    /// Bytes of the rejected rows among them.
+    pub(super) unsaved_bytes: usize,
 }
 
 impl AddAssign for Load {
@@ -31,6 +35,7 @@ impl AddAssign for Load {
         self.numbers += other.numbers;
         self.sheets += other.sheets;
         self.unsaved += other.unsaved;
+        self.unsaved_bytes += other.unsaved_bytes;
     }
 }
 
@@ -41,13 +46,14 @@ impl SubAssign for Load {
         self.numbers -= other.numbers;
         self.sheets -= other.sheets;
         self.unsaved -= other.unsaved;
+        self.unsaved_bytes -= other.unsaved_bytes;
     }
 }
 
 impl Aggregate {
     /// Whether so much is new that it should not become more before it is committed.
     pub fn is_heavy(&self) -> bool {
-        self.load.unsaved >= COMMIT_ENTRIES
+        self.load.unsaved >= COMMIT_ENTRIES || self.load.unsaved_bytes >= COMMIT_BYTES
     }
 
     /// Sends rows to the disk, those of the largest uploads first, when all uploads together hold too many of them in memory.

@@ -420,7 +420,7 @@ impl Aggregate {
         for upload in self.open.values_mut() {
             upload.write(into);
         }
-        self.load.unsaved = 0;
+        (self.load.unsaved, self.load.unsaved_bytes) = (0, 0);
         self.ledger.sweep(store, into)?;
         self.ledger.write(position, into);
         Ok(())
