@@ -32,13 +32,18 @@ fn topology(name: &str) -> Topology {
 /// One with further keys at its top and in its sink.
 fn topology_with(name: &str, top: &str, sink: &str) -> Topology {
     let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
+    parsed(&name, top, "header = [\"name\", \"kind\"]", sink)
+}
+
+/// One of this name, with further keys at its top, in its source and in its sink.
+fn parsed(name: &str, top: &str, source: &str, sink: &str) -> Topology {
     let text = format!(
         r#"
 name = "{name}"
 {top}
 [[source]]
 name = "rows"
-header = ["name", "kind"]
+{source}
 [[aggregate]]
 name = "by-kind"
 sheet = "kind"
@@ -57,9 +62,14 @@ fn create(kafka: &Kafka, topics: impl IntoIterator<Item = String>) {
 
 /// An upload of one row that is written and one that is rejected.
 fn publish(kafka: &Kafka, topology: &str, upload: &str) {
-    let topic: Arc<str> = format!("{topology}.rows").into();
+    let values = ["Blue House,museum", "too,many,fields", "#EOF"];
+    send(kafka, &format!("{topology}.rows"), upload, &values);
+}
+
+fn send(kafka: &Kafka, topic: &str, upload: &str, values: &[&str]) {
+    let topic: Arc<str> = topic.into();
     let mut producer = kafka.client("test").producer(ProducerConfig::default());
-    for value in ["Blue House,museum", "too,many,fields", "#EOF"] {
+    for value in values {
         producer.send(&topic, None, Some(upload.as_bytes()), Some(value.as_bytes()), &[]).expect("sent");
     }
     producer.flush().expect("acknowledged");
@@ -72,10 +82,14 @@ fn read(kafka: &Kafka, topic: String) -> Vec<sheetstream::record::Record> {
     records
 }
 
-fn published(kafka: &Kafka, topology: &str, upload: &str) -> usize {
+fn statuses(kafka: &Kafka, topology: &str, upload: &str) -> Vec<StatusRecord> {
     let statuses = read(kafka, format!("{topology}.status")).into_iter();
     let statuses = statuses.filter_map(|record| record.value.as_deref().and_then(StatusRecord::parse));
-    statuses.filter(|status| status.upload == upload && status.state == UploadState::Published).count()
+    statuses.filter(|status| status.upload == upload).collect()
+}
+
+fn published(kafka: &Kafka, topology: &str, upload: &str) -> usize {
+    statuses(kafka, topology, upload).iter().filter(|status| status.state == UploadState::Published).count()
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
@@ -226,6 +240,37 @@ fn a_source_topic_that_is_deleted_stops_its_topology_until_it_is_there_again() {
     running.wait_for_recovery(&name);
     publish(kafka, &name, "after.csv");
     wait_until("it is not processed again", || published(kafka, &name, "after.csv") == 1);
+    running.stop();
+}
+
+/// One of two topics goes while an upload has rows in both of them.
+#[test]
+fn an_upload_does_not_become_whole_without_a_topic_that_was_made_anew() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let name = format!("several-{}", uuid::Uuid::new_v4().simple());
+    let topics = ["a", "b"].map(|topic| format!("{name}.{topic}"));
+    let source = format!("placement = \"spread\"\ntopics = {topics:?}\nheader = [\"name\", \"kind\"]");
+    let topology = parsed(&name, "", &source, "");
+    let repartition = format!("{name}-by-kind-repartition");
+    create(
+        kafka,
+        OUTPUTS.map(|topic| format!("{name}.{topic}")).into_iter().chain(topics.clone()).chain([repartition]),
+    );
+    let running = Running::start(kafka, vec![topology], None);
+    let send_all = |upload: &str, values: &[&str]| topics.iter().for_each(|topic| send(kafka, topic, upload, values));
+    send_all("open.csv", &["Blue House,museum"]);
+    wait_until("it is not open", || !statuses(kafka, &name, "open.csv").is_empty());
+    kafka::delete_topic(kafka, &topics[1]);
+    running.wait_for_failure(&name, "topic");
+    create(kafka, [topics[1].clone()]);
+    running.wait_for_recovery(&name);
+    send_all("after.csv", &["Blue House,museum", "#EOF"]);
+    wait_until("nothing is published after", || published(kafka, &name, "after.csv") == 1);
+    send_all("open.csv", &["#EOF"]);
+    let ended = || statuses(kafka, &name, "open.csv").into_iter().find(|status| status.offsets.completion.is_some());
+    wait_until("it has no end", || ended().is_some());
+    let end = ended().expect("waited for");
+    assert_eq!((end.state, end.failure.map(|why| why.reason).as_deref()), (UploadState::Failed, Some("log.gap")));
     running.stop();
 }
 
