@@ -95,6 +95,16 @@ fn without_a_topology_only_what_is_beyond_doubt_is_converted() {
     std::fs::write(place("pins.csv"), "이름,좌표\n가,\"37.5665, 126.978\"\n나,\"35.18, 129.075\"\n").expect("a file");
     let (code, said) = run(&["convert", "pins.csv", "-o", "pins.xlsx", "--strict"]);
     assert!(code == Some(0) && said.contains("coordinates in \"좌표\", EPSG:4326"), "{said}");
+    std::fs::write(place("wkt.csv"), "이름,구,geom\n가,서울특별시 마포구,POINT (192500.5 550700.25)\n")
+        .expect("a file");
+    let (code, said) = run(&["convert", "wkt.csv", "-o", "wkt.xlsx", "--strict"]);
+    assert!(code == Some(0) && said.contains("coordinates in \"geom\", EPSG:5186"), "{said}");
+    std::fs::write(place("excel.csv"), "sep=;\r\nid;name;x;y\r\n=\"01\";24\" Pizza;=\"200000.5\";450000.5\r\n")
+        .expect("a file");
+    let (code, said) = run(&["convert", "excel.csv", "-o", "excel.xlsx", "--crs", "EPSG:5181", "--strict"]);
+    assert!(code == Some(0) && said.contains("1 row written, 0 rejected"), "{said}");
+    let (code, said) = run(&["convert", "list.csv", "-o", "none.xlsx", "--crs", "EPSG:5181"]);
+    assert!(code == Some(2) && said.contains("no column has coordinates for --crs"), "{said}");
     for files in [&["list.csv", "list.csv"][..], &["-"]] {
         let (code, said) = run(&[&["convert"], files, &["-o", "x.xlsx"]].concat());
         assert!(code == Some(2) && said.contains("--topology"), "{said}");

@@ -18,7 +18,7 @@ const NAMED_MAX: usize = 3;
 /// Finds the topology of the only file, and says what was found.
 ///
 /// # Errors
-/// There are several files, or none that can be read twice, or the coordinates fit several systems.
+/// There are several files, or none that can be read twice, the coordinates fit several systems, or a CRS is given and there are none.
 pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result<Topology> {
     let path = match files {
         [path] if path.as_os_str() != "-" => path,
@@ -29,6 +29,11 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
     let found = Found::in_file(path, input.reading(), input.worksheet())?;
     if let (None, None, Some(ranking)) = (crs, &found.suggestion.crs_column, &found.suggestion.ranking) {
         check_certainty(path, ranking)?;
+    }
+    if crs.is_some() && found.used.x.is_none() {
+        let path = path.display().to_string();
+        let why = "no column has coordinates for --crs; `sheetstream inspect` shows its columns";
+        return Err(UsageError(format!("{}: {why}", shown(&path))).into());
     }
     let topology = Topology::parse(&found.draft(None).to_toml(), "the topology that was found", &|_| None)?;
     let columns = topology.maps.iter().find_map(MapConfig::as_reproject).map(|map| map.input.columns());

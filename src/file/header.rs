@@ -23,7 +23,7 @@ pub(super) struct Beginning {
     pub(super) names: Vec<String>,
     /// Whether the names are the topology's own, so that no record has to name them.
     pub(super) is_declared: bool,
-    /// Line of the header, from 1; 0 without one.
+    /// Line of the header, from 1; 0 without one. A line `sep=;` is not counted, as it is not where lines are skipped.
     pub(super) header_line: u32,
     /// Where the first row of data begins.
     pub(super) rows_from: usize,
@@ -35,13 +35,8 @@ pub(super) struct Beginning {
 pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<Beginning>, FileError> {
     let config = &*options.source;
     let mut notes = Vec::new();
-    let mut at = 0;
-    let announced = separator_line(line(text, 0).0);
-    if announced.is_some() {
-        at = line(text, 0).1;
-    }
-    let table_from = at;
-    at = skip_lines(text, at, options.skip_lines.unwrap_or(config.skip_lines));
+    let (announced, table_from) = separator(text);
+    let mut at = skip_lines(text, table_from, options.skip_lines.unwrap_or(config.skip_lines));
     let given = options.delimiter.or(announced).or(config.delimiter);
     let mut fields = Fields::default();
     let declared = match &config.header {
@@ -67,7 +62,7 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
     if cut && !ended {
         return Ok(None);
     }
-    let header_line = 1 + line_ends(&text[..at + extent.start]);
+    let header_line = 1 + line_ends(&text[table_from..at + extent.start]);
     let (above, text) = text.split_at(at);
     let (first, behind) = (at + extent.start, at + extent.end);
     let mut header_from = at;
@@ -101,6 +96,12 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
     Ok(Some(Beginning { delimiter, names, is_declared, header_line, rows_from, notes }))
 }
 
+/// The delimiter that a line `sep=;` announces, and where the line behind it begins.
+fn separator(text: &[u8]) -> (Option<u8>, usize) {
+    let (first, behind) = line(text, 0);
+    separator_line(first).map_or((None, 0), |delimiter| (Some(delimiter), behind))
+}
+
 /// A file without any row: no columns either, unless the topology declares them.
 fn nothing(
     config: &SourceConfig,
@@ -130,7 +131,7 @@ fn skip_lines(text: &[u8], from: usize, count: u32) -> usize {
     (0..count).fold(from, |at, _| line(text, at).1)
 }
 
-/// The remark about lines that are left out.
+/// The remark about lines that are left out, unless all are blank.
 fn skipped_note(skipped: &[u8]) -> Option<String> {
     let mut lines = Vec::new();
     let mut at = 0;
@@ -142,7 +143,7 @@ fn skipped_note(skipped: &[u8]) -> Option<String> {
     let shown: Vec<_> = lines.iter().filter(|line| !line.trim().is_empty()).take(3).collect();
     let shown = shown.iter().map(|line| format!("'{}'", line.escape_debug())).collect::<Vec<_>>().join(", ");
     let count = counted(lines.len() as u64, "line");
-    (!skipped.is_empty()).then(|| format!("{count} above the header left out: {shown}"))
+    (!shown.is_empty()).then(|| format!("{count} above the header left out: {shown}"))
 }
 
 /// The cells of a row as text.
@@ -150,10 +151,10 @@ fn cells(fields: &Fields, text: &[u8]) -> Vec<String> {
     fields.iter(text).map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
 }
 
-/// The first lines of a text, cut short.
+/// The first lines of a text, cut short, as they are counted: without a line `sep=;`.
 pub(super) fn first_lines(text: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut at = 0;
+    let (_, mut at) = separator(text);
     while at < text.len() && lines.len() < FIRST_LINES {
         let (found, next) = line(text, at);
         lines.push(String::from_utf8_lossy(found).chars().take(FIRST_LINE_CHARS).collect());

@@ -144,6 +144,10 @@ mod tests {
     fn what_is_said_is_obeyed_and_is_part_of_the_content() {
         let reading = Reading::parse(" cp949 ", "tab", "3").expect("a reading");
         assert_eq!((reading.charset, reading.delimiter), (Some(Charset::EUC_KR), Some(b'\t')));
+        let separated = open("sep=;\na;b\n1;2\n", Reading::default());
+        assert_eq!((separated.header_line(), separated.first_lines()[0].as_str()), (1, "a;b"));
+        let titled = open("sep=;\ntitle\na;b\n1;2\n", Reading::parse("", "", "2").expect("a reading"));
+        assert_eq!((titled.header_line(), titled.columns()), (2, vec!["a".to_owned(), "b".to_owned()]));
         let reading = Reading::parse("", "\t", "3").expect("a reading");
         let csv = open("title\n\na\tb\n1\t2\n", reading);
         assert_eq!((csv.header(), csv.header_line()), (&["a".to_owned(), "b".to_owned()][..], 3));
