@@ -349,6 +349,11 @@ impl TopologyTestDriver {
         self.broker.0.lock().expect("see Broker::call").fail_after = None;
     }
 
+    /// Entries of the local state, those of a state that is being built again included.
+    pub fn state_entries(&self) -> usize {
+        self.store.scan(&[]).map_or(0, |entries| entries.len())
+    }
+
     /// The broker fails after `calls` more records or commits, until the next crash.
     pub fn fail_broker_after(&mut self, calls: u32) {
         self.broker.0.lock().expect("see Broker::call").fail_after = Some(calls);

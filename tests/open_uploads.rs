@@ -206,3 +206,30 @@ fn a_commit_is_due_when_many_bytes_of_rejected_rows_are_new() {
     driver.commit().unwrap();
     assert!(!driver.task().expect("it runs").commit_due());
 }
+
+/// The process is killed while it does so, too.
+#[test]
+fn rejected_rows_do_not_wait_in_memory_for_the_end_of_a_rebuild() {
+    let too_long = format!("1,{},x\n", "w".repeat(4_000)).repeat(100);
+    let driver = || {
+        let mut driver = driver(100);
+        for value in [&too_long; 60] {
+            driver.append(Record { key: Some("a".into()), value: Some(value.clone().into()), ..Record::default() });
+        }
+        driver.append(Record { key: Some("a".into()), value: Some("1,kept\n".into()), ..Record::default() });
+        driver.run(10).unwrap();
+        driver.commit().unwrap();
+        driver
+    };
+    let end = |driver: &mut TopologyTestDriver| {
+        driver.pipe("a", "#EOF");
+        driver.workbook("a").expect("a workbook")
+    };
+    let mut rebuilt = driver();
+    rebuilt.crash(false);
+    rebuilt.step(30).unwrap();
+    let entries = rebuilt.state_entries();
+    assert!(entries >= 2_000, "{entries} entries");
+    rebuilt.crash(true);
+    assert_eq!(end(&mut rebuilt), end(&mut driver()));
+}

@@ -37,6 +37,19 @@ impl StreamTask {
         durable
     }
 
+    /// A state that is built again from the log gets what would be too much to hold until its first commit. Before that it does not say of
+    /// what topology it is, so that a start in between throws it away.
+    pub(super) fn save_part(&mut self) -> Result<(), TaskError> {
+        let commits = self.phase.is_live() && self.sought.is_none();
+        if commits || !self.aggregate.is_heavy() || !self.store.scan(&StateKey::Task.encode())?.is_empty() {
+            return Ok(());
+        }
+        let mut batch = WriteBatch::default();
+        self.aggregate.write_state(self.position, &mut *self.store, &mut batch)?;
+        self.aggregate.take_finished(&mut batch);
+        Ok(self.store.commit(batch)?)
+    }
+
     /// Says of each upload that this commit leaves open, and the one before did not, that it is: a process that has neither the state nor
     /// the records knows by it what it misses.
     fn name_open(&mut self) -> Result<(), TaskError> {

@@ -188,6 +188,7 @@ impl StreamTask {
             self.on_gap(gap, end, now_ms)?;
         }
         self.finish_batch(fetched.next, now_ms)?;
+        self.save_part()?;
         self.leader_epoch = fetched.leader_epoch;
         self.outputs.publish()?;
         self.report_receiving(now_ms);
