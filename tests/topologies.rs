@@ -363,4 +363,5 @@ on_the_in_process_broker! {
     outputs_that_are_deleted_stop_their_topology_in_transactions_too,
     a_source_topic_that_is_deleted_stops_its_topology_until_it_is_there_again,
     a_topology_without_its_topics_joins_when_they_are_there,
+    an_upload_does_not_become_whole_without_a_topic_that_was_made_anew,
 }
