@@ -243,9 +243,13 @@ impl Ledger {
         ends.min()
     }
 
-    /// Whether an upload that began at `first_offset` has ended: it, or one that began later.
-    pub(super) fn has_ended(&self, upload: UploadHash, first_offset: Offset) -> bool {
-        self.at_hand.get(&upload).is_some_and(|entries| entries.iter().any(|entry| entry.first_offset >= first_offset))
+    /// Whether the upload of a revision that began at `first_offset` has ended: it, or one that began later. An earlier revision that began
+    /// later has been cut off.
+    pub(super) fn has_ended(&self, upload: UploadHash, revision: u32, first_offset: Offset) -> bool {
+        let is_end = |entry: &LedgerEntry| {
+            entry.first_offset == first_offset || (entry.first_offset > first_offset && entry.revision >= revision)
+        };
+        self.at_hand.get(&upload).is_some_and(|entries| entries.iter().any(is_end))
     }
 
     /// Whether an upload that began at `first_offset` had ended before `position`: it, or one that began later.

@@ -75,6 +75,7 @@ impl Aggregate {
         }
         Ok(())
     }
+
     /// Of an upload that has few rows in memory each time would make another run of few rows.
     fn spill_waiting(&mut self, ctx: &mut AggregateContext) -> Result<(), StateError> {
         for least in [64 << 10, 4 << 10, 1] {

@@ -175,7 +175,7 @@ impl Aggregate {
         let mut restored = Vec::new();
         for mut upload in read_uploads(store)? {
             self.ledger.look_up(upload.id.hash(), store)?;
-            if self.ledger.has_ended(upload.id.hash(), upload.first_offset) {
+            if self.ledger.has_ended(upload.id.hash(), upload.revision, upload.first_offset) {
                 // It had ended, and the process too before this was deleted.
                 self.finished.push(Finished::of(&mut upload));
                 continue;

@@ -76,7 +76,7 @@ impl Aggregate {
     pub fn miss(&mut self, status: &StatusRecord, why: Message, ctx: &mut AggregateContext) -> Result<(), OutputError> {
         let (id, first) = (UploadId::new(status.upload.as_str()), status.offsets.first.min(ctx.position));
         self.ledger.look_up(id.hash(), ctx.store)?;
-        if self.ledger.has_ended(id.hash(), status.offsets.first) {
+        if self.ledger.has_ended(id.hash(), status.revision, status.offsets.first) {
             return Ok(());
         }
         match self.open.get(&id) {

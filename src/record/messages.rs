@@ -396,7 +396,8 @@ messages! {
             #BEGIN부터 다시 올리세요";
     Reason::UploadNoRoom => NoRoom { limit: usize }
         en "there is no room for it: the open uploads of this partition may have {limit} columns together, each header counted once, as \
-            many sheets, and four times as many gaps between rows that came before their turn; end uploads with an end-of-file marker, or raise open_uploads_max, then publish it again"
+            many sheets, and four times as many gaps between rows that came before their turn; end uploads with an end-of-file marker, or \
+            raise open_uploads_max, then publish it again"
         ko "자리가 없어 받지 못했습니다. 이 파티션에 열려 있는 업로드는 서로 다른 제목 행의 열을 모두 합쳐 {limit}개까지, 시트도 모두 합쳐 그만큼까지, \
             순서보다 먼저 온 행 사이의 빈자리는 그 네 배까지 둘 수 있습니다. 끝 표식으로 업로드를 끝내거나 open_uploads_max를 늘린 뒤 다시 올리세요";
     Reason::UploadTooMany => KeyPerRow { uploads: u64, rows: u64 }

@@ -3,7 +3,7 @@
 
 use sheetstream::record::Offset;
 use sheetstream::sink::status::UploadState;
-use sheetstream::transport::Guarantee;
+use sheetstream::transport::{Committed, Guarantee};
 
 use super::log::Topic;
 use super::oracle;
@@ -165,6 +165,34 @@ fn an_upload_that_was_cut_off_with_the_one_before_it_is_missed() {
         scene.assign(&mut other);
         scene.rest(&mut other, None);
         scene.fall_silent(&mut other);
+        let last = scene.last_of("again");
+        assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
+    }
+}
+
+/// It has failed where the log was cut, in front of the place of one before it. Then somebody sets the offset behind both.
+#[test]
+fn an_upload_that_failed_at_a_cut_has_an_end_although_one_before_it_ended_behind() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
+        scene.write("again", &["#BEGIN", "s,1,a", "#EOF", "#BEGIN", "s,1,b", "#EOF", "#BEGIN", "s,1,c"]);
+        scene.assign(&mut one);
+        scene.rest(&mut one, None);
+        scene.cut(1);
+        one.revoke(0);
+        scene.assign(&mut other);
+        scene.rest(&mut other, None);
+        assert_eq!(
+            (scene.last_of("again").state, scene.last_of("again").offsets.first),
+            (UploadState::Failed, Offset(1))
+        );
+        other.revoke(0);
+        scene.write_unseen(6);
+        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(7)));
+        scene.assign(&mut third);
+        scene.rest(&mut third, None);
+        scene.fall_silent(&mut third);
         let last = scene.last_of("again");
         assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
     }
