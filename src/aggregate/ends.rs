@@ -212,14 +212,15 @@ impl Aggregate {
         let mut over = Vec::new();
         for id in ended {
             self.ledger.look_up(id.hash(), ctx.store)?;
-            let had_ended = |ledger: &Ledger, first| ledger.had_ended(id.hash(), first, position);
+            let had_ended = |ledger: &Ledger, revision, first| ledger.had_ended(id.hash(), revision, first, position);
             if let Some(upload) = self.take(&id) {
-                match had_ended(&self.ledger, upload.first_offset) {
+                match had_ended(&self.ledger, upload.revision, upload.first_offset) {
                     true => self.obey_ledger(upload, ctx),
                     false => self.keep(upload),
                 }
             }
-            over.extend(waiting.iter().filter(|(of, first)| *of == id && had_ended(&self.ledger, *first)).cloned());
+            // Its revision is not known before its header comes.
+            over.extend(waiting.iter().filter(|(of, first)| *of == id && had_ended(&self.ledger, 0, *first)).cloned());
         }
         Ok(over.into_iter().map(|(id, _)| id).collect())
     }

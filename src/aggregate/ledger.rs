@@ -52,6 +52,12 @@ impl LedgerEntry {
         self.end() > log_start || self.is_of_former_log()
     }
 
+    /// Whether the upload of a revision that began at `first_offset` is over by it: it ended so, or one that began later did. An earlier
+    /// revision that began later has been cut off.
+    fn is_end_of(&self, revision: u32, first_offset: Offset) -> bool {
+        self.first_offset == first_offset || (self.first_offset > first_offset && self.revision >= revision)
+    }
+
     /// First offset that is behind it. An idle timeout comes before the record at its offset, every other end is a record. Where cuts show
     /// which records are its own, several revisions may end with one record.
     fn end(&self) -> Offset {
@@ -243,18 +249,15 @@ impl Ledger {
         ends.min()
     }
 
-    /// Whether the upload of a revision that began at `first_offset` has ended: it, or one that began later. An earlier revision that began
-    /// later has been cut off.
+    /// Whether the upload of a revision that began at `first_offset` has ended: it, or one that began later.
     pub(super) fn has_ended(&self, upload: UploadHash, revision: u32, first_offset: Offset) -> bool {
-        let is_end = |entry: &LedgerEntry| {
-            entry.first_offset == first_offset || (entry.first_offset > first_offset && entry.revision >= revision)
-        };
-        self.at_hand.get(&upload).is_some_and(|entries| entries.iter().any(is_end))
+        let mut entries = self.at_hand.get(&upload).into_iter().flatten();
+        entries.any(|entry| entry.is_end_of(revision, first_offset))
     }
 
-    /// Whether an upload that began at `first_offset` had ended before `position`: it, or one that began later.
-    pub(super) fn had_ended(&self, upload: UploadHash, first_offset: Offset, position: Offset) -> bool {
-        let is_end = |entry: &LedgerEntry| entry.first_offset >= first_offset && entry.end() <= position;
+    /// Whether the upload of a revision that began at `first_offset` had ended before `position`: it, or one that began later.
+    pub(super) fn had_ended(&self, upload: UploadHash, revision: u32, first_offset: Offset, position: Offset) -> bool {
+        let is_end = |entry: &LedgerEntry| entry.is_end_of(revision, first_offset) && entry.end() <= position;
         let entries = self.at_hand.get(&upload).into_iter().flatten();
         entries.filter(|entry| !entry.is_of_former_log()).any(is_end)
     }
