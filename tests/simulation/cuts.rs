@@ -17,12 +17,9 @@ fn becomes_the_owner_of_a_log_that_was_cut(guarantee: Guarantee, is_standby: boo
     let mut scene = Scene::new(guarantee, PLENTY);
     let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
     scene.write("cut", &["#BEGIN", "s,1,a", "s,2,a", "s,3,a"]);
-    scene.assign(&mut one);
-    scene.rest(&mut one, None);
+    scene.hand_to(&mut one);
     if is_standby {
-        one.revoke(0);
-        scene.assign(&mut other);
-        scene.rest(&mut other, None);
+        scene.hand_over(&mut one, &mut other);
         one.stand_by(0, &scene.app);
         scene.rest(&mut other, Some(&mut one));
     } else {
@@ -35,9 +32,7 @@ fn becomes_the_owner_of_a_log_that_was_cut(guarantee: Guarantee, is_standby: boo
     }
     scene.rest(&mut other, None);
     scene.write("whole", &["s,3,b", "#EOF"]);
-    other.revoke(0);
-    scene.assign(&mut one);
-    scene.rest(&mut one, None);
+    scene.hand_over(&mut other, &mut one);
     let whole = ("whole".to_owned(), UploadState::Published, 3);
     assert_eq!(scene.ends(), [failed("cut"), whole], "{guarantee:?}, standby: {is_standby}");
 }
@@ -63,14 +58,10 @@ fn an_upload_that_fails_in_a_replay_and_ends_in_it_has_an_end() {
         let mut scene = Scene::new(guarantee, PLENTY);
         let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
         scene.write("short", &["#BEGIN", "s,1,a", "s,2,a", "#EOF rows=3"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         scene.delete_below(1);
-        one.revoke(0);
-        scene.assign(&mut other);
-        scene.rest(&mut other, None);
-        scene.fall_silent(&mut other);
-        let last = scene.last_of("short");
+        scene.hand_over(&mut one, &mut other);
+        let last = scene.last_without_more(&mut other, "short");
         assert_eq!((last.state, last.offsets.completion), (UploadState::Failed, Some(Offset(3))), "{guarantee:?}");
     }
 }
@@ -83,12 +74,9 @@ fn an_upload_whose_first_record_was_cut_off_is_missed_when_the_log_has_grown_aga
         let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
         scene.write("whole", &["#BEGIN", "s,1,a", "#EOF"]);
         scene.write("cut", &["#BEGIN", "s,1,a"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         scene.cut(3);
-        one.revoke(0);
-        scene.assign(&mut other);
-        scene.rest(&mut other, None);
+        scene.hand_over(&mut one, &mut other);
         other.revoke(0);
         scene.write_unseen(2);
         for _ in 0..2 {
@@ -96,10 +84,8 @@ fn an_upload_whose_first_record_was_cut_off_is_missed_when_the_log_has_grown_aga
             (0..4).for_each(|_| drop(third.turn(0, &scene.app, scene.now_ms, 0, true)));
             third.revoke(0);
         }
-        scene.assign(&mut third);
-        scene.rest(&mut third, None);
-        scene.fall_silent(&mut third);
-        let last = scene.last_of("cut");
+        scene.hand_to(&mut third);
+        let last = scene.last_without_more(&mut third, "cut");
         assert_eq!((last.state, last.offsets.completion), (UploadState::Expired, Some(Offset(5))), "{guarantee:?}");
     }
 }
@@ -112,8 +98,7 @@ fn a_log_that_is_cut_again_below_the_cut_is_noticed() {
             let mut scene = Scene::new(guarantee, PLENTY);
             let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
             scene.write("cut", &["#BEGIN", "s,1,a", "s,2,a"]);
-            scene.assign(&mut one);
-            scene.rest(&mut one, None);
+            scene.hand_to(&mut one);
             one.revoke(0);
             scene.cut(2);
             scene.assign(&mut other);
@@ -121,8 +106,7 @@ fn a_log_that_is_cut_again_below_the_cut_is_noticed() {
             scene.cut(second_cut);
             scene.write_unseen(unseen);
             scene.rest(&mut other, None);
-            scene.fall_silent(&mut other);
-            let last = scene.last_of("cut");
+            let last = scene.last_without_more(&mut other, "cut");
             assert!(last.offsets.completion.is_some(), "{guarantee:?}, cut at {second_cut}: {last:?}");
         }
     }
@@ -134,8 +118,7 @@ fn a_log_that_is_cut_again_below_the_cut_is_noticed() {
 fn state_of_a_topic_that_was_made_anew_is_ahead_of_the_commit() {
     let mut scene = Scene::new(Guarantee::AtLeastOnce, PLENTY);
     let mut one = Process::new(0, 1);
-    scene.assign(&mut one);
-    scene.rest(&mut one, None);
+    scene.hand_to(&mut one);
     scene.app.brokers.lock().source = Topic::new(2, 1);
     scene.write("open", &["s,1,a"]);
     scene.app.brokers.lock().group.owners.clear();
@@ -146,8 +129,7 @@ fn state_of_a_topic_that_was_made_anew_is_ahead_of_the_commit() {
     });
     assert!(is_fenced, "the state is ahead of the commit by that");
     scene.delete_below(1);
-    scene.assign(&mut one);
-    scene.rest(&mut one, None);
+    scene.hand_to(&mut one);
     assert_eq!(scene.ends(), [failed("open")]);
 }
 
@@ -158,14 +140,10 @@ fn an_upload_that_was_cut_off_with_the_one_before_it_is_missed() {
         let mut scene = Scene::new(guarantee, PLENTY);
         let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
         scene.write("again", &["#BEGIN", "s,1,a", "#EOF", "#BEGIN", "s,1,b"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         scene.cut(0);
-        one.revoke(0);
-        scene.assign(&mut other);
-        scene.rest(&mut other, None);
-        scene.fall_silent(&mut other);
-        let last = scene.last_of("again");
+        scene.hand_over(&mut one, &mut other);
+        let last = scene.last_without_more(&mut other, "again");
         assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
     }
 }
@@ -177,12 +155,9 @@ fn an_upload_that_failed_at_a_cut_has_an_end_although_one_before_it_ended_behind
         let mut scene = Scene::new(guarantee, PLENTY);
         let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
         scene.write("again", &["#BEGIN", "s,1,a", "#EOF", "#BEGIN", "s,1,b", "#EOF", "#BEGIN", "s,1,c"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         scene.cut(1);
-        one.revoke(0);
-        scene.assign(&mut other);
-        scene.rest(&mut other, None);
+        scene.hand_over(&mut one, &mut other);
         assert_eq!(
             (scene.last_of("again").state, scene.last_of("again").offsets.first),
             (UploadState::Failed, Offset(1))
@@ -190,10 +165,8 @@ fn an_upload_that_failed_at_a_cut_has_an_end_although_one_before_it_ended_behind
         other.revoke(0);
         scene.write_unseen(6);
         scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(7)));
-        scene.assign(&mut third);
-        scene.rest(&mut third, None);
-        scene.fall_silent(&mut third);
-        let last = scene.last_of("again");
+        scene.hand_to(&mut third);
+        let last = scene.last_without_more(&mut third, "again");
         assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
     }
 }
@@ -206,12 +179,9 @@ fn an_upload_that_was_cut_off_behind_another_of_its_id_has_an_end() {
         let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
         scene.write("open", &["#BEGIN"]);
         scene.write("again", &["#BEGIN", "s,1,a", "#EOF", "#BEGIN", "s,1,b"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         scene.cut(3);
-        one.revoke(0);
-        scene.assign(&mut other);
-        scene.rest(&mut other, None);
+        scene.hand_over(&mut one, &mut other);
         scene.fall_silent(&mut other);
         let cluster = scene.app.brokers.lock();
         let mut ends =
@@ -226,14 +196,11 @@ fn an_upload_whose_waiting_rows_were_deleted_is_missed() {
         let mut scene = Scene::new(guarantee, PLENTY);
         let mut one = Process::new(0, 1);
         scene.write_waiting("waits");
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         one.revoke(0);
         scene.delete_below(1);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
-        scene.fall_silent(&mut one);
-        let last = scene.last_of("waits");
+        scene.hand_to(&mut one);
+        let last = scene.last_without_more(&mut one, "waits");
         assert_eq!((last.state, last.offsets.completion), (UploadState::Expired, Some(Offset(1))), "{guarantee:?}");
     }
 }

@@ -17,8 +17,7 @@ fn a_standby_that_stands_down_before_it_has_restored_its_state_leaves_the_ledger
         scene.write("away", &["#BEGIN", "s,1,a", "#EOF"]);
         scene.write("open", &["#BEGIN", "s,1,a"]);
         scene.write("away", &["#BEGIN", "s,1,a"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         one.revoke(0);
         scene.assign(&mut other);
         one.stand_by(0, &scene.app);
@@ -44,16 +43,14 @@ fn a_state_whose_upload_has_ended_is_restored_behind_it() {
         let mut scene = Scene::new(guarantee, PLENTY);
         let mut one = Process::new(0, 1);
         scene.write("whole", &["#BEGIN", "s,1,a"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         scene.write("whole", &["#EOF"]);
         one.turn(0, &scene.app, scene.now_ms, 50, true);
         assert_eq!(scene.committed(), Some(Offset(3)), "{guarantee:?}");
         one.die(true);
         one.restart();
         scene.delete_below(3);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         assert_eq!(scene.ends(), [("whole".to_owned(), UploadState::Published, 1)], "{guarantee:?}");
     }
 }
@@ -66,17 +63,14 @@ fn an_upload_that_gave_way_elsewhere_is_not_open() {
         let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
         scene.write("single", &["#BEGIN"]);
         scene.write("open", &["#BEGIN", "s,1,a"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         one.revoke(0);
         scene.write("third", &["#BEGIN", "s,1,a"]);
-        scene.assign(&mut other);
-        scene.rest(&mut other, None);
+        scene.hand_to(&mut other);
         other.revoke(0);
         scene.write("single", &["s,1,a", "#EOF"]);
         scene.write("third", &["#EOF"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         let third = ("third".to_owned(), UploadState::Published, 1);
         assert_eq!(scene.ends(), [failed("single"), failed("single"), third], "{guarantee:?}");
     }
@@ -89,14 +83,12 @@ fn nothing_is_said_of_an_upload_after_its_end() {
         let mut scene = Scene::new(guarantee, PLENTY);
         let mut one = Process::new(0, 1);
         scene.write("failed", &["#BEGIN", "#HEADER a,b", "1,2"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         assert_eq!(scene.last_of("failed").state, UploadState::Failed);
         scene.fall_silent(&mut one);
         one.revoke(0);
         scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(0)));
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         assert_eq!(scene.last_of("failed").state, UploadState::Expired, "{guarantee:?}");
     }
 }
@@ -108,20 +100,15 @@ fn a_standby_keeps_no_state_that_lacks_an_open_upload() {
         let mut scene = Scene::new(guarantee, PLENTY);
         let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
         scene.write("lost", &["#BEGIN", "s,1,a"]);
-        scene.assign(&mut one);
-        scene.rest(&mut one, None);
+        scene.hand_to(&mut one);
         one.revoke(0);
         scene.delete_below(2);
-        scene.assign(&mut other);
-        scene.rest(&mut other, None);
+        scene.hand_to(&mut other);
         third.stand_by(0, &scene.app);
         scene.rest(&mut other, Some(&mut third));
         third.stand_down(0);
-        other.revoke(0);
-        scene.assign(&mut third);
-        scene.rest(&mut third, None);
-        scene.fall_silent(&mut third);
-        let last = scene.last_of("lost");
+        scene.hand_over(&mut other, &mut third);
+        let last = scene.last_without_more(&mut third, "lost");
         assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
     }
 }
@@ -133,8 +120,7 @@ fn an_end_that_another_owner_did_not_know_is_said_again() {
     let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
     scene.write("whole", &["#BEGIN", "s,1,a"]);
     for process in [&mut other, &mut one] {
-        scene.assign(process);
-        scene.rest(process, None);
+        scene.hand_to(process);
         process.revoke(0);
     }
     scene.assign(&mut one);
@@ -150,7 +136,6 @@ fn an_end_that_another_owner_did_not_know_is_said_again() {
         other.turn(0, &scene.app, scene.now_ms, records, true);
     }
     assert_eq!(scene.last_of("whole").state, UploadState::Stalled);
-    scene.assign(&mut one);
-    scene.rest(&mut one, None);
+    scene.hand_to(&mut one);
     assert_eq!(scene.last_of("whole").state, UploadState::Published);
 }

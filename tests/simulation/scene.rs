@@ -86,6 +86,24 @@ impl Scene {
         assert!(owner.is_at_rest(0, &self.app));
     }
 
+    /// The group gives the partition to a process, which reads all that there is.
+    pub fn hand_to(&mut self, process: &mut Process) {
+        self.assign(process);
+        self.rest(process, None);
+    }
+
+    /// The group takes the partition from one process and gives it to another, which reads all that there is.
+    pub fn hand_over(&mut self, from: &mut Process, to: &mut Process) {
+        from.revoke(0);
+        self.hand_to(to);
+    }
+
+    /// Nothing more comes of an upload: its owner says how it ended.
+    pub fn last_without_more(&mut self, owner: &mut Process, upload: &str) -> StatusRecord {
+        self.fall_silent(owner);
+        self.last_of(upload)
+    }
+
     /// Nothing comes for the idle timeout.
     pub fn fall_silent(&mut self, owner: &mut Process) {
         self.now_ms += IDLE.as_millis() as u64 + 1_000;
