@@ -31,9 +31,7 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
         check_certainty(path, ranking)?;
     }
     if crs.is_some() && found.used.x.is_none() {
-        let path = path.display().to_string();
-        let why = "no column has coordinates for --crs; `sheetstream inspect` shows its columns";
-        return Err(UsageError(format!("{}: {why}", shown(&path))).into());
+        return Err(refused(path, "no column has coordinates for --crs; `sheetstream inspect` shows its columns"));
     }
     let topology = Topology::parse(&found.draft(None).to_toml(), "the topology that was found", &|_| None)?;
     let columns = topology.maps.iter().find_map(MapConfig::as_reproject).map(|map| map.input.columns());
@@ -73,7 +71,9 @@ fn check_certainty(path: &Path, ranking: &Ranking) -> anyhow::Result<()> {
             format!("fit several coordinate systems, such as {}", systems.join(" or "))
         }
     };
-    let path = path.display().to_string();
-    let message = format!("its coordinates {why}: --crs names theirs, and `sheetstream inspect` shows more");
-    Err(UsageError(format!("{}: {message}", shown(&path))).into())
+    Err(refused(path, &format!("its coordinates {why}: --crs names theirs, and `sheetstream inspect` shows more")))
+}
+
+fn refused(path: &Path, why: &str) -> anyhow::Error {
+    UsageError(format!("{}: {why}", shown(&path.display().to_string()))).into()
 }

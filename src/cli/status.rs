@@ -132,7 +132,8 @@ impl Status {
 
     /// The uploads to show, in their order.
     fn uploads(&self, index: &UploadIndex, topologies: &[Topology]) -> Vec<Upload> {
-        let known = topologies.iter().flat_map(|topology| index.latest(Some(&topology.name), usize::MAX));
+        let most = if self.open { usize::MAX } else { self.limit };
+        let known = topologies.iter().flat_map(|topology| index.latest(Some(&topology.name), most));
         let mut uploads: Vec<Upload> = known.filter(|upload| !self.open || !upload.state.is_final()).collect();
         match self.open {
             true => uploads.sort_by_key(|upload| upload.updated_at_ms),
