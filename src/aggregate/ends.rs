@@ -225,7 +225,7 @@ impl Aggregate {
         Ok(over.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// Rows of an upload wait for their header: how long it may be idle is the source's to decide.
+    /// The rows of an upload wait for their header, and the source decides how long. It is not idle here.
     pub fn awaits_header(&mut self, id: &UploadId, now_ms: u64) {
         if let Some(upload) = self.open.get_mut(id) {
             upload.idle = Idle { since_ms: Some(now_ms), stalled: false };

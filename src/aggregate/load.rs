@@ -76,7 +76,7 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Of an upload that has few rows in memory each time would make another run of few rows.
+    /// Uploads with few rows in memory come last: each time makes a run on the disk, and many runs of few rows are slow to merge.
     fn spill_waiting(&mut self, ctx: &mut AggregateContext) -> Result<(), StateError> {
         for least in [64 << 10, 4 << 10, 1] {
             if self.load.waiting <= self.limits.task {
