@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use app::{App, LIMIT};
 use kafka::Kafka;
+use sheetstream::kafka::producer::ProducerConfig;
 use sheetstream::sink::status::UploadState;
 
 fn said(output: &Output) -> String {
@@ -192,6 +193,28 @@ fn a_reset_begins_at_the_given_place_and_needs_an_empty_group() {
 }
 
 #[test]
+fn equal_lines_of_one_record_are_a_letter_each() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "equal", 1);
+    let topology = app.topology().display().to_string();
+    let topic = format!("{}.rows", app.name).into();
+    let mut producer = kafka.client("publisher").producer(ProducerConfig::default());
+    for value in ["#EOF rows=1", "kind,x,y\nmuseum,953900,1952030\nmuseum,1,2\nmuseum,1,2\n"] {
+        producer.send(&topic, None, Some(b"a.csv"), Some(value.as_bytes()), &[]).expect("sent");
+    }
+    producer.flush().expect("acknowledged");
+    let running = app.run("state");
+    app.wait_for(&["a.csv"], "state");
+
+    let listed: serde_json::Value =
+        serde_json::from_str(&succeed(&app, &["dlq", "list", &topology, "--json"])).expect("JSON");
+    assert_eq!((listed[0]["reason"].as_str(), listed[0]["letters"].as_u64()), (Some("row.late"), Some(2)), "{listed}");
+    let shown = succeed(&app, &["dlq", "show", &topology]);
+    assert!(shown.contains("line 3 of offset 1 of") && shown.contains("line 4 of offset 1 of"), "{shown}");
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
 fn a_topology_that_is_paused_stays_so_through_a_restart_until_it_is_resumed() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "pause", 1);
@@ -316,6 +339,7 @@ fn a_bundle_has_the_facts_that_help_and_neither_rows_nor_secrets() {
 on_the_in_process_broker! {
     a_replay_makes_the_next_revision_and_leaves_the_one_before,
     dead_letters_are_counted_shown_and_tried_again_after_a_fix,
+    equal_lines_of_one_record_are_a_letter_each,
     a_reset_begins_at_the_given_place_and_needs_an_empty_group,
     a_topology_that_is_paused_stays_so_through_a_restart_until_it_is_resumed,
     a_bundle_has_the_facts_that_help_and_neither_rows_nor_secrets,

@@ -37,7 +37,7 @@ struct Published {
     books: BTreeMap<String, Vec<Vec<u8>>>,
     /// Upload, state, revision, reason, accounting, offsets.
     statuses: BTreeSet<String>,
-    /// Offset, row, reason.
+    /// Offset, row, line, reason.
     dead_letters: BTreeSet<String>,
 }
 
@@ -59,7 +59,7 @@ fn published(driver: &TopologyTestDriver) -> Published {
     }
     for letter in driver.dead_letters() {
         let named = |name| header(&letter, name);
-        let place = (named("__streams.errors.offset"), named("ss-row"), named("ss-reason"));
+        let place = (named("__streams.errors.offset"), named("ss-row"), named("ss-line"), named("ss-reason"));
         published.dead_letters.insert(format!("{place:?}"));
     }
     published
@@ -228,6 +228,17 @@ fn numbered_rows_after_the_end_are_late_and_open_nothing() {
     assert_eq!(published.dead_letters.iter().filter(|letter| letter.contains("row.late")).count(), 2);
     assert_eq!(published.books["p"].len(), 2);
     assert!(published.statuses.iter().all(|status| status.contains("Published")), "{:?}", published.statuses);
+}
+
+/// Lines behind the last row of an upload, in its record, are alike but for their places.
+#[test]
+fn equal_lines_behind_the_last_row_are_late_each_by_itself() {
+    let log = [line("p", "#EOF rows=2"), line("p", "sheet,a,b\ns,1,2\n\ns,3,4\ns,5,6\ns,5,6\n")];
+    same_from_every_restart_point("\"first\"", &log);
+    let published = run(topology("\"first\""), &log, None);
+    let late = |line: &str| format!("{:?}", (Some("1"), None::<&str>, Some(line), Some("row.late")));
+    assert_eq!(published.dead_letters, BTreeSet::from(["4", "5"].map(late)));
+    assert_eq!(published.books["p"].len(), 1);
 }
 
 #[test]

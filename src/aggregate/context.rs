@@ -53,6 +53,7 @@ impl AggregateContext<'_> {
             value: Some(batch.published(row)),
             upload: Some(&batch.upload),
             row: number,
+            line: (!batch.numbered).then(|| batch.keys[row].line.saturating_add(1)),
             passed_from: batch.passed_from(row as u32),
             rejection,
         })

@@ -176,6 +176,7 @@ fn stray_eof(record: MarkerRecord, message: Message, ctx: &mut AggregateContext)
         value: record.value.as_deref(),
         upload: Some(&record.upload),
         row: None,
+        line: None,
         passed_from: record.passed_from.as_ref(),
         rejection: &Rejection::new(message),
     })
@@ -215,6 +216,7 @@ impl EndOfFile {
             value: self.value.as_deref(),
             upload: Some(upload),
             row: None,
+            line: None,
             passed_from: passed_from.as_ref(),
             rejection: &Rejection::new(message),
         })

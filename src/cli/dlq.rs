@@ -152,8 +152,9 @@ fn show(
         let upload = letter.upload.as_deref().map_or("-".to_owned(), shown);
         let row = reject.row.map(|row| format!(" row {row}")).unwrap_or_default();
         let column = reject.column.as_deref().map(|column| format!(" column {}", shown(column))).unwrap_or_default();
+        let line = reject.line.map(|line| format!("line {line} of ")).unwrap_or_default();
         let topic = shown(&letter.topic);
-        writeln!(out, "{upload}{row}{column}, offset {} of {topic}-{}", letter.offset, letter.partition)?;
+        writeln!(out, "{upload}{row}{column}, {line}offset {} of {topic}-{}", letter.offset, letter.partition)?;
         writeln!(out, "  {}: {}", shown(&reject.reason), escaped(&reject.message))?;
         writeln!(out, "  {}{}", escaped(&reject.raw), if reject.is_clipped { "…" } else { "" })?;
     }

@@ -44,8 +44,8 @@ impl Letter {
 
     /// What no other letter has, in 64 bits: there may be millions of them.
     fn mark(&self, hasher: &RandomState) -> u64 {
-        let Reject { row, reason, raw, .. } = &self.reject;
-        hasher.hash_one((&self.topic, self.partition, self.offset, row, reason, raw))
+        let Reject { row, line, reason, raw, .. } = &self.reject;
+        hasher.hash_one((&self.topic, self.partition, self.offset, row, line, reason, raw))
     }
 }
 

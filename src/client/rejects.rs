@@ -41,6 +41,8 @@ pub struct Refused {
 pub struct Reject {
     /// Number of the row, from 1; `None` for a record that is no row.
     pub row: Option<u64>,
+    /// Number of the row among those of its record, from 1, if the record does not number them.
+    pub line: Option<u32>,
     /// Column at fault.
     pub column: Option<String>,
     /// Reason code.
@@ -98,15 +100,15 @@ pub fn rejects(client: &KafkaClient, refused: &Refused, limit: Duration) -> Resu
             }
             for record in reader.fetch(WAIT)?.records {
                 // After a crash a letter may have been sent twice.
-                if let Some((letter, reject)) = read(refused, &record)
-                    && seen.insert(letter)
+                if let Some((mark, reject)) = read(refused, &record)
+                    && seen.insert(mark)
                 {
                     found.push(reject);
                 }
             }
         }
     }
-    found.sort_by_key(|reject| reject.row);
+    found.sort_by_key(|reject| (reject.row, reject.line));
     found.truncate(REJECTS_MAX);
     let is_complete = found.len() as u64 >= refused.count;
     Ok(Rejects { rejects: found, is_complete })
@@ -141,8 +143,11 @@ pub fn refused_whole(
     Ok(first.map(|first| (first, letters)))
 }
 
-/// A letter of this upload, and what no other one has: its place and row.
-fn read(refused: &Refused, record: &Record) -> Option<((SourcePlace, Option<u64>), Reject)> {
+/// What no other letter has: place, row and line.
+type Mark = (SourcePlace, Option<u64>, Option<u32>);
+
+/// A letter of this upload.
+fn read(refused: &Refused, record: &Record) -> Option<(Mark, Reject)> {
     let place = place(record)?;
     // A record that was passed on is of the upload that it was gathered for.
     let (partition, offset) = match header(record, "ss-repartition") {
@@ -154,7 +159,7 @@ fn read(refused: &Refused, record: &Record) -> Option<((SourcePlace, Option<u64>
         return None;
     }
     let reject = letter(record)?;
-    Some(((place, reject.row), reject))
+    Some(((place, reject.row, reject.line), reject))
 }
 
 /// Where the refused record is.
@@ -174,11 +179,11 @@ pub(super) fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
 /// The reject that a dead letter describes.
 pub(super) fn letter(record: &Record) -> Option<Reject> {
     let text = |name| header(record, name);
-    let row = text("ss-row").and_then(|row| row.parse().ok());
     let raw = record.value.as_deref().unwrap_or_default();
     let shown = &raw[..raw.len().min(RAW_BYTES_MAX)];
     Some(Reject {
-        row,
+        row: text("ss-row").and_then(|row| row.parse().ok()),
+        line: text("ss-line").and_then(|line| line.parse().ok()),
         column: text("ss-column").map(str::to_owned),
         reason: text("ss-reason")?.to_owned(),
         message: text("__streams.errors.message").unwrap_or_default().to_owned(),
@@ -208,6 +213,7 @@ mod tests {
             value: Some(value),
             upload: Some(&upload),
             row: Some(12),
+            line: Some(3),
             passed_from,
             rejection: &rejection,
         };
@@ -228,14 +234,14 @@ mod tests {
         let (place, reject) = read(&refused, &letter("a", 10, b"a,12 6.9")).expect("one of its rows");
         let at =
             |topic: &str, partition, offset| SourcePlace { topic: topic.into(), partition, offset: Offset(offset) };
-        assert_eq!(place, (at("rows", 3, 10), Some(12)));
+        assert_eq!(place, (at("rows", 3, 10), Some(12), Some(3)));
         let publisher = at("t.rows", 0, 4);
         let (place, _) = read(&refused, &letter_from(Some(&publisher), "a", 10, b"")).expect("one that was passed on");
         assert_eq!(place.0, publisher);
         assert!(read(&refused, &letter_from(Some(&publisher), "a", 9, b"")).is_none(), "an earlier revision");
         assert_eq!(
-            (reject.row, reject.column.as_deref(), reject.reason.as_str()),
-            (Some(12), Some("경도"), "number.format")
+            (reject.row, reject.line, reject.column.as_deref(), reject.reason.as_str()),
+            (Some(12), Some(3), Some("경도"), "number.format")
         );
         assert_eq!((reject.raw.as_str(), reject.is_clipped), ("a,12 6.9", false));
         let mut translated = reject.clone();

@@ -29,6 +29,8 @@ pub struct DeadLetter<'a> {
     pub upload: Option<&'a UploadId>,
     /// 1-based number of the data row, if it is a row.
     pub row: Option<u64>,
+    /// 1-based number of the row among those of its record, if the record does not number them: a header is one of them, a blank line is not.
+    pub line: Option<u32>,
     /// Where the record was passed on from, if it was: that is where its publisher finds it.
     pub passed_from: Option<&'a SourcePlace>,
     /// Why.
@@ -38,7 +40,7 @@ pub struct DeadLetter<'a> {
 impl<'a> DeadLetter<'a> {
     /// A record of which nothing could be read.
     pub fn of_record(offset: Offset, rejection: &'a Rejection) -> DeadLetter<'a> {
-        DeadLetter { offset, key: None, value: None, upload: None, row: None, passed_from: None, rejection }
+        DeadLetter { offset, key: None, value: None, upload: None, row: None, line: None, passed_from: None, rejection }
     }
 
     /// The record for the topic of dead letters, for a row of the partition `source`. It goes where its key leads, or to partition 0 without a
@@ -71,6 +73,9 @@ impl<'a> DeadLetter<'a> {
         }
         if let Some(row) = self.row {
             headers.push(Header::new("ss-row", row.to_string()));
+        }
+        if let Some(line) = self.line {
+            headers.push(Header::new("ss-line", line.to_string()));
         }
         if self.passed_from.is_some() {
             headers.push(Header::new("ss-repartition", format!("{}:{}", source.partition, self.offset)));
@@ -129,6 +134,7 @@ mod tests {
             value: Some(b"a,12 6.9"),
             upload: Some(&upload),
             row: Some(12),
+            line: Some(3),
             passed_from: None,
             rejection: &rejection,
         };
@@ -142,6 +148,7 @@ mod tests {
             ("ss-reason", "number.format"),
             ("ss-upload", "seoul.csv"),
             ("ss-row", "12"),
+            ("ss-line", "3"),
             ("ss-column", "경도"),
             ("ss-message", r#"{"not_a_number":{"value":"12 6.9","hint":null}}"#),
         ];
@@ -166,6 +173,7 @@ mod tests {
             value: Some(&value),
             upload: Some(&upload),
             row: None,
+            line: None,
             passed_from: None,
             rejection: &rejection,
         };
@@ -189,6 +197,7 @@ mod tests {
             value: Some(&value),
             upload: Some(&upload),
             row: Some(12),
+            line: Some(3),
             passed_from: None,
             rejection: &rejection,
         };

@@ -76,7 +76,7 @@ impl Found {
         let letter = |letter: &OutRecord| {
             let named = |name| header(letter, name).unwrap_or_default();
             let at = (named("__streams.errors.partition"), named("__streams.errors.offset"));
-            format!("{}-{} row {} {}", at.0, at.1, named("ss-row"), named("ss-reason"))
+            format!("{}-{} row {} line {} {}", at.0, at.1, named("ss-row"), named("ss-line"), named("ss-reason"))
         };
         let letters = seen(cluster, &topology.sink.dead_letter_topic).map(letter).collect();
         Ok(Found { guarantee, statuses: statuses(cluster, topology).collect(), books, letters })
@@ -386,7 +386,8 @@ fn the_log_alone_decides(found: &Found, cluster: &Cluster, topology: &Topology) 
         statuses.extend(driver.statuses().iter().filter(is_said).map(|status| line(number, status)));
         letters.extend(driver.dead_letters().iter().map(|letter| {
             let named = |name| header(letter, name).unwrap_or_default();
-            format!("{partition}-{} row {} {}", named("__streams.errors.offset"), named("ss-row"), named("ss-reason"))
+            let (offset, row) = (named("__streams.errors.offset"), named("ss-row"));
+            format!("{partition}-{offset} row {row} line {} {}", named("ss-line"), named("ss-reason"))
         }));
         let uploads: BTreeSet<String> = driver.statuses().into_iter().map(|status| status.upload).collect();
         for upload in uploads {

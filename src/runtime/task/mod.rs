@@ -312,6 +312,7 @@ impl StreamTask {
                             value: record.value.as_deref(),
                             upload: upload.as_ref(),
                             row: None,
+                            line: None,
                             passed_from: record.passed_from.as_ref(),
                             rejection: &rejection,
                         })?;

@@ -164,6 +164,7 @@ impl StreamTask {
                 value: record.value.as_deref(),
                 upload: Some(&id),
                 row: None,
+                line: None,
                 passed_from: record.passed_from.as_ref(),
                 rejection: &rejection,
             })?;
