@@ -208,7 +208,7 @@ impl Batch {
         })();
         let (timestamp_delta, offset_delta) = match head {
             Ok(head) => head,
-            Err(message) => return (Offset(self.base.0 + index), Err(message)),
+            Err(message) => return (Offset(self.base.0.saturating_add(index)), Err(message)),
         };
         let offset = Offset(self.base.0.saturating_add(offset_delta));
         let own = |field: Option<&[u8]>| {
@@ -335,12 +335,16 @@ mod tests {
     #[test]
     fn offsets_at_their_limits_harm_nobody() {
         let two = batch(&["a", "b"], Compression::None);
+        // The second record ends before its offset.
+        let headless = nonsense(&two, HEADER_BYTES + (two.len() - HEADER_BYTES) / 2, 2);
         for base in [i64::MIN, -1, i64::MAX - 1, i64::MAX] {
             let fetched = decode(at(base, two.clone()), i64::MIN);
             assert_eq!(values(&fetched).first(), Some(&(base, &b"a"[..])));
             let mut damaged = BytesMut::from(&at(base, two.clone())[..]);
             damaged[30] ^= 1;
             assert_eq!(decode(damaged.freeze(), i64::MIN).poisoned[0].0, Offset(base));
+            let fetched = decode(at(base, headless.clone()), i64::MIN);
+            assert_eq!(fetched.poisoned[0].0, Offset(base.saturating_add(1)));
         }
     }
 
