@@ -95,6 +95,13 @@ fn without_a_topology_only_what_is_beyond_doubt_is_converted() {
     std::fs::write(place("pins.csv"), "이름,좌표\n가,\"37.5665, 126.978\"\n나,\"35.18, 129.075\"\n").expect("a file");
     let (code, said) = run(&["convert", "pins.csv", "-o", "pins.xlsx", "--strict"]);
     assert!(code == Some(0) && said.contains("coordinates in \"좌표\", EPSG:4326"), "{said}");
+    std::fs::write(place("some.csv"), "이름,경도,위도\n가,126.978,37.5665\n나,-,-\n다,없음,NULL\n라,0,0.0\n")
+        .expect("a file");
+    let (code, said) = run(&["convert", "some.csv", "-o", "some.xlsx", "--strict"]);
+    assert!(code == Some(0) && said.contains("  3 rows have no coordinates"), "{said}");
+    std::fs::write(place("angles.csv"), "이름,좌표\n가,\"37°33′59″N 126°58′40″E\"\n나,-\n").expect("a file");
+    let (code, said) = run(&["convert", "angles.csv", "-o", "angles.xlsx", "--strict"]);
+    assert!(code == Some(0) && said.contains("  1 row has no coordinates"), "{said}");
     std::fs::write(place("wkt.csv"), "이름,구,geom\n가,서울특별시 마포구,POINT (192500.5 550700.25)\n")
         .expect("a file");
     let (code, said) = run(&["convert", "wkt.csv", "-o", "wkt.xlsx", "--strict"]);

@@ -115,10 +115,12 @@ impl OpenUpload {
         Ok(())
     }
 
-    /// Remembers how a row that did not fail came to its place, and whether that is a likely one.
+    /// Remembers how a row that did not fail came to its place, whether that is a likely one, and whether it has one.
     fn note_way(&mut self, batch: &RowBatch, row: usize) {
         self.attempt.note_operations(batch, row);
-        self.accounting.distant += u64::from(batch.distant.binary_search(&(row as u32)).is_ok());
+        let holds = |rows: &[u32]| u64::from(rows.binary_search(&(row as u32)).is_ok());
+        self.accounting.distant += holds(&batch.distant);
+        self.accounting.unplaced += holds(&batch.unplaced);
     }
 
     /// A row that is not the next one: it comes again, or it waits.

@@ -106,6 +106,10 @@ impl Convert {
             let distant = counted(rows.distant, "row");
             say!("  {distant} {are} far outside the area that the target CRS is for: look at {them} coordinates");
         }
+        if rows.unplaced > 0 {
+            let have = if rows.unplaced == 1 { "has" } else { "have" };
+            say!("  {} {have} no coordinates: the columns of the target CRS are blank", counted(rows.unplaced, "row"));
+        }
         let all_rejected = rows.written + rows.filtered == 0 && rows.rejected > 0;
         if all_rejected {
             say!("warning: no row was written, all {} were rejected", rows.rejected);

@@ -1,5 +1,7 @@
 //! Finds the columns of a table that contain coordinates: by the names that portals give them, else by their values.
 
+use crate::record::is_no_value;
+
 /// The columns of a table that hold coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoordinateColumns {
@@ -153,7 +155,7 @@ fn without_noise(name: &str) -> String {
 
 fn cells(rows: &[Vec<String>], column: usize) -> impl Iterator<Item = &str> {
     let cells = rows.iter().take(ROWS_MAX).filter_map(move |row| row.get(column));
-    cells.map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
+    cells.map(|cell| cell.trim()).filter(|cell| !is_no_value(cell))
 }
 
 fn share_of_numbers(rows: &[Vec<String>], column: usize) -> f64 {
@@ -244,6 +246,9 @@ mod tests {
         assert_eq!(found(&["a", "b", "c"], &["7", "198056.37", "451885.03"]), Some((1, 2, false)));
         assert_eq!(found(&["a", "b", "c"], &["7", "198056", "451885"]), None, "whole numbers may be anything");
         assert_eq!(found(&["이름", "주소"], &["가", "서울"]), None);
+        let header = ["a", "b"].map(str::to_owned);
+        let rows = [["126.978", "37.566"], ["-", "없음"]].map(|row| row.map(str::to_owned).to_vec());
+        assert!(coordinate_columns(&header, &rows).is_some(), "a text that means no value is none");
     }
 
     #[test]

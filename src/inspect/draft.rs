@@ -1,7 +1,7 @@
 //! Writes a topology file from the findings about a file and the choices for it: a file to begin with, with comments that give the reasons.
 
 use super::reading::{FileFacts, Reading};
-use super::table::{Suggestion, Table, is_plain};
+use super::table::{Suggestion, Table};
 use super::used_columns::UsedColumns;
 use crate::crs::ranking::{Certainty, Ranking};
 use crate::page::cells::{parse_date, parse_datetime};
@@ -164,12 +164,11 @@ impl Draft<'_> {
             format!("{} = {}", self.used.coordinates.name(), quoted(x))
         } else {
             let is_swapped = found.is_some_and(|family| family.is_swapped);
-            let notation = if self.is_plain(x) && self.is_plain(y) { "" } else { ", notation = \"any\"" };
             let (x, y) = if is_swapped { (y, x) } else { (x, y) };
-            format!("x = {}, y = {}{notation}", quoted(x), quoted(y))
+            format!("x = {}, y = {}", quoted(x), quoted(y))
         };
         text.push_str(&format!(
-            "\n# {why}\n[[map]]\nname = \"wgs84\"\nreproject = {{ from = {from}, to = \"{TARGET}\", {input}, into = [{into}] }}\n"
+            "\n# {why}\n[[map]]\nname = \"wgs84\"\nreproject = {{ from = {from}, to = \"{TARGET}\", {input}, notation = \"any\", into = [{into}] }}\n"
         ));
     }
 
@@ -181,12 +180,6 @@ impl Draft<'_> {
             false => name.to_owned(),
         };
         wanted.map(|name| quoted(&free(name))).join(", ")
-    }
-
-    /// Whether the cells of a column are numbers with a decimal point.
-    fn is_plain(&self, column: &str) -> bool {
-        let place = self.table.header.iter().position(|name| name == column);
-        self.table.rows.iter().filter_map(|row| row.get(place?)).all(|cell| is_plain(cell))
     }
 
     fn has_coordinates(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use crate::map::{geometry, notation};
-use crate::record::CoordinateForm;
+use crate::record::{CoordinateForm, is_no_value};
 
 /// Column with both coordinates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl OneCell {
     pub fn in_column(table: &Table, name: &str) -> Option<OneCell> {
         let column = table.header.iter().position(|known| known == name)?;
         let cells = table.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.trim());
-        let cells: Vec<&str> = cells.filter(|cell| !cell.is_empty()).collect();
+        let cells: Vec<&str> = cells.filter(|cell| !is_no_value(cell)).collect();
         let form = if are_geometries(&cells) { CoordinateForm::Geometry } else { order(name, &cells)? };
         Some(OneCell { column: name.to_owned(), form })
     }
@@ -32,12 +32,20 @@ impl OneCell {
 
 /// Points as WKT, WKB or GeoJSON.
 fn are_geometries(cells: &[&str]) -> bool {
-    !cells.is_empty() && cells.iter().all(|cell| matches!(geometry::point(cell, None), Ok(Some(_))))
+    let points: Vec<_> = cells.iter().map(|cell| geometry::point(cell, None)).collect();
+    points.iter().any(|point| matches!(point, Ok(Some(_)))) && are_most(points.iter().flatten().count(), cells)
+}
+
+/// Whether so many of the cells are nearly all: one that is broken costs its row, not the column.
+fn are_most(found: usize, cells: &[&str]) -> bool {
+    found > 0 && 10 * found >= 9 * cells.len()
 }
 
 fn order(name: &str, cells: &[&str]) -> Option<CoordinateForm> {
-    let pairs: Option<Vec<(f64, f64)>> = cells.iter().map(|cell| notation::pair(cell)).collect();
-    let pairs = pairs.filter(|pairs| !pairs.is_empty())?;
+    let pairs: Vec<(f64, f64)> = cells.iter().filter_map(|cell| notation::pair(cell)).collect();
+    if !are_most(pairs.len(), cells) {
+        return None;
+    }
     // Whole numbers may be sizes, or anything.
     let fractions = pairs.iter().filter(|(first, second)| first.fract() != 0.0 && second.fract() != 0.0).count();
     let most = |value: fn(&(f64, f64)) -> f64| pairs.iter().map(value).map(f64::abs).fold(0.0, f64::max);
@@ -87,7 +95,9 @@ mod tests {
             ("geom", &["POINT (953900.5 1952030.5)", "SRID=5179;POINT(953901 1952031)"], Some("geometry")),
             ("geom", &["LINESTRING (953900.5 1952030.5, 953901 1952031)"], None),
             ("좌표", &["37.5665, 126.978", "not known"], None),
-            ("좌표", &["", ""], None),
+            ("좌표", &["", "-"], None),
+            ("좌표", &["37.5665, 126.978", "-", "없음"], Some("yx")),
+            ("geom", &["POINT (126.978 37.5665)", "NULL", "POINT EMPTY"], Some("geometry")),
         ] {
             assert_eq!(key(name, cells), expected, "{name} {cells:?}");
         }

@@ -169,7 +169,7 @@ impl Suggestion {
 }
 
 /// Whether a cell is blank, or a number with a decimal point.
-pub(super) fn is_plain(cell: &str) -> bool {
+fn is_plain(cell: &str) -> bool {
     cell.trim().is_empty() || parse_number(cell.trim()).is_some()
 }
 

@@ -101,6 +101,8 @@ pub struct Trial {
     pub filtered: u64,
     /// Of those written: far outside the area of use of the target CRS.
     pub distant: u64,
+    /// Of those written: without coordinates.
+    pub unplaced: u64,
     /// Refused rows by reason code.
     pub reasons: BTreeMap<String, u64>,
     /// Why the upload would fail.
@@ -214,6 +216,7 @@ impl Trial {
             rejected: accounting.rejected,
             filtered: accounting.filtered,
             distant: accounting.distant,
+            unplaced: accounting.unplaced,
             reasons: converted.rejected.clone(),
             failure: converted.status.failure.clone(),
             crs: crs_of(topology, crs),

@@ -4,7 +4,7 @@ use arrow_array::{Array, Float64Array, RecordBatch, StringArray};
 
 use super::{geometry, notation, number};
 use crate::crs::CrsKind;
-use crate::record::{Message, Rejection};
+use crate::record::{Message, Rejection, is_no_value};
 
 /// x (east) and y (north) of a point.
 pub(super) type Point = (f64, f64);
@@ -31,6 +31,38 @@ pub(super) enum Points<'a> {
     Pair { column: Column<'a>, y_first: bool },
 }
 
+/// How coordinates may be written.
+#[derive(Clone, Copy)]
+pub(super) enum Notation {
+    /// As numbers with a decimal point.
+    Plain,
+    /// As people write them; of the CRS that is known, its kind.
+    Any(Option<CrsKind>),
+}
+
+impl Notation {
+    /// A point that is no pair of plain numbers: it may be written in another notation, or say that there is none.
+    fn read(self, plain: Result<Point, Rejection>, x: &str, y: &str) -> Result<Option<Point>, Rejection> {
+        let (rejection, kind) = match (plain, self) {
+            (Ok(point), _) => return Ok(Some(point)),
+            (Err(rejection), Notation::Plain) => return Err(rejection),
+            (Err(rejection), Notation::Any(kind)) => (rejection, kind),
+        };
+        match (is_no_value(x), is_no_value(y)) {
+            (true, true) => Ok(None),
+            (false, false) => {
+                let noted = kind.and_then(|kind| notation::point(x, y, kind == CrsKind::Geographic));
+                noted.ok_or(rejection).map(Some)
+            }
+            _ => Err(Rejection { column: rejection.column, ..Rejection::new(Message::CoordinateEmpty {}) }),
+        }
+    }
+
+    fn is_none(self, text: &str) -> bool {
+        matches!(self, Notation::Any(_)) && is_no_value(text)
+    }
+}
+
 /// A column and its name.
 pub(super) struct Column<'a> {
     name: &'a str,
@@ -54,28 +86,34 @@ impl<'a> Points<'a> {
     }
 
     /// Numbers as they are: finite, and not yet known to be a place. `None` for a row that has no coordinates at all; one of two
-    /// coordinates is an error. `any_notation` is the kind of the CRS where numbers may be written in any notation.
-    pub(super) fn point(&self, row: usize, any_notation: Option<CrsKind>) -> Result<Option<Point>, Rejection> {
-        let or_noted = |plain: Result<Point, Rejection>, x, y| {
-            let noted = |kind| notation::point(x, y, kind == CrsKind::Geographic);
-            plain.or_else(|rejection| any_notation.and_then(noted).ok_or(rejection)).map(Some)
-        };
+    /// coordinates is an error.
+    pub(super) fn point(&self, row: usize, notation: Notation) -> Result<Option<Point>, Rejection> {
         match self {
             Points::Columns { x, y } if x.is_empty(row) && y.is_empty(row) => Ok(None),
             Points::Columns { x, y } => {
                 let plain = x.number(row).and_then(|x| Ok((x, y.number(row)?)));
-                or_noted(plain, x.text(row), y.text(row))
+                notation.read(plain, x.text(row), y.text(row))
             }
             Points::Pair { column, .. } if column.is_empty(row) => Ok(None),
             Points::Pair { column, y_first } => {
-                let in_column = |rejection: Rejection| rejection.in_column(column.name);
-                let (first, second) = number::pair(column.text(row)).map_err(in_column)?;
-                let (x, y) = if *y_first { (second, first) } else { (first, second) };
-                let plain = number::coordinate(x).and_then(|x| Ok((x, number::coordinate(y)?)));
-                or_noted(plain.map_err(in_column), x, y)
+                let text = column.text(row);
+                let read = match number::pair(text) {
+                    Err(_) if notation.is_none(text) => Ok(None),
+                    Err(rejection) => Err(rejection),
+                    Ok((first, second)) => {
+                        let (x, y) = if *y_first { (second, first) } else { (first, second) };
+                        let plain = number::coordinate(x).and_then(|x| Ok((x, number::coordinate(y)?)));
+                        notation.read(plain, x, y)
+                    }
+                };
+                read.map_err(|rejection| rejection.in_column(column.name))
             }
             Points::Geometry { column, epsg } => {
-                geometry::point(column.text(row), *epsg).map_err(|rejection| rejection.in_column(column.name))
+                let text = column.text(row);
+                match geometry::point(text, *epsg) {
+                    Err(_) if notation.is_none(text) => Ok(None),
+                    read => read.map_err(|rejection| rejection.in_column(column.name)),
+                }
             }
         }
     }

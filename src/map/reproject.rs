@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, Float64Array};
 use arrow_schema::{DataType, Field};
 
 use super::area::Areas;
-use super::points::{Column, Input, Point, Points};
+use super::points::{Column, Input, Notation, Point, Points};
 use super::reproject_config::{CoordinateInput, REMEMBERED_MAX, ReprojectConfig, refusal};
 use super::{Layout, Map, NodeError, Planned, find, free_name};
 use crate::crs::{CrsError, CrsKind, CrsPair, Transformation, is_definition};
@@ -234,6 +234,7 @@ struct Targets {
     ys: Vec<f64>,
     operations: Vec<Option<u16>>,
     distant: Vec<u32>,
+    unplaced: Vec<u32>,
     found: Vec<(u32, Rejection)>,
 }
 
@@ -241,7 +242,8 @@ impl Targets {
     /// Of a batch with so many rows: none yet.
     fn of(rows: usize) -> Targets {
         let none = || vec![f64::NAN; rows];
-        Targets { xs: none(), ys: none(), operations: Vec::new(), distant: Vec::new(), found: Vec::new() }
+        let (distant, unplaced, found) = (Vec::new(), Vec::new(), Vec::new());
+        Targets { xs: none(), ys: none(), operations: Vec::new(), distant, unplaced, found }
     }
 
     /// Transforms the points of these rows. A row without coordinates says so, whether there is an operation or not.
@@ -252,18 +254,24 @@ impl Targets {
         pair: Result<&OpenPair, &Rejection>,
         config: &ReprojectConfig,
     ) {
-        let any_notation = pair.ok().map(|pair| pair.crs.from.kind).filter(|_| config.any_notation);
+        let notation = match config.any_notation {
+            true => Notation::Any(pair.ok().map(|pair| pair.crs.from.kind)),
+            false => Notation::Plain,
+        };
+        // Where people leave out coordinates, programs fill in zeros.
+        let is_filled = |point| config.any_notation && config.check_area && config.blank_missing && point == (0.0, 0.0);
         let has_choice = pair.is_ok_and(|pair| pair.crs.operations.len() > 1);
         self.operations.resize(if has_choice { self.xs.len() } else { 0 }, None);
         for number in rows {
             let row = number as usize;
-            let transformed = points.point(row, any_notation).and_then(|point| match point {
-                None if config.blank_missing => Ok(None),
-                None => Err(points.missing(row)),
-                Some(point) => pair.map_err(Clone::clone)?.transform(point).map(Some),
-            });
+            let transformed =
+                points.point(row, notation).and_then(|point| match point.filter(|point| !is_filled(*point)) {
+                    None if config.blank_missing => Ok(None),
+                    None => Err(points.missing(row)),
+                    Some(point) => pair.map_err(Clone::clone)?.transform(point).map(Some),
+                });
             match transformed {
-                Ok(None) => {}
+                Ok(None) => self.unplaced.push(number),
                 Ok(Some(Transformed { x, y, operation, is_distant })) => {
                     (self.xs[row], self.ys[row]) = (x, y);
                     if has_choice {
@@ -311,15 +319,17 @@ impl Map for Reproject {
                 targets.transform(batch.live_rows(), &points, pair, &self.config);
             }
         }
-        let Targets { xs, ys, operations, distant, found } = targets;
+        let Targets { xs, ys, operations, distant, unplaced, found } = targets;
 
         let added: [ArrayRef; 2] = [Arc::new(Float64Array::from(xs)), Arc::new(Float64Array::from(ys))];
         let columns = batch.columns.columns().iter().cloned().chain(added).collect();
         plan.layout.put(batch, columns, &node)?;
         batch.operations.push(operations);
-        batch.distant.extend(distant);
-        batch.distant.sort_unstable();
-        batch.distant.dedup();
+        for (rows, found) in [(&mut batch.distant, distant), (&mut batch.unplaced, unplaced)] {
+            rows.extend(found);
+            rows.sort_unstable();
+            rows.dedup();
+        }
         batch.reject(found);
         Ok(())
     }

@@ -40,6 +40,7 @@ pub(super) fn batch_of(schema: SchemaRef, rows: &[&[&str]]) -> RowBatch {
         filtered: Vec::new(),
         operations: Vec::new(),
         distant: Vec::new(),
+        unplaced: Vec::new(),
         record_keys: Vec::new(),
         passed_from: Vec::new(),
     }

@@ -284,8 +284,7 @@ impl TaskMetrics {
     pub fn ended(&self, outcome: Outcome, rows: &Accounting) {
         let Some(counters) = &self.counters else { return };
         counters.outcomes[outcome as usize].inc();
-        let Accounting { rows_in: _, written, rejected, duplicate, late, filtered, voided, waiting: _, distant: _ } =
-            *rows;
+        let Accounting { written, rejected, duplicate, late, filtered, voided, .. } = *rows;
         for (counter, rows) in counters.rows.iter().zip([written, rejected, duplicate, late, filtered, voided]) {
             counter.inc_by(rows);
         }

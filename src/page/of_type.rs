@@ -3,7 +3,7 @@
 
 use super::cells::{is_before_1900, parse_boolean, parse_date, parse_datetime, parse_integer, parse_number};
 use super::forms::{Angle, CellForm, Thousands};
-use crate::record::{ColumnType, Hint, Message, Quoted};
+use crate::record::{ColumnType, Hint, Message, Quoted, is_no_value};
 
 /// Reads a cell of a column of this type, written in this form: `Some` is its plain form, where that is something else. An empty cell is
 /// empty in any type.
@@ -87,30 +87,10 @@ pub fn number_hint(cell: &str, has_form: bool) -> Option<Hint> {
     }
 }
 
-/// Texts that people and databases write where there is no value.
-const NO_VALUE: [&str; 16] = [
-    "-",
-    "--",
-    ".",
-    "?",
-    "\\N",
-    "null",
-    "(null)",
-    "<null>",
-    "none",
-    "nan",
-    "na",
-    "n/a",
-    "#n/a",
-    "없음",
-    "미상",
-    "해당없음",
-];
-
 /// Advice about a text that means no value.
 fn blank_hint(cell: &str) -> Option<Hint> {
     let text = cell.trim();
-    let is_none = NO_VALUE.iter().any(|known| text.eq_ignore_ascii_case(known)) || text == "0000-00-00";
+    let is_none = !text.is_empty() && (is_no_value(text) || text == "0000-00-00");
     is_none.then(|| Hint::BlankOption { value: text.to_owned() })
 }
 

@@ -26,6 +26,9 @@ pub struct Accounting {
     /// Of those written or waiting: rows whose place is far outside the area of use of the CRS that they were transformed to.
     #[serde(default)]
     pub distant: u64,
+    /// Of those written or waiting: rows without coordinates, where the topology takes some.
+    #[serde(default)]
+    pub unplaced: u64,
 }
 
 impl Accounting {
@@ -43,13 +46,14 @@ impl Accounting {
     /// The attempt is given up for another one: the workbook shows nothing of its rows, not even that they failed.
     pub fn void_attempt(&mut self) {
         self.voided += self.distinct();
-        (self.written, self.rejected, self.filtered, self.waiting, self.distant) = (0, 0, 0, 0, 0);
+        (self.written, self.rejected, self.filtered, self.waiting) = (0, 0, 0, 0);
+        (self.distant, self.unplaced) = (0, 0);
     }
 
     /// There will be no workbook: rows that were meant for it are void; those that failed did fail.
     pub fn void_workbook(&mut self) {
         self.voided += self.written + self.waiting;
-        (self.written, self.waiting, self.distant) = (0, 0, 0);
+        (self.written, self.waiting, self.distant, self.unplaced) = (0, 0, 0, 0);
     }
 
     /// `rows` more came for an upload that has failed.

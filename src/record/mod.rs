@@ -9,6 +9,7 @@ mod ids;
 mod lang;
 mod marker;
 mod messages;
+mod no_value;
 mod reason;
 #[allow(clippy::module_inception)]
 mod record;
@@ -27,6 +28,7 @@ pub use messages::{
     AnyOf, Area, Binary, Delimiter, EarlierHeader, Hint, IdPlace, JsonFault, MapFormat, Message, MissingRows, Names,
     Nearest, OpenAttempt, Part, Parts, Place, Quoted,
 };
+pub use no_value::is_no_value;
 pub use reason::{Concern, Reason, reasons_markdown};
 pub use record::{Header, Record, SourcePlace};
 pub use rejection::Rejection;

@@ -68,6 +68,8 @@ pub struct RowBatch {
     pub operations: Vec<Vec<Option<u16>>>,
     /// Rows whose place a `reproject` map found far outside the area of use of its target CRS, ascending.
     pub distant: Vec<u32>,
+    /// Rows that have no coordinates where a `reproject` map takes some, ascending.
+    pub unplaced: Vec<u32>,
     /// Record keys, run-length coded: (first row of the run, key).
     pub record_keys: Vec<(u32, Option<Bytes>)>,
     /// Where records were passed on from, run-length coded as their keys are; empty where none was.

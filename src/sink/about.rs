@@ -42,6 +42,9 @@ pub(super) fn write_about(
         let [label, remark] = words.rows_distant;
         page.text(label, &format!("{} ({remark})", complete.accounting.distant))?;
     }
+    if complete.accounting.unplaced > 0 {
+        page.number(words.rows_unplaced, complete.accounting.unplaced)?;
+    }
     if complete.incomplete {
         page.text(words.incomplete[0], words.incomplete[1])?;
     }

@@ -28,6 +28,7 @@ pub(super) struct Words {
     pub rows_rejected: &'static str,
     pub rows_filtered: &'static str,
     pub rows_distant: [&'static str; 2],
+    pub rows_unplaced: &'static str,
     pub incomplete: [&'static str; 2],
     pub coordinates: &'static str,
     /// In the place of what was done with coordinates.
@@ -68,6 +69,7 @@ const ENGLISH: Words = Words {
         "Rows in a distant place",
         "far outside the area that the target system is for: look at their coordinates",
     ],
+    rows_unplaced: "Rows without coordinates",
     incomplete: ["Incomplete", "The publisher's row count or checksum was not met: rows may be missing."],
     coordinates: "Coordinates",
     no_coordinates: ["None", "The file has no coordinates; its columns are as they came."],
@@ -101,6 +103,7 @@ const KOREAN: Words = Words {
     rows_rejected: "오류 행",
     rows_filtered: "조건에 맞지 않아 뺀 행",
     rows_distant: ["먼 곳에 있는 행", "변환 좌표계를 쓰는 지역에서 멀리 벗어났으니 좌표를 확인하세요"],
+    rows_unplaced: "좌표가 없는 행",
     incomplete: ["불완전", "보낸 쪽이 알린 행 수 또는 검증값과 일치하지 않습니다. 빠진 행이 있을 수 있습니다."],
     coordinates: "좌표",
     no_coordinates: ["없음", "파일에 좌표가 없어 열을 원본 그대로 담았습니다."],

@@ -248,6 +248,7 @@ impl Batch {
             filtered: Vec::new(),
             operations: Vec::new(),
             distant: Vec::new(),
+            unplaced: Vec::new(),
             record_keys: self.record_keys,
             passed_from: self.passed_from,
         }

@@ -175,15 +175,17 @@ pub(super) static REPROJECT: Table = Table {
             "\"any\"",
             "How the coordinates in `x`, `y`, `xy` and `yx` are written. `\"plain\"`: as numbers with a decimal point. `\"any\"`: also \
              with a decimal comma, thousands separators, full-width digits or a unit, and in degrees with minutes and seconds; if a \
-             point can be read in two ways, its row is rejected as `number.format`. The cells stay as they are in their sheet.",
+             point can be read in two ways, its row is rejected as `number.format`. With `\"any\"`, texts such as `-`, `NULL` and \
+             `N/A` say that there are no coordinates, and so does (0, 0), unless `missing` or `check_area` says otherwise. The cells \
+             stay as they are in their sheet.",
         ),
         key(
             "missing",
             Kind::Choice(words::MISSING.names),
             Default::Text("blank"),
             "\"reject\"",
-            "Rows without any coordinates. `\"blank\"` keeps them in their sheet and leaves the added columns blank; `\"reject\"` rejects \
-             them as `coord.missing`. A row with one coordinate of two is always rejected.",
+            "Rows without any coordinates. `\"blank\"` keeps them in their sheet, leaves the added columns blank and counts them as \
+             `unplaced`; `\"reject\"` rejects them as `coord.missing`. A row with one coordinate of two is always rejected.",
         ),
     ],
     one_of: &[&["x", "y"], &["geometry"], &["xy"], &["yx"]],

@@ -150,6 +150,7 @@ fn batch(upload: &str, attempt: Option<&str>, rows: &[Row]) -> RowBatch {
         filtered: rows.iter().zip(0..).filter(|(row, _)| is_filtered(row.3)).map(|(_, n)| n).collect(),
         operations: Vec::new(),
         distant: Vec::new(),
+        unplaced: Vec::new(),
         record_keys: vec![(0, Some(Bytes::copy_from_slice(upload.as_bytes())))],
         passed_from: Vec::new(),
     }

@@ -52,6 +52,7 @@ const en = {
   rejectedSoFar: (n) => `${count(n)} rejected`,
   filtered: (n) => `${count(n)} rows were left out by a filter of the topology.`,
   distant: (n) => `${count(n)} are far outside the target system's area.`,
+  unplaced: (n) => `${count(n)} have no coordinates.`,
   left: (seconds) => (seconds < 60 ? `about ${Math.max(1, Math.round(seconds))} s left` : `about ${Math.round(seconds / 60)} min left`),
   cancel: "Cancel", cancelling: "Cancelling …", paused: "An operator has paused this topology. Your file is kept and goes on later.",
   done: (written, rejected) => `Done: ${count(written)} rows in the workbook${rejected ? `, ${count(rejected)} rejected` : ""}`,
@@ -160,6 +161,7 @@ const ko = {
   rejectedSoFar: (n) => `오류 ${count(n)}행`,
   filtered: (n) => `${count(n)}행은 변환 설정의 조건에 맞지 않아 뺐습니다.`,
   distant: (n) => `${count(n)}행은 변환 좌표계를 쓰는 지역에서 멉니다.`,
+  unplaced: (n) => `${count(n)}행은 좌표가 없습니다.`,
   left: (seconds) => (seconds < 60 ? `약 ${Math.max(1, Math.round(seconds))}초 남음` : `약 ${Math.round(seconds / 60)}분 남음`),
   cancel: "취소", cancelling: "취소하는 중…", paused: "관리자가 이 변환 설정을 잠시 멈추었습니다. 파일은 보관되어 있고 다시 시작되면 이어집니다.",
   done: (written, rejected) => `완료: ${count(written)}행을 ${rejected ? `담았고 ${count(rejected)}행은 오류로 제외했습니다` : "담았습니다"}`,
@@ -255,7 +257,7 @@ export function t(key, ...values) {
 }
 
 /** What else is to be said of rows that were counted. */
-export const remarks = (rows) => ["filtered", "distant"].map((fate) => (rows[fate] > 0 ? ` ${t(fate, rows[fate])}` : "")).join("");
+export const remarks = (rows) => ["filtered", "distant", "unplaced"].map((fate) => (rows[fate] > 0 ? ` ${t(fate, rows[fate])}` : "")).join("");
 
 /** A problem in the reader's language, where the page has a sentence for its kind. */
 export const sentence = (problem) => t("problems")[problem.kind] ?? problem.message;

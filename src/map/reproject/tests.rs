@@ -156,6 +156,55 @@ fn rows_without_coordinates_stay_blank_where_the_topology_says_so() {
 }
 
 #[test]
+fn in_any_notation_words_and_zeros_say_that_there_are_no_coordinates() {
+    let config = ReprojectConfig { blank_missing: true, any_notation: true, ..config("EPSG:5181", "EPSG:4326") };
+    let rows: [&[&str]; 7] = [
+        &["-", "-"],
+        &["NULL", ""],
+        &["없음", "미상"],
+        &["0", "0.00"],
+        &["198,056.37", "451,885.03"],
+        &["198056.37", "-"],
+        &["-", "확인"],
+    ];
+    let run = |config: &ReprojectConfig| {
+        let mut batch = batch(&["x", "y"], &rows);
+        Reproject::new(config).unwrap().process(&mut batch).unwrap();
+        batch
+    };
+    let found = run(&config);
+    assert_eq!(found.unplaced, [0, 1, 2, 3]);
+    assert_eq!(reasons(&found), [(5, Reason::CoordMissing), (6, Reason::CoordMissing)], "half a point is wrong");
+    assert_eq!(found.rejected[0].1.column.as_deref(), Some("y"));
+    assert!((numbers(&found, "lon")[4] - 126.978).abs() < 1e-6 && numbers(&found, "lon")[3].is_nan());
+
+    let rejecting = run(&ReprojectConfig { blank_missing: false, ..config.clone() });
+    assert_eq!(reasons(&rejecting)[2..4], [(2, Reason::CoordMissing), (3, Reason::CoordRange)]);
+    let unchecked = run(&ReprojectConfig { check_area: false, ..config.clone() });
+    assert_eq!(unchecked.unplaced, [0, 1, 2], "(0, 0) is a place of the system");
+    let plain = run(&ReprojectConfig { any_notation: false, ..config });
+    assert_eq!(reasons(&plain)[..2], [(0, Reason::NumberFormat), (1, Reason::NumberFormat)]);
+}
+
+#[test]
+fn in_any_notation_one_cell_may_say_that_there_are_no_coordinates() {
+    let found = |input: CoordinateInput, cells: &[&[&str]]| {
+        let config =
+            ReprojectConfig { input, blank_missing: true, any_notation: true, ..config("EPSG:4326", "EPSG:5179") };
+        let mut batch = batch(&["at"], cells);
+        Reproject::new(&config).unwrap().process(&mut batch).unwrap();
+        (batch.unplaced.clone(), reasons(&batch))
+    };
+    let none = vec![(4, Reason::GeometryFormat)];
+    let yx = CoordinateInput::Yx(vec!["at".into()]);
+    let cells: [&[&str]; 5] = [&["-"], &["없음"], &["(0, 0)"], &["37.5, 127"], &["37.5"]];
+    assert_eq!(found(yx, &cells), (vec![0, 1, 2], none.clone()));
+    let geometry = CoordinateInput::Geometry(vec!["at".into()]);
+    let cells: [&[&str]; 5] = [&["NULL"], &["POINT EMPTY"], &["POINT(0 0)"], &["POINT(127 37.5)"], &["127"]];
+    assert_eq!(found(geometry, &cells), (vec![0, 1, 2], none));
+}
+
+#[test]
 fn a_point_right_on_the_edge_or_across_the_antimeridian_is_inside() {
     let mut world = reproject("EPSG:4326", "EPSG:5179");
     for (x, y) in [("180", "10"), ("-180", "10"), ("127", "-0.5"), ("0", "0.000001")] {
