@@ -331,6 +331,8 @@ KAFKA_AND_STATE = [
                   (f"sum(deriv(kafka_topic_partition_current_offset{{{FROM}}}[$__rate_interval]))", "written"),
                   (f"sum(deriv(kafka_consumergroup_current_offset{{{GROUP}}}[$__rate_interval]))", "committed"),
               ], colors=PROGRESS),
+        graph("Throttled by quotas", "Seconds in each second for which brokers told our connections to be silent, by request. Above 0 while the lag grows: raise consumer_byte_rate (Fetch) or producer_byte_rate (Produce) of our client id.",
+              "s", (f"sum by (api) ({rate('sheetstream_kafka_throttle_seconds_total', FROM)})", "{{api}}")),
     ]),
     row("Fetches and requests", [
         graph("Fetched", "Bytes fetched by topic. Flat while the lag grows and *Waiting in memory* is near 0: the broker or the network is slow.",

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use app::{App, LIMIT};
 use kafka::Kafka;
+use sheetstream::broker::BrokerConfig;
+use sheetstream::broker::faults::{Fault, Request};
 use sheetstream::metrics::{self, Description};
 use sheetstream::record::Accounting;
 use sheetstream::sink::status::UploadState;
@@ -264,6 +266,23 @@ fn a_run_under_load_agrees_with_kafka_and_the_status_topic() {
     let text = http::get(http, "/metrics").text();
     assert!(!text.contains(".csv"), "an upload's name is in a label:\n{text}");
     check_with_promtool(&text);
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
+fn the_time_that_quotas_cost_is_counted_by_request() {
+    let kafka: &'static Kafka = Box::leak(Box::new(Kafka::of(BrokerConfig::default())));
+    let app = App::new(kafka, "quota", 1);
+    app.publish(&[&app.csv("a.csv", 10)]);
+    kafka.script(Request::Fetch, 2, Fault::Throttle(Duration::from_millis(250)));
+    kafka.script(Request::Produce, 1, Fault::Throttle(Duration::from_millis(750)));
+    let running = app.run_with("state", &["--http", "127.0.0.1:0"], &[]);
+    let http = app.http_address("state");
+    let published = format!(r#"sheetstream_uploads_total{{outcome="published",topology="{}"}}"#, app.name);
+    let scraped =
+        until("a workbook", || Some(scrape(http)).filter(|scraped| scraped.get(&published).is_some_and(|n| *n == 1.0)));
+    let waited = |api: &str| scraped.get(&format!(r#"sheetstream_kafka_throttle_seconds_total{{api="{api}"}}"#));
+    assert_eq!((waited("Fetch"), waited("Produce")), (Some(&0.5), Some(&0.75)));
     assert_eq!(running.stop(), Some(0));
 }
 

@@ -224,7 +224,7 @@ impl PartitionWriter {
         leader: &Connection,
         answer: kafka_protocol::messages::ProduceResponse,
     ) -> Result<(), KafkaError> {
-        leader.throttle(answer.throttle_time_ms);
+        leader.throttle::<ProduceRequest>(answer.throttle_time_ms);
         let answered = answer.responses.first().and_then(|topic| topic.partition_responses.first());
         let answered = answered.ok_or_else(|| leader.malformed::<ProduceRequest>("no partition in the answer"))?;
         match Code(answered.error_code) {

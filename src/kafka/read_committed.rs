@@ -119,7 +119,7 @@ impl PartitionReader {
         let answer = broker.call_within(&request, FETCH_VERSION_MAX, limit).await?;
         let resource = Resource::topic(&self.partition.topic);
         broker.check::<FetchRequest>(answer.error_code, None, resource)?;
-        broker.throttle(answer.throttle_time_ms);
+        broker.throttle::<FetchRequest>(answer.throttle_time_ms);
         let answered = answer.responses.into_iter().next().and_then(|topic| topic.partitions.into_iter().next());
         let Some(answered) = answered else {
             if answer.throttle_time_ms > 0 {

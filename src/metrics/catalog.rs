@@ -4,7 +4,9 @@
 use std::sync::LazyLock;
 
 use prometheus::core::Collector;
-use prometheus::{Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
+use prometheus::{
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
+};
 
 use super::Description;
 
@@ -48,14 +50,20 @@ macro_rules! catalog {
         }
     };
     (@vec counter) => { IntCounterVec };
+    (@vec seconds) => { CounterVec };
     (@vec gauge) => { GaugeVec };
     (@vec histogram) => { HistogramVec };
     (@one counter) => { IntCounter };
+    (@one seconds) => { Counter };
     (@one gauge) => { Gauge };
     (@one histogram) => { Histogram };
+    (@name seconds) => { "counter" };
     (@name $kind:ident) => { stringify!($kind) };
     (@new counter, $name:literal, $help:literal, $labels:expr) => {
         IntCounterVec::new(Opts::new($name, $help), $labels).expect("a metric's name and labels are in order")
+    };
+    (@new seconds, $name:literal, $help:literal, $labels:expr) => {
+        CounterVec::new(Opts::new($name, $help), $labels).expect("a metric's name and labels are in order")
     };
     (@new gauge, $name:literal, $help:literal, $labels:expr) => {
         GaugeVec::new(Opts::new($name, $help), $labels).expect("a metric's name and labels are in order")
@@ -139,6 +147,9 @@ catalog! {
         "Requests sent to brokers. Compare sheetstream_kafka_request_errors_total of the same api.";
     counter kafka_request_errors(api, code) = "sheetstream_kafka_request_errors_total",
         "Requests that failed, by the broker's error code, or connection, timeout, malformed, version. Codes of authorisation: grant the right that the log names; connection or timeout for minutes: look at the broker; others pass by themselves.";
+
+    seconds kafka_throttle(api) = "sheetstream_kafka_throttle_seconds_total",
+        "Time for which brokers told us to be silent because of a quota, by the request that was answered so: Fetch, Produce. Fetches under read_uncommitted are not in it. Growing while the lag does: raise consumer_byte_rate or producer_byte_rate of our client id.";
 
     gauge group_foreign_members(topology) = "sheetstream_group_foreign_members",
         "Members of the topology's consumer group that are not sheetstream. Above 0: the rows of the partitions they hold reach no workbook; stop that consumer, or give it a group of its own.";

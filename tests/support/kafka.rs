@@ -23,6 +23,7 @@ use kafka_protocol::messages::{
     CreatePartitionsRequest, DeleteRecordsRequest, DeleteTopicsRequest, IncrementalAlterConfigsRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use sheetstream::broker::faults::{Fault, Request};
 use sheetstream::broker::{Broker, BrokerConfig};
 use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::wire::cluster::{Cluster, Lane};
@@ -180,6 +181,13 @@ impl Kafka {
     pub fn set_leaderless(&self, topic: &str, leaderless: bool) {
         match &self.kind {
             Kind::InProcess(broker) => broker.faults().set_leaderless(topic, 0, leaderless),
+            Kind::Apache { .. } => panic!("the in-process broker does this"),
+        }
+    }
+    /// The next `times` requests of a kind meet a fault.
+    pub fn script(&self, request: Request, times: u32, fault: Fault) {
+        match &self.kind {
+            Kind::InProcess(broker) => broker.faults().script(request, 0, times, fault),
             Kind::Apache { .. } => panic!("the in-process broker does this"),
         }
     }

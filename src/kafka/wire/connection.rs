@@ -217,9 +217,10 @@ impl Connection {
             KafkaError::Refused { address: self.peer.address.to_string(), api, code, message }
         })
     }
-    /// Obeys the `throttle_time_ms` of an answer: for that long nothing is sent on this connection, and no answer is missed.
-    pub fn throttle(&self, throttle_time_ms: i32) {
+    /// Obeys the `throttle_time_ms` of an answer to `R`: for that long nothing is sent on this connection, and no answer is missed.
+    pub fn throttle<R: Request>(&self, throttle_time_ms: i32) {
         let throttle = Duration::from_millis(u64::try_from(throttle_time_ms).unwrap_or(0));
+        metrics::kafka_throttle(api_name::<R>()).inc_by(throttle.as_secs_f64());
         if !throttle.is_zero() {
             tracing::debug!(address = %self.peer.address, ?throttle, "a quota of the broker slows this client down");
             self.quiet.extend(Instant::now() + throttle);
