@@ -69,7 +69,7 @@ const PAIRS: [(&str, &str); 50] = [
 /// Of them, those that may follow the name of what is there: `주차장경도`, `start_lon`.
 const BEHIND_NAMES: usize = 11;
 /// Words about coordinates that do not say which axis they are.
-const NOISE: [&str; 15] = [
+const NOISE: [&str; 22] = [
     "wgs84",
     "wgs",
     "grs80",
@@ -85,24 +85,45 @@ const NOISE: [&str; 15] = [
     "gps",
     "도분초",
     "dms",
+    "세계측지계",
+    "중부원점",
+    "서부원점",
+    "동부원점",
+    "동해원점",
+    "단일원점",
+    "좌표",
+];
+/// Units, as words of their own.
+const UNITS: [&str; 14] = [
+    "m",
+    "meter",
+    "meters",
+    "metre",
+    "metres",
+    "미터",
+    "deg",
+    "degree",
+    "degrees",
+    "dd",
+    "도",
+    "십진도",
+    "epsg",
+    "srid",
 ];
 /// Rows that are looked at.
 const ROWS_MAX: usize = 200;
 
 /// Finds them; of several pairs the one that holds most numbers, of equal ones the one of degrees, then the first.
 pub fn coordinate_columns(header: &[String], rows: &[Vec<String>]) -> Option<CoordinateColumns> {
-    let names: Vec<(String, String)> = header.iter().map(|name| (plain(name), without_noise(&plain(name)))).collect();
-    let of_name = |name: &str| {
-        let exact = names.iter().position(|(plain, _)| plain == name);
-        exact.or_else(|| names.iter().position(|(_, bare)| bare == name))
-    };
+    let names: Vec<[String; 4]> = header.iter().map(|name| spellings(name)).collect();
+    let of_name = |name: &str| (0..4).find_map(|at| names.iter().position(|spellings| spellings[at] == name));
     let mut best: Option<(f64, CoordinateColumns)> = None;
     let behind_name = |(x, y): (&str, &str)| {
-        let place = |wanted: &str| names.iter().position(|(plain, _)| plain == wanted);
+        let place = |wanted: &str| names.iter().position(|[plain, ..]| plain == wanted);
         names
             .iter()
             .enumerate()
-            .find_map(|(at, (plain, _))| Some((at, place(&format!("{}{y}", plain.strip_suffix(x)?))?)))
+            .find_map(|(at, [plain, ..])| Some((at, place(&format!("{}{y}", plain.strip_suffix(x)?))?)))
     };
     for (number, pair) in PAIRS.into_iter().enumerate() {
         let found = of_name(pair.0).zip(of_name(pair.1));
@@ -134,6 +155,24 @@ pub fn number(cell: &str) -> Option<f64> {
 fn is_angle(cell: &str) -> bool {
     let is_part = |c: char| c.is_ascii_digit() || " .,+-°º˚'′´’\"″˝”도분초NSEW북위동경남서".contains(c);
     cell.contains(['°', 'º', '˚', '도']) && cell.contains(|c: char| c.is_ascii_digit()) && cell.chars().all(is_part)
+}
+
+/// How a name may be meant: as it is, without words about coordinates, without units and codes, and without what is in brackets.
+fn spellings(name: &str) -> [String; 4] {
+    let before_bracket = name.split(['(', '[', '{', '<', '（', '［']).next().unwrap_or_default();
+    let plain = plain(name);
+    [plain.clone(), without_noise(&plain), of_words(name), without_noise(&of_words(before_bracket))]
+}
+
+/// A name without the words that are a unit, a code of a CRS or no axis: `x(m)`, `X_5186`, `lon [deg, WGS84]`.
+fn of_words(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let words = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let is_code = |word: &str| {
+        let digits = word.strip_prefix("epsg").unwrap_or(word);
+        (4..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    words.filter(|word| !UNITS.contains(word) && !NOISE.contains(word) && !is_code(word)).collect()
 }
 
 /// A name in lower case, without blanks, signs and the code of a CRS.
@@ -213,6 +252,15 @@ mod tests {
             ["X_COORD", "Y_COORD"],
             ["X좌표(TM)", "Y좌표(TM)"],
             ["E", "N"],
+            ["x(m)", "y(m)"],
+            ["X (m)", "Y (m)"],
+            ["X좌표(EPSG5179)", "Y좌표(EPSG5179)"],
+            ["X좌표[EPSG:5186]", "Y좌표[EPSG:5186]"],
+            ["좌표정보X(EPSG5174)", "좌표정보Y(EPSG5174)"],
+            ["X_5186", "Y_5186"],
+            ["X좌표(중부원점)", "Y좌표(중부원점)"],
+            ["x_m", "y_m"],
+            ["X(동향)", "Y(북향)"],
         ] {
             assert_eq!(found(&["번호", x, y], &metres), Some((1, 2, true)), "{x}");
         }
@@ -228,6 +276,12 @@ mod tests {
             ["주차장위도", "주차장경도"],
             ["start_lat", "start_lon"],
             ["Breite", "Länge"],
+            ["위도(도)", "경도(도)"],
+            ["위도[deg]", "경도[deg]"],
+            ["lat (WGS84)", "lon (WGS84)"],
+            ["lat_dd", "lon_dd"],
+            ["Latitude (decimal degrees)", "Longitude (decimal degrees)"],
+            ["위도（WGS84）", "경도（WGS84）"],
         ] {
             assert_eq!(found(&["이름", y, x], &degrees), Some((2, 1, true)), "{x}");
         }
