@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use sheetstream::file::Options;
 use sheetstream::file::book::Several;
+use sheetstream::file::reader::CsvFile;
+use sheetstream::inspect::columns::blank_columns;
 use sheetstream::inspect::draft::Draft;
 use sheetstream::inspect::reading::{FileFacts, Reading};
 use sheetstream::inspect::sample::Sample;
@@ -84,8 +87,9 @@ impl Found {
         let asked = Asked { reading, ..Asked::default() };
         let Tried { mut file, table, mut trial } =
             try_file(&sample.bytes, &asked, &topology).with_context(|| path.display().to_string())?;
-        if !sample.is_whole {
-            trial.columns.keep_blank();
+        if !sample.is_whole && !trial.columns.blank.is_empty() {
+            let options = Options { worksheet: worksheet.map(str::to_owned), ..reading.options(&topology.source) };
+            trial.columns.keep_blank_but(&blank_columns(CsvFile::open(path, options)?)?);
         }
         (file.book, file.archive) = (sample.book, sample.archive);
         let name = upload_name(path);

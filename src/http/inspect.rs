@@ -95,7 +95,7 @@ async fn draft(
     let (Inspection { file, mut trial, suggestion, is_whole, .. }, table, asked) =
         look_at(&app, query, request).await?;
     if !is_whole {
-        trial.columns.keep_blank();
+        trial.columns.keep_blank_but(&[]);
     }
     // The topology's CRS speaks for itself only where rows fit it.
     let fitting = trial.crs.as_ref().filter(|_| trial.share() > 0.0 && suggestion.crs_column.is_none());

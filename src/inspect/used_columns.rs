@@ -28,10 +28,11 @@ pub struct UsedColumns {
 }
 
 impl UsedColumns {
-    /// Blank columns stay after all: more of the file than was looked at may have values there.
-    pub fn keep_blank(&mut self) {
-        let blank = std::mem::take(&mut self.blank);
-        self.left_out.retain(|name| !blank.contains(name));
+    /// Blank columns stay after all, but for those that are `blank` in the whole file: more of it than was looked at may have values there.
+    pub fn keep_blank_but(&mut self, blank: &[String]) {
+        let (blank, kept): (Vec<_>, Vec<_>) = self.blank.drain(..).partition(|name| blank.contains(name));
+        self.left_out.retain(|name| !kept.contains(name));
+        self.blank = blank;
     }
 
     /// What the workbook calls columns that are published under another name: as the file does.
