@@ -6,6 +6,7 @@ mod axes;
 pub mod columns;
 mod definition;
 mod error;
+pub mod geojson;
 mod operations;
 #[cfg(packed_proj)]
 mod packed;

@@ -86,7 +86,7 @@ fn file(definition: &str, around: &[(String, f64, f64)]) -> Vec<(String, (f64, f
 fn ranked(file: &[(String, (f64, f64))], headers: [&str; 2], context: &str) -> Ranking {
     let rows: Vec<RankedRow<'_>> =
         file.iter().map(|(name, point)| RankedRow { point: Some(*point), texts: vec![name] }).collect();
-    rank(&rows, headers, context)
+    rank(&rows, headers, context, None)
 }
 
 /// Whether the first family has that system.

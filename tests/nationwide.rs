@@ -73,7 +73,7 @@ fn the_system_of_a_file_of_all_provinces_is_found() {
                 .zip(&addresses)
                 .map(|(point, address)| RankedRow { point: Some(*point), texts: vec![address] })
                 .collect();
-            let ranking = rank(&rows, headers, "");
+            let ranking = rank(&rows, headers, "", None);
             let systems: Vec<&str> =
                 ranking.families[0].systems.iter().map(|system| system.definition.as_str()).collect();
             assert!(systems.contains(&definition), "{definition} {headers:?}: {systems:?}");

@@ -55,6 +55,9 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
     if let Some(note) = columns.and_then(|(x, y)| found.table.notation_note([x, y])) {
         say!("{name}: {}", shown(&note));
     }
+    if let Some(contradiction) = found.suggestion.ranking.as_ref().and_then(Ranking::contradiction) {
+        say!("{name}: {}: --crs names theirs, and `sheetstream inspect` shows more", shown(&contradiction));
+    }
     say!("{name}: without --topology: {coordinates}, {sheets}; `sheetstream new --from {name}` writes this down");
     Ok(topology)
 }
@@ -63,7 +66,7 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
 fn check_certainty(path: &Path, ranking: &Ranking) -> anyhow::Result<()> {
     let why = match ranking.certainty {
         _ if ranking.points == 0 => return Ok(()),
-        Certainty::Land | Certainty::Header | Certainty::Places => return Ok(()),
+        Certainty::Land | Certainty::Header | Certainty::Places | Certainty::Declared => return Ok(()),
         Certainty::None => "fit no coordinate system".to_owned(),
         Certainty::Ambiguous => {
             let systems = ranking.families.iter().filter_map(|family| family.systems.first());

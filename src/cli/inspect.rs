@@ -72,6 +72,7 @@ impl Inspect {
         line(
             "certainty",
             match ranking.certainty {
+                Certainty::Declared => "declared: the geometries name the system",
                 Certainty::Places => "places: points lie where their rows say, in no other family",
                 Certainty::Header => "header: the header names the system, and its points lie on land",
                 Certainty::Land => "land: the first family alone puts the points on land",
@@ -79,6 +80,9 @@ impl Inspect {
                 Certainty::None => "none: no system fits",
             },
         )?;
+        if let Some(contradiction) = ranking.contradiction() {
+            line("doubt", &contradiction)?;
+        }
         for (number, family) in (1..).zip(&ranking.families) {
             line(&format!("CRS {number}"), &of_family(family))?;
         }

@@ -43,12 +43,23 @@ pub struct Ranking {
     pub points: usize,
     /// Rows that name a place.
     pub named: usize,
-    /// Definition of the CRS that a header names.
+    /// Definition of the CRS that the file names: its geometries, else the names of its columns.
     pub header: Option<String>,
+    /// Definition of the CRS that the points fit better by far than that one.
+    pub contradicted_by: Option<String>,
     /// How far the evidence goes.
     pub certainty: Certainty,
     /// The systems that fit best, the best first. Empty when none fits.
     pub families: Vec<Family>,
+}
+
+impl Ranking {
+    /// The sentence that the file names one system and its points fit another.
+    pub fn contradiction(&self) -> Option<String> {
+        let (named, fitting) = self.header.as_ref().zip(self.contradicted_by.as_ref())?;
+        let what = if self.certainty == Certainty::Declared { "geometries name" } else { "names of columns point to" };
+        Some(format!("the {what} {named}, but the points fit {fitting}"))
+    }
 }
 
 /// How far the evidence for the first family goes.
@@ -65,6 +76,8 @@ pub enum Certainty {
     Header,
     /// Its points lie where their rows say, and those of no other family do.
     Places,
+    /// The geometries of the file name it.
+    Declared,
 }
 
 /// Systems that put the points at the same places, but for a datum shift.
@@ -123,20 +136,22 @@ impl AreaShare {
     }
 }
 
-/// Ranks the systems that the points may be in. `headers` are the names of the coordinate columns, `context` names the file.
-pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str) -> Ranking {
+/// Ranks the systems that the points may be in. `headers` are the names of the coordinate columns, `context` names the file, and `declared`
+/// is the system that its geometries name.
+pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str, declared: Option<&str>) -> Ranking {
     let atlas = atlas();
     let of_file = atlas.named(context);
     let sample: Vec<(Sampled, &RankedRow<'_>)> = sample(rows, atlas, &of_file);
     let points: Vec<&Sampled> = sample.iter().map(|(sampled, _)| sampled).collect();
     let named = points.iter().filter(|sampled| !sampled.named.is_empty()).count();
-    let header = headers.iter().find_map(|name| named_system(name));
+    let header = declared.map(str::to_owned).or_else(|| headers.iter().find_map(|name| named_system(name)));
+    let is_declared = |family: &Family| !family.is_swapped && declared.is_some_and(|declared| family.has(declared));
     let evidence =
         Evidence { points: &points, has_names: named > 0, is_korean: is_korean(&sample, headers, context, atlas) };
     let mut tried: Vec<Family> = candidates(&points, header.as_deref(), atlas)
         .iter()
         .flat_map(|candidate| [false, true].map(|is_swapped| candidate.fit(&evidence, is_swapped, atlas)))
-        .filter(|family| family.score >= FIT_MIN && (family.inside > 0.0 || family.as_named > Some(0.0)))
+        .filter(|family| is_declared(family) || family.fits())
         .collect();
     for family in &mut tried {
         let is_header = Some(&family.systems[0].definition) == header.as_ref();
@@ -148,8 +163,35 @@ pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str) -> Rankin
         // Their scores differ by points at borders, which is no evidence: the one that is used most comes first.
         family.systems.sort_by_key(|system| (header.as_ref() != Some(&system.definition), usual(&system.definition)));
     }
-    let certainty = certainty(&families, header.as_deref(), named);
-    Ranking { points: rows.iter().filter(|row| row.point.is_some()).count(), named, header, certainty, families }
+    let contradicted_by = contradiction(&families, header.as_deref());
+    let certainty = match families.iter().position(is_declared) {
+        Some(place) => {
+            families[..=place].rotate_right(1);
+            Certainty::Declared
+        }
+        None => certainty(&families, header.as_deref(), named),
+    };
+    families.truncate(FAMILIES_MAX);
+    let points = rows.iter().filter(|row| row.point.is_some()).count();
+    Ranking { points, named, header, contradicted_by, certainty, families }
+}
+
+/// The first system, where the one that is named puts the points elsewhere and has much less evidence.
+fn contradiction(families: &[Family], named: Option<&str>) -> Option<String> {
+    let first = families.first()?;
+    let own = families.iter().find(|family| named.is_some_and(|named| family.has(named)));
+    let is_likelier = own.is_none_or(|own| first.score - own.score >= RIVAL);
+    (named.is_some() && is_likelier).then(|| first.systems[0].definition.clone())
+}
+
+impl Family {
+    fn has(&self, definition: &str) -> bool {
+        self.systems.iter().any(|system| system.definition == definition)
+    }
+
+    fn fits(&self) -> bool {
+        self.score >= FIT_MIN && (self.inside > 0.0 || self.as_named > Some(0.0))
+    }
 }
 
 /// A point of the sample and what its row names.
@@ -352,7 +394,6 @@ fn join(tried: Vec<Family>) -> Vec<Family> {
             None => families.push(family),
         }
     }
-    families.truncate(FAMILIES_MAX);
     families
 }
 
@@ -367,7 +408,7 @@ fn apart(a: &[[f64; 2]], b: &[[f64; 2]]) -> Option<f64> {
 fn certainty(families: &[Family], header: Option<&str>, named: usize) -> Certainty {
     let Some(first) = families.first() else { return Certainty::None };
     let is_rival = families.get(1).is_some_and(|second| first.score - second.score < RIVAL);
-    let by_header = header.is_some_and(|header| first.systems.iter().any(|system| system.definition == header));
+    let by_header = header.is_some_and(|header| first.has(header));
     match first.as_named {
         Some(as_named) if named > 0 && as_named >= 0.8 && !is_rival => Certainty::Places,
         _ if by_header && first.on_land >= 0.8 => Certainty::Header,
@@ -377,7 +418,7 @@ fn certainty(families: &[Family], header: Option<&str>, named: usize) -> Certain
     }
 }
 
-/// The CRS that the name of a column names: `좌표정보x(epsg5174)`, `x_5186`, `경도(WGS84)`. Licence registers, whose columns are `좌표정보(X)`, are
+/// The CRS that the name of a column names: `좌표정보x(epsg5174)`, `x_5186`, `lon (WGS84)`. Licence registers, whose columns are `좌표정보(X)`, are
 /// published in EPSG:5174.
 pub fn named_system(name: &str) -> Option<String> {
     let lower = name.to_lowercase();
@@ -386,16 +427,21 @@ pub fn named_system(name: &str) -> Option<String> {
     let code = codes.filter_map(|digits| digits.parse().ok()).find(|code| !is_year(*code) && system(*code).is_some());
     let plain: String = lower.chars().filter(|c| c.is_alphanumeric()).collect();
     let words = [
-        ("wgs84경도", 4326),
-        ("wgs84위도", 4326),
-        ("경도wgs84", 4326),
-        ("위도wgs84", 4326),
         ("utmk", 5179),
+        ("단일원점", 5179),
+        ("utm52", 32652),
+        ("utm51", 32651),
         ("lambert93", 2154),
+        ("webmercator", 3857),
         ("좌표정보", 5174),
     ];
-    let code = code.or_else(|| words.iter().find(|(word, _)| plain.contains(word)).map(|(_, code)| *code))?;
-    Some(format!("EPSG:{code}"))
+    let is_degree = || ["경도", "위도", "lon", "lat", "lng"].iter().any(|word| plain.contains(word));
+    let code = code.or_else(|| words.iter().find(|(word, _)| plain.contains(word)).map(|(_, code)| *code));
+    let code = code.or_else(|| (plain.contains("wgs84") && is_degree()).then_some(4326));
+    match code {
+        Some(code) => Some(format!("EPSG:{code}")),
+        None => plain.contains("katec").then(|| KATEC.to_owned()),
+    }
 }
 
 #[cfg(test)]

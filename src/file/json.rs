@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::ready::Ready;
 use super::{FileError, Options};
+use crate::crs::geojson;
 use crate::source::csv::{Fields, is_blank, write_row};
 use crate::source::document::{self, array_name};
 use crate::source::json::{
@@ -24,6 +25,8 @@ pub(super) struct JsonBeginning {
     pub(super) nesting: Nesting,
     /// Whether the first row is the header.
     pub(super) has_header_row: bool,
+    /// EPSG's code of the CRS that the document around them names.
+    pub(super) crs: Option<u32>,
     /// Remarks for the person.
     pub(super) notes: Vec<String>,
 }
@@ -36,6 +39,8 @@ pub(super) fn read_beginning(text: &[u8], cut: bool, options: &Options) -> Resul
         return Ok(None);
     }
     let document = document::look(text, cut, config).map_err(|table| FileError::Header(table.message.to_string()))?;
+    let crs =
+        document.and_then(|document| str::from_utf8(&text[..document.rows_from]).ok().and_then(geojson::named_code));
     let (text, nesting, mut notes, rows_from) = match document.map(|document| document.rows_from) {
         Some(from) => {
             let array = array_name(&text[..from]);
@@ -88,7 +93,7 @@ pub(super) fn read_beginning(text: &[u8], cut: bool, options: &Options) -> Resul
         notes.push(note);
     }
     let is_declared = declared.is_some_and(|declared| declared == column_names(&names, config.exact_names));
-    Ok(Some(JsonBeginning { names, is_declared, rows_from, nesting, has_header_row, notes }))
+    Ok(Some(JsonBeginning { names, is_declared, rows_from, nesting, has_header_row, crs, notes }))
 }
 
 /// How many of the declared columns are among these names.

@@ -61,6 +61,8 @@ pub struct CsvFile {
     /// The first lines, cut short.
     first_lines: Vec<String>,
     notes: Vec<String>,
+    /// EPSG's code of the CRS that a document of GeoJSON names in front of its rows.
+    crs: Option<u32>,
     /// Text that is not yet rows.
     text: Vec<u8>,
     /// The text begins within a row that is too big: its rest is skipped.
@@ -99,6 +101,7 @@ impl CsvFile {
             header_line: 0,
             first_lines: Vec::new(),
             notes: Vec::new(),
+            crs: None,
             text: Vec::new(),
             skips_row: false,
             ready: Ready::default(),
@@ -175,6 +178,11 @@ impl CsvFile {
         &self.notes
     }
 
+    /// EPSG's code of the CRS that a document of GeoJSON names in front of its rows, as it did before RFC 7946.
+    pub fn crs(&self) -> Option<u32> {
+        self.crs
+    }
+
     /// Rows in the blocks so far.
     pub fn rows(&self) -> u64 {
         self.rows
@@ -226,7 +234,8 @@ impl CsvFile {
         loop {
             let cut = !self.input.has_ended() && self.text.len() < ROW_SEARCH_BYTES;
             if let Some(beginning) = json::read_beginning(&self.text, cut, &self.options)? {
-                let JsonBeginning { names, is_declared, rows_from, nesting, has_header_row, notes } = beginning;
+                let JsonBeginning { names, is_declared, rows_from, nesting, has_header_row, crs, notes } = beginning;
+                self.crs = crs;
                 (self.header, self.has_declared_columns, self.notes) = (names, is_declared, notes);
                 let columns = self.columns();
                 self.notes.extend(unused_types(&self.options.source, &columns));

@@ -373,7 +373,10 @@ name = "workbooks"
     #[test]
     fn coordinates_are_in_one_cell_or_nowhere_where_the_file_says_so() {
         let row = |point: &str| names(&["마포구", "나무", point]);
-        let table = |point: &str| Table { header: names(&["시군", "이름", "위치"]), rows: vec![row(point); 9] };
+        let table =
+            |point: &str| Table {
+                header: names(&["시군", "이름", "위치"]), rows: vec![row(point); 9], crs: None
+            };
         let found = ChosenColumns::default().or_found(&topology(), &table("37.5, 127.1"));
         assert_eq!((found.x.as_deref(), found.coordinates), (Some("위치"), Some(CoordinateForm::Yx)));
         let applied = found.apply(&topology(), &table("").header).expect("columns");
@@ -404,14 +407,17 @@ name = "workbooks"
     fn what_the_file_calls_otherwise_is_found() {
         let rows: Vec<Vec<String>> =
             (0..20).map(|n| names(&[&n.to_string(), "서울", "192500.5", "450700.25"])).collect();
-        let table = Table { header: names(&["번호", "시도명", "엑스좌표_값", "와이좌표_값"]), rows };
+        let table =
+            Table { header: names(&["번호", "시도명", "엑스좌표_값", "와이좌표_값"]), rows, crs: None };
         let found = ChosenColumns::default().or_found(&topology(), &table);
         assert_eq!(found, choose("엑스좌표_값", "와이좌표_값", "시도명"));
         let dated: Vec<Vec<String>> = (0..20)
             .map(|n| names(&["2024-01-05", "영업", if n % 2 == 0 { "동" } else { "서" }, "192500.5", "450700.25"]))
             .collect();
         let table = Table {
-            header: names(&["인허가일자", "상태", "구역", "좌표정보(X)", "좌표정보(Y)"]), rows: dated
+            header: names(&["인허가일자", "상태", "구역", "좌표정보(X)", "좌표정보(Y)"]),
+            rows: dated,
+            crs: None,
         };
         let found = ChosenColumns::default().or_found(&topology(), &table);
         assert_eq!(found.sheet.as_deref(), Some("구역"), "neither days nor one value for all rows");
@@ -419,10 +425,12 @@ name = "workbooks"
             .map(|n| names(&["서울특별시", if n % 2 == 0 { "마포구" } else { "은평구" }, "192500.5", "450700.25"]))
             .collect();
         let table =
-            Table { header: names(&["시도", "시군구", "엑스좌표_값", "와이좌표_값"]), rows: two_levels };
+            Table {
+                header: names(&["시도", "시군구", "엑스좌표_값", "와이좌표_값"]), rows: two_levels, crs: None
+            };
         let found = ChosenColumns::default().or_found(&topology(), &table);
         assert_eq!(found.sheet.as_deref(), Some("시군구"), "one place for all rows sorts nothing");
-        let known = Table { header: names(&["시군", "x", "y"]), rows: vec![] };
+        let known = Table { header: names(&["시군", "x", "y"]), ..Table::default() };
         assert_eq!(ChosenColumns::default().or_found(&topology(), &known), ChosenColumns::default());
     }
 }

@@ -152,7 +152,9 @@ impl Draft<'_> {
         let may_be_swapped = is_sure && !is_one_cell;
         let found = ranking.and_then(|ranking| ranking.families.first());
         let found = found.filter(|family| may_be_swapped || !family.is_swapped);
-        let named = ranking.and_then(|ranking| ranking.header.clone());
+        let is_right =
+            |ranking: &&Ranking| ranking.certainty == Certainty::Declared || ranking.contradicted_by.is_none();
+        let named = ranking.filter(is_right).and_then(|ranking| ranking.header.clone());
         let first =
             named.or_else(|| found.and_then(|family| family.systems.first()).map(|system| system.definition.clone()));
         let from = self.crs.map(str::to_owned).or(first).unwrap_or_else(|| TARGET.to_owned());
@@ -194,6 +196,7 @@ impl Draft<'_> {
             );
         };
         let evidence = match ranking.certainty {
+            Certainty::Declared => "the geometries of the file say so",
             Certainty::Places => "in it the points are where their rows say",
             Certainty::Header => "the names of the columns say so, and its points are on land",
             Certainty::Land => "no other system puts the points on land",
@@ -214,7 +217,8 @@ impl Draft<'_> {
         } else {
             format!("; {} differ by less than the evidence can show", alike.join(", "))
         };
-        comment(&format!("{from}: {evidence}{alike}"))
+        let contradiction = ranking.contradiction().map(|said| format!("; {said}")).unwrap_or_default();
+        comment(&format!("{from}: {evidence}{alike}{contradiction}"))
     }
 
     fn write_kept(&self, lang: Lang, text: &mut String) {
@@ -250,7 +254,7 @@ mod tests {
         let rows = (0..9).map(|n| {
             vec![format!("00{n}"), "마포구".to_owned(), "2024-01-05".to_owned(), "1".to_owned(), "2".to_owned()]
         });
-        Table { rows: rows.collect(), header }
+        Table { rows: rows.collect(), header, crs: None }
     }
 
     #[test]

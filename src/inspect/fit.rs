@@ -63,7 +63,8 @@ impl Fit {
 fn doubt(topology: &Topology, ranking: &Ranking) -> Option<String> {
     let crs = topology.about().crs.first()?.clone();
     let family = ranking.families.first()?;
-    let is_sure = matches!(ranking.certainty, Certainty::Places | Certainty::Header | Certainty::Land);
+    let is_sure =
+        matches!(ranking.certainty, Certainty::Declared | Certainty::Places | Certainty::Header | Certainty::Land);
     let is_ours = family.systems.iter().any(|system| system.definition.eq_ignore_ascii_case(&crs.from.definition));
     if !is_sure || (is_ours && !family.is_swapped) {
         return None;

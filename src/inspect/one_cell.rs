@@ -72,7 +72,7 @@ mod tests {
 
     fn key(name: &str, cells: &[&str]) -> Option<&'static str> {
         let rows = cells.iter().map(|cell| vec!["x".to_owned(), (*cell).to_owned()]).collect();
-        let found = OneCell::find(&Table { header: vec!["name".to_owned(), name.to_owned()], rows });
+        let found = OneCell::find(&Table { header: vec!["name".to_owned(), name.to_owned()], rows, crs: None });
         found.map(|found| {
             assert_eq!(found.column, name);
             found.form.name()

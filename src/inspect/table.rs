@@ -1,6 +1,6 @@
 //! Finds, without a topology, the columns of a file that contain its coordinates, and the CRSs that they may be in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -32,6 +32,8 @@ pub struct Table {
     pub header: Vec<String>,
     /// Sound rows, cell by cell.
     pub rows: Vec<Vec<String>>,
+    /// EPSG's code of the CRS that the document names.
+    pub crs: Option<u32>,
 }
 
 /// The findings about a file.
@@ -68,7 +70,7 @@ pub struct ShownColumns {
 impl Table {
     /// Reads a file to its end, or as far as rows are looked at.
     pub fn read(mut csv: CsvFile) -> Result<Table, InspectError> {
-        let (header, delimiter) = (csv.columns(), csv.delimiter());
+        let (header, delimiter, crs) = (csv.columns(), csv.delimiter(), csv.crs());
         let (mut rows, mut fields) = (Vec::new(), Fields::default());
         while rows.len() < ROWS_MAX
             && let Some(block) = csv.next_block()?
@@ -84,7 +86,7 @@ impl Table {
             }
         }
         rows.truncate(ROWS_MAX);
-        Ok(Table { header, rows })
+        Ok(Table { header, rows, crs })
     }
 
     /// The remark that coordinates are not written as plain numbers, with the first that are not and how they are read.
@@ -112,6 +114,15 @@ impl Table {
             let systems = systems.filter(|systems| systems.len() > 1)?;
             Some(CrsColumn { name: name.clone(), systems: systems.into_iter().collect() })
         })
+    }
+
+    /// Definition of the CRS that most of the geometries in a column name, else of that which the document does.
+    fn declared(&self, column: usize) -> Option<String> {
+        let mut count: BTreeMap<u32, usize> = BTreeMap::new();
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        cells.filter_map(|cell| geometry::srid(cell)).for_each(|code| *count.entry(code).or_default() += 1);
+        let most = count.into_iter().max_by_key(|(_, rows)| *rows).map(|(code, _)| code);
+        most.or(self.crs).and_then(system).map(ListedCrs::definition)
     }
 
     /// Columns in which a third of the cells names a place.
@@ -163,8 +174,10 @@ impl Suggestion {
             .collect();
         let headers = [&*table.header[columns.x], &*table.header[columns.y]];
         let shown = ShownColumns { x: headers[0].to_owned(), y: headers[1].to_owned(), by_name: columns.by_name };
-        let crs_column = table.crs_column();
-        Suggestion { columns: Some(shown), ranking: Some(rank(&rows, headers, name)), crs_column }
+        let is_geometry = used.coordinates == CoordinateForm::Geometry;
+        let declared = is_geometry.then(|| table.declared(columns.x)).flatten();
+        let ranking = rank(&rows, headers, name, declared.as_deref());
+        Suggestion { columns: Some(shown), ranking: Some(ranking), crs_column: table.crs_column() }
     }
 }
 
@@ -192,7 +205,7 @@ mod tests {
             let place = if n.is_multiple_of(5) { "" } else { "서울특별시 마포구 새길 1" };
             ["가게".to_owned(), place.to_owned(), x.to_string(), y.to_string()].to_vec()
         };
-        let table = Table { header, rows: (0..40).map(row).collect() };
+        let table = Table { header, rows: (0..40).map(row).collect(), crs: None };
         let suggestion = Suggestion::of(&table, &UsedColumns::default(), "");
         let ranking = suggestion.ranking.expect("coordinates");
         assert_eq!(suggestion.columns.expect("columns").x, "좌표정보x(epsg5174)");
@@ -200,13 +213,13 @@ mod tests {
         assert_eq!(ranking.families[0].systems[0].definition, "EPSG:5174");
         let named = |name: &str, cells: [&str; 2]| {
             let rows = cells.iter().map(|cell| vec![(*cell).to_owned()]).collect();
-            Table { header: vec![name.to_owned()], rows }.crs_column().map(|column| column.systems.join(" "))
+            Table { header: vec![name.to_owned()], rows, crs: None }.crs_column().map(|column| column.systems.join(" "))
         };
         let both = Some("EPSG:5174 EPSG:5186".to_owned());
         assert_eq!(named("원본", ["EPSG:5186", "epsg:5174"]), both);
         assert_eq!((named("좌표계", ["5186", "5174"]), named("값", ["5186", "5174"])), (both, None));
         assert_eq!((named("좌표계", ["5186", "5186"]), named("좌표계", ["5186", "GRS80"])), (None, None));
-        let none = Table { header: vec!["a".to_owned()], rows: vec![] };
+        let none = Table { header: vec!["a".to_owned()], ..Table::default() };
         assert!(Suggestion::of(&none, &UsedColumns::default(), "").ranking.is_none());
     }
 }

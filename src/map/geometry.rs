@@ -6,6 +6,7 @@ use geozero::wkb::{process_ewkb_geom, process_wkb_geom};
 use geozero::wkt::Wkt;
 use geozero::{GeomProcessor, GeozeroGeometry};
 
+use crate::crs::geojson;
 use crate::record::{Message, Quoted, Rejection};
 
 /// x and y of the point in `cell`: WKT or EWKT, hexadecimal WKB (OGC, ISO or EWKB), or a GeoJSON point or feature.
@@ -31,6 +32,13 @@ pub fn point(cell: &str, epsg: Option<i32>) -> Result<Option<(f64, f64)>, Reject
         None if found.empty => Ok(None),
         None => Err(Rejection::new(Message::NotAPoint { value: value() })),
     }
+}
+
+/// EPSG's code of the CRS that a geometry names: the SRID of EWKT or EWKB, or the member `crs` of old GeoJSON. `None` without one.
+pub fn srid(cell: &str) -> Option<u32> {
+    let mut found = Found::default();
+    read(cell.trim(), &mut found).ok()?;
+    found.srid.filter(|srid| *srid > 0).and_then(|srid| srid.try_into().ok())
 }
 
 /// The error that geozero returns for a geometry that is not a point.
@@ -65,6 +73,7 @@ impl From<GeozeroError> for Unreadable {
 fn read(text: &str, found: &mut Found) -> Result<(), Unreadable> {
     let because = |why: &str| Unreadable::Because(why.to_owned());
     if text.starts_with('{') {
+        found.srid = geojson::named_code(text).and_then(|code| code.try_into().ok());
         return Ok(GeoJson(text).process_geom(found)?);
     }
     if let Some(bytes) = from_hex(text) {
@@ -207,6 +216,7 @@ mod tests {
             ("127 37.5", GeometryFormat),
             ("SRID=x;POINT(127 37.5)", GeometryFormat),
             ("SRID=5179;POINT(127 37.5)", GeometryFormat),
+            (r#"{"type":"Point","crs":{"properties":{"name":"EPSG:5179"}},"coordinates":[127,37.5]}"#, GeometryFormat),
             ("01010000203B1400000000000000C05F400000000000C04240", GeometryFormat),
             ("LINESTRING(127 37.5,128 38)", GeometryFormat),
             ("MULTIPOINT((127 37.5))", GeometryFormat),
@@ -233,6 +243,23 @@ mod tests {
         ] {
             let short: String = cell.chars().take(60).collect();
             assert_eq!(point(cell, Some(4326)).map_err(|rejection| rejection.reason), Err(reason), "{short}");
+        }
+    }
+
+    #[test]
+    fn a_geometry_may_name_its_crs() {
+        let json =
+            r#"{"type":"Point","crs":{"properties":{"name":"urn:ogc:def:crs:EPSG::5179"}},"coordinates":[127,37.5]}"#;
+        for (cell, code) in [
+            ("SRID=5179;POINT(127 37.5)", Some(5179)),
+            (EWKB_4326, Some(4326)),
+            (json, Some(5179)),
+            ("SRID=0;POINT(127 37.5)", None),
+            ("POINT(127 37.5)", None),
+            (WKB, None),
+            ("SRID=5179;", None),
+        ] {
+            assert_eq!(srid(cell), code, "{cell}");
         }
     }
 

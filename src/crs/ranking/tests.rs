@@ -22,7 +22,7 @@ fn file(definition: &str, around: &[(String, f64, f64)]) -> Vec<(String, (f64, f
 fn ranked(file: &[(String, (f64, f64))], headers: [&str; 2], context: &str) -> Ranking {
     let rows: Vec<RankedRow<'_>> =
         file.iter().map(|(name, point)| RankedRow { point: Some(*point), texts: vec![name] }).collect();
-    rank(&rows, headers, context)
+    rank(&rows, headers, context, None)
 }
 
 fn seoul(definition: &str) -> Vec<(String, (f64, f64))> {
@@ -56,6 +56,29 @@ fn a_header_that_names_a_system_decides_within_its_family() {
     }
     let wrong = ranked(&seoul("EPSG:5186"), ["x(epsg5174)", "y(epsg5174)"], "");
     assert_eq!(wrong.families[0].systems[0].definition, "EPSG:5186", "the header is wrong by 100 km");
+    assert_eq!(wrong.contradicted_by.as_deref(), Some("EPSG:5186"));
+    assert_eq!(ranked(&seoul("EPSG:5186"), ["x_5186", "y_5186"], "").contradicted_by, None);
+}
+
+#[test]
+fn what_geometries_name_comes_before_all_other_evidence() {
+    let declared = |definition: &str, declared: &str| {
+        let rows = seoul(definition);
+        let rows: Vec<RankedRow<'_>> =
+            rows.iter().map(|(name, point)| RankedRow { point: Some(*point), texts: vec![name] }).collect();
+        rank(&rows, ["geom", "geom"], "", Some(declared))
+    };
+    let right = declared("EPSG:5174", "EPSG:5174");
+    let first = |ranking: &Ranking| ranking.families[0].systems[0].definition.clone();
+    assert_eq!(
+        (first(&right).as_str(), right.certainty, &right.contradicted_by),
+        ("EPSG:5174", Certainty::Declared, &None)
+    );
+    for wrong in ["EPSG:5186", "EPSG:4326", "EPSG:2154"] {
+        let ranking = declared("EPSG:5181", wrong);
+        assert_eq!((first(&ranking).as_str(), ranking.certainty), (wrong, Certainty::Declared));
+        assert_eq!(ranking.contradicted_by.as_deref(), Some("EPSG:5181"), "{wrong}");
+    }
 }
 
 #[test]
@@ -84,7 +107,7 @@ fn numbers_that_are_no_coordinates_fit_nothing() {
     let rows = vec![("가".to_owned(), (12.0, 3_000.0)); 20];
     let ranking = ranked(&rows, ["수량", "단가"], "");
     assert_eq!(ranking.certainty, Certainty::None, "{ranking:?}");
-    assert_eq!(rank(&[], ["x", "y"], "").certainty, Certainty::None);
+    assert_eq!(rank(&[], ["x", "y"], "", None).certainty, Certainty::None);
 }
 
 #[test]
@@ -94,6 +117,12 @@ fn a_header_names_a_system() {
         ("X좌표(EPSG:5186)", Some("EPSG:5186")),
         ("x_2154", Some("EPSG:2154")),
         ("WGS84경도", Some("EPSG:4326")),
+        ("lon (WGS84)", Some("EPSG:4326")),
+        ("X_5186", Some("EPSG:5186")),
+        ("X좌표(EPSG5179)", Some("EPSG:5179")),
+        ("x (UTM 52N)", Some("EPSG:32652")),
+        ("X(KATEC)", Some(KATEC)),
+        ("x(m)", None),
         ("X(UTM-K)", Some("EPSG:5179")),
         ("X좌표", None),
         ("2024년x", None),

@@ -24,6 +24,7 @@ export function advise(ranking, current) {
   const has = (family) => family.systems.some(({ definition }) => definition === current);
   const alike = (family) => (family.systems.length > 1 ? [t("alike", codes(family.systems.slice(0, 4)), Math.round(family.spread_m / 10) * 10)] : []);
   const offer = (family, { definition } = family.systems[0]) => ({ definition, isSwapped: family.is_swapped, text: t(family.is_swapped ? "offerSwapped" : "offer", label(definition), whereabouts(family)) });
+  const contradiction = ranking.contradicted_by ? [t("contradicted", label(ranking.header), label(ranking.contradicted_by))] : [];
   const swapped = first.is_swapped ? [t("swapped")] : [];
   if (has(first) && !first.is_swapped) {
     // Within a family only the header decides.
@@ -31,14 +32,18 @@ export function advise(ranking, current) {
     if (named && named.definition !== current) {
       return { mood: "doubt", sentences: [t("headerNames", label(named.definition)), ...alike(first)], offers: [offer(first, named)] };
     }
-    if (ranking.certainty === "places") return { mood: "good", sentences: [t("asNamed", label(current), whereabouts(first)), ...alike(first)], offers: [] };
+    if (ranking.certainty === "declared") {
+      const fitting = others.find((family) => family.systems[0].definition === ranking.contradicted_by);
+      return { mood: fitting ? "doubt" : "good", sentences: [t("declared", label(current), whereabouts(first)), ...contradiction], offers: fitting ? [offer(fitting)] : [] };
+    }
+    if (ranking.certainty === "places") return { mood: "good", sentences: [t("asNamed", label(current), whereabouts(first)), ...alike(first), ...contradiction], offers: [] };
     if (ranking.certainty === "ambiguous") return { mood: "doubt", sentences: [t("ambiguous", label(current), whereabouts(first))], offers: others.filter((family) => !family.is_swapped).slice(0, 3).map((family) => offer(family)) };
     return { mood: "good", sentences: [t("onLand", label(current), whereabouts(first)), ...alike(first)], offers: [] };
   }
   const rivals = ranking.certainty === "ambiguous" ? others.slice(0, 2) : [];
   const offers = [first, ...rivals].filter((family) => family.is_swapped || !has(family)).map((family) => offer(family));
-  const sentence = ranking.certainty === "ambiguous" ? t("perhaps") : t(ranking.header === first.systems[0].definition ? "headerSays" : "elsewhere", label(first.systems[0].definition), whereabouts(first), current ? label(current) : "");
-  return { mood: "doubt", sentences: [...swapped, ...(first.is_swapped ? [] : [sentence, ...alike(first)])], offers };
+  const sentence = ranking.certainty === "declared" ? t("declared", label(ranking.header), whereabouts(first)) : ranking.certainty === "ambiguous" ? t("perhaps") : t(ranking.header === first.systems[0].definition ? "headerSays" : "elsewhere", label(first.systems[0].definition), whereabouts(first), current ? label(current) : "");
+  return { mood: "doubt", sentences: [...swapped, ...(first.is_swapped ? [] : [sentence, ...alike(first)]), ...contradiction], offers };
 }
 
 /** Shows it; `apply` is called with the system to try. */

@@ -1,0 +1,62 @@
+//! Files that are converted without a topology: what is found in them, and what is said of it.
+
+#[path = "support/workbook.rs"]
+mod workbook;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+/// What `convert` says of a file, and the sheets of its workbook by name.
+fn convert(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> (String, BTreeMap<String, Vec<Vec<String>>>) {
+    std::fs::write(folder.join(name), text).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+    let run = command.args(["convert", name, "-o", "book.xlsx", "--force", "--strict"]).current_dir(folder).output();
+    let run = run.expect("the binary");
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert_eq!(run.status.code(), Some(0), "{name}: {said}");
+    (said, workbook::sheets(&std::fs::read(folder.join("book.xlsx")).expect("a workbook")))
+}
+
+#[test]
+fn what_a_file_says_of_its_coordinates_is_obeyed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let convert = |name: &str, text: &str| convert(folder.path(), name, text).0;
+    for [x, y] in [["x(m)", "y(m)"], ["X좌표(EPSG5181)", "Y좌표(EPSG5181)"], ["X_5181", "Y_5181"]] {
+        let said = convert("metres.csv", &format!("이름,구,{x},{y}\n가,마포구,192500.5,450700.25\n"));
+        assert!(said.contains(&format!("coordinates in \"{x}\" and \"{y}\", EPSG:5181")), "{said}");
+    }
+    for [lon, lat] in [["경도[deg]", "위도[deg]"], ["lon (WGS84)", "lat (WGS84)"]] {
+        let said = convert("degrees.csv", &format!("name,{lon},{lat}\nA,2.35,48.86\n"));
+        assert!(said.contains(&format!("coordinates in \"{lon}\" and \"{lat}\", EPSG:4326")), "{said}");
+    }
+    let said = convert("names.csv", "이름,구,x_5186,y_5186\n가,마포구,192500.5,450700.25\n");
+    assert!(said.contains("the names of columns point to EPSG:5186, but the points fit EPSG:5181"), "{said}");
+
+    let said = convert(
+        "ewkt.csv",
+        "name,geom\nA,SRID=5174;POINT(192500.5 450700.25)\nB,SRID=5174;POINT(192600.5 450700.25)\n",
+    );
+    assert!(said.contains("coordinates in \"geom\", EPSG:5174") && !said.contains("but the points"), "{said}");
+    let said = convert("wrong.csv", "구,geom\n마포구,SRID=5186;POINT(192500.5 450700.25)\n");
+    assert!(said.contains("the geometries name EPSG:5186, but the points fit EPSG:5181"), "{said}");
+    let feature =
+        r#"{"type":"Feature","properties":{"n":1},"geometry":{"type":"Point","coordinates":[192500.5,450700.25]}}"#;
+    let crs = r#"{"type":"name","properties":{"name":"urn:ogc:def:crs:EPSG::5174"}}"#;
+    let said =
+        convert("old.json", &format!(r#"{{"type":"FeatureCollection","crs":{crs},"features":[{feature},{feature}]}}"#));
+    assert!(said.contains("coordinates in \"geometry\", EPSG:5174"), "{said}");
+}
+
+#[test]
+fn columns_without_name_and_value_are_left_out_of_any_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // More than is looked at to find the topology.
+    let rows: String = (0..60_000).map(|n| format!("row number {n},{n},,,\n")).collect();
+    for (last, columns) in [("", "a | b"), ("z,0,,late,\n", "a | b | column_4")] {
+        let (_, sheets) = convert(folder.path(), "in.csv", format!("a,b,,,\n{rows}{last}"));
+        let rows = &sheets["rows"];
+        assert_eq!(rows[0].join(" | "), columns);
+        assert!(last.is_empty() || rows[60_001].contains(&"late".to_owned()));
+    }
+}
