@@ -156,8 +156,8 @@ pub trait Outbox: Send {
     fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError>;
     /// Writes a record that may be lost, before everything that is published later. Waits for no answer and never fails.
     fn send_best_effort(&mut self, record: OutRecord);
-    /// The largest batch that a topic takes, if it is known.
-    fn record_bytes_max(&mut self, _topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
+    /// The largest batch that a topic takes, if it is known. It may have been raised since a record of `bytes` was too much.
+    fn record_bytes_max(&mut self, _topic: &Arc<str>, _bytes: usize) -> Result<Option<usize>, TransportError> {
         Ok(None)
     }
     /// Whether the group is known to count on this process: else a successor may have said more of an upload than it can.

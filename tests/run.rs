@@ -6,7 +6,7 @@ mod app;
 #[path = "support/kafka.rs"]
 mod kafka;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use sheetstream::kafka::KafkaConfig;
 use sheetstream::kafka::admin::NewTopic;
 use sheetstream::kafka::producer::ProducerConfig;
 use sheetstream::metrics;
-use sheetstream::record::{Offset, TopicPartition};
+use sheetstream::record::{Offset, Record, TopicPartition};
 use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::streams::{Streams, StreamsError};
 use sheetstream::sink::status::{StatusRecord, UploadState};
@@ -338,6 +338,48 @@ fn dead_letters_and_statuses_are_clipped_to_what_their_topics_take() {
     }
 }
 
+/// The limits are set while the process makes records by the former ones.
+#[test]
+fn letters_and_statuses_follow_the_limits_of_their_topics() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topology = topology("limits");
+    let name = topology.name.to_string();
+    create_topics(kafka, &name, &["rows", "workbooks", "status", "dead-letters"]);
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let running = Running::start(topology, patient(kafka, 60), &state);
+    let too_many = format!("too,many,{}", "x".repeat(2_000));
+    let limits = [("whole", "100000"), ("lower", "900"), ("none", "150"), ("higher", "900"), ("all", "100000")];
+    for (upload, limit) in limits {
+        for topic in ["status", "dead-letters"].map(|of| format!("{name}.{of}")) {
+            kafka::configure_topic(kafka, &topic, "max.message.bytes", limit);
+        }
+        std::thread::sleep(Duration::from_secs(1)); // a limit is asked for once a second at most
+        publish(kafka, &name, upload, &["Blue House,museum", &too_many, "#EOF"]);
+        if upload == "none" {
+            let refused = metrics::outputs_refused(&name, &format!("{name}.status"));
+            let begun = Instant::now();
+            while refused.get() == 0 {
+                assert!(begun.elapsed() < LIMIT, "no status is refused");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        } else {
+            wait_for(kafka, &name, upload, UploadState::Published);
+        }
+    }
+    running.stop();
+    let mut letters = BTreeMap::new();
+    let partition = TopicPartition { topic: format!("{name}.dead-letters").into(), partition: 0 };
+    let mut note = |letter: Record| {
+        let key = String::from_utf8(letter.key.expect("the upload").to_vec()).expect("text");
+        letters.insert(key, letter.value.map_or(0, |value| value.len()));
+    };
+    kafka.client("test").read_all(&partition, &mut note).expect("read");
+    let uploads: Vec<_> = letters.keys().map(String::as_str).collect();
+    assert_eq!(uploads, ["all", "higher", "lower", "whole"]);
+    assert!(letters["whole"] == too_many.len() && letters["all"] == too_many.len(), "{letters:?}");
+    assert!(letters["lower"] < 900 && letters["higher"] < 900, "{letters:?}");
+}
+
 /// Nothing is fetched meanwhile: the upload waits, and so does its publisher.
 #[test]
 fn retention_that_reaches_an_open_upload_shows_within_seconds() {
@@ -457,6 +499,7 @@ on_the_in_process_broker! {
     uploads_of_a_topic_that_was_made_anew_are_published_once_and_whole,
     a_workbook_that_its_topic_does_not_take_fails_its_upload_only,
     dead_letters_and_statuses_are_clipped_to_what_their_topics_take,
+    letters_and_statuses_follow_the_limits_of_their_topics,
     retention_that_reaches_an_open_upload_shows_within_seconds,
     rows_deleted_during_a_stop_fail_their_upload_and_no_other,
     the_rest_of_an_upload_that_is_gone_or_skipped_is_no_upload_of_its_own,

@@ -53,8 +53,8 @@ impl Outbox for KafkaOutbox {
         }
         self.producer.flush()
     }
-    fn record_bytes_max(&mut self, topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
-        self.producer.record_bytes_max(topic)
+    fn record_bytes_max(&mut self, topic: &Arc<str>, bytes: usize) -> Result<Option<usize>, TransportError> {
+        self.producer.record_bytes_max(topic, bytes)
     }
     /// One is on its way at a time, by the producer of everything else: so it cannot come after the end of its upload. A process that was
     /// stopped meanwhile sends none: its successor may have ended the upload.
@@ -127,8 +127,8 @@ impl Outbox for TransactionalOutbox {
         let sent = records.try_for_each(|record| self.producer.send_record(&record));
         sent.and_then(|()| self.producer.flush()).map_err(|error| self.transaction.explain(error))
     }
-    fn record_bytes_max(&mut self, topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
-        self.producer.record_bytes_max(topic)
+    fn record_bytes_max(&mut self, topic: &Arc<str>, bytes: usize) -> Result<Option<usize>, TransportError> {
+        self.producer.record_bytes_max(topic, bytes)
     }
     /// Opens no transaction: it is written before what is published next, or with the commit.
     fn send_best_effort(&mut self, record: OutRecord) {

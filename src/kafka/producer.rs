@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::admin::{describe_topic, find_topic};
+use super::admin::{TopicDescription, describe_topic, find_topic};
 use super::clock::now_ms;
 use super::deliveries::Deliveries;
 use super::partition_writer::{PartitionWriter, Queued};
@@ -17,6 +18,9 @@ use super::wire::compression::Compression;
 use super::{KafkaClient, KafkaError};
 use crate::record::{Header, TopicPartition};
 use crate::transport::{OutRecord, TransportError};
+
+/// How soon a limit of a topic is asked for again when a record is above it: somebody may have raised it.
+const LIMIT_AGE: Duration = Duration::from_secs(1);
 
 /// How records are sent.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +51,11 @@ pub struct Producer {
 
 /// The lanes of one topic: one for each partition that was written to.
 struct TopicLanes {
+    /// The largest batch that the topic takes; `None` without the right to see it.
     record_bytes_max: Option<usize>,
     batch_bytes: usize,
+    /// When the topic was asked for these limits.
+    described: Instant,
     lanes: Vec<Option<Lane>>,
 }
 
@@ -103,9 +110,12 @@ impl Producer {
         self.deliveries.room.available_permits() == self.config.buffer_bytes as usize
     }
 
-    /// The largest batch that a topic takes; `None` without the right to see it.
-    pub fn record_bytes_max(&mut self, topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
-        Ok(self.topic(topic).map(|topic| topic.record_bytes_max)?)
+    /// The largest batch that a topic takes, for a record of `bytes`; `None` without the right to see it.
+    pub fn record_bytes_max(&mut self, topic: &Arc<str>, bytes: usize) -> Result<Option<usize>, TransportError> {
+        if !self.topic(topic)?.takes(bytes) {
+            self.look_for_a_higher_limit(topic)?;
+        }
+        Ok(self.topic(topic)?.record_bytes_max)
     }
 
     fn push(
@@ -116,9 +126,14 @@ impl Producer {
         value: Option<&[u8]>,
         headers: &[Header],
     ) -> Result<(), KafkaError> {
-        let known = self.topic(topic)?.partitions();
-        if partition.is_some_and(|partition| partition >= known) {
+        let bytes = record_bytes(key, value, headers);
+        let known = self.topic(topic)?;
+        let (count, is_taken) = (known.partitions(), known.takes(bytes));
+        if partition.is_some_and(|partition| partition >= count) {
             self.look_for_more_partitions(topic)?;
+        }
+        if !is_taken {
+            self.look_for_a_higher_limit(topic)?;
         }
         let Producer { client, config, topics, deliveries, transaction } = self;
         let Some(lanes) = topics.get_mut(topic) else { return Ok(()) };
@@ -134,7 +149,7 @@ impl Producer {
             let at = TopicPartition { topic: topic.clone(), partition };
             Lane::open(client, at, lanes.batch_bytes, deliveries.clone(), transaction.clone())
         });
-        if !lane.builder.is_empty() && lane.builder.len() + record_bytes(key, value, headers) > lanes.batch_bytes {
+        if !lane.builder.is_empty() && lane.builder.len() + bytes > lanes.batch_bytes {
             lane.dispatch(topic, lanes.record_bytes_max, client, config, deliveries)?;
         }
         if lane.builder.is_empty() {
@@ -164,13 +179,23 @@ impl Producer {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(new) => {
                 let described = self.client.block_on(describe_topic(&self.client.cluster, topic))?;
-                let record_bytes_max = described.max_message_bytes;
-                let batch_bytes =
-                    record_bytes_max.map_or(self.config.batch_bytes, |max| max.min(self.config.batch_bytes));
                 let lanes = (0..described.partitions).map(|_| None).collect();
-                Ok(new.insert(TopicLanes { record_bytes_max, batch_bytes, lanes }))
+                let topic = TopicLanes { record_bytes_max: None, batch_bytes: 0, described: Instant::now(), lanes };
+                let topic = new.insert(topic);
+                topic.limit(&described, &self.config);
+                Ok(topic)
             }
         }
+    }
+    /// The limit may have been raised since the topic was described.
+    fn look_for_a_higher_limit(&mut self, topic: &Arc<str>) -> Result<(), KafkaError> {
+        if let Some(known) = self.topics.get_mut(topic)
+            && known.described.elapsed() >= LIMIT_AGE
+        {
+            let described = self.client.block_on(describe_topic(&self.client.cluster, topic))?;
+            known.limit(&described, &self.config);
+        }
+        Ok(())
     }
     /// Partitions may have been added since the topic was described.
     fn look_for_more_partitions(&mut self, topic: &Arc<str>) -> Result<(), KafkaError> {
@@ -190,6 +215,15 @@ impl Producer {
 }
 
 impl TopicLanes {
+    /// Takes over the limits of the topic as it is described now.
+    fn limit(&mut self, topic: &TopicDescription, config: &ProducerConfig) {
+        self.record_bytes_max = topic.max_message_bytes;
+        self.batch_bytes = topic.max_message_bytes.map_or(config.batch_bytes, |max| max.min(config.batch_bytes));
+        self.described = Instant::now();
+    }
+    fn takes(&self, bytes: usize) -> bool {
+        self.record_bytes_max.is_none_or(|max| bytes <= max)
+    }
     fn partitions(&self) -> i32 {
         i32::try_from(self.lanes.len()).unwrap_or(i32::MAX)
     }

@@ -78,8 +78,8 @@ impl Outbox for PassingOutbox {
     fn send_best_effort(&mut self, record: OutRecord) {
         self.turn.passed(|| self.outbox.send_best_effort(record));
     }
-    fn record_bytes_max(&mut self, topic: &Arc<str>) -> Result<Option<usize>, TransportError> {
-        self.turn.passed(|| self.outbox.record_bytes_max(topic))
+    fn record_bytes_max(&mut self, topic: &Arc<str>, bytes: usize) -> Result<Option<usize>, TransportError> {
+        self.turn.passed(|| self.outbox.record_bytes_max(topic, bytes))
     }
     fn is_transactional(&self) -> bool {
         self.outbox.is_transactional()

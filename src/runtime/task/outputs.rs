@@ -134,7 +134,8 @@ impl Outputs {
     }
 
     /// Hands all buffered records to the outbox. They stay buffered until they are acknowledged. A record that its topic does not take,
-    /// though it was clipped to what the topic was known to take, is said and left out: nobody waits for it.
+    /// though it was clipped to what the topic takes, is said and left out: nobody waits for it. One that was made for a higher limit is an
+    /// error: the task begins again from its last commit, and clips it.
     pub(super) fn publish(&mut self) -> Result<(), TransportError> {
         if self.buffer.is_empty() {
             return Ok(());
@@ -144,7 +145,13 @@ impl Outputs {
                 // Which of them, is not known.
                 for record in &self.buffer {
                     match self.outbox.publish(&mut iter::once(record.clone())) {
-                        Err(TransportError::TooLarge(refusal)) => refused_output(&self.task, &record.topic, refusal),
+                        Err(TransportError::TooLarge(refusal)) => {
+                            let bytes = record.batch_bytes_max();
+                            if self.outbox.record_bytes_max(&record.topic, bytes)?.is_some_and(|max| bytes > max) {
+                                return Err(TransportError::TooLarge(refusal));
+                            }
+                            refused_output(&self.task, &record.topic, refusal);
+                        }
                         sent => sent?,
                     }
                 }
@@ -174,9 +181,9 @@ impl Outputs {
             return;
         }
         let status = self.of_log(status);
-        let topic = &self.topology.sink.status_topic;
-        let known_max = self.outbox.record_bytes_max(topic).ok().flatten(); // what is wrong, the next status finds out
-        if let Some(record) = status.to_record_within(topic, known_max.unwrap_or(usize::MAX)) {
+        let topic = self.topology.sink.status_topic.clone();
+        // What is wrong, the next status finds out.
+        if let Ok(Ok(record)) = self.within_limit(&topic, |bytes_max| status.to_record_within(&topic, bytes_max)) {
             self.outbox.send_best_effort(record);
         }
         self.last = LastStatus { receiving_ms: Some(now_ms), ..LastStatus::of(status) };
@@ -212,17 +219,27 @@ impl Outputs {
     fn send_clipped(
         &mut self,
         topic: &Arc<str>,
-        make: impl FnOnce(usize) -> Option<OutRecord>,
+        make: impl Fn(usize) -> Option<OutRecord>,
     ) -> Result<(), TransportError> {
-        let known_max = self.outbox.record_bytes_max(topic)?;
-        match make(known_max.unwrap_or(usize::MAX)) {
-            Some(record) => self.send(record),
-            None => {
-                let refusal = format!("it takes {} bytes (max.message.bytes)", known_max.unwrap_or_default());
-                refused_output(&self.task, topic, refusal);
+        match self.within_limit(topic, make)? {
+            Ok(record) => self.send(record),
+            Err(limit) => {
+                refused_output(&self.task, topic, format!("it takes {limit} bytes (max.message.bytes)"));
                 Ok(())
             }
         }
+    }
+
+    /// What `make` makes of as many bytes as the topic takes, or that number where it is too small.
+    fn within_limit(
+        &mut self,
+        topic: &Arc<str>,
+        make: impl Fn(usize) -> Option<OutRecord>,
+    ) -> Result<Result<OutRecord, usize>, TransportError> {
+        let whole = make(usize::MAX);
+        let bytes = whole.as_ref().map_or(0, OutRecord::batch_bytes_max);
+        let known_max = self.outbox.record_bytes_max(topic, bytes)?.unwrap_or(usize::MAX);
+        Ok(whole.filter(|_| bytes <= known_max).or_else(|| make(known_max)).ok_or(known_max))
     }
 
     fn send(&mut self, record: OutRecord) -> Result<(), TransportError> {
