@@ -81,6 +81,9 @@ impl Outbox for PassingOutbox {
     fn record_bytes_max(&mut self, topic: &Arc<str>, bytes: usize) -> Result<Option<usize>, TransportError> {
         self.turn.passed(|| self.outbox.record_bytes_max(topic, bytes))
     }
+    fn is_vouched_for(&self) -> bool {
+        self.outbox.is_vouched_for()
+    }
     fn is_transactional(&self) -> bool {
         self.outbox.is_transactional()
     }
@@ -94,5 +97,36 @@ impl Outbox for PassingOutbox {
         upload: UploadHash,
     ) -> Result<Vec<i32>, TransportError> {
         self.turn.passed(|| self.outbox.open_elsewhere(partition, partitions, upload))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::runtime::health::Health;
+
+    /// Of a process that the group may have put out.
+    struct Unvouched;
+
+    impl Outbox for Unvouched {
+        fn publish(&mut self, _: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError> {
+            Ok(())
+        }
+        fn send_best_effort(&mut self, _: OutRecord) {}
+        fn is_vouched_for(&self) -> bool {
+            false
+        }
+        fn commit(&mut self, _: &TopicPartition, _: &Progress, _: &Fence) -> Result<(), TransportError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_group_vouches_for_a_task_through_the_outbox_that_passes_its_turn() {
+        let runtime = Runtime::new().expect("a runtime");
+        let turn = Turns::new(1, runtime.handle().clone()).of(Health::default().pulse("task"));
+        assert!(!PassingOutbox { outbox: Box::new(Unvouched), turn }.is_vouched_for());
     }
 }
