@@ -480,6 +480,42 @@ fn least_rights(secured: &'static Secured) {
     assert!(doctor.status.success(), "{}", said(&doctor));
 }
 
+#[test]
+fn doctor_names_each_missing_right_of_run_with_the_command_that_grants_all_of_it() {
+    let Some(secured) = Secured::shared() else { return };
+    let app = App::new(&secured.kafka, "doctored", 1);
+    let topology = app.topology();
+    let text = fs::read_to_string(&topology).expect("the topology");
+    fs::write(&topology, text.replacen("[[source]]", "[[source]]\nplacement = \"spread\"", 1)).expect("written");
+    let topology = topology.to_str().expect("a path");
+    let created = Command::new(env!("CARGO_BIN_EXE_sheetstream"))
+        .args(["topics", "create", "-t", topology, "--brokers", &secured.kafka.bootstrap])
+        .output()
+        .expect("topics");
+    assert!(created.status.success(), "{}", said(&created));
+    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
+    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let commands = grants(secured, topology, "run");
+    commands.iter().for_each(|command| grant(command));
+    let looked = output(&properties, &["doctor", "-t", topology]);
+    assert!(looked.status.success(), "{}", said(&looked));
+    assert_eq!(commands.len(), 7);
+    for command in &commands {
+        revoke(command);
+        let looked = output(&properties, &["doctor", "-t", topology]);
+        let (_, granted) = command.split_once("User:bob").expect("a principal");
+        assert_eq!(looked.status.code(), Some(77), "{command}: {}", said(&looked));
+        assert!(said(&looked).contains(&format!("User:NAME{granted}")), "{command}: {}", said(&looked));
+        grant(command);
+    }
+    // Of the repartition topic, the right to delete what was consumed.
+    let repartition = commands.iter().find(|command| command.contains("--operation Delete")).expect("a right");
+    let delete = repartition.replace(" --operation Read --operation Write", "");
+    revoke(&delete);
+    let looked = output(&properties, &["doctor", "-t", topology]);
+    assert!(said(&looked).contains("no right to delete records of"), "{}", said(&looked));
+}
+
 /// Takes back what a printed command grants.
 fn revoke(command: &str) {
     grant(&command.replace("--add --allow-principal", "--remove --force --allow-principal"));

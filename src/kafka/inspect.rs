@@ -8,9 +8,9 @@ use kafka_protocol::messages::describe_quorum_request as quorum;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    BrokerId, DescribeConfigsRequest, DescribeQuorumRequest, FetchRequest, FindCoordinatorRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest,
-    ProduceRequest, TopicName,
+    BrokerId, DescribeConfigsRequest, DescribeQuorumRequest, DescribeTransactionsRequest, FetchRequest,
+    FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, ProduceRequest, TopicName, TransactionalId,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -51,6 +51,8 @@ pub struct TopicInspection {
     pub may_read: Option<bool>,
     /// Whether we may write it.
     pub may_write: Option<bool>,
+    /// Whether we may delete its records.
+    pub may_delete: Option<bool>,
     /// Its configuration; empty without the right to see it.
     pub configs: BTreeMap<String, String>,
 }
@@ -103,6 +105,23 @@ impl KafkaClient {
         Ok(self.block_on(self.controller_clock())?)
     }
 
+    /// Whether we may see transactions under `id`, as far as the cluster says it: `DescribeTransactions` came with Kafka 3.0.
+    pub fn may_see_transactions(&self, id: &str) -> Result<bool, TransportError> {
+        Ok(self.block_on(self.sees_transactions(id))?)
+    }
+
+    async fn sees_transactions(&self, id: &str) -> Result<bool, KafkaError> {
+        let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![TransactionalId(text(id))]);
+        match self.cluster.any().await?.call(&request, 0).await {
+            Ok(answer) => {
+                let codes = answer.transaction_states.iter().map(|state| Code(state.error_code));
+                Ok(codes.into_iter().all(|code| code != Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+            }
+            Err(KafkaError::Version { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn controller_clock(&self) -> Result<Option<i64>, KafkaError> {
         let partition = quorum::PartitionData::default().with_partition_index(0);
         let topic = quorum::TopicData::default()
@@ -153,6 +172,7 @@ impl KafkaClient {
             leaderless: leaderless.map(|partition| partition.partition_index).collect(),
             may_read: allowed(READ),
             may_write: allowed(WRITE),
+            may_delete: allowed(DELETE),
             configs,
         }))
     }
@@ -177,6 +197,7 @@ impl KafkaClient {
 /// Operations of ACLs, as bits of what a broker says that we may do.
 const READ: i32 = 3;
 const WRITE: i32 = 4;
+const DELETE: i32 = 6;
 /// `ListOffsets` for the record with the highest timestamp (KIP-734).
 const MAX_TIMESTAMP: i64 = -3;
 const METADATA_MAX: i16 = 12;

@@ -26,6 +26,9 @@ pub(super) fn check_topics(
         TransportError::Topic(message) => {
             TransportError::Topic(format!("{message}; `sheetstream topics create` makes the topics of a topology"))
         }
+        TransportError::Unauthorised(message) => TransportError::Unauthorised(format!(
+            "{message}; `sheetstream doctor -t TOPOLOGY --acls User:NAME` prints every right that is needed"
+        )),
         other => other,
     };
     let sink = &topology.sink;

@@ -40,6 +40,11 @@ impl Purpose {
     }
 }
 
+/// How the transactional ids of a topology begin: each of its tasks has one.
+pub(super) fn transactional_ids(topology: &Topology) -> String {
+    format!("{}-", topology.name)
+}
+
 /// What `purpose` needs for a topology.
 pub fn rights(topology: &Topology, purpose: Purpose) -> Vec<Right> {
     let sink = &topology.sink;
@@ -61,8 +66,7 @@ pub fn rights(topology: &Topology, purpose: Purpose) -> Vec<Right> {
                 topic(status, &[Read, Write]),
             ]);
             if topology.guarantee != Some(Guarantee::AtLeastOnce) {
-                // A task's id begins with the topology's name.
-                let ids = right(ResourceType::TransactionalId, &format!("{}-", topology.name), &[Write]);
+                let ids = right(ResourceType::TransactionalId, &transactional_ids(topology), &[Write]);
                 rights.push(Right { is_prefix: true, ..ids });
             }
             rights

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::rights::{Purpose, rights, transactional_ids};
 use super::{Findings, Subject};
 use crate::kafka::KafkaClient;
+use crate::kafka::acls::ResourceType;
 use crate::kafka::inspect::TopicInspection;
-use crate::record::{Reason, TopicPartition};
+use crate::record::{Reason, TaskId, TopicPartition};
 use crate::sink::dead_letter::CLIP_BYTES;
 use crate::sink::status::StatusRecord;
 use crate::topology::Topology;
@@ -41,6 +43,13 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
         (Role::Status, &sink.status_topic),
         (Role::DeadLetters, &sink.dead_letter_topic),
     ]);
+    let needed = rights(topology, Purpose::Run);
+    let bootstrap = findings.bootstrap.clone();
+    // What `run` needs of a resource, whatever of it is missing.
+    let grant = |resource, name: &str| {
+        let right = needed.iter().find(|right| right.resource == resource && right.name == name);
+        right.map(|right| right.command("User:NAME", &bootstrap)).unwrap_or_default()
+    };
     let mut partitions = None;
     for (role, name) in topics {
         let topic = match client.inspect_topic(name) {
@@ -50,6 +59,15 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
                 findings.fail(Subject::Topic, "exists", format!("there is no topic {name}"), advice);
                 continue;
             }
+            Err(TransportError::Unauthorised(_)) => {
+                findings.fail(
+                    Subject::Rights,
+                    "rights",
+                    format!("we have no right to see {name}"),
+                    grant(ResourceType::Topic, name),
+                );
+                continue;
+            }
             Err(error) => {
                 report_error(name, &error, findings);
                 continue;
@@ -57,7 +75,7 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
         };
         findings.ok(Subject::Topic, "exists", format!("{name} has {} partitions", topic.partitions));
         check_leaders(name, &topic, findings);
-        check_rights(role, name, &topic, findings);
+        check_rights(role, name, &topic, &grant(ResourceType::Topic, name), findings);
         check_cleanup(role, name, &topic, findings);
         check_size(role, name, &topic, sink.record_bytes_max, findings);
         check_retention(role, name, &topic, topology.source.idle_timeout, findings);
@@ -76,6 +94,10 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
             Role::Workbooks | Role::DeadLetters => {}
         }
     }
+    if topology.guarantee != Some(Guarantee::AtLeastOnce) {
+        let grant = grant(ResourceType::TransactionalId, &transactional_ids(topology));
+        check_transactional_ids(client, topology, &grant, findings);
+    }
     match client.transaction_log_shortage() {
         Ok(None) => {}
         Ok(Some(shortage)) => {
@@ -90,12 +112,6 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
         }
         Err(error) => report_error(&topology.name, &error, findings),
     }
-    let group = client.group(&topology.name);
-    let partition = TopicPartition { topic: upload_topic.clone(), partition: 0 };
-    match group.fetch_committed([partition]) {
-        Ok(_) => findings.ok(Subject::Rights, "group", format!("group {} can be read", topology.name)),
-        Err(error) => return report_error(&topology.name, &error, findings),
-    }
     match client.members(&topology.name).map(|members| members.foreign) {
         Ok(members) => {
             for member in members {
@@ -103,6 +119,27 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
                 let advice = "stop it, or give it a group of its own: uploads in its partitions are not processed";
                 findings.fail(Subject::Rights, "members", what, advice);
             }
+        }
+        Err(TransportError::Unauthorised(_)) => {
+            let what = format!("we have no right to group {}", topology.name);
+            return findings.fail(Subject::Rights, "rights", what, grant(ResourceType::Group, &topology.name));
+        }
+        Err(error) => report_error(&topology.name, &error, findings),
+    }
+    let partition = TopicPartition { topic: upload_topic.clone(), partition: 0 };
+    match client.group(&topology.name).fetch_committed([partition]) {
+        Ok(_) => findings.ok(Subject::Rights, "group", format!("group {} can be read", topology.name)),
+        Err(error) => report_error(&topology.name, &error, findings),
+    }
+}
+
+fn check_transactional_ids(client: &KafkaClient, topology: &Topology, grant: &str, findings: &mut Findings) {
+    let first = TaskId { topology: topology.name.clone(), source: None, partition: 0 }.transactional_id();
+    match client.may_see_transactions(&first) {
+        Ok(true) => {}
+        Ok(false) => {
+            let what = format!("we have no right to transactional ids such as {first}");
+            findings.fail(Subject::Rights, "rights", what, grant);
         }
         Err(error) => report_error(&topology.name, &error, findings),
     }
@@ -155,21 +192,17 @@ fn check_leaders(name: &str, topic: &TopicInspection, findings: &mut Findings) {
     }
 }
 
-fn check_rights(role: Role, name: &str, topic: &TopicInspection, findings: &mut Findings) {
+fn check_rights(role: Role, name: &str, topic: &TopicInspection, grant: &str, findings: &mut Findings) {
+    let (read, write) = (("read", topic.may_read), ("write", topic.may_write));
     let needs: &[(&str, Option<bool>)] = match role {
-        Role::Source => &[("Read", topic.may_read)],
-        Role::Repartition => &[("Read", topic.may_read), ("Write", topic.may_write)],
-        Role::Status => &[("Read", topic.may_read), ("Write", topic.may_write)],
-        Role::Workbooks | Role::DeadLetters => &[("Write", topic.may_write)],
+        Role::Source => &[read],
+        Role::Repartition => &[read, write, ("delete records of", topic.may_delete)],
+        Role::Status => &[read, write],
+        Role::Workbooks | Role::DeadLetters => &[write],
     };
     for (operation, allowed) in needs {
         if *allowed == Some(false) {
-            let what = format!("we have no right to {} {name}", operation.to_lowercase());
-            let advice = format!(
-                "kafka-acls --bootstrap-server {} --add --allow-principal USER --operation {operation} --topic {name}",
-                findings.bootstrap
-            );
-            findings.fail(Subject::Rights, "rights", what, advice);
+            findings.fail(Subject::Rights, "rights", format!("we have no right to {operation} {name}"), grant);
         }
     }
 }

@@ -69,6 +69,7 @@ fn operation(api: &str, code: Code) -> &'static str {
         (Code::TOPIC_AUTHORIZATION_FAILED, "Produce" | "AddPartitionsToTxn") => "Write",
         (Code::TOPIC_AUTHORIZATION_FAILED, "Fetch" | "OffsetCommit" | "TxnOffsetCommit") => "Read",
         (Code::TOPIC_AUTHORIZATION_FAILED | Code::CLUSTER_AUTHORIZATION_FAILED, "CreateTopics") => "Create",
+        (Code::TOPIC_AUTHORIZATION_FAILED, "DeleteRecords") => "Delete",
         (Code::TOPIC_AUTHORIZATION_FAILED, "DescribeConfigs") => "DescribeConfigs",
         (
             Code::GROUP_AUTHORIZATION_FAILED,
@@ -93,6 +94,8 @@ mod tests {
         let said = missing("Produce", Code::TOPIC_AUTHORIZATION_FAILED);
         assert!(said.starts_with("the right to Write topic places.rows is missing"), "{said}");
         assert!(said.ends_with("--operation Write --topic places.rows"), "{said}");
+        let said = missing("DeleteRecords", Code::TOPIC_AUTHORIZATION_FAILED);
+        assert!(said.ends_with("--operation Delete --topic places.rows"), "{said}");
         let said = missing("ConsumerGroupHeartbeat", Code::GROUP_AUTHORIZATION_FAILED);
         assert!(said.ends_with("--operation Read --group places"), "{said}");
         let said = missing("InitProducerId", Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
