@@ -141,11 +141,15 @@ fn topics_that_lose_rows_or_refuse_workbooks_are_named() {
     };
     alter("rows", "cleanup.policy=compact,retention.ms=3600000");
     alter("workbooks", "max.message.bytes=50000");
+    alter("status", "message.timestamp.before.max.ms=5");
     alter("dead-letters", "min.insync.replicas=2");
     let topology = app.topology();
     let report = doctor(&kafka.bootstrap, &["-t", topology.to_str().expect("a path")]);
     assert_eq!(report.code, Some(78), "{:#?}", report.findings);
     assert!(report.trouble("cleanup").contains("cleanup.policy=[delete]"));
+    let timestamps = report.trouble("timestamps");
+    assert!(timestamps.contains("status refuses records that are dated 5 ms from its clock"), "{timestamps}");
+    assert!(timestamps.contains("--add-config message.timestamp.before.max.ms=60000"), "{timestamps}");
     let size = report.trouble("size");
     assert!(size.contains("takes 50000 bytes") && size.contains("lower record_bytes_max to"), "{size}");
     let retention = report.trouble("retention");

@@ -43,6 +43,7 @@ impl Code {
     pub(crate) const INVALID_PRODUCER_EPOCH: Code = Code(47);
     pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = Code(49);
     pub(crate) const INVALID_TRANSACTION_TIMEOUT: Code = Code(50);
+    pub(crate) const CONCURRENT_TRANSACTIONS: Code = Code(51);
     pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Code = Code(53);
     pub(crate) const UNKNOWN_TOPIC_ID: Code = Code(100);
     pub(crate) const FENCED_MEMBER_EPOCH: Code = Code(110);
@@ -110,6 +111,9 @@ fn why(code: Code, message: &str) -> String {
     match (code, message) {
         (Code::NOT_ENOUGH_REPLICAS | Code::NOT_ENOUGH_REPLICAS_AFTER_APPEND, "") => {
             ": fewer replicas are in sync than min.insync.replicas wants; bring brokers back, or wait until a reassignment is done".into()
+        }
+        (Code::CONCURRENT_TRANSACTIONS, "") => {
+            ": the transaction before has not ended yet; if that lasts, the log of the broker that coordinates it says why, and its restart helps".into()
         }
         (_, "") => String::new(),
         _ => format!(": {message}"),
@@ -242,7 +246,7 @@ pub enum KafkaError {
     },
     /// A broker does not take the time of our records.
     #[error(
-        "{topic}: the broker refuses records of this machine's time, {time_ms} ms since 1970: the clock of this machine and that of the broker are further apart than the topic's message.timestamp.after.max.ms and message.timestamp.before.max.ms allow; set the clocks by NTP, `sheetstream doctor` compares them"
+        "{topic}: the broker refuses records of this machine's time, {time_ms} ms since 1970: it is further from the broker's clock than the topic's message.timestamp.before.max.ms and message.timestamp.after.max.ms allow; set the clocks by NTP, or raise these settings: `sheetstream doctor` looks at both"
     )]
     Clock {
         /// Topic.

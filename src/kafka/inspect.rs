@@ -202,8 +202,16 @@ const DELETE: i32 = 6;
 const MAX_TIMESTAMP: i64 = -3;
 const METADATA_MAX: i16 = 12;
 /// Settings of topics that matter to us.
-const CONFIGS: [&str; 5] =
-    ["cleanup.policy", "max.message.bytes", "min.insync.replicas", "retention.bytes", "retention.ms"];
+const CONFIGS: [&str; 8] = [
+    "cleanup.policy",
+    "max.message.bytes",
+    "message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms",
+    "message.timestamp.type",
+    "min.insync.replicas",
+    "retention.bytes",
+    "retention.ms",
+];
 
 async fn probe(connection: &Connection) -> Result<Probe, KafkaError> {
     let served = [

@@ -42,11 +42,13 @@ pub(super) fn after(error: &TransportError, failures: u32) -> Option<Duration> {
         TransportError::Unauthorised(_) => Some(AFTER_REFUSAL),
         // Waited for already, or passed with this start.
         TransportError::Unavailable(_)
-        | TransportError::Clock(_)
         | TransportError::OutOfRange { .. }
         | TransportError::AnotherLog(_)
         | TransportError::Truncated { .. } => Some(FIRST),
-        TransportError::Topic(_) | TransportError::TooLarge(_) | TransportError::Failed(_) => Some(growing(failures)),
+        TransportError::Topic(_)
+        | TransportError::TooLarge(_)
+        | TransportError::Clock(_)
+        | TransportError::Failed(_) => Some(growing(failures)),
     }
 }
 
@@ -60,9 +62,11 @@ mod tests {
 
     #[test]
     fn what_only_others_can_mend_is_tried_less_and_less_often_and_never_given_up() {
-        let pauses = (0..40).map(|failures| after(&TransportError::Topic("gone".into()), failures));
-        let pauses: Vec<u64> = pauses.map(|pause| pause.expect("no end").as_secs()).collect();
-        assert_eq!((&pauses[..7], pauses[39]), (&[1, 2, 4, 8, 16, 30, 30][..], 30));
+        for error in [TransportError::Topic("gone".into()), TransportError::Clock("ahead".into())] {
+            let pauses = (0..40).map(|failures| after(&error, failures));
+            let pauses: Vec<u64> = pauses.map(|pause| pause.expect("no end").as_secs()).collect();
+            assert_eq!((&pauses[..7], pauses[39]), (&[1, 2, 4, 8, 16, 30, 30][..], 30));
+        }
     }
 
     #[test]

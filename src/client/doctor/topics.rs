@@ -80,6 +80,7 @@ pub(super) fn check_topology(client: &KafkaClient, topology: &Topology, findings
         check_size(role, name, &topic, sink.record_bytes_max, findings);
         check_retention(role, name, &topic, topology.source.idle_timeout, findings);
         check_copies(name, &topic, findings);
+        check_timestamps(name, &topic, findings);
         match role {
             Role::Source => {
                 partitions = Some(topic.partitions);
@@ -293,6 +294,20 @@ fn check_copies(name: &str, topic: &TopicInspection, findings: &mut Findings) {
         findings.warn(Subject::Topic, "copies", what, advice);
     } else {
         findings.ok(Subject::Topic, "copies", format!("{name} has {copies} copies, {needed} acknowledge a write"));
+    }
+}
+
+/// Records are dated by the clock of who writes them, unless the broker dates them.
+fn check_timestamps(name: &str, topic: &TopicInspection, findings: &mut Findings) {
+    if topic.configs.get("message.timestamp.type").is_some_and(|of| of == "LogAppendTime") {
+        return;
+    }
+    for setting in ["message.timestamp.before.max.ms", "message.timestamp.after.max.ms"] {
+        let needed = CLOCK_SKEW_MAX.as_millis() as i64;
+        if let Some(ms) = topic.number(setting).filter(|ms| *ms < needed) {
+            let what = format!("{name} refuses records that are dated {ms} ms from its clock ({setting})");
+            findings.fail(Subject::Clock, "timestamps", what, findings.set(name, format!("{setting}={needed}")));
+        }
     }
 }
 
