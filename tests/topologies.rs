@@ -274,6 +274,28 @@ fn an_upload_does_not_become_whole_without_a_topic_that_was_made_anew() {
     running.stop();
 }
 
+/// Records that are there yet are read: more of them would be lost if nobody read them.
+#[test]
+fn a_topic_that_is_compacted_while_it_is_used_fails_its_topology_which_continues() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topology = topology("compacted");
+    let name = topology.name.to_string();
+    create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{name}.{topic}")));
+    let running = Running::start(kafka, vec![topology], None);
+    publish(kafka, &name, "before.csv");
+    wait_until("nothing is published before", || published(kafka, &name, "before.csv") == 1);
+    for topic in ["rows", "workbooks"] {
+        let (upload, topic) = (format!("{topic}.csv"), format!("{name}.{topic}"));
+        kafka::configure_topic(kafka, &topic, "cleanup.policy", "compact");
+        running.wait_for_failure(&name, "topic");
+        publish(kafka, &name, &upload);
+        wait_until("it does not continue", || published(kafka, &name, &upload) == 1);
+        kafka::configure_topic(kafka, &topic, "cleanup.policy", "delete");
+        running.wait_for_recovery(&name);
+    }
+    running.stop();
+}
+
 #[test]
 fn a_topology_without_its_topics_joins_when_they_are_there() {
     let Some(kafka) = Kafka::shared() else { return };
@@ -362,6 +384,7 @@ on_the_in_process_broker! {
     an_output_topic_that_is_deleted_stops_its_topology_until_it_is_there_again,
     outputs_that_are_deleted_stop_their_topology_in_transactions_too,
     a_source_topic_that_is_deleted_stops_its_topology_until_it_is_there_again,
+    a_topic_that_is_compacted_while_it_is_used_fails_its_topology_which_continues,
     a_topology_without_its_topics_joins_when_they_are_there,
     an_upload_does_not_become_whole_without_a_topic_that_was_made_anew,
 }

@@ -61,9 +61,12 @@ impl TopicDescription {
     /// Refuses a compacted topic, which loses rows by design (contract 9).
     pub fn check_uncompacted(&self) -> Result<(), TransportError> {
         if self.is_compacted() {
-            let message =
-                "has cleanup.policy=compact, which deletes rows whose key comes again; use cleanup.policy=delete";
-            return Err(KafkaError::Topic { topic: self.name.clone(), message: message.into() }.into());
+            let message = format!(
+                "has cleanup.policy=compact, which deletes records whose key comes again; use cleanup.policy=delete: \
+                 kafka-configs --alter --topic {} --add-config cleanup.policy=delete",
+                self.name
+            );
+            return Err(KafkaError::Topic { topic: self.name.clone(), message }.into());
         }
         Ok(())
     }

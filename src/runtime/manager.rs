@@ -57,8 +57,8 @@ struct Application {
     standbys: BTreeSet<TaskId>,
     /// Tasks that have failed and not caught up since, and how often they failed.
     failing: BTreeMap<TaskId, u32>,
-    /// A topic that is read was not there, and has not been seen since.
-    misses_source: bool,
+    /// A topic that is read was not there, or a topic was compacted, when they were last looked at.
+    has_bad_topic: bool,
 }
 
 /// A topology that is in no group: its topics cannot serve, or its membership ended.
@@ -187,7 +187,7 @@ impl Manager {
             revoking: BTreeSet::new(),
             standbys: BTreeSet::new(),
             failing: BTreeMap::new(),
-            misses_source: false,
+            has_bad_topic: false,
         });
     }
 
@@ -271,7 +271,7 @@ impl Manager {
         let health = &self.parts.health;
         let knows = |app: &Application| !app.tasks.is_empty() || app.group.is_settled();
         let reads = |app: &Application| app.tasks.iter().all(|id| self.reading.contains(id));
-        let is_well = |app: &&Application| app.failing.is_empty() && !app.misses_source && knows(app);
+        let is_well = |app: &&Application| app.failing.is_empty() && !app.has_bad_topic && knows(app);
         for app in self.applications.iter().filter(is_well) {
             if let Some(failure) = health.recover(&app.topology.name) {
                 let failed_s = failure.since.elapsed().map_or(0, |since| since.as_secs());

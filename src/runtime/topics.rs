@@ -56,15 +56,18 @@ pub(super) fn check_topics(
     Ok(Checked { partition_count, guarantee: guarantee(client, topology, wanted)? })
 }
 
-/// The number of partitions that rows of one upload may lie in, as it is now. Fails without one of the topics that are read.
+/// The number of partitions that rows of one upload may lie in, as it is now. Fails without one of the topics that are read, and where one of
+/// them, or that of the workbooks, has become a topic that loses records.
 pub(super) fn count_source(client: &KafkaClient, topology: &Topology) -> Result<i32, TransportError> {
     let mut partition_count = 1; // the repartition topic has all rows of an upload in one partition
     for topic in topology.read_topics() {
-        let partitions = client.partitions(&topic)?;
+        let topic = client.describe_topic(&topic)?;
+        topic.check_uncompacted()?;
         if topology.source.placement == Placement::Keyed {
-            partition_count = partitions;
+            partition_count = topic.partitions;
         }
     }
+    client.describe_topic(&topology.sink.topic)?.check_uncompacted()?;
     Ok(partition_count)
 }
 

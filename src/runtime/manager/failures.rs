@@ -25,7 +25,7 @@ impl Manager {
         let Some(pause) = retry::after_task(&error, failures) else { return Err(StreamsError::Task(id, error)) };
         if matches!(error, TaskError::Transport(TransportError::Topic(_))) {
             // Brokers take the partitions of a topic that is gone away from us, and then no task of it is left to fail.
-            app.misses_source = true;
+            app.has_bad_topic = true;
             self.count_at = Instant::now();
         }
         if error.concerns_topology() {
@@ -38,17 +38,18 @@ impl Manager {
         Ok(())
     }
 
-    /// The source of a topology that runs was looked at.
+    /// The topics of a topology that runs were looked at.
     pub(super) fn on_source(&mut self, topology: &str, found: Result<i32, TransportError>) {
         let Some(app) = self.applications.iter_mut().find(|app| *app.topology.name == *topology) else { return };
         match found {
             Ok(count) => {
-                app.misses_source = false;
+                app.has_bad_topic = false;
                 self.count_partitions(topology, count);
             }
             Err(error @ TransportError::Topic(_)) => {
-                app.misses_source = true;
+                app.has_bad_topic = true;
                 let name = app.topology.name.clone();
+                warn!(topology = %name, %error, "a topic cannot serve");
                 self.fail(&name, TaskError::from(error).code());
             }
             Err(_) => {} // its tasks find out what is wrong
