@@ -82,7 +82,7 @@ impl Found {
         Ok(Found { outbox, committed, bounds, log, cut_at })
     }
 
-    /// Where a reader begins, and what it relies on: the leader epoch of the record before the commit is known.
+    /// Where a reader begins, and what it relies on: the leader epoch of the record before the commit is known, if that is of this log.
     pub(super) fn read_from(
         committed: &Committed,
         cut_at: Option<Offset>,
@@ -90,7 +90,9 @@ impl Found {
         next: Offset,
     ) -> ReadFrom {
         let leader_epoch = match committed {
-            Committed::Ours(progress) if cut_at.is_none() && progress.next == next => progress.leader_epoch,
+            Committed::Ours(progress) if progress.log == log && cut_at.is_none() && progress.next == next => {
+                progress.leader_epoch
+            }
             Committed::Ours(_) | Committed::Reset(_) | Committed::None => None,
         };
         ReadFrom { next, log, leader_epoch }

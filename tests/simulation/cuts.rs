@@ -133,6 +133,24 @@ fn state_of_a_topic_that_was_made_anew_is_ahead_of_the_commit() {
     assert_eq!(scene.ends(), [failed("open")]);
 }
 
+/// It begins, by chance, at the offset that was committed in the former one: the leader epoch of that commit says nothing of it.
+#[test]
+fn a_topic_that_was_made_anew_is_not_taken_for_cut() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("former", &["s,1,a", "#EOF"]);
+        scene.hand_to(&mut one);
+        scene.app.brokers.lock().source = Topic::new(2, 1);
+        scene.cut(0);
+        scene.write("gone", &["s,1,a", "#EOF"]);
+        scene.delete_below(2);
+        scene.write("new", &["#BEGIN", "s,1,a", "#EOF"]);
+        scene.hand_over(&mut one, &mut other);
+        assert_eq!(scene.last_of("new").state, UploadState::Published, "{guarantee:?}");
+    }
+}
+
 /// It is the second of its id.
 #[test]
 fn an_upload_that_was_cut_off_with_the_one_before_it_is_missed() {

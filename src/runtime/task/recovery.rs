@@ -96,8 +96,8 @@ pub(super) fn is_same_log(one: Option<LogId>, other: Option<LogId>) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 
-/// From which offset on uploads are known to have lost no first rows: what state or commit say of this log. When it is read for the first
-/// time, or from an offset that somebody set, it is the log's end if anything lies in front.
+/// From which offset on uploads are known to have lost no first rows: what the state says, if it is of this log, or a commit of this log.
+/// When it is read for the first time, or from an offset that somebody set, it is the log's end if anything lies in front.
 pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFacts) -> Offset {
     let of_all = if log.start > Offset(0) { log.end } else { Offset(0) };
     if let Committed::Reset(offset) = committed {
@@ -105,11 +105,7 @@ pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFac
     }
     let local = local.filter(|state| is_same_log(state.log, log.id)).map(|state| state.whole_from);
     let committed = match committed {
-        Committed::Ours(Progress { log: theirs, work: Work::Uploads { whole_from, .. }, .. })
-            if is_same_log(*theirs, log.id) =>
-        {
-            Some(*whole_from)
-        }
+        Committed::Ours(Progress { work: Work::Uploads { whole_from, .. }, .. }) => Some(*whole_from),
         Committed::Ours(_) | Committed::Reset(_) | Committed::None => None,
     };
     let known = local.into_iter().chain(committed).max();
@@ -117,7 +113,7 @@ pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFac
 }
 
 /// What the group says of the log that is read: a commit of another log is none.
-fn of_log<'a>(committed: &'a Committed, log: &LogFacts) -> &'a Committed {
+pub(super) fn of_log<'a>(committed: &'a Committed, log: &LogFacts) -> &'a Committed {
     match committed {
         Committed::Ours(progress) if !is_same_log(progress.log, log.id) => &Committed::None,
         Committed::Ours(_) | Committed::Reset(_) | Committed::None => committed,

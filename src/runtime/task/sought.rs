@@ -34,15 +34,15 @@ impl Sought {
     }
 
     /// The uploads that were open at the commit, or are said to have begun behind it; `open` are those that have no final status. One that
-    /// began before the oldest that the commit counts had ended by then.
+    /// began before the oldest that the commit counts had ended by then. The commit is of this log.
     pub(super) fn of(committed: &Committed, log: &LogFacts, open: BTreeMap<String, StatusRecord>) -> Sought {
         let (count, oldest, set_to) = match committed {
-            Committed::Ours(progress) if is_same_log(progress.log, log.id) => {
+            Committed::Ours(progress) => {
                 let Progress { replay_from: oldest, .. } = *progress;
                 (progress.open().map_or(0, |open| open.count), oldest, None)
             }
             Committed::Reset(offset) => (0, Offset(0), Some(*offset)),
-            Committed::Ours(_) | Committed::None => (0, Offset(0), None),
+            Committed::None => (0, Offset(0), None),
         };
         let is_sought = |status: &StatusRecord| {
             let of = status.topic_id.as_deref().and_then(LogId::parse);

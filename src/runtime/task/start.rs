@@ -111,16 +111,16 @@ impl StreamTask {
         // Held records are read again from the repartition topic, as from a changelog.
         let local = local.filter(|_| !start.gathers);
         let mut local: Option<TaskState> = local.and_then(|(_, value)| keys::decode(&value));
-        let is_of_log = |state: &TaskState| recovery::is_same_log(state.log, start.log);
         // Others may have gone on behind a cut of the log, so that their commit does not show it.
-        let state_is_cut = match local.as_ref().filter(|state| is_of_log(state)) {
+        let state_is_cut = match local.as_ref().filter(|state| recovery::is_same_log(state.log, start.log)) {
             Some(TaskState { offset, leader_epoch: Some(epoch), .. }) => is_cut(*offset, (ask.end_of_epoch)(*epoch)?),
             Some(_) | None => false,
         };
         let facts = LogFacts { state_is_cut, ..start.facts() };
         let is_complete = recovery::is_complete(local.as_ref(), &topology.hash, &start.committed, &facts);
         let mut statuses = if is_complete { Statuses::default() } else { (ask.statuses)()? };
-        if let Committed::Ours(progress) = &start.committed
+        let committed = recovery::of_log(&start.committed, &facts);
+        if let Committed::Ours(progress) = committed
             && statuses.forget_unsettled(progress.next)
         {
             // A state that is ahead of the commit takes such an end for said.
@@ -136,8 +136,7 @@ impl StreamTask {
         let log_start = start.log_start;
         let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &facts, &ledger);
 
-        let whole_from =
-            recovery::whole_from(local.as_ref().filter(|state| is_of_log(state)), &start.committed, &facts);
+        let whole_from = recovery::whole_from(local.as_ref(), committed, &facts);
         let mut task = Self::assemble(id, topology, store, outbox, &start)?;
         task.outputs.set_log(start.log);
         task.aggregate.doubt_below(whole_from);
@@ -178,18 +177,13 @@ impl StreamTask {
             }
         }
         if !is_complete {
-            task.sought = Some(Sought::of(&start.committed, &facts, open));
+            task.sought = Some(Sought::of(committed, &facts, open));
         }
-        task.named_below = match &start.committed {
-            Committed::Ours(progress) if recovery::is_same_log(progress.log, start.log) => {
-                progress.next.min(start.cut_at.unwrap_or(progress.next))
+        if let Committed::Ours(progress) = committed {
+            task.named_below = progress.next.min(start.cut_at.unwrap_or(progress.next));
+            if start.cut_at.is_none() && progress.next == task.position {
+                task.leader_epoch = task.leader_epoch.or(progress.leader_epoch);
             }
-            Committed::Ours(_) | Committed::Reset(_) | Committed::None => Offset(0),
-        };
-        if let (Committed::Ours(progress), None) = (&start.committed, start.cut_at)
-            && progress.next == task.position
-        {
-            task.leader_epoch = task.leader_epoch.or(progress.leader_epoch);
         }
         if task.read_from < start.log_start {
             task.survive_retention(task.read_from..start.log_start, start.log_end, &waiting)?;
