@@ -139,3 +139,19 @@ fn an_end_that_another_owner_did_not_know_is_said_again() {
     scene.hand_to(&mut one);
     assert_eq!(scene.last_of("whole").state, UploadState::Published);
 }
+
+/// What a transaction shows, nobody sees before its end: it needs no other record for that.
+#[test]
+fn an_upload_that_pauses_is_shown_with_all_rows_that_came() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let mut one = Process::new(0, 1);
+        scene.write("open", &["#BEGIN", "s,1,a"]);
+        scene.hand_to(&mut one);
+        scene.write("open", &["s,2,a"]);
+        one.turn(0, &scene.app, scene.now_ms, 50, true);
+        scene.write("open", &["s,3,a"]);
+        scene.rest(&mut one, None);
+        assert_eq!(scene.last_of("open").accounting.rows_in, 3, "{guarantee:?}");
+    }
+}

@@ -24,8 +24,8 @@ impl StreamTask {
         self.name_open()?;
         self.outputs.publish()?;
         let progress = self.progress();
-        if self.committed_progress.as_ref() == Some(&progress) && self.finished.entries.is_empty() && !self.commit_due()
-        {
+        let has_news = self.commit_due() || self.outputs.is_hinted();
+        if self.committed_progress.as_ref() == Some(&progress) && self.finished.entries.is_empty() && !has_news {
             return Ok(());
         }
         let begun = Instant::now();

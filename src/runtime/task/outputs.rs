@@ -51,6 +51,8 @@ pub(super) struct Outputs {
     said: HashSet<(String, Offset)>,
     /// An upload changed its state: the commit does not wait for its interval.
     commit_due: bool,
+    /// A `RECEIVING` goes with the next transaction, and nobody sees it before.
+    hinted: bool,
     last: LastStatus,
     /// Id of the source topic, as statuses name it.
     topic_id: Option<String>,
@@ -89,6 +91,7 @@ impl Outputs {
             buffer_bytes: 0,
             said: HashSet::new(),
             commit_due: false,
+            hinted: false,
             last: LastStatus::default(),
             topic_id: None,
         }
@@ -117,6 +120,11 @@ impl Outputs {
     /// True when the next commit should not wait for its interval.
     pub(super) fn commit_due(&self) -> bool {
         self.commit_due
+    }
+
+    /// Whether nobody sees the last `RECEIVING` before a commit, even one without progress.
+    pub(super) fn is_hinted(&self) -> bool {
+        self.hinted
     }
 
     /// An upload was closed: the next commit is due.
@@ -166,7 +174,7 @@ impl Outputs {
     /// Commits `progress` for the task's partition.
     pub(super) fn commit(&mut self, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
         self.outbox.commit(&self.source, progress, fence)?;
-        self.commit_due = false;
+        (self.commit_due, self.hinted) = (false, false);
         self.said.clear();
         Ok(())
     }
@@ -185,6 +193,7 @@ impl Outputs {
         // What is wrong, the next status finds out.
         if let Ok(Ok(record)) = self.within_limit(&topic, |bytes_max| status.to_record_within(&topic, bytes_max)) {
             self.outbox.send_best_effort(record);
+            self.hinted = self.outbox.is_transactional();
         }
         self.last = LastStatus { receiving_ms: Some(now_ms), ..LastStatus::of(status) };
     }
