@@ -1062,6 +1062,27 @@ fn what_neither_a_new_repartition_topic_nor_the_source_has_is_said_to_be_gone() 
     assert_eq!(numbers(&books["again.csv"][0]).len(), 20);
 }
 
+/// What was passed on is gone with its topic, and so is a part of it in the source: the rest comes before or after it is known.
+#[test]
+fn an_upload_of_which_the_source_has_a_part_is_no_whole() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = app(kafka, "header = [\"id\", \"kind\"]", "kind");
+    let running = app.run("state");
+    publish(&app, "rows", Some("part.csv"), rows("park", 30));
+    wait_for(&app, "part.csv", |status| status.accounting.rows_in == 30);
+    assert_eq!(running.stop(), Some(0));
+    let at = TopicPartition { topic: format!("{}.rows", app.name).into(), partition: 0 };
+    kafka::delete_records(kafka, &at, kafka.client("test").bounds(&at).expect("bounds").end.0);
+    kafka::delete_topic(kafka, &format!("{}-sheets-repartition", app.name));
+    create_topics(&app);
+    publish(&app, "rows", Some("part.csv"), [(1, "#EOF".to_owned())]);
+    let _running = app.run("state");
+    let is_decided =
+        |status: &StatusRecord| status.offsets.completion.is_some() || status.state == UploadState::Incomplete;
+    let end = wait_for(&app, "part.csv", is_decided);
+    assert!(end.failure.is_some() && end.workbook.is_none(), "{end:?}");
+}
+
 #[test]
 fn a_repartition_topic_with_other_partitions_is_refused() {
     let Some(kafka) = Kafka::shared() else { return };
@@ -1085,6 +1106,7 @@ fn a_repartition_topic_with_other_partitions_is_refused() {
 on_the_in_process_broker! {
     a_repartition_topic_that_is_made_anew_gets_all_rows_again,
     a_repartition_topic_with_other_partitions_is_refused,
+    an_upload_of_which_the_source_has_a_part_is_no_whole,
     what_neither_a_new_repartition_topic_nor_the_source_has_is_said_to_be_gone,
     partitions_that_are_added_are_passed_on_too,
     a_reset_reads_all_again_and_sends_no_workbook_a_second_time,
