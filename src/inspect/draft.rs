@@ -59,6 +59,9 @@ impl Draft<'_> {
         self.write_reading(&mut text);
         self.write_types(&mut text);
         text.push_str(SOURCE);
+        if self.table.has_delimiters_behind() {
+            text.push_str("field_count = \"pad\" # its rows end with delimiters that its header does not have\n");
+        }
         self.write_coordinates(lang, &mut text);
         self.write_kept(lang, &mut text);
         if self.extras.map_link && self.has_coordinates() {

@@ -100,6 +100,14 @@ impl Table {
         })
     }
 
+    /// Whether most rows have more cells than the header has names, and nothing in those.
+    pub fn has_delimiters_behind(&self) -> bool {
+        let columns = self.header.len();
+        let is_such =
+            |row: &&Vec<String>| row.len() > columns && row[columns..].iter().all(|cell| cell.trim().is_empty());
+        2 * self.rows.iter().filter(is_such).count() > self.rows.len()
+    }
+
     /// The column in which each cell is a code of EPSG, with its authority or below a name that says so, and not the same one.
     fn crs_column(&self) -> Option<CrsColumn> {
         self.header.iter().enumerate().find_map(|(column, name)| {
