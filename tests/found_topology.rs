@@ -49,6 +49,36 @@ fn what_a_file_says_of_its_coordinates_is_obeyed() {
 }
 
 #[test]
+fn what_the_points_cannot_show_is_said() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let convert = |name: &str, text: &str| convert(folder.path(), name, text);
+    // 300 m lie between systems on the old datum and on the new one, and a district is larger.
+    let (said, _) = convert("shops.csv", "이름,구,X,Y\n가,마포구,192500.5,450700.25\n");
+    assert!(said.contains("EPSG:5181 (or EPSG:5174 or EPSG:2097") && said.contains("--crs says it"), "{said}");
+    let (said, _) = convert("named.csv", "이름,구,좌표정보(X),좌표정보(Y)\n가,마포구,192500.5,450700.25\n");
+    assert!(said.contains("EPSG:5174, a sheet"), "a header decides: {said}");
+    let (said, _) = convert("buoys.csv", "부이,경도,위도\n가,125.1,36.0\n나,125.2,36.1\n");
+    assert!(said.contains("coordinates in \"경도\" and \"위도\", EPSG:4326"), "{said}");
+    let (said, sheets) = convert("chart.csv", "label,x,y\na,12,3000.5\nb,13,3100.5\n");
+    assert!(said.contains("\"x\" and \"y\" fit no coordinate system and stay as they are"), "{said}");
+    assert_eq!(sheets["rows"], [["label", "x", "y"], ["a", "12", "3000.5"], ["b", "13", "3100.5"]]);
+}
+
+#[test]
+fn delimiters_at_the_end_of_rows_cost_no_row() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (said, sheets) = convert(folder.path(), "in.csv", "a,b\n1,2,,\n3,4,,\n");
+    assert!(said.contains("2 rows written, 0 rejected"), "{said}");
+    assert_eq!(sheets["rows"], [["a", "b"], ["1", "2"], ["3", "4"]]);
+    // A value behind the last name is not dropped.
+    std::fs::write(folder.path().join("more.csv"), "a,b\n1,2,\n3,4,\n5,6,7\n").expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+    let run = command.args(["convert", "more.csv", "-o", "more.xlsx"]).current_dir(folder.path()).output();
+    let said = String::from_utf8_lossy(&run.expect("the binary").stderr).into_owned();
+    assert!(said.contains("2 rows written, 1 rejected"), "{said}");
+}
+
+#[test]
 fn columns_without_name_and_value_are_left_out_of_any_file() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // More than is looked at to find the topology.

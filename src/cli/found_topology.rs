@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use sheetstream::crs::ranking::{Certainty, Ranking};
+use sheetstream::inspect::used_columns::UsedColumns;
 use sheetstream::map::MapConfig;
+use sheetstream::record::CoordinateForm;
 use sheetstream::topology::Topology;
 
 use super::exit::UsageError;
@@ -14,6 +16,8 @@ use super::shown::shown;
 
 /// Families of coordinate systems that a message names.
 const NAMED_MAX: usize = 3;
+/// Longitude and latitude.
+const LON_LAT: &str = "EPSG:4326";
 
 /// Finds the topology of the only file, and says what was found.
 ///
@@ -26,9 +30,19 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
         _ => return Err(UsageError("--topology says what becomes of several files".into()).into()),
     };
     let crs = input.crs(None)?;
-    let found = Found::in_file(path, input.reading(), input.worksheet())?;
+    let mut found = Found::in_file(path, input.reading(), input.worksheet())?;
     if let (None, None, Some(ranking)) = (crs, &found.suggestion.crs_column, &found.suggestion.ranking) {
         check_certainty(path, ranking)?;
+        if ranking.points > 0 && ranking.certainty == Certainty::None {
+            let columns =
+                [&found.used.x, &found.used.y].map(|name| format!("\"{}\"", name.as_deref().unwrap_or_default()));
+            say!(
+                "{}: {} fit no coordinate system and stay as they are: --crs names theirs, if they are coordinates",
+                shown(&path.display().to_string()),
+                shown(&columns.join(" and "))
+            );
+            found.used = UsedColumns { x: None, y: None, coordinates: CoordinateForm::None, ..found.used };
+        }
     }
     if crs.is_some() && found.used.x.is_none() {
         return Err(refused(path, "no column has coordinates for --crs; `sheetstream inspect` shows its columns"));
@@ -38,10 +52,11 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
     let columns: Vec<_> = columns.iter().flatten().flat_map(|names| names.first()).collect();
     let coordinates = match topology.about().crs.first().filter(|_| !columns.is_empty()) {
         Some(pair) => {
+            let alike = found.suggestion.ranking.as_ref().filter(|_| crs.is_none()).and_then(alike).unwrap_or_default();
             let names: Vec<_> = columns.iter().map(|name| format!("\"{}\"", shown(name))).collect();
             let by_row = pair.row_column.as_ref().map(|column| format!("the system that \"{}\" names", shown(column)));
             let crs = crs.map(str::to_owned).or(by_row).unwrap_or_else(|| pair.from.label());
-            format!("coordinates in {}, {}", names.join(" and "), shown(&crs))
+            format!("coordinates in {}, {}{alike}", names.join(" and "), shown(&crs))
         }
         None => "no coordinates".to_owned(),
     };
@@ -62,19 +77,40 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
     Ok(topology)
 }
 
+/// The other systems of the first family, where nothing but a guess decides between them. Those of degrees are left out: degrees of an old
+/// datum are rare.
+fn alike(ranking: &Ranking) -> Option<String> {
+    let family = ranking.families.first()?;
+    let [first, others @ ..] = &family.systems[..] else { return None };
+    let is_guess = ranking.header.as_ref() != Some(&first.definition) && first.definition != LON_LAT;
+    let others: Vec<_> = others.iter().take(NAMED_MAX).map(|system| &*system.definition).collect();
+    (is_guess && !others.is_empty()).then(|| {
+        let others = others.join(" or ");
+        format!(" (or {others}, {:.0} m away: the points cannot show which, --crs says it)", family.spread_m)
+    })
+}
+
 /// Several systems put the points at different places, and a wrong one would not be noticed.
 fn check_certainty(path: &Path, ranking: &Ranking) -> anyhow::Result<()> {
-    let why = match ranking.certainty {
+    let systems = match ranking.certainty {
         _ if ranking.points == 0 => return Ok(()),
-        Certainty::Land | Certainty::Header | Certainty::Places | Certainty::Declared => return Ok(()),
-        Certainty::None => "fit no coordinate system".to_owned(),
-        Certainty::Ambiguous => {
-            let systems = ranking.families.iter().filter_map(|family| family.systems.first());
-            let systems: Vec<_> = systems.take(NAMED_MAX).map(|system| &*system.definition).collect();
-            format!("fit several coordinate systems, such as {}", systems.join(" or "))
+        Certainty::Ambiguous => fitting_systems(ranking),
+        Certainty::None | Certainty::Land | Certainty::Header | Certainty::Places | Certainty::Declared => {
+            return Ok(());
         }
     };
-    Err(refused(path, &format!("its coordinates {why}: --crs names theirs, and `sheetstream inspect` shows more")))
+    let why = format!("its coordinates fit several coordinate systems, such as {systems}");
+    Err(refused(path, &format!("{why}: --crs names theirs, and `sheetstream inspect` shows more")))
+}
+
+/// The first systems of the likeliest families: `EPSG:5186 or EPSG:5181 with x and y swapped`.
+fn fitting_systems(ranking: &Ranking) -> String {
+    let families = ranking.families.iter().take(NAMED_MAX);
+    let systems = families.map(|family| {
+        let swapped = if family.is_swapped { " with x and y swapped" } else { "" };
+        format!("{}{swapped}", family.systems[0].definition)
+    });
+    systems.collect::<Vec<_>>().join(" or ")
 }
 
 fn refused(path: &Path, why: &str) -> anyhow::Error {

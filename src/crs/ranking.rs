@@ -70,9 +70,9 @@ pub enum Certainty {
     None,
     /// Other families fit as well, and nothing distinguishes them.
     Ambiguous,
-    /// It alone puts the points on land.
+    /// It alone puts the points on land, in a country whose systems were all tried.
     Land,
-    /// The header names it, and its points lie on land.
+    /// The header names it, and its points lie on land, or inside its area of use where no system puts them on land.
     Header,
     /// Its points lie where their rows say, and those of no other family do.
     Places,
@@ -97,6 +97,9 @@ pub struct Family {
     pub as_named: Option<f64>,
     /// The countries and Korean provinces that the points are in, the one with most points first.
     pub areas: Vec<AreaShare>,
+    /// Part of the points on land outside of Korea.
+    #[serde(skip)]
+    abroad: f64,
     #[serde(skip)]
     score: f64,
     #[serde(skip)]
@@ -145,13 +148,16 @@ pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str, declared:
     let points: Vec<&Sampled> = sample.iter().map(|(sampled, _)| sampled).collect();
     let named = points.iter().filter(|sampled| !sampled.named.is_empty()).count();
     let header = declared.map(str::to_owned).or_else(|| headers.iter().find_map(|name| named_system(name)));
+    let is_named_at_sea = |family: &Family| {
+        !family.is_swapped && family.inside >= 0.9 && header.as_ref().is_some_and(|header| family.has(header))
+    };
     let is_declared = |family: &Family| !family.is_swapped && declared.is_some_and(|declared| family.has(declared));
     let evidence =
         Evidence { points: &points, has_names: named > 0, is_korean: is_korean(&sample, headers, context, atlas) };
     let mut tried: Vec<Family> = candidates(&points, header.as_deref(), atlas)
         .iter()
         .flat_map(|candidate| [false, true].map(|is_swapped| candidate.fit(&evidence, is_swapped, atlas)))
-        .filter(|family| is_declared(family) || family.fits())
+        .filter(|family| is_declared(family) || is_named_at_sea(family) || family.fits())
         .collect();
     for family in &mut tried {
         let is_header = Some(&family.systems[0].definition) == header.as_ref();
@@ -169,7 +175,7 @@ pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str, declared:
             families[..=place].rotate_right(1);
             Certainty::Declared
         }
-        None => certainty(&families, header.as_deref(), named),
+        None => certainty(&families, header.as_deref(), named, kind_of(&points)),
     };
     families.truncate(FAMILIES_MAX);
     let points = rows.iter().filter(|row| row.point.is_some()).count();
@@ -292,7 +298,8 @@ impl Candidate {
         let (on_land, inside) = (share(on_land, points.len()), share(inside, points.len()));
         let as_named = evidence.has_names.then(|| share(as_named, named));
         let abroad: usize = areas.iter().filter(|(area, _)| !atlas.is_korean(**area)).map(|(_, points)| points).sum();
-        let doubt = if evidence.is_korean { 0.5 * share(abroad, points.len()) } else { 0.0 };
+        let abroad = share(abroad, points.len());
+        let doubt = if evidence.is_korean { 0.5 * abroad } else { 0.0 };
         let score = match as_named {
             Some(as_named) => 0.6 * as_named + 0.25 * (on_land - doubt) + 0.15 * inside,
             None => 0.7 * (on_land - doubt) + 0.3 * inside,
@@ -300,7 +307,7 @@ impl Candidate {
         let score = if is_swapped { score - 0.02 } else { score };
         let areas = AreaShare::of(areas, atlas);
         let systems = vec![self.system.clone()];
-        Family { systems, spread_m: 0.0, is_swapped, on_land, inside, as_named, areas, score, places }
+        Family { systems, spread_m: 0.0, is_swapped, on_land, inside, as_named, areas, abroad, score, places }
     }
 }
 
@@ -315,10 +322,15 @@ fn usual(definition: &str) -> usize {
 /// Systems that Korean files use and that are not of Korea alone.
 const SHARED: [u32; 4] = [4326, 3857, 32651, 32652];
 
+/// Whether the coordinates are degrees.
+fn kind_of(points: &[&Sampled]) -> CrsKind {
+    let degrees = points.iter().filter(|sampled| sampled.point.0.abs() <= 180.0 && sampled.point.1.abs() <= 180.0);
+    if 2 * degrees.count() > points.len() { CrsKind::Geographic } else { CrsKind::Projected }
+}
+
 /// Systems that could be meant: those of Korea, those that are used where the rows say that they are, and what the header names.
 fn candidates(points: &[&Sampled], header: Option<&str>, atlas: &Atlas) -> Vec<Candidate> {
-    let degrees = points.iter().filter(|sampled| sampled.point.0.abs() <= 180.0 && sampled.point.1.abs() <= 180.0);
-    let kind = if 2 * degrees.count() > points.len() { CrsKind::Geographic } else { CrsKind::Projected };
+    let kind = kind_of(points);
     let all = systems().unwrap_or_default();
     let is_korean =
         |system: &&ListedCrs| system.area_name.contains("Republic of Korea") || SHARED.contains(&system.code);
@@ -405,14 +417,16 @@ fn apart(a: &[[f64; 2]], b: &[[f64; 2]]) -> Option<f64> {
     distances.get(distances.len() / 2).copied()
 }
 
-fn certainty(families: &[Family], header: Option<&str>, named: usize) -> Certainty {
+fn certainty(families: &[Family], header: Option<&str>, named: usize, kind: CrsKind) -> Certainty {
     let Some(first) = families.first() else { return Certainty::None };
     let is_rival = families.get(1).is_some_and(|second| first.score - second.score < RIVAL);
     let by_header = header.is_some_and(|header| first.has(header));
     match first.as_named {
         Some(as_named) if named > 0 && as_named >= 0.8 && !is_rival => Certainty::Places,
-        _ if by_header && first.on_land >= 0.8 => Certainty::Header,
+        _ if by_header && (first.on_land >= 0.8 || !families.iter().any(Family::fits)) => Certainty::Header,
         _ if is_rival => Certainty::Ambiguous,
+        // The systems of other countries were not tried.
+        _ if kind == CrsKind::Projected && first.abroad > 0.5 => Certainty::Ambiguous,
         _ if first.on_land >= 0.9 => Certainty::Land,
         _ => Certainty::Ambiguous,
     }
@@ -437,7 +451,7 @@ pub fn named_system(name: &str) -> Option<String> {
     ];
     let is_degree = || ["경도", "위도", "lon", "lat", "lng"].iter().any(|word| plain.contains(word));
     let code = code.or_else(|| words.iter().find(|(word, _)| plain.contains(word)).map(|(_, code)| *code));
-    let code = code.or_else(|| (plain.contains("wgs84") && is_degree()).then_some(4326));
+    let code = code.or_else(|| is_degree().then_some(4326));
     match code {
         Some(code) => Some(format!("EPSG:{code}")),
         None => plain.contains("katec").then(|| KATEC.to_owned()),

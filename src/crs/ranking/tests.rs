@@ -93,6 +93,29 @@ fn without_names_what_fits_alike_is_said_to() {
 }
 
 #[test]
+fn points_abroad_are_not_certain_where_the_systems_of_that_country_were_not_tried() {
+    // Paris in the system of France is on land in the Netherlands, too.
+    let paris = file("EPSG:2154", &[(String::new(), 2.35, 48.86)]);
+    assert_eq!(ranked(&paris, ["x", "y"], "").certainty, Certainty::Ambiguous);
+    // Buoys in the Yellow Sea are on land in Indonesia.
+    let buoys = file("EPSG:5186", &[("부이".to_owned(), 125.0, 36.0)]);
+    assert!(ranked(&buoys, ["X", "Y"], "").certainty < Certainty::Land);
+    let degrees = file("EPSG:4326", &[(String::new(), 2.35, 48.86)]);
+    assert_eq!(ranked(&degrees, ["x", "y"], "").certainty, Certainty::Land, "degrees are the same everywhere");
+}
+
+#[test]
+fn points_at_sea_are_where_the_names_of_their_columns_say() {
+    let buoys = file("EPSG:4326", &[("부이".to_owned(), 126.2, 36.0)]);
+    let ranking = ranked(&buoys, ["경도", "위도"], "");
+    assert_eq!((ranking.certainty, ranking.contradicted_by.as_deref()), (Certainty::Header, None));
+    assert_eq!(ranking.families[0].systems[0].definition, "EPSG:4326");
+    assert_eq!(ranked(&buoys, ["X", "Y"], "").certainty, Certainty::None, "nothing says what they are");
+    let metres = ranked(&seoul("EPSG:5181"), ["경도", "위도"], "");
+    assert_eq!(metres.contradicted_by.as_deref(), Some("EPSG:5181"), "these are no degrees");
+}
+
+#[test]
 fn swapped_axes_are_noticed() {
     for definition in ["EPSG:5186", "EPSG:4326", "EPSG:5179"] {
         let rows: Vec<_> = seoul(definition).into_iter().map(|(name, (x, y))| (name, (y, x))).collect();
@@ -125,6 +148,7 @@ fn a_header_names_a_system() {
         ("x(m)", None),
         ("X(UTM-K)", Some("EPSG:5179")),
         ("X좌표", None),
+        ("위도", Some("EPSG:4326")),
         ("2024년x", None),
     ] {
         assert_eq!(named_system(name).as_deref(), system, "{name}");
