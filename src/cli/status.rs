@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::HumanDuration;
 use serde::Serialize;
-use sheetstream::client::uploads::{Upload, UploadIndex};
+use sheetstream::client::uploads::{Listed, Upload, UploadIndex};
 use sheetstream::kafka::KafkaClient;
 use sheetstream::kafka::clock::now_ms;
 use sheetstream::kafka::group::{ForeignMember, Roster};
@@ -66,6 +66,10 @@ pub(crate) struct Status {
 struct Look {
     topologies: Vec<Standing>,
     uploads: Vec<Upload>,
+    /// How many more there are: `--limit` left them out.
+    uploads_more: usize,
+    /// Whether there were others, which are not remembered.
+    uploads_forgotten: bool,
 }
 
 /// How far a topology's group is.
@@ -120,7 +124,8 @@ impl Status {
             if let Some((since, before)) = &before {
                 rate(&mut standings, &before.topologies, at.duration_since(*since));
             }
-            let look = Look { topologies: standings, uploads: self.uploads(&index, topologies) };
+            let Listed { uploads, more, has_forgotten } = self.uploads(&index, topologies);
+            let look = Look { topologies: standings, uploads, uploads_more: more, uploads_forgotten: has_forgotten };
             self.show(global, &look)?;
             if !self.watch {
                 return Ok(Exit::Ok);
@@ -131,16 +136,12 @@ impl Status {
     }
 
     /// The uploads to show, in their order.
-    fn uploads(&self, index: &UploadIndex, topologies: &[Topology]) -> Vec<Upload> {
-        let most = if self.open { usize::MAX } else { self.limit };
-        let known = topologies.iter().flat_map(|topology| index.latest(Some(&topology.name), most));
-        let mut uploads: Vec<Upload> = known.filter(|upload| !self.open || !upload.state.is_final()).collect();
+    fn uploads(&self, index: &UploadIndex, topologies: &[Topology]) -> Listed {
+        let is_of = |name: &str| topologies.iter().any(|topology| *topology.name == *name);
         match self.open {
-            true => uploads.sort_by_key(|upload| upload.updated_at_ms),
-            false => uploads.sort_by_key(|upload| std::cmp::Reverse(upload.updated_at_ms)),
+            true => index.open(is_of, self.limit),
+            false => index.latest(is_of, self.limit),
         }
-        uploads.truncate(self.limit);
-        uploads
     }
 
     fn show(&self, global: &Global, look: &Look) -> anyhow::Result<()> {
@@ -265,6 +266,12 @@ fn table(look: &Look, now_ms: i64) -> Result<String, std::fmt::Error> {
             writeln!(text, "{}: {}: {}", shown(&upload.id), shown(&failure.reason), shown(&failure.message))?;
         }
     }
+    if look.uploads_more > 0 {
+        writeln!(text, "{} more; --limit shows them", look.uploads_more)?;
+    }
+    if look.uploads_forgotten {
+        writeln!(text, "there are others: those without news for longest are in the status topic only")?;
+    }
     Ok(text)
 }
 
@@ -311,9 +318,12 @@ mod tests {
         let index = UploadIndex::default();
         let value = Some(status.to_record(&"t.status".into()).value);
         index.take(&Record { value, timestamp_ms: 1_000, ..Record::default() });
-        let look = Look { topologies: vec![], uploads: index.latest(None, 1) };
+        let uploads = index.latest(|_| true, 1).uploads;
+        let look = Look { topologies: vec![], uploads, uploads_more: 3, uploads_forgotten: true };
         let table = table(&look, 1_000 + 3 * 3_600_000).expect("text");
-        let line = table.lines().last().expect("an upload");
+        let [.., line, more, forgotten] = table.lines().collect::<Vec<_>>()[..] else { panic!("{table}") };
+        assert_eq!(more, "3 more; --limit shows them");
+        assert!(forgotten.contains("without news for longest"), "{forgotten}");
         let cells: Vec<&str> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
         assert_eq!(cells[..7], ["PUBLISHED", "3h ago", "2", "2", "2", "0", "1"], "{table}");
     }

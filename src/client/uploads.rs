@@ -1,21 +1,22 @@
 //! An index of uploads, from the status topics and from the publications of this process. It has the uploads of all instances, also after
-//! a restart, since it is read from the topics. It is bounded: the uploads without news for longest are forgotten first.
+//! a restart, since it is read from the topics. It is bounded: see `entries`.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod entries;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::watch;
 
+use self::entries::{Entries, Place};
 use crate::kafka::KafkaClient;
 use crate::kafka::clock::now_ms;
 use crate::kafka::follower::Follower;
 use crate::record::{Accounting, Record};
 use crate::sink::status::{StatusFailure, StatusRecord, StatusWorkbook, UploadState};
 
-/// Uploads that are remembered.
-const UPLOADS_MAX: usize = 10_000;
 /// Samples that the rate of an upload is taken over.
 const RATE_SAMPLES: usize = 10;
 /// An upload of somebody else that was heard of within this time is under way; later, its publisher may be gone.
@@ -141,17 +142,20 @@ struct Entry {
     publication: Option<Publication>,
     /// Times and rows of the present revision.
     samples: VecDeque<(i64, u64)>,
+    /// Bytes of its status, about.
+    bytes: usize,
     place: Place,
 }
 
-/// Time and a serial number: the order of uploads.
-type Place = (i64, u64);
-
-#[derive(Default)]
-struct Entries {
-    by_key: HashMap<UploadKey, Entry>,
-    by_place: BTreeMap<Place, UploadKey>,
-    serial: u64,
+/// Uploads that were asked for.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Those within the limit.
+    pub uploads: Vec<Upload>,
+    /// How many more are remembered.
+    pub more: usize,
+    /// Whether others were forgotten.
+    pub has_forgotten: bool,
 }
 
 /// The index of uploads.
@@ -206,28 +210,38 @@ impl UploadIndex {
 
     /// One upload.
     pub fn get(&self, key: &UploadKey) -> Option<Upload> {
-        self.lock().by_key.get(key).map(|entry| entry.show(key))
+        self.lock().get(key).map(|entry| entry.show(key))
     }
 
     /// The upload of that id that was heard of last, whatever its topology.
     pub fn find(&self, id: &str) -> Option<Upload> {
         let entries = self.lock();
-        let found = entries.by_place.values().rev().find(|key| key.id == id)?;
-        entries.by_key.get(found).map(|entry| entry.show(found))
+        let (key, entry) = entries.latest().find(|(key, _)| key.id == id)?;
+        Some(entry.show(key))
     }
 
-    /// Uploads, the one heard of last first.
-    pub fn latest(&self, topology: Option<&str>, limit: usize) -> Vec<Upload> {
+    /// Uploads of the topologies that `is_of` names, the one heard of last first.
+    pub fn latest(&self, is_of: impl Fn(&str) -> bool, limit: usize) -> Listed {
         let entries = self.lock();
-        let keys = entries.by_place.values().rev().filter(|key| topology.is_none_or(|name| key.topology == name));
-        keys.filter_map(|key| entries.by_key.get(key).map(|entry| entry.show(key))).take(limit).collect()
+        let has_forgotten = entries.has_forgotten_open() || entries.has_forgotten_ended();
+        listed(entries.latest().filter(|(key, _)| is_of(&key.topology)), limit, has_forgotten)
+    }
+
+    /// Those of them that have not ended, the one without news for longest first.
+    pub fn open(&self, is_of: impl Fn(&str) -> bool, limit: usize) -> Listed {
+        let entries = self.lock();
+        listed(entries.open().filter(|(key, _)| is_of(&key.topology)), limit, entries.has_forgotten_open())
     }
 
     /// Takes in a record of a status topic. Foreign ones are passed over.
     pub fn take(&self, record: &Record) {
-        let Some(status) = record.value.as_deref().and_then(StatusRecord::parse) else { return };
+        let Some(value) = record.value.as_deref() else { return };
+        let Some(status) = StatusRecord::parse(value) else { return };
         let key = UploadKey { topology: status.topology.clone(), id: status.upload.clone() };
-        self.change(key, record.timestamp_ms, |entry| entry.take(status, record.timestamp_ms));
+        self.change(key, record.timestamp_ms, |entry| {
+            entry.bytes = value.len();
+            entry.take(status, record.timestamp_ms);
+        });
     }
 
     /// Begins a publication, unless the same content is there or under way already; `anew` publishes over what has ended.
@@ -243,8 +257,8 @@ impl UploadIndex {
     ) -> Claim {
         let now = now_ms();
         let mut entries = self.lock();
-        let holds = |entry: &&Entry| entry.holds(topology_hash, now) && !(anew && entry.show(&key).state.is_final());
-        if let Some(entry) = entries.by_key.get(&key).filter(holds) {
+        let holds = |entry: &&Entry| entry.holds(topology_hash, now) && !(anew && entry.phase().is_final());
+        if let Some(entry) = entries.get(&key).filter(holds) {
             return Claim::Known(Box::new(entry.show(&key)));
         }
         entries.change(key.clone(), now, |entry| {
@@ -275,7 +289,7 @@ impl UploadIndex {
     /// Stops a publication of this process; false when there is none under way.
     pub fn cancel(&self, key: &UploadKey) -> bool {
         let entries = self.lock();
-        let publication = entries.by_key.get(key).and_then(|entry| entry.publication.as_ref());
+        let publication = entries.get(key).and_then(|entry| entry.publication.as_ref());
         let under_way = publication.filter(|publication| !publication.is_complete && publication.failure.is_none());
         under_way.inspect(|publication| publication.cancel.store(true, Ordering::Relaxed)).is_some()
     }
@@ -287,23 +301,6 @@ impl UploadIndex {
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Entries {
-    fn change(&mut self, key: UploadKey, at_ms: i64, change: impl FnOnce(&mut Entry)) {
-        self.serial += 1;
-        let entry = self.by_key.entry(key.clone()).or_default();
-        self.by_place.remove(&entry.place);
-        change(entry);
-        // A record may carry any time; none is later than the one at which it is read.
-        entry.place = (at_ms.min(now_ms()).max(entry.place.0), self.serial);
-        self.by_place.insert(entry.place, key);
-        if self.by_place.len() > UPLOADS_MAX
-            && let Some((_, forgotten)) = self.by_place.pop_first()
-        {
-            self.by_key.remove(&forgotten);
-        }
     }
 }
 
@@ -360,16 +357,20 @@ impl Entry {
         }
     }
 
+    fn phase(&self) -> UploadPhase {
+        match (self.unheard(), &self.status) {
+            (Some(Publication { failure: Some(_), .. }), _) => UploadPhase::Failed,
+            (Some(Publication { is_complete: true, .. }), _) => UploadPhase::Pending,
+            (None, Some(status)) => status.state.into(),
+            (Some(_), _) | (None, None) => UploadPhase::Publishing,
+        }
+    }
+
     fn show(&self, key: &UploadKey) -> Upload {
         let publication = self.publication.as_ref();
         let unheard = self.unheard();
         let status = self.status.as_ref().filter(|_| unheard.is_none());
-        let state = match (unheard, status) {
-            (Some(Publication { failure: Some(_), .. }), _) => UploadPhase::Failed,
-            (Some(Publication { is_complete: true, .. }), _) => UploadPhase::Pending,
-            (_, Some(status)) => status.state.into(),
-            (Some(_), None) | (None, None) => UploadPhase::Publishing,
-        };
+        let state = self.phase();
         let published = publication.filter(|publication| publication.is_complete).map(|publication| publication.rows);
         let rows_announced = status.and_then(|status| status.rows_announced).or(published);
         let accounting = status.map(|status| status.accounting).unwrap_or_default();
@@ -405,6 +406,12 @@ impl Entry {
         let ms = last.0 - first.0;
         (ms > 0).then(|| last.1.saturating_sub(first.1) as f64 / ms as f64 * 1e3)
     }
+}
+
+fn listed<'e>(found: impl Iterator<Item = (&'e UploadKey, &'e Entry)>, limit: usize, has_forgotten: bool) -> Listed {
+    let mut found = found;
+    let uploads = found.by_ref().take(limit).map(|(key, entry)| entry.show(key)).collect();
+    Listed { uploads, more: found.count(), has_forgotten }
 }
 
 /// A publication that is under way; reports its progress to the index. Dropped without an end, it has failed.

@@ -23,7 +23,7 @@ use super::problem::Problem;
 use super::spool::Spooled;
 use super::{AppState, SharedState};
 use crate::client::publish::{PublishError, abort, publish};
-use crate::client::uploads::{Claim, Publishing, Upload, UploadKey};
+use crate::client::uploads::{Claim, Listed, Publishing, Upload, UploadKey};
 use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
 use crate::file::{FileError, Options};
@@ -338,14 +338,18 @@ struct ListQuery {
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct UploadList {
     uploads: Vec<Upload>,
+    /// How many more are known.
+    more: usize,
 }
 
-async fn list(State(app): State<SharedState>, Query(query): Query<ListQuery>) -> Json<Listed> {
+async fn list(State(app): State<SharedState>, Query(query): Query<ListQuery>) -> Json<UploadList> {
     let limit = query.limit.unwrap_or(LIST).min(LIST_MAX);
-    let latest = app.uploads.latest(query.topology.as_deref(), limit);
-    Json(Listed { uploads: latest.into_iter().map(|upload| translate(upload, query.lang.as_deref())).collect() })
+    let is_of = |name: &str| query.topology.as_deref().is_none_or(|wanted| wanted == name);
+    let Listed { uploads, more, .. } = app.uploads.latest(is_of, limit);
+    let uploads = uploads.into_iter().map(|upload| translate(upload, query.lang.as_deref())).collect();
+    Json(UploadList { uploads, more })
 }
 
 /// `?topology=` distinguishes uploads of the same id; `lang=ko` gives messages in Korean.
@@ -371,7 +375,12 @@ pub(super) async fn find(app: &AppState, id: String, of: UploadQuery) -> Result<
         return Ok(upload);
     }
     catch_up(app).await?;
-    look().ok_or_else(|| Problem::not_found("unknown-upload", "no upload of this id is known here"))
+    look().ok_or_else(|| {
+        Problem::not_found(
+            "unknown-upload",
+            "no upload of this id is known here; those with the latest news are, 10,000 at most",
+        )
+    })
 }
 
 async fn show(

@@ -1,5 +1,6 @@
 //! Uploads from their first row to their workbook, as the index shows them.
 
+use super::entries::UPLOADS_MAX;
 use super::*;
 use crate::record::Offset;
 use crate::sink::status::StatusOffsets;
@@ -123,8 +124,60 @@ fn the_quietest_uploads_are_forgotten_first_and_the_latest_come_first() {
         let status = StatusRecord { upload: n.to_string(), ..status(UploadState::Published, 1, 1) };
         index.take(&record(&status, n));
     }
-    let latest = index.latest(None, usize::MAX);
+    let latest = index.latest(|_| true, usize::MAX).uploads;
     assert_eq!(latest.len(), UPLOADS_MAX);
     assert_eq!((latest[0].id.as_str(), latest[UPLOADS_MAX - 1].id.as_str()), ("10004", "5"));
-    assert!(index.latest(Some("other"), 10).is_empty());
+    assert!(index.latest(|name| name == "other", 10).uploads.is_empty());
+}
+
+/// An upload of topology `t` that is heard of at that time.
+fn hear(index: &UploadIndex, id: &str, state: UploadState, timestamp_ms: i64) {
+    index.take(&record(&StatusRecord { upload: id.into(), ..status(state, 1, 1) }, timestamp_ms));
+}
+
+#[test]
+fn an_open_upload_is_remembered_however_many_end_after_it() {
+    let index = UploadIndex::default();
+    hear(&index, "open", UploadState::Receiving, 1);
+    let remembered = i64::try_from(UPLOADS_MAX).expect("a few");
+    for n in 1..remembered {
+        hear(&index, &n.to_string(), UploadState::Published, 1 + n);
+    }
+    let has_forgotten = |listed: Listed| listed.has_forgotten;
+    assert!(!has_forgotten(index.latest(|_| true, 1)));
+    hear(&index, "last", UploadState::Published, 1 + remembered);
+    assert!(index.find("open").is_some() && index.find("1").is_none() && index.find("2").is_some());
+    let open = index.open(|_| true, 20);
+    assert_eq!((open.uploads.len(), open.more, open.has_forgotten), (1, 0, false));
+    let latest = index.latest(|_| true, 2);
+    let ids: Vec<&str> = latest.uploads.iter().map(|upload| upload.id.as_str()).collect();
+    assert_eq!((ids, latest.more, latest.has_forgotten), (vec!["last", "9999"], 9_998, true));
+
+    hear(&index, "open", UploadState::Expired, 2 + remembered);
+    assert_eq!(index.open(|_| true, 20).uploads.len(), 0, "it has ended");
+}
+
+#[test]
+fn more_open_uploads_than_are_remembered_hide_none_that_end_and_are_said() {
+    let index = UploadIndex::default();
+    for n in 0..UPLOADS_MAX + 5 {
+        hear(&index, &n.to_string(), UploadState::Receiving, i64::try_from(n).expect("a few"));
+    }
+    hear(&index, "ended", UploadState::Published, 20_000);
+    assert!(index.find("ended").is_some());
+    let open = index.open(|_| true, 1);
+    assert_eq!((&*open.uploads[0].id, open.more, open.has_forgotten), ("6", 9_998, true));
+}
+
+#[test]
+fn what_is_remembered_is_bounded_in_bytes_too() {
+    let index = UploadIndex::default();
+    hear(&index, "open", UploadState::Receiving, 1);
+    let long = "x".repeat(16 << 10);
+    for n in 0..2_500 {
+        hear(&index, &format!("{n}{long}"), UploadState::Published, 2 + n);
+    }
+    let latest = index.latest(|_| true, 1);
+    assert!((1_500..2_100).contains(&latest.more) && latest.has_forgotten, "{}", latest.more);
+    assert!(index.find("open").is_some());
 }
