@@ -32,6 +32,13 @@ const CONTROL: i16 = 0x20;
 /// An unpacked batch beyond this does not stay in memory for the sake of records that are cut out of it: they are copied.
 const SHARED_BYTES_MAX: usize = 4 << 20;
 
+/// Headers of a record. Each takes two bytes on the wire, hardly one when packed, and dozens in memory.
+const HEADERS_MAX: usize = 10_000;
+/// Bytes of a header's name that are read. A name that means something is shorter.
+const NAME_BYTES_MAX: usize = 1_024;
+/// Memory of a record that cannot be decoded, about.
+const POISON_COST: usize = 256;
+
 /// A batch whose checksum is right.
 #[derive(Debug)]
 pub struct Batch {
@@ -139,26 +146,27 @@ impl Batch {
     /// memory than any other; it is unpacked again instead.
     ///
     /// Records that cannot be decoded are poisoned one by one, offsets that compaction removed are lost. A batch that is too large when
-    /// unpacked is refused whole.
+    /// unpacked is refused whole. That takes all of the budget: unpacking it was the work of a whole answer.
     pub fn decode(&self, from: Offset, budget: &mut usize, to: &mut Fetched) -> Offset {
         let mut expected = from.max(self.base);
         let malformed = |why: String| Rejection::new(Message::RecordMalformed { why });
-        let poison_rest = |from: Offset, rejection: Rejection, to: &mut Fetched| {
+        let poison_rest = |from: Offset, rejection: Rejection, budget: &mut usize, to: &mut Fetched| {
+            *budget = 0;
             BadBatch { base: self.base, last: self.last, bytes: self.records.len(), rejection }
                 .poison(from, self.last, to);
             self.last.next()
         };
         let unpacked = match Compression::of(self.attributes) {
             Ok(codec) => unpack(codec, self.records.clone()),
-            Err(message) => return poison_rest(expected, malformed(message), to),
+            Err(message) => return poison_rest(expected, malformed(message), budget, to),
         };
         let unpacked = match unpacked {
             Ok(unpacked) => unpacked,
             Err(UnpackError::TooLarge) => {
                 let rejection = Rejection::new(Message::BatchTooBig { limit: UNPACKED_BYTES_MAX });
-                return poison_rest(expected, rejection, to);
+                return poison_rest(expected, rejection, budget, to);
             }
-            Err(damaged) => return poison_rest(expected, malformed(damaged.to_string()), to),
+            Err(damaged) => return poison_rest(expected, malformed(damaged.to_string()), budget, to),
         };
         let mut is_first = true;
         let mut rest = &unpacked[..];
@@ -167,8 +175,8 @@ impl Batch {
         for index in 0..i64::from(self.count) {
             let record = match field(&mut rest) {
                 Ok(Some(record)) => record,
-                Ok(None) => return poison_rest(expected, malformed("a record of length -1".into()), to),
-                Err(message) => return poison_rest(expected, malformed(message.into()), to),
+                Ok(None) => return poison_rest(expected, malformed("a record of length -1".into()), budget, to),
+                Err(message) => return poison_rest(expected, malformed(message.into()), budget, to),
             };
             let (offset, decoded) = self.record(index, record, &unpacked);
             if offset < from {
@@ -179,7 +187,8 @@ impl Batch {
             }
             is_first = false;
             if offset < expected || offset > self.last {
-                return poison_rest(expected, malformed(format!("offset {offset} where {expected} was due")), to);
+                let message = format!("offset {offset} where {expected} was due");
+                return poison_rest(expected, malformed(message), budget, to);
             }
             if offset > expected {
                 to.lost.push(expected..offset);
@@ -189,7 +198,10 @@ impl Batch {
                     *budget = budget.saturating_sub(record.memory_bytes());
                     to.records.push(record);
                 }
-                Err(message) => to.poisoned.push((offset, malformed(message.into()))),
+                Err(message) => {
+                    *budget = budget.saturating_sub(POISON_COST);
+                    to.poisoned.push((offset, malformed(message.into())));
+                }
             }
             expected = offset.next();
         }
@@ -220,10 +232,13 @@ impl Batch {
         let body = (|| {
             let (key, value) = (own(field(&mut rest)?), own(field(&mut rest)?));
             let count = usize::try_from(varint(&mut rest)?).map_err(|_| "a negative number of headers")?;
+            if count > HEADERS_MAX {
+                return Err("more than 10,000 headers");
+            }
             let mut headers = Vec::with_capacity(count.min(rest.len() / 2));
             for _ in 0..count {
                 let name = field(&mut rest)?.ok_or("a header without a name")?;
-                let name = String::from_utf8_lossy(name).into();
+                let name = String::from_utf8_lossy(&name[..name.len().min(NAME_BYTES_MAX)]).into();
                 headers.push(Header { name, value: own(field(&mut rest)?) });
             }
             let is_append_time = self.attributes & LOG_APPEND_TIME != 0;
@@ -293,6 +308,11 @@ mod tests {
         let crc = crc32c::crc32c(&batch[CHECKED_FROM..]);
         batch[CRC_AT..CHECKED_FROM].copy_from_slice(&crc.to_be_bytes());
         batch.freeze()
+    }
+    fn stamped(mut builder: BatchBuilder) -> Bytes {
+        let mut batch = builder.finish(Compression::Lz4);
+        batch.stamp(STAMP);
+        batch.bytes().clone()
     }
     fn decode(mut bytes: Bytes, from: i64) -> Fetched {
         let mut fetched = Fetched::default();
@@ -420,6 +440,42 @@ mod tests {
         let fetched = decode([&bomb.bytes()[..], &at(1, batch(&["b"], Compression::None))].concat().into(), 0);
         assert_eq!(values(&fetched), [(1, &b"b"[..])]);
         assert_eq!((fetched.poisoned[0].0, fetched.poisoned[0].1.reason), (Offset(0), Reason::RecordTooBig));
+    }
+
+    #[test]
+    fn a_bomb_is_the_work_of_a_whole_answer() {
+        let mut builder = BatchBuilder::new(1 << 20);
+        builder.push(0, None, Some(&vec![b'a'; UNPACKED_BYTES_MAX]), &[]);
+        let mut bytes = stamped(builder);
+        let bomb = Batch::next(&mut bytes).expect("whole").expect("right");
+        let mut budget = 1_000_000;
+        assert_eq!(bomb.decode(bomb.base, &mut budget, &mut Fetched::default()), bomb.last.next());
+        assert_eq!(budget, 0);
+    }
+
+    #[test]
+    fn a_record_has_only_so_many_headers_and_names_of_a_length() {
+        let mut builder = BatchBuilder::new(256);
+        let empty = Header { name: "".into(), value: None };
+        builder.push(0, None, Some(b"a"), &vec![empty.clone(); HEADERS_MAX]);
+        builder.push(0, None, Some(b"b"), &vec![empty; HEADERS_MAX + 1]);
+        builder.push(0, None, Some(b"c"), &[Header::new(&"가".repeat(1 << 20), "d")]);
+        let fetched = decode(stamped(builder), 0);
+        assert_eq!(values(&fetched), [(0, &b"a"[..]), (2, b"c")]);
+        assert_eq!((fetched.poisoned[0].0, fetched.poisoned[0].1.reason), (Offset(1), Reason::RecordMalformed));
+        assert!(fetched.records[1].headers[0].name.len() <= NAME_BYTES_MAX + 2);
+    }
+
+    /// Each of them takes a byte, or less when packed, and a reason hundreds.
+    #[test]
+    fn records_that_cannot_be_decoded_take_of_the_budget_too() {
+        let mut builder = BatchBuilder::new(256);
+        (0..100).for_each(|_| builder.push(0, None, None, &vec![Header::new("", ""); HEADERS_MAX + 1]));
+        let mut bytes = stamped(builder);
+        let batch = Batch::next(&mut bytes).expect("whole").expect("right");
+        let mut fetched = Fetched::default();
+        let next = batch.decode(batch.base, &mut (10 * POISON_COST), &mut fetched);
+        assert_eq!((next, fetched.poisoned.len()), (Offset(10), 10));
     }
 
     #[test]
