@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::headers::ControlHeaders;
+use super::quoted::{escaped, quoted};
 use crate::record::{Announcement, CoordinateForm, Extras, Marker, Message, Rejection, Titles};
+use crate::source::csv::ROW_BYTES_MAX;
 
 /// Longest file name (`ss-name`), in bytes: the status of its upload and every list of uploads contain it. A longer one is cut.
 pub const NAME_BYTES_MAX: usize = 1_024;
@@ -31,7 +33,7 @@ impl Kind {
             b"eof" => Ok(Some(Kind::Eof)),
             b"abort" => Ok(Some(Kind::Abort)),
             b"row" => Ok(None),
-            _ => Err(Rejection::new(Message::MarkerKind { value: kind.escape_ascii().to_string() })),
+            _ => Err(Rejection::new(Message::MarkerKind { value: escaped(kind) })),
         }
     }
 
@@ -101,6 +103,9 @@ impl<'a> Terms<'a> {
         if matches!(kind, Kind::Eof | Kind::Abort) && !below.is_empty() {
             return Err(Rejection::new(Message::TextBelowMarker {}));
         }
+        if line.len() > ROW_BYTES_MAX {
+            return Err(Rejection::new(Message::RowTooBig { limit: ROW_BYTES_MAX }));
+        }
         let mut line = std::str::from_utf8(line).map_err(|_| Rejection::new(Message::MarkerNotUtf8 {}))?;
         loop {
             line = line.trim_start_matches([' ', '\t']);
@@ -123,14 +128,16 @@ impl<'a> Terms<'a> {
     /// Reads the marker `{"$ss": "eof", "rows": 20000}`; `None` for a value that is none.
     pub(super) fn read_json(&mut self, text: &[u8]) -> Result<Option<Kind>, Rejection> {
         const NAME: &[u8] = b"\"$ss\"";
-        if !text.trim_ascii_start().starts_with(b"{") || memchr::memmem::find(text, NAME).is_none() {
+        // Its members take many times their bytes.
+        let is_small = text.len() <= ROW_BYTES_MAX;
+        if !is_small || !text.trim_ascii_start().starts_with(b"{") || memchr::memmem::find(text, NAME).is_none() {
             return Ok(None);
         }
         let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(text) else { return Ok(None) };
         let Some(word) = members.remove("$ss") else { return Ok(None) };
         let refused = |name: &str, value: &Value| {
-            let value = value.to_string();
-            Rejection::new(Message::JsonMarker { name: name.to_owned(), value })
+            let (name, value) = (quoted(name), quoted(&value.to_string()));
+            Rejection::new(Message::JsonMarker { name, value })
         };
         let kind = match word.as_str() {
             Some("begin") => Kind::Begin,
@@ -160,7 +167,7 @@ impl<'a> Terms<'a> {
 
     /// Reads one pair and returns what follows.
     fn read_pair(&mut self, line: &'a str) -> Result<&'a str, Rejection> {
-        let not_a_pair = || Rejection::new(Message::NotAPair { text: line.escape_debug().to_string() });
+        let not_a_pair = || Rejection::new(Message::NotAPair { text: quoted(line).escape_debug().to_string() });
         let (key, rest) = line.split_once('=').ok_or_else(not_a_pair)?;
         if key.is_empty() || key.contains([' ', '\t', '"']) {
             return Err(not_a_pair());
@@ -212,7 +219,7 @@ impl<'a> Terms<'a> {
 
 fn number<N: std::str::FromStr>(name: &str, text: &Option<Cow<'_, str>>) -> Result<Option<N>, Rejection> {
     let Some(text) = text else { return Ok(None) };
-    let wrong = || Rejection::new(Message::MarkerNumber { name: name.to_owned(), text: text.to_string() });
+    let wrong = || Rejection::new(Message::MarkerNumber { name: name.to_owned(), text: quoted(text) });
     text.trim().parse().map(Some).map_err(|_| wrong())
 }
 
@@ -220,13 +227,13 @@ fn flag(name: &str, text: &Option<Cow<'_, str>>) -> Result<bool, Rejection> {
     match text.as_deref().map(str::trim) {
         None | Some("" | "false") => Ok(false),
         Some("true") => Ok(true),
-        Some(text) => Err(Rejection::new(Message::MarkerFlag { name: name.to_owned(), text: text.to_owned() })),
+        Some(text) => Err(Rejection::new(Message::MarkerFlag { name: name.to_owned(), text: quoted(text) })),
     }
 }
 
 fn coordinates(text: &str) -> Result<CoordinateForm, Rejection> {
     CoordinateForm::of_name(text.trim())
-        .ok_or_else(|| Rejection::new(Message::MarkerCoordinates { text: text.to_owned() }))
+        .ok_or_else(|| Rejection::new(Message::MarkerCoordinates { text: quoted(text) }))
 }
 
 fn titles(text: &str) -> Result<Arc<Titles>, Rejection> {
@@ -267,5 +274,5 @@ fn sha256(text: &str) -> Result<[u8; 32], Rejection> {
             None => well_formed = false,
         }
     }
-    well_formed.then_some(sum).ok_or_else(|| Rejection::new(Message::MarkerSha256 { text: text.to_owned() }))
+    well_formed.then_some(sum).ok_or_else(|| Rejection::new(Message::MarkerSha256 { text: quoted(text) }))
 }

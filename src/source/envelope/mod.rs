@@ -4,6 +4,7 @@
 mod connect;
 mod headers;
 mod marker;
+mod quoted;
 #[cfg(test)]
 mod tests;
 
@@ -13,13 +14,14 @@ use bytes::Bytes;
 
 use crate::record::{IdPlace, Marker, Message, Reason, Record, Rejection, UploadId};
 use crate::source::charset::Charset;
-use crate::source::csv::{BOM, Fields, Rows, Unescaper};
+use crate::source::csv::{BOM, Fields, ROW_BYTES_MAX, Rows, Unescaper};
 use crate::source::delimiter::parse_delimiter;
 use crate::source::header_row::{check_names, marker_names};
 use crate::source::row_format::RowFormat;
 use crate::source::{Format, Markers, SourceConfig, UploadFrom};
 use connect::Payload;
 use marker::{Kind, Terms};
+use quoted::escaped;
 
 pub(super) use headers::ControlHeaders;
 pub use marker::NAME_BYTES_MAX;
@@ -85,7 +87,10 @@ pub(super) fn plain<'a>(
     let charset = match headers.encoding {
         Some(name) => {
             let name = String::from_utf8_lossy(name);
-            Some(name.parse().map_err(|_| Rejection::new(Message::EncodingHeader { value: shown(name.as_bytes()) }))?)
+            Some(
+                name.parse()
+                    .map_err(|_| Rejection::new(Message::EncodingHeader { value: escaped(name.as_bytes()) }))?,
+            )
         }
         None => config.encoding,
     };
@@ -93,7 +98,7 @@ pub(super) fn plain<'a>(
         None => config.format,
         Some(b"csv") => Format::Csv,
         Some(b"json") => Format::Json,
-        Some(other) => return Err(Rejection::new(Message::FormatHeader { value: shown(other) })),
+        Some(other) => return Err(Rejection::new(Message::FormatHeader { value: escaped(other) })),
     };
     let Some(value) = &record.value else { return Ok(Plain { value: None, format }) };
     let decode = |value: &Bytes| {
@@ -129,7 +134,7 @@ fn has_escapes(config: &SourceConfig, headers: &ControlHeaders<'_>) -> Result<bo
         None => Ok(config.backslash_escapes),
         Some(b"none") => Ok(false),
         Some(b"backslash") => Ok(true),
-        Some(other) => Err(Rejection::new(Message::EscapeHeader { value: shown(other) })),
+        Some(other) => Err(Rejection::new(Message::EscapeHeader { value: escaped(other) })),
     }
 }
 
@@ -161,7 +166,7 @@ fn upload_of<'a>(
         if id.len() > ID_BYTES_MAX {
             return Err(Rejection::new(Message::IdTooLong { place, bytes: id.len(), limit: ID_BYTES_MAX }));
         }
-        let bytes = || id.escape_ascii().to_string();
+        let bytes = || escaped(id);
         std::str::from_utf8(id).map_err(|_| Rejection::new(Message::IdNotUtf8 { place, bytes: bytes() }))
     };
     let key = record.key.as_deref().map(|key| text(key, IdPlace::Key {}));
@@ -255,13 +260,14 @@ fn first_row_of(lines: &[u8], delimiter: u8, format: Format) -> (&[u8], &[u8]) {
 
 /// Names of columns as a JSON array of texts.
 fn list_of_names(text: &[u8]) -> Option<Vec<String>> {
-    text.trim_ascii_start().starts_with(b"[").then(|| serde_json::from_slice(text).ok()).flatten()
+    let is_list = text.len() <= ROW_BYTES_MAX && text.trim_ascii_start().starts_with(b"[");
+    is_list.then(|| serde_json::from_slice(text).ok()).flatten()
 }
 
 fn delimiter(config: &SourceConfig, headers: &ControlHeaders<'_>) -> Result<u8, Rejection> {
     let Some(written) = headers.delimiter else { return Ok(config.topic_delimiter()) };
     let delimiter = utf8_or_none(Some(written)).and_then(parse_delimiter);
-    delimiter.ok_or_else(|| Rejection::new(Message::DelimiterHeader { value: shown(written) }))
+    delimiter.ok_or_else(|| Rejection::new(Message::DelimiterHeader { value: escaped(written) }))
 }
 
 /// The highest number of a row: rows behind it in the same record have numbers, too.
@@ -271,15 +277,11 @@ fn first_row(headers: &ControlHeaders<'_>) -> Result<Option<u64>, Rejection> {
     let Some(row) = headers.row else { return Ok(None) };
     let number = utf8_or_none(Some(row)).and_then(|row| row.trim().parse().ok());
     let number = number.filter(|row| (1..=ROW_NUMBER_MAX).contains(row));
-    number.map(Some).ok_or_else(|| Rejection::new(Message::RowNumberFormat { value: shown(row) }))
+    number.map(Some).ok_or_else(|| Rejection::new(Message::RowNumberFormat { value: escaped(row) }))
 }
 
 fn traceparent<'a>(headers: &ControlHeaders<'a>) -> Option<&'a str> {
     utf8_or_none(headers.traceparent).filter(|text| text.len() <= TRACEPARENT_BYTES_MAX)
-}
-
-fn shown(value: &[u8]) -> String {
-    value.escape_ascii().to_string()
 }
 
 fn utf8_or_none(bytes: Option<&[u8]>) -> Option<&str> {

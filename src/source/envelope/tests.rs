@@ -70,6 +70,35 @@ fn a_key_that_is_no_text_names_no_upload() {
     assert_eq!(opened(&config(), &record), "record.no_id");
 }
 
+/// What a message quotes is copied and escaped: a term of many MiB would take many times as much memory.
+#[test]
+fn long_terms_and_headers_are_quoted_in_part_and_a_long_marker_is_refused() {
+    let rejection = |headers: &[(&str, &str)], value: String| {
+        let record = Record { value: Some(value.into()), ..record(headers, Some("k"), None) };
+        let headers = ControlHeaders::among(&record.headers, &config());
+        let found = plain(&config(), &record, &headers);
+        let found = found.and_then(|plain| {
+            open(&config(), &record, &headers, &plain).map_err(|refusal| refusal.rejection).map(drop)
+        });
+        found.expect_err("it is refused")
+    };
+    let long = "\u{1}".repeat(900_000);
+    let terms = ["#BEGIN LONG", "#EOF rows=LONG", "#EOF sha256=LONG", "#BEGIN summary=LONG", "#BEGIN coordinates=LONG"];
+    for marker in terms {
+        let rejection = rejection(&[], marker.replace("LONG", &long));
+        assert!(rejection.message.to_json().len() < 8 << 10, "{marker}");
+    }
+    for name in ["ss-type", "ss-row", "ss-delimiter", "ss-encoding", "ss-escape", "ss-format"] {
+        let rejection = rejection(&[(name, &long)], "1".to_owned());
+        assert!(rejection.message.to_json().len() < 8 << 10, "{name}");
+    }
+    let options = "a=b ".repeat(ROW_BYTES_MAX / 4);
+    assert_eq!(rejection(&[], format!("#BEGIN {options}")).reason, Reason::RowTooBig);
+    let lists = "[],".repeat(ROW_BYTES_MAX / 3);
+    let json = format!("{{\"$ss\": \"eof\", \"a\": [{lists}[]]}}");
+    assert!(opened(&config(), &Record { value: Some(json.into()), ..record(&[], Some("k"), None) }).contains("rows"));
+}
+
 #[test]
 fn both_spellings_of_a_marker_mean_the_same() {
     let sum = "ab".repeat(32);
