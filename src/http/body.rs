@@ -17,8 +17,9 @@ use super::problem::Problem;
 
 /// Longest time without a byte.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// After this long a body must have come at this pace on average; drop by drop it would stay for days.
-const GRACE: Duration = Duration::from_secs(60);
+/// In each of these times a body has to come at this pace on average; drop by drop it would stay for days, and so would its bytes in the
+/// spool.
+const PACE_TIME: Duration = Duration::from_secs(60);
 const BYTES_PER_S_MIN: u64 = 1_024;
 /// Bytes in which a multipart reader has to find the next part.
 pub(super) const PART_HEAD_BYTES_MAX: u64 = 1 << 20;
@@ -57,7 +58,7 @@ pub(super) fn limit(request: Request<Body>, bytes_max: u64) -> Result<(Request<B
             inner,
             bytes_max,
             bytes: 0,
-            begun: now,
+            pace: Pace { begun: now, bytes: 0 },
             idle: Box::pin(sleep_until(now + IDLE_TIMEOUT)),
             watch: watch.clone(),
         };
@@ -89,9 +90,29 @@ struct Limited {
     inner: Body,
     bytes_max: u64,
     bytes: u64,
-    begun: Instant,
+    pace: Pace,
     idle: Pin<Box<Sleep>>,
     watch: Watch,
+}
+
+/// How many bytes came since a moment.
+struct Pace {
+    begun: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Counts a piece that comes `now`. False when less than [`BYTES_PER_S_MIN`] came for [`PACE_TIME`].
+    fn is_kept(&mut self, piece: u64, now: Instant) -> bool {
+        self.bytes += piece;
+        let since = now - self.begun;
+        if since <= PACE_TIME {
+            return true;
+        }
+        let is_kept = self.bytes >= since.as_secs() * BYTES_PER_S_MIN;
+        *self = Pace { begun: now, bytes: 0 };
+        is_kept
+    }
 }
 
 impl Limited {
@@ -109,12 +130,12 @@ impl Limited {
         self.bytes += piece;
         let allowed = self.watch.0.allowance.load(Ordering::Relaxed).checked_sub(piece);
         self.watch.0.allowance.store(allowed.unwrap_or(0), Ordering::Relaxed);
-        let since = now - self.begun;
+        let is_fast = self.pace.is_kept(piece, now);
         if self.bytes > self.bytes_max {
             Some(too_large(self.bytes_max))
         } else if allowed.is_none() {
             Some(Problem::bad_request("multipart", "the body is no multipart form: a part has no end to its head"))
-        } else if since > GRACE && self.bytes < since.as_secs() * BYTES_PER_S_MIN {
+        } else if !is_fast {
             Some(timeout("the body comes too slowly"))
         } else {
             None
@@ -160,5 +181,26 @@ impl HttpBody for Limited {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The second at which a body is too slow, when these bytes come every five seconds for an hour.
+    fn ended(pieces: impl Iterator<Item = u64>) -> Option<u64> {
+        let begun = Instant::now();
+        let mut pace = Pace { begun, bytes: 0 };
+        let mut times = pieces.zip((0..3_600).step_by(5));
+        times.find(|(piece, s)| !pace.is_kept(*piece, begun + Duration::from_secs(*s))).map(|(_, s)| s)
+    }
+
+    #[test]
+    fn a_body_that_comes_fast_and_then_drop_by_drop_is_ended_too() {
+        assert_eq!(ended(std::iter::repeat(6_000)), None);
+        assert_eq!(ended(std::iter::repeat(1)), Some(65));
+        let second = ended(std::iter::once(1 << 30).chain(std::iter::repeat(1)));
+        assert!(second.is_some_and(|second| second <= 130), "{second:?}");
     }
 }
