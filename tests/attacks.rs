@@ -9,6 +9,8 @@ mod kafka;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -135,6 +137,36 @@ fn three_hundred_files_are_enough_for_downloads_without_end() {
     assert_eq!(running.stop(), Some(0));
 }
 
+/// Uploads whose next byte does not come: each keeps the room that its bytes take on disk, and hardly any memory.
+#[test]
+fn hundreds_of_half_uploads_take_little_memory() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "half", 1);
+    let running = app.run_with("state", &["--http", "127.0.0.1:0"], &[]);
+    let to = app.http_address("state");
+    let before = peak(running.0.id());
+    let rows = "1,x,park,953000,1952000\n".repeat(10_000);
+    let half = |_| {
+        let mut stream = TcpStream::connect(to).expect("a connection");
+        write!(stream, "POST /uploads HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n").expect("sent");
+        stream.write_all(rows.as_bytes()).expect("sent");
+        stream
+    };
+    let halves: Vec<TcpStream> = (0..400).map(half).collect();
+    let begun = Instant::now();
+    let spooled = |text: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("sheetstream_http_spool_bytes "));
+        line.and_then(|bytes| bytes.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    while spooled(&http::get(to, "/metrics").text()) < 400.0 * rows.len() as f64 * 0.9 {
+        assert!(begun.elapsed() < LIMIT, "{}", http::get(to, "/metrics").text());
+    }
+    let grown = peak(running.0.id()) - before;
+    assert!(grown < 100, "{grown} MiB more");
+    drop(halves);
+    assert_eq!(running.stop(), Some(0));
+}
+
 impl App {
     /// Waits for uploads as [`App::wait_for`] does, by the log alone: there are too many statuses to read again and again.
     fn wait_for_log(&self, uploads: &[&str], state: &str) {
@@ -160,4 +192,5 @@ impl App {
 on_the_in_process_broker! {
     every_attack_at_once_leaves_a_process_of_512_mib_that_serves_a_good_upload,
     three_hundred_files_are_enough_for_downloads_without_end,
+    hundreds_of_half_uploads_take_little_memory,
 }

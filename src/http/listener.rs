@@ -30,8 +30,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head, and most headers in it; more is answered with 431.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEADERS_MAX: usize = 100;
-/// Bytes of a connection that are read ahead.
-const BUFFER_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a connection that are read ahead. Thousands of connections may hold as many.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
 /// A body that nobody wanted is read to its end within these limits, or the client would see a broken connection instead of the answer.
 const LINGER: Duration = Duration::from_secs(10);
 const LINGER_BYTES_MAX: u64 = 1 << 30;

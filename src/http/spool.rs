@@ -17,8 +17,9 @@ use crate::source::charset::Charset;
 use crate::source::detect::detect_utf16;
 use crate::source::{KIND_BYTES, file_kind};
 
-/// Bytes that are collected before they are written: a client that sends little costs little, and no file.
-const BUFFER_BYTES: usize = 256 << 10;
+/// Bytes that are collected before they are written: a client that sends little costs little, and no file. Hundreds of uploads may wait for
+/// their next byte at once.
+const BUFFER_BYTES: usize = 32 << 10;
 
 /// Temporary files of all uploads and what they may hold together.
 pub(super) struct SpoolRoom {
