@@ -82,7 +82,24 @@ fn no_output_steers_a_terminal() {
 
     let topology = app.topology().display().to_string();
     let out = app.folder.path().join("books").display().to_string();
-    let commands: [&[&str]; 12] = [
+    let server = format!("http://{}", app.http_address("state"));
+    let file = app.folder.path().join(format!("f{EVIL}.csv"));
+    std::fs::write(&file, format!("{EVIL},x,y,kind\n{EVIL},1,2,3\n")).expect("a file");
+    let file = file.display().to_string();
+    let (wrong, settings) = (format!("{file}.toml"), format!("{file}.properties"));
+    std::fs::write(&wrong, format!("name = \"t\u{202e}{MARK}\u{9b}31m\"\n\"k\u{202e}ey\" = 1\n")).expect("a topology");
+    std::fs::write(&settings, format!("{EVIL}=1\n")).expect("settings");
+    let commands: [&[&str]; 22] = [
+        &["top", "--once", "--server", &server],
+        &["pause", &format!("none{EVIL}"), "--server", &server],
+        &["convert", &file, "-t", &topology, "--force"],
+        &["plan", &file, "-t", &topology],
+        &["inspect", &file],
+        &["inspect", &file, "--json"],
+        &["publish", "-t", &topology, &file],
+        &["status", &wrong],
+        &["validate", &wrong],
+        &["config", "--kafka-config", &settings],
         &["status", &topology],
         &["status", &topology, "--json"],
         &["dlq", "list", &topology],
@@ -103,7 +120,7 @@ fn no_output_steers_a_terminal() {
         assert_harmless(&arguments[..2].join(" "), &said);
         marks += usize::from(said.contains(MARK));
     }
-    assert!(marks >= 9, "{marks} of the commands show the publisher's texts at all");
+    assert!(marks >= 18, "{marks} of the commands show the publisher's texts at all");
 
     let address = app.http_address("state");
     for path in ["/metrics", "/healthz", "/readyz", "/topologies"] {

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::broker::Broker;
+use super::shown::escaped;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
 const EXAMPLES: &str = "Examples:
@@ -35,11 +36,13 @@ impl Config {
             writeln!(out, "{:#}", json!({ "settings": shown, "without_effect": without_effect }))?;
         } else {
             for setting in &shown {
-                writeln!(out, "{}={}  # {}", setting.name, setting.value, setting.origin)?;
+                let (name, value, origin) = (&setting.name, &setting.value, &setting.origin);
+                writeln!(out, "{}", escaped(&format!("{name}={value}  # {origin}")))?;
             }
             for setting in ineffective {
                 let why = setting.why.unwrap_or("nobody here knows it");
-                writeln!(out, "# {} ({}) has no effect: {why}", setting.name, setting.origin)?;
+                let said = format!("# {} ({}) has no effect: {why}", setting.name, setting.origin);
+                writeln!(out, "{}", escaped(&said))?;
             }
         }
         drop(out);

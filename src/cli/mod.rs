@@ -207,7 +207,7 @@ pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
 pub(crate) fn complain(error: &anyhow::Error) {
     let red = if colours(&io::stderr()) { AnsiColor::Red.on_default().bold() } else { Style::new() };
     let written = match error.downcast_ref::<Problems>() {
-        Some(problems) => writeln!(io::stderr(), "{}", problems.with_excerpts()),
+        Some(problems) => writeln!(io::stderr(), "{}", shown::escaped_lines(&problems.with_excerpts().to_string())),
         None => writeln!(io::stderr(), "{red}error:{red:#} {}", shown::escaped(&sentence(error))),
     };
     written.ok(); // where stderr is closed, nobody reads

@@ -25,6 +25,11 @@ pub(super) fn escaped(text: &str) -> String {
     into
 }
 
+/// A text of several lines, each of them escaped.
+pub(super) fn escaped_lines(text: &str) -> String {
+    text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
+}
+
 /// Appends a text, escaped.
 pub(super) fn escape(text: &str, into: &mut String) {
     for c in text.chars() {

@@ -16,7 +16,7 @@ use super::input::upload_name;
 use super::out::say;
 use super::patience::quick_client;
 use super::sample_file::read_beginning;
-use super::shown::{json, shown};
+use super::shown::{escaped_lines, json, shown};
 use super::topologies::Topologies;
 use super::{EXAMPLES_FIRST, Exit, Global, colours, out};
 
@@ -67,7 +67,7 @@ impl Validate {
                 Err(problems) => {
                     exit = Exit::Config;
                     if !global.json {
-                        say!("{}", problems.with_excerpts());
+                        say!("{}", escaped_lines(&problems.with_excerpts().to_string()));
                     }
                     verdicts.push(json!(problems));
                 }
