@@ -47,9 +47,10 @@ impl Manager {
                 self.count_partitions(topology, count);
             }
             Err(error @ TransportError::Topic(_)) => {
-                app.has_bad_topic = true;
                 let name = app.topology.name.clone();
-                warn!(topology = %name, %error, "a topic cannot serve");
+                if !std::mem::replace(&mut app.has_bad_topic, true) {
+                    warn!(topology = %name, %error, "a topic cannot serve");
+                }
                 self.fail(&name, TaskError::from(error).code());
             }
             Err(_) => {} // its tasks find out what is wrong
