@@ -79,6 +79,17 @@ fn delimiters_at_the_end_of_rows_cost_no_row() {
 }
 
 #[test]
+fn a_cell_that_is_cut_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = |characters: usize| format!("a,b\n1,x\n2,{}\n", "가".repeat(characters));
+    let (said, sheets) = convert(folder.path(), "long.csv", text(40_000));
+    assert!(said.contains("row 2 has more than 32767 characters in \"b\", which is cut"), "{said}");
+    assert_eq!(sheets["rows"][2][1].chars().count(), 32_767);
+    let (said, _) = convert(folder.path(), "fits.csv", text(32_767));
+    assert!(!said.contains("32767"), "{said}");
+}
+
+#[test]
 fn columns_without_name_and_value_are_left_out_of_any_file() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // More than is looked at to find the topology.

@@ -70,6 +70,9 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
     if let Some(note) = columns.and_then(|(x, y)| found.table.notation_note([x, y])) {
         say!("{name}: {}", shown(&note));
     }
+    if let Some(note) = found.table.cut_note() {
+        say!("{name}: {}", shown(&note));
+    }
     if let Some(contradiction) = found.suggestion.ranking.as_ref().and_then(Ranking::contradiction) {
         say!("{name}: {}: --crs names theirs, and `sheetstream inspect` shows more", shown(&contradiction));
     }

@@ -12,7 +12,7 @@ use crate::crs::ranking::{RankedRow, Ranking, rank};
 use crate::crs::systems::{ListedCrs, system};
 use crate::file::reader::CsvFile;
 use crate::map::{geometry, notation};
-use crate::page::cells::parse_number;
+use crate::page::cells::{CELL_UNITS_MAX, parse_number};
 use crate::record::CoordinateForm;
 use crate::source::csv::{Defect, Fields, Rows};
 
@@ -98,6 +98,19 @@ impl Table {
             let (lon, lat) = point(x, y).filter(|_| !is_plain(x) || !is_plain(y))?;
             Some(format!("coordinates are written in a notation of their own: {x} {y} is read as {lon} {lat}"))
         })
+    }
+
+    /// The remark that cells are longer than a workbook takes and lose their end.
+    pub fn cut_note(&self) -> Option<String> {
+        let is_long = |cell: &String| cell.len() > CELL_UNITS_MAX && cell.encode_utf16().count() > CELL_UNITS_MAX;
+        let mut long =
+            (1_u32..).zip(&self.rows).filter_map(|(number, row)| Some((number, row.iter().position(is_long)?)));
+        let (number, column) = long.next()?;
+        let name = self.header.get(column).map_or("", String::as_str);
+        let more = if long.next().is_some() { ", and there are more such rows" } else { "" };
+        Some(format!(
+            "row {number} has more than {CELL_UNITS_MAX} characters in \"{name}\", which is cut to what a cell of Excel takes{more}"
+        ))
     }
 
     /// Whether most rows have more cells than the header has names, and nothing in those.

@@ -161,6 +161,7 @@ pub fn try_file(sample: &Bytes, asked: &Asked, topology: &Arc<Topology>) -> Resu
     let csv = open(sample, reading, topology)?;
     let mut file = FileFacts::of(&csv, sample.len() as u64);
     let table = Table::read(csv)?;
+    file.notes.extend(table.cut_note().filter(|_| topology.source.truncate_cells));
     let blank = blank_columns(open(sample, reading, topology)?)?;
     let chosen = ChosenColumns { blank, ..asked.columns.or_found(topology, &table) };
     let asked = Asked { reading, crs, columns: chosen, ..asked.clone() };
