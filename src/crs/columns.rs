@@ -1,5 +1,7 @@
-//! Finds the columns of a table that contain coordinates: by the names that portals give them, else by their values.
+//! Finds the columns of a table that contain coordinates: by the names that portals give them, else by their values. Names may name a CRS, too.
 
+use super::KATEC;
+use super::systems::system;
 use crate::record::is_no_value;
 
 /// The columns of a table that hold coordinates.
@@ -135,6 +137,32 @@ pub fn coordinate_columns(header: &[String], rows: &[Vec<String>]) -> Option<Coo
     }
     let named = best.filter(|(share, _)| rows.is_empty() || *share > 0.0).map(|(_, found)| found);
     named.or_else(|| by_values(header.len(), rows))
+}
+
+/// The CRS that the name of a column names: `좌표정보x(epsg5174)`, `x_5186`, `lon (WGS84)`. Licence registers, whose columns are `좌표정보(X)`, are
+/// published in EPSG:5174.
+pub fn named_system(name: &str) -> Option<String> {
+    let lower = name.to_lowercase();
+    let codes = lower.split(|c: char| !c.is_ascii_digit()).filter(|digits| (4..=5).contains(&digits.len()));
+    let is_year = |code: u32| !lower.contains("epsg") && (1990..2040).contains(&code);
+    let code = codes.filter_map(|digits| digits.parse().ok()).find(|code| !is_year(*code) && system(*code).is_some());
+    let plain: String = lower.chars().filter(|c| c.is_alphanumeric()).collect();
+    let words = [
+        ("utmk", 5179),
+        ("단일원점", 5179),
+        ("utm52", 32652),
+        ("utm51", 32651),
+        ("lambert93", 2154),
+        ("webmercator", 3857),
+        ("좌표정보", 5174),
+    ];
+    let is_degree = || ["경도", "위도", "lon", "lat", "lng"].iter().any(|word| plain.contains(word));
+    let code = code.or_else(|| words.iter().find(|(word, _)| plain.contains(word)).map(|(_, code)| *code));
+    let code = code.or_else(|| is_degree().then_some(4326));
+    match code {
+        Some(code) => Some(format!("EPSG:{code}")),
+        None => plain.contains("katec").then(|| KATEC.to_owned()),
+    }
 }
 
 /// A coordinate as people write it: a decimal number, thousands set apart by commas, or a decimal comma that is no such.
@@ -321,5 +349,27 @@ mod tests {
         );
         assert_eq!(number("-1,234"), Some(-1_234.0));
         assert_eq!(number("nan"), None);
+    }
+
+    #[test]
+    fn a_header_names_a_system() {
+        for (name, system) in [
+            ("좌표정보x(epsg5174)", Some("EPSG:5174")),
+            ("X좌표(EPSG:5186)", Some("EPSG:5186")),
+            ("x_2154", Some("EPSG:2154")),
+            ("WGS84경도", Some("EPSG:4326")),
+            ("lon (WGS84)", Some("EPSG:4326")),
+            ("X_5186", Some("EPSG:5186")),
+            ("X좌표(EPSG5179)", Some("EPSG:5179")),
+            ("x (UTM 52N)", Some("EPSG:32652")),
+            ("X(KATEC)", Some(KATEC)),
+            ("x(m)", None),
+            ("X(UTM-K)", Some("EPSG:5179")),
+            ("X좌표", None),
+            ("위도", Some("EPSG:4326")),
+            ("2024년x", None),
+        ] {
+            assert_eq!(named_system(name).as_deref(), system, "{name}");
+        }
     }
 }

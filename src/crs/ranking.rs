@@ -9,8 +9,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use proj::Proj;
 
+use super::columns::named_system;
 use super::places::{Area, Atlas, Place, atlas, distance_m};
-use super::systems::{ListedCrs, system, systems};
+use super::systems::{ListedCrs, systems};
 use super::zones::holds;
 use super::{CrsKind, CrsPair, KATEC, LON_LAT_CRS, open};
 
@@ -429,32 +430,6 @@ fn certainty(families: &[Family], header: Option<&str>, named: usize, kind: CrsK
         _ if kind == CrsKind::Projected && first.abroad > 0.5 => Certainty::Ambiguous,
         _ if first.on_land >= 0.9 => Certainty::Land,
         _ => Certainty::Ambiguous,
-    }
-}
-
-/// The CRS that the name of a column names: `좌표정보x(epsg5174)`, `x_5186`, `lon (WGS84)`. Licence registers, whose columns are `좌표정보(X)`, are
-/// published in EPSG:5174.
-pub fn named_system(name: &str) -> Option<String> {
-    let lower = name.to_lowercase();
-    let codes = lower.split(|c: char| !c.is_ascii_digit()).filter(|digits| (4..=5).contains(&digits.len()));
-    let is_year = |code: u32| !lower.contains("epsg") && (1990..2040).contains(&code);
-    let code = codes.filter_map(|digits| digits.parse().ok()).find(|code| !is_year(*code) && system(*code).is_some());
-    let plain: String = lower.chars().filter(|c| c.is_alphanumeric()).collect();
-    let words = [
-        ("utmk", 5179),
-        ("단일원점", 5179),
-        ("utm52", 32652),
-        ("utm51", 32651),
-        ("lambert93", 2154),
-        ("webmercator", 3857),
-        ("좌표정보", 5174),
-    ];
-    let is_degree = || ["경도", "위도", "lon", "lat", "lng"].iter().any(|word| plain.contains(word));
-    let code = code.or_else(|| words.iter().find(|(word, _)| plain.contains(word)).map(|(_, code)| *code));
-    let code = code.or_else(|| is_degree().then_some(4326));
-    match code {
-        Some(code) => Some(format!("EPSG:{code}")),
-        None => plain.contains("katec").then(|| KATEC.to_owned()),
     }
 }
 

@@ -132,25 +132,3 @@ fn numbers_that_are_no_coordinates_fit_nothing() {
     assert_eq!(ranking.certainty, Certainty::None, "{ranking:?}");
     assert_eq!(rank(&[], ["x", "y"], "", None).certainty, Certainty::None);
 }
-
-#[test]
-fn a_header_names_a_system() {
-    for (name, system) in [
-        ("좌표정보x(epsg5174)", Some("EPSG:5174")),
-        ("X좌표(EPSG:5186)", Some("EPSG:5186")),
-        ("x_2154", Some("EPSG:2154")),
-        ("WGS84경도", Some("EPSG:4326")),
-        ("lon (WGS84)", Some("EPSG:4326")),
-        ("X_5186", Some("EPSG:5186")),
-        ("X좌표(EPSG5179)", Some("EPSG:5179")),
-        ("x (UTM 52N)", Some("EPSG:32652")),
-        ("X(KATEC)", Some(KATEC)),
-        ("x(m)", None),
-        ("X(UTM-K)", Some("EPSG:5179")),
-        ("X좌표", None),
-        ("위도", Some("EPSG:4326")),
-        ("2024년x", None),
-    ] {
-        assert_eq!(named_system(name).as_deref(), system, "{name}");
-    }
-}
