@@ -9,6 +9,7 @@ mod kafka;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -30,8 +31,12 @@ use sheetstream::transport::TransportError;
 
 /// A topology whose name is not used twice.
 fn topology(name: &str) -> Topology {
-    let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
-    let text = format!(
+    let text = topology_text(&format!("{name}-{}", uuid::Uuid::new_v4().simple()));
+    Topology::parse(&text, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn topology_text(name: &str) -> String {
+    format!(
         r#"
 name = "{name}"
 [[source]]
@@ -43,8 +48,7 @@ sheet = "kind"
 [[sink]]
 name = "workbooks"
 "#
-    );
-    Topology::parse(&text, "t.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+    )
 }
 
 fn create_topics(kafka: &Kafka, name: &str, topics: &[&str]) {
@@ -146,6 +150,35 @@ fn a_broker_that_is_away_at_the_start_and_in_the_middle_is_waited_for() {
     let end = wait_for(&kafka, &name, "a.csv", UploadState::Published);
     assert_eq!((end.accounting.written, end.accounting.balances(), end.revision), (3, true, 1));
     running.stop();
+}
+
+/// Topics are looked at every ten seconds: a question that waits for the broker is not asked again.
+#[test]
+fn a_broker_that_is_away_is_not_asked_more_and_more() {
+    let Some(mut kafka) = Kafka::start(&[]) else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let name = format!("asked-{}", uuid::Uuid::new_v4().simple());
+    create_topics(&kafka, &name, &["rows", "workbooks", "status", "dead-letters"]);
+    let [topology, log] = ["t.toml", "log"].map(|file| folder.path().join(file));
+    fs::write(&topology, topology_text(&name)).expect("written");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+    run.arg("run").arg(&topology).args(["--brokers", &kafka.bootstrap, "--state-dir"]).arg(folder.path().join("state"));
+    let run = app::Running(run.stderr(fs::File::create(&log).expect("a log")).spawn().expect("run starts"));
+    publish(&kafka, &name, "a.csv", &["Blue House,museum", "#EOF"]);
+    wait_for(&kafka, &name, "a.csv", UploadState::Published);
+    kafka.kill();
+    let said = |of: &str| fs::read_to_string(&log).expect("a log").matches(of).count();
+    let begun = Instant::now();
+    while said("operation=\"find topic\" failing_s=3") == 0 {
+        assert!(begun.elapsed() < LIMIT, "{}", fs::read_to_string(&log).expect("a log"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // One question of the manager, and one of the task that begins again.
+    assert!(said("operation=\"find topic\" failing_s=1 ") <= 2, "{}", fs::read_to_string(&log).expect("a log"));
+    kafka.boot();
+    publish(&kafka, &name, "b.csv", &["Red House,museum", "#EOF"]);
+    wait_for(&kafka, &name, "b.csv", UploadState::Published);
+    assert_eq!(run.stop(), Some(0));
 }
 
 #[test]
@@ -494,6 +527,7 @@ fn uploads_of_no_row_one_row_five_and_2_000_sheets_are_what_convert_makes() {
 on_the_in_process_broker! {
     without_a_broker_it_ends_at_its_deadline_and_names_the_address,
     a_broker_that_is_away_at_the_start_and_in_the_middle_is_waited_for,
+    a_broker_that_is_away_is_not_asked_more_and_more,
     a_missing_output_topic_is_reported_before_anything_is_read,
     partitions_that_are_added_while_it_runs_are_taken_up,
     uploads_of_a_topic_that_was_made_anew_are_published_once_and_whole,

@@ -59,6 +59,8 @@ struct Application {
     failing: BTreeMap<TaskId, u32>,
     /// A topic that is read was not there, or a topic was compacted, when they were last looked at.
     has_bad_topic: bool,
+    /// Its topics are being looked at: the brokers may take their time.
+    is_looked_at: bool,
 }
 
 /// A topology that is in no group: its topics cannot serve, or its membership ended.
@@ -188,6 +190,7 @@ impl Manager {
             standbys: BTreeSet::new(),
             failing: BTreeMap::new(),
             has_bad_topic: false,
+            is_looked_at: false,
         });
     }
 
@@ -236,7 +239,12 @@ impl Manager {
         }
         if self.count_at <= now {
             self.count_at = now + COUNT_EVERY;
-            for topology in self.applications.iter().map(|app| app.topology.clone()) {
+            let idle = self.applications.iter_mut().filter(|app| !app.is_looked_at);
+            let topologies = idle.map(|app| {
+                app.is_looked_at = true;
+                app.topology.clone()
+            });
+            for topology in topologies.collect::<Vec<_>>() {
                 self.look(move |client| Look::Source(topology.name.clone(), count_source(client, &topology)));
             }
         }

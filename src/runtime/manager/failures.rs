@@ -41,6 +41,7 @@ impl Manager {
     /// The topics of a topology that runs were looked at.
     pub(super) fn on_source(&mut self, topology: &str, found: Result<i32, TransportError>) {
         let Some(app) = self.applications.iter_mut().find(|app| *app.topology.name == *topology) else { return };
+        app.is_looked_at = false;
         match found {
             Ok(count) => {
                 app.has_bad_topic = false;
