@@ -3,6 +3,7 @@
 #[path = "support/kafka.rs"]
 mod kafka;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -274,6 +275,53 @@ fn an_upload_does_not_become_whole_without_a_topic_that_was_made_anew() {
     running.stop();
 }
 
+/// Nothing is sent at all while no status could follow a workbook.
+#[test]
+fn a_status_topic_that_is_made_anew_with_too_few_partitions_stops_its_topology() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let topology = topology("short");
+    let (name, status) = (topology.name.to_string(), format!("{}.status", topology.name));
+    create(kafka, ["rows"].iter().chain(&OUTPUTS).map(|topic| format!("{name}.{topic}")));
+    for topic in ["status", "rows"] {
+        kafka::add_partitions(&kafka.bootstrap, &format!("{name}.{topic}"), 2);
+    }
+    let rows: Arc<str> = format!("{name}.rows").into();
+    let publish = |upload: &str| {
+        let mut producer = kafka.client("test").producer(ProducerConfig::default());
+        for value in ["Blue House,museum", "#EOF"] {
+            producer.send(&rows, Some(1), Some(upload.as_bytes()), Some(value.as_bytes()), &[]).expect("sent");
+        }
+        producer.flush().expect("acknowledged");
+    };
+    let ended = |upload: &str| {
+        let (mut ends, partition) = (0, TopicPartition { topic: status.as_str().into(), partition: 1 });
+        let mut look = |record: sheetstream::record::Record| {
+            let status = record.value.as_deref().and_then(StatusRecord::parse);
+            ends += usize::from(status.is_some_and(|of| of.upload == upload && of.state == UploadState::Published));
+        };
+        kafka.client("test").read_all(&partition, &mut look).expect("read");
+        ends
+    };
+    let running = Running::start(kafka, vec![topology], Guarantee::AtLeastOnce);
+    publish("before.csv");
+    wait_until("nothing is published before", || ended("before.csv") == 1);
+    kafka::recreate_topic(kafka, &status);
+    publish("meanwhile.csv");
+    running.wait_for_failure(&name, "topic");
+    publish("late.csv");
+    kafka::add_partitions(&kafka.bootstrap, &status, 2);
+    wait_until("it does not continue", || ended("late.csv") == 1);
+    running.wait_for_recovery(&name);
+    running.stop();
+    let mut sent = BTreeMap::<String, usize>::new();
+    for record in read(kafka, format!("{name}.workbooks")) {
+        let upload = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+        *sent.entry(upload).or_default() += 1;
+    }
+    assert_eq!((sent["before.csv"], sent["late.csv"]), (1, 1), "{sent:?}");
+    assert!(sent["meanwhile.csv"] <= 2, "{sent:?}");
+}
+
 /// Records that are there yet are read: more of them would be lost if nobody read them.
 #[test]
 fn a_topic_that_is_compacted_while_it_is_used_fails_its_topology_which_continues() {
@@ -384,6 +432,7 @@ on_the_in_process_broker! {
     an_output_topic_that_is_deleted_stops_its_topology_until_it_is_there_again,
     outputs_that_are_deleted_stop_their_topology_in_transactions_too,
     a_source_topic_that_is_deleted_stops_its_topology_until_it_is_there_again,
+    a_status_topic_that_is_made_anew_with_too_few_partitions_stops_its_topology,
     a_topic_that_is_compacted_while_it_is_used_fails_its_topology_which_continues,
     a_topology_without_its_topics_joins_when_they_are_there,
     an_upload_does_not_become_whole_without_a_topic_that_was_made_anew,

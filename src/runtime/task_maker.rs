@@ -18,6 +18,7 @@ use crate::runtime::pass_on::{PassOn, PassOnStart};
 use crate::runtime::purge::Purge;
 use crate::runtime::running_task::{self, Found, RunningTask, StandbyParts, StreamParts, Task};
 use crate::runtime::stream_thread::{TaskMaker, Waker};
+use crate::runtime::topics::check_status_of;
 use crate::runtime::turn::{PassingOutbox, Turn};
 use crate::state::{StateDir, StateError, StateStore};
 use crate::topology::Topology;
@@ -144,6 +145,7 @@ pub(super) fn task_maker(id: TaskId, parts: MakerParts) -> TaskMaker {
         let environment = KafkaEnvironment { client: client.clone(), group, state, share, turn: turn.clone(), waker };
         let environment = Box::new(environment);
         if id.source.is_none() {
+            turn.passed(|| check_status_of(&client, &topology, &id))?;
             let gathers = topology.source.upload_topic() != &topology.source.topic;
             let purge = gathers.then(|| Purge::new(&client, partition, commit_interval));
             let limits = share.rows;

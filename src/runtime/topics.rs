@@ -40,20 +40,28 @@ pub(super) fn check_topics(
     client.describe_topic(&sink.topic).map_err(hint)?.check_uncompacted()?;
     client.describe_topic(&sink.dead_letter_topic).map_err(hint)?;
     let status = client.describe_topic(&sink.status_topic).map_err(hint)?;
-    if status.partitions < input.partitions {
-        let (found, wanted) = (status.partitions, input.partitions);
-        let what = format!(
-            "{} has {found} partitions and {} {wanted}; task k writes its partition k",
-            status.name, input.name
-        );
-        return Err(TransportError::Topic(format!(
-            "{what}: add partitions with kafka-topics --alter --partitions {wanted}"
-        )));
-    }
+    check_status(&status.name, status.partitions, input.partitions)?;
     ledger::check_owner(client, topology, status.partitions)?;
     // The repartition topic has all rows of an upload in one partition.
     let partition_count = if topology.source.placement == Placement::Keyed { input.partitions } else { 1 };
     Ok(Checked { partition_count, guarantee: guarantee(client, topology, wanted)? })
+}
+
+/// Refuses a status topic that was made anew without the partition of a task. Its workbooks would be sent again and again, at least once,
+/// for no status could follow them.
+pub(super) fn check_status_of(client: &KafkaClient, topology: &Topology, task: &TaskId) -> Result<(), TransportError> {
+    let status = &topology.sink.status_topic;
+    check_status(status, client.partitions(status)?, task.partition + 1)
+}
+
+fn check_status(status: &str, found: i32, wanted: i32) -> Result<(), TransportError> {
+    if found >= wanted {
+        return Ok(());
+    }
+    Err(TransportError::Topic(format!(
+        "{status} has {found} partitions, and task k writes its partition k: \
+         kafka-topics --alter --topic {status} --partitions {wanted}"
+    )))
 }
 
 /// The number of partitions that rows of one upload may lie in, as it is now. Fails without one of the topics that are read, and where one of
