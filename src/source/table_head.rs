@@ -170,7 +170,7 @@ pub fn row_below_titles(text: &[u8], given: Option<u8>, delimiter: u8, needed: &
     if needed.is_empty() || count_named(&fields, &text[..first.end], needed) > 0 {
         return None;
     }
-    let named = fields.iter(text).filter(|cell| !cell.trim_ascii().is_empty()).count();
+    let named = count_filled(&fields, text);
     let all = DELIMITERS;
     let tried: Cow<'_, [u8]> = given.map_or(Cow::Borrowed(&all), |given| Cow::Owned(vec![given]));
     let needed_row = tried.iter().find_map(|delimiter| {
@@ -179,7 +179,10 @@ pub fn row_below_titles(text: &[u8], given: Option<u8>, delimiter: u8, needed: &
             let start = rows.position();
             let row = rows.next_row(&mut fields)?;
             if row.ended && count_named(&fields, text, needed) == needed.len() {
-                return Some((*delimiter, start));
+                // Names that come again are values, and so are those below a row that names as many columns and above none.
+                let is_header = count_filled(&fields, text) > named
+                    || rows.next_row(&mut fields).is_some() && count_named(&fields, text, needed) < needed.len();
+                return is_header.then_some((*delimiter, start));
             }
         }
         None
@@ -190,6 +193,11 @@ pub fn row_below_titles(text: &[u8], given: Option<u8>, delimiter: u8, needed: &
         let widest = found.max_by_key(|(columns, ..)| *columns).filter(|(columns, ..)| *columns > named);
         widest.map(|(_, delimiter, start)| (delimiter, start))
     })
+}
+
+/// Cells of a row that are not blank.
+fn count_filled(fields: &Fields, text: &[u8]) -> usize {
+    fields.iter(text).filter(|cell| !cell.trim_ascii().is_empty()).count()
 }
 
 /// The first row with a name for most columns, below lines that have a cell or two: its columns, the delimiter, and its first byte.

@@ -142,6 +142,17 @@ fn a_first_row_with_few_cells_is_no_title_where_columns_are_declared() {
 }
 
 #[test]
+fn values_that_are_also_names_of_columns_are_no_header() {
+    let needed = ["x", "y"].map(|name| vec![name.to_owned()]);
+    let source = SourceConfig { needed: needed.into(), ..config() };
+    let header = |text: &str| open(text.as_bytes(), Options::for_source(&source)).expect("a header").header().join(",");
+    assert_eq!(header("k,h2,h3\na,x,y\nb,x,y\n"), "k,h2,h3");
+    assert_eq!(header("k,h2,h3\na,x,y\n"), "k,h2,h3");
+    assert_eq!(header("a1,a2,a3\nname,x,y\npark,127,37\n"), "name,x,y", "names for programs above");
+    assert_eq!(header("Parks\nname,x,y\n"), "name,x,y");
+}
+
+#[test]
 fn files_without_rows() {
     let mut file = open(b"a,b", plain()).expect("a header");
     assert_eq!((file.header().len(), file.next_block().expect("an end"), file.rows()), (2, None, 0));
