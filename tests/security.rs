@@ -555,6 +555,41 @@ fn a_right_that_is_taken_away_and_given_back_costs_nothing() {
     assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
 }
 
+/// At least once, it was sent before that was known.
+#[test]
+fn a_workbook_whose_status_may_not_be_written_is_not_sent_again_and_again() {
+    let Some(secured) = Secured::shared() else { return };
+    let app = App::new(&secured.kafka, "unsaid", 1);
+    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
+    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let topology = app.topology();
+    let topology = topology.to_str().expect("a path");
+    let commands = grants(secured, topology, "run");
+    commands.iter().for_each(|command| grant(command));
+    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
+    let run = ["run", topology, "--threads", "1", "--commit-interval-ms", "100", "--guarantee", "at_least_once"];
+    let mut run = command(&properties, &run);
+    run.arg("--state-dir").arg(app.folder.path().join("state")).stderr(log);
+    let run = app::Running(run.spawn().expect("run starts"));
+    app.publish(&[&app.csv("0.csv", 20)]);
+    app.wait_for(&["0.csv"], "run");
+    let status = commands.iter().find(|command| command.ends_with(".status")).expect("a right");
+    let write = status.replace(" --operation Read", "");
+    revoke(&write);
+    app.publish(&[&app.csv("1.csv", 20)]);
+    let begun = std::time::Instant::now();
+    while app.log("run").matches("the right to Write topic").count() < 3 {
+        assert!(begun.elapsed() < app::LIMIT, "{}", app.log("run"));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let sent = |app: &App| app.workbooks().get("1.csv").map_or(0, Vec::len);
+    assert!(sent(&app) <= 1, "{}", app.log("run"));
+    grant(&write);
+    app.wait_for(&["1.csv"], "run");
+    assert!(sent(&app) <= 2);
+    assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
+}
+
 #[test]
 fn a_token_that_expires_and_is_renewed_costs_nothing() {
     let Some(secured) = Secured::shared() else { return };

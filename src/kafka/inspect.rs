@@ -7,6 +7,7 @@ use std::sync::Arc;
 use kafka_protocol::messages::describe_quorum_request as quorum;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{
     BrokerId, DescribeConfigsRequest, DescribeQuorumRequest, DescribeTransactionsRequest, FetchRequest,
     FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
@@ -93,6 +94,20 @@ impl KafkaClient {
         Ok(self.block_on(self.inspect(name))?)
     }
 
+    /// Fails without the right to write a topic, as far as brokers say what we may.
+    pub fn check_writable(&self, name: &str) -> Result<(), TransportError> {
+        Ok(self.block_on(async {
+            let (broker, found) = self.metadata(name).await?;
+            match allowed(&found, WRITE) {
+                Some(false) => {
+                    let code = Code::TOPIC_AUTHORIZATION_FAILED.0;
+                    broker.check::<ProduceRequest>(code, None, Resource::topic(name))
+                }
+                Some(true) | None => Ok(()),
+            }
+        })?)
+    }
+
     /// Timestamp of the newest record of a partition, in milliseconds since 1970; `None` for an empty one.
     pub fn newest_timestamp(&self, partition: &TopicPartition) -> Result<Option<i64>, TransportError> {
         Ok(self.block_on(self.newest(partition))?)
@@ -141,7 +156,8 @@ impl KafkaClient {
         Ok(leader.map(|leader| leader.last_caught_up_timestamp).filter(|clock| *clock > 0))
     }
 
-    async fn inspect(&self, name: &str) -> Result<Option<TopicInspection>, KafkaError> {
+    /// What a broker says of a topic, and the broker.
+    async fn metadata(&self, name: &str) -> Result<(Arc<Connection>, MetadataResponseTopic), KafkaError> {
         let topic = MetadataRequestTopic::default().with_name(Some(TopicName(text(name))));
         let request = MetadataRequest::default()
             .with_allow_auto_topic_creation(false)
@@ -151,15 +167,16 @@ impl KafkaClient {
         let answer = broker.call(&request, METADATA_MAX).await?;
         let found = answer.topics.into_iter().next();
         let found = found.ok_or_else(|| broker.malformed::<MetadataRequest>("no topic in the answer"))?;
+        Ok((broker, found))
+    }
+
+    async fn inspect(&self, name: &str) -> Result<Option<TopicInspection>, KafkaError> {
+        let (broker, found) = self.metadata(name).await?;
         if Code(found.error_code) == Code::UNKNOWN_TOPIC_OR_PARTITION {
             return Ok(None);
         }
         broker.check::<MetadataRequest>(found.error_code, None, Resource::topic(name))?;
         let leaderless = found.partitions.iter().filter(|partition| partition.leader_id.0 < 0);
-        let allowed = |operation: i32| {
-            let reported = found.topic_authorized_operations;
-            (reported != i32::MIN).then_some(reported & (1 << operation) != 0)
-        };
         let configs = match topic_configs(&self.cluster, name, &CONFIGS).await {
             Err(error) if matches!(TransportError::from(error.clone()), TransportError::Unauthorised(_)) => {
                 BTreeMap::new()
@@ -170,9 +187,9 @@ impl KafkaClient {
             partitions: i32::try_from(found.partitions.len()).unwrap_or(i32::MAX),
             replicas: found.partitions.iter().map(|partition| partition.replica_nodes.len()).min().unwrap_or(0),
             leaderless: leaderless.map(|partition| partition.partition_index).collect(),
-            may_read: allowed(READ),
-            may_write: allowed(WRITE),
-            may_delete: allowed(DELETE),
+            may_read: allowed(&found, READ),
+            may_write: allowed(&found, WRITE),
+            may_delete: allowed(&found, DELETE),
             configs,
         }))
     }
@@ -198,6 +215,13 @@ impl KafkaClient {
 const READ: i32 = 3;
 const WRITE: i32 = 4;
 const DELETE: i32 = 6;
+
+/// Whether we may do it to a topic, if the broker says so.
+fn allowed(topic: &MetadataResponseTopic, operation: i32) -> Option<bool> {
+    let reported = topic.topic_authorized_operations;
+    (reported != i32::MIN).then_some(reported & (1 << operation) != 0)
+}
+
 /// `ListOffsets` for the record with the highest timestamp (KIP-734).
 const MAX_TIMESTAMP: i64 = -3;
 const METADATA_MAX: i16 = 12;

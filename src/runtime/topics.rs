@@ -47,11 +47,12 @@ pub(super) fn check_topics(
     Ok(Checked { partition_count, guarantee: guarantee(client, topology, wanted)? })
 }
 
-/// Refuses a status topic that was made anew without the partition of a task. Its workbooks would be sent again and again, at least once,
-/// for no status could follow them.
+/// Refuses a status topic that was made anew without the partition of a task, or that we may not write. Its workbooks would be sent again
+/// and again, at least once, for no status could follow them.
 pub(super) fn check_status_of(client: &KafkaClient, topology: &Topology, task: &TaskId) -> Result<(), TransportError> {
     let status = &topology.sink.status_topic;
-    check_status(status, client.partitions(status)?, task.partition + 1)
+    check_status(status, client.partitions(status)?, task.partition + 1)?;
+    client.check_writable(status)
 }
 
 fn check_status(status: &str, found: i32, wanted: i32) -> Result<(), TransportError> {
