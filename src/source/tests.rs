@@ -553,6 +553,25 @@ fn an_anonymous_upload_is_whole_where_there_is_one_partition() {
     assert_eq!(partitions(SourceConfig { upload: UploadFrom::Partition, ..config() }, Some(3)), Some(1));
 }
 
+/// Whoever begins uploads does not know yet of one whose rows wait.
+#[test]
+fn markers_of_another_attempt_leave_rows_that_wait_alone() {
+    let of_attempt = |attempt: &'static str, record: Record| {
+        let headers = record.headers.into_iter().chain([Header::new("ss-attempt", attempt)]).collect();
+        Record { headers, ..record }
+    };
+    let records = [
+        of_attempt("x", numbered(1, "1")),
+        of_attempt("y", row("#HEADER b")),
+        of_attempt("y", row("#ABORT")),
+        of_attempt("y", row("#EOF rows=1")),
+        of_attempt("x", row("#HEADER a")),
+        of_attempt("y", row("#EOF rows=1")),
+    ];
+    let lines = run(config(), records);
+    assert_eq!(lines, ["refused eof.unknown", "k header a", "k 1.0 1", "k eof Some(1)"]);
+}
+
 #[test]
 fn a_batch_has_keys_attempt_and_trace_of_its_rows() {
     let headers =

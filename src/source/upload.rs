@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::record::{
-    Announcement, CoordinateForm, Marker, MarkerRecord, Message, Offset, Rejection, RowBatch, StreamElement, UploadId,
+    Announcement, CoordinateForm, Marker, MarkerRecord, Message, Offset, Record, Rejection, RowBatch, StreamElement,
+    UploadId,
 };
 use crate::source::columns::{Batch, Layout};
 use crate::source::csv::Fields;
@@ -304,8 +305,13 @@ impl Upload {
                 }
                 self.attempt.clone_from(&marker.attempt);
             }
-            // The aggregate answers it; it is no header and no end of the open attempt.
-            Marker::Header(_) | Marker::Eof { .. } | Marker::Abort if self.is_foreign(&marker) => {}
+            // It is no header and no end of the open attempt. The aggregate answers it, but not that of an attempt whose rows wait: it would
+            // begin an upload by it.
+            Marker::Header(_) | Marker::Eof { .. } | Marker::Abort if self.is_foreign(&marker) => {
+                if self.waiting.is_some() {
+                    return pass_over_foreign(context, marker);
+                }
+            }
             Marker::Header(_) if self.failed.is_none() => {
                 self.adopt_attempt(marker.attempt.as_deref());
                 return self.take_header(context, format, marker);
@@ -456,5 +462,15 @@ impl Upload {
 
     fn layout<'a>(&'a self, context: &'a SourceContext) -> &'a Arc<Layout> {
         self.header.as_ref().map_or(&context.nameless, |header| &header.layout)
+    }
+}
+
+/// A marker of another attempt does nothing; an end of file is said to be one.
+fn pass_over_foreign(context: &mut SourceContext, marker: MarkerRecord) {
+    if let Marker::Eof { .. } = marker.marker {
+        let MarkerRecord { upload, offset, key, value, passed_from, .. } = marker;
+        let record = Record { offset, key, value, passed_from, ..Record::default() };
+        let rejection = Rejection::new(Message::EofOfOtherAttempt {});
+        context.out.push_back(StreamElement::Refused { record, upload: Some(upload), rejection });
     }
 }
