@@ -38,7 +38,7 @@ pub(super) fn run_within(
     command: impl FnOnce(&KafkaClient) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
     kafka.retry_deadline = limit;
-    let request = (limit / 2).clamp(REQUEST_MIN, REQUEST_MAX);
+    let request = (limit / 3).clamp(REQUEST_MIN, REQUEST_MAX); // for more than one try
     (kafka.request_timeout, kafka.connect_timeout) =
         (kafka.request_timeout.min(request), kafka.connect_timeout.min(request));
     let runtime = super::io_runtime()?;

@@ -20,6 +20,8 @@ pub struct Backoff {
     first: Duration,
     longest: Duration,
     failing_since: Option<Instant>,
+    /// When the try that is under way began; not known of the first one.
+    tried_at: Option<Instant>,
     wait: Duration,
     warned: Option<Instant>,
 }
@@ -28,7 +30,7 @@ impl Backoff {
     /// For an operation that may fail for `deadline` before it is given up.
     pub fn new(operation: &'static str, deadline: Duration) -> Backoff {
         let (first, longest) = (FIRST, CAP);
-        Backoff { operation, deadline, first, longest, failing_since: None, wait: first, warned: None }
+        Backoff { operation, deadline, first, longest, failing_since: None, tried_at: None, wait: first, warned: None }
     }
     /// With other pauses than 100 ms to 2 s.
     pub fn between(mut self, first: Duration, longest: Duration) -> Backoff {
@@ -40,7 +42,8 @@ impl Backoff {
         (self.first, self.wait) = (first, first);
         self
     }
-    /// Waits before the next try; fails with `error` when another try cannot help, with [`KafkaError::Deadline`] past the deadline.
+    /// Waits before the next try; fails with `error` when another try cannot help, with [`KafkaError::Deadline`] at the deadline, or when a
+    /// try that takes as long as the last one would end past it.
     pub async fn wait(&mut self, error: KafkaError) -> Result<(), KafkaError> {
         sleep(self.next(Instant::now(), error)?).await;
         Ok(())
@@ -56,7 +59,8 @@ impl Backoff {
     }
     fn pause(&mut self, now: Instant, error: KafkaError) -> Result<Duration, KafkaError> {
         let failing = now - *self.failing_since.get_or_insert(now);
-        if failing > self.deadline {
+        let tried = self.tried_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        if failing + tried >= self.deadline {
             return Err(KafkaError::Deadline { operation: self.operation, after: failing, last: Box::new(error) });
         }
         if failing >= QUIET && self.warned.is_none_or(|at| now - at >= WARN_EVERY) {
@@ -65,8 +69,9 @@ impl Backoff {
         } else {
             tracing::debug!(operation = self.operation, wait_ms = self.wait.as_millis() as u64, %error, "retrying");
         }
-        let wait = self.wait;
-        self.wait = (wait * 2).min(self.longest);
+        let wait = self.wait.min(self.deadline - failing - tried);
+        self.wait = (self.wait * 2).min(self.longest);
+        self.tried_at = Some(now + wait);
         Ok(wait)
     }
     /// The operation succeeded: the next failure begins a new deadline.
@@ -74,7 +79,7 @@ impl Backoff {
         if let (Some(since), Some(_)) = (self.failing_since.take(), self.warned.take()) {
             tracing::info!(operation = self.operation, failed_s = since.elapsed().as_secs(), "recovered");
         }
-        self.wait = self.first;
+        (self.wait, self.tried_at) = (self.first, None);
     }
 }
 
@@ -98,8 +103,19 @@ mod tests {
             }
             at.push((now - start).as_millis());
         };
-        assert_eq!(at, [100, 300, 700, 1_500, 3_100, 5_100, 7_100, 9_100, 11_100]);
+        assert_eq!(at, [100, 300, 700, 1_500, 3_100, 5_100, 7_100, 9_100, 10_000]);
         assert!(matches!(last, KafkaError::Deadline { .. }), "{last}");
+    }
+
+    #[test]
+    fn tries_that_take_long_end_before_the_deadline() {
+        let (start, mut backoff) = (Instant::now(), Backoff::new("test", Duration::from_secs(10)));
+        let (mut now, mut tries) = (start, 1);
+        while let Ok(wait) = backoff.next(now, unreachable()) {
+            now += wait + Duration::from_secs(3);
+            tries += 1;
+        }
+        assert!(tries == 4 && now - start < Duration::from_secs(10), "{tries} tries in {:?}", now - start);
     }
 
     #[test]
