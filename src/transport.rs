@@ -182,6 +182,20 @@ pub trait Outbox: Send {
     }
 }
 
+impl dyn Outbox {
+    /// What `make` makes of as many bytes as the topic takes, or that number where it is too small.
+    pub fn within_limit(
+        &mut self,
+        topic: &Arc<str>,
+        make: impl Fn(usize) -> Option<OutRecord>,
+    ) -> Result<Result<OutRecord, usize>, TransportError> {
+        let whole = make(usize::MAX);
+        let bytes = whole.as_ref().map_or(0, OutRecord::batch_bytes_max);
+        let known_max = self.record_bytes_max(topic, bytes)?.unwrap_or(usize::MAX);
+        Ok(whole.filter(|_| bytes <= known_max).or_else(|| make(known_max)).ok_or(known_max))
+    }
+}
+
 /// An event of the group for a member.
 #[derive(Debug)]
 pub enum GroupEvent {

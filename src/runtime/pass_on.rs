@@ -176,9 +176,7 @@ impl PassOn {
             self.metrics.refused(rejection.reason);
             let letter = DeadLetter::of_record(offset, &rejection);
             let topic = &self.topology.sink.dead_letter_topic;
-            let make = |most| letter.to_record(topic, &self.source, most);
-            let bytes = make(usize::MAX).map_or(0, |record| record.batch_bytes_max());
-            out.extend(make(self.outbox.record_bytes_max(topic, bytes)?.unwrap_or(usize::MAX)));
+            out.extend(self.outbox.within_limit(topic, |most| letter.to_record(topic, &self.source, most))?.ok());
         }
         self.position = self.position.max(fetched.next);
         for at in (0..self.router.partitions()).filter(|at| self.router.is_filling(*at)).collect::<Vec<_>>() {

@@ -191,7 +191,8 @@ impl Outputs {
         let status = self.of_log(status);
         let topic = self.topology.sink.status_topic.clone();
         // What is wrong, the next status finds out.
-        if let Ok(Ok(record)) = self.within_limit(&topic, |bytes_max| status.to_record_within(&topic, bytes_max)) {
+        if let Ok(Ok(record)) = self.outbox.within_limit(&topic, |bytes_max| status.to_record_within(&topic, bytes_max))
+        {
             self.outbox.send_best_effort(record);
             self.hinted = self.outbox.is_transactional();
         }
@@ -230,25 +231,13 @@ impl Outputs {
         topic: &Arc<str>,
         make: impl Fn(usize) -> Option<OutRecord>,
     ) -> Result<(), TransportError> {
-        match self.within_limit(topic, make)? {
+        match self.outbox.within_limit(topic, make)? {
             Ok(record) => self.send(record),
             Err(limit) => {
                 refused_output(&self.task, topic, format!("it takes {limit} bytes (max.message.bytes)"));
                 Ok(())
             }
         }
-    }
-
-    /// What `make` makes of as many bytes as the topic takes, or that number where it is too small.
-    fn within_limit(
-        &mut self,
-        topic: &Arc<str>,
-        make: impl Fn(usize) -> Option<OutRecord>,
-    ) -> Result<Result<OutRecord, usize>, TransportError> {
-        let whole = make(usize::MAX);
-        let bytes = whole.as_ref().map_or(0, OutRecord::batch_bytes_max);
-        let known_max = self.outbox.record_bytes_max(topic, bytes)?.unwrap_or(usize::MAX);
-        Ok(whole.filter(|_| bytes <= known_max).or_else(|| make(known_max)).ok_or(known_max))
     }
 
     fn send(&mut self, record: OutRecord) -> Result<(), TransportError> {
