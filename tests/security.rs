@@ -116,6 +116,11 @@ impl Secured {
         }
         Some(secured)
     }
+    /// Settings of Bob, who has no right but those that are granted.
+    fn of_bob(&self) -> PathBuf {
+        let lines = [self.protocol("SASL_SSL"), self.mechanism("PLAIN", "bob", PASSWORD)].concat();
+        self.properties("bob", self.sasl_ssl, &lines)
+    }
     /// Alice's, from now on.
     fn set_password(&self, mechanism: &str, password: &str) {
         let credentials = format!("{mechanism}=[password={password}]");
@@ -195,6 +200,13 @@ fn command(properties: &Path, arguments: &[&str]) -> Command {
 fn output(properties: &Path, arguments: &[&str]) -> Output {
     command(properties, arguments).output().expect("it runs")
 }
+/// `run` of an application's topology; what it says is in `run.log`.
+fn start(app: &App, properties: &Path, more: &[&str]) -> app::Running {
+    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
+    let mut run = command(properties, &["run", "--threads", "1", "--commit-interval-ms", "100"]);
+    run.args(more).arg("--state-dir").arg(app.folder.path().join("state")).arg(app.topology()).stderr(log);
+    app::Running(run.spawn().expect("run starts"))
+}
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -208,10 +220,7 @@ fn goes_all_the_way(secured: &'static Secured, properties: &Path, name: &str) {
     let file = file.to_str().expect("a path");
     let published = output(properties, &["publish", "-t", topology, file]);
     assert!(published.status.success(), "{name}: {}", said(&published));
-    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
-    let mut run = command(properties, &["run", topology, "--threads", "1", "--commit-interval-ms", "100"]);
-    run.arg("--state-dir").arg(app.folder.path().join("state")).stderr(log);
-    let run = app::Running(run.spawn().expect("run starts"));
+    let run = start(&app, properties, &[]);
     app.wait_for(&["a.csv"], "run");
     let out = app.folder.path().join("fetched.xlsx");
     let fetched = output(properties, &["fetch", "a.csv", "-t", topology, "--out", out.to_str().expect("a path")]);
@@ -388,11 +397,7 @@ fn a_session_that_ends_is_renewed_without_a_word() {
     let app = App::new(&secured.kafka, "session", 1);
     let lines = [secured.protocol("SASL_SSL"), secured.mechanism("SCRAM-SHA-512", "alice", PASSWORD)].concat();
     let properties = secured.properties("session", secured.sasl_ssl, &lines);
-    let topology = app.topology();
-    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
-    let mut run = command(&properties, &["run", "--threads", "1", "--commit-interval-ms", "100"]);
-    run.arg("--state-dir").arg(app.folder.path().join("state")).arg(&topology).stderr(log);
-    let run = app::Running(run.spawn().expect("run starts"));
+    let run = start(&app, &properties, &[]);
     for upload in 0..4 {
         let name = format!("{upload}.csv");
         app.publish(&[&app.csv(&name, 20)]);
@@ -432,8 +437,7 @@ fn the_least_rights_are_enough_and_each_one_that_is_missing_is_named() {
 
 fn least_rights(secured: &'static Secured) {
     let app = App::new(&secured.kafka, "rights", 1);
-    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
-    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let properties = secured.of_bob();
     let (topology, file) = (app.topology(), app.csv("a.csv", 50));
     let (topology, file) = (topology.to_str().expect("a path"), file.to_str().expect("a path"));
     let (state, out) = (app.folder.path().join("state"), app.folder.path().join("a.xlsx"));
@@ -493,8 +497,7 @@ fn doctor_names_each_missing_right_of_run_with_the_command_that_grants_all_of_it
         .output()
         .expect("topics");
     assert!(created.status.success(), "{}", said(&created));
-    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
-    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let properties = secured.of_bob();
     let commands = grants(secured, topology, "run");
     commands.iter().for_each(|command| grant(command));
     let looked = output(&properties, &["doctor", "-t", topology]);
@@ -525,16 +528,12 @@ fn revoke(command: &str) {
 fn a_right_that_is_taken_away_and_given_back_costs_nothing() {
     let Some(secured) = Secured::shared() else { return };
     let app = App::new(&secured.kafka, "revoked", 1);
-    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
-    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let properties = secured.of_bob();
     let topology = app.topology();
     let topology = topology.to_str().expect("a path");
     let commands = grants(secured, topology, "run");
     commands.iter().for_each(|command| grant(command));
-    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
-    let mut run = command(&properties, &["run", topology, "--threads", "1", "--commit-interval-ms", "100"]);
-    run.arg("--state-dir").arg(app.folder.path().join("state")).stderr(log);
-    let run = app::Running(run.spawn().expect("run starts"));
+    let run = start(&app, &properties, &[]);
     app.publish(&[&app.csv("0.csv", 20)]);
     app.wait_for(&["0.csv"], "run");
     for (number, resource) in ["--topic", "--group"].iter().enumerate() {
@@ -560,17 +559,12 @@ fn a_right_that_is_taken_away_and_given_back_costs_nothing() {
 fn a_workbook_whose_status_may_not_be_written_is_not_sent_again_and_again() {
     let Some(secured) = Secured::shared() else { return };
     let app = App::new(&secured.kafka, "unsaid", 1);
-    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
-    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let properties = secured.of_bob();
     let topology = app.topology();
     let topology = topology.to_str().expect("a path");
     let commands = grants(secured, topology, "run");
     commands.iter().for_each(|command| grant(command));
-    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
-    let run = ["run", topology, "--threads", "1", "--commit-interval-ms", "100", "--guarantee", "at_least_once"];
-    let mut run = command(&properties, &run);
-    run.arg("--state-dir").arg(app.folder.path().join("state")).stderr(log);
-    let run = app::Running(run.spawn().expect("run starts"));
+    let run = start(&app, &properties, &["--guarantee", "at_least_once"]);
     app.publish(&[&app.csv("0.csv", 20)]);
     app.wait_for(&["0.csv"], "run");
     let status = commands.iter().find(|command| command.ends_with(".status")).expect("a right");
@@ -600,11 +594,7 @@ fn a_token_that_expires_and_is_renewed_costs_nothing() {
         format!("sasl.oauthbearer.token.endpoint.url=file://{}", token.display()),
     ];
     let properties = secured.properties("token", secured.sasl_ssl, &[secured.protocol("SASL_SSL"), lines].concat());
-    let topology = app.topology();
-    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
-    let mut run = command(&properties, &["run", "--threads", "1", "--commit-interval-ms", "100"]);
-    run.arg("--state-dir").arg(app.folder.path().join("state")).arg(&topology).stderr(log);
-    let run = app::Running(run.spawn().expect("run starts"));
+    let run = start(&app, &properties, &[]);
     let begun = std::time::Instant::now();
     while !app.log("run").contains("the token in this file expired") {
         assert!(begun.elapsed() < app::LIMIT, "{}", app.log("run"));
@@ -714,8 +704,7 @@ fn exactly_once_runs_by_the_rights_that_an_administrator_grants() {
     let app = App::new(&secured.kafka, "granted", 1);
     let topology = app.topology();
     let topology = topology.to_str().expect("a path");
-    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
-    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let properties = secured.of_bob();
     let mut run = command(&properties, &["run", topology, "--threads", "1", "--commit-interval-ms", "100"]);
     run.arg("--state-dir").arg(app.folder.path().join("state"));
     let refused = run.output().expect("it runs");
@@ -746,15 +735,11 @@ fn a_cluster_without_transactions_serves_a_user_of_least_rights_too() {
     let Some(secured) = Secured::start(&["transaction.state.log.replication.factor=3"]) else { return };
     let secured: &'static Secured = Box::leak(Box::new(secured));
     let app = App::new(&secured.kafka, "short", 1);
-    let lines = [secured.protocol("SASL_SSL"), secured.mechanism("PLAIN", "bob", PASSWORD)].concat();
-    let properties = secured.properties("bob", secured.sasl_ssl, &lines);
+    let properties = secured.of_bob();
     let topology = app.topology();
     let topology = topology.to_str().expect("a path");
     grants(secured, topology, "run").iter().for_each(|command| grant(command));
-    let log = fs::File::create(app.folder.path().join("run.log")).expect("a log");
-    let mut run = command(&properties, &["run", topology, "--threads", "1", "--commit-interval-ms", "100"]);
-    run.arg("--state-dir").arg(app.folder.path().join("state")).stderr(log);
-    let run = app::Running(run.spawn().expect("run starts"));
+    let run = start(&app, &properties, &[]);
     app.publish(&[&app.csv("a.csv", 20)]);
     app.wait_for(&["a.csv"], "run");
     assert_eq!(run.stop(), Some(0), "{}", app.log("run"));
