@@ -34,9 +34,9 @@
 //! Below layer 4 only `state/`, `page/`, `file/` and `traces/` have threads. Their callers do not see them.
 //!
 //! # What is not here
-//! Nothing below layer 4 reads the clock, except `metrics/` and `traces/`, which do not influence output: a workbook depends on the log
-//! alone. There are no changelog topics: the input is the changelog. There is no second copy of anything that matters: state is a cache,
-//! and may be deleted while nothing runs.
+//! Below layer 4 the clock decides nothing: `kafka/` reads it for waits and for the timestamps of records, `state/` for waits, `metrics/` and
+//! `traces/` for what they measure. A workbook depends on the log alone. There are no changelog topics: the input is the changelog. There is
+//! no second copy of anything that matters: state is a cache, and may be deleted while nothing runs.
 
 #![warn(unreachable_pub)]
 
