@@ -408,8 +408,11 @@ impl Entry {
     }
 }
 
-fn listed<'e>(found: impl Iterator<Item = (&'e UploadKey, &'e Entry)>, limit: usize, has_forgotten: bool) -> Listed {
-    let mut found = found;
+fn listed<'e>(
+    mut found: impl Iterator<Item = (&'e UploadKey, &'e Entry)>,
+    limit: usize,
+    has_forgotten: bool,
+) -> Listed {
     let uploads = found.by_ref().take(limit).map(|(key, entry)| entry.show(key)).collect();
     Listed { uploads, more: found.count(), has_forgotten }
 }
