@@ -128,11 +128,8 @@ impl Aggregate {
                 self.keep(upload);
             }
             Marker::Eof { rows: Some(0), .. } => {
-                if let Some(eof) = EndOfFile::of(&record) {
-                    let mut upload = self.begin(&record.upload, revision, offset, ctx);
-                    upload.learn_trace(record.traceparent.as_ref());
-                    self.end_of_file(upload, eof, offset, ctx)?;
-                }
+                let upload = self.begin_unannounced(&record.upload, revision, offset, ctx)?;
+                self.marker_of_open(upload, record, ctx)?;
             }
             Marker::Eof { rows, sha256, .. } => match self.ledger.before(record.upload.hash(), offset) {
                 Some(before) if ends_again(before, *rows, *sha256) => {
