@@ -74,7 +74,11 @@ impl Aggregate {
     /// An upload was open, by its last status, and nothing is left of it: it is open again, and has failed. What comes of it is void until
     /// its end or its next beginning. If the end of the upload before it is gone, too, that one is open, and this one ends.
     pub fn miss(&mut self, status: &StatusRecord, why: Message, ctx: &mut AggregateContext) -> Result<(), OutputError> {
-        let (id, first) = (UploadId::new(status.upload.as_str()), status.offsets.first.min(ctx.position));
+        let id = UploadId::new(status.upload.as_str());
+        let first = match why {
+            Message::SkippedByReset { next, .. } => next, // who reads it again skips its records again
+            _ => status.offsets.first.min(ctx.position),
+        };
         self.ledger.look_up(id.hash(), ctx.store)?;
         if self.ledger.has_ended(id.hash(), status.revision, status.offsets.first) {
             return Ok(());
