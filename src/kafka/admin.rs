@@ -100,6 +100,13 @@ impl KafkaClient {
             Ok::<_, KafkaError>(self.cluster.topic(topic).await?.log())
         })?)
     }
+    /// Epoch of the leader that a partition has now (KIP-320); `None` without one, or where the broker knows none.
+    pub fn leader_epoch(&self, partition: &TopicPartition) -> Result<Option<i32>, TransportError> {
+        Ok(self.block_on(async {
+            find_topic(&self.cluster, &partition.topic).await?;
+            Ok::<_, KafkaError>(self.cluster.topic(&partition.topic).await?.leader_epoch(partition.partition))
+        })?)
+    }
     /// Where the partitions of a topic end now, records of open transactions included.
     pub fn ends(&self, topic: &Arc<str>) -> Result<Vec<i64>, TransportError> {
         Ok(self.block_on(async {

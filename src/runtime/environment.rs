@@ -24,6 +24,8 @@ pub trait Environment: Send {
     fn log(&self, topic: &str) -> Result<Option<LogId>, TransportError>;
     /// First offset of a partition, and its end.
     fn bounds(&self, partition: &TopicPartition) -> Result<(Offset, Offset), TransportError>;
+    /// Epoch of the leader of a partition, if it has one (KIP-320).
+    fn leader_epoch(&self, partition: &TopicPartition) -> Result<Option<i32>, TransportError>;
     /// First offset behind the records of a leader epoch and those before it (KIP-320); below 0 if the broker does not know.
     fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, TransportError>;
     /// Reads on in a partition of the status topic of `topology`, for a task that reads `log`. What is not committed is not read, nor anything

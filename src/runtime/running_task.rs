@@ -227,6 +227,7 @@ impl RunningTask {
             partition_count: Some(partition_count),
             fence,
             log,
+            leader_epoch: environment.leader_epoch(&partition)?,
             cut_at,
             gathers: topology.source.upload_topic() != &topology.source.topic,
             limits,

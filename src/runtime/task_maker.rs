@@ -77,6 +77,9 @@ impl Environment for KafkaEnvironment {
         let bounds = self.turn.passed(|| self.client.bounds(partition))?;
         Ok((bounds.start, bounds.end))
     }
+    fn leader_epoch(&self, partition: &TopicPartition) -> Result<Option<i32>, TransportError> {
+        self.turn.passed(|| self.client.leader_epoch(partition))
+    }
     fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, TransportError> {
         self.turn.passed(|| self.client.end_of_epoch(partition, epoch))
     }

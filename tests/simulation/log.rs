@@ -68,6 +68,10 @@ impl Log {
     pub fn was_set_and_cut(&self) -> bool {
         self.was_set && self.epochs.len() > 1
     }
+    /// Epoch of the leader.
+    pub fn epoch(&self) -> i32 {
+        self.epochs.last().map_or(0, |(epoch, _)| *epoch)
+    }
     /// Epoch of the leader that wrote the record before `next`.
     fn epoch_before(&self, next: i64) -> Option<i32> {
         self.epochs.iter().rev().find(|(_, from)| *from < next).map(|(epoch, _)| *epoch)

@@ -115,6 +115,9 @@ impl Environment for Surroundings {
         let log = &self.brokers.lock().source.partitions[number(partition)];
         Ok((Offset(log.start), Offset(log.end)))
     }
+    fn leader_epoch(&self, partition: &TopicPartition) -> Result<Option<i32>, TransportError> {
+        Ok(Some(self.brokers.lock().source.partitions[number(partition)].epoch()))
+    }
     fn end_of_epoch(&self, partition: &TopicPartition, epoch: i32) -> Result<Offset, TransportError> {
         Ok(Offset(self.brokers.lock().source.partitions[number(partition)].end_of_epoch(epoch)))
     }

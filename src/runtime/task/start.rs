@@ -46,6 +46,8 @@ pub struct TaskStart {
     /// The log of today, if it has an id.
     pub log: Option<LogId>,
     /// Where the log was cut below the committed offset, if it was.
+    /// Epoch of its leader, if it is known.
+    pub leader_epoch: Option<i32>,
     pub cut_at: Option<Offset>,
     /// Whether it reads the topic that brings the rows of an upload together (`placement = "spread"`).
     pub gathers: bool,
@@ -117,7 +119,14 @@ impl StreamTask {
             Some(_) | None => false,
         };
         let facts = LogFacts { state_is_cut, ..start.facts() };
-        let is_complete = recovery::is_complete(local.as_ref(), &topology.hash, &start.committed, &facts);
+        // At least once, more may have been said than was committed, of records that another leader does not have.
+        let is_of_leader = |state: &TaskState| match state.leader_epoch {
+            Some(epoch) => start.leader_epoch == Some(epoch),
+            None => state.offset > start.log_start,
+        };
+        let has_last_word = outbox.is_transactional() || local.as_ref().is_some_and(is_of_leader);
+        let is_complete =
+            has_last_word && recovery::is_complete(local.as_ref(), &topology.hash, &start.committed, &facts);
         let mut statuses = if is_complete { Statuses::default() } else { (ask.statuses)()? };
         let committed = recovery::of_log(&start.committed, &facts);
         if let Committed::Ours(progress) = committed
