@@ -63,6 +63,8 @@ pub struct Written {
     pub seen: Seen,
     /// Whose transaction wrote it.
     id: Option<String>,
+    /// At least once: the partition was no longer its writer's.
+    pub is_late: bool,
 }
 
 impl Written {
@@ -163,7 +165,7 @@ impl Cluster {
 
     fn write(&mut self, record: OutRecord, id: Option<&str>) -> usize {
         let seen = if id.is_some() { Seen::NotYet } else { Seen::Yes };
-        self.written.push(Written { record, seen, id: id.map(str::to_owned) });
+        self.written.push(Written { record, seen, id: id.map(str::to_owned), is_late: false });
         self.written.len() - 1
     }
 
@@ -233,6 +235,11 @@ impl Group {
         others.map(|(other, _)| i32::try_from(*other).expect("few")).collect()
     }
 
+    fn is_owner(&self, process: Process, partition: i32) -> bool {
+        let owner = usize::try_from(partition).ok().and_then(|partition| self.owners.get(&partition));
+        owner.is_some_and(|(member, _)| member.split('.').next() == Some(process.to_string().as_str()))
+    }
+
     fn commit(&mut self, partition: usize, progress: &Progress, fence: &Fence) -> Result<(), TransportError> {
         match self.owners.get(&partition) {
             Some((member, since)) if *member == fence.member && *since <= fence.epoch => {
@@ -264,7 +271,10 @@ impl Outbox for PlainOutbox {
     fn publish(&mut self, records: &mut dyn Iterator<Item = OutRecord>) -> Result<(), TransportError> {
         for record in records {
             self.brokers.lock().call(self.process, unavailable, |cluster| {
-                cluster.write(record, None);
+                let is_late =
+                    record.partition.is_some_and(|partition| !cluster.group.is_owner(self.process, partition));
+                let place = cluster.write(record, None);
+                cluster.written[place].is_late = is_late;
                 Ok(())
             })?;
         }

@@ -2,6 +2,7 @@
 //! ways: nothing lost, nothing twice, nothing in part, no other bytes, and no upload without a fate.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 
 use sha2::{Digest as _, Sha256};
 use sheetstream::client::fetch::{ChunkHead, ChunkJoiner};
@@ -107,12 +108,17 @@ impl Found {
 
 /// The workbook that `convert` would make of a publication.
 fn converted(topology: &Topology, publication: &Publication) -> Option<Vec<u8>> {
+    workbook(topology, &publication.id, &publication.records)
+}
+
+/// The workbook of an upload of these records alone.
+fn workbook(topology: &Topology, upload: &str, records: &[Record]) -> Option<Vec<u8>> {
     let mut driver = TopologyTestDriver::new(topology.clone());
-    publication.records.iter().for_each(|record| {
+    records.iter().for_each(|record| {
         driver.append(record.clone());
     });
     driver.run(usize::MAX).expect("nothing disturbs it");
-    driver.workbook(&publication.id)
+    driver.workbook(upload)
 }
 
 /// Looks at everything once all is at rest. `is_calm` says that nothing happened to the log or the clock, so that the log alone decides.
@@ -132,7 +138,7 @@ pub fn judge(
     }
     nothing_but_whole_uploads(&found, cluster, topology, lanes)?;
     revisions(&found, lanes)?;
-    ends(&found)?;
+    ends(&found, cluster, topology)?;
     fates(&found, cluster, topology, lanes)?;
     if is_calm { the_log_alone_decides(&found, cluster, topology) } else { Ok(()) }
 }
@@ -166,15 +172,23 @@ fn nothing_but_whole_uploads(
         let is_beheaded = publications.iter().any(|p| !p.counted && p.disturbed().contains("beheaded"));
         is_cut || runs_on || is_split || is_set || is_beheaded
     };
+    let is_of_an_end_alone = |book: &Book, upload: &str| {
+        let mut ends =
+            lanes.iter().flat_map(|lane| &lane.publications).filter(|p| p.id == upload && p.ending == Ending::Complete);
+        ends.any(|p| {
+            p.records.last().and_then(|end| workbook(topology, upload, slice::from_ref(end))).as_ref()
+                == Some(&book.bytes)
+        })
+    };
     for (upload, books) in &found.books {
         for book in books {
             let is_whole = whole.get(upload.as_str()).is_some_and(|all| all.contains(&book.bytes));
             if !is_whole && !is_excused(upload) {
-                let said = found.statuses.iter().find(|status| status.upload == *upload && book.is_of(status));
                 // All that is left of an upload without rows may be its end, which counts them.
-                if said.is_some_and(|status| status.accounting.rows_in == 0) {
+                if is_of_an_end_alone(book, upload) {
                     continue;
                 }
+                let said = found.statuses.iter().find(|status| status.upload == *upload && book.is_of(status));
                 let said = said.map(|status| (&status.topic_id, &status.offsets, &status.accounting));
                 return Err(format!(
                     "partial or mixed: {upload}, revision {}, is no whole publication: {said:?}",
@@ -187,9 +201,17 @@ fn nothing_but_whole_uploads(
 }
 
 /// Nobody waits for an upload for ever: the last that is said of it is an end.
-fn ends(found: &Found) -> Result<(), String> {
+fn ends(found: &Found, cluster: &Cluster, topology: &Topology) -> Result<(), String> {
     let mut last: BTreeMap<(i32, &str), &StatusRecord> = BTreeMap::new();
     last.extend(found.statuses.iter().map(|status| ((status.partition, status.upload.as_str()), status)));
+    // What one that was put out says of a topic that is no more, the next that starts will read.
+    let log = cluster.source.id.to_string();
+    let late = cluster
+        .written
+        .iter()
+        .filter(|written| written.is_late && *written.record.topic == *topology.sink.status_topic);
+    let late: Vec<_> = late.filter_map(|written| StatusRecord::parse(&written.record.value)).collect();
+    last.retain(|_, status| status.topic_id.as_deref() == Some(&log) || !late.contains(status));
     match last.values().find(|status| status.offsets.completion.is_none()) {
         Some(open) => Err(format!("no end: {} at {}-{}", open.upload, open.partition, open.offsets.first)),
         None => Ok(()),
@@ -277,7 +299,12 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
                 let covers = |end: &StatusRecord| {
                     end.offsets.first.0 <= place.last && end.offsets.completion >= Some(Offset(place.first))
                 };
-                if is_there && is_known && !ends.clone().any(covers) {
+                // One that was turned away, of which nothing is read until its end.
+                let is_away = |end: &StatusRecord| {
+                    let reason = end.failure.as_ref().map(|failure| failure.reason.as_str());
+                    reason == Some("upload.too_many") && end.offsets.first.0 <= place.last
+                };
+                if is_there && is_known && !ends.clone().any(|end| covers(end) || is_away(end)) {
                     return Err(format!("no fate: {what}, {disturbed:?}"));
                 }
                 continue;

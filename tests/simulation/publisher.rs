@@ -8,7 +8,7 @@ use sheetstream::record::{Header, LogId, Record};
 use super::dice::Dice;
 
 /// What happens to an upload of which a part goes to another partition.
-const ELSEWHERE: &str = "another partition";
+pub const ELSEWHERE: &str = "another partition";
 /// What happens to one that is under way when its topic is made anew.
 pub const RECREATED: &str = "recreated";
 

@@ -12,7 +12,7 @@ use super::dice::Dice;
 use super::log::Topic;
 use super::oracle;
 use super::process::{Application, Condition, Process};
-use super::publisher::{self, HeaderFrom, Lane, Place};
+use super::publisher::{self, ELSEWHERE, HeaderFrom, Lane, Place};
 
 /// When an upload for which nothing comes is given up.
 pub const IDLE: Duration = Duration::from_secs(600);
@@ -410,7 +410,8 @@ impl World {
         let end = log.end - back;
         log.cut(end);
         drop(cluster);
-        self.disturb("cut", |place| place.log == id && place.partition == partition && end <= place.last);
+        let is_cut = |place: &Place| end <= place.last || place.disturbed.contains(ELSEWHERE);
+        self.disturb("cut", |place| place.log == id && place.partition == partition && is_cut(place));
         for place in self.lanes.iter_mut().flat_map(|lane| &mut lane.publications).filter_map(|p| p.place.as_mut()) {
             if place.log == id && place.partition == partition {
                 (place.first, place.last) = (place.first.min(end), place.last.min(end - 1));
