@@ -124,8 +124,10 @@ impl Aggregate {
         let is_out = itself.is_some_and(|itself| has_same_content(itself, &entry) || is_same_end(itself, &entry));
         let same = if is_out { itself } else { before.filter(|before| has_same_content(before, &entry)) };
         let known_revision = same.map(|same| same.revision);
-        if known_revision.is_none() && itself.is_some_and(|itself| itself.outcome == Outcome::Published) {
-            // Read again after a reset, under another topology: other bytes have another number.
+        let is_taken = upload.revision <= self.ledger.highest_revision(hash);
+        let was_published = itself.is_some_and(|itself| itself.outcome == Outcome::Published);
+        if known_revision.is_none() && (was_published || (is_taken && ctx.emits())) {
+            // Read again after a reset under another topology, or in the place of one that was cut off: other bytes have another number.
             upload.revision = self.ledger.highest_revision(hash) + 1;
             entry.revision = upload.revision;
         }

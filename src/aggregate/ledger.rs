@@ -57,18 +57,13 @@ impl LedgerEntry {
     fn is_end_of(&self, revision: u32, first_offset: Offset) -> bool {
         self.first_offset == first_offset || (self.first_offset > first_offset && self.revision >= revision)
     }
+}
 
-    /// First offset that is behind it. An idle timeout comes before the record at its offset, every other end is a record. Where cuts show
-    /// which records are its own, several revisions may end with one record.
-    fn end(&self) -> Offset {
-        match self.outcome {
-            _ if self.cuts.is_some() => self.completion_offset,
-            Outcome::Expired => self.completion_offset,
-            Outcome::Published | Outcome::Failed | Outcome::Aborted | Outcome::TurnedAway | Outcome::NoRoom => {
-                self.completion_offset.next()
-            }
-        }
-    }
+/// The highest revision of an id in records that are no more.
+fn taken(entries: &[LedgerEntry]) -> u32 {
+    let taken =
+        entries.iter().map(|entry| if entry.is_of_former_log() { entry.highest_revision() } else { entry.taken });
+    taken.max().unwrap_or(0)
 }
 
 fn read_entry(key: &[u8], value: &[u8]) -> Result<LedgerEntry, StateError> {
@@ -125,6 +120,7 @@ impl Ledger {
     /// Records an end.
     pub(super) fn put(&mut self, upload: UploadHash, end: LedgerEntry) {
         let entries = self.at_hand.entry(upload).or_insert_with(|| Vec::with_capacity(1));
+        let end = LedgerEntry { taken: taken(entries), ..end };
         entries.retain(|entry| entry.first_offset > end.first_offset);
         entries.insert(0, end);
         self.changed.insert(upload);
@@ -169,6 +165,8 @@ impl Ledger {
         entries.retain(|entry| entry.first_offset != end.first_offset);
         entries.push(end);
         entries.sort_by_key(|entry| entry.first_offset);
+        let taken = taken(entries);
+        entries.iter_mut().for_each(|entry| entry.taken = taken);
         let before = entries.partition_point(|entry| entry.end() <= replay_from);
         entries.drain(..before.saturating_sub(1));
         self.changed.insert(upload);
@@ -180,6 +178,11 @@ impl Ledger {
         let mut batch = WriteBatch::default();
         self.write(position, &mut batch);
         if batch.entries.is_empty() { Ok(()) } else { store.commit(batch) }
+    }
+
+    /// The ends beyond `position`.
+    pub(super) fn ahead(&self, position: Offset) -> impl Iterator<Item = &LedgerEntry> {
+        self.at_hand.values().flatten().filter(move |entry| position < entry.end())
     }
 
     /// First offset behind every end that was read back: from there on the ledger knows nothing that a replay does not find out.
@@ -203,7 +206,7 @@ impl Ledger {
                 return Admission::Past;
             }
         }
-        self.before(upload, offset).map_or(Admission::New(1), |last| Admission::After(last.revision + 1))
+        self.before(upload, offset).map_or(Admission::New(1), |last| Admission::After(last.highest_revision() + 1))
     }
 
     /// Whether `offset` lies within an upload whose end was sent and not committed: it is read again from its first record on.
@@ -220,7 +223,7 @@ impl Ledger {
 
     /// The highest revision that an id has had.
     pub(super) fn highest_revision(&self, upload: UploadHash) -> u32 {
-        self.at_hand.get(&upload).into_iter().flatten().map(|entry| entry.revision).max().unwrap_or(0)
+        self.at_hand.get(&upload).into_iter().flatten().map(LedgerEntry::highest_revision).max().unwrap_or(0)
     }
 
     /// The last end that is known, be it ahead of a replay, or of a log that is no more.

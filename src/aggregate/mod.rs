@@ -200,6 +200,11 @@ impl Aggregate {
         Ok(restored)
     }
 
+    /// The ends that are known of uploads beyond `position`.
+    pub fn ends_ahead(&self, position: Offset) -> Vec<LedgerEntry> {
+        self.ledger.ahead(position).cloned().collect()
+    }
+
     /// Takes up ends of uploads that were read from the status topic, all that it holds of a log that begins at the first offset, for a
     /// replay that begins at the second.
     pub fn adopt_ledger(

@@ -107,7 +107,7 @@ impl Aggregate {
         let entry = upload.ledger(Outcome::Failed, Offset(0), &self.settings.topology_hash);
         StatusRecord {
             state,
-            offsets: StatusOffsets { first: upload.first_offset, completion: None },
+            offsets: StatusOffsets { first: upload.first_offset, completion: None, leader_epoch: None },
             header: None,
             cuts: None,
             ..self.ended(upload, &entry, None, failure)
@@ -135,8 +135,13 @@ impl Aggregate {
             topology: self.settings.task.topology.to_string(),
             topology_hash: entry.topology.clone(),
             partition: self.settings.task.partition,
-            offsets: StatusOffsets { first: entry.first_offset, completion: Some(entry.completion_offset) },
-            topic_id: None, // the task's to say
+            // The log is the task's to say.
+            offsets: StatusOffsets {
+                first: entry.first_offset,
+                completion: Some(entry.completion_offset),
+                leader_epoch: None,
+            },
+            topic_id: None,
             accounting: entry.accounting,
             header: entry.header.clone(),
             rows_sha256: entry.rows_sha256.map(Digest),

@@ -237,6 +237,8 @@ impl OpenUpload {
             topology: topology.to_owned(),
             cuts: self.cuts.clone(),
             accounting: self.accounting,
+            taken: 0,
+            leader_epoch: None,
         }
     }
 

@@ -306,7 +306,7 @@ mod tests {
             topology: "t".into(),
             topology_hash: "h".into(),
             partition: 0,
-            offsets: StatusOffsets { first: Offset(0), completion: Some(Offset(4)) },
+            offsets: StatusOffsets { first: Offset(0), completion: Some(Offset(4)), leader_epoch: None },
             topic_id: None,
             accounting: Accounting { rows_in: 3, written: 2, voided: 1, ..Accounting::default() },
             header: None,

@@ -98,6 +98,8 @@ pub struct LedgerEntry {
     pub outcome: Outcome,
     /// Its revision.
     pub revision: u32,
+    /// Highest revision of its id in records that are no more; 0 if there was none.
+    pub taken: u32,
     /// Offset of its first record.
     pub first_offset: Offset,
     /// Offset of the record that completed it (an idle timeout: the task's position then).
@@ -114,6 +116,9 @@ pub struct LedgerEntry {
     pub cuts: Option<Cuts>,
     /// Rows written, for the answer to the same content.
     pub accounting: Accounting,
+    /// The leader epoch as of which its records were in the log, if it was read from the status topic and says so.
+    #[serde(skip)]
+    pub leader_epoch: Option<i32>,
 }
 
 /// Offset of everything in a log that is no more.
@@ -121,9 +126,36 @@ const FORMER_LOG: Offset = Offset(-1);
 
 impl LedgerEntry {
     /// The entry of a topic that was deleted and made anew: it counts revisions, and nothing in the new log comes before it or is the same
-    /// content.
+    /// content. One whose own end had not come has expired: the new log may have its rest.
     pub fn into_former_log(self) -> LedgerEntry {
-        LedgerEntry { first_offset: FORMER_LOG, completion_offset: FORMER_LOG, rows_sha256: None, ..self }
+        let outcome = if self.is_turned_away() { Outcome::Expired } else { self.outcome };
+        LedgerEntry { outcome, first_offset: FORMER_LOG, completion_offset: FORMER_LOG, rows_sha256: None, ..self }
+    }
+    /// The entry in a log that was cut at `offset`, which lies before its end: others are in the place of the records from there on, or will
+    /// be. Of one that began there, it counts revisions only.
+    pub fn cut_at(self, offset: Offset) -> LedgerEntry {
+        if offset <= self.first_offset {
+            return LedgerEntry { outcome: Outcome::Failed, ..self.into_former_log() };
+        }
+        let completion_offset = match self.outcome {
+            Outcome::TurnedAway | Outcome::NoRoom => self.first_offset, // its own end has not come
+            _ if self.ends_before_completion() => offset,
+            _ => Offset(offset.0 - 1),
+        };
+        LedgerEntry { completion_offset, ..self }
+    }
+    /// The highest revision that its id has had, up to it.
+    pub fn highest_revision(&self) -> u32 {
+        self.revision.max(self.taken)
+    }
+    /// First offset that is behind it.
+    pub fn end(&self) -> Offset {
+        if self.ends_before_completion() { self.completion_offset } else { self.completion_offset.next() }
+    }
+    /// An idle timeout comes before the record at its offset, every other end is a record. Where cuts show which records are its own, several
+    /// revisions may end with one record.
+    fn ends_before_completion(&self) -> bool {
+        self.cuts.is_some() || self.outcome == Outcome::Expired
     }
     /// Whether it was turned away, or there was no room for it, and its own end has not come yet.
     pub fn is_turned_away(&self) -> bool {

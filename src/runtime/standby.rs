@@ -9,7 +9,7 @@ use crate::metrics;
 use crate::record::{LedgerEntry, LogId, Offset, TaskId, TopicPartition};
 use crate::runtime::environment::Environment;
 use crate::runtime::ledger::Statuses;
-use crate::runtime::task::{Questions, StreamTask, TaskError, TaskStart, is_cut};
+use crate::runtime::task::{Questions, StreamTask, TaskError, TaskStart, cut_off, is_cut};
 use crate::topology::Topology;
 use crate::transport::{Committed, Fence, Fetched, OutRecord, Outbox, Progress, ReadFrom, TransportError};
 
@@ -191,11 +191,17 @@ impl Standby {
         let Standby { task, owner, .. } = self;
         // The owner may have gone on behind a cut of the log that the reader here has not come to yet.
         let end = task.leader_epoch().map(|epoch| environment.end_of_epoch(task.partition(), epoch)).transpose()?;
-        let is_cut = start.cut_at.is_some() || end.is_some_and(|end| is_cut(task.position(), end));
+        let mut end_of_epoch = |epoch| environment.end_of_epoch(task.partition(), epoch);
+        let mut ahead = task.ends_ahead();
+        let is_cut = start.cut_at.is_some()
+            || end.is_some_and(|end| is_cut(task.position(), end))
+            || cut_off(&mut ahead, &mut end_of_epoch)?;
         if is_cut || !task.is_behind(&start.committed) {
             return Ok(Err((outbox, start)));
         }
-        task.take_over(outbox, start, owner.rest(environment)?).map(Ok)
+        let mut statuses = owner.rest(environment)?;
+        cut_off(&mut statuses.ends, &mut end_of_epoch)?;
+        task.take_over(outbox, start, statuses).map(Ok)
     }
 
     fn left_behind(&self) -> TransportError {

@@ -118,6 +118,9 @@ pub struct StatusOffsets {
     /// Of the record that completed it (an idle timeout: the task's position then).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion: Option<Offset>,
+    /// Leader epoch of the last record that was read: it shows whether the offsets are of records that were cut off since (KIP-320).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_epoch: Option<i32>,
 }
 
 /// Where a workbook is, and how to know it.
@@ -237,6 +240,7 @@ impl StatusRecord {
                 _ => self.state.outcome()?,
             },
             revision: self.revision,
+            taken: 0,
             first_offset: self.offsets.first,
             completion_offset: self.offsets.completion?,
             rows_sha256: self.rows_sha256.map(|digest| digest.0),
@@ -245,6 +249,7 @@ impl StatusRecord {
             crs: self.crs.clone(),
             cuts: self.cuts.clone(),
             accounting: self.accounting,
+            leader_epoch: self.offsets.leader_epoch,
         })
     }
 }
@@ -265,7 +270,7 @@ mod tests {
             topology: "seoul-markets".into(),
             topology_hash: "0123456789abcdef".into(),
             partition: 5,
-            offsets: StatusOffsets { first: Offset(10), completion: Some(Offset(20_011)) },
+            offsets: StatusOffsets { first: Offset(10), completion: Some(Offset(20_011)), leader_epoch: Some(3) },
             topic_id: None,
             accounting: Accounting { rows_in: 20_000, written: 19_990, rejected: 10, ..Accounting::default() },
             header: Some("fedcba9876543210".into()),
@@ -314,7 +319,7 @@ mod tests {
         for state in [UploadState::Receiving, UploadState::Incomplete, UploadState::Stalled] {
             assert_eq!(StatusRecord { state, ..published() }.ledger(), None);
         }
-        let offsets = StatusOffsets { first: Offset(1), completion: None };
+        let offsets = StatusOffsets { first: Offset(1), completion: None, leader_epoch: None };
         assert_eq!(StatusRecord { offsets, ..published() }.ledger(), None);
     }
 

@@ -12,7 +12,7 @@ use crate::record::{
 };
 
 /// Version of the layouts below. The manifest contains it.
-pub const STATE_FORMAT: u32 = 14;
+pub const STATE_FORMAT: u32 = 15;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

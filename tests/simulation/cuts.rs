@@ -6,7 +6,6 @@ use sheetstream::sink::status::UploadState;
 use sheetstream::transport::{Committed, Guarantee};
 
 use super::log::Topic;
-use super::oracle;
 use super::process::Process;
 use super::scene::{GUARANTEES, Scene, failed};
 use super::world::PLENTY;
@@ -189,7 +188,7 @@ fn an_upload_that_failed_at_a_cut_has_an_end_although_one_before_it_ended_behind
     }
 }
 
-/// The one before it has ended behind the cut, and is open again, for the log is read from another open upload on.
+/// The one before it has ended behind the cut, and the log is read from another open upload on.
 #[test]
 fn an_upload_that_was_cut_off_behind_another_of_its_id_has_an_end() {
     for guarantee in GUARANTEES {
@@ -201,10 +200,110 @@ fn an_upload_that_was_cut_off_behind_another_of_its_id_has_an_end() {
         scene.cut(3);
         scene.hand_over(&mut one, &mut other);
         scene.fall_silent(&mut other);
-        let cluster = scene.app.brokers.lock();
-        let mut ends =
-            oracle::statuses(&cluster, &scene.app.topology).filter(|status| status.state.outcome().is_some());
-        assert!(ends.any(|end| end.offsets.first == Offset(4)), "{guarantee:?}");
+        let last = scene.last_of("again");
+        assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
+    }
+}
+
+/// Somebody has set the offset behind its first rows, so that its rest was an upload that failed. Both ends are cut off, one after the other.
+#[test]
+fn the_end_of_a_rest_that_was_cut_off_is_not_that_of_the_whole() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("again", &["#BEGIN", "s,1,a", "s,2,a", "s,3,a", "#EOF"]);
+        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(3)));
+        scene.hand_to(&mut one);
+        one.revoke(0);
+        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(0)));
+        scene.cut(2);
+        scene.hand_to(&mut other);
+        other.die(false);
+        other.restart();
+        scene.cut(0);
+        scene.hand_to(&mut one);
+        let last = scene.last_without_more(&mut one, "again");
+        assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
+    }
+}
+
+/// Somebody has set the offset behind its first rows, so that its rest was an upload that failed. That is cut off, and more rows come.
+#[test]
+fn an_upload_goes_on_over_the_place_of_an_end_that_was_cut_off() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("again", &["#BEGIN", "s,1,a", "s,2,a", "s,3,a", "#EOF"]);
+        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(3)));
+        scene.hand_to(&mut one);
+        one.revoke(0);
+        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(0)));
+        scene.cut(3);
+        scene.hand_to(&mut other);
+        scene.write("again", &["s,3,b", "s,4,b", "s,5,b", "#EOF"]);
+        scene.rest(&mut other, None);
+        let last = scene.last_of("again");
+        assert_eq!((last.state, last.accounting.written), (UploadState::Published, 5), "{guarantee:?}: {last:?}");
+    }
+}
+
+/// Its records are there, and its end, too. Who reads it again without a state does not find it.
+#[test]
+fn an_upload_that_was_skipped_by_a_reset_has_an_end() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("skipped", &["#BEGIN", "s,1,a"]);
+        scene.hand_to(&mut one);
+        one.revoke(0);
+        scene.write("skipped", &["#EOF"]);
+        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(3)));
+        scene.hand_to(&mut other);
+        other.die(false);
+        scene.hand_to(&mut one);
+        let last = scene.last_without_more(&mut one, "skipped");
+        assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
+    }
+}
+
+/// Another upload of the id comes over its place, and its rows are read again without the state.
+#[test]
+fn an_end_that_was_cut_off_does_not_end_what_is_in_its_place() {
+    for guarantee in GUARANTEES {
+        for read_before in 0..=5 {
+            let mut scene = Scene::new(guarantee, PLENTY);
+            let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+            scene.write("again", &["#BEGIN", "s,1,a", "#EOF", "#BEGIN", "s,1,b", "#EOF"]);
+            scene.hand_to(&mut one);
+            scene.cut(2);
+            let whole = ["#BEGIN", "s,1,c", "s,2,c", "s,3,c", "s,4,c", "#EOF"];
+            scene.write("again", &whole[..read_before]);
+            one.revoke(0);
+            scene.hand_to(&mut other);
+            other.die(false);
+            scene.write("again", &whole[read_before..]);
+            scene.hand_to(&mut one);
+            let last = scene.last_of("again");
+            let found = (last.state, last.revision, last.accounting.written);
+            assert_eq!(found, (UploadState::Published, 3, 4), "{guarantee:?}, {read_before} read before: {last:?}");
+        }
+    }
+}
+
+/// It was turned away in a topic that is no more, and the new one has its rest.
+#[test]
+fn the_rest_of_one_that_was_turned_away_in_a_former_topic_is_none() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, 1);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("away", &["s,1,a"]);
+        scene.write("open", &["#BEGIN", "s,1,a"]);
+        scene.hand_to(&mut one);
+        scene.app.brokers.lock().source = Topic::new(2, 1);
+        scene.write("away", &["s,2,a", "#EOF"]);
+        scene.hand_over(&mut one, &mut other);
+        let last = scene.last_without_more(&mut other, "away");
+        assert_ne!(last.state, UploadState::Published, "{guarantee:?}: {last:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::slice;
 use sha2::{Digest as _, Sha256};
 use sheetstream::client::fetch::{ChunkHead, ChunkJoiner};
 use sheetstream::record::{Offset, Record};
-use sheetstream::sink::status::{StatusRecord, StatusWorkbook, UploadState};
+use sheetstream::sink::status::{StatusOffsets, StatusRecord, StatusWorkbook, UploadState};
 use sheetstream::test_driver::{TopologyTestDriver, header};
 use sheetstream::topology::Topology;
 use sheetstream::transport::{Guarantee, OutRecord};
@@ -392,7 +392,8 @@ fn the_log_alone_decides(found: &Found, cluster: &Cluster, topology: &Topology) 
     let line = |partition: i32, status: &StatusRecord| {
         let reason = status.failure.as_ref().map(|failure| failure.reason.as_str());
         let (upload, state, revision) = (&status.upload, status.state, status.revision);
-        format!("{partition} {upload} {state:?} {revision} {reason:?} {:?} {:?}", status.accounting, status.offsets)
+        let StatusOffsets { first, completion, .. } = status.offsets;
+        format!("{partition} {upload} {state:?} {revision} {reason:?} {:?} {first} {completion:?}", status.accounting)
     };
     let is_said = |status: &&StatusRecord| !matches!(status.state, UploadState::Receiving | UploadState::Stalled);
     let (mut statuses, mut letters, mut books) = (Vec::new(), Vec::new(), Vec::new());

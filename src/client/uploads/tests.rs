@@ -17,7 +17,7 @@ fn status(state: UploadState, revision: u32, rows_in: u64) -> StatusRecord {
         topology: "t".into(),
         topology_hash: "h".into(),
         partition: 0,
-        offsets: StatusOffsets { first: Offset(0), completion: None },
+        offsets: StatusOffsets { first: Offset(0), completion: None, leader_epoch: None },
         topic_id: None,
         accounting: Accounting { rows_in, written: rows_in, ..Accounting::default() },
         header: None,

@@ -38,8 +38,8 @@ pub use error::TaskError;
 use outputs::Outputs;
 use sought::Sought;
 use spread::{Awaited, receiving, with_held};
-pub(in crate::runtime) use start::is_cut;
 pub use start::{Questions, TaskStart};
+pub(in crate::runtime) use start::{cut_off, is_cut};
 
 /// One partition of one topology.
 pub struct StreamTask {
@@ -161,6 +161,7 @@ impl StreamTask {
         if let Some(cut) = self.cut_at.take_if(|cut| *cut <= fetched.next) {
             fetched.lost.insert(fetched.lost.partition_point(|lost| lost.start < cut), cut..cut);
         }
+        self.outputs.set_leader_epoch(fetched.leader_epoch);
         let end = fetched.high_watermark.max(fetched.next);
         let last_ms = fetched.records.last().map(|record| record.timestamp_ms);
         self.outputs.metrics.fetch_begins(fetched.records.len(), last_ms);

@@ -16,7 +16,7 @@ use crate::sink::chunk::{self, Chunks};
 use crate::sink::dead_letter::DeadLetter;
 use crate::sink::digest::Digest;
 use crate::sink::output::{Delivery, Output, OutputError};
-use crate::sink::status::{StatusRecord, StatusWorkbook, UploadState};
+use crate::sink::status::{StatusOffsets, StatusRecord, StatusWorkbook, UploadState};
 use crate::sink::workbook::{Workbook, WorkbookMaker};
 use crate::sink::{AboutFacts, CompleteUpload};
 use crate::state::StateStore;
@@ -56,6 +56,8 @@ pub(super) struct Outputs {
     last: LastStatus,
     /// Id of the source topic, as statuses name it.
     topic_id: Option<String>,
+    /// Leader epoch of the records that are read.
+    leader_epoch: Option<i32>,
 }
 
 /// The status that was sent last.
@@ -94,6 +96,7 @@ impl Outputs {
             hinted: false,
             last: LastStatus::default(),
             topic_id: None,
+            leader_epoch: None,
         }
     }
 
@@ -104,7 +107,12 @@ impl Outputs {
 
     /// The records that come are of this log.
     pub(super) fn set_log(&mut self, log: Option<LogId>) {
-        self.topic_id = log.map(|log| log.to_string());
+        (self.topic_id, self.leader_epoch) = (log.map(|log| log.to_string()), None);
+    }
+
+    /// The records that come were written as of this leader epoch, or before.
+    pub(super) fn set_leader_epoch(&mut self, epoch: Option<i32>) {
+        self.leader_epoch = epoch.or(self.leader_epoch);
     }
 
     /// Whether records count only with the commit.
@@ -208,10 +216,13 @@ impl Outputs {
         self.send_status(&status)
     }
 
-    /// The status with the id of the topic that it is about: that of today's, unless it says so itself.
+    /// The status with the log that it is about: that of today, unless it says so itself.
     fn of_log(&self, status: StatusRecord) -> StatusRecord {
-        let topic_id = status.topic_id.clone().or_else(|| self.topic_id.clone());
-        StatusRecord { topic_id, ..status }
+        if status.topic_id.is_some() {
+            return status;
+        }
+        let offsets = StatusOffsets { leader_epoch: self.leader_epoch, ..status.offsets };
+        StatusRecord { topic_id: self.topic_id.clone(), offsets, ..status }
     }
 
     fn send_status(&mut self, status: &StatusRecord) -> Result<(), TransportError> {

@@ -142,7 +142,7 @@ impl StreamTask {
     /// What is awaited does not come: it is open again, and has failed.
     fn miss_awaited(&mut self, now_ms: u64) -> Result<(), TaskError> {
         for status in mem::take(&mut self.awaited.open).into_values() {
-            let offsets = StatusOffsets { first: self.read_from, completion: None };
+            let offsets = StatusOffsets { first: self.read_from, completion: None, leader_epoch: None };
             let status = StatusRecord { offsets, topic_id: None, ..status };
             let why = Message::OpenWhenRecreated {};
             self.call_aggregate(now_ms, |aggregate, ctx| aggregate.miss(&status, why, ctx))?;

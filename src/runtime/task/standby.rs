@@ -21,6 +21,11 @@ impl StreamTask {
         }
     }
 
+    /// The ends that the status topic has named, of uploads that this task has not read to their ends.
+    pub fn ends_ahead(&self) -> Vec<LedgerEntry> {
+        self.aggregate.ends_ahead(self.position)
+    }
+
     /// The owner has committed `progress`, which the standby is behind. `ends` are what the status topic has got since the last call: all
     /// uploads that had ended by then are among them.
     pub fn follow(

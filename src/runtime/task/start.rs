@@ -1,6 +1,7 @@
 //! Starts a task: from its local state, or from the log. `recovery` decides; this file restores.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -45,9 +46,9 @@ pub struct TaskStart {
     pub fence: Fence,
     /// The log of today, if it has an id.
     pub log: Option<LogId>,
-    /// Where the log was cut below the committed offset, if it was.
     /// Epoch of its leader, if it is known.
     pub leader_epoch: Option<i32>,
+    /// Where the log was cut below the committed offset, if it was.
     pub cut_at: Option<Offset>,
     /// Whether it reads the topic that brings the rows of an upload together (`placement = "spread"`).
     pub gathers: bool,
@@ -73,9 +74,30 @@ pub struct Questions<'a> {
     pub end_of_epoch: &'a mut dyn FnMut(i32) -> Result<Offset, TransportError>,
 }
 
-/// Whether records below `position` are gone, of which the last has a leader epoch that ends at `end`.
+/// Whether records below `position` are gone, of which the last has a leader epoch that ends at `end`; below 0 nobody knows.
 pub(in crate::runtime) fn is_cut(position: Offset, end: Offset) -> bool {
     (0..position.0).contains(&end.0)
+}
+
+/// Takes back what ends of uploads say of records that have been cut off from the log. Returns whether there are any.
+pub(in crate::runtime) fn cut_off(
+    ends: &mut [LedgerEntry],
+    end_of_epoch: &mut dyn FnMut(i32) -> Result<Offset, TransportError>,
+) -> Result<bool, TransportError> {
+    let mut is_any = false;
+    let mut known = BTreeMap::new();
+    for end in ends.iter_mut().filter(|end| !end.is_of_former_log()) {
+        let Some(epoch) = end.leader_epoch else { continue };
+        let log_to = match known.entry(epoch) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => *unknown.insert(end_of_epoch(epoch)?),
+        };
+        if is_cut(end.end(), log_to) {
+            *end = end.clone().cut_at(log_to);
+            is_any = true;
+        }
+    }
+    Ok(is_any)
 }
 
 /// Takes out the uploads that were open in a topic that is no more.
@@ -129,14 +151,14 @@ impl StreamTask {
             has_last_word && recovery::is_complete(local.as_ref(), &topology.hash, &start.committed, &facts);
         let mut statuses = if is_complete { Statuses::default() } else { (ask.statuses)()? };
         let committed = recovery::of_log(&start.committed, &facts);
+        let former = take_former(&mut statuses.open, start.log);
         if let Committed::Ours(progress) = committed
             && statuses.forget_unsettled(progress.next)
         {
             // A state that is ahead of the commit takes such an end for said.
             local = local.filter(|state| state.offset <= progress.next);
         }
-        let Statuses { ends: mut ledger, mut open, .. } = statuses;
-        let former = take_former(&mut open, start.log);
+        let Statuses { ends: mut ledger, open, .. } = statuses;
         // What was in a former repartition topic is passed on again, as far as the source has it.
         let (awaited, left_behind) = match start.gathers {
             true => (former, vec![]),
@@ -144,6 +166,7 @@ impl StreamTask {
         };
         let log_start = start.log_start;
         let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &facts, &ledger);
+        cut_off(&mut ledger, ask.end_of_epoch)?;
 
         let whole_from = recovery::whole_from(local.as_ref(), committed, &facts);
         let mut task = Self::assemble(id, topology, store, outbox, &start)?;
@@ -158,6 +181,7 @@ impl StreamTask {
                 task.restore(log_start, &waiting)?;
                 task.position = position;
                 task.leader_epoch = leader_epoch;
+                task.outputs.set_leader_epoch(leader_epoch);
                 task.read_from = restore_from;
                 task.phase = Phase::Restoring { until: position, emit_from };
                 task.follow_ledger(ledger, log_start, 0)?;
