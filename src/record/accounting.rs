@@ -176,6 +176,47 @@ impl LedgerEntry {
 mod tests {
     use super::*;
 
+    fn end(outcome: Outcome, first: i64, completion: i64) -> LedgerEntry {
+        LedgerEntry {
+            id: "a".into(),
+            outcome,
+            revision: 2,
+            taken: 0,
+            first_offset: Offset(first),
+            completion_offset: Offset(completion),
+            rows_sha256: None,
+            header: None,
+            crs: None,
+            topology: "t".into(),
+            cuts: None,
+            accounting: Accounting::default(),
+            leader_epoch: None,
+        }
+    }
+
+    #[test]
+    fn an_end_reaches_to_where_its_log_was_cut() {
+        for (outcome, cut, left) in [
+            (Outcome::Published, 7, (Outcome::Published, 5, 6)),
+            (Outcome::Expired, 7, (Outcome::Expired, 5, 7)),
+            (Outcome::TurnedAway, 7, (Outcome::TurnedAway, 5, 5)),
+            (Outcome::Published, 5, (Outcome::Failed, -1, -1)),
+            (Outcome::TurnedAway, 3, (Outcome::Failed, -1, -1)),
+        ] {
+            let entry = end(outcome, 5, 9).cut_at(Offset(cut));
+            let found = (entry.outcome, entry.first_offset.0, entry.completion_offset.0);
+            assert_eq!((found, entry.revision), (left, 2), "{outcome:?} cut at {cut}");
+            assert!(entry.end() <= Offset(cut.max(6)), "{outcome:?} cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn who_was_turned_away_in_a_former_topic_has_not_ended() {
+        assert_eq!(end(Outcome::TurnedAway, 5, 5).into_former_log().outcome, Outcome::Expired);
+        assert_eq!(end(Outcome::TurnedAway, 5, 9).into_former_log().outcome, Outcome::TurnedAway);
+        assert_eq!(end(Outcome::Published, 5, 9).into_former_log().outcome, Outcome::Published);
+    }
+
     #[test]
     fn every_move_keeps_the_balance() {
         let mut rows = Accounting {
