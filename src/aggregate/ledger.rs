@@ -12,6 +12,9 @@ use crate::state::{IdFilter, StateError, StateStore, WriteBatch};
 
 /// Entries that were looked up and are kept at hand.
 const LOOKED_UP_MAX: usize = 1_024;
+/// Uploads that were turned away behind the start of the log and have not ended: so many are remembered of each of 256 parts of the ids,
+/// the newest.
+const AWAY_MAX: usize = 64;
 /// Entries read back from the status topic that go to the state at once.
 const ADOPTED_AT_ONCE: usize = 4_096;
 
@@ -52,6 +55,12 @@ impl LedgerEntry {
         self.end() > log_start || self.is_of_former_log()
     }
 
+    /// Whether it is remembered where the log begins at `log_start`. What is left of one that was turned away is no upload, wherever its
+    /// first record is.
+    fn counts(&self, log_start: Offset) -> bool {
+        self.is_within(log_start) || self.is_turned_away()
+    }
+
     /// Whether the upload of a revision that began at `first_offset` is over by it: it ended so, or one that began later did. An earlier
     /// revision that began later has been cut off.
     fn is_end_of(&self, revision: u32, first_offset: Offset) -> bool {
@@ -88,11 +97,17 @@ impl Ledger {
     /// Deletes a part of the forgotten ends from the state, all of them over the first 256 commits: no start reads the whole ledger.
     pub(super) fn sweep(&mut self, store: &dyn StateStore, into: &mut WriteBatch) -> Result<(), StateError> {
         let Some(first) = self.unswept.pop() else { return Ok(()) };
+        let mut away = Vec::new();
         for (key, value) in store.scan(&[StateKey::LEDGER, first])? {
-            if !read_entry(&key, &value)?.is_within(self.log_start) {
-                into.delete(key);
+            match read_entry(&key, &value)? {
+                entry if entry.is_within(self.log_start) => {}
+                entry if entry.is_turned_away() => away.push((entry.first_offset, key)),
+                _ => into.delete(key),
             }
         }
+        away.sort_unstable();
+        let surplus = away.len().saturating_sub(AWAY_MAX);
+        away.drain(..surplus).for_each(|(_, key)| into.delete(key));
         Ok(())
     }
 
@@ -104,7 +119,7 @@ impl Ledger {
         let key = StateKey::Ledger(id).encode();
         let Some((_, value)) = store.scan(&key)?.pop() else { return Ok(()) };
         let entry = read_entry(&key, &value)?;
-        if !entry.is_within(self.log_start) {
+        if !entry.counts(self.log_start) {
             return Ok(());
         }
         if self.looked_up.len() >= LOOKED_UP_MAX {
@@ -134,7 +149,7 @@ impl Ledger {
         (log_start, replay_from): (Offset, Offset),
         store: &mut dyn StateStore,
     ) -> Result<(), StateError> {
-        let mut ends: Vec<_> = ends.filter(|end| end.is_within(log_start)).collect();
+        let mut ends: Vec<_> = ends.filter(|end| end.counts(log_start)).collect();
         // In the order of their keys, those of one id as they came: the index is written from its beginning to its end.
         ends.sort_by_cached_key(|end| UploadId::new(end.id.as_str()).hash());
         let mut room = ADOPTED_AT_ONCE;

@@ -290,6 +290,32 @@ fn an_end_that_was_cut_off_does_not_end_what_is_in_its_place() {
     }
 }
 
+/// It was turned away, and its first record is deleted while it is published. Its rest is none, with the state or without.
+#[test]
+fn the_rest_of_one_that_was_turned_away_before_the_log_begins_is_none() {
+    for guarantee in GUARANTEES {
+        for is_kept in [true, false] {
+            let mut scene = Scene::new(guarantee, 1);
+            let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+            scene.write("open", &["#BEGIN", "s,1,a"]);
+            scene.write("away", &["#BEGIN", "s,1,a"]);
+            scene.write("open", &["#EOF"]);
+            scene.hand_to(&mut one);
+            scene.delete_below(5);
+            scene.write("away", &["s,2,a", "#EOF"]);
+            if is_kept {
+                one.revoke(0);
+            } else {
+                one.die(false);
+            }
+            let owner = if is_kept { &mut one } else { &mut other };
+            scene.hand_to(owner);
+            let last = scene.last_of("away");
+            assert_eq!(last.state, UploadState::Failed, "{guarantee:?}, {is_kept}: {last:?}");
+        }
+    }
+}
+
 /// It was turned away in a topic that is no more, and the new one has its rest.
 #[test]
 fn the_rest_of_one_that_was_turned_away_in_a_former_topic_is_none() {
