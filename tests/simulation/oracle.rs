@@ -204,14 +204,19 @@ fn nothing_but_whole_uploads(
 fn ends(found: &Found, cluster: &Cluster, topology: &Topology) -> Result<(), String> {
     let mut last: BTreeMap<(i32, &str), &StatusRecord> = BTreeMap::new();
     last.extend(found.statuses.iter().map(|status| ((status.partition, status.upload.as_str()), status)));
-    // What one that was put out says of a topic that is no more, the next that starts will read.
+    // What one that was put out says of a topic that is no more, or of an upload that has ended, the next that starts will read.
     let log = cluster.source.id.to_string();
     let late = cluster
         .written
         .iter()
         .filter(|written| written.is_late && *written.record.topic == *topology.sink.status_topic);
     let late: Vec<_> = late.filter_map(|written| StatusRecord::parse(&written.record.value)).collect();
-    last.retain(|_, status| status.topic_id.as_deref() == Some(&log) || !late.contains(status));
+    let is_of_log = |status: &StatusRecord| status.topic_id.as_deref() == Some(&log);
+    let has_ended = |status: &StatusRecord| {
+        let mut ends = found.statuses.iter().filter(|end| end.offsets.completion.is_some());
+        ends.any(|end| end.upload == status.upload && end.offsets.first == status.offsets.first)
+    };
+    last.retain(|_, status| !late.contains(status) || (is_of_log(status) && !has_ended(status)));
     match last.values().find(|status| status.offsets.completion.is_none()) {
         Some(open) => Err(format!("no end: {} at {}-{}", open.upload, open.partition, open.offsets.first)),
         None => Ok(()),

@@ -412,6 +412,14 @@ impl World {
         drop(cluster);
         let is_cut = |place: &Place| end <= place.last || place.disturbed.contains(ELSEWHERE);
         self.disturb("cut", |place| place.log == id && place.partition == partition && is_cut(place));
+        // One that is open where the log was cut fails, although none of its records was there.
+        for publication in self.lanes.iter_mut().flat_map(|lane| &mut lane.publications).filter(|p| p.is_under_way()) {
+            if let Some(place) =
+                publication.place.as_mut().filter(|place| place.log == id && place.partition == partition)
+            {
+                place.disturbed.insert("over a cut");
+            }
+        }
         for place in self.lanes.iter_mut().flat_map(|lane| &mut lane.publications).filter_map(|p| p.place.as_mut()) {
             if place.log == id && place.partition == partition {
                 (place.first, place.last) = (place.first.min(end), place.last.min(end - 1));
