@@ -94,9 +94,11 @@ impl Aggregate {
         upload.attempt.announced.name = status.name.as_deref().map(Arc::from);
         upload.accounting = status.accounting;
         self.place(&mut upload);
-        match (status.state, &status.failure) {
-            (UploadState::Failed, Some(failure)) => upload.fail(Rejection::new(failure.known().unwrap_or(why))),
-            _ => self.fail_for_lost_records(&mut upload, Rejection::new(why), first, ctx)?,
+        let known = status.failure.as_ref().filter(|_| status.state == UploadState::Failed);
+        let why = Rejection::new(known.and_then(StatusFailure::known).unwrap_or(why));
+        match known {
+            Some(_) if first <= status.offsets.first => upload.fail(why),
+            Some(_) | None => self.fail_for_lost_records(&mut upload, why, first, ctx)?,
         }
         self.keep(upload);
         Ok(())

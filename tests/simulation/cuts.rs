@@ -5,6 +5,7 @@ use sheetstream::record::Offset;
 use sheetstream::sink::status::UploadState;
 use sheetstream::transport::{Committed, Guarantee};
 
+use super::cluster::{Kind, Trouble};
 use super::log::Topic;
 use super::process::Process;
 use super::scene::{GUARANTEES, Scene, failed};
@@ -251,18 +252,50 @@ fn an_upload_goes_on_over_the_place_of_an_end_that_was_cut_off() {
 #[test]
 fn an_upload_that_was_skipped_by_a_reset_has_an_end() {
     for guarantee in GUARANTEES {
-        let mut scene = Scene::new(guarantee, PLENTY);
-        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
-        scene.write("skipped", &["#BEGIN", "s,1,a"]);
-        scene.hand_to(&mut one);
-        one.revoke(0);
-        scene.write("skipped", &["#EOF"]);
-        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(3)));
-        scene.hand_to(&mut other);
-        other.die(false);
-        scene.hand_to(&mut one);
-        let last = scene.last_without_more(&mut one, "skipped");
-        assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
+        for had_failed in [false, true] {
+            let mut scene = Scene::new(guarantee, PLENTY);
+            let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
+            scene.write("skipped", &["#BEGIN", "s,1,a"]);
+            scene.hand_to(&mut one);
+            if had_failed {
+                scene.delete_below(1);
+                scene.hand_over(&mut one, &mut third);
+                assert_eq!(scene.last_of("skipped").state, UploadState::Failed, "{guarantee:?}");
+                third.revoke(0);
+            }
+            one.revoke(0);
+            scene.write("skipped", &["#EOF"]);
+            scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(3)));
+            scene.hand_to(&mut other);
+            other.die(false);
+            scene.hand_to(&mut one);
+            let last = scene.last_without_more(&mut one, "skipped");
+            assert!(last.offsets.completion.is_some(), "{guarantee:?}, {had_failed}: {last:?}");
+        }
+    }
+}
+
+/// It fails there, and who said so dies before the commit.
+#[test]
+fn an_upload_that_fails_at_a_cut_below_the_oldest_that_is_committed_has_an_end() {
+    for guarantee in GUARANTEES {
+        for after in 0..4 {
+            let mut scene = Scene::new(guarantee, PLENTY);
+            let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+            scene.write_unseen(1);
+            scene.write("cut", &["#BEGIN", "s,1,a"]);
+            scene.hand_to(&mut one);
+            one.revoke(0);
+            scene.cut(0);
+            scene.assign(&mut other);
+            scene.app.brokers.lock().trouble = Some(Trouble { process: 1, after, kind: Kind::DiesBefore });
+            (0..4).for_each(|_| drop(other.turn(0, &scene.app, scene.now_ms, 50, true)));
+            other.die(false);
+            scene.app.brokers.lock().trouble = None;
+            scene.hand_to(&mut one);
+            let last = scene.last_without_more(&mut one, "cut");
+            assert!(last.offsets.completion.is_some(), "{guarantee:?}, after {after} calls: {last:?}");
+        }
     }
 }
 

@@ -172,12 +172,18 @@ fn nothing_but_whole_uploads(
         let is_beheaded = publications.iter().any(|p| !p.counted && p.disturbed().contains("beheaded"));
         is_cut || runs_on || is_split || is_set || is_beheaded
     };
-    let is_of_an_end_alone = |book: &Book, upload: &str| {
-        let mut ends =
-            lanes.iter().flat_map(|lane| &lane.publications).filter(|p| p.id == upload && p.ending == Ending::Complete);
-        ends.any(|p| {
-            p.records.last().and_then(|end| workbook(topology, upload, slice::from_ref(end))).as_ref()
-                == Some(&book.bytes)
+    // All that is left may be an end that counts no rows; or, where the log was cut, first rows of one publication, and the end of another
+    // that happens to count as many.
+    let is_left = |book: &Book, upload: &str| {
+        let publications = || lanes.iter().flat_map(|lane| &lane.publications).filter(|p| p.id == upload);
+        let ends = publications().filter(|p| p.ending == Ending::Complete).filter_map(|p| p.records.last());
+        let is_it = |rows: &[Record], end| {
+            workbook(topology, upload, &[rows, slice::from_ref(end)].concat()).as_ref() == Some(&book.bytes)
+        };
+        let begins_with = |p: &Publication, end| (1..p.records.len()).any(|count| is_it(&p.records[..count], end));
+        ends.into_iter().any(|end| {
+            let mut cut = publications().filter(|p| p.disturbed().contains("cut"));
+            is_it(&[], end) || cut.any(|p| begins_with(p, end))
         })
     };
     for (upload, books) in &found.books {
@@ -185,8 +191,7 @@ fn nothing_but_whole_uploads(
             let is_whole = whole.get(upload.as_str()).is_some_and(|all| all.contains(&book.bytes));
             if !is_whole && !is_excused(upload) {
                 let said = found.statuses.iter().find(|status| status.upload == *upload && book.is_of(status));
-                // All that is left of an upload without rows may be its markers, of which the last counts them.
-                if is_of_an_end_alone(book, upload) || said.is_some_and(|status| status.accounting.rows_in == 0) {
+                if is_left(book, upload) || said.is_some_and(|status| status.accounting.rows_in == 0) {
                     continue;
                 }
                 let said = said.map(|status| (&status.topic_id, &status.offsets, &status.accounting));
