@@ -249,6 +249,10 @@ fn an_upload_that_is_read_from_its_middle_on_fails_and_the_next_one_does_not() {
     append(&mut driver, "c.csv", "#EOF");
     driver.run(1).expect("the driver's own world");
     assert_eq!(last(&driver, "c.csv"), (UploadState::Published, 1, None));
+    driver.crash(false);
+    driver.reset_offset(Offset(0));
+    driver.run(1).expect("the driver's own world");
+    assert_eq!(last(&driver, "a.csv"), (UploadState::Published, 4, None), "all of it was read");
 }
 
 #[test]

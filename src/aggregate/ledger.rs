@@ -252,10 +252,10 @@ impl Ledger {
     }
 
     /// The offset at which the ledger knows that an upload that began at `first_offset` was over, if a replay cannot find that out: it
-    /// expired, there was no room for it, or another one had begun.
+    /// expired, there was no room for it, or another one had begun. What is only known as a rest may be its own, read from its middle on.
     pub(super) fn known_end(&self, upload: UploadHash, first_offset: Offset) -> Option<Offset> {
         let ends = self.at_hand.get(&upload)?.iter().filter_map(|entry| match entry.outcome {
-            _ if entry.first_offset > first_offset => Some(entry.first_offset),
+            _ if entry.first_offset > first_offset => Some(entry.first_offset).filter(|_| !entry.is_rest),
             Outcome::Expired | Outcome::NoRoom if entry.first_offset == first_offset => Some(entry.completion_offset),
             Outcome::Expired
             | Outcome::Published

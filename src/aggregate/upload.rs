@@ -237,6 +237,7 @@ impl OpenUpload {
             topology: topology.to_owned(),
             cuts: self.cuts.clone(),
             accounting: self.accounting,
+            is_rest: self.has_lost_records(),
             taken: 0,
             leader_epoch: None,
         }

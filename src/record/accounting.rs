@@ -98,6 +98,8 @@ pub struct LedgerEntry {
     pub outcome: Outcome,
     /// Its revision.
     pub revision: u32,
+    /// It has failed, for records of it are gone or were skipped: it may have begun before its first record that was read.
+    pub is_rest: bool,
     /// Highest revision of its id in records that are no more; 0 if there was none.
     pub taken: u32,
     /// Offset of its first record.
@@ -181,6 +183,7 @@ mod tests {
             id: "a".into(),
             outcome,
             revision: 2,
+            is_rest: false,
             taken: 0,
             first_offset: Offset(first),
             completion_offset: Offset(completion),

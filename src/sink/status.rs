@@ -240,6 +240,7 @@ impl StatusRecord {
                 _ => self.state.outcome()?,
             },
             revision: self.revision,
+            is_rest: self.failure.as_ref().is_some_and(|failure| failure.reason == Reason::LogGap.code()),
             taken: 0,
             first_offset: self.offsets.first,
             completion_offset: self.offsets.completion?,

@@ -394,6 +394,7 @@ mod tests {
             completion_offset: Offset(40),
             rows_sha256: None,
             topology: "t".into(),
+            is_rest: false,
             taken: 0,
             accounting: Accounting::default(),
             leader_epoch: None,
