@@ -172,18 +172,21 @@ fn nothing_but_whole_uploads(
         let is_beheaded = publications.iter().any(|p| !p.counted && p.disturbed().contains("beheaded"));
         is_cut || runs_on || is_split || is_set || is_beheaded
     };
-    // All that is left may be an end that counts no rows; or, where the log was cut, first rows of one publication, and the end of another
-    // that happens to count as many.
+    // All that is left may be an end that counts no rows; or, where the log was cut, rows of one publication, and the end of another that
+    // happens to count as many.
     let is_left = |book: &Book, upload: &str| {
         let publications = || lanes.iter().flat_map(|lane| &lane.publications).filter(|p| p.id == upload);
         let ends = publications().filter(|p| p.ending == Ending::Complete).filter_map(|p| p.records.last());
         let is_it = |rows: &[Record], end| {
             workbook(topology, upload, &[rows, slice::from_ref(end)].concat()).as_ref() == Some(&book.bytes)
         };
-        let begins_with = |p: &Publication, end| (1..p.records.len()).any(|count| is_it(&p.records[..count], end));
+        let has_rows = |p: &Publication, end| {
+            let mut parts = (0..p.records.len()).flat_map(|from| (from + 1..=p.records.len()).map(move |to| from..to));
+            parts.any(|part| is_it(&p.records[part], end))
+        };
         ends.into_iter().any(|end| {
             let mut cut = publications().filter(|p| p.disturbed().contains("cut"));
-            is_it(&[], end) || cut.any(|p| begins_with(p, end))
+            is_it(&[], end) || cut.any(|p| has_rows(p, end))
         })
     };
     for (upload, books) in &found.books {
