@@ -3,7 +3,7 @@
 
 use sheetstream::record::Offset;
 use sheetstream::sink::status::UploadState;
-use sheetstream::transport::{Committed, Guarantee};
+use sheetstream::transport::Guarantee;
 
 use super::cluster::{Kind, Trouble};
 use super::log::Topic;
@@ -182,7 +182,7 @@ fn an_upload_that_failed_at_a_cut_has_an_end_although_one_before_it_ended_behind
         );
         other.revoke(0);
         scene.write_unseen(6);
-        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(7)));
+        scene.set_offset(7);
         scene.hand_to(&mut third);
         let last = scene.last_without_more(&mut third, "again");
         assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
@@ -202,25 +202,34 @@ fn an_upload_that_was_cut_off_behind_another_of_its_id_has_an_end() {
         scene.hand_over(&mut one, &mut other);
         scene.fall_silent(&mut other);
         let last = scene.last_of("again");
-        assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
+        let end = (last.state, last.offsets.first, last.offsets.completion);
+        assert_eq!(end, (UploadState::Expired, Offset(3), Some(Offset(3))), "{guarantee:?}: {last:?}");
     }
 }
 
-/// Somebody has set the offset behind its first rows, so that its rest was an upload that failed. Both ends are cut off, one after the other.
+/// The process has read the upload `again` from its fourth record on, so that its rest has failed. Then somebody has set the offset back in
+/// front of the upload, and the log was cut at `cut`.
+fn after_a_rest_that_was_cut_off(guarantee: Guarantee, cut: i64) -> (Scene, Process) {
+    let mut scene = Scene::new(guarantee, PLENTY);
+    let mut one = Process::new(0, 1);
+    scene.write("again", &["#BEGIN", "s,1,a", "s,2,a", "s,3,a", "#EOF"]);
+    scene.set_offset(3);
+    scene.hand_to(&mut one);
+    assert_eq!(scene.ends(), [failed("again")], "{guarantee:?}");
+    one.revoke(0);
+    scene.set_offset(0);
+    scene.cut(cut);
+    (scene, one)
+}
+
+/// The beginning of the upload is cut off, too.
 #[test]
 fn the_end_of_a_rest_that_was_cut_off_is_not_that_of_the_whole() {
     for guarantee in GUARANTEES {
-        let mut scene = Scene::new(guarantee, PLENTY);
-        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
-        scene.write("again", &["#BEGIN", "s,1,a", "s,2,a", "s,3,a", "#EOF"]);
-        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(3)));
-        scene.hand_to(&mut one);
-        one.revoke(0);
-        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(0)));
-        scene.cut(2);
+        let (mut scene, mut one) = after_a_rest_that_was_cut_off(guarantee, 2);
+        let mut other = Process::new(1, 1);
         scene.hand_to(&mut other);
         other.die(false);
-        other.restart();
         scene.cut(0);
         scene.hand_to(&mut one);
         let last = scene.last_without_more(&mut one, "again");
@@ -228,18 +237,12 @@ fn the_end_of_a_rest_that_was_cut_off_is_not_that_of_the_whole() {
     }
 }
 
-/// Somebody has set the offset behind its first rows, so that its rest was an upload that failed. That is cut off, and more rows come.
+/// More rows of the upload come.
 #[test]
 fn an_upload_goes_on_over_the_place_of_an_end_that_was_cut_off() {
     for guarantee in GUARANTEES {
-        let mut scene = Scene::new(guarantee, PLENTY);
-        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
-        scene.write("again", &["#BEGIN", "s,1,a", "s,2,a", "s,3,a", "#EOF"]);
-        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(3)));
-        scene.hand_to(&mut one);
-        one.revoke(0);
-        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(0)));
-        scene.cut(3);
+        let (mut scene, _one) = after_a_rest_that_was_cut_off(guarantee, 3);
+        let mut other = Process::new(1, 1);
         scene.hand_to(&mut other);
         scene.write("again", &["s,3,b", "s,4,b", "s,5,b", "#EOF"]);
         scene.rest(&mut other, None);
@@ -265,7 +268,7 @@ fn an_upload_that_was_skipped_by_a_reset_has_an_end() {
             }
             one.revoke(0);
             scene.write("skipped", &["#EOF"]);
-            scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(3)));
+            scene.set_offset(3);
             scene.hand_to(&mut other);
             other.die(false);
             scene.hand_to(&mut one);

@@ -273,6 +273,10 @@ fn revisions(found: &Found, lanes: &[Lane]) -> Result<(), String> {
     Ok(())
 }
 
+fn says(status: &StatusRecord, why: &str) -> bool {
+    status.failure.as_ref().is_some_and(|failure| failure.reason == why)
+}
+
 /// Every publication that nothing happened to ended as its publisher wants, once; every other one that is in the log has an end.
 fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) -> Result<(), String> {
     let log = cluster.source.id.to_string();
@@ -313,10 +317,7 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
                     end.offsets.first.0 <= place.last && end.offsets.completion >= Some(Offset(place.first))
                 };
                 // One that was turned away, of which nothing is read until its end.
-                let is_away = |end: &StatusRecord| {
-                    let reason = end.failure.as_ref().map(|failure| failure.reason.as_str());
-                    reason == Some("upload.too_many") && end.offsets.first.0 <= place.last
-                };
+                let is_away = |end: &StatusRecord| says(end, "upload.too_many") && end.offsets.first.0 <= place.last;
                 if is_there && is_known && !ends.clone().any(|end| covers(end) || is_away(end)) {
                     return Err(format!("no fate: {what}, {disturbed:?}"));
                 }
@@ -343,7 +344,6 @@ fn fates(found: &Found, cluster: &Cluster, topology: &Topology, lanes: &[Lane]) 
             // Its first rows may have been among those that are gone, as far as the log tells.
             let log = &cluster.source.partitions[place.partition];
             let is_doubtful = !publication.announced && !log.is_whole();
-            let says = |end: &StatusRecord, why| end.failure.as_ref().is_some_and(|failure| failure.reason == why);
             if is_doubtful && ours.iter().any(|end| says(end, "log.gap")) {
                 disturbed.insert("gap");
                 continue;

@@ -2,7 +2,7 @@
 
 use sheetstream::record::Offset;
 use sheetstream::sink::status::UploadState;
-use sheetstream::transport::{Committed, Guarantee};
+use sheetstream::transport::Guarantee;
 
 use super::process::Process;
 use super::scene::{GUARANTEES, Scene, failed};
@@ -87,7 +87,7 @@ fn nothing_is_said_of_an_upload_after_its_end() {
         assert_eq!(scene.last_of("failed").state, UploadState::Failed);
         scene.fall_silent(&mut one);
         one.revoke(0);
-        scene.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(0)));
+        scene.set_offset(0);
         scene.hand_to(&mut one);
         assert_eq!(scene.last_of("failed").state, UploadState::Expired, "{guarantee:?}");
     }

@@ -86,6 +86,11 @@ impl Scene {
         assert!(owner.is_at_rest(0, &self.app));
     }
 
+    /// Somebody sets the offset from which the group reads.
+    pub fn set_offset(&self, offset: i64) {
+        self.app.brokers.lock().group.committed.insert(0, Committed::Reset(Offset(offset)));
+    }
+
     /// The group gives the partition to a process, which reads all that there is.
     pub fn hand_to(&mut self, process: &mut Process) {
         self.assign(process);

@@ -410,20 +410,17 @@ impl World {
         let end = log.end - back;
         log.cut(end);
         drop(cluster);
-        let is_cut = |place: &Place| end <= place.last || place.disturbed.contains(ELSEWHERE);
-        self.disturb("cut", |place| place.log == id && place.partition == partition && is_cut(place));
-        // One that is open where the log was cut fails, although none of its records was there.
-        for publication in self.lanes.iter_mut().flat_map(|lane| &mut lane.publications).filter(|p| p.is_under_way()) {
-            if let Some(place) =
-                publication.place.as_mut().filter(|place| place.log == id && place.partition == partition)
-            {
-                place.disturbed.insert("over a cut");
+        for publication in self.lanes.iter_mut().flat_map(|lane| &mut lane.publications) {
+            let is_under_way = publication.is_under_way();
+            let is_here = |place: &&mut Place| place.log == id && place.partition == partition;
+            let Some(place) = publication.place.as_mut().filter(is_here) else { continue };
+            if end <= place.last || place.disturbed.contains(ELSEWHERE) {
+                place.disturbed.insert("cut");
             }
-        }
-        for place in self.lanes.iter_mut().flat_map(|lane| &mut lane.publications).filter_map(|p| p.place.as_mut()) {
-            if place.log == id && place.partition == partition {
-                (place.first, place.last) = (place.first.min(end), place.last.min(end - 1));
+            if is_under_way {
+                place.disturbed.insert("over a cut"); // it fails, although none of its records was there
             }
+            (place.first, place.last) = (place.first.min(end), place.last.min(end - 1));
         }
         self.note(format!("{partition} is cut at {end}"));
     }
