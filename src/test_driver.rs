@@ -390,7 +390,11 @@ impl TopologyTestDriver {
 
     fn start_on(&self, ends: (Box<dyn StateStore>, Box<dyn Outbox>)) -> Result<(StreamTask, Offset), TaskError> {
         let id = TaskId { topology: self.topology.name.clone(), source: None, partition: 0 };
-        let ask = Questions { statuses: &mut || Ok(self.all_statuses()), end_of_epoch: &mut |_| Ok(Offset(-1)) };
+        let ask = Questions {
+            statuses: &mut || Ok(self.all_statuses()),
+            leader_epoch: &mut || Ok(None),
+            end_of_epoch: &mut |_| Ok(Offset(-1)),
+        };
         StreamTask::start(id, self.topology.clone(), ends, self.facts(), ask)
     }
 

@@ -8,7 +8,7 @@ use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, D
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::{CreateTopicsRequest, DeleteRecordsRequest, DescribeConfigsRequest, TopicName};
 
-use super::wire::cluster::{Bounds, Cluster, Lane};
+use super::wire::cluster::{Bounds, Cluster, Lane, Topic};
 use super::wire::rights::Resource;
 use super::wire::text::text;
 use super::{Code, Isolation, KafkaClient, KafkaError};
@@ -95,17 +95,17 @@ impl KafkaClient {
     }
     /// The log behind a topic's name as it is now; `None` where brokers give topics no ids.
     pub fn log(&self, topic: &str) -> Result<Option<LogId>, TransportError> {
-        Ok(self.block_on(async {
-            find_topic(&self.cluster, topic).await?;
-            Ok::<_, KafkaError>(self.cluster.topic(topic).await?.log())
-        })?)
+        Ok(self.topic_now(topic)?.log())
     }
     /// Epoch of the leader that a partition has now (KIP-320); `None` without one, or where the broker knows none.
     pub fn leader_epoch(&self, partition: &TopicPartition) -> Result<Option<i32>, TransportError> {
-        Ok(self.block_on(async {
-            find_topic(&self.cluster, &partition.topic).await?;
-            Ok::<_, KafkaError>(self.cluster.topic(&partition.topic).await?.leader_epoch(partition.partition))
-        })?)
+        Ok(self.topic_now(&partition.topic)?.leader_epoch(partition.partition))
+    }
+    fn topic_now(&self, name: &str) -> Result<Arc<Topic>, KafkaError> {
+        self.block_on(async {
+            find_topic(&self.cluster, name).await?;
+            self.cluster.topic(name).await
+        })
     }
     /// Where the partitions of a topic end now, records of open transactions included.
     pub fn ends(&self, topic: &Arc<str>) -> Result<Vec<i64>, TransportError> {

@@ -48,7 +48,11 @@ pub fn convert(
     let ends: (Box<dyn StateStore>, Box<dyn Outbox>) =
         (Box::new(InMemoryStore::spooled(folder)), Box::new(outbox.clone()));
     let start = TaskStart { partition_count: Some(1), ..TaskStart::default() };
-    let nothing_ended = Questions { statuses: &mut || Ok(Statuses::default()), end_of_epoch: &mut |_| Ok(Offset(-1)) };
+    let nothing_ended = Questions {
+        statuses: &mut || Ok(Statuses::default()),
+        leader_epoch: &mut || Ok(None),
+        end_of_epoch: &mut |_| Ok(Offset(-1)),
+    };
     let (mut task, _) = StreamTask::start(task, Arc::new(topology), ends, start, nothing_ended)?;
     loop {
         let fetched = log.fetch(Duration::MAX)?;

@@ -227,7 +227,6 @@ impl RunningTask {
             partition_count: Some(partition_count),
             fence,
             log,
-            leader_epoch: environment.leader_epoch(&partition)?,
             cut_at,
             gathers: topology.source.upload_topic() != &topology.source.topic,
             limits,
@@ -255,6 +254,7 @@ impl RunningTask {
                 environment.ledger(&status, &name, log, &mut statuses)?;
                 Ok(statuses)
             },
+            leader_epoch: &mut || environment.leader_epoch(&partition),
             end_of_epoch: &mut |epoch| environment.end_of_epoch(&partition, epoch),
         };
         let (task, next) = StreamTask::start(id, topology, (store, outbox), start, ask)?;

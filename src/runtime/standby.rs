@@ -118,6 +118,7 @@ impl Standby {
         let mut ends = Some(ends);
         let ask = Questions {
             statuses: &mut || Ok(Statuses { ends: ends.take().unwrap_or_default(), ..Statuses::default() }),
+            leader_epoch: &mut || environment.leader_epoch(&partition),
             end_of_epoch: &mut |epoch| environment.end_of_epoch(&partition, epoch),
         };
         let (mut task, next) = StreamTask::start(id, topology, (store, Box::new(Silence)), start, ask)?;

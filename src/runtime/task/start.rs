@@ -46,8 +46,6 @@ pub struct TaskStart {
     pub fence: Fence,
     /// The log of today, if it has an id.
     pub log: Option<LogId>,
-    /// Epoch of its leader, if it is known.
-    pub leader_epoch: Option<i32>,
     /// Where the log was cut below the committed offset, if it was.
     pub cut_at: Option<Offset>,
     /// Whether it reads the topic that brings the rows of an upload together (`placement = "spread"`).
@@ -70,6 +68,8 @@ impl TaskStart {
 pub struct Questions<'a> {
     /// The task's partition of the status topic: no local state remembers it.
     pub statuses: &'a mut dyn FnMut() -> Result<Statuses, TransportError>,
+    /// Epoch of the log's leader, if it is known.
+    pub leader_epoch: &'a mut dyn FnMut() -> Result<Option<i32>, TransportError>,
     /// First offset behind the records of a leader epoch and those before it (KIP-320); below 0 if nobody knows.
     pub end_of_epoch: &'a mut dyn FnMut(i32) -> Result<Offset, TransportError>,
 }
@@ -142,11 +142,12 @@ impl StreamTask {
         };
         let facts = LogFacts { state_is_cut, ..start.facts() };
         // At least once, more may have been said than was committed, of records that another leader does not have.
-        let is_of_leader = |state: &TaskState| match state.leader_epoch {
-            Some(epoch) => start.leader_epoch == Some(epoch),
-            None => state.offset > start.log_start,
+        let has_last_word = match &local {
+            _ if outbox.is_transactional() => true,
+            Some(TaskState { leader_epoch: Some(epoch), .. }) => (ask.leader_epoch)()? == Some(*epoch),
+            Some(TaskState { offset, leader_epoch: None, .. }) => *offset > start.log_start,
+            None => false,
         };
-        let has_last_word = outbox.is_transactional() || local.as_ref().is_some_and(is_of_leader);
         let is_complete =
             has_last_word && recovery::is_complete(local.as_ref(), &topology.hash, &start.committed, &facts);
         let mut statuses = if is_complete { Statuses::default() } else { (ask.statuses)()? };
