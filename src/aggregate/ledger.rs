@@ -12,8 +12,8 @@ use crate::state::{IdFilter, StateError, StateStore, WriteBatch};
 
 /// Entries that were looked up and are kept at hand.
 const LOOKED_UP_MAX: usize = 1_024;
-/// Uploads that were turned away behind the start of the log and have not ended: so many are remembered of each of 256 parts of the ids,
-/// the newest.
+/// So many uploads that were turned away stay in the state when their first records are deleted: the newest of each of 256 parts of the
+/// ids.
 const AWAY_MAX: usize = 64;
 /// Entries read back from the status topic that go to the state at once.
 const ADOPTED_AT_ONCE: usize = 4_096;
@@ -57,7 +57,7 @@ impl LedgerEntry {
 
     /// Whether it is remembered where the log begins at `log_start`. What is left of one that was turned away is no upload, wherever its
     /// first record is.
-    fn counts(&self, log_start: Offset) -> bool {
+    fn is_remembered(&self, log_start: Offset) -> bool {
         self.is_within(log_start) || self.is_turned_away()
     }
 
@@ -119,7 +119,7 @@ impl Ledger {
         let key = StateKey::Ledger(id).encode();
         let Some((_, value)) = store.scan(&key)?.pop() else { return Ok(()) };
         let entry = read_entry(&key, &value)?;
-        if !entry.counts(self.log_start) {
+        if !entry.is_remembered(self.log_start) {
             return Ok(());
         }
         if self.looked_up.len() >= LOOKED_UP_MAX {
@@ -149,7 +149,7 @@ impl Ledger {
         (log_start, replay_from): (Offset, Offset),
         store: &mut dyn StateStore,
     ) -> Result<(), StateError> {
-        let mut ends: Vec<_> = ends.filter(|end| end.counts(log_start)).collect();
+        let mut ends: Vec<_> = ends.filter(|end| end.is_remembered(log_start)).collect();
         // In the order of their keys, those of one id as they came: the index is written from its beginning to its end.
         ends.sort_by_cached_key(|end| UploadId::new(end.id.as_str()).hash());
         let mut room = ADOPTED_AT_ONCE;

@@ -44,7 +44,7 @@ impl Sought {
             Committed::Reset(offset) => (0, Offset(0), Some(*offset)),
             Committed::None => (0, Offset(0), None),
         };
-        // What failed where the log was cut below that begins there.
+        // An upload that has failed at a cut begins at the cut.
         let oldest = log.cut_at.map_or(oldest, |cut| oldest.min(cut));
         let is_sought = |status: &StatusRecord| {
             let of = status.topic_id.as_deref().and_then(LogId::parse);
