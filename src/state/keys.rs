@@ -12,7 +12,7 @@ use crate::record::{
 };
 
 /// Version of the layouts below. The manifest contains it.
-pub const STATE_FORMAT: u32 = 15;
+pub const STATE_FORMAT: u32 = 16;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +191,8 @@ fn guard_crc(key: &[u8], value: &[u8]) -> u32 {
 pub struct TaskState {
     /// First record that is not in the state.
     pub offset: Offset,
+    /// The commit that it was made with: how many there were, see [`Work`](crate::transport::Work).
+    pub commits: u64,
     /// Lowest offset of any row in an unfinished page or parked; `offset` when there is none.
     pub restore_from: Offset,
     /// First offset of the oldest open upload; `offset` when none is open.

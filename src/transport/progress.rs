@@ -30,6 +30,8 @@ pub struct Progress {
 pub enum Work {
     /// It makes workbooks of them.
     Uploads {
+        /// How many commits there were, this one with them: the local state that was made with it has the same number.
+        commits: u64,
         /// First rows of an upload that begins below may have been gone from the log before it was read.
         whole_from: Offset,
         /// Open uploads: as many as a replay has to find again.
@@ -57,7 +59,7 @@ pub struct OpenUploads {
 
 impl Default for Work {
     fn default() -> Work {
-        Work::Uploads { whole_from: Offset(0), open: OpenUploads::default() }
+        Work::Uploads { commits: 0, whole_from: Offset(0), open: OpenUploads::default() }
     }
 }
 
@@ -100,44 +102,54 @@ impl Progress {
         }
     }
 
-    /// Without the list of open uploads, for brokers that take fewer bytes.
-    pub fn unlisted(&self) -> Progress {
-        let work = match &self.work {
-            Work::Uploads { whole_from, open } => Work::Uploads { whole_from: *whole_from, open: open.unlisted() },
-            work @ Work::Repartition { .. } => work.clone(),
-        };
-        Progress { work, ..self.clone() }
+    /// How many commits there were, of a task that makes workbooks.
+    pub fn commits(&self) -> Option<u64> {
+        match self.work {
+            Work::Uploads { commits, .. } => Some(commits),
+            Work::Repartition { .. } => None,
+        }
     }
 
-    /// The metadata string of the commit, with `-` for what is not known: `ss5:<replay offset>:<topic id>:<leader epoch>:`, then
-    /// `uploads:<whole from>:<open uploads>:<list of them>` or `repartition:<topic id>:<partitions>:<era>`.
+    /// Without the list of open uploads, for brokers that take fewer bytes.
+    pub fn unlisted(&self) -> Progress {
+        let mut progress = self.clone();
+        if let Work::Uploads { open, .. } = &mut progress.work {
+            *open = open.unlisted();
+        }
+        progress
+    }
+
+    /// The metadata string of the commit, with `-` for what is not known: `ss6:<replay offset>:<topic id>:<leader epoch>:`, then
+    /// `uploads:<commits>:<whole from>:<open uploads>:<list of them>` or `repartition:<topic id>:<partitions>:<era>`.
     pub fn metadata(&self) -> String {
         let known = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         let log = |log: Option<LogId>| known(log.map(|log| log.to_string()));
         let epoch = known(self.leader_epoch.map(|epoch| epoch.to_string()));
         let work = match &self.work {
-            Work::Uploads { whole_from, open } => {
+            Work::Uploads { commits, whole_from, open } => {
                 let listed = URL_SAFE_NO_PAD.encode(open.listed.as_flattened());
-                format!("uploads:{whole_from}:{}:{listed}", open.count)
+                format!("uploads:{commits}:{whole_from}:{}:{listed}", open.count)
             }
             Work::Repartition { to, partitions, era } => format!("repartition:{}:{partitions}:{era}", log(*to)),
         };
-        format!("ss5:{}:{}:{epoch}:{work}", self.replay_from, log(self.log))
+        format!("ss6:{}:{}:{epoch}:{work}", self.replay_from, log(self.log))
     }
 
     /// Reads a commit back; `None` for a metadata string that is not ours (somebody reset the offset).
     pub fn parse(next: Offset, metadata: &str) -> Option<Progress> {
-        let parts: Vec<&str> = metadata.strip_prefix("ss5:")?.split(':').collect();
-        let [replay_from, log, epoch, work, first, second, third] = parts[..] else { return None };
+        let parts: Vec<&str> = metadata.strip_prefix("ss6:")?.split(':').collect();
+        let [replay_from, log, epoch, work @ ..] = &parts[..] else { return None };
         let log_of = |log| if log == "-" { Some(None) } else { LogId::parse(log).map(Some) };
         let replay_from = Offset(replay_from.parse().ok()?);
-        let leader_epoch = if epoch == "-" { None } else { Some(epoch.parse().ok()?) };
+        let leader_epoch = if *epoch == "-" { None } else { Some(epoch.parse().ok()?) };
         let work = match work {
-            "uploads" => {
-                Work::Uploads { whole_from: Offset(first.parse().ok()?), open: OpenUploads::parse(second, third)? }
-            }
-            "repartition" => {
-                Work::Repartition { to: log_of(first)?, partitions: second.parse().ok()?, era: third.parse().ok()? }
+            ["uploads", commits, whole_from, count, listed] => Work::Uploads {
+                commits: commits.parse().ok()?,
+                whole_from: Offset(whole_from.parse().ok()?),
+                open: OpenUploads::parse(count, listed)?,
+            },
+            ["repartition", to, partitions, era] => {
+                Work::Repartition { to: log_of(to)?, partitions: partitions.parse().ok()?, era: era.parse().ok()? }
             }
             _ => return None,
         };
@@ -181,31 +193,32 @@ mod tests {
     fn a_commit_is_read_back_and_no_other_string_is_one() {
         let log = Some(LogId(*b"sixteen bytes id"));
         let open = OpenUploads::new(3, [UploadHash([7; 16]), UploadHash([1; 16])].into_iter());
-        let uploads = Work::Uploads { whole_from: Offset(5), open };
+        let uploads = Work::Uploads { commits: 6, whole_from: Offset(5), open };
         let progress = Progress { next: Offset(7), replay_from: Offset(3), log, leader_epoch: Some(4), work: uploads };
         let id = "73697874-6565-6e20-6279-746573206964";
-        assert_eq!(progress.metadata(), format!("ss5:3:{id}:4:uploads:5:3:AQEBAQEHBwcHBw"));
+        assert_eq!(progress.metadata(), format!("ss6:3:{id}:4:uploads:6:5:3:AQEBAQEHBwcHBw"));
         let repartition = Work::Repartition { to: log, partitions: 12, era: 9 };
         let passes_on = Progress { work: repartition, ..progress.clone() };
-        assert_eq!(passes_on.metadata(), format!("ss5:3:{id}:4:repartition:{id}:12:9"));
+        assert_eq!(passes_on.metadata(), format!("ss6:3:{id}:4:repartition:{id}:12:9"));
         let unknown = Progress { log: None, leader_epoch: None, work: Work::default(), ..progress.clone() };
         for progress in [progress.unlisted(), progress, passes_on, unknown] {
             assert_eq!(Progress::parse(Offset(7), &progress.metadata()), Some(progress));
         }
         for other in [
             "",
-            "ss4:3:-:-:0:0:0",
-            "ss5:3",
-            "ss5:8:-:-:uploads:0:0:",
-            "ss5:-1:-:-:uploads:0:0:",
-            "ss5:3:nil:-:uploads:0:0:",
-            "ss5:3:-:-:uploads:0:0",
-            "ss5:3:-:-:uploads:0:0::0",
-            "ss5:3:-:x:uploads:0:0:",
-            "ss5:3:-:-:uploads:x:0:",
-            "ss5:3:-:-:uploads:0:0:AQEB",
-            "ss5:3:-:-:other:0:0:0",
-            "ss5:3:-:-:repartition:-:x:0",
+            "ss5:3:-:-:uploads:0:0:",
+            "ss6:3",
+            "ss6:8:-:-:uploads:0:0:0:",
+            "ss6:-1:-:-:uploads:0:0:0:",
+            "ss6:3:nil:-:uploads:0:0:0:",
+            "ss6:3:-:-:uploads:0:0:0",
+            "ss6:3:-:-:uploads:0:0:0::0",
+            "ss6:3:-:x:uploads:0:0:0:",
+            "ss6:3:-:-:uploads:x:0:0:",
+            "ss6:3:-:-:uploads:0:x:0:",
+            "ss6:3:-:-:uploads:0:0:0:AQEB",
+            "ss6:3:-:-:other:0:0:0",
+            "ss6:3:-:-:repartition:-:x:0",
         ] {
             assert_eq!(Progress::parse(Offset(7), other), None, "{other:?}");
         }
@@ -219,7 +232,7 @@ mod tests {
             replay_from: Offset(i64::MAX),
             log: Some(LogId([255; 16])),
             leader_epoch: Some(i32::MAX),
-            work: Work::Uploads { whole_from: Offset(i64::MAX), open },
+            work: Work::Uploads { commits: u64::MAX, whole_from: Offset(i64::MAX), open },
         };
         assert!(progress.metadata().len() <= 4_096);
         let read = Progress::parse(Offset(i64::MAX), &progress.metadata()).expect("ours");

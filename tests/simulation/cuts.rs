@@ -383,3 +383,27 @@ fn an_upload_whose_waiting_rows_were_deleted_is_missed() {
         assert_eq!((last.state, last.offsets.completion), (UploadState::Expired, Some(Offset(1))), "{guarantee:?}");
     }
 }
+
+/// Its state ends where the log was cut later. Meanwhile another process has committed there, without a record in between, that an upload
+/// has failed.
+#[test]
+fn a_state_that_is_as_far_as_the_commit_and_older_asks_for_statuses() {
+    for guarantee in GUARANTEES {
+        for before in [&[][..], &["#BEGIN", "s,1,a", "#EOF"]] {
+            let mut scene = Scene::new(guarantee, PLENTY);
+            let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
+            scene.write("before", before);
+            scene.hand_to(&mut one);
+            one.revoke(0);
+            scene.write("cut", &["#BEGIN", "s,1,a"]);
+            scene.hand_to(&mut other);
+            scene.cut(before.len() as i64);
+            scene.hand_over(&mut other, &mut third);
+            assert_eq!(scene.last_of("cut").state, UploadState::Failed, "{guarantee:?}");
+            third.revoke(0);
+            scene.hand_to(&mut one);
+            let last = scene.last_without_more(&mut one, "cut");
+            assert!(last.offsets.completion.is_some(), "{guarantee:?}, {before:?}: {last:?}");
+        }
+    }
+}

@@ -119,7 +119,7 @@ fn an_end_that_another_owner_did_not_know_is_said_again() {
     let mut scene = Scene::new(Guarantee::AtLeastOnce, PLENTY);
     let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
     scene.write("whole", &["#BEGIN", "s,1,a"]);
-    for process in [&mut other, &mut one] {
+    for process in [&mut one, &mut other] {
         scene.hand_to(process);
         process.revoke(0);
     }

@@ -29,7 +29,7 @@ impl StreamTask {
             return Ok(());
         }
         let begun = Instant::now();
-        let durable = self.make_durable(progress);
+        let durable = self.make_durable();
         commit_duration().observe(begun.elapsed().as_secs_f64());
         if let Err(error) = &durable {
             commit_failures(error.code()).inc();
@@ -74,6 +74,7 @@ impl StreamTask {
         let unread = self.aggregate.restore_from().into_iter().chain(self.source.oldest_waiting()).min();
         let state = TaskState {
             offset: self.position,
+            commits: self.commits,
             restore_from: unread.unwrap_or(self.position),
             replay_from: progress.replay_from,
             topology: self.topology.hash.to_string(),
@@ -91,8 +92,10 @@ impl StreamTask {
         Ok(batch)
     }
 
-    fn make_durable(&mut self, progress: Progress) -> Result<(), TaskError> {
+    fn make_durable(&mut self) -> Result<(), TaskError> {
         fail::fail_point!("task-before-state");
+        self.commits += 1;
+        let progress = self.progress();
         let batch = self.state_batch(&progress)?;
         if self.outputs.is_transactional() {
             // State that is behind the commit catches up silently; state that is ahead of it would take outputs for sent that never
@@ -123,6 +126,7 @@ impl StreamTask {
             log: self.log,
             leader_epoch: self.leader_epoch,
             work: Work::Uploads {
+                commits: self.commits,
                 whole_from: self.aggregate.whole_from(),
                 open: OpenUploads::new(self.open_count(), self.aggregate.placed_uploads().into_iter()),
             },

@@ -69,6 +69,8 @@ pub struct StreamTask {
     /// Keys and segments of uploads whose end is committed; the next state commit deletes them.
     finished: WriteBatch,
     committed_progress: Option<Progress>,
+    /// How many commits there were, of this and of other processes.
+    commits: u64,
     /// The log that is read, if it has an id.
     log: Option<LogId>,
     /// Leader epoch of the record before `position`, if it is known.

@@ -112,6 +112,16 @@ pub fn whole_from(local: Option<&TaskState>, committed: &Committed, log: &LogFac
     known.unwrap_or(of_all)
 }
 
+/// How many commits there were before this start, as far as anybody knows.
+pub fn commits(local: Option<&TaskState>, committed: &Committed) -> u64 {
+    let committed = match committed {
+        Committed::Ours(progress) => progress.commits(),
+        Committed::Reset(_) | Committed::None => None,
+    };
+    let known = local.map(|state| state.commits).into_iter().chain(committed);
+    known.max().unwrap_or(0)
+}
+
 /// What the group says of the log that is read: a commit of another log is none.
 pub(super) fn of_log<'a>(committed: &'a Committed, log: &LogFacts) -> &'a Committed {
     match committed {
@@ -151,17 +161,16 @@ fn is_recreated(local: Option<&TaskState>, committed: &Committed, log: &LogFacts
     logs.into_iter().any(|former| !is_same_log(former, log.id))
 }
 
-/// Whether the local state is good and has every end of an upload that matters, so that nobody else is asked. Of what a state has that is
-/// ahead of the commit, others may have said something else.
+/// Whether the local state is good and has every end of an upload that matters, so that nobody else is asked: the newest commit was made
+/// with it. One that is ahead may not have what others have said, and neither may one that another process has committed after, even if
+/// no record came in between.
 pub fn is_complete(local: Option<&TaskState>, topology_hash: &str, committed: &Committed, log: &LogFacts) -> bool {
     let Ok(state) = believe(local, topology_hash, committed, log) else { return false };
-    let is_as_new = match committed {
-        Committed::Ours(progress) => progress.next == state.offset,
-        Committed::None => true,
-        Committed::Reset(_) => false,
+    let is_of_commit = match committed {
+        Committed::Ours(progress) => progress.next == state.offset && progress.commits() == Some(state.commits),
+        Committed::Reset(_) | Committed::None => false,
     };
-    // At least once, more may have been said than was committed, of records that are gone since.
-    is_as_new && (log.start..=log.end).contains(&state.offset)
+    is_of_commit && (log.start..=log.end).contains(&state.offset)
 }
 
 /// Decides how a task starts.
@@ -232,6 +241,7 @@ mod tests {
         let [offset, restore_from] = [Offset(offset), Offset(restore_from)];
         TaskState {
             offset,
+            commits: 0,
             restore_from,
             replay_from: restore_from,
             topology: "t".into(),
@@ -340,15 +350,33 @@ mod tests {
             (ours(50, 20), today, false),
             (of(former), today, false),
             (of(today.id), cut, false),
-            (Committed::None, today, true),
+            (Committed::None, today, false),
             (Committed::Reset(Offset(50)), today, false),
         ] {
             assert_eq!(is_complete(Some(&local), "t", &committed, &log), complete, "{committed:?} {log:?}");
             let plan = plan(Some(&local), "t", &committed, &log, &[]);
             assert!(!complete || matches!(plan, RecoveryPlan::Resume { .. }), "{plan:?}");
         }
-        assert!(!is_complete(Some(&local), "other", &Committed::None, &today));
-        assert!(!is_complete(Some(&TaskState { offset: Offset(40), ..local }), "t", &of(today.id), &today));
+        assert!(!is_complete(Some(&local), "other", &of(today.id), &today));
+        let older = TaskState { offset: Offset(40), ..local.clone() };
+        assert!(!is_complete(Some(&older), "t", &of(today.id), &today));
+    }
+
+    #[test]
+    fn a_state_is_complete_only_if_the_newest_commit_was_made_with_it() {
+        let commit = |commits| {
+            let Committed::Ours(progress) = ours(100, 20) else { unreachable!("as made") };
+            let work = Work::Uploads { commits, whole_from: Offset(0), open: OpenUploads::default() };
+            Committed::Ours(Progress { work, ..progress })
+        };
+        let local = TaskState { commits: 7, ..state(100, 90) };
+        let is_complete = |commits| is_complete(Some(&local), "t", &commit(commits), &log());
+        assert_eq!([is_complete(6), is_complete(7), is_complete(8)], [false, true, false]);
+        let next = |local, committed| commits(local, &committed);
+        assert_eq!(
+            [next(Some(&local), commit(9)), next(Some(&local), Committed::None), next(None, commit(9))],
+            [9, 7, 9]
+        );
     }
 
     #[test]
@@ -371,7 +399,7 @@ mod tests {
         assert_eq!((is_reset(0), is_reset(7)), (Offset(0), Offset(80)));
         let Committed::Ours(progress) = ours(100, 20) else { unreachable!("as made") };
         let committed = {
-            let work = Work::Uploads { whole_from: Offset(60), open: OpenUploads::default() };
+            let work = Work::Uploads { commits: 3, whole_from: Offset(60), open: OpenUploads::default() };
             Committed::Ours(Progress { work, ..progress })
         };
         assert_eq!(whole_from(None, &committed, &cut), Offset(60));

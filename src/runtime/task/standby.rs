@@ -36,7 +36,8 @@ impl StreamTask {
         now_ms: u64,
     ) -> Result<(), TaskError> {
         self.follow_ledger(ends, log_start, now_ms)?;
-        if let Work::Uploads { whole_from, open } = &progress.work {
+        if let Work::Uploads { commits, whole_from, open } = &progress.work {
+            self.commits = *commits;
             self.aggregate.doubt_below(*whole_from);
             self.sought = Some(Sought::many(open.count));
         }

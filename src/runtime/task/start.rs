@@ -170,7 +170,9 @@ impl StreamTask {
         cut_off(&mut ledger, ask.end_of_epoch)?;
 
         let whole_from = recovery::whole_from(local.as_ref(), committed, &facts);
+        let commits = recovery::commits(local.as_ref(), &start.committed);
         let mut task = Self::assemble(id, topology, store, outbox, &start)?;
+        task.commits = commits;
         task.outputs.set_log(start.log);
         task.aggregate.doubt_below(whole_from);
         let mut waiting = Vec::new();
@@ -329,6 +331,7 @@ impl StreamTask {
             phase: Phase::Live { emit_from: Offset(0) },
             finished: WriteBatch::default(),
             committed_progress: None,
+            commits: 0,
             id,
             partition,
             topology,
