@@ -64,7 +64,7 @@ fn append_rows(driver: &mut TopologyTestDriver, upload: &str, rows: std::ops::Ra
 fn an_upload_whose_first_rows_may_be_gone_fails_unless_something_shows_that_none_is() {
     for (what, before, after, expected) in [
         ("plain", None, "#EOF", (UploadState::Failed, 0, Some("log.gap"))),
-        ("a count that is not met", None, "#EOF rows=4", (UploadState::Incomplete, 2, Some("upload.incomplete"))),
+        ("a count that is not met", None, "#EOF rows=4", (UploadState::Failed, 0, Some("log.gap"))),
         ("a count that is met", None, "#EOF rows=2", (UploadState::Published, 2, None)),
         ("announced", Some("#BEGIN"), "#EOF", (UploadState::Published, 2, None)),
     ] {
@@ -85,6 +85,53 @@ fn an_upload_whose_first_rows_may_be_gone_fails_unless_something_shows_that_none
             assert_eq!(last(&driver, "a.csv"), (state, written, reason.map(str::to_owned)), "{what}, {restarts}");
         }
     }
+}
+
+/// All that is left of it is its end, which counts its rows. The next one under its id has more rows, as many of which must not be taken for
+/// them; or it says how it is to be told apart.
+#[test]
+fn an_end_whose_rows_are_gone_does_not_end_the_next_upload_of_its_id() {
+    for numbered in [false, true] {
+        let mut driver = driver(DECLARED);
+        append_rows(&mut driver, "a.csv", 1..=2);
+        driver.delete_records_before(Offset(2));
+        append(&mut driver, "a.csv", "#EOF rows=2");
+        driver.run(1).expect("the driver's own world");
+        assert_eq!(last(&driver, "a.csv"), log_gap());
+        for row in [3, 2, 1] {
+            let headers = numbered.then(|| Header::new("ss-row", row.to_string())).into_iter().collect();
+            let (key, value) = (Some("a.csv".into()), Some(format!("{row},park").into_bytes().into()));
+            driver.append(Record { key, value, headers, ..Record::default() });
+        }
+        append(&mut driver, "a.csv", "#EOF rows=3");
+        driver.run(1).expect("the driver's own world");
+        let published = driver.statuses().into_iter().filter(|status| status.state == UploadState::Published);
+        let published: Vec<_> = published.map(|status| status.accounting.written).collect();
+        assert!(published.iter().all(|written| *written == 3), "numbered: {numbered}, {published:?}");
+    }
+}
+
+/// So many rows as the end counts, but with other numbers: some of them are of another upload.
+#[test]
+fn numbered_rows_are_counted_from_1_on() {
+    let mut driver = driver(DECLARED);
+    let numbered = |driver: &mut TopologyTestDriver, row: u32| {
+        let (key, value) = (Some("a.csv".into()), Some(format!("{row},park").into_bytes().into()));
+        driver.append(Record {
+            key,
+            value,
+            headers: vec![Header::new("ss-row", row.to_string())],
+            ..Record::default()
+        });
+    };
+    append(&mut driver, "a.csv", "#EOF rows=3");
+    (2..=4).for_each(|row| numbered(&mut driver, row));
+    driver.run(1).expect("the driver's own world");
+    assert_eq!(last(&driver, "a.csv").0, UploadState::Incomplete);
+    numbered(&mut driver, 1);
+    append(&mut driver, "a.csv", "#EOF rows=4");
+    driver.run(1).expect("the driver's own world");
+    assert_eq!(last(&driver, "a.csv"), (UploadState::Published, 4, None));
 }
 
 fn log_gap() -> (UploadState, u64, Option<String>) {

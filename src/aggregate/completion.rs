@@ -48,12 +48,18 @@ impl OpenUpload {
             Some(want) if have < want && !parts.is_empty() => {
                 return incomplete(Message::SplitRows { have, want, parts }, true);
             }
+            // Its end did not overtake its rows: they are gone, and what comes is of another upload.
+            Some(want) if have < want && self.lacks_first_rows() => return self.judge_doubt(Incomplete::Fail),
             Some(want) if have == 0 && want > 0 => return incomplete(Message::NoRowsYet { want }, true),
             Some(want) if have < want => {
                 return incomplete(Message::RowsMissing { have, want, missing: self.missing(want) }, true);
             }
             Some(want) if have > want => {
                 return incomplete(Message::TooManyRows { have, want }, false);
+            }
+            // So many, but not those from 1 on: some are of another upload.
+            Some(want) if !self.attempt.waiting.is_empty() => {
+                return incomplete(Message::RowsMissing { have, want, missing: self.missing(want) }, true);
             }
             None if is_spread && self.id.as_str().is_empty() => return incomplete(Message::Split {}, false),
             None if !parts.is_empty() => return incomplete(Message::SplitParts { parts }, false),
@@ -85,6 +91,11 @@ impl OpenUpload {
         }
         let elsewhere = context.ctx.output.open_elsewhere(self.id.hash(), partitions)?;
         Ok(Parts(elsewhere.into_iter().map(|partition| Part::Elsewhere { partition }).collect()))
+    }
+
+    /// Whether its first rows may be gone from the log, and no numbers show that they are there.
+    fn lacks_first_rows(&self) -> bool {
+        !self.attempt.numbered && matches!(self.attempt.doubt.as_deref(), Some(Message::FirstRowsLost { .. }))
     }
 
     fn doubts(&self) -> bool {

@@ -33,13 +33,10 @@ impl Aggregate {
         match self.find(&record.upload, record.offset, ctx)? {
             Lookup::Open(upload) => self.marker_of_open(upload, record, ctx),
             Lookup::New(revision) if self.announces_rows(&record) => {
-                let upload = self.begin(&record.upload, revision, record.offset, ctx);
+                let upload = self.begin_unannounced(&record.upload, revision, record.offset, ctx)?;
                 self.marker_of_open(upload, record, ctx)
             }
-            Lookup::New(revision) if self.may_overtake(&record) => {
-                self.overtake(record, revision, ctx);
-                Ok(())
-            }
+            Lookup::New(revision) if self.may_overtake(&record) => self.overtake(record, revision, ctx),
             Lookup::New(revision) | Lookup::Ended(revision) => self.marker_of_closed(record, revision, ctx),
             Lookup::Past => Ok(()),
         }
@@ -55,7 +52,7 @@ impl Aggregate {
         self.settings.siblings.elsewhere(&record.upload, self.settings.task.partition)
     }
 
-    fn marker_of_open(
+    pub(super) fn marker_of_open(
         &mut self,
         mut upload: Box<OpenUpload>,
         record: MarkerRecord,

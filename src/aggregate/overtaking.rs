@@ -18,15 +18,24 @@ impl Aggregate {
     }
 
     /// The end of an upload opens it.
-    pub(super) fn overtake(&mut self, record: MarkerRecord, revision: u32, ctx: &mut AggregateContext) {
-        let Some(end) = EndOfFile::of(&record) else { return };
-        let mut upload = self.begin(&record.upload, revision, record.offset, ctx);
+    pub(super) fn overtake(
+        &mut self,
+        record: MarkerRecord,
+        revision: u32,
+        ctx: &mut AggregateContext,
+    ) -> Result<(), OutputError> {
+        let Some(end) = EndOfFile::of(&record) else { return Ok(()) };
+        let mut upload = self.begin_unannounced(&record.upload, revision, record.offset, ctx)?;
+        if upload.attempt.failed.is_some() {
+            return self.marker_of_open(upload, record, ctx);
+        }
         upload.learn_trace(record.traceparent.as_ref());
         let until_ms = i64::MIN; // until it is noted
         let overtaking = OvertakingEnd { until_ms, is_reported: false, is_silent: false };
         upload.attempt.eof = Some(Box::new(PendingEof { end, overtaking: Some(overtaking) }));
         self.overtaken.insert(record.upload);
         self.keep(upload);
+        Ok(())
     }
 
     /// Whether uploads wait whose end came first.
