@@ -6,7 +6,7 @@ use std::mem;
 
 use super::recovery::{LogFacts, is_same_log};
 use super::{StreamTask, TaskError};
-use crate::record::{LogId, Message, Offset, UploadId};
+use crate::record::{LedgerEntry, LogId, Message, Offset, UploadId};
 use crate::sink::status::StatusRecord;
 use crate::transport::{Committed, Progress};
 
@@ -33,9 +33,15 @@ impl Sought {
         Sought { count, ..Sought::default() }
     }
 
-    /// The uploads that were open at the commit, or are said to have begun behind it; `open` are those that have no final status. One that
-    /// began before the oldest that the commit counts had ended by then. The commit is of this log.
-    pub(super) fn of(committed: &Committed, log: &LogFacts, open: BTreeMap<String, StatusRecord>) -> Sought {
+    /// The uploads that were open at the commit, or are said to have begun behind it; `open` are those whose last status is not final, and
+    /// `ends` what had ended before somebody said that. One that began before the oldest that the commit counts had ended by then, unless
+    /// who says that it is open was not the owner any more. The commit is of this log.
+    pub(super) fn of(
+        committed: &Committed,
+        log: &LogFacts,
+        open: BTreeMap<String, StatusRecord>,
+        ends: &[LedgerEntry],
+    ) -> Sought {
         let (count, oldest, set_to) = match committed {
             Committed::Ours(progress) => {
                 let Progress { replay_from: oldest, .. } = *progress;
@@ -48,7 +54,9 @@ impl Sought {
         let oldest = log.cut_at.map_or(oldest, |cut| oldest.min(cut));
         let is_sought = |status: &StatusRecord| {
             let of = status.topic_id.as_deref().and_then(LogId::parse);
-            oldest <= status.offsets.first && is_same_log(of, log.id)
+            let first = status.offsets.first;
+            let is_end = |end: &LedgerEntry| end.first_offset == first && end.id == status.upload;
+            is_same_log(of, log.id) && (oldest <= first || !ends.iter().any(is_end))
         };
         let named = open.into_iter().filter(|(_, status)| is_sought(status));
         Sought {
@@ -121,5 +129,38 @@ impl StreamTask {
         }
         self.sought = Some(sought).filter(|sought| !sought.named.is_empty());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::record::Accounting;
+    use crate::runtime::ledger::Statuses;
+
+    fn said(state: &str, first: i64, completion: Option<i64>) -> StatusRecord {
+        let accounting = serde_json::to_value(Accounting::default()).expect("a value");
+        let status = json!({
+            "state": state, "upload": "a.csv", "revision": 1, "topology": "t", "topology_hash": "", "partition": 0,
+            "offsets": { "first": first, "completion": completion }, "accounting": accounting,
+        });
+        StatusRecord::parse(status.to_string().as_bytes()).expect("a status")
+    }
+
+    /// Who says so was not the owner of the partition any more, and has read what the owner never saw.
+    #[test]
+    fn an_upload_that_is_older_than_what_the_commit_counts_is_sought_if_it_has_no_end() {
+        let committed = Committed::Ours(Progress { next: Offset(12), replay_from: Offset(12), ..Progress::default() });
+        let log = LogFacts { start: Offset(11), end: Offset(20), ..LogFacts::default() };
+        for (first, is_sought) in [(0, false), (4, true)] {
+            let mut statuses = Statuses::default();
+            for status in [said("PUBLISHED", 0, Some(3)), said("RECEIVING", first, None)] {
+                statuses.note(status, None);
+            }
+            let sought = Sought::of(&committed, &log, statuses.open, &statuses.ends);
+            assert_eq!(sought.border().is_some(), is_sought, "first record at {first}");
+        }
     }
 }

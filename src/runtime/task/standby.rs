@@ -80,9 +80,10 @@ impl StreamTask {
         if let Committed::Ours(progress) = &start.committed {
             let records = progress.next.0 - self.position.0;
             info!(task = %self.id, position = %self.position, records, "taking over from the standby");
-            self.follow(progress, start.log_start, statuses.ends, 0)?;
             // The log may have lost records before this standby had read them.
-            self.sought = Some(Sought::of(&start.committed, &start.facts(), statuses.open));
+            let sought = Sought::of(&start.committed, &start.facts(), statuses.open, &statuses.ends);
+            self.follow(progress, start.log_start, statuses.ends, 0)?;
+            self.sought = Some(sought);
             self.finish_read(self.read_from)?;
         }
         (self.fence, self.committed_progress) = (start.fence, None);

@@ -167,6 +167,7 @@ impl StreamTask {
         };
         let log_start = start.log_start;
         let plan = recovery::plan(local.as_ref(), &topology.hash, &start.committed, &facts, &ledger);
+        let sought = (!is_complete).then(|| Sought::of(committed, &facts, open, &ledger));
         cut_off(&mut ledger, ask.end_of_epoch)?;
 
         let whole_from = recovery::whole_from(local.as_ref(), committed, &facts);
@@ -212,9 +213,7 @@ impl StreamTask {
                 task.phase = Phase::at(replay_from, emit_from);
             }
         }
-        if !is_complete {
-            task.sought = Some(Sought::of(committed, &facts, open));
-        }
+        task.sought = sought;
         if let Committed::Ours(progress) = committed {
             task.named_below = progress.next.min(start.cut_at.unwrap_or(progress.next));
             if start.cut_at.is_none() && progress.next == task.position {
