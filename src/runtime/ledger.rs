@@ -66,12 +66,12 @@ impl Statuses {
     }
 
     /// Forgets ends behind `committed` of uploads of which something was said after them: at least once, who read them again did not know of
-    /// the end, and it is to be said again. Returns whether there are any.
+    /// the end, and it is to be said again. Who knew of it gave another upload at its place a higher revision. Returns whether there are any.
     pub fn forget_unsettled(&mut self, committed: Offset) -> bool {
         let Statuses { open, ends, .. } = self;
         let is_unsettled = |end: &LedgerEntry| {
-            committed <= end.completion_offset
-                && open.get(&end.id).is_some_and(|status| status.offsets.first == end.first_offset)
+            let is_it = |open: &StatusRecord| open.offsets.first == end.first_offset && open.revision <= end.revision;
+            committed <= end.completion_offset && open.get(&end.id).is_some_and(is_it)
         };
         let count = ends.len();
         if !open.is_empty() {
