@@ -38,20 +38,24 @@ pub(super) fn run_within(
     command: impl FnOnce(&KafkaClient) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
     kafka.retry_deadline = limit;
-    let request = (limit / 3).clamp(REQUEST_MIN, REQUEST_MAX); // for more than one try
+    let request = (limit / 3).clamp(REQUEST_MIN, REQUEST_MAX); // for two tries and a look at what is wrong
     (kafka.request_timeout, kafka.connect_timeout) =
         (kafka.request_timeout.min(request), kafka.connect_timeout.min(request));
     let runtime = super::io_runtime()?;
     let outcome = command(&KafkaClient::new(runtime.handle().clone(), kafka.clone()));
     outcome.map_err(|error| match Exit::from(&error) {
-        Exit::Unavailable => diagnosed(error, &quick_client(runtime.handle(), kafka)),
+        Exit::Unavailable => diagnosed(error, &client_within(ANSWER_LIMIT.min(request), runtime.handle(), kafka)),
         _ => error,
     })
 }
 
 /// A client that gives each answer a few seconds, as looking things over wants it.
-pub(super) fn quick_client(runtime: &tokio::runtime::Handle, mut kafka: KafkaConfig) -> KafkaClient {
-    (kafka.connect_timeout, kafka.request_timeout, kafka.retry_deadline) = (ANSWER_LIMIT, ANSWER_LIMIT, ANSWER_LIMIT);
+pub(super) fn quick_client(runtime: &tokio::runtime::Handle, kafka: KafkaConfig) -> KafkaClient {
+    client_within(ANSWER_LIMIT, runtime, kafka)
+}
+
+fn client_within(limit: Duration, runtime: &tokio::runtime::Handle, mut kafka: KafkaConfig) -> KafkaClient {
+    (kafka.connect_timeout, kafka.request_timeout, kafka.retry_deadline) = (limit, limit, limit);
     KafkaClient::new(runtime.clone(), kafka)
 }
 

@@ -140,9 +140,10 @@ impl Cluster {
             refusals: Refusals::default(),
         }
     }
-    /// A backoff with the configured deadline.
+    /// A backoff with the configured deadline, for an operation that begins now.
     pub fn backoff(&self, operation: &'static str) -> Backoff {
-        Backoff::new(operation, self.config.retry_deadline).between(self.config.backoff, self.config.backoff_max)
+        let KafkaConfig { retry_deadline, backoff, backoff_max, .. } = self.config;
+        Backoff::new(operation, retry_deadline).between(backoff, backoff_max).from_now()
     }
     /// Whether brokers answer.
     pub fn reach(&self) -> &Reach {
