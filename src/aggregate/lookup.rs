@@ -302,7 +302,10 @@ impl Aggregate {
     }
 }
 
-/// Why an upload fails whose records were removed from the log.
+/// Why an upload fails whose records were removed from the log, or cut off: then nothing is between the two ends.
 pub(super) fn rows_lost(lost: &Range<Offset>) -> Rejection {
-    Rejection::new(Message::RowsLost { first: lost.start, last: Offset(lost.end.0 - 1) })
+    Rejection::new(match lost.is_empty() {
+        true => Message::RowsCutOff { at: lost.start },
+        false => Message::RowsLost { first: lost.start, last: Offset(lost.end.0 - 1) },
+    })
 }

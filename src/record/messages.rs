@@ -455,6 +455,11 @@ messages! {
             publish it again, and keep the topic's retention above the time that an upload takes"
         ko "오프셋 {first}~{last}의 레코드가 로그에서 사라졌고(보존 기간이나 압축), 이 업로드의 행이 그 가운데 있었을 수 있습니다. 다시 올리고, \
             토픽의 보존 기간을 업로드에 걸리는 시간보다 길게 하세요";
+    Reason::LogGap => RowsCutOff { at: Offset }
+        en "the log was cut at offset {at}, below what had been read (an unclean leader election, or a restored broker), and rows of this upload \
+            may have been behind it: publish it again, and set unclean.leader.election.enable=false"
+        ko "로그가 이미 읽은 위치보다 앞선 오프셋 {at}에서 잘려(unclean leader election이나 브로커 복원) 이 업로드의 행이 함께 사라졌을 수 있습니다. \
+            다시 올리고, unclean.leader.election.enable=false로 설정하세요";
     Reason::LogGap => SkippedByReset { first: Offset, next: Offset }
         en "the group's offset was set to {next} while this upload, which begins at offset {first}, was open, so that rows of it are not \
             read: publish it again"

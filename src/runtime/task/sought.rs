@@ -90,7 +90,7 @@ impl Sought {
     /// Why an upload is not there whose first record was at `first`.
     fn why_gone(&self, first: Offset) -> Message {
         match self.set_to {
-            _ if self.cut_at <= first => Message::RowsLost { first: self.cut_at, last: first },
+            _ if self.cut_at <= first => Message::RowsCutOff { at: self.cut_at },
             Some(next) if first < next => Message::SkippedByReset { first, next },
             Some(_) | None => Message::RowsLost { first, last: Offset((self.gone_below.0 - 1).max(first.0)) },
         }
