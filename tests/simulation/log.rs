@@ -62,11 +62,11 @@ impl Log {
     }
     /// Nothing of it was ever deleted, cut off or skipped.
     pub fn is_whole(&self) -> bool {
-        self.start == 0 && self.epochs.len() == 1 && !self.was_set
+        self.start == 0 && self.epoch() == 0 && !self.was_set
     }
     /// Its reader was set to an offset, and it was cut.
     pub fn was_set_and_cut(&self) -> bool {
-        self.was_set && self.epochs.len() > 1
+        self.was_set && self.epoch() > 0
     }
     /// Epoch of the leader.
     pub fn epoch(&self) -> i32 {

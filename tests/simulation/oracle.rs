@@ -2,7 +2,6 @@
 //! ways: nothing lost, nothing twice, nothing in part, no other bytes, and no upload without a fate.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::slice;
 
 use sha2::{Digest as _, Sha256};
 use sheetstream::client::fetch::{ChunkHead, ChunkJoiner};
@@ -172,21 +171,21 @@ fn nothing_but_whole_uploads(
         let is_beheaded = publications.iter().any(|p| !p.counted && p.disturbed().contains("beheaded"));
         is_cut || runs_on || is_split || is_set || is_beheaded
     };
-    // All that is left may be an end that counts no rows; or, where the log was cut, rows of one publication, and the end of another that
-    // happens to count as many.
+    // All that is left may be an end that counts no rows; or, where the log was cut, rows of one publication, and the last records of another
+    // whose end happens to count as many.
     let is_left = |book: &Book, upload: &str| {
         let publications = || lanes.iter().flat_map(|lane| &lane.publications).filter(|p| p.id == upload);
-        let ends = publications().filter(|p| p.ending == Ending::Complete).filter_map(|p| p.records.last());
-        let is_it = |rows: &[Record], end| {
-            workbook(topology, upload, &[rows, slice::from_ref(end)].concat()).as_ref() == Some(&book.bytes)
+        let is_it = |rows: &[Record], end: &[Record]| {
+            workbook(topology, upload, &[rows, end].concat()).as_ref() == Some(&book.bytes)
         };
-        let has_rows = |p: &Publication, end| {
+        let has_rows = |p: &Publication, end: &[Record]| {
             let mut parts = (0..p.records.len()).flat_map(|from| (from + 1..=p.records.len()).map(move |to| from..to));
             parts.any(|part| is_it(&p.records[part], end))
         };
-        ends.into_iter().any(|end| {
-            let mut cut = publications().filter(|p| p.disturbed().contains("cut"));
-            is_it(&[], end) || cut.any(|p| has_rows(p, end))
+        publications().filter(|p| p.ending == Ending::Complete).any(|p| {
+            let mut ends = (0..p.records.len()).rev().map(|from| &p.records[from..]);
+            let cut = || publications().filter(|p| p.disturbed().contains("cut"));
+            is_it(&[], &p.records[p.records.len() - 1..]) || ends.any(|end| cut().any(|p| has_rows(p, end)))
         })
     };
     for (upload, books) in &found.books {
