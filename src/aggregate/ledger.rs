@@ -63,8 +63,14 @@ impl LedgerEntry {
 
     /// Whether the upload of a revision that began at `first_offset` is over by it: it ended so, or one that began later did. An earlier
     /// revision that began later has been cut off.
-    fn is_end_of(&self, revision: u32, first_offset: Offset) -> bool {
+    pub(super) fn is_end_of(&self, revision: u32, first_offset: Offset) -> bool {
         self.first_offset == first_offset || (self.first_offset > first_offset && self.revision >= revision)
+    }
+
+    /// Whether it says more of the same upload.
+    fn is_later_than(&self, other: &LedgerEntry) -> bool {
+        let place = |entry: &LedgerEntry| (entry.first_offset, entry.revision, entry.leader_epoch);
+        place(self) == place(other) && self.outcome == other.outcome && self.end() > other.end()
     }
 }
 
@@ -177,6 +183,10 @@ impl Ledger {
         self.horizon = self.horizon.max(end.end());
         self.look_up(upload, store)?;
         let entries = self.at_hand.entry(upload).or_insert_with(|| Vec::with_capacity(1));
+        // At least once, one that was put out says again that an upload is turned away, whose own end has been said.
+        if end.is_turned_away() && entries.iter().any(|entry| entry.is_later_than(&end)) {
+            return Ok(());
+        }
         entries.retain(|entry| entry.first_offset != end.first_offset);
         entries.push(end);
         entries.sort_by_key(|entry| entry.first_offset);
@@ -208,6 +218,8 @@ impl Ledger {
     /// The answer about a record at `offset` while `upload` is not open. Below `emit_from` everything was published before.
     pub(super) fn admit(&self, upload: UploadHash, offset: Offset, emit_from: Offset) -> Admission {
         let entries = self.at_hand.get(&upload).map_or(&[][..], Vec::as_slice);
+        let begun = entries.partition_point(|entry| entry.first_offset <= offset);
+        let is_away = entries[..begun].last().is_some_and(LedgerEntry::is_turned_away);
         for entry in entries {
             let covers = entry.first_offset <= offset && offset < entry.end();
             if covers && (entry.first_offset < offset || entry.end() <= emit_from || entry.is_without_room()) {
@@ -216,8 +228,8 @@ impl Ledger {
             if covers {
                 return Admission::New(entry.revision);
             }
-            // Earlier uploads than one that began below `emit_from` had ended by then.
-            if offset < entry.first_offset && entry.first_offset <= emit_from {
+            // Earlier uploads than one that began below `emit_from` had ended by then. The end of one that was turned away is to be found.
+            if offset < entry.first_offset && entry.first_offset <= emit_from && !is_away {
                 return Admission::Past;
             }
         }

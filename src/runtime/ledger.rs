@@ -58,7 +58,10 @@ impl Statuses {
     pub fn note(&mut self, status: StatusRecord, log: Option<LogId>) {
         match status.ledger_in(log) {
             Some(end) => {
-                self.open.remove(&status.upload);
+                // At least once, one that was put out may say an end again when a later upload is open.
+                if self.open.get(&end.id).is_some_and(|open| open.revision <= end.revision) {
+                    self.open.remove(&end.id);
+                }
                 self.ends.push(end);
             }
             None => _ = self.open.insert(status.upload.clone(), status),

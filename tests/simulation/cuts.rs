@@ -121,7 +121,7 @@ fn state_of_a_topic_that_was_made_anew_is_ahead_of_the_commit() {
     scene.hand_to(&mut one);
     scene.app.brokers.lock().source = Topic::new(2, 1);
     scene.write("open", &["s,1,a"]);
-    scene.replace(&mut one);
+    scene.replace(&mut one, 50);
     scene.delete_below(1);
     scene.hand_to(&mut one);
     assert_eq!(scene.ends(), [failed("open")]);
@@ -412,9 +412,47 @@ fn an_upload_in_the_place_of_one_that_was_cut_off_has_a_revision_of_its_own() {
     scene.cut(0);
     scene.hand_to(&mut one);
     scene.write("again", &["#BEGIN", "s,1,b"]);
-    scene.replace(&mut one);
+    scene.replace(&mut one, 50);
     scene.write("again", &["s,2,b", "#EOF"]);
     scene.hand_to(&mut other);
     let last = scene.last_of("again");
     assert_eq!((last.state, last.revision, last.accounting.written), (UploadState::Published, 2, 2));
+}
+
+/// Its state has the upload, and the log no longer has its end, which another process has read.
+#[test]
+fn an_upload_that_ended_before_the_log_begins_is_not_missed() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
+        scene.write("open", &["#BEGIN"]);
+        scene.write("whole", &["#BEGIN", "s,1,a"]);
+        scene.hand_to(&mut one);
+        scene.write("whole", &["#EOF"]);
+        scene.hand_over(&mut one, &mut other);
+        scene.delete_below(4);
+        scene.hand_over(&mut other, &mut one);
+        assert_eq!(scene.last_of("whole").state, UploadState::Published, "{guarantee:?}");
+    }
+}
+
+/// At least once, a process that was put out says so once more when the upload has ended and the next one of its id is open.
+#[test]
+fn an_upload_is_not_void_because_the_one_before_it_was_turned_away() {
+    let mut scene = Scene::new(Guarantee::AtLeastOnce, 1);
+    let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
+    scene.write("room", &["#BEGIN", "s,1,a"]);
+    scene.write("away", &["#BEGIN"]);
+    scene.assign(&mut one);
+    one.turn(0, &scene.app, scene.now_ms, 0, true);
+    scene.write("away", &["s,1,a", "#EOF"]);
+    scene.write("room", &["#EOF"]);
+    scene.write("away", &["s,1,b"]);
+    scene.hand_to(&mut other);
+    other.revoke(0);
+    scene.replace(&mut one, 3);
+    scene.write("away", &["s,2,b", "#EOF"]);
+    scene.hand_to(&mut third);
+    let last = scene.last_of("away");
+    assert_eq!((last.state, last.accounting.written), (UploadState::Published, 2), "{last:?}");
 }

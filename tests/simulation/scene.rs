@@ -103,13 +103,14 @@ impl Scene {
         self.hand_to(to);
     }
 
-    /// The group has taken the partition from a process that does not know it: its state is ahead of the commit by what it reads until then.
-    pub fn replace(&mut self, owner: &mut Process) {
+    /// The group has taken the partition from a process that does not know it: its state is ahead of the commit by what it reads until then,
+    /// at most `records`.
+    pub fn replace(&mut self, owner: &mut Process, records: usize) {
         self.app.brokers.lock().group.owners.clear();
         let is_fenced = (0..40).any(|_| {
             self.now_ms += 200;
             self.app.brokers.lock().now_ms = self.now_ms;
-            owner.turn(0, &self.app, self.now_ms, 50, true).contains("fenced")
+            owner.turn(0, &self.app, self.now_ms, records, true).contains("fenced")
         });
         assert!(is_fenced);
     }
