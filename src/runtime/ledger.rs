@@ -2,6 +2,7 @@
 //! open that no status names. A status topic belongs to one topology.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::Duration;
 
 use crate::kafka::KafkaClient;
@@ -68,19 +69,22 @@ impl Statuses {
         }
     }
 
-    /// Forgets ends behind `committed` of uploads of which something was said after them: at least once, who read them again did not know of
-    /// the end, and it is to be said again. Who knew of it gave another upload at its place a higher revision. Returns whether there are any.
+    /// Whether something was said of an upload after its `end`, which is behind `committed`: at least once, who read it again did not know of
+    /// the end, and it is to be said again. Who knew of it gave another upload at its place a higher revision.
+    pub fn unsettles(&self, end: &LedgerEntry, committed: Offset) -> bool {
+        let is_it = |open: &StatusRecord| open.offsets.first == end.first_offset && open.revision <= end.revision;
+        committed <= end.completion_offset && self.open.get(&end.id).is_some_and(is_it)
+    }
+
+    /// Forgets ends that are not [settled](Statuses::unsettles). Returns whether there are any.
     pub fn forget_unsettled(&mut self, committed: Offset) -> bool {
-        let Statuses { open, ends, .. } = self;
-        let is_unsettled = |end: &LedgerEntry| {
-            let is_it = |open: &StatusRecord| open.offsets.first == end.first_offset && open.revision <= end.revision;
-            committed <= end.completion_offset && open.get(&end.id).is_some_and(is_it)
-        };
+        let mut ends = mem::take(&mut self.ends);
         let count = ends.len();
-        if !open.is_empty() {
-            ends.retain(|end| !is_unsettled(end));
+        if !self.open.is_empty() {
+            ends.retain(|end| !self.unsettles(end, committed));
         }
-        ends.len() < count
+        self.ends = ends;
+        self.ends.len() < count
     }
 }
 

@@ -201,6 +201,11 @@ impl Standby {
             return Ok(Err((outbox, start)));
         }
         let mut statuses = owner.rest(environment)?;
+        if let Committed::Ours(progress) = &start.committed
+            && ahead.iter().chain(&statuses.ends).any(|end| statuses.unsettles(end, progress.next))
+        {
+            return Ok(Err((outbox, start)));
+        }
         cut_off(&mut statuses.ends, &mut end_of_epoch)?;
         task.take_over(outbox, start, statuses).map(Ok)
     }
