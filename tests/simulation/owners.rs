@@ -113,31 +113,38 @@ fn a_standby_keeps_no_state_that_lacks_an_open_upload() {
     }
 }
 
-/// Its end is sent and in the state, and not committed. Who is the owner meanwhile does not know of it, and says that the upload stalls.
+/// Its end is sent and in the state, and not committed. Who is the owner meanwhile does not know of it, and says that the upload stalls. The
+/// next one has the end in its state, or has read of it as a standby.
 #[test]
 fn an_end_that_another_owner_did_not_know_is_said_again() {
-    let mut scene = Scene::new(Guarantee::AtLeastOnce, PLENTY);
-    let [mut one, mut other] = [0, 1].map(|number| Process::new(number, 1));
-    scene.write("whole", &["#BEGIN", "s,1,a"]);
-    for process in [&mut one, &mut other] {
-        scene.hand_to(process);
-        process.revoke(0);
+    for is_standby in [false, true] {
+        let mut scene = Scene::new(Guarantee::AtLeastOnce, PLENTY);
+        let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
+        scene.write("whole", &["#BEGIN", "s,1,a"]);
+        for process in [&mut one, &mut other] {
+            scene.hand_to(process);
+            process.revoke(0);
+        }
+        scene.assign(&mut one);
+        one.turn(0, &scene.app, scene.now_ms, 0, true);
+        scene.write("whole", &["#EOF"]);
+        scene.app.brokers.lock().group.owners.clear();
+        assert!(one.turn(0, &scene.app, scene.now_ms, 50, true).contains("fenced"));
+        assert_eq!(scene.last_of("whole").state, UploadState::Published);
+        if is_standby {
+            third.stand_by(0, &scene.app);
+            third.follow(0, scene.now_ms, 50);
+        }
+        scene.assign(&mut other);
+        for records in [0, 1, 0, 0] {
+            scene.now_ms += IDLE.as_millis() as u64 / 10;
+            scene.app.brokers.lock().now_ms = scene.now_ms;
+            other.turn(0, &scene.app, scene.now_ms, records, true);
+        }
+        assert_eq!(scene.last_of("whole").state, UploadState::Stalled);
+        scene.hand_to(if is_standby { &mut third } else { &mut one });
+        assert_eq!(scene.last_of("whole").state, UploadState::Published, "{is_standby}");
     }
-    scene.assign(&mut one);
-    one.turn(0, &scene.app, scene.now_ms, 0, true);
-    scene.write("whole", &["#EOF"]);
-    scene.app.brokers.lock().group.owners.clear();
-    assert!(one.turn(0, &scene.app, scene.now_ms, 50, true).contains("fenced"));
-    assert_eq!(scene.last_of("whole").state, UploadState::Published);
-    scene.assign(&mut other);
-    for records in [0, 1, 0, 0] {
-        scene.now_ms += IDLE.as_millis() as u64 / 10;
-        scene.app.brokers.lock().now_ms = scene.now_ms;
-        other.turn(0, &scene.app, scene.now_ms, records, true);
-    }
-    assert_eq!(scene.last_of("whole").state, UploadState::Stalled);
-    scene.hand_to(&mut one);
-    assert_eq!(scene.last_of("whole").state, UploadState::Published);
 }
 
 /// What a transaction shows, nobody sees before its end: it needs no other record for that.
