@@ -456,3 +456,20 @@ fn an_upload_is_not_void_because_the_one_before_it_was_turned_away() {
     let last = scene.last_of("away");
     assert_eq!((last.state, last.accounting.written), (UploadState::Published, 2), "{last:?}");
 }
+
+/// Its end counts more rows than came. The cut behind it makes its first rows doubtful for who reads it again.
+#[test]
+fn an_upload_that_was_held_below_a_cut_has_an_end() {
+    for guarantee in GUARANTEES {
+        let mut scene = Scene::new(guarantee, PLENTY);
+        let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
+        scene.write("held", &["s,1,a", "#EOF rows=3"]);
+        scene.write("cut", &["#BEGIN"]);
+        scene.hand_to(&mut one);
+        scene.cut(2);
+        scene.hand_over(&mut one, &mut other);
+        scene.hand_over(&mut other, &mut third);
+        let last = scene.last_without_more(&mut third, "held");
+        assert!(last.offsets.completion.is_some(), "{guarantee:?}: {last:?}");
+    }
+}
