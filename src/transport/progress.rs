@@ -110,6 +110,14 @@ impl Progress {
         }
     }
 
+    /// As the commit of that number, of a task that makes workbooks.
+    pub fn numbered(mut self, number: u64) -> Progress {
+        if let Work::Uploads { commits, .. } = &mut self.work {
+            *commits = number;
+        }
+        self
+    }
+
     /// Without the list of open uploads, for brokers that take fewer bytes.
     pub fn unlisted(&self) -> Progress {
         let mut progress = self.clone();

@@ -29,7 +29,7 @@ impl StreamTask {
             return Ok(());
         }
         let begun = Instant::now();
-        let durable = self.make_durable();
+        let durable = self.make_durable(progress);
         commit_duration().observe(begun.elapsed().as_secs_f64());
         if let Err(error) = &durable {
             commit_failures(error.code()).inc();
@@ -92,10 +92,10 @@ impl StreamTask {
         Ok(batch)
     }
 
-    fn make_durable(&mut self) -> Result<(), TaskError> {
+    fn make_durable(&mut self, progress: Progress) -> Result<(), TaskError> {
         fail::fail_point!("task-before-state");
         self.commits += 1;
-        let progress = self.progress();
+        let progress = progress.numbered(self.commits);
         let batch = self.state_batch(&progress)?;
         if self.outputs.is_transactional() {
             // State that is behind the commit catches up silently; state that is ahead of it would take outputs for sent that never

@@ -170,6 +170,7 @@ pub fn is_complete(local: Option<&TaskState>, topology_hash: &str, committed: &C
         Committed::Ours(progress) => progress.next == state.offset && progress.commits() == Some(state.commits),
         Committed::Reset(_) | Committed::None => false,
     };
+    // At least once, more may have been said than was committed, of records that are gone since.
     is_of_commit && (log.start..=log.end).contains(&state.offset)
 }
 
