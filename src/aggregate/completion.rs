@@ -53,14 +53,11 @@ impl OpenUpload {
                 return self.judge_doubt(Incomplete::Fail);
             }
             Some(want) if have == 0 && want > 0 => return incomplete(Message::NoRowsYet { want }, true),
-            Some(want) if have < want => {
-                return incomplete(Message::RowsMissing { have, want, missing: self.missing(want) }, true);
-            }
             Some(want) if have > want => {
                 return incomplete(Message::TooManyRows { have, want }, false);
             }
-            // So many, but not those from 1 on: some are of another upload.
-            Some(want) if !self.attempt.waiting.is_empty() => {
+            // Numbered rows that are enough, and are not those from 1 on, are of another upload, too.
+            Some(want) if have < want || !self.attempt.waiting.is_empty() => {
                 return incomplete(Message::RowsMissing { have, want, missing: self.missing(want) }, true);
             }
             None if is_spread && self.id.as_str().is_empty() => return incomplete(Message::Split {}, false),
@@ -96,7 +93,7 @@ impl OpenUpload {
     }
 
     /// Whether its first rows may be gone from the log, and no numbers show that they are there.
-    fn lacks_first_rows(&self) -> bool {
+    pub(super) fn lacks_first_rows(&self) -> bool {
         !self.attempt.numbered && matches!(self.attempt.doubt.as_deref(), Some(Message::FirstRowsLost { .. }))
     }
 

@@ -210,19 +210,20 @@ impl Aggregate {
         ctx: &mut AggregateContext,
     ) -> Result<Vec<UploadId>, OutputError> {
         let ended: BTreeSet<UploadId> = ends.iter().map(|end| UploadId::new(end.id.as_str())).collect();
-        // Ends before the start of the log are not remembered.
-        let is_behind_all = |end: &&LedgerEntry| end.end() <= log_start && !end.is_of_former_log();
-        let is_open = |end: &&LedgerEntry| self.open.contains_key(end.id.as_str());
-        let forgotten: Vec<_> = ends.iter().filter(is_behind_all).filter(is_open).cloned().collect();
+        // The ledger does not remember ends before the start of the log.
+        let is_gone = |end: &&LedgerEntry| {
+            let open = self.open.get(end.id.as_str());
+            let is_end = open.is_some_and(|open| end.is_end_of(open.revision, open.first_offset));
+            is_end && end.end() <= log_start && !end.is_of_former_log()
+        };
+        let gone: BTreeSet<UploadId> = ends.iter().filter(is_gone).map(|end| UploadId::new(end.id.as_str())).collect();
         self.adopt_ledger(ends.into_iter(), (log_start, position), ctx.store)?;
         let mut over = Vec::new();
         for id in ended {
             self.ledger.look_up(id.hash(), ctx.store)?;
             let had_ended = |ledger: &Ledger, revision, first| ledger.had_ended(id.hash(), revision, first, position);
             if let Some(upload) = self.take(&id) {
-                let (revision, first) = (upload.revision, upload.first_offset);
-                let is_end = |end: &LedgerEntry| end.id == id.as_str() && end.is_end_of(revision, first);
-                match had_ended(&self.ledger, revision, first) || forgotten.iter().any(is_end) {
+                match gone.contains(&id) || had_ended(&self.ledger, upload.revision, upload.first_offset) {
                     true => self.obey_ledger(upload, ctx),
                     false => self.keep(upload),
                 }

@@ -302,7 +302,7 @@ impl Aggregate {
     }
 }
 
-/// Why an upload fails whose records were removed from the log, or cut off: then nothing is between the two ends.
+/// Why an upload fails whose records were removed from the log. An empty range says where it was cut.
 pub(super) fn rows_lost(lost: &Range<Offset>) -> Rejection {
     Rejection::new(match lost.is_empty() {
         true => Message::RowsCutOff { at: lost.start },

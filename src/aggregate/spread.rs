@@ -51,12 +51,9 @@ impl Aggregate {
 
     /// Only timestamps that may be wrong show which rows belong to an open upload: it needs a count.
     pub fn doubt_border(&mut self, id: &UploadId) {
-        if let Some(upload) = self.open.get_mut(id) {
-            let has_lost_rows = matches!(upload.attempt.doubt.as_deref(), Some(Message::FirstRowsLost { .. }));
-            if upload.attempt.numbered || !has_lost_rows {
-                upload.attempt.doubt = Some(Box::new(Message::BorderGuessed {}));
-                upload.mark_changed();
-            }
+        if let Some(upload) = self.open.get_mut(id).filter(|upload| !upload.lacks_first_rows()) {
+            upload.attempt.doubt = Some(Box::new(Message::BorderGuessed {}));
+            upload.mark_changed();
         }
     }
 
