@@ -393,7 +393,9 @@ fn a_state_that_is_as_far_as_the_commit_and_older_asks_for_statuses() {
             scene.hand_to(&mut other);
             scene.cut(before.len() as i64);
             scene.hand_over(&mut other, &mut third);
-            assert_eq!(scene.last_of("cut").state, UploadState::Failed, "{guarantee:?}");
+            let failed = scene.last_of("cut");
+            assert_eq!(failed.state, UploadState::Failed, "{guarantee:?}");
+            assert!(failed.failure.expect("a reason").message.contains("unclean leader election"), "{guarantee:?}");
             third.revoke(0);
             scene.hand_to(&mut one);
             let last = scene.last_without_more(&mut one, "cut");
