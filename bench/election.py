@@ -46,8 +46,12 @@ class Round:
         atexit.register(lambda: self.process and self.process.kill())
 
     def run(self):
-        log = open(f"{self.work}/log", "a")
-        self.process = subprocess.Popen([binary, "run", self.topology, "--state-dir", f"{self.work}/state"], env=environment, stderr=log)
+        command = [binary, "run", self.topology, "--state-dir", f"{self.work}/state"]
+        self.process = subprocess.Popen(command, env=environment, stderr=open(f"{self.work}/log", "a"))
+
+    def log(self):
+        with open(f"{self.work}/log") as log:
+            return log.read()
 
     def stop(self):
         self.process.terminate()
@@ -68,7 +72,7 @@ class Round:
             if all(found.get(upload) == end for upload, end in uploads.items()):
                 return
             time.sleep(0.5)
-        sys.exit(f"election: {found} where {uploads} should be; see {self.work}/log")
+        sys.exit(f"election: {found} where {uploads} should be\n{self.log()[-3000:]}")
 
 
 def one(guarantee, runs_on):
@@ -98,9 +102,9 @@ def one(guarantee, runs_on):
     round.publish("last #BEGIN", "last 1,x", "last #EOF rows=1")
     round.expect(last=("PUBLISHED", 1, 1), whole=("PUBLISHED", 1, 1))
     round.stop()
-    said = sum("log.truncated" in line for line in open(f"{round.work}/log"))
+    said = sum("log.truncated" in line for line in round.log().splitlines())
     if not said:
-        sys.exit(f"election: {round.work}/log does not say log.truncated")
+        sys.exit(f"election: the log does not say log.truncated\n{round.log()[-3000:]}")
     print(json.dumps({"guarantee": guarantee, "runs_on": runs_on, "log_truncated_lines": said}), flush=True)
 
 
