@@ -69,10 +69,10 @@ impl Statuses {
         }
     }
 
-    /// Whether something was said of an upload after its `end`, which is behind `committed`: at least once, who read it again did not know of
-    /// the end, and it is to be said again. Who knew of it gave another upload at its place a higher revision.
+    /// Whether something was said of an upload after its `end`, or that of a later one, which is behind `committed`: at least once, who read
+    /// it again did not know of the end, and it is to be said again. Who knew of it gave another upload at its place a higher revision.
     pub fn unsettles(&self, end: &LedgerEntry, committed: Offset) -> bool {
-        let is_it = |open: &StatusRecord| open.offsets.first == end.first_offset && open.revision <= end.revision;
+        let is_it = |open: &StatusRecord| open.offsets.first <= end.first_offset && open.revision <= end.revision;
         committed <= end.completion_offset && self.open.get(&end.id).is_some_and(is_it)
     }
 

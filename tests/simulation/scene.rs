@@ -127,6 +127,15 @@ impl Scene {
         self.rest(owner, None);
     }
 
+    /// An owner who has begun reads one record more, and then nothing until what is open stalls.
+    pub fn pause(&mut self, owner: &mut Process) {
+        for records in [0, 1, 0, 0] {
+            self.now_ms += IDLE.as_millis() as u64 / 10;
+            self.app.brokers.lock().now_ms = self.now_ms;
+            owner.turn(0, &self.app, self.now_ms, records, true);
+        }
+    }
+
     /// First record that the group has not processed.
     pub fn committed(&self) -> Option<Offset> {
         match self.app.brokers.lock().group.committed.get(&0)? {
@@ -142,6 +151,14 @@ impl Scene {
             .filter(|status| status.upload == upload)
             .last()
             .expect("a status")
+    }
+
+    /// First offset and revision of each end that was said of an id.
+    pub fn revisions(&self, upload: &str) -> Vec<(i64, u32)> {
+        let cluster = self.app.brokers.lock();
+        let ends = oracle::statuses(&cluster, &self.app.topology)
+            .filter(|status| status.upload == upload && status.state.outcome().is_some());
+        ends.map(|status| (status.offsets.first.0, status.revision)).collect()
     }
 
     pub fn ends(&self) -> Vec<(String, UploadState, u64)> {
