@@ -30,10 +30,10 @@ impl OneCell {
     }
 }
 
-/// Points as WKT, WKB or GeoJSON.
+/// Geometries as WKT, WKB or GeoJSON, of which one is a point.
 fn are_geometries(cells: &[&str]) -> bool {
-    let points: Vec<_> = cells.iter().map(|cell| geometry::point(cell, None)).collect();
-    points.iter().any(|point| matches!(point, Ok(Some(_)))) && are_most(points.iter().flatten().count(), cells)
+    let is_point = |cell: &&str| matches!(geometry::point(cell, None), Ok(Some(_)));
+    are_most(cells.iter().filter(|cell| geometry::is_geometry(cell)).count(), cells) && cells.iter().any(is_point)
 }
 
 /// Whether so many of the cells are nearly all: one that is broken costs its row, not the column.
@@ -94,6 +94,17 @@ mod tests {
             ("where", &["953900.5, 1952030.5"], None),
             ("geom", &["POINT (953900.5 1952030.5)", "SRID=5179;POINT(953901 1952031)"], Some("geometry")),
             ("geom", &["LINESTRING (953900.5 1952030.5, 953901 1952031)"], None),
+            (
+                "geom",
+                &["POINT (126.978 37.5665)", "POLYGON ((0 0, 1 0, 1 1, 0 0))", "MULTIPOINT EMPTY"],
+                Some("geometry"),
+            ),
+            (
+                "geom",
+                &[r#"{"type":"Point","coordinates":[]}"#, r#"{"type":"Point","coordinates":[127,37]}"#],
+                Some("geometry"),
+            ),
+            ("geom", &["POINT (126.978 37.5665)", "Point of interest"], None),
             ("좌표", &["37.5665, 126.978", "not known"], None),
             ("좌표", &["", "-"], None),
             ("좌표", &["37.5665, 126.978", "-", "없음"], Some("yx")),

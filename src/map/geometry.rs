@@ -34,6 +34,28 @@ pub fn point(cell: &str, epsg: Option<i32>) -> Result<Option<(f64, f64)>, Reject
     }
 }
 
+/// Whether a cell is a geometry of any kind, a point or not, whatever is wrong inside.
+pub fn is_geometry(cell: &str) -> bool {
+    const KINDS: [&str; 7] =
+        ["Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"];
+    #[derive(serde::Deserialize)]
+    struct Typed<'a> {
+        #[serde(rename = "type")]
+        kind: std::borrow::Cow<'a, str>,
+    }
+    let text = cell.trim();
+    if text.starts_with('{') {
+        let typed = serde_json::from_str::<Typed<'_>>(text);
+        return typed.is_ok_and(|typed| typed.kind == "Feature" || KINDS.contains(&&*typed.kind));
+    }
+    let wkt =
+        text.split_once(';').filter(|(srid, _)| starts_with(srid, "SRID=")).map_or(text, |(_, wkt)| wkt.trim_start());
+    let is_wkt = wkt.ends_with(')') || wkt.to_ascii_uppercase().ends_with(" EMPTY");
+    let is_wkb =
+        || from_hex(text).is_some() && matches!(read(text, &mut Found::default()), Ok(()) | Err(Unreadable::NotAPoint));
+    is_wkt && KINDS.iter().any(|kind| starts_with(wkt, kind)) || is_wkb()
+}
+
 /// EPSG's code of the CRS that a geometry names: the SRID of EWKT or EWKB, or the member `crs` of old GeoJSON. `None` without one.
 pub fn srid(cell: &str) -> Option<u32> {
     let mut found = Found::default();
@@ -243,6 +265,28 @@ mod tests {
         ] {
             let short: String = cell.chars().take(60).collect();
             assert_eq!(point(cell, Some(4326)).map_err(|rejection| rejection.reason), Err(reason), "{short}");
+        }
+    }
+
+    #[test]
+    fn geometries_of_any_kind_are_known() {
+        for cell in [
+            "POINT(127 37.5)",
+            "point empty",
+            "SRID=5179; MULTIPOINT((127 37.5))",
+            "POLYGON Z ((0 0 0,1 0 0,1 1 0,0 0 0))",
+            "GEOMETRYCOLLECTION(POINT(127 37.5))",
+            WKB,
+            "010200000002000000000000000000F03F000000000000F03F00000000000000400000000000000040",
+            r#"{"type":"Point","coordinates":[]}"#,
+            r#"{"coordinates":[[127,37.5]],"type":"MultiPoint"}"#,
+            r#"{"type":"GeometryCollection","geometries":[]}"#,
+        ] {
+            assert!(is_geometry(cell), "{cell}");
+        }
+        for cell in ["", "127 37.5", "Point of interest", "{}", r#"{"type":"park"}"#, "00", "cafe", "마포구 (서교동)"]
+        {
+            assert!(!is_geometry(cell), "{cell}");
         }
     }
 
