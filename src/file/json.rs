@@ -1,7 +1,7 @@
 //! A file of JSON: NDJSON, an array of objects or of arrays, objects one behind the other, pretty-printed or not. Its rows become the rows
 //! of CSV with the same cells, so that nobody behind has to know; a row that cannot be read stays as it is, for the source to say why.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::ready::Ready;
 use super::{FileError, Options};
@@ -9,9 +9,12 @@ use crate::crs::geojson;
 use crate::source::csv::{Fields, is_blank, write_row};
 use crate::source::document::{self, array_name};
 use crate::source::json::{
-    CellReader, Element, Elements, Nesting, begins_like_json, fault_instead_of_csv, is_mostly_json, names_of,
+    CellReader, Element, Elements, Names, Nesting, begins_like_json, fault_instead_of_csv, is_mostly_json, names_of,
 };
 use crate::source::{Format, HeaderFrom, SourceConfig, check_names, clean_name, column_names, is_known, list_names};
+
+/// Names that are collected: more are not columns, but data that is written as keys.
+const NAMES_MAX: usize = 1_000;
 
 /// The facts that the beginning of a file of JSON shows.
 pub(super) struct JsonBeginning {
@@ -52,7 +55,24 @@ pub(super) fn read_beginning(text: &[u8], cut: bool, options: &Options) -> Resul
     let rows: Vec<Element> = Elements::resume(text, nesting, cut).collect();
     let is_empty = !rows.is_empty() && rows.iter().all(Element::is_blank) && !cut;
     let rows: Vec<Element> = rows.into_iter().filter(|row| !row.is_blank()).collect();
+    let declared = match &config.header {
+        HeaderFrom::First => None,
+        HeaderFrom::Declared(names) => Some(names.to_vec()),
+    };
     let Some(first) = rows.iter().find(|row| !row.is_broken()) else {
+        if document.is_some_and(|document| document.is_empty) {
+            let is_declared = declared.is_some();
+            let names = declared.unwrap_or_else(|| vec!["column_1".to_owned()]);
+            return Ok(Some(JsonBeginning {
+                names,
+                is_declared,
+                rows_from,
+                nesting,
+                has_header_row: false,
+                crs,
+                notes,
+            }));
+        }
         return match fault_instead_of_csv(text) {
             Some(fault) => Err(FileError::Header(format!("{}; --format csv reads it as CSV", fault.message))),
             None if format == Format::Json || is_empty => {
@@ -61,18 +81,13 @@ pub(super) fn read_beginning(text: &[u8], cut: bool, options: &Options) -> Resul
             None => Ok(None),
         };
     };
-    let declared = match &config.header {
-        HeaderFrom::First => None,
-        HeaderFrom::Declared(names) => Some(names.to_vec()),
-    };
     let whole = |name: &str| is_known(config, name);
     let own = if first.is_array() {
         names_of(text, first, &whole)
     } else {
-        let mut taken = HashSet::new();
-        let mut names: Vec<String> = rows.iter().flat_map(|row| names_of(text, row, &whole)).collect();
-        names.retain(|name| taken.insert(name.clone()));
-        names
+        let mut names = Names::default();
+        rows.iter().for_each(|row| names.add(text, row, &whole));
+        names.columns()
     };
     let has_header_row = first.is_array()
         && !options.no_header
@@ -120,6 +135,8 @@ pub(super) struct JsonRows {
     skips_header: bool,
     fields: Fields,
     row: Vec<u8>,
+    /// The names of all rows, if they are wanted.
+    names: Option<(Names, Arc<SourceConfig>)>,
 }
 
 impl JsonRows {
@@ -131,7 +148,19 @@ impl JsonRows {
             skips_header: has_header_row,
             fields: Fields::default(),
             row: Vec::new(),
+            names: None,
         }
+    }
+
+    /// Collects the names of rows from here on.
+    pub(super) fn collect_names(&mut self, config: &Arc<SourceConfig>) {
+        self.names = Some((Names::default(), Arc::clone(config)));
+    }
+
+    /// The names of the columns of the rows that were read; `None` where these are not objects alone, or are more than anyone names.
+    pub(super) fn names(&mut self) -> Option<Vec<String>> {
+        let (names, config) = self.names.take()?;
+        check_names(&config, &names.columns()).ok()
     }
 
     /// Appends the rows of the text to `ready`, as far as more text could not change them, and returns how much of it they were.
@@ -140,6 +169,10 @@ impl JsonRows {
         for row in rows.by_ref().filter(|row| !row.is_blank()) {
             if !row.is_broken() && std::mem::take(&mut self.skips_header) {
                 continue;
+            }
+            if let Some((names, config)) = &mut self.names {
+                names.add(text, &row, &|name| is_known(config, name));
+                self.names = self.names.take().filter(|(names, _)| !row.is_array() && names.count() <= NAMES_MAX);
             }
             if row.is_broken() || self.cells.read(text, &row, &mut self.fields).is_err() {
                 ready.push_unread(row.bytes(text));

@@ -125,6 +125,16 @@ impl CsvFile {
         column_names(&self.header, self.options.source.exact_names)
     }
 
+    /// The columns of all rows, where those of JSON are not all in its beginning. Reads the file to its end.
+    pub fn all_columns(mut self) -> Result<Vec<String>, FileError> {
+        let columns = self.columns();
+        let Some(json) = &mut self.json else { return Ok(columns) };
+        json.collect_names(&self.options.source);
+        while self.next_block()?.is_some() {}
+        let names = self.json.and_then(|mut json| json.names()).filter(|names| !names.is_empty());
+        Ok(names.map_or(columns, |names| column_names(&names, self.options.source.exact_names)))
+    }
+
     /// True when the columns are those that the topology declares, so that no header has to be published.
     pub fn has_declared_columns(&self) -> bool {
         self.has_declared_columns

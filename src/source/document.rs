@@ -9,11 +9,34 @@ use super::json::{Element, Elements, Nesting, end_of_value, first_member, member
 use super::{HeaderFrom, SourceConfig, column_names, is_known};
 use crate::record::{Message, Rejection};
 
+/// Keys of the arrays that collections and web services have their rows in.
+const ROWS_KEYS: [&str; 17] = [
+    "content",
+    "data",
+    "documents",
+    "elements",
+    "features",
+    "item",
+    "items",
+    "list",
+    "record",
+    "records",
+    "result",
+    "results",
+    "row",
+    "rows",
+    "value",
+    "values",
+    "자료",
+];
+
 /// A document with rows inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Document {
     /// The first byte of the first row.
     pub rows_from: usize,
+    /// Whether it has room for rows, and no row.
+    pub is_empty: bool,
     /// Whether its rows have more of the columns that are needed than the document itself.
     pub is_certain: bool,
 }
@@ -34,12 +57,37 @@ pub fn look(text: &[u8], cut: bool, config: &SourceConfig) -> Result<Option<Docu
         return Ok(None);
     }
     let whole = |name: &str| is_known(config, name);
-    let Some((rows_from, named)) = rows(text, cut, |row| count(config, &names_of(text, row, &whole))) else {
-        let is_table = around.is_none_or(|around| around.is_object()) && is_table_by_columns(text);
-        return if is_table { Err(Rejection::new(Message::JsonColumns {})) } else { Ok(None) };
-    };
-    let own = around.filter(Element::is_object).map_or(0, |around| count(config, &names_of(text, &around, &whole)));
-    Ok((own <= named).then_some(Document { rows_from, is_certain: named > own }))
+    let found = rows(text, cut, |row| count(config, &names_of(text, row, &whole)));
+    let is_table = || around.as_ref().is_none_or(Element::is_object) && is_table_by_columns(text);
+    if found.is_none() && is_table() {
+        return Err(Rejection::new(Message::JsonColumns {}));
+    }
+    let around = around.filter(Element::is_object);
+    let is_whole = around.is_some();
+    let own = around.map_or(0, |around| count(config, &names_of(text, &around, &whole)));
+    Ok(match found {
+        Some((rows_from, named)) => {
+            (own <= named).then_some(Document { rows_from, is_empty: false, is_certain: named > own })
+        }
+        None => room_for_rows(text, true).filter(|_| is_whole && own == 0).map(|rows_from| Document {
+            rows_from,
+            is_empty: true,
+            is_certain: false,
+        }),
+    })
+}
+
+/// Behind the bracket of the first empty array in an object that could hold rows: it has a usual key, or nothing is beside it (`is_alone`).
+fn room_for_rows(text: &[u8], is_alone: bool) -> Option<usize> {
+    let members = members(text)?;
+    let is_alone = is_alone && members.len() == 1;
+    members.iter().find_map(|(key, at)| match text.get(at.start) {
+        Some(b'{') => room_for_rows(&text[at.clone()], is_alone).map(|inside| at.start + inside),
+        Some(b'[') if is_alone || ROWS_KEYS.iter().any(|known| key.eq_ignore_ascii_case(known.as_bytes())) => {
+            text[at.start + 1..].trim_ascii_start().starts_with(b"]").then_some(at.start + 1)
+        }
+        Some(_) | None => None,
+    })
 }
 
 /// The rows in the value of a record: those inside of a document if they alone have columns that are needed, else the value.

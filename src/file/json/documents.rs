@@ -44,6 +44,30 @@ fn a_row_with_objects_inside_is_a_row() {
 }
 
 #[test]
+fn a_document_without_rows_has_no_row() {
+    for text in [
+        r#"{"type":"FeatureCollection","features":[]}"#,
+        "\n{\"type\":\"FeatureCollection\",\"name\":\"n\",\"crs\":{\"a\":1},\"features\":[\n]}\n",
+        r#"{"items":[]}"#,
+        r#"{"places": [ ]}"#,
+        r#"{"response": {"body": {"places": []}}}"#,
+        r#"{"code":"00","total":0,"Items":[]}"#,
+        r#"{"response":{"header":{"code":"00"},"body":{"items":{"item":[]},"total":0}}}"#,
+    ] {
+        assert_eq!(rows(text, &["k"]), ("column_1".to_owned(), String::new()), "{text}");
+        assert_eq!(rows(text, &[]).1, "", "{text}");
+    }
+    for text in [
+        r#"{"k":"a","items":[]}"#,
+        r#"{"id":1,"tags":[]}"#,
+        r#"{"id":1,"of":{"tags":[]}}"#,
+        "{\"items\":[]}\n{\"items\":[]}\n",
+    ] {
+        assert_ne!(rows(text, &["k"]).1, "", "{text}");
+    }
+}
+
+#[test]
 fn a_document_of_any_length_is_read_piece_by_piece() {
     let features: Vec<String> = (0..40_000)
         .map(|n| {

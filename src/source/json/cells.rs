@@ -1,7 +1,7 @@
 //! The cells of a JSON row under the columns of its upload: keys into columns, values into fields.
 //!
-//! An object within an object names its cells by path, `addr.city`, unless a column has the name of the object: then its JSON text is the
-//! cell, as that of an array is. The cells of a GeoJSON feature are its properties and its geometry, see [`is_feature`]. Numbers are the text that was written. Null, and a key that is not there, are blank.
+//! An object within an object names its cells by path, `addr.city`. Where no column has such a path, but one the name of the object, its JSON
+//! text is the cell, as that of an array is. The cells of a GeoJSON feature are its properties and its geometry, see [`is_feature`]. Numbers are the text that was written. Null, and a key that is not there, are blank.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,11 +18,15 @@ const KNOWN_MAX: usize = 4_096;
 #[derive(Debug, Default)]
 pub struct CellReader {
     columns: HashMap<String, usize>,
+    /// Paths of the objects that columns lie in.
+    parents: HashSet<String>,
     width: usize,
     exact_names: bool,
     ignores_unknown: bool,
     /// No column has the path of a property of a feature.
     reads_features: bool,
+    /// A column may be a property of a feature.
+    has_properties: bool,
     /// The row before was a feature.
     in_feature: bool,
     /// The meaning of keys, by path as it is written.
@@ -67,10 +71,12 @@ impl CellReader {
     pub fn new(columns: &[String], exact_names: bool, ignores_unknown: bool) -> CellReader {
         CellReader {
             columns: columns.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect(),
+            parents: columns.iter().flat_map(|name| parents(name)).map(str::to_owned).collect(),
             width: columns.len(),
             exact_names,
             ignores_unknown,
             reads_features: !columns.iter().any(|name| name.starts_with(PROPERTIES)),
+            has_properties: columns.iter().any(|name| !matches!(&**name, "properties" | "geometry" | "@id")),
             filled: vec![0; columns.len()],
             ..CellReader::default()
         }
@@ -132,10 +138,11 @@ impl CellReader {
                 }
                 Target::OfFeature => end_of(text, value_at),
                 Target::Unknown => {
-                    if !self.ignores_unknown && text[value_at] != b'n' {
+                    let end = end_of(text, value_at);
+                    if !self.ignores_unknown && !is_blank(&text[value_at..end]) {
                         return Err(self.fault(key, |key| Message::JsonUnknownKey { key }));
                     }
-                    end_of(text, value_at)
+                    end
                 }
             };
             at = behind_blanks(text, end);
@@ -226,6 +233,7 @@ impl CellReader {
 
     fn resolve(&self, parent: usize, key: &[u8], is_object: bool) -> Target {
         let path = path_of(&self.path[..parent], key);
+        let holds_properties = self.in_feature && self.has_properties && path == "properties";
         let name = match self.in_feature {
             false => path,
             true => match name_in_feature(path) {
@@ -234,7 +242,8 @@ impl CellReader {
             },
         };
         let name = if self.exact_names { name } else { clean_name(&name).into_owned() };
-        match self.columns.get(&name) {
+        let is_parent = is_object && (holds_properties || self.parents.contains(&name));
+        match self.columns.get(&name).filter(|_| !is_parent) {
             Some(column) => Target::Column(*column),
             None if is_object => Target::Object,
             None => Target::Unknown,
@@ -277,38 +286,78 @@ fn name_in_feature(path: String) -> Option<String> {
     }
 }
 
+/// The paths of the objects that a path leads through.
+fn parents(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('.').map(|(dot, _)| &path[..dot])
+}
+
+/// Whether a value is null, or an empty text, object or array.
+fn is_blank(value: &[u8]) -> bool {
+    value == b"null"
+        || (matches!(value, [b'"' | b'{' | b'[', .., _]) && value[1..value.len() - 1].trim_ascii().is_empty())
+}
+
 /// The names that the cells of a row have by themselves: the keys of an object, its objects by path unless `is_whole`; the cells of an
 /// array; the properties of a feature and its geometry, unless a property's path `is_whole`.
 pub fn names_of(text: &[u8], row: &Element, is_whole: &dyn Fn(&str) -> bool) -> Vec<String> {
+    read_names(text, row, is_whole).in_order
+}
+
+fn read_names(text: &[u8], row: &Element, is_whole: &dyn Fn(&str) -> bool) -> Names {
     match row.kind {
         ElementKind::Array => {
             let mut fields = Fields::default();
             CellReader::default().array(text, row.start, &mut fields, &mut Escapes(false));
-            fields.iter(text).map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+            let in_order = fields.iter(text).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+            Names { in_order, ..Names::default() }
         }
         ElementKind::Object => {
             let read = |in_feature| {
                 let mut names = Names { in_feature, ..Names::default() };
                 names.read(text, row.start, &mut Vec::new(), is_whole);
-                names.in_order
+                names
             };
             let by_path = read(false);
             let is_known = |name: &String| name.starts_with(PROPERTIES) && is_whole(name);
-            if is_feature(text, row.start) && !by_path.iter().any(is_known) { read(true) } else { by_path }
+            if is_feature(text, row.start) && !by_path.in_order.iter().any(is_known) { read(true) } else { by_path }
         }
-        ElementKind::Broken(_) | ElementKind::Blank => Vec::new(),
+        ElementKind::Broken(_) | ElementKind::Blank => Names::default(),
     }
 }
 
-/// Names, each once, in the order in which they came.
-#[derive(Default)]
-struct Names {
+/// The names of the cells of rows, each once, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Names {
     in_feature: bool,
     in_order: Vec<String>,
     taken: HashSet<String>,
+    /// Those whose cell is not blank.
+    filled: HashSet<String>,
 }
 
 impl Names {
+    /// Adds those of a row.
+    pub fn add(&mut self, text: &[u8], row: &Element, is_whole: &dyn Fn(&str) -> bool) {
+        let row = read_names(text, row, is_whole);
+        self.in_feature |= row.in_feature;
+        self.filled.extend(row.filled);
+        self.in_order.extend(row.in_order.into_iter().filter(|name| self.taken.insert(name.clone())));
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.in_order.len()
+    }
+
+    /// The names of columns. A name that is blank in all rows is none if others have cells within: `"addr": null` among objects with a
+    /// city, and the properties of a feature that has none.
+    pub fn columns(mut self) -> Vec<String> {
+        let parents: HashSet<String> = self.in_order.iter().flat_map(|name| parents(name)).map(str::to_owned).collect();
+        let holds_cells = |name: &String| parents.contains(name) || (self.in_feature && name == "properties");
+        self.in_order.retain(|name| self.filled.contains(name) || !holds_cells(name));
+        self.in_order
+    }
+
     /// Reads the object that begins at `at`; returns the place behind it.
     fn read(&mut self, text: &[u8], at: usize, path: &mut Vec<u8>, is_whole: &dyn Fn(&str) -> bool) -> usize {
         let mut at = behind_blanks(text, at + 1);
@@ -324,9 +373,11 @@ impl Names {
                 path.truncate(parent);
                 end
             } else {
+                let end = end_of(text, value_at);
                 let name = if self.in_feature { name_in_feature(name) } else { Some(name) };
+                self.filled.extend(name.clone().filter(|_| !is_blank(&text[value_at..end])));
                 self.in_order.extend(name.filter(|name| self.taken.insert(name.clone())));
-                end_of(text, value_at)
+                end
             };
             at = behind_blanks(text, end);
             match text.get(at) {

@@ -7,7 +7,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub use cells::{CellReader, Escapes, names_of};
+pub use cells::{CellReader, Escapes, Names, names_of};
 pub use elements::{Element, Elements, Nesting};
 
 use memchr::memchr2_iter;

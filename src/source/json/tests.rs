@@ -147,6 +147,14 @@ fn cells_are_what_was_written() {
         (&["addr.city"], r#"{"addr.city":"c"}"#, "c"),
         (&["addr"], r#"{"addr": {"city": "c"}}"#, r#"{"city":"c"}"#),
         (&["addr.city"], r#"{"addr":null,"other":null,"addr.city":"c"}"#, "c"),
+        (&["addr", "addr.city"], r#"{"addr":{"city":"c"}}"#, "·c"),
+        (&["addr", "addr.city"], r#"{"addr":"c"}"#, "c·"),
+        (&["addr", "addr.at.x"], r#"{"addr":{"at":{"x":1}}}"#, "·1"),
+        (&["id", "addr.city"], r#"{"id":1,"addr":"","other":[ ],"addr.at":{}}"#, "1·"),
+        (&["id", "addr.city"], r#"{"id":1,"addr":"c"}"#, "json.unknown_key addr"),
+        (&["properties", "k"], r#"{"type":"Feature","properties":{"properties":"p","k":1}}"#, "p·1"),
+        (&["properties"], r#"{"type":"Feature","properties":{"k":1}}"#, r#"{"k":1}"#),
+        (&["k"], r#"{"type":"Feature","properties":null}"#, ""),
         (&["이름"], r#"{" \uc774\ub984 ":"x"}"#, "x"),
         (&["a", "b"], r#"[1,"x",[2],null]"#, "1·x·[2]·"),
         (&["a"], r#"{"a":1,"a":null}"#, "json.duplicate_key a"),
@@ -175,6 +183,28 @@ fn names_come_from_the_first_row() {
     };
     assert_eq!(names(&|_| false), ["id", "addr.city", "addr.geo.x", "tags"]);
     assert_eq!(names(&|name| name == "addr.geo"), ["id", "addr.city", "addr.geo", "tags"]);
+}
+
+#[test]
+fn what_is_blank_names_no_cell_where_others_have_cells_within() {
+    let names = |text: &str| {
+        let mut names = Names::default();
+        let rows = Elements::new(text.as_bytes()).filter(|row| !row.is_blank());
+        rows.for_each(|row| names.add(text.as_bytes(), &row, &|_| false));
+        names.columns().join(" ")
+    };
+    for blank in ["null", "\"\"", "{}", "[]", "[ ]"] {
+        let blank = format!(r#"{{"id":1,"addr":{blank},"b":{blank}}}"#);
+        let filled = r#"{"id":2,"addr":{"city":"c"}}"#;
+        for text in [format!("{blank}\n{filled}\n"), format!("{filled}\n{blank}\n")] {
+            assert_eq!(names(&text).replace(" b", ""), "id addr.city", "{text}");
+        }
+    }
+    assert_eq!(names(r#"{"a":null} {"a":{"b":null}} {"a":{"b":{"c":1}}}"#), "a.b.c");
+    assert_eq!(names(r#"{"addr":"c"} {"addr":{"city":"c"}} {"id":3,"addr":null,"b":null}"#), "addr addr.city id b");
+    let features = r#"{"type":"Feature","properties":null} {"type":"Feature","properties":{"k":1},"geometry":null}"#;
+    assert_eq!(names(features), "k geometry");
+    assert_eq!(names(r#"{"type":"Feature","properties":{"properties":"p","k":1}}"#), "properties k");
 }
 
 #[test]
