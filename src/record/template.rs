@@ -33,10 +33,11 @@ impl TemplatePart {
 impl fmt::Display for TemplatePart {
     /// As the topology file has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let doubled = |text: &str| text.replace('{', "{{").replace('}', "}}");
         match self {
-            TemplatePart::Literal(text) => f.write_str(text),
-            TemplatePart::Column(column) => write!(f, "{{{column}}}"),
-            TemplatePart::ColumnOr(column, text) => write!(f, "{{{column}|{text}}}"),
+            TemplatePart::Literal(text) => f.write_str(&doubled(text)),
+            TemplatePart::Column(column) => write!(f, "{{{}}}", doubled(column)),
+            TemplatePart::ColumnOr(column, text) => write!(f, "{{{}|{}}}", doubled(column), doubled(text)),
         }
     }
 }

@@ -147,7 +147,7 @@ pub(super) static SOURCE: Table = Table {
             Kind::Choice(words::UNKNOWN_KEYS.names),
             Default::Derived("`\"ignore\"` where `header` lists the columns, else `\"reject\"`"),
             "\"ignore\"",
-            "Effect of a key of a JSON row that is not a column and not null. `\"ignore\"`: it is left out; `\"reject\"`: it rejects its row, \
+            "Effect of a key of a JSON row that is not a column and not blank. `\"ignore\"`: it is left out; `\"reject\"`: it rejects its row, \
                     so that nothing is lost unseen.",
         ),
         key(
@@ -320,7 +320,7 @@ pub(super) static AGGREGATE: Table = Table {
             Default::Required,
             "\"{city} {kind}\"",
             "Name of a row's sheet: a column, or a template with columns in braces, or with several `topics` the word `topic`. `\"{city|all}\"` is the column `city`, and a \
-                    sheet `all` for uploads without that column. Names are made valid for Excel and kept apart.",
+                    sheet `all` for uploads without that column; `{{` and `}}` are braces. Names are made valid for Excel and kept apart.",
         ),
         key(
             "sheet_order",

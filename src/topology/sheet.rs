@@ -64,6 +64,10 @@ mod tests {
         assert_eq!(parse("서울 {구}{동}."), Ok(SheetKey::Template(parts)));
         let optional = vec![TemplatePart::ColumnOr("구".into(), "자료".into())];
         assert_eq!(parse("{구|자료}"), Ok(SheetKey::Template(optional)));
+        assert_eq!(parse("{구{{b}}}"), Ok(SheetKey::Column("구{b}".into())));
+        let parts = vec![literal("{"), column("구"), literal(" }")];
+        assert_eq!(parse("{{{구} }}"), Ok(SheetKey::Template(parts.clone())));
+        assert_eq!(SheetKey::Template(parts).to_string(), "{{{구} }}");
     }
 
     #[test]
