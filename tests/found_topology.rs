@@ -101,3 +101,73 @@ fn columns_without_name_and_value_are_left_out_of_any_file() {
         assert!(last.is_empty() || rows[60_001].contains(&"late".to_owned()));
     }
 }
+
+#[test]
+fn what_comes_late_in_a_file_is_not_lost() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let convert = |name: &str, text: String| convert(folder.path(), name, text);
+    let days = |count: usize| (0..count).map(|n| format!("가{n},2024-01-05,126.9,37.5\n")).collect::<String>();
+    for count in [100, 6_000, 60_000] {
+        let (_, sheets) = convert("days.csv", format!("이름,개방일자,x,y\n{}나,미상,126.9,37.5\n", days(count)));
+        assert_eq!(sheets["자료"].last().expect("rows")[1], "미상", "{count} days before it");
+    }
+    for (begin, end, row) in [("", "", "\n"), ("[", "]", ","), (r#"{"items":["#, "]}", ",")] {
+        let early: String = (0..2_500).map(|n| format!(r#"{{"k":"a{n}","x":126.9,"y":37.5}}{row}"#)).collect();
+        let text = format!(r#"{begin}{early}{{"k":"b","x":126.9,"y":37.5,"late":"kept"}}{end}"#);
+        let (said, sheets) = convert("late.json", text);
+        assert!(said.contains("2501 rows written, 0 rejected"), "{said}");
+        let rows = &sheets["rows"];
+        assert_eq!((rows[0][3].as_str(), rows[2_501][3].as_str()), ("late", "kept"));
+    }
+}
+
+#[test]
+fn only_what_is_said_names_sheets() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let convert = |name: &str, text: &str| convert(folder.path(), name, text);
+    for (name, sheet) in [("자료", "자료"), ("rows", "rows"), ("x${A}", "rows"), ("a{b}|c", "rows")] {
+        let rows: String = (0..9).map(|n| format!("{n},v{n}\n")).collect();
+        let (said, sheets) = convert("one.csv", &format!("id,{name}\n{rows}"));
+        assert!(said.contains("one sheet"), "{said}");
+        assert_eq!(sheets[sheet].len(), 10, "{name}: {said}");
+    }
+    let rows: String = (0..9).map(|n| format!("{n},v{}\n", n % 2)).collect();
+    let (said, sheets) = convert("braces.csv", &format!("id,시도{{b}}\n{rows}"));
+    assert!(said.contains("a sheet for each \"시도{b}\""), "{said}");
+    assert_eq!((sheets["v0"].len(), sheets["v1"].len()), (6, 5));
+}
+
+#[test]
+fn features_without_properties_or_a_point_cost_the_others_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let feature = |properties: &str, geometry: &str| {
+        format!(r#"{{"type":"Feature","properties":{properties},"geometry":{geometry}}}"#)
+    };
+    let point = r#"{"type":"Point","coordinates":[126.9,37.5]}"#;
+    let named: Vec<String> = (1..6).map(|n| feature(&format!(r#"{{"name":"A{n}","k":{n}}}"#), point)).collect();
+    let named = named.join(",");
+    let rest = feature("null", point);
+    let text = format!(r#"{{"type":"FeatureCollection","features":[{named},{rest}]}}"#);
+    let (_, sheets) = convert(folder.path(), "properties.geojson", text);
+    assert_eq!(
+        (&sheets["rows"][0][..3], sheets["rows"][5][0].as_str()),
+        (&["name", "k", "geometry"].map(String::from)[..], "A5")
+    );
+
+    for other in [
+        r#"{"type":"MultiPoint","coordinates":[[126.9,37.5]]}"#,
+        r#"{"type":"GeometryCollection","geometries":[]}"#,
+        r#"{"type":"Point","coordinates":[]}"#,
+    ] {
+        let other = feature(r#"{"name":"B","k":2}"#, other);
+        let text = format!(r#"{{"type":"FeatureCollection","features":[{named},{other}]}}"#);
+        std::fs::write(folder.path().join("other.geojson"), text).expect("a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sheetstream"));
+        let run = command.args(["convert", "other.geojson", "-o", "other.xlsx", "--force"]).current_dir(folder.path());
+        let said = String::from_utf8_lossy(&run.output().expect("the binary").stderr).into_owned();
+        assert!(said.contains("coordinates in \"geometry\"") && said.contains("1 geometry.format"), "{other}: {said}");
+    }
+
+    let (said, _) = convert(folder.path(), "none.geojson", r#"{"type":"FeatureCollection","features":[]}"#);
+    assert!(said.contains("0 rows written, 0 rejected") && said.contains("there is no row"), "{said}");
+}

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sheetstream::aggregate::SheetKey;
 use sheetstream::crs::ranking::{Certainty, Ranking};
 use sheetstream::inspect::used_columns::UsedColumns;
 use sheetstream::map::MapConfig;
@@ -60,9 +61,9 @@ pub(super) fn found_topology(files: &[PathBuf], input: &Input) -> anyhow::Result
         }
         None => "no coordinates".to_owned(),
     };
-    let sheets = match &found.used.sheet {
-        Some(column) => format!("a sheet for each \"{}\"", shown(column)),
-        None => "one sheet".to_owned(),
+    let sheets = match &topology.aggregate.sheet {
+        SheetKey::Column(column) => format!("a sheet for each \"{}\"", shown(column)),
+        SheetKey::Template(_) | SheetKey::Topic => "one sheet".to_owned(),
     };
     let name = path.display().to_string();
     let name = shown(&name);

@@ -15,8 +15,9 @@ use sheetstream::inspect::reading::{FileFacts, Reading};
 use sheetstream::inspect::sample::Sample;
 use sheetstream::inspect::table::{Suggestion, Table};
 use sheetstream::inspect::trial::{Asked, Tried, try_file};
+use sheetstream::inspect::types::{keep_fitting, shown_types};
 use sheetstream::inspect::used_columns::UsedColumns;
-use sheetstream::record::Extras;
+use sheetstream::record::{ColumnType, Extras};
 
 use super::input::upload_name;
 use super::sample;
@@ -66,6 +67,7 @@ pub(super) struct Found {
     pub reading: Reading,
     pub file: FileFacts,
     pub table: Table,
+    pub types: Vec<Option<ColumnType>>,
     pub used: UsedColumns,
     pub suggestion: Suggestion,
 }
@@ -87,14 +89,24 @@ impl Found {
         let asked = Asked { reading, ..Asked::default() };
         let Tried { mut file, table, mut trial } =
             try_file(&sample.bytes, &asked, &topology).with_context(|| path.display().to_string())?;
-        if !sample.is_whole && !trial.columns.blank.is_empty() {
+        let open = || {
             let options = Options { worksheet: worksheet.map(str::to_owned), ..reading.options(&topology.source) };
-            trial.columns.keep_blank_but(&blank_columns(CsvFile::open(path, options)?)?);
+            CsvFile::open(path, options)
+        };
+        if !sample.is_whole && !trial.columns.blank.is_empty() {
+            trial.columns.keep_blank_but(&blank_columns(open()?)?);
+        }
+        let mut types = shown_types(&table);
+        if !sample.is_whole || table.is_full() {
+            keep_fitting(&mut types, open()?)?;
+        }
+        if file.is_json() {
+            file.columns = open()?.all_columns()?;
         }
         (file.book, file.archive) = (sample.book, sample.archive);
         let name = upload_name(path);
         let suggestion = Suggestion::of(&table, &trial.columns, &name);
-        Ok(Found { name, reading, file, table, used: trial.columns, suggestion })
+        Ok(Found { name, reading, file, table, types, used: trial.columns, suggestion })
     }
 
     /// A topology for it, with coordinates in this CRS or the one that fits best.
@@ -104,6 +116,7 @@ impl Found {
             file: &self.file,
             reading: self.reading,
             table: &self.table,
+            types: &self.types,
             used: &self.used,
             crs,
             extras: Extras::default(),

@@ -24,6 +24,7 @@ use crate::inspect::reading::FileFacts;
 use crate::inspect::sample::Sample;
 use crate::inspect::table::{Suggestion, Table};
 use crate::inspect::trial::{Asked, Trial, Tried, try_file};
+use crate::inspect::types::{may_reject, shown_types};
 use crate::topology::Topology;
 
 /// Bytes of a file that are looked at, at most.
@@ -97,6 +98,10 @@ async fn draft(
     if !is_whole {
         trial.columns.keep_blank_but(&[]);
     }
+    let mut types = shown_types(&table);
+    if !is_whole || table.is_full() {
+        types.iter_mut().for_each(|kind| *kind = kind.filter(|kind| !may_reject(Some(*kind))));
+    }
     // The topology's CRS speaks for itself only where rows fit it.
     let fitting = trial.crs.as_ref().filter(|_| trial.share() > 0.0 && suggestion.crs_column.is_none());
     let fitting = fitting.map(|crs| crs.from.as_str());
@@ -105,6 +110,7 @@ async fn draft(
         file: &file,
         reading: asked.reading,
         table: &table,
+        types: &types,
         used: &trial.columns,
         crs: asked.crs.as_deref().or(fitting),
         extras: asked.extras,

@@ -4,9 +4,8 @@ use super::reading::{FileFacts, Reading};
 use super::table::{Suggestion, Table};
 use super::used_columns::UsedColumns;
 use crate::crs::ranking::{Certainty, Ranking};
-use crate::page::cells::{parse_date, parse_datetime};
 use crate::page::link::map_address;
-use crate::record::{Extras, Lang};
+use crate::record::{ColumnType, Extras, Lang};
 
 /// Longest name of a topology.
 const NAME_CHARS_MAX: usize = 40;
@@ -33,6 +32,8 @@ pub struct Draft<'a> {
     pub reading: Reading,
     /// Its first rows.
     pub table: &'a Table,
+    /// The types of its columns.
+    pub types: &'a [Option<ColumnType>],
     /// Its columns in use, by the names of the file.
     pub used: &'a UsedColumns,
     /// CRS of its coordinates, if that is known.
@@ -68,12 +69,9 @@ impl Draft<'_> {
             let address = quoted(map_address(lang));
             text.push_str(&format!("\n[[map]]\nname = \"map-link\"\nmap_link = {address}\n"));
         }
-        let (sheet, why) = match self.used.sheet.as_ref().filter(|column| !column.contains(['{', '}'])) {
-            Some(column) => (column.clone(), format!("a sheet for each value of {}", comment(column))),
-            None => (
-                format!("{{{0}|{0}}}", SHEET[usize::from(lang == Lang::Ko)]),
-                "no column names sheets: one for all rows".to_owned(),
-            ),
+        let (sheet, why) = match self.used.sheet.as_ref().zip(self.used.sheet.as_deref().and_then(sheet_of)) {
+            Some((column, sheet)) => (sheet, format!("a sheet for each value of {}", comment(column))),
+            None => (self.only_sheet(lang), "no column names sheets: one for all rows".to_owned()),
         };
         text.push_str(&format!("\n# {why}\n[[aggregate]]\nname = \"sheets\"\nsheet = {}\n", quoted(&sheet)));
         let lang = if lang == Lang::Ko { "ko" } else { "en" };
@@ -115,6 +113,9 @@ impl Draft<'_> {
                     "header = [{}]   # the file has no header: name its columns here\n",
                     names.join(", ")
                 ));
+                if self.file.is_json() {
+                    text.push_str("unknown_keys = \"reject\"   # a row with another key is an error, and not cut\n");
+                }
             }
             1 => {}
             line => {
@@ -125,21 +126,13 @@ impl Draft<'_> {
 
     /// Columns whose cells must not be taken for numbers, and days.
     fn write_types(&self, text: &mut String) {
-        let typed = self.table.header.iter().enumerate().filter_map(|(column, name)| {
-            let cells: Vec<&str> =
-                self.table.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.trim()).collect();
-            let cells: Vec<&str> = cells.into_iter().filter(|cell| !cell.is_empty()).collect();
-            let is_code =
-                |cell: &&str| cell.len() > 1 && cell.starts_with('0') && cell.bytes().all(|byte| byte.is_ascii_digit());
-            let has_separator = |cell: &&str| cell.contains(['-', '.', '/']);
-            let kind = match &cells[..] {
-                [] => None,
-                cells if cells.iter().any(is_code) => Some("text"),
-                cells if cells.iter().all(|cell| parse_date(cell).is_some() && has_separator(cell)) => Some("date"),
-                cells if cells.iter().all(|cell| parse_datetime(cell).is_some()) => Some("datetime"),
-                _ => None,
+        let typed = self.table.header.iter().zip(self.types).filter_map(|(name, kind)| {
+            let kind = match kind.as_ref()? {
+                ColumnType::Date => "date",
+                ColumnType::DateTime => "datetime",
+                _ => "text",
             };
-            kind.map(|kind| format!("{} = \"{kind}\"", quoted(name)))
+            Some(format!("{} = \"{kind}\"", key(name)))
         });
         let typed: Vec<String> = typed.collect();
         if !typed.is_empty() {
@@ -180,7 +173,7 @@ impl Draft<'_> {
     /// The names of the columns that are added.
     fn into(&self, lang: Lang) -> String {
         let wanted = if lang == Lang::Ko { ["경도", "위도"] } else { ["lon", "lat"] };
-        let free = |name: &str| match self.table.header.iter().any(|column| column == name) {
+        let free = |name: &str| match self.file.columns.iter().any(|column| column == name) {
             true => format!("{name}_wgs84"),
             false => name.to_owned(),
         };
@@ -224,6 +217,16 @@ impl Draft<'_> {
         comment(&format!("{from}: {evidence}{alike}{contradiction}"))
     }
 
+    /// The only sheet, by a column that the file has not.
+    fn only_sheet(&self, lang: Lang) -> String {
+        let sheet = SHEET[usize::from(lang == Lang::Ko)];
+        let mut column = sheet.to_owned();
+        while self.file.columns.contains(&column) {
+            column.push('_');
+        }
+        format!("{{{column}|{sheet}}}")
+    }
+
     fn write_kept(&self, lang: Lang, text: &mut String) {
         if self.used.left_out.is_empty() {
             return;
@@ -237,8 +240,22 @@ impl Draft<'_> {
     }
 }
 
-/// A TOML basic string: JSON's escapes are among its own.
+/// A column as `sheet` names it; `None` where it cannot.
+fn sheet_of(column: &str) -> Option<String> {
+    match (column.contains(['{', '}']), column.contains('|')) {
+        (false, _) => Some(column.to_owned()),
+        (true, false) => Some(format!("{{{}}}", column.replace('{', "{{").replace('}', "}}"))),
+        (true, true) => None,
+    }
+}
+
+/// A text as a value of the file, in which `${` begins a variable.
 fn quoted(text: &str) -> String {
+    key(&text.replace("${", "$${"))
+}
+
+/// A TOML basic string: JSON's escapes are among its own.
+fn key(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
@@ -250,6 +267,8 @@ fn comment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::types::shown_types;
+    use crate::source::HeaderFrom;
     use crate::topology::Topology;
 
     fn table() -> Table {
@@ -286,6 +305,7 @@ mod tests {
             file: &file,
             reading: Reading::default(),
             table: &table,
+            types: &shown_types(&table),
             used: &used,
             crs: Some("EPSG:5181"),
             extras: Extras::default(),
@@ -319,5 +339,53 @@ mod tests {
             Topology::parse(&text, "draft.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         assert!(text.contains("\"경도_wgs84\", \"위도\"]\n"), "what is added is kept: {text}");
         assert_eq!(topology.about().links, ["map.kakao.com"]);
+    }
+
+    #[test]
+    fn names_of_columns_mean_nothing_but_themselves() {
+        let header = ["자료", "자료_", "시도{b}", "a|{c}", "x${A}", "$${A}"].map(str::to_owned).to_vec();
+        let row = ["1", "2", "3", "4", "001", "2024-01-05"].map(str::to_owned).to_vec();
+        let table = Table { header: header.clone(), rows: vec![row], crs: None };
+        let file = FileFacts {
+            charset: "UTF-8".to_owned(),
+            delimiter: ",".to_owned(),
+            header_line: 0,
+            columns: header.clone(),
+            book: None,
+            archive: None,
+            bytes: 1,
+            lines: vec![],
+            notes: vec![],
+        };
+        for (column, expected) in [
+            (None, "{자료__|자료}"),
+            (Some("시도{b}"), "시도{b}"),
+            (Some("a|{c}"), "{자료__|자료}"),
+            (Some("x${A}"), "x${A}"),
+        ] {
+            let used = UsedColumns {
+                sheet: column.map(str::to_owned),
+                left_out: vec!["자료".to_owned()],
+                ..UsedColumns::default()
+            };
+            let draft = Draft {
+                file_name: "a.json",
+                file: &file,
+                reading: Reading::default(),
+                table: &table,
+                types: &shown_types(&table),
+                used: &used,
+                crs: None,
+                extras: Extras::default(),
+                suggestion: &Suggestion { columns: None, ranking: None, crs_column: None },
+            };
+            let text = draft.to_toml();
+            let topology =
+                Topology::parse(&text, "draft.toml", &|_| None).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+            assert_eq!(topology.aggregate.sheet.to_string(), expected);
+            assert_eq!(topology.source.header, HeaderFrom::Declared(header.clone().into()));
+            assert!(topology.source.columns.contains_key("x${A}") && topology.source.columns.contains_key("$${A}"));
+            assert!(!topology.source.ignores_unknown_keys, "a key that comes late is an error");
+        }
     }
 }

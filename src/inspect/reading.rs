@@ -42,7 +42,7 @@ pub struct FileFacts {
     pub archive: Option<Book>,
     /// Bytes that were looked at, or all of the file.
     pub bytes: u64,
-    /// The first lines, to choose the header from.
+    /// The first lines, to choose the header from; none of JSON.
     pub lines: Vec<String>,
     /// Remarks for the person.
     pub notes: Vec<String>,
@@ -113,6 +113,11 @@ fn said(text: &str) -> Option<&str> {
 }
 
 impl FileFacts {
+    /// Whether its rows are JSON.
+    pub fn is_json(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// The facts about an open file of `bytes` bytes.
     pub fn of(csv: &CsvFile, bytes: u64) -> FileFacts {
         FileFacts {

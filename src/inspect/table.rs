@@ -89,6 +89,11 @@ impl Table {
         Ok(Table { header, rows, crs })
     }
 
+    /// Whether there may be more rows than were read.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= ROWS_MAX
+    }
+
     /// The remark that coordinates are not written as plain numbers, with the first that are not and how they are read.
     pub fn notation_note(&self, [x, y]: [&String; 2]) -> Option<String> {
         let place = |name: &String| self.header.iter().position(|column| column == name);
