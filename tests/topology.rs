@@ -297,6 +297,53 @@ fn validate_puts_results_on_stdout_and_problems_on_stderr() {
 }
 
 #[test]
+fn topologies_of_one_command_have_names_and_ledgers_of_their_own() {
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let file = |name: &str| dir.path().join(name);
+    let write = |path: &str, name: &str, source: &str, sink: &str| {
+        let text = format!(
+            "name = \"{name}\"\n[[source]]\nname = \"in\"\n{source}\n[[aggregate]]\nname = \"sheets\"\nsheet = \"city\"\n[[sink]]\nname = \"out\"\n{sink}\n"
+        );
+        fs::write(file(path), text).expect("a file can be written");
+    };
+    let run = |command: &[&str]| {
+        let output = sheetstream(&[command, &[dir.path().to_str().expect("UTF-8")]].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let shared = |key: &str| format!("{key} = \"y.shared\"");
+    write("a.toml", "ya", "", &shared("status_topic"));
+    fs::write(file(".a.toml"), "of an editor").expect("a file can be written");
+    for (name, sink) in [("yb", ""), ("yb", "topic = \"ya.workbooks\"\ndead_letter_topic = \"ya.dead-letters\"")] {
+        write("b.toml", name, "", sink);
+        assert_eq!(run(&["validate"]).0, Some(0), "{sink}");
+    }
+    for (name, sink, key) in [
+        ("ya", String::new(), "\"name\""),
+        ("yb", shared("status_topic"), "\"status_topic\""),
+        ("yb", shared("dead_letter_topic"), "\"dead_letter_topic\""),
+        ("yb", shared("topic"), "\"topic\" of the sink"),
+    ] {
+        write("b.toml", name, "topic = \"b.rows\"", &sink);
+        let commands: [&[&str]; 6] =
+            [&["validate"], &["run"], &["dev"], &["doctor"], &["topics", "list"], &["status", "--timeout", "1"]];
+        for command in commands {
+            let (code, said) = run(command);
+            assert_eq!(code, Some(78), "{command:?}: {said}");
+            let names_both = ["a.toml", "b.toml"].iter().all(|name| said.contains(file(name).to_str().expect("UTF-8")));
+            assert!(names_both && said.contains(key) && said.contains("another"), "{command:?}: {said}");
+        }
+    }
+    // Their repartition topics are of the same name.
+    write("a.toml", "y-a", "placement = \"spread\"", "");
+    fs::write(file("b.toml"), fs::read_to_string(file("a.toml")).expect("text").replace("y-a", "y")).expect("written");
+    assert_eq!(run(&["validate"]).0, Some(0));
+    let text = fs::read_to_string(file("b.toml")).expect("text").replace("\"sheets\"", "\"a-sheets\"");
+    fs::write(file("b.toml"), text).expect("written");
+    let (code, said) = run(&["validate"]);
+    assert!(code == Some(78) && said.contains("the repartition topic"), "{said}");
+}
+
+#[test]
 fn validate_json_gives_places_and_nearest_names() {
     let output =
         sheetstream(&["validate", "--json", "tests/topology/minimal.toml", "tests/topology/unknown-keys.toml"]);

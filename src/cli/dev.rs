@@ -18,7 +18,7 @@ use sheetstream::runtime::config::StreamsConfig;
 use sheetstream::runtime::health::Health;
 use sheetstream::runtime::queries::Queries;
 use sheetstream::runtime::streams::Streams;
-use sheetstream::topology::{Problems, Topology};
+use sheetstream::topology::{Problems, Together, Topology};
 
 use super::broker_command::BrokerSize;
 use super::http::Http;
@@ -224,8 +224,11 @@ impl Files {
         if self.paths.is_empty() {
             return sample::topologies().map_err(|error| (sample::TOPOLOGY_FILE.into(), error));
         }
-        let load = |path: &PathBuf| Topology::load(path).map_err(|problems| (path.clone(), problems));
-        let loaded: Vec<Topology> = self.paths.iter().map(load).collect::<Result<_, _>>()?;
+        let mut together = Together::default();
+        for path in &self.paths {
+            together.load(path).map_err(|problems| (path.clone(), problems))?;
+        }
+        let loaded = together.into_topologies();
         self.names = loaded.iter().map(|topology| topology.name.to_string()).collect();
         Ok(loaded)
     }

@@ -1,11 +1,12 @@
 //! Topology files on a command line. `-t` names them in every command; in one that is about nothing else `-t` may be left out. They are named
 //! one by one, or by the folder that they are in.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use sheetstream::topology::Topology;
+use sheetstream::topology::{Together, Topology};
 
 /// The topologies of a command that is about them alone.
 #[derive(Args, Debug)]
@@ -70,7 +71,7 @@ impl OneTopology {
     }
 }
 
-/// The files behind `named`: for a folder, its `*.toml` in the order of their names.
+/// The files behind `named`, each of them once: for a folder, its `*.toml` in the order of their names, without hidden ones.
 fn files<'a>(named: impl IntoIterator<Item = &'a PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {
@@ -79,17 +80,24 @@ fn files<'a>(named: impl IntoIterator<Item = &'a PathBuf>) -> anyhow::Result<Vec
             false => files.push(path.clone()),
         }
     }
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
     Ok(files)
 }
 
 fn load(files: &[PathBuf]) -> anyhow::Result<Vec<Topology>> {
-    Ok(files.iter().map(|path| Topology::load(path)).collect::<Result<Vec<_>, _>>()?)
+    let mut together = Together::default();
+    for file in files {
+        together.load(file)?;
+    }
+    Ok(together.into_topologies())
 }
 
 fn folder(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = path.read_dir()?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-    let mut files: Vec<_> =
-        entries.into_iter().filter(|file| file.extension().is_some_and(|it| it == "toml")).collect();
+    let is_hidden = |file: &PathBuf| file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let is_topology = |file: &PathBuf| file.extension().is_some_and(|it| it == "toml") && !is_hidden(file);
+    let mut files: Vec<_> = entries.into_iter().filter(is_topology).collect();
     anyhow::ensure!(!files.is_empty(), "the folder has no topology file (*.toml)");
     files.sort();
     Ok(files)
@@ -104,10 +112,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let place = |name: &str| dir.path().join(name);
         assert!(files([&dir.path().to_owned()]).is_err());
-        for name in ["b.toml", "a.toml", "notes.txt"] {
+        for name in ["b.toml", "a.toml", "notes.txt", ".a.toml", ".#b.toml"] {
             std::fs::write(place(name), "").expect("it takes a file");
         }
-        let named = [place("z.toml"), dir.path().to_owned()];
+        let named = [place("z.toml"), dir.path().to_owned(), dir.path().join("./a.toml"), place("z.toml")];
         assert_eq!(files(&named).expect("a readable folder"), [place("z.toml"), place("a.toml"), place("b.toml")]);
     }
 }

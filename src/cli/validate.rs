@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use sheetstream::client::doctor;
 use sheetstream::inspect::fit::Fit;
-use sheetstream::topology::Topology;
+use sheetstream::topology::{Together, Topology};
 
 use super::broker::Broker;
 use super::doctor::{exit as exit_of, line};
@@ -47,9 +47,10 @@ impl Validate {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let mut exit = Exit::Ok;
         let mut verdicts = Vec::new();
+        let mut together = Together::default();
         for path in &self.topologies.files()? {
             let file = path.display().to_string();
-            match Topology::load(path) {
+            match together.load(path) {
                 Ok(topology) => {
                     let (name, hash) = (topology.name.clone(), topology.hash.clone());
                     if !global.json {
@@ -57,7 +58,7 @@ impl Validate {
                     }
                     let mut verdict = json!({ "file": file, "name": &*name, "hash": &*hash, "problems": [] });
                     if let Some(data) = &self.against {
-                        exit = exit.max(self.fit(global, &topology, data, &mut verdict)?);
+                        exit = exit.max(self.fit(global, topology, data, &mut verdict)?);
                     }
                     if self.online {
                         exit = exit.max(self.look_at_cluster(global, topology, &mut verdict)?);
@@ -99,10 +100,10 @@ impl Validate {
         Ok(if fits { Exit::Ok } else { Exit::DataRejected })
     }
 
-    fn look_at_cluster(&self, global: &Global, topology: Topology, verdict: &mut Value) -> anyhow::Result<Exit> {
+    fn look_at_cluster(&self, global: &Global, topology: &Topology, verdict: &mut Value) -> anyhow::Result<Exit> {
         let runtime = super::io_runtime()?;
         let client = quick_client(runtime.handle(), self.broker.config("sheetstream-validate")?);
-        let findings = doctor::examine(&client, &[topology], None);
+        let findings = doctor::examine(&client, std::slice::from_ref(topology), None);
         if !global.json {
             let colours = colours(&std::io::stdout());
             findings.iter().try_for_each(|finding| writeln!(out::stdout(), "  {}", line(finding, colours)))?;

@@ -21,7 +21,7 @@ pub(super) static TOPOLOGY: Table = Table {
             Default::Required,
             "\"seoul-markets\"",
             "Application id: consumer group, state directory, metrics label and the beginning of topic names. Letters, digits, dot, \
-                    underscore and hyphen.",
+                    underscore and hyphen. Topologies of one process need different names.",
         ),
         key(
             "guarantee",
@@ -380,7 +380,7 @@ pub(super) static SINK: Table = Table {
             Kind::Text,
             Default::Derived("`<name of the topology>.status`"),
             "\"seoul-markets.status\"",
-            "Topic of statuses, which is also the ledger of ended uploads.",
+            "Topic of statuses, which is also the ledger of ended uploads. It belongs to this topology alone.",
         ),
         key(
             "dead_letter_topic",

@@ -1,7 +1,7 @@
 //! A topology: a topology file, proven. Plain data; nothing here connects to anything.
 //!
 //! `keys.rs` and `map_keys.rs` list every key, `reader.rs` reads TOML by such a table, `spec.rs` is what the file says, `compile.rs` what
-//! it means (`maps.rs` and `column_maps.rs` are both for `[[map]]`); `describe.rs` describes one topology to people, `graph.rs` draws it,
+//! it means (`maps.rs` and `column_maps.rs` are both for `[[map]]`); `together.rs` has those of one process; `describe.rs` describes one topology to people, `graph.rs` draws it,
 //! `reference.rs` has all that a topology can say.
 
 mod chain;
@@ -28,6 +28,7 @@ mod sheet;
 mod spec;
 mod table;
 mod template;
+mod together;
 mod words;
 
 use std::fs::File;
@@ -41,6 +42,7 @@ pub use describe::{Description, Fact, NodeDescription, NodeKind};
 pub use graph::{Graph, GraphBox};
 pub use problem::{Position, Problem, Problems};
 pub use reference::{markdown, schema};
+pub use together::Together;
 
 use crate::aggregate::AggregateConfig;
 use crate::map::{LinkConfig, MapConfig};
@@ -85,11 +87,11 @@ impl Topology {
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
         if let Err(error) = read {
-            return Err(Problems::unreadable(&file_name, "the file cannot be read", error.to_string()));
+            return Err(Problems::of_file(&file_name, "the file cannot be read", error.to_string()));
         }
         if bytes.len() > FILE_BYTES_MAX {
             let why = "a topology has 1 MiB at most; is this a data file?";
-            return Err(Problems::unreadable(&file_name, "the file is too large", why));
+            return Err(Problems::of_file(&file_name, "the file is too large", why));
         }
         match std::str::from_utf8(&bytes) {
             Ok(text) => Topology::parse(text, &file_name, &|name| std::env::var(name).ok()),

@@ -104,8 +104,8 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// A file that could not even be read as text.
-    pub(super) fn unreadable(file: &str, what: impl Into<String>, why: impl Into<String>) -> Problems {
+    /// The problem of a file as a whole, such as one that cannot be read.
+    pub(super) fn of_file(file: &str, what: impl Into<String>, why: impl Into<String>) -> Problems {
         let problem = Problem { at: None, what: what.into(), why: Some(why.into()), nearest: None, excerpt: None };
         Problems { file: file.into(), problems: vec![problem] }
     }
