@@ -177,6 +177,28 @@ fn a_run_that_finds_no_broker_stops_in_order_on_a_signal() {
 }
 
 #[test]
+fn a_topology_that_does_not_read_the_key_takes_no_files() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(place("a.csv"), "city,x\nBusan,1\n").expect("a file");
+    std::fs::create_dir(place("inbox")).expect("a folder");
+    for upload in ["header:x-file", "partition"] {
+        let text = format!(
+            "name = \"h1\"\n[[source]]\nname = \"in\"\nupload = \"{upload}\"\n[[aggregate]]\nname = \"sheets\"\nsheet = \"city\"\n[[sink]]\nname = \"out\"\n"
+        );
+        std::fs::write(place("h1.toml"), text).expect("a topology");
+        for arguments in [["publish", &place("a.csv")], ["watch", &place("inbox")]] {
+            let mut command = sheetstream(&arguments);
+            let refused = command.args(["--topology", &place("h1.toml"), "--brokers", "127.0.0.1:1"]).output();
+            let refused = refused.expect("the binary");
+            let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {said}");
+            assert!(said.contains("topology \"h1\" takes no files: `upload` of its source"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn completions_and_manual_pages_know_every_command() {
     let help = sheetstream(&["--help"]).output().expect("help");
     let help = String::from_utf8(help.stdout).expect("text");

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use sheetstream::client::inbox::InboxError;
-use sheetstream::client::publish::PublishError;
+use sheetstream::client::publish::{PublishError, TakesNoFiles};
 use sheetstream::client::replay::ReplayError;
 use sheetstream::client::watch::WatchError;
 use sheetstream::file::FileError;
@@ -76,6 +76,7 @@ impl From<&anyhow::Error> for Exit {
             let publish = cause.downcast_ref().and_then(publish);
             let http = cause.downcast_ref().and_then(http);
             let usage = cause.downcast_ref::<UsageError>().map(|_| Exit::Usage);
+            let usage = usage.or(cause.downcast_ref::<TakesNoFiles>().map(|_| Exit::Usage));
             let rejected = cause.downcast_ref::<Rejected>().map(|_| Exit::DataRejected);
             let inspect = cause.downcast_ref().and_then(inspect);
             let file = cause.downcast_ref().map(file);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use sheetstream::client::publish::{PublishError, abort, publish};
+use sheetstream::client::publish::{PublishError, abort, check_takes_files, publish};
 use sheetstream::file::upload::UploadRecords;
 use sheetstream::kafka::KafkaClient;
 use sheetstream::record::counted;
@@ -62,6 +62,7 @@ impl Publish {
             .into());
         }
         let topology = self.topology.as_deref().map(Topology::load).transpose()?;
+        topology.as_ref().map(check_takes_files).transpose()?;
         let crs = self.input.crs(topology.as_ref())?;
         let source = topology.as_ref().map(|topology| &topology.source);
         let topic = match source {

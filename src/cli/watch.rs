@@ -8,15 +8,14 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 use sheetstream::client::inbox::Inbox;
+use sheetstream::client::publish::check_takes_files;
 use sheetstream::client::watch::{FolderWatch, WatchError, WatchEvent};
 use sheetstream::kafka::KafkaClient;
 use sheetstream::record::counted;
-use sheetstream::source::UploadFrom;
 use sheetstream::topology::Topology;
 use sheetstream::transport::TransportError;
 
 use super::broker::Broker;
-use super::exit::UsageError;
 use super::input::Input;
 use super::out::say;
 use super::run::stop_on_signal;
@@ -66,12 +65,7 @@ impl Watch {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let stop = stop_on_signal()?;
         let topology = Topology::load(&self.topology)?;
-        if let UploadFrom::Header(_) | UploadFrom::Partition = topology.source.upload {
-            let name = &topology.name;
-            let why =
-                format!("topology \"{name}\" takes no files: `upload` of its source is neither \"auto\" nor \"key\"");
-            return Err(UsageError(why).into());
-        }
+        check_takes_files(&topology)?;
         let crs = self.input.crs(Some(&topology))?.map(str::to_owned);
         let inbox = Inbox::open(&self.folder, Duration::from_millis(self.settle_ms)).map_err(WatchError::from)?;
         let runtime = super::io_runtime()?;

@@ -9,6 +9,8 @@ use crate::kafka::partitioner::partition_for_key;
 use crate::kafka::producer::ProducerConfig;
 use crate::kafka::{KafkaClient, KafkaConfig};
 use crate::record::{Header, Record, TopicPartition};
+use crate::source::UploadFrom;
+use crate::topology::Topology;
 use crate::transport::{Fetcher, TransportError};
 
 /// Clocks of this machine and of brokers are apart by less than this.
@@ -25,6 +27,19 @@ pub enum PublishError {
     /// The broker.
     #[error(transparent)]
     Transport(#[from] TransportError),
+}
+
+/// A topology that does not read the key as the upload's id, which is where we write it.
+#[derive(Debug, thiserror::Error)]
+#[error("topology \"{0}\" takes no files: `upload` of its source is neither \"auto\" nor \"key\"")]
+pub struct TakesNoFiles(Arc<str>);
+
+/// Refuses a topology that takes no files.
+pub fn check_takes_files(topology: &Topology) -> Result<(), TakesNoFiles> {
+    match topology.source.upload {
+        UploadFrom::Auto | UploadFrom::Key => Ok(()),
+        UploadFrom::Header(_) | UploadFrom::Partition => Err(TakesNoFiles(topology.name.clone())),
+    }
 }
 
 /// Gives an upload up: the marker that ends it without a workbook, if it is open. With an attempt, only if that is the open one. Blocks.

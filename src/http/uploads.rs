@@ -22,7 +22,7 @@ use super::form::{self, Fields, Form};
 use super::problem::Problem;
 use super::spool::Spooled;
 use super::{AppState, SharedState};
-use crate::client::publish::{PublishError, abort, publish};
+use crate::client::publish::{PublishError, abort, check_takes_files, publish};
 use crate::client::uploads::{Claim, Listed, Publishing, Upload, UploadKey};
 use crate::file::reader::CsvFile;
 use crate::file::upload::UploadRecords;
@@ -34,7 +34,6 @@ use crate::kafka::clock::now_ms;
 use crate::record::{Extras, Lang};
 use crate::sink::digest::Digest;
 use crate::sink::status::StatusFailure;
-use crate::source::UploadFrom;
 use crate::topology::Topology;
 use crate::transport::TransportError;
 
@@ -191,18 +190,11 @@ impl Job {
     }
 }
 
-/// A topology takes files when it reads what we write: the key as the id.
+/// Refuses a topology that takes no files.
 pub(super) fn check_topology(topology: &Topology) -> Result<(), Problem> {
-    let refuse = |why: &str| {
-        let detail = format!("topology \"{}\" takes no files: {why}", topology.name);
-        Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "topology", detail).in_field("topology"))
-    };
-    match topology.source.upload {
-        UploadFrom::Auto | UploadFrom::Key => Ok(()),
-        UploadFrom::Header(_) | UploadFrom::Partition => {
-            refuse("`upload` of its source is neither \"auto\" nor \"key\"")
-        }
-    }
+    check_takes_files(topology).map_err(|error| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "topology", error.to_string()).in_field("topology")
+    })
 }
 
 /// Opens the file and reads its header.
