@@ -199,6 +199,19 @@ fn a_topology_that_does_not_read_the_key_takes_no_files() {
 }
 
 #[test]
+fn each_problem_of_the_settings_is_a_line() {
+    let mut doctor = sheetstream(&["doctor", "--brokers", "127.0.0.1:1"]);
+    doctor.envs([
+        ("SHEETSTREAM_KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
+        ("SHEETSTREAM_KAFKA_SASL_MECHANISM", "PLAIN"),
+    ]);
+    let refused = doctor.output().expect("the binary");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(said.lines().count() == 2 && !said.contains("\\n"), "{said}");
+}
+
+#[test]
 fn completions_and_manual_pages_know_every_command() {
     let help = sheetstream(&["--help"]).output().expect("help");
     let help = String::from_utf8(help.stdout).expect("text");

@@ -53,6 +53,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::builder::styling::{AnsiColor, Style};
 use clap::{Args, Parser, Subcommand};
+use sheetstream::kafka::settings::SettingsError;
 use sheetstream::topology::Problems;
 
 pub(crate) use exit::Exit;
@@ -208,6 +209,9 @@ pub(crate) fn complain(error: &anyhow::Error) {
     let red = if colours(&io::stderr()) { AnsiColor::Red.on_default().bold() } else { Style::new() };
     let written = match error.downcast_ref::<Problems>() {
         Some(problems) => writeln!(io::stderr(), "{}", shown::escaped_lines(&problems.with_excerpts().to_string())),
+        None if error.is::<SettingsError>() => {
+            writeln!(io::stderr(), "{red}error:{red:#} {}", shown::escaped_lines(&sentence(error)))
+        }
         None => writeln!(io::stderr(), "{red}error:{red:#} {}", shown::escaped(&sentence(error))),
     };
     written.ok(); // where stderr is closed, nobody reads
