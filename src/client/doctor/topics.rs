@@ -279,10 +279,12 @@ fn check_copies(name: &str, topic: &TopicInspection, findings: &mut Findings) {
     let copies = topic.replicas;
     let needed = topic.number("min.insync.replicas").and_then(|number| usize::try_from(number).ok()).unwrap_or(1);
     if needed > copies {
-        let what =
-            format!("{name} has {copies} copies and min.insync.replicas={needed}: no write is ever acknowledged");
+        // Since 3.7, a leader wants no more copies than there are.
+        let what = format!(
+            "{name} has {copies} copies and min.insync.replicas={needed}: brokers before Kafka 3.7 acknowledge no write"
+        );
         let advice = findings.set(name, format!("min.insync.replicas={copies}"));
-        findings.fail(Subject::Topic, "copies", what, advice);
+        findings.warn(Subject::Topic, "copies", what, advice);
     } else if copies == 1 {
         let what = format!("{name} has one copy: with the disk of its broker its records are gone");
         let advice = "fine for trying out; else replication factor 3 with min.insync.replicas=2";
