@@ -6,7 +6,7 @@ use super::{FileError, Options};
 use crate::record::counted;
 use crate::source::csv::{Fields, Rows};
 use crate::source::delimiter::{find_delimiter, separator_line};
-use crate::source::table_head::{Cells, first_row, has_names_of, is_header_of, row_below_titles, two_rows};
+use crate::source::table_head::{Cells, first_row, has_names_of, is_header_of, merged_rows, row_below_titles};
 use crate::source::{HeaderFrom, SourceConfig, read_names};
 
 /// Lines that a header is chosen from, and characters of each.
@@ -83,7 +83,7 @@ pub(super) fn read(text: &[u8], cut: bool, options: &Options) -> Result<Option<B
             let own = declared.filter(|declared| has_names_of(declared, &names, config.exact_names));
             let (names, is_declared) = own.map_or((names, false), |declared| (declared.to_vec(), true));
             let header = Cells { texts: names, rows: extent };
-            match two_rows(&above[table_from..], text, &header, delimiter).filter(|_| !is_declared) {
+            match merged_rows(&above[table_from..], text, &header, delimiter).filter(|_| !is_declared) {
                 Some((names, upper, behind)) => {
                     header_from = upper.map_or(at, |upper| table_from + upper);
                     (names, false, header_line, at + behind)

@@ -47,8 +47,8 @@ impl<'a> TableHead<'a> {
         let row = Rows::new(&table[extent.clone()], delimiter, None).next_row(fields)?;
         let names = read_names(config, &row, &table[extent.clone()], fields);
         let header = names.map(|texts| Cells { texts, rows: extent.clone() });
-        let two = header.as_ref().ok().and_then(|header| two_rows(above, table, header, delimiter));
-        let (names, behind) = match two {
+        let merged = header.as_ref().ok().and_then(|header| merged_rows(above, table, header, delimiter));
+        let (names, behind) = match merged {
             Some((names, _, behind)) => (Ok(names), behind),
             None => (header.map(|header| header.texts), extent.end),
         };
@@ -116,51 +116,71 @@ impl Cells {
     }
 }
 
-/// A header of merged cells is two rows: `header`, the first row of `text`, and the row below it, or the last one `above`. Returns the names,
-/// where the upper row begins if that is above, and where the rows of the table begin in `text`.
-pub fn two_rows(
+/// A header of merged cells is several rows: `header`, the first row of `text`, and the rows below it, or the last one `above`. Returns the
+/// names, where the upper row begins if that is above, and where the rows of the table begin in `text`.
+pub fn merged_rows(
     above: &[u8],
     text: &[u8],
     header: &Cells,
     delimiter: u8,
 ) -> Option<(Vec<String>, Option<usize>, usize)> {
-    let below = Cells::first(text, header.rows.end, delimiter);
-    if let Some((names, below)) = below.and_then(|below| Some((merged(header, &below)?, below))) {
-        return Some((names, None, below.rows.end));
+    let mut found = None;
+    while let at = found.as_ref().unwrap_or(header)
+        && let Some(below) = Cells::first(text, at.rows.end, delimiter)
+        && let Some(texts) = merged(&at.texts, &below.texts)
+    {
+        found = Some(Cells { texts, rows: below.rows });
+    }
+    if let Some(Cells { texts, rows }) = found {
+        return Some((texts, None, rows.end));
     }
     let upper = Cells::last(above, delimiter)?;
-    Some((merged(&upper, header)?, Some(upper.rows.start), header.rows.end))
+    Some((merged(&upper.texts, &header.texts)?, Some(upper.rows.start), header.rows.end))
 }
 
 /// The names of a header of merged cells, which is two rows: in the upper one the names, and in the place of some a name for several columns,
-/// which have their own names in the lower one. A name that is merged over both rows is in both where the rows are from a workbook. `None`
-/// for rows that do not complete each other so.
-fn merged(upper: &Cells, lower: &Cells) -> Option<Vec<String>> {
-    let (upper, lower) = (&upper.texts, &lower.texts);
-    if upper.len() != lower.len() || lower.iter().any(|cell| cell.parse::<f64>().is_ok()) {
+/// which have their own names in the lower one. A name that is merged over both rows may be in both, as rows of a workbook have it; where
+/// one is, a name for several columns may be above each of them. Names that say nothing without that name have it in front: those that come
+/// twice, and years. `None` for rows that do not complete each other so.
+fn merged(upper: &[String], lower: &[String]) -> Option<Vec<String>> {
+    if upper.len() != lower.len() || lower.iter().any(|cell| is_number(cell) && !is_year(cell)) {
         return None;
     }
-    let (mut is_grouped, mut names, mut singles, mut grouped) = (false, Vec::with_capacity(upper.len()), 0, 0);
-    for column in 0..upper.len() {
-        let begins_group = upper.get(column + 1).is_some_and(String::is_empty) && !lower[column + 1].is_empty();
-        is_grouped = match (upper[column].is_empty(), lower[column].is_empty()) {
-            (false, false) if upper[column] == lower[column] => {
-                singles += 1;
-                false
-            }
-            (false, false) if begins_group => true,
-            (true, false) if is_grouped => true,
-            (false, true) => {
-                singles += 1;
-                false
-            }
-            (true, true) => false,
+    let is_filled = upper.iter().zip(lower).any(|(upper, lower)| !upper.is_empty() && upper == lower);
+    let reaches = |above: &str, column: usize| {
+        let next = upper.get(column).zip(lower.get(column)).filter(|(_, lower)| !lower.is_empty());
+        next.is_some_and(|(upper, lower)| upper.is_empty() || is_filled && upper == above && lower != above)
+    };
+    let (mut group, mut names, mut has_single, mut has_group) = (None, Vec::with_capacity(upper.len()), false, false);
+    for (column, (above, below)) in upper.iter().zip(lower).enumerate() {
+        let is_wide = reaches(above, column + 1);
+        let name;
+        (group, name) = match (above.is_empty(), below.is_empty()) {
+            (false, true) => (None, above),
+            (false, false) if above == below => (None, above),
+            (false, false) if is_wide || is_filled => (Some(above), below),
+            (true, false) if group.is_some() => (group, below),
+            (true, true) => (None, below),
             (_, false) => return None,
         };
-        grouped += usize::from(is_grouped);
-        names.push(if lower[column].is_empty() { &upper[column] } else { &lower[column] }.clone());
+        has_single |= group.is_none() && !name.is_empty();
+        has_group |= group.is_some() && is_wide;
+        names.push((group, name));
     }
-    (singles > 0 && grouped > 0).then_some(names)
+    let is_alone = |name: &String| names.iter().filter(|(_, other)| *other == name).count() == 1;
+    let names = names.iter().map(|(group, name)| match group {
+        Some(group) if is_year(name) || !is_alone(name) => format!("{group} {name}"),
+        Some(_) | None => (*name).clone(),
+    });
+    (has_single && has_group).then(|| names.collect())
+}
+
+fn is_number(cell: &str) -> bool {
+    cell.parse::<f64>().is_ok()
+}
+
+fn is_year(cell: &str) -> bool {
+    cell.len() == 4 && cell.parse().is_ok_and(|year: u32| (1900..2100).contains(&year))
 }
 
 /// If the first row has none of the topology's columns: the first row that has them all, as its delimiter and its first byte.
@@ -210,7 +230,7 @@ fn wide_row_below_titles(text: &[u8], delimiter: u8) -> Option<(usize, u8, usize
         let start = rows.position();
         let Some(row) = rows.next_row(&mut fields).filter(|row| row.ended) else { break };
         let filled: Vec<&[u8]> = fields.iter(text).filter(|cell| !cell.trim_ascii().is_empty()).collect();
-        let is_number = |cell: &&[u8]| std::str::from_utf8(cell).is_ok_and(|cell| cell.trim().parse::<f64>().is_ok());
+        let is_number = |cell: &&[u8]| std::str::from_utf8(cell).is_ok_and(|cell| is_number(cell.trim()));
         columns = columns.max(filled.len());
         if !row.blank {
             seen.push((filled.len(), filled.iter().any(is_number), start));

@@ -122,9 +122,36 @@ fn a_header_of_merged_cells_is_two_rows() {
     // In a workbook, a name that is merged over both rows is in both.
     let file = open("번호,위치,,비고\n번호,경도,위도,비고\n1,127,37,\n".as_bytes(), Options::for_source(&source));
     assert_eq!(file.expect("a header").header(), ["번호", "경도", "위도", "비고"]);
-    for rows in ["a,b\na,b\n", "a,b,\nc,d,e\n", "a,b,c\n,,\n", "a,b,\n,1,2\n", "a,,c\n,x,\n"] {
+    for rows in [
+        "a,b\na,b\n",
+        "a,b,\nc,d,e\n",
+        "a,b,c\n,,\n",
+        "a,b,\n,1,2\n",
+        "a,,c\n,x,\n",
+        "a,b,b\n,x,y\n",
+        "a,b,b\na,x,1\n",
+        "a,b,c\na,x,y\n",
+    ] {
         let names: Vec<&str> = rows.split('\n').next().expect("a header").split(',').collect();
         assert_eq!(open(rows.as_bytes(), plain()).expect("a header").header(), names, "{rows}");
+    }
+}
+
+#[test]
+fn names_of_merged_cells_say_which_columns_they_are() {
+    for (text, names) in [
+        ("시설,2023,,2024,\n,상반기,하반기,상반기,하반기\n", "시설|2023 상반기|2023 하반기|2024 상반기|2024 하반기"),
+        ("시설,인구,\n,2023,2024\n", "시설|인구 2023|인구 2024"),
+        ("구분,인구수,인구수,좌표,좌표\n구분,남자,여자,X,Y\n", "구분|남자|여자|X|Y"),
+        ("구역,2024.01,2024.01,2024.02\n구역,남자,여자,남자\n", "구역|2024.01 남자|여자|2024.02 남자"),
+        (
+            "구역,2024.01,2024.01,2024.02,2024.02\n구역,남,여,남,여\n",
+            "구역|2024.01 남|2024.01 여|2024.02 남|2024.02 여",
+        ),
+        ("구분,위치,,\n구분,주소,좌표,\n구분,주소,X,Y\n", "구분|주소|X|Y"),
+    ] {
+        let file = open(format!("{text}\n가,1,2,3,4\n").as_bytes(), plain()).expect("a header");
+        assert_eq!(file.header().join("|"), names);
     }
 }
 
