@@ -8,6 +8,7 @@ use crate::record::{Delimiter, Hint, Message, Reason, Rejection};
 use crate::source::SourceConfig;
 use crate::source::columns::Layout;
 use crate::source::csv::{Defect, Fields, ROW_BYTES_MAX, Row};
+use crate::source::delimiter::DELIMITERS;
 use crate::source::envelope::is_marker;
 use crate::source::json::{Escapes, fault_instead_of_csv, is_json};
 use crate::source::totals::is_total;
@@ -152,14 +153,14 @@ fn check_count(
         return Ok(());
     }
     let pad_mends = have < want || fields.iter(text).skip(want).all(<[u8]>::is_empty);
-    if config.pad_fields && pad_mends {
+    let is_whole = |guess: &u8| row.bytes.iter().filter(|byte| *byte == guess).count() + 1 == want;
+    let guess = DELIMITERS.into_iter().filter(|guess| *guess != delimiter && have == 1 && want > 1).find(is_whole);
+    // A whole row of another delimiter is not its first field; of two columns, one may hold such a character.
+    if config.pad_fields && pad_mends && (guess.is_none() || want == 2) {
         fields.resize(want);
         return Ok(());
     }
-    let guess = [b',', b';', b'\t', b'|']
-        .into_iter()
-        .find(|guess| *guess != delimiter && row.bytes.iter().filter(|byte| *byte == guess).count() + 1 == want);
-    let hint = match guess.filter(|_| have == 1 && want > 1) {
+    let hint = match guess {
         _ if have == 1 && row.bytes.starts_with(b"\"") && is_marker(fields.get(0, text)) => {
             Some(Hint::MarkerInQuotes {})
         }

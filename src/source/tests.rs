@@ -161,6 +161,13 @@ fn what_the_topology_wants_mended_is_mended() {
     assert_eq!(fate(&both, "=\"01\",24\" Pizza\n24\",=\"01\"\n"), ["01|24\" Pizza", "24\"|01"]);
     let pad = SourceConfig { pad_fields: true, ..config() };
     assert_eq!(fate(&pad, "1\n1,2,,\n1,2,3"), ["1|", "1|2", "csv.field_count"]);
+    let pad = SourceConfig { pad_fields: true, ..declared(&["id", "name", "kind"]) };
+    let rows = run(pad, [row("1;a;b\n2,a\n3;a;b;c\n")]);
+    assert_eq!(
+        rows,
+        ["k 0.0 csv.field_count", "k 0.1 2|a|", "k 0.2 3;a;b;c||"],
+        "a row of another delimiter is no field"
+    );
     let strip = SourceConfig { strip_control: true, ..config() };
     assert_eq!(fate(&strip, "1\u{0},\"\u{b}\"\"\u{ffff}\""), ["1|\""]);
     let truncate = SourceConfig { truncate_cells: true, ..config() };
