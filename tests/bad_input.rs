@@ -494,6 +494,37 @@ fn an_upload_on_its_way_is_reported_once_a_second_and_never_after_its_end() {
 }
 
 #[test]
+fn an_incomplete_upload_stays_so_in_all_that_is_said_of_it() {
+    use std::time::Duration;
+    let mut driver = driver(&format!("{COLUMNS}\nidle_timeout = \"100s\""));
+    let said_of_a = |driver: &TopologyTestDriver| {
+        let said = driver.receiving().into_iter().filter(|status| status.upload == "a.csv");
+        said.count()
+    };
+    for end in ["#EOF rows=2", "#EOF rows=1 sha256=0000000000000000000000000000000000000000000000000000000000000000"] {
+        driver.pipe("a.csv", "#BEGIN");
+        driver.pipe("a.csv", GOOD);
+        driver.pipe("a.csv", end);
+        let said = said_of_a(&driver);
+        for keep_state in [true, false] {
+            driver.advance_wall_clock_time(Duration::from_secs(5));
+            driver.pipe("b.csv", "#EOF rows=3");
+            driver.advance_wall_clock_time(Duration::from_secs(5));
+            driver.crash(keep_state);
+        }
+        driver.run(1).expect("the driver's own world");
+        driver.advance_wall_clock_time(Duration::from_secs(1));
+        assert_eq!(said_of_a(&driver), said, "{end}");
+    }
+    driver.advance_wall_clock_time(Duration::from_secs(11));
+    driver.advance_wall_clock_time(Duration::from_secs(100));
+    let states = ["Incomplete upload.incomplete", "Incomplete upload.incomplete", "Expired upload.expired"];
+    assert_eq!(statuses(&driver, "a.csv"), states);
+    let end = driver.statuses().into_iter().rfind(|status| status.upload == "a.csv").expect("an end");
+    assert!(end.failure.is_some_and(|failure| failure.message.starts_with("its end came")));
+}
+
+#[test]
 fn rows_without_a_header_line_are_told_from_a_wrong_header() {
     for (first, is_data) in [
         ("1,Blue House,museum,953900,1952030", true),

@@ -207,6 +207,24 @@ fn a_reset_offset_processes_everything_again_and_sends_nothing_twice() {
     assert!(driver.statuses().iter().all(|status| status.revision == 1));
 }
 
+#[test]
+fn the_last_word_of_an_id_is_the_same_after_a_reset() {
+    let mut driver = TopologyTestDriver::new(topology());
+    let whole = || format!("{HEADER}\n{}", row(1));
+    for values in
+        [[whole(), "#ABORT".into()], ["no,such,columns\n1,2,3".into(), "#EOF".into()], [whole(), "#EOF".into()]]
+    {
+        values.into_iter().for_each(|value| driver.pipe("a.csv", value));
+    }
+    let last = |driver: &TopologyTestDriver| driver.statuses().pop().map(|status| (status.state, status.revision));
+    let published = Some((UploadState::Published, 3));
+    assert_eq!(last(&driver), published);
+    driver.crash(true);
+    driver.reset_offset(Offset(0));
+    driver.run(10).expect("a second run");
+    assert_eq!(last(&driver), published);
+}
+
 /// Somebody set the offset for another log than the one that is there: what this one has is read, and nothing waits for that offset.
 #[test]
 fn an_offset_that_was_set_behind_the_end_of_the_log_says_nothing() {

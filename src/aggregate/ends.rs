@@ -157,8 +157,8 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Ends an upload without a workbook. What has failed for records that were lost since ends in a replay as it failed in it: the end is
-    /// said, unless it was said before.
+    /// Ends an upload without a workbook. What has failed for records that were lost since ends in a replay as it failed in it. An end that was
+    /// said before is not said again: what was said of the id since is the last word.
     pub(super) fn end(
         &mut self,
         mut upload: Box<OpenUpload>,
@@ -173,6 +173,7 @@ impl Aggregate {
         self.ledger.look_up(upload.id.hash(), ctx.store)?;
         match upload.has_lost_records() && !self.is_over(&upload) {
             true => ctx.output.status(status, offset)?,
+            false if self.is_known(&upload, &entry) => {}
             false => ctx.status(status, offset)?,
         }
         let finished = Finished::of(&mut upload);
@@ -255,7 +256,7 @@ impl Aggregate {
             let idle_ms = ctx.now_ms.saturating_sub(since_ms);
             if upload.known_end.is_some_and(|end| end <= ctx.position) || idle_ms >= timeout_ms {
                 over.push((upload.first_offset, upload.id.clone()));
-            } else if idle_ms >= timeout_ms / 10 && !upload.idle.stalled && upload.attempt.failed.is_none() {
+            } else if idle_ms >= timeout_ms / 10 && upload.open_state() == UploadState::Receiving {
                 upload.idle = Idle { stalled: true, ..upload.idle };
                 stalled.push((upload.first_offset, upload.id.clone()));
             }
@@ -276,8 +277,10 @@ impl Aggregate {
             self.obey_ledger(upload, ctx);
             return Ok(());
         }
-        let rejection = upload.attempt.failed.clone().unwrap_or_else(|| {
-            Rejection::new(Message::Expired { seconds: self.settings.source.idle_timeout.as_secs() })
+        let seconds = self.settings.source.idle_timeout.as_secs();
+        let rejection = upload.attempt.failed.clone().unwrap_or_else(|| match upload.attempt.held {
+            true => Rejection::new(Message::ExpiredIncomplete { seconds }),
+            false => Rejection::new(Message::Expired { seconds }),
         });
         self.end(upload, Outcome::Expired, ctx.position, Some(rejection), ctx)
     }

@@ -197,7 +197,9 @@ impl Aggregate {
             Outcome::NoRoom => Message::NoRoom { limit: source.parts_open_max() },
             _ => Message::TooManyOpen { limit: source.open_uploads_max },
         });
-        ctx.status(self.ended(upload, &entry, None, Some(&rejection)), offset)?;
+        if !self.is_known(upload, &entry) {
+            ctx.status(self.ended(upload, &entry, None, Some(&rejection)), offset)?;
+        }
         self.ledger.put(upload.id.hash(), entry);
         Ok(())
     }

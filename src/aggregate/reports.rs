@@ -175,14 +175,22 @@ impl Aggregate {
         self.ledger.of(upload.id.hash(), upload.first_offset).is_some()
     }
 
+    /// Whether an upload, which is read again, ended like this before.
+    pub(super) fn is_known(&self, upload: &OpenUpload, end: &LedgerEntry) -> bool {
+        let known = self.ledger.of(upload.id.hash(), upload.first_offset);
+        known.is_some_and(|known| (known.outcome, known.completion_offset) == (end.outcome, end.completion_offset))
+    }
+
     /// The status of the upload that received rows last, if it is open.
     pub fn receiving(&self) -> Option<StatusRecord> {
         self.receiving_of(self.latest.as_ref()?)
     }
 
-    /// The status of an open upload that has not failed.
+    /// The status of an open upload, unless another state was said of it.
     pub fn receiving_of(&self, id: &UploadId) -> Option<StatusRecord> {
-        let upload = self.open.get(id).filter(|upload| upload.attempt.failed.is_none() && !self.is_over(upload))?;
+        let is_receiving =
+            |upload: &&OpenUpload| upload.open_state() == UploadState::Receiving && !self.is_over(upload);
+        let upload = self.open.get(id).map(|upload| &**upload).filter(is_receiving)?;
         Some(self.status(upload, UploadState::Receiving, None))
     }
 }

@@ -134,7 +134,6 @@ impl Parts {
         };
         let failed =
             state.failed.map(|(column, message)| Rejection { column: text(column), ..Rejection::new(message) });
-        let held = state.eof.as_ref().is_some_and(|eof| eof.overtaking.is_none());
         let attempt = Attempt {
             traceparent: text(state.traceparent),
             key: state.key.map(Into::into),
@@ -148,7 +147,7 @@ impl Parts {
             checksum: RowsChecksum::restore(&state.sha256).ok_or("its checksum cannot be read")?,
             sheets,
             errors: ErrorRows::restore(state.errors),
-            held,
+            held: state.held,
             eof: state.eof.map(Box::new),
             failed,
             restored: Some(RestoredRows { settled: state.settled, ..RestoredRows::default() }),

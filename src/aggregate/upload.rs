@@ -299,6 +299,7 @@ impl OpenUpload {
             sheets: attempt.sheets.len() as u32,
             errors: attempt.errors.len(),
             eof: attempt.eof.as_deref().cloned(),
+            held: attempt.held,
             settled: attempt.waiting.settled().iter().copied().collect(),
             failed: attempt
                 .failed

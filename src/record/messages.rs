@@ -341,8 +341,8 @@ messages! {
         ko "{rows}행 가운데 {rejected}행이 제외되어 rejected_max = {limit}보다 많습니다. 이유는 실패 레코드에 있습니다. 고쳐서 전체를 다시 올리거나 \
             rejected_max를 올리세요";
     Reason::UploadIncomplete => RowsMissing { have: u64, want: u64, missing: Option<MissingRows> }
-        en "{have} of {want} rows are here{missing}: publish the missing ones, or all again"
-        ko "{want}행 가운데 {have}행이 왔습니다{missing}. 빠진 행이나 전체를 다시 올리세요";
+        en "{have} of {want} rows are here{missing}: publish the missing ones, or all again with #BEGIN first"
+        ko "{want}행 가운데 {have}행이 왔습니다{missing}. 빠진 행을 마저 올리거나 #BEGIN부터 전체를 다시 올리세요";
     Reason::UploadIncomplete => TopicsNotEnded { topics: String }
         en "no end-of-file marker came in {topics}: publish one in each topic"
         ko "{topics}에 끝 표식이 오지 않았습니다. 토픽마다 끝 표식을 하나씩 보내세요";
@@ -359,12 +359,12 @@ messages! {
         ko "끝 표식이 먼저 왔고 {want}행은 아직 하나도 오지 않아 이 파티션에서 기다립니다. 행이 다른 파티션에 있다면 파티셔너가 서로 다른 것입니다. Java \
             클라이언트는 murmur2를, librdkafka(kcat, Python, Go, C)는 partitioner=murmur2_random이 아니면 CRC32를 씁니다";
     Reason::UploadIncomplete => TooManyRows { have: u64, want: u64 }
-        en "{have} rows are here and the end-of-file marker announces {want}: publish it again"
-        ko "끝 표식은 {want}행이라고 알렸는데 {have}행이 왔습니다. 다시 올리세요";
+        en "{have} rows are here and the end-of-file marker announces {want}: publish it again, #BEGIN first"
+        ko "끝 표식은 {want}행이라고 알렸는데 {have}행이 왔습니다. #BEGIN부터 전체를 다시 올리세요";
     Reason::UploadIncomplete => OtherChecksum { rows: u64, have: String, want: String }
         en "its {rows} rows have sha256 {have} and the end-of-file marker says {want}: it is over the rows in UTF-8, each followed by \
-            LF, without the header; publish it again"
-        ko "{rows}행의 sha256은 {have}인데 끝 표식의 값은 {want}입니다. 제목 행을 뺀 UTF-8 행마다 LF를 붙여 계산합니다. 다시 올리세요";
+            LF, without the header; publish it again, #BEGIN first"
+        ko "{rows}행의 sha256은 {have}인데 끝 표식의 값은 {want}입니다. 제목 행을 뺀 UTF-8 행마다 LF를 붙여 계산합니다. #BEGIN부터 전체를 다시 올리세요";
     Reason::UploadIncomplete => PublishedIncomplete {}
         en "the end-of-file marker announced other rows than these; the workbook has the rows that came"
         ko "끝 표식이 알린 행과 다릅니다. 엑셀 파일에는 실제로 온 행이 들어 있습니다";
@@ -389,6 +389,9 @@ messages! {
     Reason::UploadExpired => Expired { seconds: u64 }
         en "nothing came for {seconds} s and it has no end: publish all of it again, #BEGIN first"
         ko "{seconds}초 동안 아무것도 오지 않았고 끝 표식도 없었습니다. #BEGIN부터 전체를 다시 올리세요";
+    Reason::UploadExpired => ExpiredIncomplete { seconds: u64 }
+        en "its end came, and nothing for {seconds} s that makes it complete: publish all of it again, #BEGIN first"
+        ko "끝 표식은 왔지만 {seconds}초 동안 빠진 것이 채워지지 않았습니다. #BEGIN부터 전체를 다시 올리세요";
     Reason::UploadTooMany => TooManyOpen { limit: u32 }
         en "{limit} uploads of this partition are open, which is the limit (open_uploads_max): this one was turned away. End uploads with an \
             end-of-file marker, or raise the limit, then publish it again, #BEGIN first"

@@ -176,7 +176,7 @@ reasons! {
         en "More rows of the upload were rejected than rejected_max allows." "Correct the rows that the dead letters name and publish all again, or raise it."
         ko "오류 행이 rejected_max보다 많아 업로드가 실패했습니다." "실패 레코드에 있는 행을 고쳐 전체를 다시 올리거나 값을 올리세요.";
     UploadIncomplete = "upload.incomplete" for Upload, Some("source.incomplete");
-        en "Row count or checksum of the end-of-file marker are not met." "Publish the missing rows, or all again."
+        en "Row count or checksum of the end-of-file marker are not met." "Publish the missing rows, or all again with #BEGIN first."
         ko "끝 표식의 행 수나 체크섬과 맞지 않습니다." "빠진 행이나 전체를 다시 올리세요.";
     UploadCrs = "upload.crs" for Upload, None;
         en "The upload names a coordinate reference system that cannot be used." "Choose another one, or none."
@@ -185,8 +185,8 @@ reasons! {
         en "Two publishers use this id at once." "Give each its own, and publish again."
         ko "두 곳에서 같은 아이디를 동시에 쓰고 있습니다." "서로 다른 아이디를 쓰고 다시 올리세요.";
     UploadExpired = "upload.expired" for Upload, Some("source.idle_timeout");
-        en "Nothing came for the idle timeout and no end either." "Publish it again."
-        ko "제한 시간 동안 아무것도 오지 않았고 끝 표식도 없었습니다." "다시 올리세요.";
+        en "Nothing came for the idle timeout, and it is not complete." "Publish it again."
+        ko "제한 시간 동안 아무것도 오지 않았고 업로드가 끝나지 않았습니다." "다시 올리세요.";
     UploadTooMany = "upload.too_many" for Upload, Some("source.open_uploads_max");
         en "The open uploads of the partition are as many as they may be, or nearly every row opens one, as with a key per row." "End uploads with an end-of-file marker, and publish again the uploads that were turned away. If every row has a key of its own, set upload on the source."
         ko "이 파티션에 열려 있는 업로드의 수가 한도에 이르렀거나, 거의 모든 행이 새 업로드를 엽니다(행마다 다른 키)." "끝 표식으로 업로드를 끝내고, 받지 않은 업로드는 다시 올리세요. 행마다 키가 다르다면 소스의 upload를 설정하세요.";

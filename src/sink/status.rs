@@ -361,7 +361,10 @@ mod tests {
         let read = |status: &StatusRecord| StatusRecord::parse(&status.to_record(&"s".into()).value).expect("ours");
         let failure = read(&status).failure.expect("a failure");
         assert_eq!(failure.say(Lang::En), failure.message);
-        assert_eq!(failure.say(Lang::Ko), "끝 표식은 3행이라고 알렸는데 5행이 왔습니다. 다시 올리세요");
+        assert_eq!(
+            failure.say(Lang::Ko),
+            "끝 표식은 3행이라고 알렸는데 5행이 왔습니다. #BEGIN부터 전체를 다시 올리세요"
+        );
         let later = serde_json::json!({ "of_a_later_release": { "rows": 5 } });
         status.failure = Some(StatusFailure { details: Some(later), ..failure.clone() });
         assert_eq!(read(&status).failure.expect("a failure").say(Lang::Ko), failure.message);

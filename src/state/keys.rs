@@ -12,7 +12,7 @@ use crate::record::{
 };
 
 /// Version of the layouts below. The manifest contains it.
-pub const STATE_FORMAT: u32 = 16;
+pub const STATE_FORMAT: u32 = 17;
 
 /// Keys of one task's small values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,6 +264,8 @@ pub struct OpenUploadState {
     pub errors: u32,
     /// An end-of-file marker that waits for rows.
     pub eof: Option<PendingEof>,
+    /// An end-of-file marker came that its rows do not meet.
+    pub held: bool,
     /// Numbered: indexes above `next_index` that failed or were filtered, and so are accounted for already.
     pub settled: Vec<u64>,
     /// Why it failed: (column, message). Its rows are void until its end.
