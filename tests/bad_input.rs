@@ -525,6 +525,21 @@ fn an_incomplete_upload_stays_so_in_all_that_is_said_of_it() {
 }
 
 #[test]
+fn a_count_that_the_begin_announces_is_checked() {
+    let mut driver = driver(COLUMNS);
+    driver.pipe("a.csv", "#BEGIN rows=2");
+    driver.pipe("a.csv", GOOD);
+    driver.pipe("a.csv", "#EOF");
+    driver.pipe("b.csv", "#EOF rows=1");
+    driver.pipe("b.csv", "#EOF");
+    for upload in ["a.csv", "b.csv"] {
+        assert!(statuses(&driver, upload).iter().all(|state| state == "Incomplete upload.incomplete"), "{upload}");
+        driver.pipe(upload, "2,Red House,museum,953901,1952031");
+        assert_eq!(statuses(&driver, upload).pop().as_deref(), Some("Published"), "{upload}");
+    }
+}
+
+#[test]
 fn rows_without_a_header_line_are_told_from_a_wrong_header() {
     for (first, is_data) in [
         ("1,Blue House,museum,953900,1952030", true),

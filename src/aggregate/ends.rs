@@ -50,7 +50,8 @@ impl Aggregate {
         offset: Offset,
         ctx: &mut AggregateContext,
     ) -> Result<bool, OutputError> {
-        upload.attempt.announced.rows = eof.rows.or(upload.attempt.announced.rows);
+        let eof = EndOfFile { rows: eof.rows.or(upload.attempt.announced.rows), ..eof };
+        upload.attempt.announced.rows = eof.rows;
         let ended_before = match ctx.emits() {
             true => None,
             false => Some(self.has_ended_at(&upload, &eof, offset, ctx)?),
