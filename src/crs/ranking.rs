@@ -4,21 +4,18 @@
 //! No answer is "right". Systems that differ by a datum shift put points some 300 m apart, and no outline here is that fine. Such systems
 //! are one *family*, and the distance is part of the answer. [`Certainty`] says how far the evidence goes.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::collections::BTreeMap;
 
-use proj::Proj;
-
+use super::CrsKind;
 use super::columns::named_system;
 use super::places::{Area, Atlas, Place, atlas, distance_m};
-use super::systems::{ListedCrs, systems};
-use super::zones::holds;
-use super::{CrsKind, CrsPair, KATEC, LON_LAT_CRS, open};
+use candidates::{Candidate, candidates, kind_of, usual};
+pub use candidates::{RankedSystem, USUAL};
+
+mod candidates;
 
 /// Points that every system is tried on.
 const POINTS_MAX: usize = 96;
-/// Systems of other countries that are tried.
-const FOREIGN_MAX: usize = 80;
 /// Points of one family lie no farther apart than this: the datum shifts of Korea and Japan are 400 m.
 const FAMILY_M: f64 = 1_000.0;
 /// Families in an answer.
@@ -92,7 +89,7 @@ pub struct Family {
     pub is_swapped: bool,
     /// Part of the points on land.
     pub on_land: f64,
-    /// Part of the points inside the system's area of use.
+    /// Part of the points where the system is used: in its area of use, or on land of its country beside it.
     pub inside: f64,
     /// Part of the points that lie where their rows say; null when no row names a place.
     pub as_named: Option<f64>,
@@ -105,15 +102,6 @@ pub struct Family {
     score: f64,
     #[serde(skip)]
     places: Vec<[f64; 2]>,
-}
-
-/// A CRS that fits.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct RankedSystem {
-    /// As requests and topologies name it.
-    pub definition: String,
-    /// PROJ's name for it.
-    pub name: String,
 }
 
 /// Points in a country or a Korean province.
@@ -145,7 +133,8 @@ impl AreaShare {
 pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str, declared: Option<&str>) -> Ranking {
     let atlas = atlas();
     let of_file = atlas.named(context);
-    let sample: Vec<(Sampled, &RankedRow<'_>)> = sample(rows, atlas, &of_file);
+    let kind = main_kind(rows);
+    let sample: Vec<(Sampled, &RankedRow<'_>)> = sample(rows, kind, atlas, &of_file);
     let points: Vec<&Sampled> = sample.iter().map(|(sampled, _)| sampled).collect();
     let named = points.iter().filter(|sampled| !sampled.named.is_empty()).count();
     let header = declared.map(str::to_owned).or_else(|| headers.iter().find_map(|name| named_system(name)));
@@ -155,7 +144,8 @@ pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str, declared:
     let is_declared = |family: &Family| !family.is_swapped && declared.is_some_and(|declared| family.has(declared));
     let evidence =
         Evidence { points: &points, has_names: named > 0, is_korean: is_korean(&sample, headers, context, atlas) };
-    let mut tried: Vec<Family> = candidates(&points, header.as_deref(), atlas)
+    let places: Vec<Place> = points.iter().flat_map(|sampled| &sampled.named).copied().collect();
+    let mut tried: Vec<Family> = candidates(kind, &places, header.as_deref(), atlas)
         .iter()
         .flat_map(|candidate| [false, true].map(|is_swapped| candidate.fit(&evidence, is_swapped, atlas)))
         .filter(|family| is_declared(family) || is_named_at_sea(family) || family.fits())
@@ -176,8 +166,14 @@ pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str, declared:
             families[..=place].rotate_right(1);
             Certainty::Declared
         }
-        None => certainty(&families, header.as_deref(), named, kind_of(&points)),
+        None => certainty(&families, header.as_deref(), named, kind),
     };
+    if certainty == Certainty::Ambiguous {
+        let best = families[0].score;
+        let rivals = families.partition_point(|family| best - family.score < RIVAL);
+        // Nothing in the points distinguishes them: those that files use most come first.
+        families[..rivals].sort_by_key(|family| (family.is_swapped, usual(&family.systems[0].definition)));
+    }
     families.truncate(FAMILIES_MAX);
     let points = rows.iter().filter(|row| row.point.is_some()).count();
     Ranking { points, named, header, contradicted_by, certainty, families }
@@ -207,9 +203,15 @@ struct Sampled {
     named: Vec<Place>,
 }
 
-/// Points spread evenly over the rows. A row that names no place is where the file says.
-fn sample<'a, 'r>(rows: &'a [RankedRow<'r>], atlas: &Atlas, of_file: &[Place]) -> Vec<(Sampled, &'a RankedRow<'r>)> {
-    let with_point: Vec<_> = rows.iter().filter_map(|row| Some((row.point?, row))).collect();
+/// Points of a kind, spread evenly over the rows. A row that names no place is where the file says.
+fn sample<'a, 'r>(
+    rows: &'a [RankedRow<'r>],
+    kind: CrsKind,
+    atlas: &Atlas,
+    of_file: &[Place],
+) -> Vec<(Sampled, &'a RankedRow<'r>)> {
+    let with_point = rows.iter().filter_map(|row| Some((row.point?, row)));
+    let with_point: Vec<_> = with_point.filter(|(point, _)| kind_of(*point) == kind).collect();
     let step = with_point.len().div_ceil(POINTS_MAX).max(1);
     let sampled = with_point.iter().step_by(step).map(|(point, row)| {
         let all: Vec<Place> = row.texts.iter().flat_map(|text| atlas.named(text)).collect();
@@ -242,56 +244,23 @@ fn is_korean(sample: &[(Sampled, &RankedRow<'_>)], headers: [&str; 2], context: 
     places.all(|place| atlas.is_korean(Atlas::area_of(*place))) && texts.any(is_hangul)
 }
 
-/// A system that could be meant, ready to transform.
-struct Candidate {
-    system: RankedSystem,
-    area: Option<[f64; 4]>,
-    proj: Proj,
-}
-
 impl Candidate {
-    /// Finds the way to longitude and latitude, or remembers that there is none.
-    fn new(definition: &str) -> Option<Candidate> {
-        /// The facts about a definition: its name, its area of use, and the pipeline to longitude and latitude.
-        type Known = Option<(String, Option<[f64; 4]>, String)>;
-        static KNOWN: OnceLock<Mutex<HashMap<String, Known>>> = OnceLock::new();
-        let known = KNOWN.get_or_init(Mutex::default);
-        let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = lock().get(definition).cloned();
-        let (name, area, pipeline) = match found {
-            Some(found) => found?,
-            None => {
-                let pair = CrsPair::resolve(definition, LON_LAT_CRS, true).ok();
-                let found = pair.map(|pair| {
-                    let pipeline = pair.first_operation().pipeline.clone();
-                    (pair.from.name, pair.from.area, pipeline)
-                });
-                lock().insert(definition.to_owned(), found.clone());
-                found?
-            }
-        };
-        let proj = open(&pipeline).ok()?;
-        Some(Candidate { system: RankedSystem { definition: definition.to_owned(), name }, area, proj })
-    }
-
     /// The evidence for it.
     fn fit(&self, evidence: &Evidence<'_>, is_swapped: bool, atlas: &Atlas) -> Family {
         let points = evidence.points;
-        let places: Vec<[f64; 2]> = points
-            .iter()
-            .map(|Sampled { point: (x, y), .. }| {
-                let point = if is_swapped { (*y, *x) } else { (*x, *y) };
-                self.proj.convert(point).map_or([f64::NAN; 2], |(lon, lat)| [lon, lat])
-            })
-            .collect();
+        let place = |Sampled { point: (x, y), .. }: &&Sampled| {
+            let point = if is_swapped { (*y, *x) } else { (*x, *y) };
+            self.place(point).unwrap_or([f64::NAN; 2])
+        };
+        let places: Vec<[f64; 2]> = points.iter().map(place).collect();
         let (mut on_land, mut inside, mut named, mut as_named) = (0, 0, 0, 0);
         let mut areas: BTreeMap<u8, usize> = BTreeMap::new();
-        for (Sampled { named: names, .. }, [lon, lat]) in points.iter().zip(&places) {
+        for (Sampled { point, named: names }, [lon, lat]) in points.iter().zip(&places) {
             if let Some(area) = atlas.area_at(*lon, *lat) {
                 on_land += 1;
                 *areas.entry(area).or_default() += 1;
             }
-            inside += usize::from(self.area.is_none_or(|area| holds(area, *lon, *lat)));
+            inside += usize::from(self.is_used_at(*point, [*lon, *lat], is_swapped));
             named += usize::from(!names.is_empty());
             as_named += usize::from(names.iter().any(|place| atlas.holds(*place, *lon, *lat)));
         }
@@ -312,82 +281,11 @@ impl Candidate {
     }
 }
 
-/// Korean systems in the order in which files use them; others come behind.
-pub const USUAL: [u32; 14] = [4326, 5179, 5186, 5181, 5174, 5187, 5185, 5183, 5184, 5188, 5182, 5180, 2097, 3857];
-/// The place of a system among those.
-fn usual(definition: &str) -> usize {
-    let code = definition.strip_prefix("EPSG:").and_then(|code| code.parse::<u32>().ok());
-    USUAL.iter().position(|usual| Some(*usual) == code).unwrap_or(USUAL.len())
-}
-
-/// Systems that Korean files use and that are not of Korea alone.
-const SHARED: [u32; 4] = [4326, 3857, 32651, 32652];
-
-/// Whether the coordinates are degrees.
-fn kind_of(points: &[&Sampled]) -> CrsKind {
-    let degrees = points.iter().filter(|sampled| sampled.point.0.abs() <= 180.0 && sampled.point.1.abs() <= 180.0);
-    if 2 * degrees.count() > points.len() { CrsKind::Geographic } else { CrsKind::Projected }
-}
-
-/// Systems that could be meant: those of Korea, those that are used where the rows say that they are, and what the header names.
-fn candidates(points: &[&Sampled], header: Option<&str>, atlas: &Atlas) -> Vec<Candidate> {
-    let kind = kind_of(points);
-    let all = systems().unwrap_or_default();
-    let is_korean =
-        |system: &&ListedCrs| system.area_name.contains("Republic of Korea") || SHARED.contains(&system.code);
-    let mut codes: Vec<u32> =
-        all.iter().filter(is_korean).filter(|system| system.kind == kind).map(|system| system.code).collect();
-    codes.sort_by_key(|code| usual(&format!("EPSG:{code}")));
-    if kind == CrsKind::Projected {
-        codes.extend(foreign(points, all, atlas));
-    }
-    let mut definitions: Vec<String> = codes.iter().map(|code| format!("EPSG:{code}")).collect();
-    if kind == CrsKind::Projected {
-        definitions.push(KATEC.to_owned());
-    }
-    if let Some(header) = header.filter(|header| !definitions.iter().any(|known| known == header)) {
-        definitions.insert(0, header.to_owned());
-    }
-    definitions.iter().filter_map(|definition| Candidate::new(definition)).collect()
-}
-
-/// Projected systems of the places outside of Korea that rows name; those that EPSG lists for the country come first, then those whose area
-/// of use is most like it.
-fn foreign(points: &[&Sampled], all: &[ListedCrs], atlas: &Atlas) -> Vec<u32> {
-    let mut count: BTreeMap<u8, (usize, Place)> = BTreeMap::new();
-    for place in points.iter().flat_map(|sampled| &sampled.named) {
-        let area = Atlas::area_of(*place);
-        if !atlas.is_korean(area) {
-            count.entry(area).or_insert((0, *place)).0 += 1;
-        }
-    }
-    let Some((area, (_, place))) = count.into_iter().max_by_key(|(_, (count, _))| *count) else { return Vec::new() };
-    let country = atlas.area(area);
-    let size = |[west, south, east, north]: [f64; 4]| (east - west).rem_euclid(360.0) * (north - south);
-    let is_there = |area: [f64; 4]| match place {
-        Place::Area(_) => {
-            let [west, south, east, north] = country.bounds;
-            let both = [area[0].max(west), area[1].max(south), area[2].min(east), area[3].min(north)];
-            both[0] < both[2] && both[1] < both[3] && 4.0 * size(both) > size(area)
-        }
-        Place::Box(..) | Place::City(..) => {
-            let [lon, lat] = atlas.middle(place);
-            holds(area, lon, lat)
-        }
-    };
-    let mut found: Vec<(bool, f64, u32)> = Vec::new();
-    for system in all.iter().filter(|system| system.kind == CrsKind::Projected && !system.is_deprecated) {
-        if let Some(area) = system.area.filter(|area| is_there(*area)) {
-            let unlike = (size(area) / size(country.bounds)).ln().abs();
-            found.push((!system.area_name.starts_with(&country.en), unlike, system.code));
-        }
-    }
-    found.sort_by(|a, b| (a.0, a.1).partial_cmp(&(b.0, b.1)).unwrap_or(std::cmp::Ordering::Equal));
-    // UTM on WGS 84 and on ETRS89 is used wherever there is no system of the country.
-    let is_utm = |code: u32| matches!(code, 32_601..=32_660 | 32_701..=32_760 | 25_828..=25_838);
-    let utm = found.iter().map(|(.., code)| *code).filter(|code| is_utm(*code));
-    let others = found.iter().map(|(.., code)| *code).filter(|code| !is_utm(*code));
-    utm.chain(others).take(FOREIGN_MAX).collect()
+/// The kind of most points. The others are no evidence: degrees are next to the origin of every projected system.
+fn main_kind(rows: &[RankedRow<'_>]) -> CrsKind {
+    let kinds: Vec<CrsKind> = rows.iter().filter_map(|row| row.point.map(kind_of)).collect();
+    let degrees = kinds.iter().filter(|kind| **kind == CrsKind::Geographic).count();
+    if 2 * degrees > kinds.len() { CrsKind::Geographic } else { CrsKind::Projected }
 }
 
 /// Puts systems with the same points together, the best first.

@@ -1,6 +1,7 @@
 //! Rankings of single files. `tests/crs_ranking.rs` measures it over all systems.
 
 use super::*;
+use crate::crs::{CrsPair, LON_LAT_CRS, open};
 
 /// A file of 15 rows in a system around the given points.
 fn file(definition: &str, around: &[(String, f64, f64)]) -> Vec<(String, (f64, f64))> {
@@ -90,6 +91,71 @@ fn without_names_what_fits_alike_is_said_to() {
     let unified: Vec<_> = seoul("EPSG:5179").into_iter().map(|(_, point)| ("가게".to_owned(), point)).collect();
     let ranking = ranked(&unified, ["x", "y"], "");
     assert_eq!((ranking.families[0].systems[0].definition.as_str(), ranking.certainty), ("EPSG:5179", Certainty::Land));
+}
+
+/// The definitions that stand for the families.
+fn families(ranking: &Ranking) -> Vec<&str> {
+    ranking.families.iter().map(|family| family.systems[0].definition.as_str()).collect()
+}
+
+#[test]
+fn a_belt_is_used_for_all_of_the_country() {
+    let places = [
+        ("강릉", 128.88, 37.75),
+        ("속초", 128.59, 38.2),
+        ("포항", 129.36, 36.03),
+        ("부산", 129.05, 35.17),
+        ("대구", 128.6, 35.87),
+        ("여수", 127.66, 34.76),
+        ("목포", 126.39, 34.81),
+        ("제주", 126.53, 33.49),
+        ("울릉", 130.87, 37.5),
+        ("서울", 126.99, 37.56),
+    ];
+    let nameless =
+        |definition: &str, (_, lon, lat): (&str, f64, f64)| file(definition, &[("가게".to_owned(), lon, lat)]);
+    let is_in = |family: &Family, definition: &str| family.has(definition) && !family.is_swapped;
+    for place in places {
+        for definition in ["EPSG:5179", "EPSG:5186", "EPSG:5181", "EPSG:5174"] {
+            let ranking = ranked(&nameless(definition, place), ["x", "y"], "");
+            let first = if ranking.certainty > Certainty::Ambiguous { 1 } else { 3 };
+            assert!(
+                ranking.families.iter().take(first).any(|family| is_in(family, definition)),
+                "{place:?} in {definition}: {:?} {:?}",
+                ranking.certainty,
+                families(&ranking)
+            );
+        }
+        for definition in ["EPSG:5187", "EPSG:5185", "EPSG:5183"] {
+            let ranking = ranked(&nameless(definition, place), ["x", "y"], "");
+            let is_wrong = ranking.certainty > Certainty::Ambiguous && !is_in(&ranking.families[0], definition);
+            assert!(!is_wrong, "{place:?} in {definition}: {:?}", families(&ranking));
+        }
+    }
+    let swapped: Vec<_> = nameless("EPSG:5186", places[0]).into_iter().map(|(name, (x, y))| (name, (y, x))).collect();
+    let swapped = ranked(&swapped, ["x", "y"], "");
+    assert!(swapped.families.iter().any(|family| family.has("EPSG:5186") && family.is_swapped));
+    assert!(swapped.certainty <= Certainty::Ambiguous, "{:?}", families(&swapped));
+    let jeju = ranked(&nameless("EPSG:5181", places[7]), ["x", "y"], "");
+    assert_eq!((families(&jeju)[0], jeju.certainty), ("EPSG:5181", Certainty::Land));
+    assert!(jeju.families[0].has("EPSG:5174"), "the points cannot show which");
+    let jeju = ranked(&nameless("EPSG:5174", places[7]), ["좌표정보(X)", "좌표정보(Y)"], "");
+    assert_eq!((jeju.certainty, jeju.contradicted_by.as_deref()), (Certainty::Header, None));
+    assert_eq!(families(&jeju)[0], "EPSG:5174");
+}
+
+#[test]
+fn values_of_the_other_kind_are_no_evidence() {
+    let metres: Vec<_> = (0..10).map(|n| (200_000.0 + 91.7 * f64::from(n), 450_000.0 + 37.1 * f64::from(n))).collect();
+    let file = |points: &[(f64, f64)]| points.iter().map(|point| ("가게".to_owned(), *point)).collect::<Vec<_>>();
+    let alone = ranked(&file(&metres), ["x", "y"], "");
+    assert_eq!(alone.certainty, Certainty::Ambiguous);
+    let mixed = ranked(&file(&[&metres[..], &[(126.9, 37.5); 3]].concat()), ["x", "y"], "");
+    assert_eq!((mixed.points, mixed.certainty, families(&mixed)), (13, alone.certainty, families(&alone)));
+    let degrees = ranked(&file(&[&metres[..3], &[(126.9, 37.5); 10]].concat()), ["x", "y"], "");
+    assert_eq!((degrees.certainty, families(&degrees)[0]), (Certainty::Land, "EPSG:4326"));
+    let named = ranked(&file(&[(126.9, 37.5); 10]), ["x_5183", "y_5183"], "");
+    assert_eq!(named.contradicted_by.as_deref(), Some("EPSG:4326"), "{:?}", families(&named));
 }
 
 #[test]
