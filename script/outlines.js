@@ -112,6 +112,7 @@ write("korea.json", NGII, outline(provinces, { detail: 6e-5, scale: 500, islands
 
 // Cities of several districts are one place too; names that the data has spelt together are taken apart.
 const RENAMED = { 남구: ["28", "미추홀구"], 여주군: ["41", "여주시"] };
+const MOVED = { 군위군: "27" }; // to another province; its old one is still named
 const CITY_OF = { 덕양구: "고양시", 일산동구: "고양시", 일산서구: "고양시", 처인구: "용인시", 기흥구: "용인시", 수지구: "용인시", 청원군: "청주시" };
 const districts = new Map();
 const add = (province, name, found) => {
@@ -128,6 +129,7 @@ for (const { name: { code, sigungu }, polygons } of geometries("sigungu")) {
   add(province, district, found);
   if (inside && !inside[1].startsWith("서울")) add(province, inside[1], found);
   if (CITY_OF[district]) add(province, CITY_OF[district], found);
+  if (MOVED[district]) add(MOVED[district], district, found);
   if (RENAMED[district]?.[0] === province) add(province, RENAMED[district][1], found);
 }
 const korean = [...districts].map(([key, found]) => [...key.split(" "), ...found]);

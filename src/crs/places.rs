@@ -236,7 +236,7 @@ impl Atlas {
     }
 
     /// The places that a text may name, for the narrowest name in it: a district and no longer its province. Several when the name is that of
-    /// several places.
+    /// several places, as 광주시 is.
     pub fn named(&self, text: &str) -> Vec<Place> {
         let lower = text.trim().to_lowercase();
         let words = |separators: &[char]| {
@@ -245,9 +245,10 @@ impl Atlas {
         };
         let parts = lower.split([',', '/', '_', '(', ')']).map(|part| part.trim().to_owned());
         let texts = parts.chain(words(&[]));
-        let mut found: Vec<Place> = texts.filter_map(|name| self.names.get(&name)).flatten().copied().collect();
-        let areas: Vec<u8> =
-            found.iter().filter_map(|place| if let Place::Area(at) = place { Some(*at) } else { None }).collect();
+        let named: Vec<&Vec<Place>> = texts.filter_map(|name| self.names.get(&name)).collect();
+        let mut found: Vec<Place> = named.iter().copied().flatten().copied().collect();
+        let is_area = |place: &Place| matches!(place, Place::Area(_));
+        let areas: Vec<u8> = found.iter().filter(|place| is_area(place)).map(|place| Atlas::area_of(*place)).collect();
         let within = |place: &Place| match place {
             Place::Box(_, area) | Place::City(_, area) => areas.contains(area),
             Place::Area(_) => false,
@@ -255,7 +256,8 @@ impl Atlas {
         if found.iter().any(within) {
             found.retain(within);
         } else if !areas.is_empty() {
-            found.retain(|place| matches!(place, Place::Area(_)));
+            let of_areas = named.into_iter().filter(|places| places.iter().any(is_area));
+            found = of_areas.flatten().copied().collect();
         }
         found.dedup();
         found
@@ -430,6 +432,17 @@ mod tests {
         }
         assert_eq!(holds("부산광역시 중구", 126.997, 37.56), Some(false), "there is a district of that name in Seoul");
         assert_eq!(holds("중구", 126.997, 37.56), Some(true));
+        for (text, lon, lat) in [
+            ("대구광역시 군위군", 128.57, 36.24), // since 2023
+            ("경상북도 군위군", 128.57, 36.24),
+            ("광주시 경안동", 127.25, 37.43), // in Gyeonggi
+            ("경기도, 광주시 경안동", 127.25, 37.43),
+            ("광주시 북구", 126.91, 35.18),
+            ("광주 충장로", 126.92, 35.15),
+        ] {
+            assert_eq!(holds(text, lon, lat), Some(true), "{text}");
+        }
+        assert_eq!(holds("광주광역시", 127.25, 37.43), Some(false));
         assert_eq!(holds("수원시 장안구", 127.0, 37.3), Some(true));
         assert_eq!(holds("Nairobi", 36.82, -1.29), Some(true));
         assert_eq!(holds("France", 2.35, 48.86), Some(true));

@@ -22,6 +22,8 @@ const FAMILY_M: f64 = 1_000.0;
 const FAMILIES_MAX: usize = 6;
 /// Part of the points that must speak for a system before it is offered.
 const FIT_MIN: f64 = 0.5;
+/// Part of the points that must lie where their rows say, or the rows contradict the system.
+const AS_NAMED_MIN: f64 = 0.5;
 /// Families that differ by less than this count as equal.
 const RIVAL: f64 = 0.1;
 
@@ -52,9 +54,13 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    /// The sentence that the file names one system and its points fit another.
+    /// The sentence that the file names one system and its points fit another, or that its points are not where the rows say.
     pub fn contradiction(&self) -> Option<String> {
-        let (named, fitting) = self.header.as_ref().zip(self.contradicted_by.as_ref())?;
+        let Some((named, fitting)) = self.header.as_ref().zip(self.contradicted_by.as_ref()) else {
+            let first =
+                self.families.first().filter(|first| first.as_named.is_some_and(|as_named| as_named < AS_NAMED_MIN))?;
+            return Some(format!("most rows name other places than where {} puts them", first.systems[0].definition));
+        };
         let what = if self.certainty == Certainty::Declared { "geometries name" } else { "names of columns point to" };
         Some(format!("the {what} {named}, but the points fit {fitting}"))
     }
@@ -142,14 +148,19 @@ pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str, declared:
         !family.is_swapped && family.inside >= 0.9 && header.as_ref().is_some_and(|header| family.has(header))
     };
     let is_declared = |family: &Family| !family.is_swapped && declared.is_some_and(|declared| family.has(declared));
-    let evidence =
-        Evidence { points: &points, has_names: named > 0, is_korean: is_korean(&sample, headers, context, atlas) };
     let places: Vec<Place> = points.iter().flat_map(|sampled| &sampled.named).copied().collect();
+    let names_abroad = places.iter().any(|place| !atlas.is_korean(Atlas::area_of(*place)));
+    let is_korean = !names_abroad && is_written_in_korean(&sample, headers, context);
     let mut tried: Vec<Family> = candidates(kind, &places, header.as_deref(), atlas)
         .iter()
-        .flat_map(|candidate| [false, true].map(|is_swapped| candidate.fit(&evidence, is_swapped, atlas)))
-        .filter(|family| is_declared(family) || is_named_at_sea(family) || family.fits())
+        .flat_map(|candidate| [false, true].map(|is_swapped| candidate.fit(&points, is_swapped, atlas)))
         .collect();
+    tried.iter_mut().for_each(|family| family.weigh(family.as_named, is_korean));
+    if !tried.iter().any(Family::fits) {
+        // Names that contradict every system, as those of a head office do, are no evidence for one.
+        tried.iter_mut().for_each(|family| family.weigh(None, is_korean));
+    }
+    tried.retain(|family| is_declared(family) || is_named_at_sea(family) || family.fits());
     for family in &mut tried {
         let is_header = Some(&family.systems[0].definition) == header.as_ref();
         family.score += if is_header { 0.15 } else { 0.0 };
@@ -166,7 +177,7 @@ pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str, declared:
             families[..=place].rotate_right(1);
             Certainty::Declared
         }
-        None => certainty(&families, header.as_deref(), named, kind),
+        None => certainty(&families, header.as_deref(), kind == CrsKind::Projected, names_abroad),
     };
     if certainty == Certainty::Ambiguous {
         let best = families[0].score;
@@ -192,6 +203,17 @@ impl Family {
         self.systems.iter().any(|system| system.definition == definition)
     }
 
+    /// Scores it by where the points are, and where they are `as_named`.
+    fn weigh(&mut self, as_named: Option<f64>, is_korean: bool) {
+        let doubt = if is_korean { 0.5 * self.abroad } else { 0.0 };
+        let on_land = self.on_land - doubt;
+        let score = match as_named {
+            Some(as_named) => 0.6 * as_named + 0.25 * on_land + 0.15 * self.inside,
+            None => 0.7 * on_land + 0.3 * self.inside,
+        };
+        self.score = if self.is_swapped { score - 0.02 } else { score };
+    }
+
     fn fits(&self) -> bool {
         self.score >= FIT_MIN && (self.inside > 0.0 || self.as_named > Some(0.0))
     }
@@ -214,40 +236,24 @@ fn sample<'a, 'r>(
     let with_point: Vec<_> = with_point.filter(|(point, _)| kind_of(*point) == kind).collect();
     let step = with_point.len().div_ceil(POINTS_MAX).max(1);
     let sampled = with_point.iter().step_by(step).map(|(point, row)| {
-        let all: Vec<Place> = row.texts.iter().flat_map(|text| atlas.named(text)).collect();
-        // A district in the province that another column names, if one of them is.
-        let areas: Vec<u8> =
-            all.iter().filter_map(|place| if let Place::Area(at) = place { Some(*at) } else { None }).collect();
-        let narrow: Vec<Place> = all.iter().filter(|place| !matches!(place, Place::Area(_))).copied().collect();
-        let inside: Vec<Place> =
-            narrow.iter().filter(|place| areas.contains(&Atlas::area_of(**place))).copied().collect();
-        let named = [inside, all.iter().filter(|place| matches!(place, Place::Area(_))).copied().collect(), narrow];
-        let named = named.into_iter().find(|places| !places.is_empty()).unwrap_or_else(|| of_file.to_vec());
+        // One text: a district may be in the province that another column names.
+        let named = Some(atlas.named(&row.texts.join(", "))).filter(|places| !places.is_empty());
+        let named = named.unwrap_or_else(|| of_file.to_vec());
         (Sampled { point: *point, named }, *row)
     });
     sampled.collect()
 }
 
-/// The evidence that systems are judged by.
-struct Evidence<'a> {
-    points: &'a [&'a Sampled],
-    /// Whether rows name places.
-    has_names: bool,
-    /// Whether the file is written in Korean and names no place elsewhere: then its points are more likely in Korea.
-    is_korean: bool,
-}
-
-fn is_korean(sample: &[(Sampled, &RankedRow<'_>)], headers: [&str; 2], context: &str, atlas: &Atlas) -> bool {
+/// Whether the points are more likely in Korea.
+fn is_written_in_korean(sample: &[(Sampled, &RankedRow<'_>)], headers: [&str; 2], context: &str) -> bool {
     let is_hangul = |text: &str| text.chars().any(|c| ('가'..='힣').contains(&c));
-    let mut places = sample.iter().flat_map(|(sampled, _)| &sampled.named);
     let mut texts = sample.iter().flat_map(|(_, row)| &row.texts).copied().chain(headers).chain([context]);
-    places.all(|place| atlas.is_korean(Atlas::area_of(*place))) && texts.any(is_hangul)
+    texts.any(is_hangul)
 }
 
 impl Candidate {
     /// The evidence for it.
-    fn fit(&self, evidence: &Evidence<'_>, is_swapped: bool, atlas: &Atlas) -> Family {
-        let points = evidence.points;
+    fn fit(&self, points: &[&Sampled], is_swapped: bool, atlas: &Atlas) -> Family {
         let place = |Sampled { point: (x, y), .. }: &&Sampled| {
             let point = if is_swapped { (*y, *x) } else { (*x, *y) };
             self.place(point).unwrap_or([f64::NAN; 2])
@@ -266,18 +272,12 @@ impl Candidate {
         }
         let share = |part: usize, all: usize| part as f64 / all.max(1) as f64;
         let (on_land, inside) = (share(on_land, points.len()), share(inside, points.len()));
-        let as_named = evidence.has_names.then(|| share(as_named, named));
+        let as_named = (named > 0).then(|| share(as_named, named));
         let abroad: usize = areas.iter().filter(|(area, _)| !atlas.is_korean(**area)).map(|(_, points)| points).sum();
         let abroad = share(abroad, points.len());
-        let doubt = if evidence.is_korean { 0.5 * abroad } else { 0.0 };
-        let score = match as_named {
-            Some(as_named) => 0.6 * as_named + 0.25 * (on_land - doubt) + 0.15 * inside,
-            None => 0.7 * (on_land - doubt) + 0.3 * inside,
-        };
-        let score = if is_swapped { score - 0.02 } else { score };
         let areas = AreaShare::of(areas, atlas);
         let systems = vec![self.system.clone()];
-        Family { systems, spread_m: 0.0, is_swapped, on_land, inside, as_named, areas, abroad, score, places }
+        Family { systems, spread_m: 0.0, is_swapped, on_land, inside, as_named, areas, abroad, score: 0.0, places }
     }
 }
 
@@ -316,16 +316,16 @@ fn apart(a: &[[f64; 2]], b: &[[f64; 2]]) -> Option<f64> {
     distances.get(distances.len() / 2).copied()
 }
 
-fn certainty(families: &[Family], header: Option<&str>, named: usize, kind: CrsKind) -> Certainty {
+fn certainty(families: &[Family], header: Option<&str>, is_projected: bool, names_abroad: bool) -> Certainty {
     let Some(first) = families.first() else { return Certainty::None };
     let is_rival = families.get(1).is_some_and(|second| first.score - second.score < RIVAL);
     let by_header = header.is_some_and(|header| first.has(header));
     match first.as_named {
-        Some(as_named) if named > 0 && as_named >= 0.8 && !is_rival => Certainty::Places,
+        Some(as_named) if as_named >= 0.8 && !is_rival => Certainty::Places,
         _ if by_header && (first.on_land >= 0.8 || !families.iter().any(Family::fits)) => Certainty::Header,
         _ if is_rival => Certainty::Ambiguous,
-        // The systems of other countries were not tried.
-        _ if kind == CrsKind::Projected && first.abroad > 0.5 => Certainty::Ambiguous,
+        // The systems of other countries were not all tried.
+        _ if is_projected && (first.abroad > 0.5 || names_abroad) => Certainty::Ambiguous,
         _ if first.on_land >= 0.9 => Certainty::Land,
         _ => Certainty::Ambiguous,
     }

@@ -145,6 +145,37 @@ fn a_belt_is_used_for_all_of_the_country() {
 }
 
 #[test]
+fn names_that_contradict_every_system_leave_the_land_as_evidence() {
+    let office = |definition: &str, name: &str, (lon, lat): (f64, f64), headers: [&str; 2]| {
+        ranked(&file(definition, &[(name.to_owned(), lon, lat)]), headers, "")
+    };
+    let (gangnam, busan) = ("서울특별시 강남구 새길 1", (129.05, 35.17));
+    for (definition, headers) in
+        [("EPSG:4326", ["x", "y"]), ("EPSG:4326", ["경도", "위도"]), ("EPSG:5179", ["X좌표", "Y좌표"])]
+    {
+        let ranking = office(definition, gangnam, busan, headers);
+        assert_eq!(families(&ranking)[0], definition);
+        assert!(matches!(ranking.certainty, Certainty::Land | Certainty::Header), "{:?}", ranking.certainty);
+        let said = ranking.contradiction().expect("the names contradict");
+        assert!(said.contains("other places") && said.contains(definition), "{said}");
+    }
+    let many = office("EPSG:5186", gangnam, busan, ["x", "y"]);
+    assert_eq!(many.certainty, Certainty::Ambiguous, "{:?}", families(&many));
+    assert!(families(&many).contains(&"EPSG:5186"));
+    let abroad = office("EPSG:5179", "Berlin", busan, ["x", "y"]);
+    assert!(abroad.certainty <= Certainty::Ambiguous, "{:?}", families(&abroad));
+    for (name, definition, lon, lat) in [
+        ("대구광역시 군위군", "EPSG:5187", 128.57, 36.24),
+        ("경상북도 군위군", "EPSG:5187", 128.57, 36.24),
+        ("광주시 경안동", "EPSG:5186", 127.25, 37.43),
+    ] {
+        let ranking = office(definition, name, (lon, lat), ["x", "y"]);
+        assert_eq!((families(&ranking)[0], ranking.certainty), (definition, Certainty::Places), "{name}");
+        assert_eq!(ranking.contradiction(), None);
+    }
+}
+
+#[test]
 fn values_of_the_other_kind_are_no_evidence() {
     let metres: Vec<_> = (0..10).map(|n| (200_000.0 + 91.7 * f64::from(n), 450_000.0 + 37.1 * f64::from(n))).collect();
     let file = |points: &[(f64, f64)]| points.iter().map(|point| ("가게".to_owned(), *point)).collect::<Vec<_>>();
