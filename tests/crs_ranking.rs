@@ -1,7 +1,7 @@
 //! The ranking of CRSs, measured: made-up files in all Korean systems and in ten of other countries, which name their places in several ways.
 //! The right family is to come first in 95 of 100; the misses are printed.
 
-use sheetstream::crs::ranking::{RankedRow, Ranking, rank};
+use sheetstream::crs::ranking::{Hints, RankedRow, Ranking, rank};
 use sheetstream::crs::systems::{ListedCrs, system, systems};
 use sheetstream::crs::{CrsPair, open};
 
@@ -86,7 +86,8 @@ fn file(definition: &str, around: &[(String, f64, f64)]) -> Vec<(String, (f64, f
 fn ranked(file: &[(String, (f64, f64))], headers: [&str; 2], context: &str) -> Ranking {
     let rows: Vec<RankedRow<'_>> =
         file.iter().map(|(name, point)| RankedRow { point: Some(*point), texts: vec![name] }).collect();
-    rank(&rows, headers, context, None)
+    let is_korean = file.iter().any(|(name, _)| name.contains(|c| ('가'..='힣').contains(&c)));
+    rank(&rows, Hints { headers, file: context, is_korean, ..Hints::default() })
 }
 
 /// Whether the first family has that system.

@@ -31,7 +31,27 @@ fn what_a_file_says_of_its_coordinates_is_obeyed() {
         assert!(said.contains(&format!("coordinates in \"{lon}\" and \"{lat}\", EPSG:4326")), "{said}");
     }
     let said = convert("names.csv", "이름,구,x_5186,y_5186\n가,마포구,192500.5,450700.25\n");
-    assert!(said.contains("the names of columns point to EPSG:5186, but the points fit EPSG:5181"), "{said}");
+    assert!(said.contains("the columns point to EPSG:5186, but the points fit EPSG:5181"), "{said}");
+
+    let rows = |code: &str, last: &str| {
+        let rows: String = (0..12).map(|n| format!("가게,{code},{}.5,{}.25\n", 192_500 + n, 450_700 + n)).collect();
+        format!("이름,좌표계,좌표정보(X),좌표정보(Y)\n{rows}{last}")
+    };
+    for code in ["EPSG:5181", "5186", "epsg:2097"] {
+        let said = convert("column.csv", &rows(code, ""));
+        assert!(said.contains(&format!("EPSG:{}", &code[code.len() - 4..])) && !said.contains("(or"), "{said}");
+        let said = convert("blank.csv", &rows(code, "가게,-,192500.5,450700.25\n"));
+        assert!(said.contains(&format!("EPSG:{}", &code[code.len() - 4..])), "{said}");
+    }
+    let said = convert("contradicted.csv", &rows("5186", "").replace("가게", "마포구"));
+    assert!(said.contains("the columns point to EPSG:5186, but the points fit EPSG:5181"), "{said}");
+    let said = convert("by-row.csv", &rows("5181", "가게,5174,192500.5,450700.25\n"));
+    assert!(said.contains("the system that \"좌표계\" names"), "{said}");
+    let said =
+        convert("korean.csv", "상호명,전화번호,x,y\n가게,02-0,953000.00,1951000.00\n나게,02-1,953100.00,1951100.00\n");
+    assert!(said.contains("EPSG:5179 (or EPSG:5178"), "{said}");
+    let said = convert("offices.csv", "지점명,본사주소,x,y\n가게,서울특별시 강남구 새길 1,129.05,35.17\n");
+    assert!(said.contains("most rows name other places than where EPSG:4326 puts them"), "{said}");
 
     let said = convert(
         "ewkt.csv",

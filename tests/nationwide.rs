@@ -4,7 +4,7 @@
 #[path = "support/workbook.rs"]
 mod workbook;
 
-use sheetstream::crs::ranking::{RankedRow, rank};
+use sheetstream::crs::ranking::{Hints, RankedRow, rank};
 use sheetstream::crs::{CrsPair, open};
 use sheetstream::test_driver::TopologyTestDriver;
 use sheetstream::topology::Topology;
@@ -73,7 +73,7 @@ fn the_system_of_a_file_of_all_provinces_is_found() {
                 .zip(&addresses)
                 .map(|(point, address)| RankedRow { point: Some(*point), texts: vec![address] })
                 .collect();
-            let ranking = rank(&rows, headers, "", None);
+            let ranking = rank(&rows, Hints { headers, is_korean: true, ..Hints::default() });
             let systems: Vec<&str> =
                 ranking.families[0].systems.iter().map(|system| system.definition.as_str()).collect();
             assert!(systems.contains(&definition), "{definition} {headers:?}: {systems:?}");

@@ -72,7 +72,7 @@ impl Inspect {
         line(
             "certainty",
             match ranking.certainty {
-                Certainty::Declared => "declared: the geometries name the system",
+                Certainty::Declared => "declared: the geometries or a column name the system",
                 Certainty::Places => "places: points lie where their rows say, in no other family",
                 Certainty::Header => "header: the header names the system, and its points lie on land",
                 Certainty::Land => "land: the first family alone puts the points on land",

@@ -36,6 +36,21 @@ pub struct RankedRow<'a> {
     pub texts: Vec<&'a str>,
 }
 
+/// What a file says about its points outside of their rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hints<'a> {
+    /// Names of the coordinate columns.
+    pub headers: [&'a str; 2],
+    /// Name of the file.
+    pub file: &'a str,
+    /// Definition of the CRS that its geometries name.
+    pub geometries: Option<&'a str>,
+    /// Definition of the CRS that a column names for all rows.
+    pub column: Option<&'a str>,
+    /// Whether it is written in Korean: then its points are more likely in Korea.
+    pub is_korean: bool,
+}
+
 /// The evidence for the systems.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Ranking {
@@ -43,7 +58,7 @@ pub struct Ranking {
     pub points: usize,
     /// Rows that name a place.
     pub named: usize,
-    /// Definition of the CRS that the file names: its geometries, else the names of its columns.
+    /// Definition of the CRS that the file names: its geometries, else a column, else the names of its coordinate columns.
     pub header: Option<String>,
     /// Definition of the CRS that the points fit better by far than that one.
     pub contradicted_by: Option<String>,
@@ -61,7 +76,7 @@ impl Ranking {
                 self.families.first().filter(|first| first.as_named.is_some_and(|as_named| as_named < AS_NAMED_MIN))?;
             return Some(format!("most rows name other places than where {} puts them", first.systems[0].definition));
         };
-        let what = if self.certainty == Certainty::Declared { "geometries name" } else { "names of columns point to" };
+        let what = if self.certainty == Certainty::Declared { "geometries name" } else { "columns point to" };
         Some(format!("the {what} {named}, but the points fit {fitting}"))
     }
 }
@@ -80,7 +95,7 @@ pub enum Certainty {
     Header,
     /// Its points lie where their rows say, and those of no other family do.
     Places,
-    /// The geometries of the file name it.
+    /// The geometries of the file name it, or a column does and its points do not contradict.
     Declared,
 }
 
@@ -134,23 +149,22 @@ impl AreaShare {
     }
 }
 
-/// Ranks the systems that the points may be in. `headers` are the names of the coordinate columns, `context` names the file, and `declared`
-/// is the system that its geometries name.
-pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str, declared: Option<&str>) -> Ranking {
+/// Ranks the systems that the points may be in.
+pub fn rank(rows: &[RankedRow<'_>], hints: Hints<'_>) -> Ranking {
     let atlas = atlas();
-    let of_file = atlas.named(context);
+    let of_file = atlas.named(hints.file);
     let kind = main_kind(rows);
-    let sample: Vec<(Sampled, &RankedRow<'_>)> = sample(rows, kind, atlas, &of_file);
-    let points: Vec<&Sampled> = sample.iter().map(|(sampled, _)| sampled).collect();
+    let points = sample(rows, kind, atlas, &of_file);
     let named = points.iter().filter(|sampled| !sampled.named.is_empty()).count();
-    let header = declared.map(str::to_owned).or_else(|| headers.iter().find_map(|name| named_system(name)));
+    let declared = hints.geometries.or(hints.column);
+    let header = declared.map(str::to_owned).or_else(|| hints.headers.iter().find_map(|name| named_system(name)));
     let is_named_at_sea = |family: &Family| {
         !family.is_swapped && family.inside >= 0.9 && header.as_ref().is_some_and(|header| family.has(header))
     };
     let is_declared = |family: &Family| !family.is_swapped && declared.is_some_and(|declared| family.has(declared));
     let places: Vec<Place> = points.iter().flat_map(|sampled| &sampled.named).copied().collect();
     let names_abroad = places.iter().any(|place| !atlas.is_korean(Atlas::area_of(*place)));
-    let is_korean = !names_abroad && is_written_in_korean(&sample, headers, context);
+    let is_korean = hints.is_korean && !names_abroad;
     let mut tried: Vec<Family> = candidates(kind, &places, header.as_deref(), atlas)
         .iter()
         .flat_map(|candidate| [false, true].map(|is_swapped| candidate.fit(&points, is_swapped, atlas)))
@@ -173,11 +187,11 @@ pub fn rank(rows: &[RankedRow<'_>], headers: [&str; 2], context: &str, declared:
     }
     let contradicted_by = contradiction(&families, header.as_deref());
     let certainty = match families.iter().position(is_declared) {
-        Some(place) => {
+        Some(place) if hints.geometries.is_some() || contradicted_by.is_none() => {
             families[..=place].rotate_right(1);
             Certainty::Declared
         }
-        None => certainty(&families, header.as_deref(), kind == CrsKind::Projected, names_abroad),
+        _ => certainty(&families, header.as_deref(), kind == CrsKind::Projected, names_abroad),
     };
     if certainty == Certainty::Ambiguous {
         let best = families[0].score;
@@ -226,12 +240,7 @@ struct Sampled {
 }
 
 /// Points of a kind, spread evenly over the rows. A row that names no place is where the file says.
-fn sample<'a, 'r>(
-    rows: &'a [RankedRow<'r>],
-    kind: CrsKind,
-    atlas: &Atlas,
-    of_file: &[Place],
-) -> Vec<(Sampled, &'a RankedRow<'r>)> {
+fn sample(rows: &[RankedRow<'_>], kind: CrsKind, atlas: &Atlas, of_file: &[Place]) -> Vec<Sampled> {
     let with_point = rows.iter().filter_map(|row| Some((row.point?, row)));
     let with_point: Vec<_> = with_point.filter(|(point, _)| kind_of(*point) == kind).collect();
     let step = with_point.len().div_ceil(POINTS_MAX).max(1);
@@ -239,22 +248,15 @@ fn sample<'a, 'r>(
         // One text: a district may be in the province that another column names.
         let named = Some(atlas.named(&row.texts.join(", "))).filter(|places| !places.is_empty());
         let named = named.unwrap_or_else(|| of_file.to_vec());
-        (Sampled { point: *point, named }, *row)
+        Sampled { point: *point, named }
     });
     sampled.collect()
 }
 
-/// Whether the points are more likely in Korea.
-fn is_written_in_korean(sample: &[(Sampled, &RankedRow<'_>)], headers: [&str; 2], context: &str) -> bool {
-    let is_hangul = |text: &str| text.chars().any(|c| ('가'..='힣').contains(&c));
-    let mut texts = sample.iter().flat_map(|(_, row)| &row.texts).copied().chain(headers).chain([context]);
-    texts.any(is_hangul)
-}
-
 impl Candidate {
     /// The evidence for it.
-    fn fit(&self, points: &[&Sampled], is_swapped: bool, atlas: &Atlas) -> Family {
-        let place = |Sampled { point: (x, y), .. }: &&Sampled| {
+    fn fit(&self, points: &[Sampled], is_swapped: bool, atlas: &Atlas) -> Family {
+        let place = |Sampled { point: (x, y), .. }: &Sampled| {
             let point = if is_swapped { (*y, *x) } else { (*x, *y) };
             self.place(point).unwrap_or([f64::NAN; 2])
         };

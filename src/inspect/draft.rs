@@ -192,7 +192,7 @@ impl Draft<'_> {
             );
         };
         let evidence = match ranking.certainty {
-            Certainty::Declared => "the geometries of the file say so",
+            Certainty::Declared => "its geometries or a column say so",
             Certainty::Places => "in it the points are where their rows say",
             Certainty::Header => "the names of the columns say so, and its points are on land",
             Certainty::Land => "no other system puts the points on land",

@@ -8,19 +8,19 @@ use super::InspectError;
 use super::used_columns::UsedColumns;
 use crate::crs::columns::{CoordinateColumns, coordinate_columns, number};
 use crate::crs::places::atlas;
-use crate::crs::ranking::{RankedRow, Ranking, rank};
+use crate::crs::ranking::{Hints, RankedRow, Ranking, rank};
 use crate::crs::systems::{ListedCrs, system};
 use crate::file::reader::CsvFile;
 use crate::map::{geometry, notation};
 use crate::page::cells::{CELL_UNITS_MAX, parse_number};
-use crate::record::CoordinateForm;
+use crate::record::{CoordinateForm, is_no_value};
 use crate::source::csv::{Defect, Fields, Rows};
 
 /// Rows that are looked at.
 const ROWS_MAX: usize = 5_000;
 /// Words in the name of a column of CRSs.
 const CRS_WORDS: [&str; 4] = ["epsg", "srid", "crs", "좌표계"];
-/// Rows that are enough to see whether a column names places.
+/// Rows that are enough to see whether a column names places, and the language of a file.
 const NAMING_ROWS: usize = 60;
 /// Columns that may name places, the first ones.
 const NAMING_COLUMNS: usize = 4;
@@ -43,7 +43,7 @@ pub struct Suggestion {
     pub columns: Option<ShownColumns>,
     /// The evidence for each CRS; null without coordinates.
     pub ranking: Option<Ranking>,
-    /// The column that names the CRS of each row, where that is not the same in all of them.
+    /// The column that names the CRS of each row, where that is not the same in all of them. One that is the same is in the ranking.
     pub crs_column: Option<CrsColumn>,
 }
 
@@ -126,9 +126,11 @@ impl Table {
         2 * self.rows.iter().filter(is_such).count() > self.rows.len()
     }
 
-    /// The column in which each cell is a code of EPSG, with its authority or below a name that says so, and not the same one.
-    fn crs_column(&self) -> Option<CrsColumn> {
-        self.header.iter().enumerate().find_map(|(column, name)| {
+    /// The first column but the `coordinates` in which most cells are a code of EPSG, with its authority or below a name that says so; and
+    /// whether all of its cells name one system.
+    fn crs_column(&self, coordinates: [usize; 2]) -> Option<(CrsColumn, bool)> {
+        let mut columns = self.header.iter().enumerate().filter(|(column, _)| !coordinates.contains(column));
+        columns.find_map(|(column, name)| {
             let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.trim());
             let is_named = CRS_WORDS.iter().any(|word| name.to_lowercase().contains(word));
             let code = |cell: &str| {
@@ -136,9 +138,12 @@ impl Table {
                 let code = code.or_else(|| is_named.then(|| cell.to_owned()))?;
                 system(code.parse().ok()?).map(ListedCrs::definition)
             };
-            let systems: Option<BTreeSet<String>> = cells.filter(|cell| !cell.is_empty()).map(code).collect();
-            let systems = systems.filter(|systems| systems.len() > 1)?;
-            Some(CrsColumn { name: name.clone(), systems: systems.into_iter().collect() })
+            let named: Vec<Option<String>> = cells.filter(|cell| !is_no_value(cell)).map(code).collect();
+            let known = named.iter().flatten().count();
+            let systems: BTreeSet<String> = named.iter().flatten().cloned().collect();
+            let is_one = systems.len() == 1 && known == named.len();
+            let column = CrsColumn { name: name.clone(), systems: systems.into_iter().collect() };
+            (2 * known > named.len()).then_some((column, is_one))
         })
     }
 
@@ -149,6 +154,13 @@ impl Table {
         cells.filter_map(|cell| geometry::srid(cell)).for_each(|code| *count.entry(code).or_default() += 1);
         let most = count.into_iter().max_by_key(|(_, rows)| *rows).map(|(code, _)| code);
         most.or(self.crs).and_then(system).map(ListedCrs::definition)
+    }
+
+    /// Whether the name of the file, a header or a cell is written in Korean.
+    fn is_korean(&self, name: &str) -> bool {
+        let is_hangul = |text: &str| text.contains(|c| ('가'..='힣').contains(&c));
+        let cells = self.rows.iter().take(NAMING_ROWS).flatten();
+        is_hangul(name) || self.header.iter().chain(cells).any(|text| is_hangul(text))
     }
 
     /// Columns in which a third of the cells names a place.
@@ -202,8 +214,18 @@ impl Suggestion {
         let shown = ShownColumns { x: headers[0].to_owned(), y: headers[1].to_owned(), by_name: columns.by_name };
         let is_geometry = used.coordinates == CoordinateForm::Geometry;
         let declared = is_geometry.then(|| table.declared(columns.x)).flatten();
-        let ranking = rank(&rows, headers, name, declared.as_deref());
-        Suggestion { columns: Some(shown), ranking: Some(ranking), crs_column: table.crs_column() }
+        let (of_all, by_row) = match table.crs_column([columns.x, columns.y]) {
+            Some((column, true)) => (Some(column), None),
+            found => (None, found.map(|(column, _)| column)),
+        };
+        let hints = Hints {
+            headers,
+            file: name,
+            geometries: declared.as_deref(),
+            column: of_all.as_ref().map(|column| &*column.systems[0]),
+            is_korean: table.is_korean(name),
+        };
+        Suggestion { columns: Some(shown), ranking: Some(rank(&rows, hints)), crs_column: by_row }
     }
 }
 
@@ -239,12 +261,15 @@ mod tests {
         assert_eq!(ranking.families[0].systems[0].definition, "EPSG:5174");
         let named = |name: &str, cells: [&str; 2]| {
             let rows = cells.iter().map(|cell| vec![(*cell).to_owned()]).collect();
-            Table { header: vec![name.to_owned()], rows, crs: None }.crs_column().map(|column| column.systems.join(" "))
+            let found = Table { header: vec![name.to_owned()], rows, crs: None }.crs_column([1, 2]);
+            found.map(|(column, is_one)| (column.systems.join(" "), is_one))
         };
-        let both = Some("EPSG:5174 EPSG:5186".to_owned());
+        let both = Some(("EPSG:5174 EPSG:5186".to_owned(), false));
         assert_eq!(named("원본", ["EPSG:5186", "epsg:5174"]), both);
         assert_eq!((named("좌표계", ["5186", "5174"]), named("값", ["5186", "5174"])), (both, None));
-        assert_eq!((named("좌표계", ["5186", "5186"]), named("좌표계", ["5186", "GRS80"])), (None, None));
+        let one = Some(("EPSG:5186".to_owned(), true));
+        assert_eq!((named("좌표계", ["5186", "5186"]), named("좌표계", ["5186", "-"])), (one.clone(), one));
+        assert_eq!(named("좌표계", ["5186", "GRS80"]), None, "not most of them");
         let none = Table { header: vec!["a".to_owned()], ..Table::default() };
         assert!(Suggestion::of(&none, &UsedColumns::default(), "").ranking.is_none());
     }

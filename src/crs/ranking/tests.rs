@@ -23,7 +23,8 @@ fn file(definition: &str, around: &[(String, f64, f64)]) -> Vec<(String, (f64, f
 fn ranked(file: &[(String, (f64, f64))], headers: [&str; 2], context: &str) -> Ranking {
     let rows: Vec<RankedRow<'_>> =
         file.iter().map(|(name, point)| RankedRow { point: Some(*point), texts: vec![name] }).collect();
-    rank(&rows, headers, context, None)
+    let is_korean = file.iter().any(|(name, _)| name.starts_with(|c| ('가'..='힣').contains(&c)));
+    rank(&rows, Hints { headers, file: context, is_korean, ..Hints::default() })
 }
 
 fn seoul(definition: &str) -> Vec<(String, (f64, f64))> {
@@ -67,7 +68,7 @@ fn what_geometries_name_comes_before_all_other_evidence() {
         let rows = seoul(definition);
         let rows: Vec<RankedRow<'_>> =
             rows.iter().map(|(name, point)| RankedRow { point: Some(*point), texts: vec![name] }).collect();
-        rank(&rows, ["geom", "geom"], "", Some(declared))
+        rank(&rows, Hints { geometries: Some(declared), ..Hints::default() })
     };
     let right = declared("EPSG:5174", "EPSG:5174");
     let first = |ranking: &Ranking| ranking.families[0].systems[0].definition.clone();
@@ -227,5 +228,5 @@ fn numbers_that_are_no_coordinates_fit_nothing() {
     let rows = vec![("가".to_owned(), (12.0, 3_000.0)); 20];
     let ranking = ranked(&rows, ["수량", "단가"], "");
     assert_eq!(ranking.certainty, Certainty::None, "{ranking:?}");
-    assert_eq!(rank(&[], ["x", "y"], "", None).certainty, Certainty::None);
+    assert_eq!(rank(&[], Hints::default()).certainty, Certainty::None);
 }
