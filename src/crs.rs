@@ -25,7 +25,7 @@ use proj::Proj;
 use proj_sys::*;
 
 pub use axes::OwnAxes;
-pub use definition::is_definition;
+pub use definition::{is_definition, with_authority};
 pub use error::{CrsError, Side};
 pub use operations::{Operation, Transformation};
 use sandbox::{find_nothing, no_files};

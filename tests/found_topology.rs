@@ -85,6 +85,24 @@ fn what_the_points_cannot_show_is_said() {
 }
 
 #[test]
+fn a_bare_number_names_a_system_on_the_command_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |args: &[&str]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_sheetstream")).args(args).current_dir(folder.path()).output();
+        let run = run.expect("the binary");
+        assert_eq!(run.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned()
+    };
+    std::fs::write(folder.path().join("in.csv"), "name,x,y\nA,192500.5,450700.25\n").expect("a file");
+    let said = run(&["new", "--from", "in.csv", "--crs", "5181"]);
+    assert!(said.contains("from = \"EPSG:5181\""), "{said}");
+    let said = run(&["convert", "in.csv", "--crs", "5181", "-o", "found.xlsx"]);
+    assert!(said.contains("coordinates in \"x\" and \"y\", EPSG:5181"), "{said}");
+    std::fs::write(folder.path().join("t.toml"), run(&["new", "--from", "in.csv", "--crs", "5186"])).expect("a file");
+    run(&["convert", "in.csv", "-t", "t.toml", "--crs", "5181", "-o", "own.xlsx"]);
+}
+
+#[test]
 fn delimiters_at_the_end_of_rows_cost_no_row() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (said, sheets) = convert(folder.path(), "in.csv", "a,b\n1,2,,\n3,4,,\n");

@@ -1,5 +1,6 @@
 //! Options of the commands that read files of rows, and the bar that shows how far they are.
 
+use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use sheetstream::crs::with_authority;
 use sheetstream::file::reader::CsvFile;
 use sheetstream::file::{FileError, Options};
 use sheetstream::inspect::reading::Reading;
@@ -42,8 +44,8 @@ pub(super) struct Input {
     /// Sheet of a workbook (.xlsx, .xls) whose rows are taken [default: its first visible one with a table], or file of a zip archive [default: the only one]
     #[arg(help_heading = "How files are read", long, value_name = "NAME")]
     worksheet: Option<String>,
-    /// CRS of these coordinates, such as EPSG:5181 [default: the topology's]
-    #[arg(help_heading = "How files are read", long, value_name = "CRS")]
+    /// CRS of these coordinates, such as EPSG:5181 or 5181 [default: the topology's]
+    #[arg(help_heading = "How files are read", long, value_parser = crs, value_name = "CRS")]
     crs: Option<String>,
 }
 
@@ -53,6 +55,11 @@ fn format(text: &str) -> Result<Format, String> {
         "json" | "ndjson" => Ok(Format::Json),
         _ => Err("csv or json".to_owned()),
     }
+}
+
+/// Reads a CRS; whether there is such a one is for PROJ to say.
+pub(super) fn crs(text: &str) -> Result<String, Infallible> {
+    Ok(with_authority(text))
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {

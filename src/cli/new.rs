@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
+use super::input::crs;
 use super::sample_file::SampleFile;
 use super::{EXAMPLES_FIRST, Exit, Global};
 
@@ -24,8 +25,8 @@ pub(crate) struct New {
     from: PathBuf,
     #[command(flatten)]
     sample: SampleFile,
-    /// CRS of the coordinates, such as EPSG:5181 [default: the one that fits best]
-    #[arg(long, value_name = "CRS")]
+    /// CRS of the coordinates, such as EPSG:5181 or 5181 [default: the one that fits best]
+    #[arg(long, value_parser = crs, value_name = "CRS")]
     crs: Option<String>,
     /// File to write, which must not exist [default: standard output]
     #[arg(short, long, value_name = "TOPOLOGY.toml")]

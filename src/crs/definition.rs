@@ -31,6 +31,12 @@ pub fn is_definition(text: &str) -> bool {
     is_code(text) || is_wkt(text) || text.starts_with('{') || is_proj_string(text)
 }
 
+/// The definition that a person means: a bare number is a code of EPSG.
+pub fn with_authority(text: &str) -> String {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { format!("EPSG:{text}") } else { text.to_owned() }
+}
+
 fn is_code(text: &str) -> bool {
     let Some((authority, code)) = text.split_once(':') else { return false };
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '+');
@@ -72,6 +78,13 @@ mod tests {
             "PROJCS (\"x\")",
         ] {
             assert!(is_definition(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_number_is_a_code_of_epsg() {
+        for (text, definition) in [("5186", "EPSG:5186"), ("EPSG:5186", "EPSG:5186"), ("", ""), ("52N", "52N")] {
+            assert_eq!(with_authority(text), definition);
         }
     }
 

@@ -20,6 +20,7 @@ pub mod trial;
 pub mod types;
 pub mod used_columns;
 
+use crate::crs::with_authority;
 use crate::file::FileError;
 use crate::map::{MapConfig, OwnCrs};
 use crate::record::{Extras, Lang, Rejection};
@@ -64,9 +65,7 @@ pub enum InspectError {
 /// The CRS cannot be used with this topology.
 pub fn own_crs(topology: &Topology, crs: Option<&str>) -> Result<Option<String>, InspectError> {
     let mut known = OwnCrs::new(&topology.maps);
-    let is_code = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let crs = crs.filter(|crs| !crs.is_empty());
-    let crs = crs.map(|crs| Some(crs).filter(is_code).map_or_else(|| crs.to_owned(), |code| format!("EPSG:{code}")));
+    let crs = crs.filter(|crs| !crs.is_empty()).map(with_authority);
     let Some(crs) = crs.filter(|crs| !known.is_usual(crs)) else { return Ok(None) };
     known.pairs(&crs).map_err(|rejection| InspectError::Crs(Box::new(rejection)))?;
     Ok(Some(crs))

@@ -10,7 +10,7 @@ use super::area::Areas;
 use super::points::{Column, Input, Notation, Point, Points};
 use super::reproject_config::{CoordinateInput, REMEMBERED_MAX, ReprojectConfig, refusal};
 use super::{Layout, Map, NodeError, Planned, find, free_name};
-use crate::crs::{CrsError, CrsKind, CrsPair, Transformation, is_definition};
+use crate::crs::{CrsError, CrsKind, CrsPair, Transformation, is_definition, with_authority};
 use crate::record::{ColumnType, CoordinateForm, Hint, Message, Place, Quoted, Rejection, RowBatch};
 
 /// The `reproject` map: appends two Float64 columns, leaves the source columns as they are.
@@ -75,8 +75,7 @@ impl Reproject {
         let mut rows_by_crs: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
         batch.live_rows().for_each(|row| rows_by_crs.entry(crs.text(row as usize).trim()).or_default().push(row));
         for (named, rows) in rows_by_crs {
-            let is_code = !named.is_empty() && named.bytes().all(|byte| byte.is_ascii_digit());
-            let definition = if is_code { format!("EPSG:{named}") } else { named.to_owned() };
+            let definition = with_authority(named);
             let unusable = |why: String| Rejection::new(Message::RowCrsUnusable { value: Quoted::new(named), why });
             let pair = match is_definition(&definition) {
                 _ if named.is_empty() => Err(Rejection::new(Message::RowCrsEmpty {})),
