@@ -11,13 +11,18 @@ pub fn named_code(text: &str) -> Option<u32> {
     let value = behind_key.trim_start().strip_prefix(':')?;
     let value = Deserializer::from_str(value).into_iter::<Value>().next()?.ok()?;
     let properties = &value["properties"];
-    let name = properties["name"].as_str().or(value.as_str());
-    let code = match name {
+    let name = properties["name"].as_str().or(properties["href"].as_str()).or(value.as_str());
+    let is_known = |code: &u32| system(*code).is_some();
+    match name {
         Some(name) if name.contains("CRS84") => Some(4326),
-        Some(name) if name.to_uppercase().contains("EPSG") => name.rsplit([':', '/']).next()?.parse().ok(),
-        _ => properties["code"].as_u64().and_then(|code| code.try_into().ok()),
-    };
-    code.filter(|code| system(*code).is_some())
+        Some(name) => {
+            let behind_authority = &name[name.to_ascii_uppercase().find("EPSG")?..];
+            // The version of the registry may come before it: EPSG:6.9:5186.
+            let numbers = behind_authority.split(|c: char| !c.is_ascii_digit());
+            numbers.filter_map(|digits| digits.parse().ok()).find(is_known)
+        }
+        None => properties["code"].as_u64().and_then(|code| code.try_into().ok()).filter(is_known),
+    }
 }
 
 #[cfg(test)]
@@ -36,6 +41,11 @@ mod tests {
             (r#""EPSG:5179""#, Some(5179)),
             (r#"{"type":"name","properties":{"name":"EPSG:1"}}"#, None),
             (r#"{"type":"link","properties":{"href":"crs.prj"}}"#, None),
+            (
+                r#"{"type":"link","properties":{"href":"http://spatialreference.org/ref/epsg/5186/proj4/","type":"proj4"}}"#,
+                Some(5186),
+            ),
+            (r#"{"type":"link","properties":{"href":"https://epsg.io/5179.wkt"}}"#, Some(5179)),
             ("null", None),
             (r#"{"type":"#, None),
         ] {
