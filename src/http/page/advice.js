@@ -24,7 +24,9 @@ export function advise(ranking, current) {
   const has = (family) => family.systems.some(({ definition }) => definition === current);
   const alike = (family) => (family.systems.length > 1 ? [t("alike", codes(family.systems.slice(0, 4)), Math.round(family.spread_m / 10) * 10)] : []);
   const offer = (family, { definition } = family.systems[0]) => ({ definition, isSwapped: family.is_swapped, text: t(family.is_swapped ? "offerSwapped" : "offer", label(definition), whereabouts(family)) });
-  const contradiction = ranking.contradicted_by ? [t("contradicted", label(ranking.header), label(ranking.contradicted_by))] : [];
+  // As `Ranking::contradiction` has it.
+  const isElsewhere = first.as_named !== null && first.as_named < 0.5;
+  const contradiction = ranking.contradicted_by ? [t("contradicted", label(ranking.header), label(ranking.contradicted_by))] : isElsewhere ? [t("namedElsewhere", label(first.systems[0].definition))] : [];
   const swapped = first.is_swapped ? [t("swapped")] : [];
   if (has(first) && !first.is_swapped) {
     // Within a family only the header decides.
@@ -38,7 +40,7 @@ export function advise(ranking, current) {
     }
     if (ranking.certainty === "places") return { mood: "good", sentences: [t("asNamed", label(current), whereabouts(first)), ...alike(first), ...contradiction], offers: [] };
     if (ranking.certainty === "ambiguous") return { mood: "doubt", sentences: [t("ambiguous", label(current), whereabouts(first))], offers: others.filter((family) => !family.is_swapped).slice(0, 3).map((family) => offer(family)) };
-    return { mood: "good", sentences: [t("onLand", label(current), whereabouts(first)), ...alike(first)], offers: [] };
+    return { mood: isElsewhere ? "doubt" : "good", sentences: [t("onLand", label(current), whereabouts(first)), ...alike(first), ...contradiction], offers: [] };
   }
   const rivals = ranking.certainty === "ambiguous" ? others.slice(0, 2) : [];
   const offers = [first, ...rivals].filter((family) => family.is_swapped || !has(family)).map((family) => offer(family));
