@@ -74,6 +74,15 @@ fn fetch_says_why_no_workbook_comes_and_waits_for_what_was_published_again() {
     let (code, why) = fetch("0");
     assert_eq!(code, Some(1), "{why}");
     assert!(why.contains("nothing was heard of it"), "{why}");
+    let rows = format!("{}.rows", app.name).into();
+    let mut producer = kafka.client("test").producer(sheetstream::kafka::producer::ProducerConfig::default());
+    for value in ["id,name,kind,x,y", "1,A,park,953000,1952000", "#EOF rows=3"] {
+        producer.send(&rows, Some(0), Some(b"a.csv"), Some(value.as_bytes()), &[]).expect("sent");
+    }
+    producer.flush().expect("acknowledged");
+    let (code, why) = fetch("3");
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("a.csv (INCOMPLETE, 1 rows so far; upload.incomplete: "), "{why}");
     fs::write(&file, "no,such,columns\n1,2,3\n").expect("a file");
     app.publish(&[&file]);
     let (code, why) = fetch("120");

@@ -17,6 +17,7 @@ use sheetstream::client::uploads::Upload;
 use sheetstream::kafka::KafkaClient;
 use sheetstream::kafka::topic_reader::TopicReader;
 use sheetstream::record::{Offset, TopicPartition};
+use sheetstream::sink::status::StatusFailure;
 use sheetstream::topology::Topology;
 use sheetstream::transport::{Fetcher, TransportError};
 
@@ -129,11 +130,8 @@ impl Fetch {
                         missing.remove(id);
                     }
                     Awaited::Ended(upload) => {
-                        let why = upload.failure.as_ref().map_or_else(
-                            || "its publisher gave it up".to_owned(),
-                            |failure| format!("{}: {}", failure.reason, failure.message),
-                        );
-                        writeln!(io::stderr(), "error: no workbook of {}: {}", shown(id), shown(&why))?;
+                        let why = upload.failure.as_ref().map_or("its publisher gave it up".to_owned(), said);
+                        writeln!(io::stderr(), "error: no workbook of {}: {why}", shown(id))?;
                         exit = exit.max(Exit::DataRejected);
                         missing.remove(id);
                     }
@@ -358,17 +356,25 @@ impl Saving<'_> {
 fn standing(waiting: &Waiting, id: &str) -> String {
     let behind = waiting.behind();
     let unprocessed = format!("{behind} records of the topic are not processed yet: does the topology run?");
-    let (id, rows) = match waiting.upload(id) {
+    match waiting.upload(id) {
         Awaited::Pending(Some(upload)) if behind > 0 && upload.state.is_final() => {
-            return format!("{} (revision {} is there; {unprocessed})", shown(id), upload.revision.unwrap_or(1));
+            format!("{} (revision {} is there; {unprocessed})", shown(id), upload.revision.unwrap_or(1))
         }
-        Awaited::Pending(Some(upload)) => (shown(id), upload.accounting.rows_in),
-        Awaited::Pending(None) => return format!("{} ({unprocessed})", shown(id)),
+        Awaited::Pending(Some(upload)) => {
+            let (state, rows) = (format!("{:?}", upload.state).to_uppercase(), upload.accounting.rows_in);
+            let why = upload.failure.map(|failure| format!("; {}", said(&failure))).unwrap_or_default();
+            format!("{} ({state}, {rows} rows so far{why})", shown(id))
+        }
+        Awaited::Pending(None) => format!("{} ({unprocessed})", shown(id)),
         Awaited::Unheard | Awaited::Published(_) | Awaited::Ended(_) => {
-            return format!("{} (nothing was heard of it: was it published?)", shown(id));
+            format!("{} (nothing was heard of it: was it published?)", shown(id))
         }
-    };
-    format!("{id} ({rows} rows so far)")
+    }
+}
+
+/// Why an upload is held or failed.
+fn said(failure: &StatusFailure) -> String {
+    shown(&format!("{}: {}", failure.reason, failure.message))
 }
 
 fn ends(client: &KafkaClient, topic: &str) -> Result<Vec<Offset>, TransportError> {
