@@ -273,6 +273,93 @@ fn an_open_upload_is_watched_and_given_up() {
     assert_eq!(events(site.address, "open.csv", "end").len(), 1, "one that has ended is sent at once");
 }
 
+/// Uploads of plain Kafka lie in any partition, and those of a header have no key.
+#[test]
+fn an_open_upload_is_given_up_wherever_its_rows_are() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let site = Site::start(kafka, "placed");
+    let topic: Arc<str> = format!("{}.rows", site.app.name).into();
+    let mut producer = kafka.client("publisher").producer(ProducerConfig::default());
+    let (mut ids, row) = (Vec::new(), b"1,a,park,953000,1952000\n".as_slice());
+    for partition in [0, 1] {
+        let (keyed, named) = (format!("keyed-{partition}"), format!("named-{partition}"));
+        for value in [b"id,name,kind,x,y\n".as_slice(), row] {
+            producer.send(&topic, Some(partition), Some(keyed.as_bytes()), Some(value), &[]).expect("sent");
+            let header = [Header::new("ss-upload", named.clone())];
+            producer.send(&topic, Some(partition), None, Some(value), &header).expect("sent");
+        }
+        ids.extend([keyed, named]);
+    }
+    producer.flush().expect("acknowledged");
+    for id in ids {
+        site.wait_for(&id, |upload| upload["accounting"]["rows_in"] == 1);
+        let given_up = request(site.address, "DELETE", &format!("/uploads/{id}"), &[]);
+        assert_eq!(given_up.status, 202, "{id}: {given_up:?}");
+        site.wait_for(&id, |upload| upload["state"] == "ABORTED");
+    }
+}
+
+/// Three topologies that run elsewhere, of which the status topics tell.
+#[test]
+fn an_upload_that_is_not_clearly_meant_is_not_given_up() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let client = kafka.client("test");
+    let topology = |upload: &str| {
+        let name = format!("meant-{}", uuid::Uuid::new_v4().simple());
+        let text = format!(
+            "name = \"{name}\"\n[[source]]\nname = \"rows\"\nupload = \"{upload}\"\n[[aggregate]]\nname = \"by-kind\"\nsheet = \"kind\"\n[[sink]]\nname = \"books\"\n"
+        );
+        for topic in ["rows", "status"] {
+            let topic = NewTopic { name: format!("{name}.{topic}"), partitions: 2, replication: 1, configs: vec![] };
+            client.create_topics(&[topic]).expect("created");
+        }
+        Arc::new(Topology::parse(&text, "meant.toml", &|_| None).expect("a topology"))
+    };
+    let (first, second, of_header) = (topology("auto"), topology("key"), topology("header:x-file"));
+    let mut producer = client.producer(ProducerConfig::default());
+    let mut say = |topology: &Topology, upload: &str, state: &str| {
+        let status = json!({
+            "state": state, "upload": upload, "revision": 1, "name": null, "topology": &*topology.name,
+            "topology_hash": "h", "partition": 1, "offsets": { "first": 0 },
+            "accounting": { "rows_in": 1, "written": 1, "rejected": 0, "duplicate": 0, "late": 0, "filtered": 0, "voided": 0, "waiting": 0 },
+        });
+        let status = status.to_string();
+        producer
+            .send(&topology.sink.status_topic, Some(1), Some(upload.as_bytes()), Some(status.as_bytes()), &[])
+            .expect("sent");
+        producer.flush().expect("acknowledged");
+    };
+    for topology in [&first, &second] {
+        say(topology, "both", "RECEIVING");
+    }
+    say(&first, "one", "RECEIVING");
+    say(&second, "one", "PUBLISHED");
+    say(&of_header, "headed", "RECEIVING");
+    let parts = HttpParts {
+        topologies: vec![first.clone(), second.clone(), of_header],
+        kafka: kafka.config("http"),
+        health: Arc::new(Health::default()),
+        queries: Queries::default(),
+    };
+    let server = start(HttpConfig::new(SocketAddr::from(([127, 0, 0, 1], 0))), parts).expect("it starts");
+    let give_up = |path: &str| request(server.address(), "DELETE", &format!("/uploads/{path}"), &[]);
+
+    let unclear = give_up("both");
+    assert_eq!((unclear.status, unclear.problem().as_str()), (409, "ambiguous"));
+    assert!([&first, &second].iter().all(|of| unclear.text().contains(&*of.name)), "{unclear:?}");
+    let refused = give_up("headed");
+    assert_eq!((refused.status, refused.problem().as_str()), (422, "topology"), "{refused:?}");
+    assert_eq!(give_up(&format!("both?topology={}", second.name)).status, 202);
+    assert_eq!(give_up("one").status, 202, "one of them is open");
+    for (topology, id) in [(first, "one"), (second, "both")] {
+        let mut marked = Vec::new();
+        let rows = TopicPartition { topic: topology.source.topic.clone(), partition: 1 };
+        client.read_all(&rows, &mut |record| marked.extend(record.key)).expect("read");
+        assert_eq!(marked, [id.as_bytes()]);
+    }
+    server.stop();
+}
+
 /// The broker dies while the server runs: an upload is put off, and goes through when the broker is back.
 #[test]
 fn while_the_broker_is_down_an_upload_is_put_off() {
@@ -313,6 +400,8 @@ on_the_in_process_broker! {
     a_form_and_a_crs_of_its_own_make_another_upload_of_the_same_file,
     a_form_may_be_as_large_as_a_raw_body,
     a_client_that_goes_away_half_way_leaves_nothing,
+    an_open_upload_is_given_up_wherever_its_rows_are,
     an_open_upload_is_watched_and_given_up,
+    an_upload_that_is_not_clearly_meant_is_not_given_up,
     while_the_broker_is_down_an_upload_is_put_off,
 }

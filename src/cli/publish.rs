@@ -110,7 +110,7 @@ impl Publish {
 
 /// Gives up an upload that was not acknowledged to its end. The error says what becomes of it.
 fn give_up(client: &KafkaClient, topic: &str, id: &str, attempt: &str, error: PublishError) -> anyhow::Error {
-    let aborted = abort(client, topic, id, Some(attempt));
+    let aborted = abort(client, topic, None, id, Some(attempt));
     let id = shown(id);
     let fate = match aborted {
         Ok(()) => format!(

@@ -42,12 +42,19 @@ pub fn check_takes_files(topology: &Topology) -> Result<(), TakesNoFiles> {
     }
 }
 
-/// Gives an upload up: the marker that ends it without a workbook, if it is open. With an attempt, only if that is the open one. Blocks.
-pub fn abort(client: &KafkaClient, topic: &str, id: &str, attempt: Option<&str>) -> Result<(), TransportError> {
+/// Gives an upload up: the marker that ends it without a workbook, if it is open. It goes to the partition of the upload's rows; `None` is
+/// the one that the key leads to. With an attempt, only if that is the open one. Blocks.
+pub fn abort(
+    client: &KafkaClient,
+    topic: &str,
+    partition: Option<i32>,
+    id: &str,
+    attempt: Option<&str>,
+) -> Result<(), TransportError> {
     let mut producer = client.producer(ProducerConfig::default());
     let mut marker = vec![Header::new("ss-type", "abort")];
     marker.extend(attempt.map(|attempt| Header::new("ss-attempt", attempt.to_owned())));
-    producer.send(&topic.into(), None, Some(id.as_bytes()), Some(b""), &marker)?;
+    producer.send(&topic.into(), partition, Some(id.as_bytes()), Some(b""), &marker)?;
     producer.flush()
 }
 

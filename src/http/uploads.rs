@@ -34,6 +34,7 @@ use crate::kafka::clock::now_ms;
 use crate::record::{Extras, Lang};
 use crate::sink::digest::Digest;
 use crate::sink::status::StatusFailure;
+use crate::source::Placement;
 use crate::topology::Topology;
 use crate::transport::TransportError;
 
@@ -183,7 +184,7 @@ impl Job {
                 });
                 let (client, topic) = (app.kafka.clone(), topology.source.topic.clone());
                 // Best effort: what has no end makes no workbook, and expires.
-                spawn_blocking(move || abort(&client, &topic, &key.id, Some(&attempt)));
+                spawn_blocking(move || abort(&client, &topic, None, &key.id, Some(&attempt)));
                 Err(problem)
             }
         }
@@ -384,23 +385,49 @@ async fn show(
     find(&app, id, of).await.map(|upload| Json(translate(upload, lang.as_deref())))
 }
 
+/// The upload of that id that is to be given up: where no topology is named, the only open one.
+async fn find_open(app: &AppState, id: String, of: UploadQuery) -> Result<Upload, Problem> {
+    if of.topology.is_some() {
+        return find(app, id, of).await;
+    }
+    catch_up(app).await?;
+    let mut open = app.uploads.open(|_| true, usize::MAX).uploads;
+    open.retain(|upload| upload.id == id);
+    match &open[..] {
+        [] => find(app, id, of).await,
+        [_] => Ok(open.remove(0)),
+        [first, second, ..] => {
+            let (first, second) = (&first.topology, &second.topology);
+            let detail = format!("{first} and {second} have an open upload of this id: name one by `topology`");
+            Err(Problem::new(StatusCode::CONFLICT, "ambiguous", detail).in_field("topology"))
+        }
+    }
+}
+
 /// Stops publishing, and publishes the marker that ends the upload without a workbook.
 async fn give_up(
     State(app): State<SharedState>,
     Path(id): Path<String>,
     Query(of): Query<UploadQuery>,
 ) -> Result<Response, Problem> {
-    let upload = find(&app, id, of).await?;
+    let upload = find_open(&app, id, of).await?;
     if upload.state.is_final() {
         let detail = "the upload has ended already; there is nothing to give up";
         return Err(Problem::new(StatusCode::CONFLICT, "ended", detail));
     }
     let topology = app.topology(&upload.topology)?;
+    check_takes_files(&topology).map_err(|error| {
+        let detail = format!("{error}; its publisher gives the upload up, with #ABORT");
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "topology", detail).in_field("topology")
+    })?;
     let key = UploadKey { topology: upload.topology.clone(), id: upload.id.clone() };
+    // Rows that lie in any partition have a marker that lies in any.
+    let status = upload.status.as_ref().filter(|_| topology.source.placement == Placement::Keyed);
+    let partition = status.map(|status| status.partition);
     // One that is under way here stops, and sends its marker behind what is on the way.
     if !app.uploads.cancel(&key) {
         let client = app.kafka.clone();
-        let aborting = spawn_blocking(move || abort(&client, &topology.source.topic, &key.id, None));
+        let aborting = spawn_blocking(move || abort(&client, &topology.source.topic, partition, &key.id, None));
         aborting.await.map_err(stopped)?.map_err(|error| broker_problem(&error))?;
     }
     let upload = find(&app, upload.id, UploadQuery { topology: Some(upload.topology), lang: None }).await?;

@@ -81,7 +81,7 @@ export const preview = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/p
 export const rejects = (id, lang) => call("GET", `/uploads/${encodeURIComponent(id)}/rejects${query({ lang })}`);
 export const points = (id) => call("GET", `/uploads/${encodeURIComponent(id)}/points`);
 export const systems = (q) => call("GET", `/crs${query({ q })}`);
-export const giveUp = (id) => call("DELETE", `/uploads/${encodeURIComponent(id)}`);
+export const giveUp = ({ id, topology }) => call("DELETE", `/uploads/${encodeURIComponent(id)}${query({ topology })}`);
 export const archiveUrl = (ids) => `/workbooks.zip${query({ ids: ids.join(",") })}`;
 export const workbookUrl = (id) => `/workbooks/${encodeURIComponent(id)}`;
 

@@ -303,7 +303,7 @@ export class Card {
     this.sending?.cancel();
     if (this.upload && !ENDED.has(this.upload.state)) {
       this.isCancelling = true;
-      await api.giveUp(this.upload.id).catch((problem) => {
+      await api.giveUp(this.upload).catch((problem) => {
         Object.assign(this, { failure: problem, isCancelling: false });
       });
     }
