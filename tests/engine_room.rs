@@ -151,6 +151,11 @@ fn a_reset_begins_at_the_given_place_and_needs_an_empty_group() {
     assert!(!refused.status.success() && said(&refused).contains("stop every instance"), "{}", said(&refused));
     let refused = app.command(&["reset", &topology, "--state-dir", &state]).output().expect("it runs");
     assert_eq!(refused.status.code(), Some(73), "{}", said(&refused));
+    let refused = app.command(&["reset", &topology, "--force"]).output().expect("it runs");
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{}", said(&refused));
+    assert!(said(&refused).contains("is alive and has come back; stop every instance"), "{}", said(&refused));
+    app.publish(&[&app.csv("b.csv", 5)]);
+    app.wait_for(&["b.csv"], "state");
     assert_eq!(running.stop(), Some(0));
 
     let planned: serde_json::Value =

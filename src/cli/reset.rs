@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 use serde_json::json;
-use sheetstream::client::reset::{Reset as Plan, Target, apply, plan};
+use sheetstream::client::reset::{Reset as Plan, Target, apply, plan, put_out};
 use sheetstream::record::{TaskId, TopicPartition};
 use sheetstream::state::keys::TaskHash;
 use sheetstream::state::{StateDir, StateOptions};
@@ -58,7 +58,8 @@ pub(crate) struct Reset {
     /// To the offsets in this file, each line TOPIC,PARTITION,OFFSET; other partitions stay where they are
     #[arg(long, group = "target", value_name = "FILE")]
     from_file: Option<PathBuf>,
-    /// Put members that are left over out of the group first; one that is alive comes back
+    /// Put members that are left over out of the group first. One that is alive comes back within 20 s, which are waited for; then nothing
+    /// is reset
     #[arg(long, conflicts_with = "dry_run")]
     force: bool,
     /// Say what would be set, and change nothing
@@ -81,13 +82,13 @@ impl Reset {
             let resets = plan(client, &topology, &target)?;
             check_listed(&target, &resets)?;
             if !self.dry_run {
-                if self.force {
-                    let removed = client.remove_members(&topology.name)?;
-                    tracing::info!(group = %topology.name, removed, "members were put out of the group");
-                }
-                // The directory first: while a process holds it, nothing is reset.
+                // The directory first: while a process holds it, nothing is reset and nobody is put out.
                 let state = self.state_dir.as_ref().filter(|dir| dir.exists());
                 let state = state.map(|dir| StateDir::open(dir, StateOptions::default())).transpose()?;
+                if self.force && put_out(client, &topology)? {
+                    let group = &topology.name;
+                    anyhow::bail!("a member of group {group} is alive and has come back; stop every instance");
+                }
                 apply(client, &topology, &resets).with_context(|| {
                     format!("group {} cannot be reset while it has members; stop every instance", topology.name)
                 })?;

@@ -2,14 +2,20 @@
 //! local state.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::kafka::KafkaClient;
+use crate::kafka::group::Roster;
 use crate::record::{Offset, TopicPartition};
 use crate::topology::Topology;
 use crate::transport::{Committed, TransportError};
+
+/// How long a member that was put out has to come back: above the longest heartbeat interval that brokers allow by default.
+const RETURN: Duration = Duration::from_secs(20);
+/// Between two looks for one that has.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +91,22 @@ pub fn plan(client: &KafkaClient, topology: &Topology, target: &Target) -> Resul
         resets.push(Reset { topic: at.topic.to_string(), partition: at.partition, from, to, log_start, log_end });
     }
     Ok(resets)
+}
+
+/// Puts members that are left over out of the group. One that is alive comes back, which is waited for. Returns whether one did. Blocks.
+pub fn put_out(client: &KafkaClient, topology: &Topology) -> Result<bool, TransportError> {
+    let group = &topology.name;
+    let removed = client.remove_members(group)?;
+    tracing::info!(%group, removed, "members were put out of the group");
+    let deadline = Instant::now() + RETURN;
+    while removed > 0 && Instant::now() < deadline {
+        std::thread::sleep(LOOK);
+        let Roster { ours, foreign } = client.members(group)?;
+        if !(ours.is_empty() && foreign.is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Sets them. The group must have no member. Blocks.
