@@ -198,6 +198,22 @@ fn a_reset_begins_at_the_given_place_and_needs_an_empty_group() {
 }
 
 #[test]
+fn a_state_directory_that_is_deleted_is_named_with_its_option() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let app = App::new(kafka, "deleted", 1);
+    let mut running = app.run("state");
+    app.publish(&[&app.csv("a.csv", 5)]);
+    app.wait_for(&["a.csv"], "state");
+    let state = app.folder.path().join("state");
+    fs::remove_dir_all(&state).expect("removed");
+    app.publish(&[&app.csv("b.csv", 20_000)]);
+    let ended = until("its end", || running.0.try_wait().expect("a child of ours"));
+    assert_eq!(ended.code(), Some(74));
+    let said = app.log("state");
+    assert!(said.contains(&format!("the state directory {} (--state-dir)", state.display())), "{said}");
+}
+
+#[test]
 fn equal_lines_of_one_record_are_a_letter_each() {
     let Some(kafka) = Kafka::shared() else { return };
     let app = App::new(kafka, "equal", 1);
@@ -346,6 +362,7 @@ on_the_in_process_broker! {
     dead_letters_are_counted_shown_and_tried_again_after_a_fix,
     equal_lines_of_one_record_are_a_letter_each,
     a_reset_begins_at_the_given_place_and_needs_an_empty_group,
+    a_state_directory_that_is_deleted_is_named_with_its_option,
     a_topology_that_is_paused_stays_so_through_a_restart_until_it_is_resumed,
     a_bundle_has_the_facts_that_help_and_neither_rows_nor_secrets,
 }

@@ -9,7 +9,9 @@ use clap::{Args, ValueEnum};
 use sheetstream::http::{self, HttpParts};
 use sheetstream::runtime::config::{Guarantee, StreamsConfig};
 use sheetstream::runtime::memory::MEMORY_BYTES_MIN;
-use sheetstream::runtime::streams::Streams;
+use sheetstream::runtime::streams::{Streams, StreamsError};
+use sheetstream::runtime::task::TaskError;
+use sheetstream::state::StateError;
 use sheetstream::traces::{self, TraceSettings};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -140,8 +142,18 @@ impl Run {
         if let Some(server) = server {
             server.stop();
         }
-        outcome?;
-        Ok(Exit::Ok)
+        match outcome {
+            Ok(()) => Ok(Exit::Ok),
+            Err(
+                error @ (StreamsError::State(StateError::Io(_))
+                | StreamsError::Task(_, TaskError::State(StateError::Io(_)))),
+            ) => {
+                let dir = self.state_dir.display();
+                let what = format!("the state directory {dir} (--state-dir) cannot be used, or was deleted");
+                Err(anyhow::Error::from(error).context(what))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
