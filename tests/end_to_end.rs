@@ -197,14 +197,21 @@ fn fetch_warns_of_a_workbook_without_a_row_and_fails_with_strict() {
     let running = app.run("state");
     let file = app.folder.path().join("a.csv");
     fs::write(&file, "id,name,kind,x,y\n1,A,park,east,north\n2,B,park,east,north\n").expect("a file");
-    app.publish(&[&file]);
-    for (options, code) in [(&[][..], 0), (&["--strict"][..], 65)] {
-        let mut fetch = app.command(&["fetch", "a.csv", "-t"]);
-        let fetched =
-            fetch.arg(app.topology()).arg("--out").arg(app.folder.path()).args(options).output().expect("fetch");
+    app.publish(&[&file, &app.csv("b.csv", 3)]);
+    app.wait_for(&["a.csv", "b.csv"], "state");
+    let (topology, topic) = (app.topology().display().to_string(), format!("{}.workbooks", app.name));
+    for (options, code) in [
+        (&["a.csv", "-t", &topology][..], 0),
+        (&["a.csv", "-t", &topology, "--strict"], 65),
+        (&["a.csv", "--topic", &topic, "--strict"], 65),
+        (&["b.csv", "-t", &topology, "--strict"], 0),
+        (&["-t", &topology, "--strict"], 65),
+        (&["--topic", &topic, "--strict"], 65),
+    ] {
+        let fetched = app.command(&["fetch", "--out"]).arg(app.folder.path()).args(options).output().expect("fetch");
         let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
         assert_eq!(fetched.status.code(), Some(code), "{said}");
-        assert!(said.contains("all 2 rows were rejected"), "{said}");
+        assert_eq!(said.contains("a.csv: all 2 rows were rejected"), options[0] != "b.csv", "{said}");
     }
     assert_eq!(running.stop(), Some(0));
 }

@@ -95,7 +95,7 @@ impl Fetch {
         };
         let folder =
             Folder::open(&self.out, layout, self.force).with_context(|| format!("folder {}", self.out.display()))?;
-        let mut saving = Saving { global, folder, failed: Vec::new() };
+        let mut saving = Saving { global, folder, failed: Vec::new(), has_empty: false };
         let limit = Duration::from_secs(self.timeout);
         let exit = run_within(limit.min(BROKER_LIMIT), self.broker.config("sheetstream-fetch")?, |client| {
             match (&topology, &self.topic) {
@@ -105,7 +105,7 @@ impl Fetch {
                 (None, topic) => self.fetch_all(client, topic.as_deref().unwrap_or_default(), None, &mut saving),
             }
         })?;
-        Ok(exit.max(saving.finish()?))
+        Ok(exit.max(saving.finish(self.strict)?))
     }
 
     /// Named uploads, each of them once.
@@ -126,7 +126,6 @@ impl Fetch {
                 match waiting.upload(id) {
                     Awaited::Published(upload) => {
                         watch.pause(|| saving.published(client, &topology.sink.topic, &upload))?;
-                        exit = exit.max(watch.pause(|| self.judge(&upload))?);
                         missing.remove(id);
                     }
                     Awaited::Ended(upload) => {
@@ -162,21 +161,6 @@ impl Fetch {
             watch.look(|upload| missing.contains(upload))?;
             std::thread::sleep(LOOK.min(deadline.saturating_duration_since(Instant::now())));
         }
-    }
-
-    /// With `--strict` a workbook without a row is not a success.
-    fn judge(&self, upload: &Upload) -> io::Result<Exit> {
-        let accounting = &upload.accounting;
-        if accounting.written + accounting.filtered > 0 || accounting.rejected == 0 {
-            return Ok(Exit::Ok);
-        }
-        let id = shown(&upload.id);
-        writeln!(
-            io::stderr(),
-            "warning: {id}: all {} rows were rejected; its Errors sheet says why",
-            accounting.rejected
-        )?;
-        Ok(if self.strict { Exit::DataRejected } else { Exit::Ok })
     }
 
     /// Without a topology: the newest workbook of each named upload that the topic holds, waited for if there is none.
@@ -278,6 +262,8 @@ struct Saving<'a> {
     global: &'a Global,
     folder: Folder,
     failed: Vec<String>,
+    /// Whether one has no row, for all of them were rejected.
+    has_empty: bool,
 }
 
 impl Saving<'_> {
@@ -332,6 +318,11 @@ impl Saving<'_> {
             Saved::Replaced(path) => writeln!(io::stderr(), "note: {} was replaced", path.display())?,
             Saved::Written(_) | Saved::Same(_) => {}
         }
+        if let Some(rows) = label.all_rejected {
+            let id = shown(&label.upload);
+            writeln!(io::stderr(), "warning: {id}: all {rows} rows were rejected; its Errors sheet says why")?;
+            self.has_empty = true;
+        }
         let path = saved.path().display().to_string();
         if self.global.json {
             let (upload, revision, sha256) = (&label.upload, label.revision, &label.sha256);
@@ -343,12 +334,16 @@ impl Saving<'_> {
         Ok(())
     }
 
-    /// Reports at the end the files that could not be written.
-    fn finish(self) -> io::Result<Exit> {
+    /// Reports at the end the files that could not be written. With `strict` a workbook without a row is not a success.
+    fn finish(self, strict: bool) -> io::Result<Exit> {
         for failed in &self.failed {
             writeln!(io::stderr(), "error: not written: {failed}")?;
         }
-        Ok(if self.failed.is_empty() { Exit::Ok } else { Exit::Io })
+        Ok(match self.failed.is_empty() {
+            true if strict && self.has_empty => Exit::DataRejected,
+            true => Exit::Ok,
+            false => Exit::Io,
+        })
     }
 }
 

@@ -56,6 +56,7 @@ impl Wanted {
             revision: upload.revision.unwrap_or(1),
             filename: workbook.filename.clone(),
             sha256: workbook.sha256.to_string(),
+            all_rejected: upload.accounting.all_rejected(),
         };
         let wanted = Wanted {
             topic: workbook.topic.clone(),
@@ -144,6 +145,7 @@ pub fn newest(client: &KafkaClient, topic: &str, upload: &str) -> Result<Option<
                 revision: head.revision,
                 filename: head.filename.to_owned(),
                 sha256: head.sha256.to_owned(),
+                all_rejected: head.accounting.all_rejected(),
             };
             found = Digest::parse(head.sha256).map(|sha256| (label(), sha256)).or(found.take());
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::client::folder::Label;
-use crate::record::Record;
+use crate::record::{Accounting, Record};
 use crate::sink::digest::Digest;
 
 /// Incomplete sets of chunks that are remembered; the oldest is forgotten first (its workbook will be sent again, or never).
@@ -78,6 +78,8 @@ pub struct ChunkHead<'a> {
     pub sha256: &'a str,
     /// Name of the file.
     pub filename: &'a str,
+    /// Rows written, rejected and filtered.
+    pub accounting: Accounting,
     /// Number of the chunk, from 1.
     pub number: u32,
     /// Chunks of the workbook.
@@ -100,7 +102,14 @@ impl<'a> ChunkHead<'a> {
             Ok(chunk) => parse_chunk(chunk).ok_or(unreadable("ss-chunk"))?,
         };
         let filename = text("ss-filename").unwrap_or("workbook.xlsx");
-        Ok(ChunkHead { upload, revision, sha256, filename, number, count })
+        let rows = |header| text(header).ok().and_then(|rows| rows.parse().ok()).unwrap_or_default();
+        let accounting = Accounting {
+            written: rows("ss-rows"),
+            rejected: rows("ss-rejected"),
+            filtered: rows("ss-filtered"),
+            ..Accounting::default()
+        };
+        Ok(ChunkHead { upload, revision, sha256, filename, accounting, number, count })
     }
 }
 
@@ -129,8 +138,8 @@ impl ChunkJoiner {
         if found != expected {
             return Err(FetchError::Checksum { upload, found, expected });
         }
-        let filename = head.filename.to_owned();
-        let label = Label { upload, revision, filename, sha256: expected };
+        let (filename, all_rejected) = (head.filename.to_owned(), head.accounting.all_rejected());
+        let label = Label { upload, revision, filename, sha256: expected, all_rejected };
         Ok(Some(FetchedWorkbook { label, chunks }))
     }
 }

@@ -38,6 +38,8 @@ pub struct Label {
     pub filename: String,
     /// SHA-256 of the file in hex, verified.
     pub sha256: String,
+    /// How many rows were rejected, if that is all of them.
+    pub all_rejected: Option<u64>,
 }
 
 /// The outcome of saving a workbook.
@@ -193,7 +195,7 @@ mod tests {
 
     fn save(folder: &mut Folder, upload: &str, filename: &str, bytes: &[u8]) -> Saved {
         let sha256 = Digest(Sha256::digest(bytes).into()).to_string();
-        let label = Label { upload: upload.into(), revision: 1, filename: filename.into(), sha256 };
+        let label = Label { upload: upload.into(), revision: 1, filename: filename.into(), sha256, all_rejected: None };
         folder.save(&label, |file| file.write_all(bytes)).expect("saved")
     }
 
@@ -238,7 +240,13 @@ mod tests {
     fn what_cannot_be_written_leaves_nothing_behind() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let mut folder = Folder::open(root.path(), Layout::Name, false).expect("a folder");
-        let label = Label { upload: "a".into(), revision: 1, filename: "a.xlsx".into(), sha256: "0".into() };
+        let label = Label {
+            upload: "a".into(),
+            revision: 1,
+            filename: "a.xlsx".into(),
+            sha256: "0".into(),
+            all_rejected: None,
+        };
         let failed = folder.save(&label, |_| Err(io::Error::other("the broker is gone")));
         assert!(failed.is_err());
         assert_eq!(fs::read_dir(root.path()).expect("the folder").count(), 0);

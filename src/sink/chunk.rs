@@ -56,6 +56,9 @@ impl<'a> Chunks<'a> {
             Header::new("ss-sha256", Digest(sha256).to_string()),
             Header::new("ss-topology", format!("{} {}", about.topology, about.topology_hash)),
         ];
+        if complete.accounting.filtered > 0 {
+            headers.push(Header::new("ss-filtered", complete.accounting.filtered.to_string()));
+        }
         if let Some(traceparent) = &complete.traceparent {
             headers.push(Header::new("traceparent", traceparent.to_string()));
         }
