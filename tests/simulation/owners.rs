@@ -113,6 +113,18 @@ fn a_standby_keeps_no_state_that_lacks_an_open_upload() {
     }
 }
 
+/// Both have read what there is of an upload. One of them reads on and says so, and the group has put it out before it commits.
+fn end_unseen(scene: &mut Scene, [one, other]: [&mut Process; 2], upload: &'static str, rest: &[&'static str]) {
+    for process in [&mut *one, other] {
+        scene.hand_to(process);
+        process.revoke(0);
+    }
+    scene.assign(one);
+    one.turn(0, &scene.app, scene.now_ms, 0, true);
+    scene.write(upload, rest);
+    scene.replace(one, 50);
+}
+
 /// Its end is sent and in the state, and not committed. Who is the owner meanwhile does not know of it, and says that the upload stalls. The
 /// next one has the end in its state, or has read of it as a standby.
 #[test]
@@ -121,15 +133,7 @@ fn an_end_that_another_owner_did_not_know_is_said_again() {
         let mut scene = Scene::new(Guarantee::AtLeastOnce, PLENTY);
         let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
         scene.write("whole", &["#BEGIN", "s,1,a"]);
-        for process in [&mut one, &mut other] {
-            scene.hand_to(process);
-            process.revoke(0);
-        }
-        scene.assign(&mut one);
-        one.turn(0, &scene.app, scene.now_ms, 0, true);
-        scene.write("whole", &["#EOF"]);
-        scene.app.brokers.lock().group.owners.clear();
-        assert!(one.turn(0, &scene.app, scene.now_ms, 50, true).contains("fenced"));
+        end_unseen(&mut scene, [&mut one, &mut other], "whole", &["#EOF"]);
         assert_eq!(scene.last_of("whole").state, UploadState::Published);
         if is_standby {
             third.stand_by(0, &scene.app);
@@ -150,15 +154,7 @@ fn ends_that_are_said_again_keep_their_revisions() {
     let mut scene = Scene::new(Guarantee::AtLeastOnce, PLENTY);
     let [mut one, mut other, mut third] = [0, 1, 2].map(|number| Process::new(number, 1));
     scene.write("twice", &["#BEGIN", "s,1,a"]);
-    for process in [&mut one, &mut other] {
-        scene.hand_to(process);
-        process.revoke(0);
-    }
-    scene.assign(&mut one);
-    one.turn(0, &scene.app, scene.now_ms, 0, true);
-    scene.write("twice", &["#EOF", "#BEGIN", "s,2,a", "#EOF"]);
-    scene.app.brokers.lock().group.owners.clear();
-    assert!(one.turn(0, &scene.app, scene.now_ms, 50, true).contains("fenced"));
+    end_unseen(&mut scene, [&mut one, &mut other], "twice", &["#EOF", "#BEGIN", "s,2,a", "#EOF"]);
     scene.assign(&mut other);
     scene.pause(&mut other);
     assert_eq!(scene.last_of("twice").state, UploadState::Stalled);
