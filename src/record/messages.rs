@@ -390,8 +390,8 @@ messages! {
         en "nothing came for {seconds} s and it has no end: publish all of it again, #BEGIN first"
         ko "{seconds}초 동안 아무것도 오지 않았고 끝 표식도 없었습니다. #BEGIN부터 전체를 다시 올리세요";
     Reason::UploadExpired => ExpiredIncomplete { seconds: u64 }
-        en "its end came, and nothing for {seconds} s that makes it complete: publish all of it again, #BEGIN first"
-        ko "끝 표식은 왔지만 {seconds}초 동안 빠진 것이 채워지지 않았습니다. #BEGIN부터 전체를 다시 올리세요";
+        en "its end came, it is incomplete, and nothing came for {seconds} s: publish all of it again, #BEGIN first"
+        ko "끝 표식은 왔지만 내용이 맞지 않은 채로 {seconds}초 동안 아무것도 오지 않았습니다. #BEGIN부터 전체를 다시 올리세요";
     Reason::UploadTooMany => TooManyOpen { limit: u32 }
         en "{limit} uploads of this partition are open, which is the limit (open_uploads_max): this one was turned away. End uploads with an \
             end-of-file marker, or raise the limit, then publish it again, #BEGIN first"

@@ -177,7 +177,7 @@ reasons! {
         ko "오류 행이 rejected_max보다 많아 업로드가 실패했습니다." "실패 레코드에 있는 행을 고쳐 전체를 다시 올리거나 값을 올리세요.";
     UploadIncomplete = "upload.incomplete" for Upload, Some("source.incomplete");
         en "Row count or checksum of the end-of-file marker are not met." "Publish the missing rows, or all again with #BEGIN first."
-        ko "끝 표식의 행 수나 체크섬과 맞지 않습니다." "빠진 행이나 전체를 다시 올리세요.";
+        ko "끝 표식의 행 수나 체크섬과 맞지 않습니다." "빠진 행을 마저 올리거나 #BEGIN부터 전체를 다시 올리세요.";
     UploadCrs = "upload.crs" for Upload, None;
         en "The upload names a coordinate reference system that cannot be used." "Choose another one, or none."
         ko "업로드가 지정한 좌표계를 쓸 수 없습니다." "다른 좌표계를 고르거나 지정하지 마세요.";
