@@ -100,7 +100,7 @@ async fn draft(
     }
     let mut types = shown_types(&table);
     if !is_whole || table.is_full() {
-        types.iter_mut().for_each(|kind| *kind = kind.filter(|kind| !may_reject(Some(*kind))));
+        types.iter_mut().for_each(|kind| *kind = kind.filter(|kind| !may_reject(*kind)));
     }
     // The topology's CRS speaks for itself only where rows fit it.
     let fitting = trial.crs.as_ref().filter(|_| trial.share() > 0.0 && suggestion.crs_column.is_none());

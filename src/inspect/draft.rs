@@ -5,7 +5,7 @@ use super::table::{Suggestion, Table};
 use super::used_columns::UsedColumns;
 use crate::crs::ranking::{Certainty, Ranking};
 use crate::page::link::map_address;
-use crate::record::{ColumnType, Extras, Lang};
+use crate::record::{ColumnType, Extras, Lang, TemplatePart};
 
 /// Longest name of a topology.
 const NAME_CHARS_MAX: usize = 40;
@@ -244,7 +244,7 @@ impl Draft<'_> {
 fn sheet_of(column: &str) -> Option<String> {
     match (column.contains(['{', '}']), column.contains('|')) {
         (false, _) => Some(column.to_owned()),
-        (true, false) => Some(format!("{{{}}}", column.replace('{', "{{").replace('}', "}}"))),
+        (true, false) => Some(TemplatePart::Column(column.into()).to_string()),
         (true, true) => None,
     }
 }
@@ -271,6 +271,20 @@ mod tests {
     use crate::source::HeaderFrom;
     use crate::topology::Topology;
 
+    fn facts(charset: &str, delimiter: &str, header_line: u32, columns: &[String]) -> FileFacts {
+        FileFacts {
+            charset: charset.to_owned(),
+            delimiter: delimiter.to_owned(),
+            header_line,
+            columns: columns.to_vec(),
+            book: None,
+            archive: None,
+            bytes: 1,
+            lines: vec![],
+            notes: vec![],
+        }
+    }
+
     fn table() -> Table {
         let header = ["관리번호", "구", "개방일자", "x", "경도"].map(str::to_owned).to_vec();
         let rows = (0..9).map(|n| {
@@ -282,17 +296,7 @@ mod tests {
     #[test]
     fn a_draft_is_a_topology() {
         let table = table();
-        let file = FileFacts {
-            charset: "EUC-KR".to_owned(),
-            delimiter: ";".to_owned(),
-            header_line: 3,
-            columns: table.header.clone(),
-            book: None,
-            archive: None,
-            bytes: 1,
-            lines: vec![],
-            notes: vec![],
-        };
+        let file = facts("EUC-KR", ";", 3, &table.header);
         let used = UsedColumns {
             x: Some("x".to_owned()),
             y: Some("경도".to_owned()),
@@ -346,17 +350,7 @@ mod tests {
         let header = ["자료", "자료_", "시도{b}", "a|{c}", "x${A}", "$${A}"].map(str::to_owned).to_vec();
         let row = ["1", "2", "3", "4", "001", "2024-01-05"].map(str::to_owned).to_vec();
         let table = Table { header: header.clone(), rows: vec![row], crs: None };
-        let file = FileFacts {
-            charset: "UTF-8".to_owned(),
-            delimiter: ",".to_owned(),
-            header_line: 0,
-            columns: header.clone(),
-            book: None,
-            archive: None,
-            bytes: 1,
-            lines: vec![],
-            notes: vec![],
-        };
+        let file = facts("UTF-8", ",", 0, &header);
         for (column, expected) in [
             (None, "{자료__|자료}"),
             (Some("시도{b}"), "시도{b}"),

@@ -4,7 +4,8 @@
 //! Only the beginning of the file is read. The beginning ([`sample`]) and the way of reading it ([`reading`]) give rows ([`table`]). Their
 //! columns are those of the topology, or chosen, or found ([`columns`], [`one_cell`], [`used_columns`]). The rows go through the same task as the rows of a
 //! real upload ([`made`], [`trial`]), and the points of its workbook are put on a map ([`points`]). A topology file can record the findings
-//! and choices ([`draft`]), with the types that cells show ([`types`]). A text can record the outcome of a whole file, and later versions are compared with it ([`outcome`]).
+//! and choices ([`draft`]), with the types that cells show ([`types`]). A text can record the outcome of a whole file, and later versions are
+//! compared with it ([`outcome`]).
 
 pub mod columns;
 pub mod draft;

@@ -36,7 +36,7 @@ fn shown_type<'a>(cells: impl Iterator<Item = &'a str>) -> Option<ColumnType> {
 /// The file cannot be read.
 pub fn keep_fitting(types: &mut [Option<ColumnType>], mut file: CsvFile) -> Result<(), InspectError> {
     let mut fields = Fields::default();
-    while types.iter().any(|kind| may_reject(*kind))
+    while types.iter().flatten().any(|kind| may_reject(*kind))
         && let Some(block) = file.next_block()?
     {
         let mut rows = Rows::new(&block.text, file.delimiter(), Some(types.len()));
@@ -55,8 +55,8 @@ fn fits(kind: ColumnType, cell: &str) -> bool {
 }
 
 /// Whether a cell can contradict a type.
-pub fn may_reject(kind: Option<ColumnType>) -> bool {
-    kind.is_some_and(|kind| kind != ColumnType::Text)
+pub fn may_reject(kind: ColumnType) -> bool {
+    kind != ColumnType::Text
 }
 
 #[cfg(test)]

@@ -48,8 +48,7 @@ pub fn is_geometry(cell: &str) -> bool {
         let typed = serde_json::from_str::<Typed<'_>>(text);
         return typed.is_ok_and(|typed| typed.kind == "Feature" || KINDS.contains(&&*typed.kind));
     }
-    let wkt =
-        text.split_once(';').filter(|(srid, _)| starts_with(srid, "SRID=")).map_or(text, |(_, wkt)| wkt.trim_start());
+    let (_, wkt) = split_ewkt(text);
     let is_wkt = wkt.ends_with(')') || wkt.to_ascii_uppercase().ends_with(" EMPTY");
     let is_wkb =
         || from_hex(text).is_some() && matches!(read(text, &mut Found::default()), Ok(()) | Err(Unreadable::NotAPoint));
@@ -106,19 +105,23 @@ fn read(text: &str, found: &mut Found) -> Result<(), Unreadable> {
         }
         return if rest.is_empty() { Ok(()) } else { Err(because("bytes behind the geometry")) };
     }
-    let wkt = match text.split_once(';') {
-        // EWKT, which geozero writes but does not read.
-        Some((srid, wkt)) if starts_with(srid, "SRID=") => {
-            found.srid = Some(srid[5..].trim().parse().map_err(|_| because("its SRID is not a number"))?);
-            wkt.trim_start()
-        }
-        _ => text,
-    };
+    let (srid, wkt) = split_ewkt(text);
+    if let Some(srid) = srid {
+        found.srid = Some(srid.trim().parse().map_err(|_| because("its SRID is not a number"))?);
+    }
     // Looked at first, for nested collections would be parsed by recursion, however deep.
     if !starts_with(wkt, "POINT") {
         return Err(Unreadable::NotAPoint);
     }
     Ok(Wkt(wkt).process_geom(found)?)
+}
+
+/// The SRID in front of WKT, and the WKT: geozero writes EWKT but does not read it.
+fn split_ewkt(text: &str) -> (Option<&str>, &str) {
+    match text.split_once(';') {
+        Some((srid, wkt)) if starts_with(srid, "SRID=") => (Some(&srid[5..]), wkt.trim_start()),
+        _ => (None, text),
+    }
 }
 
 fn starts_with(text: &str, prefix: &str) -> bool {

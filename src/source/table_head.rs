@@ -1,7 +1,8 @@
-//! The head of a table: lines of a title above it, and the header, which is one row or, where cells are merged, two. Of files, and of records
-//! that hold a file.
+//! The head of a table: lines of a title above it, and the header, which is one row or, where cells are merged, several. Of files, and of
+//! records that hold a file.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::record::Rejection;
@@ -167,12 +168,16 @@ fn merged(upper: &[String], lower: &[String]) -> Option<Vec<String>> {
         has_group |= group.is_some() && is_wide;
         names.push((group, name));
     }
-    let is_alone = |name: &String| names.iter().filter(|(_, other)| *other == name).count() == 1;
+    if !(has_single && has_group) {
+        return None;
+    }
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    names.iter().for_each(|(_, name)| *count.entry(name).or_default() += 1);
     let names = names.iter().map(|(group, name)| match group {
-        Some(group) if is_year(name) || !is_alone(name) => format!("{group} {name}"),
+        Some(group) if is_year(name) || count[name.as_str()] > 1 => format!("{group} {name}"),
         Some(_) | None => (*name).clone(),
     });
-    (has_single && has_group).then(|| names.collect())
+    Some(names.collect())
 }
 
 fn is_number(cell: &str) -> bool {
