@@ -48,7 +48,8 @@ impl OpenUpload {
             Some(want) if have < want && !parts.is_empty() => {
                 return incomplete(Message::SplitRows { have, want, parts }, true);
             }
-            // Its end did not overtake its rows: they are gone, and what comes is of another upload. One that was held when it was new is held.
+            // Its end did not overtake its rows: they are gone, and what comes is of another upload. One that was held when it was new is
+            // held.
             Some(want) if have < want && self.lacks_first_rows() && ended_before != Some(false) => {
                 return self.judge_doubt(Incomplete::Fail);
             }

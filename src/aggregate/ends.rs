@@ -158,8 +158,8 @@ impl Aggregate {
         Ok(())
     }
 
-    /// Ends an upload without a workbook. What has failed for records that were lost since ends in a replay as it failed in it. An end that was
-    /// said before is not said again: what was said of the id since is the last word.
+    /// Ends an upload without a workbook. What has failed for records that were lost since ends in a replay as it failed in it. An end that
+    /// was said before is not said again: what was said of the id since is the last word.
     pub(super) fn end(
         &mut self,
         mut upload: Box<OpenUpload>,

@@ -188,9 +188,8 @@ impl Aggregate {
 
     /// The status of an open upload, unless another state was said of it.
     pub fn receiving_of(&self, id: &UploadId) -> Option<StatusRecord> {
-        let is_receiving =
-            |upload: &&OpenUpload| upload.open_state() == UploadState::Receiving && !self.is_over(upload);
-        let upload = self.open.get(id).map(|upload| &**upload).filter(is_receiving)?;
-        Some(self.status(upload, UploadState::Receiving, None))
+        let upload = self.open.get(id)?;
+        let is_receiving = upload.open_state() == UploadState::Receiving && !self.is_over(upload);
+        is_receiving.then(|| self.status(upload, UploadState::Receiving, None))
     }
 }

@@ -36,6 +36,7 @@ impl Accounting {
     pub fn all_rejected(&self) -> Option<u64> {
         (self.written + self.filtered == 0 && self.rejected > 0).then_some(self.rejected)
     }
+
     /// Whether every row has exactly one fate.
     pub fn balances(&self) -> bool {
         let fates = [self.written, self.rejected, self.duplicate, self.late, self.filtered, self.voided, self.waiting];

@@ -1,8 +1,8 @@
 //! A topology: a topology file, proven. Plain data; nothing here connects to anything.
 //!
 //! `keys.rs` and `map_keys.rs` list every key, `reader.rs` reads TOML by such a table, `spec.rs` is what the file says, `compile.rs` what
-//! it means (`maps.rs` and `column_maps.rs` are both for `[[map]]`); `together.rs` has those of one process; `describe.rs` describes one topology to people, `graph.rs` draws it,
-//! `reference.rs` has all that a topology can say.
+//! it means (`maps.rs` and `column_maps.rs` are both for `[[map]]`); `together.rs` has those of one process; `describe.rs` describes one
+//! topology to people, `graph.rs` draws it, `reference.rs` has all that a topology can say.
 
 mod chain;
 mod column_maps;
